@@ -1,0 +1,82 @@
+//! Physical addresses (DSP0236 1.3.3, sections 8.6 and 9.1).
+
+/// Where a neighbour is on its own bus, as the transport binding defines it.
+///
+/// The bytes are in the order in which the control protocol reports them: most significant first.
+///
+/// | binding | bytes |
+/// |-|-|
+/// | USB (DSP0283), serial (DSP0253) | none: point to point |
+/// | SMBus/I2C (DSP0237) | 1: the 7-bit target address in bits 6:0 |
+/// | PCIe VDM (DSP0238) | 2: bus, device and function |
+///
+/// A stack compares and keeps addresses, and hands them back to the transport they came from; only that transport reads them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct PhysicalAddress {
+    bytes: [u8; Self::MAX_LEN],
+    len: u8,
+}
+
+impl PhysicalAddress {
+    /// The longest address, in bytes.
+    pub const MAX_LEN: usize = 7;
+
+    /// The only address there is on a point-to-point link.
+    pub const POINT_TO_POINT: Self = Self {
+        bytes: [0; Self::MAX_LEN],
+        len: 0,
+    };
+
+    /// An address of one byte, such as an I2C target address.
+    pub const fn from_byte(byte: u8) -> Self {
+        Self {
+            bytes: [byte, 0, 0, 0, 0, 0, 0],
+            len: 1,
+        }
+    }
+
+    /// An address of up to [`MAX_LEN`](Self::MAX_LEN) bytes; `None` when `bytes` is longer.
+    pub fn new(bytes: &[u8]) -> Option<Self> {
+        let mut address = Self {
+            bytes: [0; Self::MAX_LEN],
+            len: bytes.len().try_into().ok()?,
+        };
+        address.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(address)
+    }
+
+    /// The bytes of the address, most significant first.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_the_bytes_it_was_given() {
+        for len in 0..=PhysicalAddress::MAX_LEN {
+            let bytes = &[1, 2, 3, 4, 5, 6, 7][..len];
+            assert_eq!(PhysicalAddress::new(bytes).unwrap().as_bytes(), bytes);
+        }
+    }
+
+    #[test]
+    fn refuses_more_bytes_than_it_can_keep() {
+        assert_eq!(
+            PhysicalAddress::new(&[0; PhysicalAddress::MAX_LEN + 1]),
+            None
+        );
+    }
+
+    #[test]
+    fn an_address_of_zero_is_not_the_point_to_point_address() {
+        assert_ne!(
+            PhysicalAddress::from_byte(0),
+            PhysicalAddress::POINT_TO_POINT
+        );
+    }
+}

@@ -1,0 +1,244 @@
+//! The MCTP packet header (DSP0236 1.3.3, section 8.2).
+//!
+//! | byte | bits | field |
+//! |-|-|-|
+//! | 0 | 7:4 | reserved: 0 on send, ignored on receipt |
+//! | 0 | 3:0 | header version, 1 |
+//! | 1 | 7:0 | destination endpoint ID |
+//! | 2 | 7:0 | source endpoint ID |
+//! | 3 | 7 | SOM: start of message |
+//! | 3 | 6 | EOM: end of message |
+//! | 3 | 5:4 | packet sequence number, modulo 4 |
+//! | 3 | 3 | TO: tag owner, set by the side that chose the tag (a request) |
+//! | 3 | 2:0 | message tag |
+//! | 4 | 7 | IC: integrity check present; start packet only |
+//! | 4 | 6:0 | message type (DSP0239); start packet only |
+
+use mctp::Eid;
+
+/// Length of the packet header, in bytes.
+pub const HEADER_LEN: usize = 4;
+
+/// The one header version there is (DSP0236 section 8.2).
+pub const HEADER_VERSION: u8 = 1;
+
+/// The baseline transmission unit: packet payload bytes, header not counted, that every endpoint accepts (DSP0236 section 8.4).
+pub const BASELINE_TRANSMISSION_UNIT: usize = 64;
+
+const START: u8 = 0x80;
+const END: u8 = 0x40;
+const SEQUENCE_SHIFT: u32 = 4;
+const TAG_OWNER: u8 = 0x08;
+
+/// A message tag: 0 to 7 (DSP0236 section 8.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct MessageTag(u8);
+
+impl MessageTag {
+    /// How many tags there are.
+    pub const COUNT: usize = 8;
+
+    /// The tag in bits 2:0 of `value`; the other bits are ignored.
+    pub const fn from_low_bits(value: u8) -> Self {
+        Self(value & 0x07)
+    }
+
+    /// The tag as a number, 0 to 7.
+    pub const fn value(self) -> u8 {
+        self.0
+    }
+
+    /// The tag after this one; 0 comes after 7.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self::from_low_bits(self.0.wrapping_add(1))
+    }
+}
+
+/// A packet sequence number: 0 to 3 (DSP0236 section 8.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct SequenceNumber(u8);
+
+impl SequenceNumber {
+    /// The sequence number in bits 1:0 of `value`; the other bits are ignored.
+    pub const fn from_low_bits(value: u8) -> Self {
+        Self(value & 0x03)
+    }
+
+    /// The sequence number, 0 to 3.
+    pub const fn value(self) -> u8 {
+        self.0
+    }
+
+    /// The number that the next packet of the message must have; 0 comes after 3.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self::from_low_bits(self.0.wrapping_add(1))
+    }
+}
+
+/// Why bytes are not a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum HeaderError {
+    /// Fewer than [`HEADER_LEN`] bytes.
+    #[error("shorter than a packet header")]
+    Truncated,
+    /// The header version is not [`HEADER_VERSION`].
+    #[error("unsupported header version")]
+    UnsupportedVersion,
+}
+
+impl From<HeaderError> for crate::DropReason {
+    fn from(error: HeaderError) -> Self {
+        match error {
+            HeaderError::Truncated => Self::Truncated,
+            HeaderError::UnsupportedVersion => Self::UnsupportedHeaderVersion,
+        }
+    }
+}
+
+/// The fields of a packet header, each with a legal value.
+///
+/// [`parse`](Self::parse) and [`to_bytes`](Self::to_bytes) are inverse to each other but for the reserved bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct PacketHeader {
+    /// Who the packet is for: an endpoint ID, 0 (whoever is at the physical address), or 0xFF (everybody on the bus).
+    pub destination: Eid,
+    /// Who sent it: an endpoint ID, or 0 for a sender that has none yet.
+    pub source: Eid,
+    /// SOM: the first packet of its message.
+    pub start: bool,
+    /// EOM: the last packet of its message.
+    pub end: bool,
+    /// Counts the packets of a message, modulo 4.
+    pub sequence: SequenceNumber,
+    /// TO: the sender chose `tag`. Set in requests, clear in responses.
+    pub tag_owner: bool,
+    /// Ties the packets of a message together, and a response to its request.
+    pub tag: MessageTag,
+}
+
+impl PacketHeader {
+    /// Reads a header. Reserved bits are ignored.
+    #[inline]
+    pub const fn parse(bytes: [u8; HEADER_LEN]) -> Result<Self, HeaderError> {
+        let [version, destination, source, flags] = bytes;
+        if version & 0x0F != HEADER_VERSION {
+            return Err(HeaderError::UnsupportedVersion);
+        }
+        Ok(Self {
+            destination: Eid(destination),
+            source: Eid(source),
+            start: flags & START != 0,
+            end: flags & END != 0,
+            sequence: SequenceNumber::from_low_bits(flags >> SEQUENCE_SHIFT),
+            tag_owner: flags & TAG_OWNER != 0,
+            tag: MessageTag::from_low_bits(flags),
+        })
+    }
+
+    /// Writes the header. Reserved bits are zero.
+    #[inline]
+    pub const fn to_bytes(self) -> [u8; HEADER_LEN] {
+        let mut flags = self.sequence.value() << SEQUENCE_SHIFT | self.tag.value();
+        if self.start {
+            flags |= START;
+        }
+        if self.end {
+            flags |= END;
+        }
+        if self.tag_owner {
+            flags |= TAG_OWNER;
+        }
+        [HEADER_VERSION, self.destination.0, self.source.0, flags]
+    }
+}
+
+/// A checked view of the bytes of one packet.
+///
+/// ```
+/// use mctp_transport::{HeaderError, Packet};
+///
+/// let bytes = [0x01, 0x09, 0x08, 0xC8, 0x00, 0x80, 0x02];
+/// let packet = Packet::parse(&bytes)?;
+/// assert_eq!((packet.header.source.0, packet.header.tag.value()), (8, 0));
+/// assert_eq!(packet.payload, [0x00, 0x80, 0x02]);
+/// assert_eq!(Packet::parse(&bytes[..3]), Err(HeaderError::Truncated));
+/// # Ok::<(), HeaderError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packet<'a> {
+    /// The header, read and checked.
+    pub header: PacketHeader,
+    /// What follows the header. In a start packet its first byte is the IC bit and the message type.
+    pub payload: &'a [u8],
+}
+
+impl<'a> Packet<'a> {
+    /// Views `bytes`, which begin at the header and end with the packet, as a packet.
+    #[inline]
+    pub const fn parse(bytes: &'a [u8]) -> Result<Self, HeaderError> {
+        let Some((header, payload)) = bytes.split_first_chunk() else {
+            return Err(HeaderError::Truncated);
+        };
+        match PacketHeader::parse(*header) {
+            Ok(header) => Ok(Self { header, payload }),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIELDS: PacketHeader = PacketHeader {
+        destination: Eid(9),
+        source: Eid(8),
+        start: true,
+        end: false,
+        sequence: SequenceNumber(2),
+        tag_owner: true,
+        tag: MessageTag(5),
+    };
+
+    #[test]
+    fn fields_stand_where_section_8_2_puts_them() {
+        assert_eq!(FIELDS.to_bytes(), [0x01, 0x09, 0x08, 0xAD]);
+        assert_eq!(PacketHeader::parse([0x01, 0x09, 0x08, 0xAD]), Ok(FIELDS));
+    }
+
+    #[test]
+    fn reserved_bits_are_ignored_on_receipt_and_zero_on_send() {
+        assert_eq!(PacketHeader::parse([0xF1, 0x09, 0x08, 0xAD]), Ok(FIELDS));
+        assert_eq!(FIELDS.to_bytes()[0] & 0xF0, 0);
+    }
+
+    #[test]
+    fn refuses_every_version_but_1() {
+        for version in (0..16).filter(|version| *version != 1) {
+            assert_eq!(
+                PacketHeader::parse([version, 9, 8, 0]),
+                Err(HeaderError::UnsupportedVersion)
+            );
+        }
+    }
+
+    #[test]
+    fn every_header_survives_a_round_trip() {
+        for flags in 0..=255 {
+            let bytes = [0x01, 200, 100, flags];
+            assert_eq!(PacketHeader::parse(bytes).unwrap().to_bytes(), bytes);
+        }
+    }
+
+    #[test]
+    fn tags_and_sequence_numbers_wrap() {
+        assert_eq!(MessageTag(7).next(), MessageTag(0));
+        assert_eq!(SequenceNumber(3).next(), SequenceNumber(0));
+    }
+}

@@ -1,0 +1,27 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+mod address;
+mod drop_reason;
+mod header;
+mod transfer;
+mod transport;
+
+pub use address::PhysicalAddress;
+pub use drop_reason::{DropCounters, DropReason};
+pub use header::{BASELINE_TRANSMISSION_UNIT, HEADER_LEN, HEADER_VERSION};
+pub use header::{HeaderError, MessageTag, Packet, PacketHeader, SequenceNumber};
+pub use mctp::Eid;
+pub use transfer::{Frame, Transfer, TransferLayout};
+pub use transport::{Received, SendError, TransportRx, TransportTx};

@@ -1,0 +1,330 @@
+//! Outgoing transfers: the buffers in which a stack hands whole packets to a transport.
+
+use crate::{HEADER_LEN, PacketHeader, PhysicalAddress};
+
+/// How a transport wants packets laid out in a transfer buffer.
+///
+/// A transfer is one or more frames end to end, and a frame is `headroom`, the MCTP packet, `tailroom`:
+///
+/// ```text
+/// | headroom | MCTP packet | tailroom | headroom | MCTP packet | tailroom | ...
+/// ```
+///
+/// The stack writes the packet; the transport writes its own header and trailer into the room around it, in place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct TransferLayout {
+    /// Bytes before each packet for the transport's header; at least [`MIN_HEADROOM`](Self::MIN_HEADROOM).
+    pub headroom: u8,
+    /// Bytes after each packet for the transport's trailer.
+    pub tailroom: u8,
+    /// The longest MCTP packet the transport carries, in bytes, packet header included.
+    pub max_packet: u16,
+    /// The longest transfer, in bytes, all frames with their room included.
+    pub max_transfer: u16,
+    /// Whether a transfer may hold more than one packet. If it may, all of them go to the same physical address.
+    pub packs: bool,
+}
+
+impl TransferLayout {
+    /// Every frame has at least this much headroom: until the transport overwrites it, it holds the packet's length.
+    pub const MIN_HEADROOM: u8 = 2;
+
+    /// Bytes that a frame takes around its packet.
+    #[inline]
+    pub const fn overhead(&self) -> usize {
+        (self.headroom as usize).saturating_add(self.tailroom as usize)
+    }
+
+    /// The largest packet payload, in bytes, that fits both a packet and a transfer of `buffer_len` bytes.
+    pub const fn max_unit(&self, buffer_len: usize) -> usize {
+        let transfer = if buffer_len < self.max_transfer as usize {
+            buffer_len
+        } else {
+            self.max_transfer as usize
+        };
+        let in_transfer = transfer.saturating_sub(self.overhead());
+        let packet = if in_transfer < self.max_packet as usize {
+            in_transfer
+        } else {
+            self.max_packet as usize
+        };
+        packet.saturating_sub(HEADER_LEN)
+    }
+}
+
+/// A transfer buffer, and the packets in it.
+///
+/// 1. The stack fills it: [`push`](Self::push) reserves the place of a packet and returns its payload to write.
+/// 2. The transport walks it once with [`frames`](Self::frames), writes its headers, then sends [`as_bytes`](Self::as_bytes).
+/// 3. The stack reuses it after [`clear`](Self::clear).
+///
+/// The buffer is borrowed, so that a transfer can be moved to whoever sends it while its bytes stay where they are.
+#[derive(Debug)]
+pub struct Transfer<'b> {
+    buffer: &'b mut [u8],
+    used: usize,
+    layout: TransferLayout,
+    destination: PhysicalAddress,
+}
+
+impl<'b> Transfer<'b> {
+    /// An empty transfer in `buffer`. Bytes beyond `layout.max_transfer` are not used.
+    pub fn new(buffer: &'b mut [u8], mut layout: TransferLayout) -> Self {
+        layout.headroom = layout.headroom.max(TransferLayout::MIN_HEADROOM);
+        Self {
+            buffer,
+            used: 0,
+            layout,
+            destination: PhysicalAddress::POINT_TO_POINT,
+        }
+    }
+
+    /// Whether there is no packet in the transfer.
+    #[inline]
+    pub const fn is_empty(&self) -> bool {
+        self.used == 0
+    }
+
+    /// The neighbour that all packets of the transfer go to.
+    pub const fn destination(&self) -> PhysicalAddress {
+        self.destination
+    }
+
+    /// The layout in which the transfer is filled.
+    pub const fn layout(&self) -> &TransferLayout {
+        &self.layout
+    }
+
+    /// The largest packet payload that an empty transfer takes, in bytes.
+    pub fn max_unit(&self) -> usize {
+        self.layout.max_unit(self.buffer.len())
+    }
+
+    /// Empties the transfer, for the layout that it is to be filled in next.
+    pub fn clear(&mut self) {
+        self.used = 0;
+    }
+
+    /// Empties the transfer and gives it another layout.
+    pub fn reset(&mut self, mut layout: TransferLayout) {
+        layout.headroom = layout.headroom.max(TransferLayout::MIN_HEADROOM);
+        self.layout = layout;
+        self.used = 0;
+    }
+
+    /// Reserves the place of a packet, writes its header, and returns the `payload_len` bytes of its payload for the caller to fill.
+    ///
+    /// `None` when it does not fit, or goes elsewhere than the packets already in the transfer: that needs the next transfer.
+    #[inline]
+    pub fn push(
+        &mut self,
+        destination: PhysicalAddress,
+        header: PacketHeader,
+        payload_len: usize,
+    ) -> Option<&mut [u8]> {
+        let packet_len = payload_len.saturating_add(HEADER_LEN);
+        let end = self
+            .used
+            .saturating_add(packet_len)
+            .saturating_add(self.layout.overhead());
+        let length = u16::try_from(packet_len)
+            .ok()
+            .filter(|length| *length <= self.layout.max_packet)?;
+        if end > usize::from(self.layout.max_transfer) {
+            return None;
+        }
+        if self.used == 0 {
+            self.destination = destination;
+        } else if !self.layout.packs || self.destination != destination {
+            return None;
+        }
+        let frame = self.buffer.get_mut(self.used..end)?;
+        let (headroom, packet) = frame.split_at_mut_checked(usize::from(self.layout.headroom))?;
+        *headroom.first_chunk_mut()? = length.to_le_bytes();
+        let (packet_header, rest) = packet.split_first_chunk_mut()?;
+        *packet_header = header.to_bytes();
+        let payload = rest.get_mut(..payload_len)?;
+        self.used = end;
+        Some(payload)
+    }
+
+    /// Walks the frames in the order in which they were pushed, for the transport to write its headers and trailers.
+    ///
+    /// To be walked once for each filling: a transport's header takes the place of the length by which frames are found.
+    pub fn frames(&mut self) -> Frames<'_> {
+        Frames {
+            rest: self.buffer.get_mut(..self.used).unwrap_or_default(),
+            layout: self.layout,
+        }
+    }
+
+    /// All frames of the transfer, end to end.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.buffer.get(..self.used).unwrap_or_default()
+    }
+}
+
+/// One packet of a transfer with the room around it.
+#[derive(Debug)]
+pub struct Frame<'a> {
+    /// Room for the transport's header. Its content is unspecified.
+    pub headroom: &'a mut [u8],
+    /// The MCTP packet, header included.
+    pub packet: &'a mut [u8],
+    /// Room for the transport's trailer. Its content is unspecified.
+    pub tailroom: &'a mut [u8],
+}
+
+/// The frames of a transfer. See [`Transfer::frames`].
+#[derive(Debug)]
+pub struct Frames<'a> {
+    rest: &'a mut [u8],
+    layout: TransferLayout,
+}
+
+impl<'a> Iterator for Frames<'a> {
+    type Item = Frame<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Frame<'a>> {
+        let length = usize::from(u16::from_le_bytes(*self.rest.first_chunk()?));
+        let (headroom, rest) =
+            core::mem::take(&mut self.rest).split_at_mut_checked(self.layout.headroom.into())?;
+        let (packet, rest) = rest.split_at_mut_checked(length)?;
+        let (tailroom, rest) = rest.split_at_mut_checked(self.layout.tailroom.into())?;
+        self.rest = rest;
+        Some(Frame {
+            headroom,
+            packet,
+            tailroom,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Eid, MessageTag, SequenceNumber};
+
+    const LAYOUT: TransferLayout = TransferLayout {
+        headroom: 4,
+        tailroom: 1,
+        max_packet: 251,
+        max_transfer: 512,
+        packs: true,
+    };
+    const HEADER: PacketHeader = PacketHeader {
+        destination: Eid(9),
+        source: Eid(8),
+        start: true,
+        end: true,
+        sequence: SequenceNumber::from_low_bits(0),
+        tag_owner: true,
+        tag: MessageTag::from_low_bits(0),
+    };
+    const HERE: PhysicalAddress = PhysicalAddress::POINT_TO_POINT;
+
+    fn fill(transfer: &mut Transfer<'_>, payload: &[u8]) -> bool {
+        match transfer.push(HERE, HEADER, payload.len()) {
+            Some(place) => {
+                place.copy_from_slice(payload);
+                true
+            }
+            None => false,
+        }
+    }
+
+    #[test]
+    fn frames_come_back_as_they_were_pushed() {
+        let mut buffer = [0xEE; 600];
+        let mut transfer = Transfer::new(&mut buffer, LAYOUT);
+        assert!(fill(&mut transfer, b"one"));
+        assert!(fill(&mut transfer, b"second"));
+        let packets: Vec<Vec<u8>> = transfer
+            .frames()
+            .map(|frame| {
+                assert_eq!((frame.headroom.len(), frame.tailroom.len()), (4, 1));
+                frame.packet.to_vec()
+            })
+            .collect();
+        assert_eq!(
+            packets,
+            [
+                [&HEADER.to_bytes()[..], b"one"].concat(),
+                [&HEADER.to_bytes()[..], b"second"].concat()
+            ]
+        );
+        assert_eq!(transfer.as_bytes().len(), 5 + 4 + 3 + 5 + 4 + 6);
+    }
+
+    #[test]
+    fn takes_no_more_than_the_longest_transfer_and_packet() {
+        let mut buffer = [0; 600];
+        let mut transfer = Transfer::new(&mut buffer, LAYOUT);
+        assert!(!fill(&mut transfer, &[0; 248]));
+        assert!(fill(&mut transfer, &[0; 247]));
+        assert!(fill(&mut transfer, &[0; 247]));
+        assert_eq!(transfer.as_bytes().len(), 512);
+        assert!(!fill(&mut transfer, &[]));
+        transfer.clear();
+        assert!(transfer.is_empty() && fill(&mut transfer, &[]));
+    }
+
+    #[test]
+    fn takes_no_more_than_its_buffer() {
+        let mut buffer = [0; 40];
+        let mut transfer = Transfer::new(&mut buffer, LAYOUT);
+        assert_eq!(transfer.max_unit(), 31);
+        assert!(!fill(&mut transfer, &[0; 32]));
+        assert!(fill(&mut transfer, &[0; 31]));
+    }
+
+    #[test]
+    fn holds_packets_for_one_neighbour_only() {
+        let mut buffer = [0; 600];
+        let mut transfer = Transfer::new(&mut buffer, LAYOUT);
+        assert!(
+            transfer
+                .push(PhysicalAddress::from_byte(1), HEADER, 1)
+                .is_some()
+        );
+        assert!(
+            transfer
+                .push(PhysicalAddress::from_byte(2), HEADER, 1)
+                .is_none()
+        );
+        assert_eq!(transfer.destination(), PhysicalAddress::from_byte(1));
+    }
+
+    #[test]
+    fn holds_one_packet_where_the_transport_does_not_pack() {
+        let mut buffer = [0; 600];
+        let mut transfer = Transfer::new(
+            &mut buffer,
+            TransferLayout {
+                packs: false,
+                ..LAYOUT
+            },
+        );
+        assert!(fill(&mut transfer, b"one"));
+        assert!(!fill(&mut transfer, b"two"));
+    }
+
+    #[test]
+    fn a_transport_that_asks_for_less_headroom_gets_the_minimum() {
+        let mut buffer = [0; 600];
+        let mut transfer = Transfer::new(
+            &mut buffer,
+            TransferLayout {
+                headroom: 0,
+                ..LAYOUT
+            },
+        );
+        assert!(fill(&mut transfer, b"one"));
+        assert_eq!(
+            transfer.frames().next().map(|frame| frame.headroom.len()),
+            Some(2)
+        );
+    }
+}

@@ -1,0 +1,65 @@
+//! The two halves of a transport.
+
+use core::future::Future;
+
+use crate::{DropReason, PhysicalAddress, Transfer, TransferLayout};
+
+/// What a transport's receive half has for the stack.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Received<'a> {
+    /// One MCTP packet, header first, still in the transport's own buffer.
+    ///
+    /// Its link-level checks have passed; nothing in it has been looked at.
+    Packet {
+        /// The neighbour that sent it.
+        source: PhysicalAddress,
+        /// The bytes of the packet, transport header and trailer removed.
+        bytes: &'a [u8],
+    },
+    /// The transport discarded something; the stack counts it.
+    Dropped(DropReason),
+    /// The link can carry packets from now on. Nothing from before is on its way any more.
+    LinkUp,
+    /// The link cannot carry packets any more: unplugged, reset, or not configured. Unfinished messages are lost.
+    LinkDown,
+}
+
+/// The receive half of a transport.
+pub trait TransportRx {
+    /// Waits for the next packet or change of the link.
+    ///
+    /// For callers: call it again at once; a transport may lose packets while nobody receives. The future may be
+    /// dropped at any time without losing a packet.
+    ///
+    /// For implementers: there is no error to return, so that no error can be returned for ever. What is malformed is one
+    /// [`Received::Dropped`], and the next good packet comes through. When the link is lost, say [`Received::LinkDown`]
+    /// once, then wait for it to come back. The first call starts with the link down.
+    fn receive(&mut self) -> impl Future<Output = Received<'_>>;
+}
+
+/// Why a transfer was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum SendError {
+    /// The link is down; what was in the transfer is lost.
+    #[error("the link is down")]
+    LinkDown,
+    /// The neighbour did not accept the transfer (such as an I2C address that did not acknowledge).
+    #[error("the neighbour did not accept the transfer")]
+    NotAccepted,
+}
+
+/// The send half of a transport.
+pub trait TransportTx {
+    /// How packets are to be laid out for this transport. Constant for as long as the link is up.
+    fn layout(&self) -> TransferLayout;
+
+    /// Sends one transfer to `transfer.destination()`, and returns when its buffer may be filled again.
+    ///
+    /// For callers: a neighbour that reads nothing lets this wait without end; other ports go on meanwhile. Dropping the
+    /// future may cut the transfer short on the wire.
+    ///
+    /// For implementers: walk [`Transfer::frames`] once, write header and trailer of each, then send
+    /// [`Transfer::as_bytes`]. Never add a packet, split one or change their order.
+    fn send(&mut self, transfer: &mut Transfer<'_>) -> impl Future<Output = Result<(), SendError>>;
+}
