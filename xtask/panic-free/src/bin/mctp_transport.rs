@@ -1,0 +1,42 @@
+//! `mctp-transport`: reading packets, and filling and reading transfers.
+#![no_std]
+#![no_main]
+
+use core::hint::black_box;
+
+use mctp_transport::{Packet, PhysicalAddress, Transfer};
+use panic_free::{any_bytes, any_number, any_state};
+
+panic_free::entry!(run);
+
+fn run() {
+    if let Ok(packet) = Packet::parse(any_bytes()) {
+        black_box(packet.header.to_bytes());
+    }
+    if let Some(address) = PhysicalAddress::new(any_bytes()) {
+        black_box(address.as_bytes());
+    }
+    transfers();
+}
+
+fn transfers() {
+    let mut buffer = [0; 600];
+    let layout = black_box(mctp_transport::TransferLayout {
+        headroom: 4,
+        tailroom: 1,
+        max_packet: 251,
+        max_transfer: 512,
+        packs: true,
+    });
+    let mut transfer = Transfer::new(any_state(&mut buffer[..]), layout);
+    let transfer = any_state(&mut transfer);
+    if let Ok(packet) = Packet::parse(any_bytes()) {
+        let address = black_box(PhysicalAddress::POINT_TO_POINT);
+        black_box(transfer.push(address, packet.header, any_number()));
+    }
+    for frame in transfer.frames() {
+        black_box((frame.headroom, frame.packet, frame.tailroom));
+    }
+    black_box((transfer.max_unit(), transfer.as_bytes()));
+    transfer.reset(layout);
+}

@@ -1,0 +1,155 @@
+//! `cargo xtask ci`: the list of checks, and the loop that runs them.
+
+pub(crate) mod build;
+pub(crate) mod panic_free;
+pub(crate) mod tidy;
+
+use std::io::Write;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+
+use crate::project::Project;
+
+/// Arguments of `cargo xtask ci`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Print the steps and what each checks, run nothing
+    #[arg(long)]
+    list: bool,
+    /// Steps to run, all when none is named
+    steps: Vec<String>,
+}
+
+/// One check: its result is one line, or an error that holds the output of what failed.
+struct Step {
+    name: &'static str,
+    checks: &'static str,
+    run: fn(&Project) -> Result<String>,
+}
+
+/// Cheap steps first, so that a small mistake is told early.
+const STEPS: &[Step] = &[
+    Step {
+        name: "tidy",
+        checks: "files every crate must have, nothing that must not be committed",
+        run: tidy::check,
+    },
+    Step {
+        name: "format",
+        checks: "cargo fmt in every workspace",
+        run: build::format,
+    },
+    Step {
+        name: "clippy",
+        checks: "clippy without warnings, all targets of every workspace",
+        run: build::clippy,
+    },
+    Step {
+        name: "features",
+        checks: "published crates: clippy with no, each and all features",
+        run: build::features,
+    },
+    Step {
+        name: "no-std",
+        checks: "published crates build for microcontrollers without std",
+        run: build::no_std,
+    },
+    Step {
+        name: "docs",
+        checks: "documentation without warnings",
+        run: build::docs,
+    },
+    Step {
+        name: "msrv",
+        checks: "the workspace and its tests compile with the oldest promised Rust",
+        run: build::msrv,
+    },
+    Step {
+        name: "panic-free",
+        checks: "no panic is reachable from the sans-IO cores",
+        run: panic_free::check,
+    },
+];
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let steps = selected(&args.steps)?;
+    if args.list {
+        for step in steps {
+            println!("{:<13}{}", step.name, step.checks);
+        }
+        return Ok(());
+    }
+    let project = Project::open()?;
+    let start = Instant::now();
+    for step in &steps {
+        run_step(step, &project)?;
+    }
+    println!(
+        "all {} checks passed in {:.0} s",
+        steps.len(),
+        start.elapsed().as_secs_f32()
+    );
+    Ok(())
+}
+
+fn selected(names: &[String]) -> Result<Vec<&'static Step>> {
+    if names.is_empty() {
+        return Ok(STEPS.iter().collect());
+    }
+    names.iter().map(|name| step(name)).collect()
+}
+
+fn step(name: &str) -> Result<&'static Step> {
+    let Some(step) = STEPS.iter().find(|step| step.name == name) else {
+        let known: Vec<_> = STEPS.iter().map(|step| step.name).collect();
+        bail!(
+            "there is no step `{name}`; the steps are {}",
+            known.join(", ")
+        );
+    };
+    Ok(step)
+}
+
+fn run_step(step: &Step, project: &Project) -> Result<()> {
+    print!("{:<13}", step.name);
+    std::io::stdout().flush()?;
+    let start = Instant::now();
+    let result = (step.run)(project);
+    let seconds = start.elapsed().as_secs_f32();
+    match result {
+        Ok(line) => println!("ok     {seconds:>6.1} s  {line}"),
+        Err(error) => {
+            println!("FAILED {seconds:>6.1} s");
+            return Err(error.context(format!(
+                "step {} failed; repeat it with `cargo xtask ci {0}`",
+                step.name
+            )));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_step_is_refused_with_the_names_of_the_known_ones() {
+        let Err(error) = selected(&["nonsense".to_owned()]) else {
+            panic!("accepted an unknown step")
+        };
+        assert!(
+            error.to_string().contains("tidy, format, clippy"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn step_names_are_unique() {
+        let mut names: Vec<_> = STEPS.iter().map(|step| step.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), STEPS.len());
+    }
+}

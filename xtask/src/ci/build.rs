@@ -1,0 +1,165 @@
+//! Steps that are one or more runs of Cargo.
+
+use anyhow::Result;
+
+use crate::install;
+use crate::process::output;
+use crate::project::{Project, PublishedCrate};
+
+/// A Cortex-M0, which has no atomic swap; a Cortex-M4/M7; and a RISC-V core.
+const MICROCONTROLLERS: &[&str] = &[
+    "thumbv6m-none-eabi",
+    "thumbv7em-none-eabihf",
+    "riscv32imac-unknown-none-elf",
+];
+
+pub(super) fn format(project: &Project) -> Result<String> {
+    install::components(&["rustfmt"])?;
+    for workspace in project.workspaces() {
+        output(project.cargo(workspace).args(["fmt", "--all", "--check"]))?;
+    }
+    Ok(format!("{} workspaces", project.workspaces().count()))
+}
+
+pub(super) fn clippy(project: &Project) -> Result<String> {
+    install::components(&["clippy"])?;
+    install::targets(MICROCONTROLLERS)?;
+    output(project.cargo(".").args([
+        "clippy",
+        "--locked",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ]))?;
+    // Firmware has no test harness, so `--all-targets` cannot be asked of the nested workspaces.
+    for workspace in project.workspaces().skip(1) {
+        output(
+            project
+                .cargo(workspace)
+                .args(["clippy", "--locked", "--", "-D", "warnings"]),
+        )?;
+    }
+    Ok(format!("{} workspaces", project.workspaces().count()))
+}
+
+/// On a target without std, since a dependency that pulls std in would go unseen on a PC.
+pub(super) fn features(project: &Project) -> Result<String> {
+    install::components(&["clippy"])?;
+    install::targets(MICROCONTROLLERS)?;
+    let mut combinations = 0;
+    for package in &project.published {
+        for features in feature_sets(package) {
+            let mut cargo = project.cargo(".");
+            cargo.args([
+                "clippy",
+                "--locked",
+                "--package",
+                &package.name,
+                "--target",
+                "thumbv7em-none-eabihf",
+            ]);
+            output(cargo.args(features).args(["--", "-D", "warnings"]))?;
+            combinations += 1;
+        }
+    }
+    Ok(format!(
+        "{combinations} combinations of {} crates",
+        project.published.len()
+    ))
+}
+
+fn feature_sets(package: &PublishedCrate) -> Vec<Vec<String>> {
+    let none = vec!["--no-default-features".to_owned()];
+    let each = package.features.iter().map(|feature| {
+        vec![
+            "--no-default-features".to_owned(),
+            "--features".to_owned(),
+            feature.clone(),
+        ]
+    });
+    let all = vec!["--all-features".to_owned()];
+    let mut sets = vec![none];
+    sets.extend(each);
+    if package.features.len() > 1 {
+        sets.push(all);
+    }
+    sets
+}
+
+pub(super) fn no_std(project: &Project) -> Result<String> {
+    install::targets(MICROCONTROLLERS)?;
+    for target in MICROCONTROLLERS {
+        for features in ["--no-default-features", "--all-features"] {
+            let mut cargo = project.cargo(".");
+            cargo.args(["build", "--locked", "--target", target, features]);
+            for package in &project.published {
+                cargo.args(["--package", &package.name]);
+            }
+            output(&mut cargo)?;
+        }
+    }
+    Ok(format!(
+        "{} crates for {}",
+        project.published.len(),
+        MICROCONTROLLERS.join(", ")
+    ))
+}
+
+pub(super) fn docs(project: &Project) -> Result<String> {
+    let mut cargo = project.cargo(".");
+    cargo.env("RUSTDOCFLAGS", "-D warnings").args([
+        "doc",
+        "--locked",
+        "--workspace",
+        "--no-deps",
+        "--all-features",
+    ]);
+    output(&mut cargo)?;
+    Ok("no warnings".to_owned())
+}
+
+pub(super) fn msrv(project: &Project) -> Result<String> {
+    install::toolchain(&project.msrv)?;
+    output(project.cargo_of(&project.msrv, ".").args([
+        "check",
+        "--locked",
+        "--workspace",
+        "--all-targets",
+    ]))?;
+    Ok(format!("Rust {}", project.msrv))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(features: &[&str]) -> PublishedCrate {
+        PublishedCrate {
+            name: "example".to_owned(),
+            folder: "example".into(),
+            features: features.iter().map(|name| (*name).to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn a_crate_without_features_is_checked_once() {
+        assert_eq!(feature_sets(&package(&[])), [["--no-default-features"]]);
+    }
+
+    #[test]
+    fn each_feature_is_checked_alone_and_then_all_together() {
+        let sets = feature_sets(&package(&["defmt", "log"]));
+        let lines: Vec<_> = sets.iter().map(|set| set.join(" ")).collect();
+        assert_eq!(
+            lines,
+            [
+                "--no-default-features",
+                "--no-default-features --features defmt",
+                "--no-default-features --features log",
+                "--all-features"
+            ]
+        );
+    }
+}

@@ -1,0 +1,49 @@
+//! `cargo xtask`: one door to every check of this repository.
+//!
+//! `cargo xtask ci` runs all of them; `cargo xtask ci --list` says which there are.
+
+mod ci;
+mod install;
+mod process;
+mod project;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    about = "Checks and measurements of this repository"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run every check, or the named ones, and stop at the first that fails
+    Ci(ci::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Ci(args) => ci::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What failed, then why: the reader wants the failing program's words, not this program's stack.
+fn report(error: &anyhow::Error) {
+    eprintln!("error: {error}");
+    for cause in error.chain().skip(1) {
+        eprintln!("{cause}");
+    }
+}
