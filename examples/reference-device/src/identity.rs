@@ -1,0 +1,67 @@
+//! A device identity that stays the same for the life of the chip, without storing anything.
+//!
+//! The UUID is a name-based one, version 5 (RFC 9562, section 5.5): its name is the chip's unique ID, its namespace is
+//! [`NAMESPACE`]. Anyone can repeat the derivation, for example to print labels before a board is switched on:
+//!
+//! ```
+//! use reference_device::{NAMESPACE, uuid_from_unique_id};
+//! use uuid::Uuid;
+//!
+//! let unique_id = *b"\x3e\x00\x1f\x00\x0f\x51\x33\x32\x38\x35\x32\x37";
+//! let expected = Uuid::new_v5(&Uuid::from_bytes(NAMESPACE), &unique_id);
+//! assert_eq!(uuid_from_unique_id(&unique_id), expected.into_bytes());
+//! ```
+//!
+//! A hash, rather than the ID's own bytes, because the USB serial number is the beginning of the UUID: chips of one
+//! wafer differ in a few bits of their ID, and every digit of the serial number should depend on all of them.
+
+use uuid::Uuid;
+
+/// The namespace of the UUIDs made here: `d5149a61-68d7-450c-b58f-e9a17e47d67a`, chosen at random for this project.
+pub const NAMESPACE: [u8; 16] = [
+    0xd5, 0x14, 0x9a, 0x61, 0x68, 0xd7, 0x45, 0x0c, 0xb5, 0x8f, 0xe9, 0xa1, 0x7e, 0x47, 0xd6, 0x7a,
+];
+
+/// The UUID of the device whose microcontroller has this unique ID, in the byte order of the MCTP control protocol
+/// (most significant first, DSP0236 1.3.3, section 12.5).
+///
+/// `unique_id` is 96 bits in the order in which they stand in memory, as on every STM32.
+pub fn uuid_from_unique_id(unique_id: &[u8; 12]) -> [u8; 16] {
+    Uuid::new_v5(&Uuid::from_bytes(NAMESPACE), unique_id).into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Made with Python's `uuid.uuid5` and, for the second, with `hashlib.sha1` by the steps of RFC 9562, section 5.5.
+    /// Do not change: the UUID of every board in use depends on it.
+    const FROZEN: [([u8; 12], &str); 2] = [
+        (
+            [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11],
+            "65b9801a-e5c2-5a7f-88da-8baa1e0ecb14",
+        ),
+        (
+            *b"\x3e\x00\x1f\x00\x0f\x51\x33\x32\x38\x35\x32\x37",
+            "733eaaf7-37e1-5e01-aca5-977eb8722cfc",
+        ),
+    ];
+
+    #[test]
+    fn boards_in_use_keep_their_uuid() {
+        for (unique_id, uuid) in FROZEN {
+            let derived = Uuid::from_bytes(uuid_from_unique_id(&unique_id));
+            assert_eq!(derived, Uuid::parse_str(uuid).unwrap());
+        }
+    }
+
+    #[test]
+    fn chips_that_differ_in_one_bit_differ_in_the_serial_number() {
+        let reference = uuid_from_unique_id(&[0; 12]);
+        for bit in 0..96 {
+            let mut unique_id = [0; 12];
+            unique_id[bit / 8] = 1 << (bit % 8);
+            assert_ne!(uuid_from_unique_id(&unique_id)[..6], reference[..6]);
+        }
+    }
+}
