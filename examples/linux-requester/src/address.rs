@@ -1,0 +1,128 @@
+//! Socket addresses of `AF_MCTP` (Linux `include/uapi/linux/mctp.h`), as the bytes that the kernel reads and writes.
+//!
+//! `struct sockaddr_mctp`, 12 bytes in the machine's byte order:
+//!
+//! | bytes | field |
+//! |---|---|
+//! | 0..2 | address family, 45 |
+//! | 2..4 | padding |
+//! | 4..8 | network, 0 = the default one |
+//! | 8 | endpoint ID |
+//! | 9 | message type; it is not part of the data that is sent and received |
+//! | 10 | bit 3: tag owner (set in a request); bits 2:0: message tag |
+//! | 11 | padding |
+//!
+//! `struct sockaddr_mctp_ext`, 52 bytes, appends the physical address: 12..16 interface index, 16 length of the hardware
+//! address, 17..20 padding, 20..52 hardware address. USB is point to point and has no hardware address (length 0).
+
+/// `AF_MCTP`.
+pub const FAMILY: u16 = 45;
+/// Option level of `AF_MCTP` sockets.
+pub const SOL_MCTP: i32 = 285;
+/// Socket option: addresses are of the extended form.
+pub const MCTP_OPT_ADDR_EXT: i32 = 1;
+/// Length of the plain form in bytes.
+pub const LENGTH: usize = 12;
+/// Length of the extended form in bytes.
+pub const EXTENDED_LENGTH: usize = 52;
+/// In a request: the sender owns the tag. The kernel chooses the tag itself.
+pub const TAG_OWNER: u8 = 0x08;
+
+/// Whom a message is sent to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// Routed by endpoint ID.
+    EndpointId(u8),
+    /// Whatever endpoint is at the other end of a point-to-point interface, by the null endpoint ID.
+    Physical {
+        /// The kernel's number of the network interface.
+        interface_index: u32,
+    },
+}
+
+impl std::fmt::Display for Destination {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::EndpointId(endpoint_id) => write!(f, "EID {endpoint_id}"),
+            Self::Physical { interface_index } => {
+                write!(f, "physical address on interface {interface_index}")
+            }
+        }
+    }
+}
+
+/// The address to send a request of `message_type` to.
+pub fn request_address(destination: Destination, message_type: u8) -> Vec<u8> {
+    let endpoint_id = match destination {
+        Destination::EndpointId(endpoint_id) => endpoint_id,
+        Destination::Physical { .. } => 0,
+    };
+    let mut bytes = Vec::with_capacity(EXTENDED_LENGTH);
+    bytes.extend(FAMILY.to_ne_bytes());
+    bytes.extend([0; 2]);
+    bytes.extend(0u32.to_ne_bytes());
+    bytes.extend([endpoint_id, message_type, TAG_OWNER, 0]);
+    if let Destination::Physical { interface_index } = destination {
+        bytes.extend(interface_index.to_ne_bytes());
+        bytes.resize(EXTENDED_LENGTH, 0);
+    }
+    bytes
+}
+
+/// Who sent a received message, and its type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The sender's endpoint ID, 0 if it has none.
+    pub endpoint_id: u8,
+    /// The message type, with the integrity check bit in bit 7.
+    pub message_type: u8,
+}
+
+/// Reads the address that came with a received message; `None` if it is not an MCTP address.
+pub fn parse_source(bytes: &[u8]) -> Option<Source> {
+    let family = bytes.first_chunk::<2>()?;
+    if u16::from_ne_bytes(*family) != FAMILY {
+        return None;
+    }
+    Some(Source {
+        endpoint_id: *bytes.get(8)?,
+        message_type: *bytes.get(9)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn routed_request_uses_the_plain_form_and_owns_the_tag() {
+        let bytes = request_address(Destination::EndpointId(9), 0x7e);
+        assert_eq!(bytes.len(), LENGTH);
+        assert_eq!(bytes[..2], 45u16.to_ne_bytes());
+        assert_eq!(bytes[4..], [0, 0, 0, 0, 9, 0x7e, 0x08, 0]);
+    }
+
+    #[test]
+    fn physical_request_has_the_null_endpoint_id_and_the_interface() {
+        let bytes = request_address(Destination::Physical { interface_index: 3 }, 0);
+        assert_eq!(bytes.len(), EXTENDED_LENGTH);
+        assert_eq!(bytes[8..12], [0, 0, 8, 0]);
+        assert_eq!(bytes[12..16], 3u32.to_ne_bytes());
+        assert!(bytes[16..].iter().all(|&byte| byte == 0));
+    }
+
+    #[test]
+    fn source_is_read_from_both_forms_and_other_families_are_refused() {
+        let mut bytes = request_address(Destination::EndpointId(9), 0x7e);
+        let source = Source {
+            endpoint_id: 9,
+            message_type: 0x7e,
+        };
+        assert_eq!(parse_source(&bytes), Some(source));
+        bytes.resize(EXTENDED_LENGTH, 0);
+        assert_eq!(parse_source(&bytes), Some(source));
+        assert_eq!(parse_source(&bytes[..9]), None);
+        bytes[..2].copy_from_slice(&2u16.to_ne_bytes());
+        assert_eq!(parse_source(&bytes), None);
+    }
+}

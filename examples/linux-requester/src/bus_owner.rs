@@ -1,0 +1,467 @@
+//! How a bus owner takes an endpoint into service: the sequence of mctpd, the Linux MCTP daemon, with all of its checks.
+//!
+//! 1. Get Endpoint ID at the physical address. A simple endpoint with a valid and free EID keeps it.
+//! 2. Otherwise the route to the new EID is made first (the endpoint may talk at once), then Set Endpoint ID is sent, again to
+//!    the physical address. A rejection teaches the EID that the endpoint insists on.
+//! 3. By EID: Get Message Type Support, Get Vendor Defined Message Support if a vendor type is listed, Get Endpoint UUID.
+//! 4. What mctpd does not ask: Get MCTP Version Support, and Get Endpoint ID once more, by EID.
+//!
+//! Stricter than mctpd, which tolerates failures of the vendor and UUID requests. Not done: EID pools for bridges.
+
+use std::fmt::Write;
+use std::io;
+use std::ops::RangeInclusive;
+
+use crate::address::Destination;
+use crate::control::{ControlClient, ControlError, EndpointId, Uuid, VendorMessage, Version};
+use crate::exchange::Exchange;
+
+const ASSIGNABLE: RangeInclusive<u8> = 8..=254;
+const LAST_SELECTOR: u8 = 0xff;
+const BASE_SPECIFICATION: u8 = 0xff;
+const VENDOR_TYPES: RangeInclusive<u8> = 0x7e..=0x7f;
+
+/// The routing table of this computer, as far as the sequence changes it.
+pub trait Routes {
+    /// Makes `endpoint_id` reachable through the interface.
+    fn add(&mut self, endpoint_id: u8) -> io::Result<()>;
+    /// Undoes [`Routes::add`].
+    fn remove(&mut self, endpoint_id: u8) -> io::Result<()>;
+}
+
+/// What the bus owner decides.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// The interface that the endpoint is on.
+    pub interface_index: u32,
+    /// This computer's own EID.
+    pub local_endpoint_id: u8,
+    /// The EID that the endpoint shall have; without one it keeps its own, or gets the lowest free one.
+    pub endpoint_id: Option<u8>,
+}
+
+/// What the endpoint said about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The EID now in use.
+    pub endpoint_id: u8,
+    /// Message types, as listed.
+    pub message_types: Vec<u8>,
+    /// Vendor defined messages, by selector.
+    pub vendor_messages: Vec<VendorMessage>,
+    /// What the endpoint is recognised by.
+    pub uuid: Uuid,
+    /// Versions of the base specification.
+    pub versions: Vec<Version>,
+}
+
+/// Why the endpoint was not taken into service.
+#[derive(Debug, thiserror::Error)]
+pub enum BusOwnerError {
+    /// A control request failed.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The kernel refused a route.
+    #[error("cannot change the route to EID {0}: {1}")]
+    Route(u8, io::Error),
+    /// The endpoint's answers contradict the specification or each other.
+    #[error("{0}")]
+    Protocol(String),
+}
+
+fn protocol(reason: String) -> BusOwnerError {
+    BusOwnerError::Protocol(reason)
+}
+
+/// Runs the sequence; `report` gets one line for each step.
+pub fn set_up(
+    client: &mut ControlClient<'_, impl Exchange>,
+    routes: &mut impl Routes,
+    plan: Plan,
+    report: &mut dyn FnMut(&str),
+) -> Result<Endpoint, BusOwnerError> {
+    let physical = Destination::Physical {
+        interface_index: plan.interface_index,
+    };
+    let present = client.endpoint_id(physical)?;
+    report(&format!("Get Endpoint ID (physical): {present}"));
+
+    let endpoint_id = if keeps_its_id(present, plan) {
+        add_route(routes, present.endpoint_id)?;
+        report(&format!("the endpoint keeps EID {}", present.endpoint_id));
+        present.endpoint_id
+    } else {
+        assign(client, routes, plan, report)?
+    };
+    query(client, endpoint_id, report)
+}
+
+fn keeps_its_id(present: EndpointId, plan: Plan) -> bool {
+    ASSIGNABLE.contains(&present.endpoint_id)
+        && present.endpoint_type == 0
+        && present.endpoint_id != plan.local_endpoint_id
+        && plan
+            .endpoint_id
+            .is_none_or(|wanted| wanted == present.endpoint_id)
+}
+
+fn assign(
+    client: &mut ControlClient<'_, impl Exchange>,
+    routes: &mut impl Routes,
+    plan: Plan,
+    report: &mut dyn FnMut(&str),
+) -> Result<u8, BusOwnerError> {
+    let lowest_free = || {
+        ASSIGNABLE
+            .into_iter()
+            .find(|id| *id != plan.local_endpoint_id)
+    };
+    let wanted = plan.endpoint_id.or_else(lowest_free).unwrap_or_default();
+    if !ASSIGNABLE.contains(&wanted) || wanted == plan.local_endpoint_id {
+        return Err(protocol(format!(
+            "EID {wanted} cannot be given to an endpoint"
+        )));
+    }
+    add_route(routes, wanted)?;
+    let physical = Destination::Physical {
+        interface_index: plan.interface_index,
+    };
+    let answer = client.set_endpoint_id(physical, wanted)?;
+    let verdict = if answer.accepted {
+        "accepted"
+    } else {
+        "rejected"
+    };
+    let pool = match answer.pool_size {
+        0 => "no pool".to_owned(),
+        size => format!("asks for a pool of {size}, which is not given"),
+    };
+    let now = answer.endpoint_id;
+    report(&format!(
+        "Set Endpoint ID {wanted}: {verdict}, EID is {now}, {pool}"
+    ));
+
+    if now == wanted {
+        return Ok(wanted);
+    }
+    routes
+        .remove(wanted)
+        .map_err(|error| BusOwnerError::Route(wanted, error))?;
+    if answer.accepted || !ASSIGNABLE.contains(&now) || now == plan.local_endpoint_id {
+        return Err(protocol(format!(
+            "the endpoint has EID {now} instead of {wanted}"
+        )));
+    }
+    add_route(routes, now)?;
+    Ok(now)
+}
+
+fn add_route(routes: &mut impl Routes, endpoint_id: u8) -> Result<(), BusOwnerError> {
+    routes
+        .add(endpoint_id)
+        .map_err(|error| BusOwnerError::Route(endpoint_id, error))
+}
+
+fn query(
+    client: &mut ControlClient<'_, impl Exchange>,
+    endpoint_id: u8,
+    report: &mut dyn FnMut(&str),
+) -> Result<Endpoint, BusOwnerError> {
+    let endpoint = Destination::EndpointId(endpoint_id);
+    let message_types = client.message_types(endpoint)?;
+    report(&format!(
+        "Get Message Type Support:{}",
+        hex_list(&message_types)
+    ));
+
+    let mut vendor_messages = Vec::new();
+    if message_types.iter().any(|kind| VENDOR_TYPES.contains(kind)) {
+        vendor_messages = query_vendor_messages(client, endpoint, report)?;
+    }
+    let uuid = client.uuid(endpoint)?;
+    report(&format!("Get Endpoint UUID: {uuid}"));
+
+    let versions = client.versions(endpoint, BASE_SPECIFICATION)?;
+    let list: Vec<_> = versions.iter().map(Version::to_string).collect();
+    report(&format!(
+        "Get MCTP Version Support (base): {}",
+        list.join(", ")
+    ));
+    if versions.is_empty() {
+        return Err(protocol(
+            "the endpoint supports no version of the base specification".into(),
+        ));
+    }
+
+    let now = client.endpoint_id(endpoint)?;
+    report(&format!("Get Endpoint ID (by EID): {now}"));
+    if now.endpoint_id != endpoint_id {
+        return Err(protocol(format!(
+            "EID {endpoint_id} says that it is {}",
+            now.endpoint_id
+        )));
+    }
+    Ok(Endpoint {
+        endpoint_id,
+        message_types,
+        vendor_messages,
+        uuid,
+        versions,
+    })
+}
+
+/// Asks for selector 0, 1, 2...: each answer's next selector has to be one more, or FFh in the last one.
+fn query_vendor_messages(
+    client: &mut ControlClient<'_, impl Exchange>,
+    endpoint: Destination,
+    report: &mut dyn FnMut(&str),
+) -> Result<Vec<VendorMessage>, BusOwnerError> {
+    let mut found = Vec::new();
+    for selector in 0..LAST_SELECTOR {
+        let message = client.vendor_message(endpoint, selector)?;
+        report(&format!(
+            "Get Vendor Defined Message Support {selector}: {message}"
+        ));
+        found.push(message);
+        if message.next_selector == LAST_SELECTOR {
+            break;
+        }
+        if message.next_selector != selector + 1 {
+            let next = message.next_selector;
+            return Err(protocol(format!(
+                "selector {selector} is followed by {next}"
+            )));
+        }
+    }
+    Ok(found)
+}
+
+fn hex_list(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, " {byte:02x}h");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::exchange::Request;
+
+    /// An endpoint that answers from its fields, and a log of what was done to it.
+    #[derive(Clone)]
+    struct Peer {
+        endpoint_id: u8,
+        types: u8,
+        insists: bool,
+        message_types: Vec<u8>,
+        next_selectors: Vec<u8>,
+        commands: Vec<(Destination, u8)>,
+    }
+
+    impl Default for Peer {
+        fn default() -> Self {
+            Self {
+                endpoint_id: 0,
+                types: 0,
+                insists: false,
+                message_types: vec![2, 0x00, 0x7e],
+                next_selectors: vec![0xff],
+                commands: Vec::new(),
+            }
+        }
+    }
+
+    impl Exchange for Peer {
+        fn exchange(
+            &mut self,
+            request: Request<'_>,
+            _wait: Duration,
+            accept: &mut dyn FnMut(&[u8]) -> bool,
+        ) -> io::Result<Option<Vec<u8>>> {
+            let [header, command, data @ ..] = request.body else {
+                panic!("short request")
+            };
+            self.commands.push((request.destination, *command));
+            let mut answer = vec![header & 0x1f, *command, 0];
+            match command {
+                1 if self.insists => answer.extend([0x10, self.endpoint_id, 0]),
+                1 => {
+                    self.endpoint_id = data[1];
+                    answer.extend([0, data[1], 0]);
+                }
+                2 => answer.extend([self.endpoint_id, self.types, 0]),
+                3 => answer.extend([0x11; 16]),
+                4 => answer.extend([1, 0xf1, 0xf3, 0xf3, 0]),
+                5 => answer.extend(&self.message_types),
+                6 => {
+                    let next = self.next_selectors[usize::from(data[0])];
+                    answer.extend([next, 0, 0xcc, 0xde, 0, 0]);
+                }
+                _ => answer[2] = 5,
+            }
+            Ok(accept(&answer).then_some(answer))
+        }
+    }
+
+    #[derive(Default)]
+    struct Table(Vec<u8>);
+
+    impl Routes for Table {
+        fn add(&mut self, endpoint_id: u8) -> io::Result<()> {
+            self.0.push(endpoint_id);
+            Ok(())
+        }
+        fn remove(&mut self, endpoint_id: u8) -> io::Result<()> {
+            self.0.retain(|id| *id != endpoint_id);
+            Ok(())
+        }
+    }
+
+    const PHYSICAL: Destination = Destination::Physical { interface_index: 3 };
+    const PLAN: Plan = Plan {
+        interface_index: 3,
+        local_endpoint_id: 8,
+        endpoint_id: None,
+    };
+
+    fn run(peer: &mut Peer, plan: Plan) -> (Result<Endpoint, BusOwnerError>, Vec<u8>) {
+        let mut routes = Table::default();
+        let mut client = ControlClient::new(peer);
+        let result = set_up(&mut client, &mut routes, plan, &mut |_| {});
+        (result, routes.0)
+    }
+
+    #[test]
+    fn new_endpoint_gets_the_lowest_free_id_and_is_then_asked_by_it() {
+        let mut peer = Peer::default();
+        let (result, routes) = run(&mut peer, PLAN);
+        assert_eq!(result.unwrap().endpoint_id, 9);
+        assert_eq!(routes, [9]);
+        let by_id = Destination::EndpointId(9);
+        assert_eq!(
+            peer.commands,
+            [
+                (PHYSICAL, 2),
+                (PHYSICAL, 1),
+                (by_id, 5),
+                (by_id, 6),
+                (by_id, 3),
+                (by_id, 4),
+                (by_id, 2)
+            ]
+        );
+    }
+
+    #[test]
+    fn simple_endpoint_with_a_free_id_keeps_it() {
+        let mut peer = Peer {
+            endpoint_id: 20,
+            ..Peer::default()
+        };
+        let (result, routes) = run(&mut peer, PLAN);
+        assert_eq!(result.unwrap().endpoint_id, 20);
+        assert_eq!(routes, [20]);
+        assert!(!peer.commands.contains(&(PHYSICAL, 1)));
+    }
+
+    #[test]
+    fn conflicting_id_bridge_and_other_wish_lead_to_an_assignment() {
+        let conflict = Peer {
+            endpoint_id: 8,
+            ..Peer::default()
+        };
+        let bridge = Peer {
+            endpoint_id: 20,
+            types: 0x10,
+            ..Peer::default()
+        };
+        for mut peer in [conflict, bridge] {
+            assert_eq!(run(&mut peer, PLAN).0.unwrap().endpoint_id, 9);
+        }
+        let mut peer = Peer {
+            endpoint_id: 20,
+            ..Peer::default()
+        };
+        let plan = Plan {
+            endpoint_id: Some(30),
+            ..PLAN
+        };
+        assert_eq!(run(&mut peer, plan).0.unwrap().endpoint_id, 30);
+    }
+
+    #[test]
+    fn rejection_teaches_the_id_that_the_endpoint_insists_on() {
+        let mut peer = Peer {
+            endpoint_id: 20,
+            insists: true,
+            ..Peer::default()
+        };
+        let plan = Plan {
+            endpoint_id: Some(30),
+            ..PLAN
+        };
+        let (result, routes) = run(&mut peer, plan);
+        assert_eq!(result.unwrap().endpoint_id, 20);
+        assert_eq!(routes, [20]);
+    }
+
+    #[test]
+    fn rejection_without_a_usable_id_is_an_error_and_leaves_no_route() {
+        let mut peer = Peer {
+            insists: true,
+            ..Peer::default()
+        };
+        let (result, routes) = run(&mut peer, PLAN);
+        assert_eq!(
+            result.unwrap_err().to_string(),
+            "the endpoint has EID 0 instead of 9"
+        );
+        assert!(routes.is_empty());
+    }
+
+    #[test]
+    fn message_type_list_with_a_wrong_count_is_an_error() {
+        let mut peer = Peer {
+            message_types: vec![3, 0x00, 0x7e],
+            ..Peer::default()
+        };
+        assert!(run(&mut peer, PLAN).0.is_err());
+    }
+
+    #[test]
+    fn vendor_selectors_must_be_dense() {
+        let mut dense = Peer {
+            next_selectors: vec![1, 2, 0xff],
+            ..Peer::default()
+        };
+        assert_eq!(run(&mut dense, PLAN).0.unwrap().vendor_messages.len(), 3);
+        let mut gap = Peer {
+            next_selectors: vec![2],
+            ..Peer::default()
+        };
+        let error = run(&mut gap, PLAN).0.unwrap_err();
+        assert_eq!(error.to_string(), "selector 0 is followed by 2");
+    }
+
+    #[test]
+    fn vendor_messages_are_not_asked_for_without_a_vendor_type() {
+        let mut peer = Peer {
+            message_types: vec![1, 0x00],
+            ..Peer::default()
+        };
+        assert!(run(&mut peer, PLAN).0.unwrap().vendor_messages.is_empty());
+        assert!(peer.commands.iter().all(|(_, command)| *command != 6));
+    }
+
+    #[test]
+    fn own_id_is_never_given_away() {
+        let plan = Plan {
+            endpoint_id: Some(8),
+            ..PLAN
+        };
+        assert!(run(&mut Peer::default(), plan).0.is_err());
+    }
+}

@@ -1,0 +1,110 @@
+//! Process 1 of a test guest: runs a plan, says how it went, and powers off.
+//!
+//! A plan is a text file with one command of this program a line; `#` starts a comment line. What the host has to see is
+//! printed as a line that starts with [`MARK`]: `pass`, `fail: ` and why, or `ask: ` and a request.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use rustix::fs::OFlags;
+use rustix::mount::{MountFlags, mount};
+use rustix::system::{RebootCommand, reboot};
+
+use crate::commands::{self, Arguments};
+
+const MARK: &str = "@guest ";
+
+/// Runs the plan; returns only if the machine cannot be switched off.
+pub(crate) fn run(plan: &Path) -> Result<()> {
+    match mount_all().and_then(|()| run_plan(plan)) {
+        Ok(()) => say("pass"),
+        Err(error) => {
+            print_kernel_log();
+            say(&format!("fail: {error:#}"));
+        }
+    }
+    reboot(RebootCommand::Restart).context("cannot end the guest")
+}
+
+/// Prints a line for the host to act on.
+pub(crate) fn tell_host(request: &str) {
+    say(&format!("ask: {request}"));
+}
+
+fn say(text: &str) {
+    println!("{MARK}{text}");
+    let _ = io::stdout().flush();
+}
+
+fn mount_all() -> Result<()> {
+    for (kind, folder) in [("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev")] {
+        mount(kind, folder, kind, MountFlags::empty(), None)
+            .with_context(|| format!("cannot mount {folder}"))?;
+    }
+    Ok(())
+}
+
+fn run_plan(plan: &Path) -> Result<()> {
+    let text = fs::read_to_string(plan).context("cannot read the plan")?;
+    let lines: Vec<_> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| is_command(line))
+        .collect();
+    for (number, line) in (1..).zip(&lines) {
+        println!("--- step {number} of {}: {line}", lines.len());
+        let start = Instant::now();
+        run_line(line).with_context(|| format!("step {number} ({line})"))?;
+        println!("    done in {} ms", start.elapsed().as_millis());
+    }
+    Ok(())
+}
+
+fn is_command(line: &str) -> bool {
+    !line.is_empty() && !line.starts_with('#')
+}
+
+fn run_line(line: &str) -> Result<()> {
+    let words = std::iter::once("linux-requester").chain(line.split_whitespace());
+    commands::run(&Arguments::try_parse_from(words)?)
+}
+
+/// What the kernel has logged, for whoever looks for the reason of a failure.
+fn print_kernel_log() {
+    let Ok(log) = rustix::fs::open(
+        "/dev/kmsg",
+        OFlags::RDONLY | OFlags::NONBLOCK,
+        rustix::fs::Mode::empty(),
+    ) else {
+        return;
+    };
+    let mut log = fs::File::from(log);
+    let mut record = [0; 8192];
+    // One record a read: `priority,number,time,flags;text`.
+    while let Ok(length @ 1..) = log.read(&mut record) {
+        let text = String::from_utf8_lossy(&record[..length]);
+        let message = text.split_once(';').map_or(&*text, |(_, message)| message);
+        println!("kernel: {}", message.lines().next().unwrap_or_default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_and_empty_lines_are_no_commands() {
+        assert!(is_command("echo 9"));
+        assert!(!is_command(""));
+        assert!(!is_command("# echo 9"));
+    }
+
+    #[test]
+    fn unknown_command_in_a_plan_is_an_error() {
+        assert!(run_line("dance").is_err());
+    }
+}

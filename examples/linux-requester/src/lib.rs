@@ -1,0 +1,32 @@
+//! The host side of MCTP on Linux, written to be read by whoever develops a management controller.
+//!
+//! Linux gives programs an `AF_MCTP` datagram socket for messages and rtnetlink for the set-up; nothing else is needed.
+//! From the bottom up:
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`address`] | `struct sockaddr_mctp` and its extended form as bytes |
+//! | [`netlink`] | rtnetlink requests: link state and MTU, local endpoint ID, routes |
+//! | `socket` | the `AF_MCTP` socket; the only unsafe code |
+//! | `interface`, `usb` | network interfaces found through sysfs; USB reset, driver binding, raw transfers |
+//! | [`control`] | the control protocol: requests with retries, decoded answers |
+//! | [`bus_owner`] | how a bus owner takes a new endpoint into service |
+//! | [`echo`] | the echo service of the Linux MCTP tools, checked byte by byte |
+//! | [`inject`] | malformed USB transfers, to see that a device survives them |
+//!
+//! Modules without a link need Linux; the others compile and are tested anywhere.
+
+pub mod address;
+pub mod bus_owner;
+pub mod control;
+pub mod echo;
+pub mod exchange;
+pub mod inject;
+pub mod netlink;
+
+#[cfg(target_os = "linux")]
+pub mod interface;
+#[cfg(target_os = "linux")]
+pub mod socket;
+#[cfg(target_os = "linux")]
+pub mod usb;

@@ -1,0 +1,359 @@
+//! rtnetlink requests for MCTP: link state and MTU, local endpoint ID, routes (Linux `rtnetlink(7)`, `net/mctp`).
+//!
+//! A request is a 16-byte header `length u32, type u16, flags u16, sequence u32, port u32`, a fixed structure that
+//! depends on the type, then attributes `length u16, type u16, value` padded to 4 bytes; all in the machine's byte order.
+//! The kernel answers with an error message whose code is 0 for success or a negative `errno`.
+//!
+//! No neighbour entry is made: it would map an endpoint ID to a hardware address, and USB has none.
+
+use std::io;
+
+/// `AF_NETLINK`.
+pub const FAMILY: u16 = 16;
+const AF_MCTP: u8 = 45;
+
+const NLMSG_ERROR: u16 = 2;
+const RTM_NEWLINK: u16 = 16;
+const RTM_NEWADDR: u16 = 20;
+const RTM_NEWROUTE: u16 = 24;
+const RTM_DELROUTE: u16 = 25;
+
+const NLM_F_REQUEST: u16 = 0x001;
+const NLM_F_ACK: u16 = 0x004;
+const NLM_F_CREATE: u16 = 0x400;
+
+const IFLA_MTU: u16 = 4;
+const IFLA_TXQLEN: u16 = 13;
+const IFA_LOCAL: u16 = 2;
+const RTA_DST: u16 = 1;
+const RTA_OIF: u16 = 4;
+
+const IFF_UP: u32 = 1;
+const RTN_UNICAST: u8 = 1;
+
+const HEADER_LENGTH: usize = 16;
+
+/// One change of the kernel's configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Sets an interface up or down.
+    LinkState {
+        /// The kernel's number of the interface.
+        interface_index: u32,
+        /// `true` = up.
+        up: bool,
+    },
+    /// Sets the largest MCTP packet, header included: 68 to 251 for MCTP over USB 1.0, to 8187 for 1.1.
+    LinkMtu {
+        /// The kernel's number of the interface.
+        interface_index: u32,
+        /// Bytes.
+        mtu: u32,
+    },
+    /// Sets how many packets may wait for the interface.
+    LinkQueueLength {
+        /// The kernel's number of the interface.
+        interface_index: u32,
+        /// Packets.
+        packets: u32,
+    },
+    /// Gives this computer an endpoint ID on the interface's network.
+    AddAddress {
+        /// The kernel's number of the interface.
+        interface_index: u32,
+        /// 8 to 254.
+        endpoint_id: u8,
+    },
+    /// Sends what is for `endpoint_id` through the interface.
+    AddRoute {
+        /// The kernel's number of the interface.
+        interface_index: u32,
+        /// 8 to 254.
+        endpoint_id: u8,
+    },
+    /// Undoes [`Change::AddRoute`].
+    RemoveRoute {
+        /// The kernel's number of the interface.
+        interface_index: u32,
+        /// 8 to 254.
+        endpoint_id: u8,
+    },
+}
+
+/// The whole netlink message that asks for `change`.
+pub fn encode(change: Change, sequence: u32) -> Vec<u8> {
+    match change {
+        Change::LinkState {
+            interface_index,
+            up,
+        } => {
+            let flags = if up { IFF_UP } else { 0 };
+            Message::new(RTM_NEWLINK, 0, &link_header(interface_index, flags, IFF_UP))
+        }
+        Change::LinkMtu {
+            interface_index,
+            mtu,
+        } => Message::new(RTM_NEWLINK, 0, &link_header(interface_index, 0, 0))
+            .attribute(IFLA_MTU, &mtu.to_ne_bytes()),
+        Change::LinkQueueLength {
+            interface_index,
+            packets,
+        } => Message::new(RTM_NEWLINK, 0, &link_header(interface_index, 0, 0))
+            .attribute(IFLA_TXQLEN, &packets.to_ne_bytes()),
+        Change::AddAddress {
+            interface_index,
+            endpoint_id,
+        } => Message::new(RTM_NEWADDR, NLM_F_CREATE, &address_header(interface_index))
+            .attribute(IFA_LOCAL, &[endpoint_id]),
+        Change::AddRoute {
+            interface_index,
+            endpoint_id,
+        } => route(RTM_NEWROUTE, NLM_F_CREATE, interface_index, endpoint_id),
+        Change::RemoveRoute {
+            interface_index,
+            endpoint_id,
+        } => route(RTM_DELROUTE, 0, interface_index, endpoint_id),
+    }
+    .finish(sequence)
+}
+
+/// What the kernel says to request number `sequence`: `None` if `bytes` is about something else.
+pub fn parse_answer(bytes: &[u8], sequence: u32) -> Option<io::Result<()>> {
+    let kind = u16::from_ne_bytes(*bytes.get(4..)?.first_chunk()?);
+    let answered = u32::from_ne_bytes(*bytes.get(8..)?.first_chunk()?);
+    if kind != NLMSG_ERROR || answered != sequence {
+        return None;
+    }
+    let code = i32::from_ne_bytes(*bytes.get(HEADER_LENGTH..)?.first_chunk()?);
+    Some(match code {
+        0 => Ok(()),
+        code => Err(io::Error::from_raw_os_error(code.saturating_neg())),
+    })
+}
+
+/// `struct ifinfomsg`: family, padding, device type u16, index, flags, mask of the flags to change.
+fn link_header(interface_index: u32, flags: u32, change: u32) -> Vec<u8> {
+    let mut header = vec![0; 4];
+    header.extend(interface_index.to_ne_bytes());
+    header.extend(flags.to_ne_bytes());
+    header.extend(change.to_ne_bytes());
+    header
+}
+
+/// `struct ifaddrmsg`: family, prefix length, flags, scope, interface index u32.
+fn address_header(interface_index: u32) -> Vec<u8> {
+    let mut header = vec![AF_MCTP, 0, 0, 0];
+    header.extend(interface_index.to_ne_bytes());
+    header
+}
+
+/// `struct rtmsg`: family, destination length, source length, TOS, table, protocol, scope, type, flags u32. In MCTP a
+/// destination length of n means n endpoint IDs more than the one given.
+fn route(kind: u16, flags: u16, interface_index: u32, endpoint_id: u8) -> Message {
+    let header = [AF_MCTP, 0, 0, 0, 0, 0, 0, RTN_UNICAST, 0, 0, 0, 0];
+    Message::new(kind, flags, &header)
+        .attribute(RTA_DST, &[endpoint_id])
+        .attribute(RTA_OIF, &interface_index.to_ne_bytes())
+}
+
+struct Message(Vec<u8>);
+
+impl Message {
+    fn new(kind: u16, flags: u16, fixed: &[u8]) -> Self {
+        let mut bytes = vec![0; HEADER_LENGTH];
+        bytes[4..6].copy_from_slice(&kind.to_ne_bytes());
+        bytes[6..8].copy_from_slice(&(NLM_F_REQUEST | NLM_F_ACK | flags).to_ne_bytes());
+        bytes.extend(fixed);
+        Self(bytes)
+    }
+
+    /// Appends an attribute; all of ours are a few bytes long.
+    fn attribute(mut self, kind: u16, value: &[u8]) -> Self {
+        let length = 4 + value.len();
+        self.0.extend((length as u16).to_ne_bytes());
+        self.0.extend(kind.to_ne_bytes());
+        self.0.extend(value);
+        self.0.resize(self.0.len().next_multiple_of(4), 0);
+        self
+    }
+
+    fn finish(mut self, sequence: u32) -> Vec<u8> {
+        let length = self.0.len() as u32;
+        self.0[..4].copy_from_slice(&length.to_ne_bytes());
+        self.0[8..12].copy_from_slice(&sequence.to_ne_bytes());
+        self.0
+    }
+}
+
+#[cfg(target_os = "linux")]
+pub use linux::Rtnetlink;
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::io;
+    use std::time::{Duration, Instant};
+
+    use super::{Change, FAMILY, encode, parse_answer};
+    use crate::socket::DatagramSocket;
+
+    /// The kernel answers at once; this is for a kernel that does not.
+    const ANSWER_TIME: Duration = Duration::from_secs(5);
+
+    /// A socket to the kernel's network configuration. Changing anything needs the network administration capability.
+    pub struct Rtnetlink {
+        socket: DatagramSocket,
+        sequence: u32,
+    }
+
+    impl Rtnetlink {
+        /// Opens the socket.
+        pub fn open() -> io::Result<Self> {
+            let socket = DatagramSocket::open(FAMILY)?;
+            Ok(Self {
+                socket,
+                sequence: 0,
+            })
+        }
+
+        /// Makes `change` and waits for the kernel's answer. Something that is there already is not an error.
+        pub fn apply(&mut self, change: Change) -> io::Result<()> {
+            self.sequence = self.sequence.wrapping_add(1);
+            self.socket
+                .send(&encode(change, self.sequence), &kernel_address())?;
+            match self.answer() {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+                result => result,
+            }
+        }
+
+        fn answer(&self) -> io::Result<()> {
+            let deadline = Instant::now() + ANSWER_TIME;
+            let mut bytes = [0; 4096];
+            while let Some(received) = self.socket.receive(&mut bytes, deadline)? {
+                if let Some(result) = parse_answer(&bytes[..received.length], self.sequence) {
+                    return result;
+                }
+            }
+            Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the kernel did not answer a netlink request",
+            ))
+        }
+    }
+
+    /// `struct sockaddr_nl` of the kernel: family, padding, port 0, no groups.
+    fn kernel_address() -> [u8; 12] {
+        let mut address = [0; 12];
+        address[..2].copy_from_slice(&FAMILY.to_ne_bytes());
+        address
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn u16_at(bytes: &[u8], offset: usize) -> u16 {
+        u16::from_ne_bytes(bytes[offset..offset + 2].try_into().unwrap())
+    }
+
+    fn u32_at(bytes: &[u8], offset: usize) -> u32 {
+        u32::from_ne_bytes(bytes[offset..offset + 4].try_into().unwrap())
+    }
+
+    #[test]
+    fn link_up_sets_and_masks_only_the_up_flag() {
+        let bytes = encode(
+            Change::LinkState {
+                interface_index: 7,
+                up: true,
+            },
+            1,
+        );
+        assert_eq!(bytes.len(), 32);
+        assert_eq!(u32_at(&bytes, 0), 32);
+        assert_eq!((u16_at(&bytes, 4), u16_at(&bytes, 6)), (16, 5));
+        assert_eq!(
+            (u32_at(&bytes, 20), u32_at(&bytes, 24), u32_at(&bytes, 28)),
+            (7, 1, 1)
+        );
+    }
+
+    #[test]
+    fn link_down_clears_the_up_flag() {
+        let bytes = encode(
+            Change::LinkState {
+                interface_index: 7,
+                up: false,
+            },
+            1,
+        );
+        assert_eq!((u32_at(&bytes, 24), u32_at(&bytes, 28)), (0, 1));
+    }
+
+    #[test]
+    fn mtu_is_a_four_byte_attribute_and_leaves_the_flags_alone() {
+        let bytes = encode(
+            Change::LinkMtu {
+                interface_index: 7,
+                mtu: 251,
+            },
+            1,
+        );
+        assert_eq!((u32_at(&bytes, 24), u32_at(&bytes, 28)), (0, 0));
+        assert_eq!(
+            (u16_at(&bytes, 32), u16_at(&bytes, 34), u32_at(&bytes, 36)),
+            (8, 4, 251)
+        );
+    }
+
+    #[test]
+    fn one_byte_attributes_are_padded_but_count_their_own_length() {
+        let bytes = encode(
+            Change::AddAddress {
+                interface_index: 7,
+                endpoint_id: 8,
+            },
+            1,
+        );
+        assert_eq!(bytes.len(), 32);
+        assert_eq!(bytes[16], 45);
+        assert_eq!((u16_at(&bytes, 24), u16_at(&bytes, 26)), (5, 2));
+        assert_eq!(bytes[28..], [8, 0, 0, 0]);
+    }
+
+    #[test]
+    fn route_names_the_endpoint_id_and_the_interface() {
+        let bytes = encode(
+            Change::AddRoute {
+                interface_index: 7,
+                endpoint_id: 9,
+            },
+            2,
+        );
+        assert_eq!(u32_at(&bytes, 0) as usize, bytes.len());
+        assert_eq!((u16_at(&bytes, 4), u32_at(&bytes, 8)), (24, 2));
+        assert_eq!((bytes[16], bytes[23]), (45, 1));
+        assert_eq!(
+            (u16_at(&bytes, 28), u16_at(&bytes, 30), bytes[32]),
+            (5, 1, 9)
+        );
+        assert_eq!(
+            (u16_at(&bytes, 36), u16_at(&bytes, 38), u32_at(&bytes, 40)),
+            (8, 4, 7)
+        );
+    }
+
+    #[test]
+    fn answers_to_other_requests_are_skipped_and_errors_are_reported() {
+        let mut bytes = vec![0; 20];
+        bytes[4..6].copy_from_slice(&2u16.to_ne_bytes());
+        bytes[8..12].copy_from_slice(&5u32.to_ne_bytes());
+        assert!(parse_answer(&bytes, 4).is_none());
+        assert!(parse_answer(&bytes, 5).unwrap().is_ok());
+        bytes[16..20].copy_from_slice(&(-17i32).to_ne_bytes());
+        let error = parse_answer(&bytes, 5).unwrap().unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(17));
+        assert!(parse_answer(&bytes[..18], 5).is_none());
+    }
+}
