@@ -1,0 +1,391 @@
+//! The packet header and the receive parser (DSP0283 1.0 and 1.1), without I/O.
+//!
+//! Each MCTP packet has four bytes before it:
+//!
+//! | byte | 1.0 | 1.1 |
+//! |-|-|-|
+//! | 0, 1 | 1Ah B4h | 1Ah B4h |
+//! | 2 | reserved: 0 on send, ignored on receipt | bits 7:5 reserved, bits 4:0 length 12:8 |
+//! | 3 | length | length 7:0 |
+//!
+//! The length counts **these four bytes too**. So a packet of 68 bytes has the length 72; the longest are 255 (1.0: a packet of
+//! 251 bytes) and 8191 (1.1: 8187 bytes). A length below 8 has no room for an MCTP packet header and is malformed.
+//!
+//! [`Reassembler`] finds the packets in what the USB host sends.
+
+use core::ops::Range;
+
+use mctp_transport::DropReason;
+
+/// Length of the header before each packet, in bytes.
+pub const HEADER_LEN: usize = 4;
+
+/// The longest USB packet there is on a bulk endpoint below SuperSpeed, and the longest 1.0 transfer, in bytes.
+pub const MAX_TRANSFER_1_0: usize = 512;
+
+/// The first two bytes of each header.
+const IDENTIFIER: [u8; 2] = [0x1A, 0xB4];
+
+/// The shortest length a header can have: itself and an MCTP packet header.
+const MIN_LENGTH: usize = HEADER_LEN + mctp_transport::HEADER_LEN;
+
+/// The smallest limit a receiver may have: header, MCTP packet header and the 64 bytes that every endpoint accepts (DSP0236, 8.4).
+const BASELINE_LENGTH: usize = MIN_LENGTH + mctp_transport::BASELINE_TRANSMISSION_UNIT;
+
+/// A receive buffer of this length takes every 1.0 transfer, at high and at full speed.
+pub const RECEIVE_BUFFER_LEN_1_0: usize = MAX_TRANSFER_1_0;
+
+/// A receive buffer of this length takes the longest 1.1 packet and, behind it, one USB packet, at high and at full speed.
+pub const RECEIVE_BUFFER_LEN_1_1: usize = 8191 + 512;
+
+/// The version of the binding, which the interface's subclass code tells the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Version {
+    /// 1.0: 8-bit length, transfers of at most 512 bytes which hold whole packets only.
+    V1_0,
+    /// 1.1: 13-bit length, transfers of any length, packets may span them.
+    V1_1,
+}
+
+impl Version {
+    /// The subclass code of the interface: 00h or 02h.
+    pub const fn subclass(self) -> u8 {
+        match self {
+            Self::V1_0 => 0x00,
+            Self::V1_1 => 0x02,
+        }
+    }
+
+    /// The longest MCTP packet, packet header included, in bytes: 251 or 8187.
+    pub const fn max_packet(self) -> u16 {
+        match self {
+            Self::V1_0 => 251,
+            Self::V1_1 => 8187,
+        }
+    }
+
+    /// The header of an MCTP packet of `packet_len` bytes; `None` when no such packet can be sent.
+    #[inline]
+    pub fn encode(self, packet_len: usize) -> Option<[u8; HEADER_LEN]> {
+        if packet_len < mctp_transport::HEADER_LEN || packet_len > usize::from(self.max_packet()) {
+            return None;
+        }
+        let length = u16::try_from(packet_len.checked_add(HEADER_LEN)?).ok()?;
+        let [first, second] = IDENTIFIER;
+        let [high, low] = length.to_be_bytes();
+        Some([first, second, high, low])
+    }
+
+    /// The length, header included, that a header gives; `None` when the header is malformed. Reserved bits are ignored.
+    #[inline]
+    pub const fn decode(self, header: [u8; HEADER_LEN]) -> Option<usize> {
+        let [0x1A, 0xB4, high, low] = header else {
+            return None;
+        };
+        let length = match self {
+            Self::V1_0 => low as usize,
+            Self::V1_1 => u16::from_be_bytes([high & 0x1F, low]) as usize,
+        };
+        if length < MIN_LENGTH {
+            None
+        } else {
+            Some(length)
+        }
+    }
+
+    /// The shortest receive buffer with which a receiver works, in bytes, for USB packets of at most `max_packet_size` bytes.
+    ///
+    /// In 1.0 it takes every packet. In 1.1 it takes packets of the baseline transmission unit; each byte more lengthens the longest
+    /// packet by one, up to [`RECEIVE_BUFFER_LEN_1_1`].
+    pub const fn min_receive_buffer_len(self, max_packet_size: u16) -> usize {
+        let usb_packet = max_packet_size as usize;
+        match self {
+            Self::V1_0 if usb_packet >= MAX_TRANSFER_1_0 => usb_packet,
+            Self::V1_0 => usb_packet.saturating_add(255),
+            Self::V1_1 => usb_packet.saturating_add(BASELINE_LENGTH),
+        }
+    }
+}
+
+/// The receive buffer is shorter than [`Version::min_receive_buffer_len`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[error("the receive buffer has {len} bytes, at least {needed} are needed")]
+pub struct BufferTooSmall {
+    /// Bytes in the buffer.
+    pub len: usize,
+    /// Bytes needed.
+    pub needed: usize,
+}
+
+/// What to do with the bytes that come next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Position {
+    /// The bytes in the buffer begin with a packet header.
+    AtHeader,
+    /// This many bytes, more than are in the buffer, belong to a packet that is too long to keep.
+    InLongPacket(usize),
+    /// Everything up to the transfer's end is the rest of a malformed transfer.
+    InBadTransfer,
+}
+
+/// What the bytes in the buffer begin with.
+enum Found {
+    Packet { length: usize },
+    LongPacket { length: usize },
+    PartOfPacket,
+    Nothing,
+    Malformed,
+}
+
+/// Finds the packets in the USB packets of a bulk OUT endpoint, in place.
+///
+/// Call in this order:
+///
+/// 1. **input**: put one USB packet into [`buffer`](Self::buffer), then say with [`received`](Self::received) how long it was (0 for a
+///    zero-length packet).
+/// 2. **output**: take everything from [`next_packet`](Self::next_packet) until it has no more. Go to 1.
+/// 3. **commands**, at any time: [`flush`](Self::flush) when the bus was reset, [`lost`](Self::lost) when a USB packet was not readable.
+///
+/// Any other order is harmless, and loses packets at most.
+///
+/// # What is a transfer
+///
+/// A USB packet shorter than the endpoint's maximum ends a transfer.
+///
+/// - **1.0, high speed:** each USB packet is a whole transfer, because 512 bytes is the limit of both.
+/// - **1.0, full speed:** Linux sends no zero-length packet behind a transfer of 64, 128 or 192 bytes, so that the end of a transfer cannot
+///   always be seen. A packet is handed out as soon as its bytes are there. If a short USB packet ends the transfer before that, the
+///   packet is dropped. After a malformed header everything is skipped until a short USB packet has passed **or** a USB packet begins
+///   with a good header: that is the next transfer, or, rarely, payload of the malformed one that looks like a header.
+///   A cut-off transfer of a multiple of 64 bytes with nothing short behind it takes the next one with it: nothing tells them apart.
+/// - **1.1:** a packet goes on in the next transfer. After a malformed header the rest of the transfer is skipped, and the next
+///   transfer begins with a header again. A host that gives up inside a packet and starts another loses as many bytes as
+///   were missing, and the rest of that transfer.
+///
+/// # What is dropped
+///
+/// A malformed transfer is one [`DropReason::BadLinkIntegrity`]: the packets before the malformed header are good. Padding after the last packet is
+/// malformed too, and costs nothing but the count. A 1.1 packet too long for the buffer is one
+/// [`DropReason::UnsupportedTransmissionUnit`], and what is behind it is good.
+#[derive(Debug)]
+pub struct Reassembler<'b> {
+    buffer: &'b mut [u8],
+    /// The bytes in the buffer that are not yet handed out.
+    pending: Range<usize>,
+    position: Position,
+    /// Whether the last USB packet ended its transfer.
+    transfer_ended: bool,
+    version: Version,
+    max_packet_size: usize,
+    /// The longest packet, header included, that the buffer has room for.
+    max_length: usize,
+}
+
+impl<'b> Reassembler<'b> {
+    /// A parser for an endpoint with USB packets of at most `max_packet_size` bytes.
+    ///
+    /// # Errors
+    ///
+    /// When `buffer` is shorter than [`Version::min_receive_buffer_len`].
+    pub fn new(
+        version: Version,
+        max_packet_size: u16,
+        buffer: &'b mut [u8],
+    ) -> Result<Self, BufferTooSmall> {
+        let (len, needed) = (
+            buffer.len(),
+            version.min_receive_buffer_len(max_packet_size),
+        );
+        if len < needed {
+            return Err(BufferTooSmall { len, needed });
+        }
+        let max_packet_size = usize::from(max_packet_size);
+        let max_length = match version {
+            Version::V1_0 => len,
+            Version::V1_1 => len.saturating_sub(max_packet_size),
+        };
+        Ok(Self {
+            buffer,
+            pending: 0..0,
+            position: Position::AtHeader,
+            transfer_ended: true,
+            version,
+            max_packet_size,
+            max_length,
+        })
+    }
+
+    /// Where the next USB packet is to be put: room for the longest there is.
+    ///
+    /// A packet that is only partly there stays in the buffer. It is moved to the buffer's start when there is no room behind it:
+    /// the only time that the bytes of a packet are copied here, and never in 1.0 at high speed.
+    #[inline]
+    pub fn buffer(&mut self) -> &mut [u8] {
+        if self.pending.is_empty() {
+            self.pending = 0..0;
+        } else if self.room() < self.max_packet_size {
+            self.move_to_start();
+        }
+        let start = self.pending.end;
+        self.buffer
+            .get_mut(start..start.saturating_add(self.max_packet_size))
+            .unwrap_or_default()
+    }
+
+    /// Takes the USB packet of `len` bytes that is now in [`buffer`](Self::buffer).
+    #[inline]
+    pub fn received(&mut self, len: usize) {
+        let len = len.min(self.max_packet_size).min(self.room());
+        self.transfer_ended = len < self.max_packet_size || self.usb_packets_are_transfers();
+        let end = self.pending.end.saturating_add(len);
+        match self.position {
+            Position::AtHeader => self.pending.end = end,
+            Position::InLongPacket(rest) => self.skip(rest, end),
+            Position::InBadTransfer => self.resume_after_bad_transfer(end),
+        }
+    }
+
+    /// The next packet, transport header removed, or the reason for which something was dropped.
+    ///
+    /// `None` when another USB packet is needed.
+    #[inline]
+    pub fn next_packet(&mut self) -> Option<Result<&[u8], DropReason>> {
+        let found = self.next_range()?;
+        Some(found.map(|range| self.bytes(range)))
+    }
+
+    /// Forgets everything received so far: the link was interrupted, and the next USB packet begins a transfer.
+    ///
+    /// Returns whether a packet was lost by it. May be called between filling the buffer and [`received`](Self::received):
+    /// the USB packet in the buffer is then the first after the interruption.
+    pub fn flush(&mut self) -> bool {
+        let lost = !self.pending.is_empty() || matches!(self.position, Position::InLongPacket(_));
+        self.pending.start = self.pending.end;
+        self.position = Position::AtHeader;
+        self.transfer_ended = true;
+        lost
+    }
+
+    /// Drops the transfer of which a USB packet could not be read. The next USB packet begins a transfer.
+    ///
+    /// The caller counts it as one [`DropReason::BadLinkIntegrity`].
+    pub fn lost(&mut self) {
+        self.flush();
+    }
+
+    /// [`next_packet`](Self::next_packet) as a place in the buffer, for [`bytes`](Self::bytes).
+    #[inline]
+    pub(crate) fn next_range(&mut self) -> Option<Result<Range<usize>, DropReason>> {
+        match self.find() {
+            Found::Packet { length } => {
+                let start = self.pending.start;
+                let end = start.saturating_add(length);
+                self.pending.start = end;
+                Some(Ok(start.saturating_add(HEADER_LEN)..end))
+            }
+            Found::LongPacket { length } => {
+                self.skip(length, self.pending.end);
+                Some(Err(DropReason::UnsupportedTransmissionUnit))
+            }
+            Found::PartOfPacket if self.must_be_whole() => Some(Err(self.drop_transfer())),
+            Found::PartOfPacket | Found::Nothing => None,
+            Found::Malformed => Some(Err(self.drop_transfer())),
+        }
+    }
+
+    /// The bytes at a place that [`next_range`](Self::next_range) returned.
+    #[inline]
+    pub(crate) fn bytes(&self, range: Range<usize>) -> &[u8] {
+        self.buffer.get(range).unwrap_or_default()
+    }
+
+    fn find(&self) -> Found {
+        let pending = self.buffer.get(self.pending.clone()).unwrap_or_default();
+        let Some(header) = pending.first_chunk() else {
+            return match pending {
+                [] => Found::Nothing,
+                [0x1A] | [0x1A, 0xB4, ..] => Found::PartOfPacket,
+                _ => Found::Malformed,
+            };
+        };
+        match self.version.decode(*header) {
+            None => Found::Malformed,
+            Some(length) if length > self.max_length => Found::LongPacket { length },
+            Some(length) if length <= pending.len() => Found::Packet { length },
+            Some(_) => Found::PartOfPacket,
+        }
+    }
+
+    /// Whether what is there of a packet is all that there will be.
+    fn must_be_whole(&self) -> bool {
+        self.version == Version::V1_0 && self.transfer_ended
+    }
+
+    fn usb_packets_are_transfers(&self) -> bool {
+        self.version == Version::V1_0 && self.max_packet_size >= MAX_TRANSFER_1_0
+    }
+
+    fn room(&self) -> usize {
+        self.buffer.len().saturating_sub(self.pending.end)
+    }
+
+    fn drop_transfer(&mut self) -> DropReason {
+        self.pending.start = self.pending.end;
+        self.position = if self.transfer_ended {
+            Position::AtHeader
+        } else {
+            Position::InBadTransfer
+        };
+        DropReason::BadLinkIntegrity
+    }
+
+    /// Skips `count` bytes, of which those up to `end` in the buffer are there.
+    fn skip(&mut self, count: usize, end: usize) {
+        self.pending.end = end;
+        let skipped = count.min(self.pending.len());
+        self.pending.start = self.pending.start.saturating_add(skipped);
+        self.position = match count.saturating_sub(skipped) {
+            0 => Position::AtHeader,
+            rest => Position::InLongPacket(rest),
+        };
+    }
+
+    /// Skips the USB packet up to `end`, unless it begins a transfer that nothing short separates from the bad one.
+    fn resume_after_bad_transfer(&mut self, end: usize) {
+        self.pending = self.pending.end..end;
+        if self.version == Version::V1_0 && self.begins_with_header() {
+            self.position = Position::AtHeader;
+            return;
+        }
+        self.pending.start = end;
+        if self.transfer_ended {
+            self.position = Position::AtHeader;
+        }
+    }
+
+    fn begins_with_header(&self) -> bool {
+        self.buffer
+            .get(self.pending.clone())
+            .and_then(|pending| pending.first_chunk())
+            .is_some_and(|header| self.version.decode(*header).is_some())
+    }
+
+    fn move_to_start(&mut self) {
+        let Some(used) = self.buffer.get_mut(..self.pending.end) else {
+            return;
+        };
+        if self.pending.start <= used.len() {
+            used.copy_within(self.pending.start.., 0);
+            self.pending = 0..self.pending.len();
+        }
+        // Only when packets were not taken before the next USB packet is there still no room.
+        if self.room() < self.max_packet_size {
+            self.pending = 0..0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

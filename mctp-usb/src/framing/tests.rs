@@ -1,0 +1,512 @@
+use super::*;
+use proptest::prelude::*;
+use std::vec::Vec;
+
+const HIGH_SPEED: u16 = 512;
+const FULL_SPEED: u16 = 64;
+
+/// Get Endpoint ID from endpoint 8 to the null destination (DSP0236 1.3.3, sections 8.2 and 12.4), 7 bytes, behind the header that DSP0283
+/// and Linux 7.2 (`drivers/net/mctp/mctp-usb.c`) put before it: length 11, its own four bytes included.
+const GET_ENDPOINT_ID: [u8; 11] = [
+    0x1A, 0xB4, 0x00, 0x0B, 0x01, 0x00, 0x08, 0xC8, 0x00, 0x80, 0x02,
+];
+
+type Output = Result<Vec<u8>, DropReason>;
+const BAD: Output = Err(DropReason::BadLinkIntegrity);
+const TOO_LONG: Output = Err(DropReason::UnsupportedTransmissionUnit);
+
+/// A frame around `packet_len` bytes that begin with 1 and a number, as a packet does.
+fn frame(version: Version, number: u8, packet_len: usize) -> Vec<u8> {
+    let mut bytes = version.encode(packet_len).unwrap().to_vec();
+    bytes.resize(HEADER_LEN + packet_len, number);
+    bytes
+}
+
+fn packet(number: u8, packet_len: usize) -> Output {
+    Ok(vec![number; packet_len])
+}
+
+fn drain(reassembler: &mut Reassembler<'_>) -> Vec<Output> {
+    let mut outputs = Vec::new();
+    while let Some(output) = reassembler.next_packet() {
+        outputs.push(output.map(<[u8]>::to_vec));
+    }
+    outputs
+}
+
+fn usb_packet(reassembler: &mut Reassembler<'_>, bytes: &[u8]) -> Vec<Output> {
+    reassembler.buffer()[..bytes.len()].copy_from_slice(bytes);
+    reassembler.received(bytes.len());
+    drain(reassembler)
+}
+
+/// A transfer as a host sends it, with the zero-length packet where one is due.
+fn transfer(reassembler: &mut Reassembler<'_>, bytes: &[u8]) -> Vec<Output> {
+    let mut outputs = transfer_without_zlp(reassembler, bytes);
+    if bytes.len().is_multiple_of(reassembler.max_packet_size) {
+        outputs.extend(usb_packet(reassembler, &[]));
+    }
+    outputs
+}
+
+/// A transfer as Linux 7.2 sends it.
+fn transfer_without_zlp(reassembler: &mut Reassembler<'_>, bytes: &[u8]) -> Vec<Output> {
+    bytes
+        .chunks(reassembler.max_packet_size)
+        .flat_map(|chunk| usb_packet(reassembler, chunk))
+        .collect()
+}
+
+/// Runs a check on each kind of link.
+fn on_each(versions: &[Version], speeds: &[u16], check: impl Fn(Version, &mut Reassembler<'_>)) {
+    for version in versions {
+        for speed in speeds {
+            let mut buffer = [0xEE; RECEIVE_BUFFER_LEN_1_1];
+            let len = match version {
+                Version::V1_0 => RECEIVE_BUFFER_LEN_1_0,
+                Version::V1_1 => RECEIVE_BUFFER_LEN_1_1,
+            };
+            check(
+                *version,
+                &mut Reassembler::new(*version, *speed, &mut buffer[..len]).unwrap(),
+            );
+        }
+    }
+}
+
+const BOTH: &[Version] = &[Version::V1_0, Version::V1_1];
+const SPEEDS: &[u16] = &[FULL_SPEED, HIGH_SPEED];
+
+#[test]
+fn the_length_includes_the_header() {
+    assert_eq!(Version::V1_0.encode(68), Some([0x1A, 0xB4, 0x00, 72]));
+    assert_eq!(Version::V1_0.decode([0x1A, 0xB4, 0x00, 72]), Some(72));
+    assert_eq!(
+        Version::V1_0.decode(*GET_ENDPOINT_ID.first_chunk().unwrap()),
+        Some(GET_ENDPOINT_ID.len())
+    );
+}
+
+#[test]
+fn the_longest_lengths_are_255_and_8191() {
+    assert_eq!(Version::V1_0.encode(251), Some([0x1A, 0xB4, 0x00, 0xFF]));
+    assert_eq!(Version::V1_0.encode(252), None);
+    assert_eq!(Version::V1_1.encode(8187), Some([0x1A, 0xB4, 0x1F, 0xFF]));
+    assert_eq!(Version::V1_1.encode(8188), None);
+    assert_eq!(Version::V1_1.encode(usize::MAX), None);
+}
+
+#[test]
+fn the_shortest_length_is_8() {
+    for version in BOTH {
+        assert_eq!(version.encode(3), None);
+        assert_eq!(version.encode(4), Some([0x1A, 0xB4, 0x00, 8]));
+        for length in 0..8 {
+            assert_eq!(version.decode([0x1A, 0xB4, 0x00, length]), None);
+        }
+        assert_eq!(version.decode([0x1A, 0xB4, 0x00, 8]), Some(8));
+    }
+}
+
+#[test]
+fn reserved_bits_are_zero_on_send_and_ignored_on_receipt() {
+    assert_eq!(Version::V1_0.decode([0x1A, 0xB4, 0xFF, 72]), Some(72));
+    assert_eq!(Version::V1_1.decode([0x1A, 0xB4, 0xE1, 0x02]), Some(0x102));
+    for packet_len in 4..=251 {
+        let [.., reserved, _] = Version::V1_0.encode(packet_len).unwrap();
+        assert_eq!(reserved, 0);
+    }
+    for packet_len in 4..=8187 {
+        let [.., high, _] = Version::V1_1.encode(packet_len).unwrap();
+        assert_eq!(high & 0xE0, 0);
+    }
+}
+
+#[test]
+fn a_header_with_another_identifier_is_malformed() {
+    for version in BOTH {
+        assert_eq!(version.decode([0xB4, 0x1A, 0x00, 72]), None);
+        assert_eq!(version.decode([0x1A, 0xB5, 0x00, 72]), None);
+    }
+}
+
+#[test]
+fn hands_out_the_packet_of_a_frozen_frame() {
+    on_each(BOTH, SPEEDS, |_, reassembler| {
+        let packets = transfer(reassembler, &GET_ENDPOINT_ID);
+        assert_eq!(packets, [Ok(GET_ENDPOINT_ID[4..].to_vec())]);
+    });
+}
+
+#[test]
+fn hands_out_every_packet_of_a_transfer_in_order() {
+    on_each(BOTH, SPEEDS, |version, reassembler| {
+        let lengths = [68, 5, 4, 251, 100];
+        let bytes: Vec<u8> = (1..)
+            .zip(lengths)
+            .flat_map(|(n, l)| frame(version, n, l))
+            .collect();
+        let expected: Vec<Output> = (1..).zip(lengths).map(|(n, l)| packet(n, l)).collect();
+        assert_eq!(transfer(reassembler, &bytes), expected);
+    });
+}
+
+#[test]
+fn takes_a_full_1_0_transfer_of_512_bytes() {
+    on_each(&[Version::V1_0], SPEEDS, |version, reassembler| {
+        let bytes = [
+            frame(version, 1, 251),
+            frame(version, 2, 240),
+            frame(version, 3, 9),
+        ]
+        .concat();
+        assert_eq!(bytes.len(), 512);
+        let expected = [packet(1, 251), packet(2, 240), packet(3, 9)];
+        assert_eq!(transfer_without_zlp(reassembler, &bytes), expected);
+    });
+}
+
+#[test]
+fn each_full_speed_length_needs_no_zero_length_packet() {
+    on_each(&[Version::V1_0], &[FULL_SPEED], |version, reassembler| {
+        for packet_len in 4..=251 {
+            assert_eq!(
+                transfer_without_zlp(reassembler, &frame(version, 7, packet_len)),
+                [packet(7, packet_len)]
+            );
+        }
+    });
+}
+
+#[test]
+fn zero_length_packets_are_harmless() {
+    on_each(BOTH, SPEEDS, |version, reassembler| {
+        for _ in 0..3 {
+            assert_eq!(usb_packet(reassembler, &[]), []);
+            assert_eq!(
+                transfer(reassembler, &frame(version, 1, 60)),
+                [packet(1, 60)]
+            );
+            assert_eq!(usb_packet(reassembler, &[]), []);
+        }
+    });
+}
+
+#[test]
+fn a_bad_identifier_costs_the_rest_of_its_transfer() {
+    on_each(BOTH, SPEEDS, |version, reassembler| {
+        let bytes = [
+            frame(version, 1, 40),
+            vec![0x55; 300],
+            frame(version, 2, 40),
+        ]
+        .concat();
+        assert_eq!(transfer(reassembler, &bytes), [packet(1, 40), BAD]);
+        assert_eq!(
+            transfer(reassembler, &frame(version, 3, 40)),
+            [packet(3, 40)]
+        );
+    });
+}
+
+#[test]
+fn a_length_below_8_costs_the_rest_of_its_transfer() {
+    on_each(BOTH, SPEEDS, |version, reassembler| {
+        for length in 0..8 {
+            let bytes = [vec![0x1A, 0xB4, 0x00, length], frame(version, 1, 40)].concat();
+            assert_eq!(transfer(reassembler, &bytes), [BAD]);
+            assert_eq!(
+                transfer(reassembler, &frame(version, 2, 40)),
+                [packet(2, 40)]
+            );
+        }
+    });
+}
+
+#[test]
+fn a_1_0_packet_longer_than_its_transfer_is_malformed() {
+    on_each(&[Version::V1_0], SPEEDS, |version, reassembler| {
+        for len in 1..80 {
+            let bytes = &frame(version, 1, 80)[..len];
+            assert_eq!(transfer(reassembler, bytes), [BAD]);
+            assert_eq!(
+                transfer(reassembler, &frame(version, 2, 40)),
+                [packet(2, 40)]
+            );
+        }
+    });
+}
+
+#[test]
+fn padding_after_the_last_packet_costs_only_a_count() {
+    on_each(BOTH, SPEEDS, |version, reassembler| {
+        for padding in 1..=9 {
+            let bytes = [frame(version, 1, 30), vec![0; padding]].concat();
+            assert_eq!(transfer(reassembler, &bytes), [packet(1, 30), BAD]);
+        }
+    });
+}
+
+#[test]
+fn a_malformed_transfer_of_full_speed_packets_ends_at_the_next_header() {
+    on_each(&[Version::V1_0], &[FULL_SPEED], |version, reassembler| {
+        assert_eq!(transfer_without_zlp(reassembler, &[0x55; 192]), [BAD]);
+        assert_eq!(
+            transfer_without_zlp(reassembler, &frame(version, 1, 60)),
+            [packet(1, 60)]
+        );
+    });
+}
+
+#[test]
+fn a_1_1_packet_spans_transfers_at_any_cut() {
+    on_each(&[Version::V1_1], SPEEDS, |version, reassembler| {
+        let bytes = [frame(version, 1, 150), frame(version, 2, 9)].concat();
+        for cut in 0..=bytes.len() {
+            let mut outputs = transfer(reassembler, &bytes[..cut]);
+            outputs.extend(transfer(reassembler, &bytes[cut..]));
+            assert_eq!(outputs, [packet(1, 150), packet(2, 9)], "cut at {cut}");
+        }
+    });
+}
+
+#[test]
+fn a_1_1_packet_of_8187_bytes_arrives_at_every_place_in_the_buffer() {
+    on_each(&[Version::V1_1], SPEEDS, |version, reassembler| {
+        for before in 4..700 {
+            let bytes = [frame(version, 1, before), frame(version, 2, 8187)].concat();
+            assert_eq!(
+                transfer(reassembler, &bytes),
+                [packet(1, before), packet(2, 8187)]
+            );
+        }
+    });
+}
+
+#[test]
+fn a_1_1_packet_too_long_for_the_buffer_costs_only_itself() {
+    for speed in SPEEDS {
+        let mut buffer = [0; 1000];
+        let mut reassembler = Reassembler::new(Version::V1_1, *speed, &mut buffer).unwrap();
+        let limit = 1000 - usize::from(*speed) - HEADER_LEN;
+        for packet_len in [limit + 1, limit + 2, 5000, 8187] {
+            let bytes = [
+                frame(Version::V1_1, 1, limit),
+                frame(Version::V1_1, 2, packet_len),
+                frame(Version::V1_1, 3, 20),
+            ]
+            .concat();
+            assert_eq!(
+                transfer(&mut reassembler, &bytes),
+                [packet(1, limit), TOO_LONG, packet(3, 20)]
+            );
+        }
+    }
+}
+
+#[test]
+fn a_malformed_1_1_transfer_ends_at_its_boundary_only() {
+    on_each(&[Version::V1_1], &[FULL_SPEED], |version, reassembler| {
+        let mut bytes = vec![0x55; 64];
+        bytes.extend(frame(version, 1, 60));
+        assert_eq!(transfer(reassembler, &bytes), [BAD]);
+        assert_eq!(
+            transfer(reassembler, &frame(version, 2, 60)),
+            [packet(2, 60)]
+        );
+    });
+}
+
+#[test]
+fn flush_forgets_what_is_unfinished_and_says_so() {
+    on_each(BOTH, &[FULL_SPEED], |version, reassembler| {
+        assert!(!reassembler.flush());
+        assert_eq!(usb_packet(reassembler, &frame(version, 1, 200)[..64]), []);
+        assert!(reassembler.flush());
+        assert_eq!(
+            transfer(reassembler, &frame(version, 2, 200)),
+            [packet(2, 200)]
+        );
+        assert_eq!(usb_packet(reassembler, &[0x55; 64]), [BAD]);
+        assert!(!reassembler.flush());
+        assert_eq!(
+            transfer(reassembler, &frame(version, 3, 200)),
+            [packet(3, 200)]
+        );
+    });
+}
+
+#[test]
+fn flush_keeps_the_usb_packet_that_is_being_received() {
+    on_each(BOTH, &[FULL_SPEED], |version, reassembler| {
+        assert_eq!(usb_packet(reassembler, &frame(version, 1, 200)[..64]), []);
+        let bytes = frame(version, 2, 40);
+        reassembler.buffer()[..bytes.len()].copy_from_slice(&bytes);
+        assert!(reassembler.flush());
+        reassembler.received(bytes.len());
+        assert_eq!(drain(reassembler), [packet(2, 40)]);
+    });
+}
+
+#[test]
+fn a_lost_usb_packet_costs_its_transfer() {
+    on_each(BOTH, &[FULL_SPEED], |version, reassembler| {
+        assert_eq!(usb_packet(reassembler, &frame(version, 1, 200)[..64]), []);
+        reassembler.lost();
+        assert_eq!(
+            transfer(reassembler, &frame(version, 2, 200)),
+            [packet(2, 200)]
+        );
+    });
+}
+
+#[test]
+fn refuses_a_buffer_that_is_too_small() {
+    let mut buffer = [0; 600];
+    for (version, speed, needed) in [
+        (Version::V1_0, HIGH_SPEED, 512),
+        (Version::V1_0, FULL_SPEED, 319),
+        (Version::V1_1, HIGH_SPEED, 584),
+        (Version::V1_1, FULL_SPEED, 136),
+    ] {
+        let len = needed - 1;
+        assert_eq!(
+            Reassembler::new(version, speed, &mut buffer[..len]).err(),
+            Some(BufferTooSmall { len, needed })
+        );
+        assert!(Reassembler::new(version, speed, &mut buffer[..needed]).is_ok());
+    }
+}
+
+#[test]
+fn the_smallest_1_1_buffer_takes_the_baseline_transmission_unit() {
+    let mut buffer = [0; 584];
+    let mut reassembler = Reassembler::new(Version::V1_1, HIGH_SPEED, &mut buffer).unwrap();
+    let bytes = [frame(Version::V1_1, 1, 68), frame(Version::V1_1, 2, 69)].concat();
+    assert_eq!(
+        transfer(&mut reassembler, &bytes),
+        [packet(1, 68), TOO_LONG]
+    );
+}
+
+/// Bytes that are often nearly right.
+fn nearly_frames() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..40),
+        (4usize..=251).prop_map(|len| frame(Version::V1_0, 1, len)),
+        (4usize..=2000).prop_map(|len| frame(Version::V1_1, 2, len)),
+        any::<[u8; 2]>().prop_map(|[a, b]| vec![0x1A, 0xB4, a, b]),
+        (0usize..20).prop_map(|len| vec![0; len]),
+    ];
+    (
+        prop::collection::vec(piece, 0..5),
+        any::<prop::sample::Index>(),
+    )
+        .prop_map(|(pieces, cut)| {
+            let mut bytes = pieces.concat();
+            bytes.truncate(cut.index(bytes.len() + 1));
+            bytes
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// After any transfers, the next good one comes through, and each transfer was at most one drop.
+    #[test]
+    fn after_any_1_0_transfers_the_next_is_good(
+        transfers in prop::collection::vec(nearly_frames(), 0..6),
+        high_speed: bool,
+        lengths in prop::collection::vec(4usize..=124, 1..=4),
+    ) {
+        let speed = if high_speed { HIGH_SPEED } else { FULL_SPEED };
+        let mut buffer = [0; RECEIVE_BUFFER_LEN_1_0];
+        let mut reassembler = Reassembler::new(Version::V1_0, speed, &mut buffer).unwrap();
+        for bytes in transfers {
+            let bytes = &bytes[..bytes.len().min(512)];
+            let outputs = transfer(&mut reassembler, bytes);
+            let drops = outputs.iter().filter(|output| output.is_err()).count();
+            if high_speed {
+                prop_assert!(drops <= 1);
+            }
+        }
+        let good: Vec<u8> = lengths.iter().flat_map(|len| frame(Version::V1_0, 9, *len)).collect();
+        let expected: Vec<Output> = lengths.iter().map(|len| packet(9, *len)).collect();
+        prop_assert_eq!(transfer(&mut reassembler, &good), expected);
+    }
+
+    /// The same in 1.1, where a packet that was not finished takes what it lacks from the next transfers.
+    #[test]
+    fn after_any_1_1_transfers_the_next_is_good_once_no_packet_is_unfinished(
+        transfers in prop::collection::vec(nearly_frames(), 0..6),
+        high_speed: bool,
+        small_buffer: bool,
+        lengths in prop::collection::vec(4usize..=124, 1..=4),
+    ) {
+        let speed = if high_speed { HIGH_SPEED } else { FULL_SPEED };
+        // 128 bytes of frame, at high speed.
+        let len = if small_buffer { 640 } else { RECEIVE_BUFFER_LEN_1_1 };
+        let mut buffer = [0; RECEIVE_BUFFER_LEN_1_1];
+        let mut reassembler = Reassembler::new(Version::V1_1, speed, &mut buffer[..len]).unwrap();
+        for bytes in transfers {
+            transfer(&mut reassembler, &bytes);
+        }
+        // At most 8191 bytes are missing, and then the rest of one transfer is skipped.
+        for _ in 0..=8191 / 128 + 1 {
+            transfer(&mut reassembler, &frame(Version::V1_1, 8, 124));
+        }
+        let good: Vec<u8> = lengths.iter().flat_map(|len| frame(Version::V1_1, 9, *len)).collect();
+        let expected: Vec<Output> = lengths.iter().map(|len| packet(9, *len)).collect();
+        prop_assert_eq!(transfer(&mut reassembler, &good), expected);
+    }
+
+    /// Any cut of good packets into 1.1 transfers, with any buffer that is long enough, gives the same packets.
+    #[test]
+    fn any_cut_into_1_1_transfers_gives_the_same_packets(
+        lengths in prop::collection::vec(4usize..=900, 1..=12),
+        cuts in prop::collection::vec(1usize..1500, 1..40),
+        high_speed: bool,
+        more in 0usize..700,
+    ) {
+        let speed = if high_speed { HIGH_SPEED } else { FULL_SPEED };
+        let mut buffer = vec![0; 904 + usize::from(speed) + more];
+        let mut reassembler = Reassembler::new(Version::V1_1, speed, &mut buffer).unwrap();
+        let bytes: Vec<u8> = lengths.iter().flat_map(|len| frame(Version::V1_1, 9, *len)).collect();
+        let mut rest = &bytes[..];
+        let mut outputs = Vec::new();
+        for cut in cuts.into_iter().cycle() {
+            if rest.is_empty() {
+                break;
+            }
+            let (now, after) = rest.split_at(cut.min(rest.len()));
+            outputs.extend(transfer(&mut reassembler, now));
+            rest = after;
+        }
+        let expected: Vec<Output> = lengths.iter().map(|len| packet(9, *len)).collect();
+        prop_assert_eq!(outputs, expected);
+    }
+
+    /// No order of calls and no length panics.
+    #[test]
+    fn any_order_of_calls_is_harmless(
+        calls in prop::collection::vec((0u8..5, 0usize..9000, nearly_frames()), 0..60),
+        version in prop_oneof![Just(Version::V1_0), Just(Version::V1_1)],
+        len in 584usize..1200,
+    ) {
+        let mut buffer = vec![0; len];
+        let mut reassembler = Reassembler::new(version, HIGH_SPEED, &mut buffer).unwrap();
+        for (call, received, bytes) in calls {
+            match call {
+                0 | 1 => {
+                    let room = reassembler.buffer();
+                    prop_assert_eq!(room.len(), 512);
+                    let fill = bytes.len().min(room.len());
+                    room[..fill].copy_from_slice(&bytes[..fill]);
+                }
+                2 => reassembler.received(received),
+                3 => { drain(&mut reassembler); }
+                _ => { reassembler.flush(); }
+            }
+        }
+    }
+}

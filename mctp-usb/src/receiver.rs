@@ -1,0 +1,399 @@
+//! The receive half: a bulk OUT endpoint.
+
+use core::future::poll_fn;
+use core::task::Poll;
+
+use embassy_usb_driver::{EndpointError, EndpointOut};
+use mctp_transport::{DropReason, PhysicalAddress, Received, TransportRx};
+
+use crate::framing::Reassembler;
+use crate::{BufferTooSmall, BusEvents, Version};
+
+/// Where the link is, and what of it the stack still has to be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Link {
+    Down,
+    Up,
+    /// Down, to be told.
+    Lost,
+    /// Down and up again, both to be told.
+    Restarted,
+    /// Up again, to be told.
+    Back,
+}
+
+/// Receives MCTP packets from a bulk OUT endpoint, in place.
+///
+/// - Packets stay in the receive buffer until they are taken, one by one; only then is the endpoint read again. So take them at once.
+/// - The endpoint is never stalled: what is malformed is read and dropped. See [`framing::Reassembler`](crate::framing::Reassembler)
+///   for what that costs.
+/// - The future of [`receive`](TransportRx::receive) may be dropped at any time, as far as the endpoint's `read` may: a USB packet must be
+///   gone from the driver only when `read` has returned it.
+/// - A bus reset, a new configuration and an unplugged cable are [`Received::LinkDown`] (with some drivers only once the host is
+///   back: when they do not end the pending read). Suspend is not: the endpoint ID survives it. Each of them costs a packet of
+///   which only a part had arrived, counted as [`DropReason::LinkDown`].
+#[derive(Debug)]
+pub struct Receiver<'d, E> {
+    endpoint: E,
+    events: &'d BusEvents,
+    reassembler: Reassembler<'d>,
+    link: Link,
+    /// An interruption cost an unfinished packet, to be told.
+    packet_cut_off: bool,
+    /// The last read failed for the length of the USB packet.
+    overflowed: bool,
+}
+
+impl<'d, E: EndpointOut> Receiver<'d, E> {
+    /// Receives from `endpoint` into `buffer`.
+    ///
+    /// # Errors
+    ///
+    /// When `buffer` is shorter than [`Version::min_receive_buffer_len`].
+    pub fn new(
+        endpoint: E,
+        version: Version,
+        events: &'d BusEvents,
+        buffer: &'d mut [u8],
+    ) -> Result<Self, BufferTooSmall> {
+        let reassembler = Reassembler::new(version, endpoint.info().max_packet_size, buffer)?;
+        Ok(Self {
+            endpoint,
+            events,
+            reassembler,
+            link: Link::Down,
+            packet_cut_off: false,
+            overflowed: false,
+        })
+    }
+
+    async fn wait_for_link(&mut self) {
+        self.endpoint.wait_enabled().await;
+        self.events.take_receiver_restarted();
+        self.events.take_receiver_paused();
+        self.reassembler.flush();
+        self.link = Link::Up;
+    }
+
+    /// Reads one USB packet, or says that one could not be read.
+    async fn read(&mut self) -> Option<DropReason> {
+        match self.endpoint.read(self.reassembler.buffer()).await {
+            Ok(len) => {
+                self.overflowed = false;
+                self.note_interruptions();
+                self.reassembler.received(len);
+            }
+            Err(EndpointError::Disabled) => {
+                self.packet_cut_off = self.reassembler.flush();
+                self.link = Link::Lost;
+            }
+            Err(EndpointError::BufferOverflow) => {
+                self.reassembler.lost();
+                if !core::mem::replace(&mut self.overflowed, true) {
+                    return Some(DropReason::BadLinkIntegrity);
+                }
+                // A driver that keeps such a packet fails again at once: once counted is enough, and others must run.
+                let_others_run().await;
+            }
+        }
+        None
+    }
+
+    fn note_interruptions(&mut self) {
+        let paused = self.events.take_receiver_paused();
+        if self.events.take_receiver_restarted() {
+            self.link = Link::Restarted;
+        } else if !paused {
+            return;
+        }
+        self.packet_cut_off = self.reassembler.flush();
+    }
+
+    /// What the stack is to be told about the link before the next packet.
+    fn link_change(&mut self) -> Option<Received<'static>> {
+        if core::mem::take(&mut self.packet_cut_off) {
+            return Some(Received::Dropped(DropReason::LinkDown));
+        }
+        let (next, event) = match self.link {
+            Link::Up | Link::Down => return None,
+            Link::Lost => (Link::Down, Received::LinkDown),
+            Link::Restarted => (Link::Back, Received::LinkDown),
+            Link::Back => (Link::Up, Received::LinkUp),
+        };
+        self.link = next;
+        Some(event)
+    }
+}
+
+impl<E: EndpointOut> TransportRx for Receiver<'_, E> {
+    async fn receive(&mut self) -> Received<'_> {
+        loop {
+            if let Some(event) = self.link_change() {
+                return event;
+            }
+            if self.link == Link::Down {
+                self.wait_for_link().await;
+                return Received::LinkUp;
+            }
+            match self.reassembler.next_range() {
+                Some(Ok(range)) => {
+                    return Received::Packet {
+                        source: PhysicalAddress::POINT_TO_POINT,
+                        bytes: self.reassembler.bytes(range),
+                    };
+                }
+                Some(Err(reason)) => return Received::Dropped(reason),
+                None => {}
+            }
+            if let Some(reason) = self.read().await {
+                return Received::Dropped(reason);
+            }
+        }
+    }
+}
+
+async fn let_others_run() {
+    let mut waited = false;
+    poll_fn(|context| {
+        if core::mem::replace(&mut waited, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::RECEIVE_BUFFER_LEN_1_0;
+    use crate::mock::{MockOut, Out, block_on, poll_times};
+
+    fn frame(number: u8, packet_len: usize) -> Vec<u8> {
+        let mut bytes = Version::V1_0.encode(packet_len).unwrap().to_vec();
+        bytes.resize(4 + packet_len, number);
+        bytes
+    }
+
+    /// What was received, with the packets' lengths only.
+    #[derive(Debug, PartialEq, Eq)]
+    enum Seen {
+        Packet(u8, usize),
+        Dropped(DropReason),
+        LinkUp,
+        LinkDown,
+    }
+    use Seen::{Dropped, LinkDown, LinkUp, Packet};
+    const BAD: Seen = Dropped(DropReason::BadLinkIntegrity);
+    const CUT_OFF: Seen = Dropped(DropReason::LinkDown);
+
+    fn see(received: Received<'_>) -> Seen {
+        match received {
+            Received::Packet { source, bytes } => {
+                assert_eq!(source, PhysicalAddress::POINT_TO_POINT);
+                Packet(bytes[0], bytes.len())
+            }
+            Received::Dropped(reason) => Dropped(reason),
+            Received::LinkUp => LinkUp,
+            Received::LinkDown => LinkDown,
+        }
+    }
+
+    /// Everything received until only waiting is left.
+    fn receive_all(
+        max_packet_size: u16,
+        events: &BusEvents,
+        script: impl IntoIterator<Item = Out<'static>>,
+    ) -> Vec<Seen> {
+        receive(max_packet_size, events, script.into_iter().collect())
+    }
+
+    fn receive(max_packet_size: u16, events: &BusEvents, script: Vec<Out<'_>>) -> Vec<Seen> {
+        let mut buffer = [0; RECEIVE_BUFFER_LEN_1_0];
+        let endpoint = MockOut::new(max_packet_size, script);
+        let mut receiver = Receiver::new(endpoint, Version::V1_0, events, &mut buffer).unwrap();
+        let mut seen = Vec::new();
+        while let Some(received) = poll_times(20, receiver.receive()) {
+            seen.push(see(received));
+        }
+        seen
+    }
+
+    #[test]
+    fn begins_with_the_link_down_and_says_when_it_is_up() {
+        assert_eq!(receive_all(512, &BusEvents::new(), []), [LinkUp]);
+    }
+
+    #[test]
+    fn hands_out_every_packet_of_a_transfer() {
+        let bytes = [frame(1, 5), frame(2, 251), frame(3, 68)].concat();
+        assert_eq!(
+            receive_all(512, &BusEvents::new(), [Out::Data(bytes)]),
+            [LinkUp, Packet(1, 5), Packet(2, 251), Packet(3, 68)]
+        );
+    }
+
+    #[test]
+    fn a_malformed_transfer_is_one_drop_and_the_next_is_good() {
+        let script = [
+            Out::Data([frame(1, 5), vec![0x55; 100]].concat()),
+            Out::Data(frame(2, 6)),
+        ];
+        assert_eq!(
+            receive_all(512, &BusEvents::new(), script),
+            [LinkUp, Packet(1, 5), BAD, Packet(2, 6)]
+        );
+    }
+
+    #[test]
+    fn says_once_that_the_link_is_down_and_starts_afresh() {
+        let half = frame(1, 200)[..64].to_vec();
+        let script = [
+            Out::Data(half),
+            Out::Disabled,
+            Out::Data(frame(2, 5)),
+            Out::Disabled,
+        ];
+        assert_eq!(
+            receive_all(64, &BusEvents::new(), script),
+            [
+                LinkUp,
+                CUT_OFF,
+                LinkDown,
+                LinkUp,
+                Packet(2, 5),
+                LinkDown,
+                LinkUp
+            ]
+        );
+    }
+
+    #[test]
+    fn a_reset_that_the_driver_hides_leaves_no_partial_packet() {
+        let events = BusEvents::new();
+        let script = vec![
+            Out::Data(frame(1, 200)[..64].to_vec()),
+            Out::Event(Box::new(|| events.restarted())),
+            Out::Data(frame(2, 5)),
+            Out::Data(frame(3, 5)),
+        ];
+        assert_eq!(
+            receive(64, &events, script),
+            [
+                LinkUp,
+                CUT_OFF,
+                LinkDown,
+                LinkUp,
+                Packet(2, 5),
+                Packet(3, 5)
+            ]
+        );
+    }
+
+    #[test]
+    fn suspend_leaves_no_partial_packet_and_keeps_the_link() {
+        let events = BusEvents::new();
+        let script = vec![
+            Out::Data(frame(1, 200)[..64].to_vec()),
+            Out::Event(Box::new(|| events.paused())),
+            Out::Data(frame(2, 5)),
+        ];
+        assert_eq!(
+            receive(64, &events, script),
+            [LinkUp, CUT_OFF, Packet(2, 5)]
+        );
+    }
+
+    #[test]
+    fn events_from_before_the_link_was_up_are_not_told() {
+        let events = BusEvents::new();
+        events.restarted();
+        events.paused();
+        assert_eq!(
+            receive_all(512, &events, [Out::Data(frame(1, 5))]),
+            [LinkUp, Packet(1, 5)]
+        );
+    }
+
+    #[test]
+    fn a_usb_packet_that_is_too_long_is_one_drop() {
+        let script = [
+            Out::Data(frame(1, 200)[..64].to_vec()),
+            Out::TooLong,
+            Out::Data(frame(2, 5)),
+            Out::TooLong,
+            Out::Data(frame(3, 5)),
+        ];
+        assert_eq!(
+            receive_all(64, &BusEvents::new(), script),
+            [LinkUp, BAD, Packet(2, 5), BAD, Packet(3, 5)]
+        );
+    }
+
+    #[test]
+    fn a_read_that_fails_for_ever_is_one_drop_and_lets_others_run() {
+        let mut buffer = [0; RECEIVE_BUFFER_LEN_1_0];
+        let events = BusEvents::new();
+        let endpoint = MockOut::new(512, (0..1000).map(|_| Out::TooLong));
+        let mut receiver = Receiver::new(endpoint, Version::V1_0, &events, &mut buffer).unwrap();
+        assert_eq!(see(block_on(receiver.receive())), LinkUp);
+        assert_eq!(see(block_on(receiver.receive())), BAD);
+        assert!(poll_times(100, receiver.receive()).is_none());
+        assert!(receiver.endpoint.script.len() >= 1000 - 102);
+    }
+
+    #[test]
+    fn a_dropped_receive_loses_nothing() {
+        let bytes = [frame(1, 100), frame(2, 100)].concat();
+        let mut script = vec![Out::Nothing];
+        for chunk in bytes.chunks(64) {
+            script.extend([Out::Nothing, Out::Data(chunk.to_vec()), Out::Nothing]);
+        }
+        let mut buffer = [0; RECEIVE_BUFFER_LEN_1_0];
+        let events = BusEvents::new();
+        let mut receiver = Receiver::new(
+            MockOut::new(64, script),
+            Version::V1_0,
+            &events,
+            &mut buffer,
+        )
+        .unwrap();
+        let mut seen = Vec::new();
+        for _ in 0..100 {
+            // One poll each: whatever is not ready at once is dropped, and asked for again.
+            seen.extend(poll_times(1, receiver.receive()).map(see));
+            receiver.endpoint.wait_enabled_at_once();
+        }
+        assert_eq!(seen, [LinkUp, Packet(1, 100), Packet(2, 100)]);
+    }
+
+    proptest! {
+        /// After any USB packets and interruptions that end with a short packet, the next packet arrives.
+        #[test]
+        fn after_anything_the_next_packet_arrives(
+            steps in prop::collection::vec((0u8..8, prop::collection::vec(any::<u8>(), 0..=64)), 0..40),
+            high_speed: bool,
+        ) {
+            let events = BusEvents::new();
+            let mut script: Vec<Out<'_>> = steps
+                .into_iter()
+                .map(|(step, bytes)| match step {
+                    0 => Out::Disabled,
+                    1 => Out::TooLong,
+                    2 => Out::Nothing,
+                    3 => Out::Event(Box::new(|| events.restarted())),
+                    4 => Out::Event(Box::new(|| events.paused())),
+                    5 => Out::Data([&frame(1, 200)[..40], &[0; 24]].concat()),
+                    _ => Out::Data(bytes),
+                })
+                .collect();
+            script.push(Out::Data(Vec::new()));
+            script.push(Out::Data(frame(0xAA, 60)));
+            let seen = receive(if high_speed { 512 } else { 64 }, &events, script);
+            prop_assert_eq!(seen.last(), Some(&Packet(0xAA, 60)));
+        }
+    }
+}

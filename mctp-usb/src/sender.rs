@@ -1,0 +1,538 @@
+//! The send half: a bulk IN endpoint.
+
+use embassy_usb_driver::{EndpointError, EndpointIn};
+use mctp_transport::{SendError, Transfer, TransferLayout, TransportTx};
+
+use crate::framing::{HEADER_LEN, MAX_TRANSFER_1_0};
+use crate::{BusEvents, Version};
+
+/// Zero bytes to complete a packet with.
+const ZEROS: [u8; 64] = [0; 64];
+
+/// The shortest limit there is for a packet: the baseline transmission unit and the MCTP packet header (DSP0236, 8.4).
+const BASELINE_PACKET: u16 = 68;
+
+/// What a [`Sender`] may send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct SendLimits {
+    /// The longest MCTP packet, packet header included, in bytes; taken as 68 when less, and as [`Version::max_packet`] when more.
+    pub max_packet: u16,
+    /// 1.1 only: the longest transfer, in bytes; taken as one packet when less. A 1.0 transfer has at most 512 bytes.
+    pub max_transfer: u16,
+    /// 1.0 only: whether a zero-length packet follows a transfer of 512 bytes.
+    ///
+    /// Off for hosts that read 512 bytes at a time, such as Linux 7.2: they have the whole transfer already. On for hosts that ask for more and
+    /// wait for the short packet.
+    pub zlp_after_full_transfer: bool,
+}
+
+impl SendLimits {
+    /// The longest packets and transfers of a version, no zero-length packet after 512 bytes.
+    pub const fn new(version: Version) -> Self {
+        Self {
+            max_packet: version.max_packet(),
+            max_transfer: match version {
+                Version::V1_0 => 512,
+                Version::V1_1 => 8191,
+            },
+            zlp_after_full_transfer: false,
+        }
+    }
+}
+
+/// How far an unfinished transfer came on the wire.
+#[derive(Clone, Copy, Debug, Default)]
+struct Unfinished {
+    /// Bytes missing of the packet it broke off in.
+    missing: usize,
+    /// A USB packet of full length was the last one: the host waits for more.
+    open: bool,
+}
+
+/// Sends MCTP packets to a bulk IN endpoint.
+///
+/// A [`Transfer`] is one USB transfer. The host sees its end by a short USB packet, or else a zero-length packet; in 1.0 there is none after
+/// 512 bytes unless [`SendLimits::zlp_after_full_transfer`] asks for it.
+///
+/// # When a send is dropped half-way
+///
+/// The next [`send`](TransportTx::send) first ends what is on the wire, so that the host does not join the two:
+///
+/// - 1.0, high speed: nothing to end, a transfer is one USB packet and was sent or not.
+/// - 1.0, full speed: a zero-length packet. The host drops the packet that broke off.
+/// - 1.1: a packet may go on in the next transfer, so ending the transfer is not enough: the packet that broke off is completed with
+///   zeros. The host takes it for a packet; the message it belongs to is damaged, which only a message integrity check shows. Don't
+///   drop a 1.1 send while the link is up if you can wait.
+///
+/// Not after a bus reset: then the host has forgotten it as well.
+#[derive(Debug)]
+pub struct Sender<'d, E> {
+    endpoint: E,
+    events: &'d BusEvents,
+    version: Version,
+    layout: TransferLayout,
+    zlp_after_full_transfer: bool,
+    unfinished: Unfinished,
+}
+
+impl<'d, E: EndpointIn> Sender<'d, E> {
+    /// Sends to `endpoint`.
+    pub fn new(endpoint: E, version: Version, events: &'d BusEvents, limits: SendLimits) -> Self {
+        Self {
+            endpoint,
+            events,
+            version,
+            layout: layout(version, limits),
+            zlp_after_full_transfer: limits.zlp_after_full_transfer,
+            unfinished: Unfinished::default(),
+        }
+    }
+
+    fn max_packet_size(&self) -> usize {
+        usize::from(self.endpoint.info().max_packet_size).max(1)
+    }
+
+    /// Ends the transfer that an earlier `send` left on the wire.
+    async fn end_unfinished(&mut self) -> Result<(), EndpointError> {
+        let full = self.max_packet_size();
+        while let Some(zeros) = ZEROS.get(..self.unfinished.missing.min(ZEROS.len()).min(full))
+            && !zeros.is_empty()
+        {
+            self.endpoint.write(zeros).await?;
+            self.unfinished.missing = self.unfinished.missing.saturating_sub(zeros.len());
+            self.unfinished.open = zeros.len() == full;
+        }
+        if self.unfinished.open {
+            self.endpoint.write(&[]).await?;
+            self.unfinished.open = false;
+        }
+        Ok(())
+    }
+
+    /// Sends the USB packets of a transfer whose headers are written.
+    async fn write(&mut self, transfer: &[u8]) -> Result<(), EndpointError> {
+        let full = self.max_packet_size();
+        let mut frames = Frames::new(self.version, transfer);
+        let mut rest = transfer;
+        while !rest.is_empty() {
+            let (packet, after) = rest.split_at_checked(full).unwrap_or((rest, &[]));
+            self.endpoint.write(packet).await?;
+            rest = after;
+            self.unfinished = Unfinished {
+                missing: match self.version {
+                    Version::V1_0 => 0,
+                    Version::V1_1 => frames.missing_with(rest.len()),
+                },
+                open: packet.len() == full,
+            };
+            if self.events.take_sender_restarted() && !rest.is_empty() {
+                return Err(EndpointError::Disabled);
+            }
+        }
+        if self.unfinished.open && self.host_waits_after(transfer.len()) {
+            self.endpoint.write(&[]).await?;
+        }
+        self.unfinished = Unfinished::default();
+        Ok(())
+    }
+
+    /// Whether the host waits for a zero-length packet behind a transfer of whole USB packets.
+    fn host_waits_after(&self, transfer_len: usize) -> bool {
+        self.version == Version::V1_1
+            || transfer_len < MAX_TRANSFER_1_0
+            || self.zlp_after_full_transfer
+    }
+
+    /// Writes the header of each packet; `false` when the transfer was not laid out for this sender.
+    fn write_headers(&self, transfer: &mut Transfer<'_>) -> bool {
+        if transfer.as_bytes().len() > usize::from(self.layout.max_transfer) {
+            return false;
+        }
+        transfer.frames().all(|frame| {
+            let room = <&mut [u8; HEADER_LEN]>::try_from(frame.headroom);
+            let header = self.version.encode(frame.packet.len());
+            let (Ok(room), Some(header), []) = (room, header, frame.tailroom) else {
+                return false;
+            };
+            *room = header;
+            true
+        })
+    }
+}
+
+impl<E: EndpointIn> TransportTx for Sender<'_, E> {
+    fn layout(&self) -> TransferLayout {
+        self.layout
+    }
+
+    async fn send(&mut self, transfer: &mut Transfer<'_>) -> Result<(), SendError> {
+        if !self.write_headers(transfer) {
+            return Err(SendError::NotAccepted);
+        }
+        if self.events.take_sender_restarted() {
+            self.unfinished = Unfinished::default();
+        }
+        let mut sent = self.end_unfinished().await;
+        if sent.is_ok() {
+            sent = self.write(transfer.as_bytes()).await;
+        }
+        sent.map_err(|error| match error {
+            EndpointError::Disabled => {
+                self.unfinished = Unfinished::default();
+                SendError::LinkDown
+            }
+            EndpointError::BufferOverflow => SendError::NotAccepted,
+        })
+    }
+}
+
+/// Walks the packets of a transfer along with what of it is sent.
+struct Frames<'t> {
+    version: Version,
+    /// From the first packet that is not sent whole.
+    unsent: &'t [u8],
+}
+
+impl<'t> Frames<'t> {
+    fn new(version: Version, transfer: &'t [u8]) -> Self {
+        Self {
+            version,
+            unsent: transfer,
+        }
+    }
+
+    /// How many bytes of the packet under way are missing when `left` bytes of the transfer are.
+    fn missing_with(&mut self, left: usize) -> usize {
+        while let Some(header) = self.unsent.first_chunk()
+            && let Some(length) = self.version.decode(*header)
+            && let Some((_, after)) = self.unsent.split_at_checked(length)
+        {
+            if after.len() < left {
+                // The packet ends inside what is left: it is under way, unless not begun.
+                return if self.unsent.len() == left {
+                    0
+                } else {
+                    left.saturating_sub(after.len())
+                };
+            }
+            self.unsent = after;
+        }
+        0
+    }
+}
+
+const fn layout(version: Version, limits: SendLimits) -> TransferLayout {
+    let max_packet = if limits.max_packet < BASELINE_PACKET {
+        BASELINE_PACKET
+    } else if limits.max_packet > version.max_packet() {
+        version.max_packet()
+    } else {
+        limits.max_packet
+    };
+    let one_packet = max_packet.saturating_add(HEADER_LEN as u16);
+    let max_transfer = match version {
+        Version::V1_0 => MAX_TRANSFER_1_0 as u16,
+        Version::V1_1 if limits.max_transfer < one_packet => one_packet,
+        Version::V1_1 => limits.max_transfer,
+    };
+    TransferLayout {
+        headroom: HEADER_LEN as u8,
+        tailroom: 0,
+        max_packet,
+        max_transfer,
+        packs: true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mctp_transport::{Eid, MessageTag, PacketHeader, PhysicalAddress, SequenceNumber};
+
+    use super::*;
+    use crate::RECEIVE_BUFFER_LEN_1_1;
+    use crate::framing::Reassembler;
+    use crate::mock::{MockIn, block_on, poll_times};
+
+    const HEADER: PacketHeader = PacketHeader {
+        destination: Eid(8),
+        source: Eid(9),
+        start: true,
+        end: true,
+        sequence: SequenceNumber::from_low_bits(0),
+        tag_owner: false,
+        tag: MessageTag::from_low_bits(1),
+    };
+    static EVENTS: BusEvents = BusEvents::new();
+
+    fn sender(version: Version, max_packet_size: u16) -> Sender<'static, MockIn<'static>> {
+        let limits = SendLimits::new(version);
+        Sender::new(MockIn::new(max_packet_size), version, &EVENTS, limits)
+    }
+
+    /// A transfer of packets with these lengths, filled with AAh.
+    fn transfer<'b>(
+        buffer: &'b mut [u8],
+        layout: TransferLayout,
+        packet_lens: &[usize],
+    ) -> Transfer<'b> {
+        let mut transfer = Transfer::new(buffer, layout);
+        for packet_len in packet_lens {
+            transfer
+                .push(PhysicalAddress::POINT_TO_POINT, HEADER, packet_len - 4)
+                .expect("fits")
+                .fill(0xAA);
+        }
+        transfer
+    }
+
+    fn send(sender: &mut Sender<'_, MockIn<'_>>, packet_lens: &[usize]) -> Result<(), SendError> {
+        let mut buffer = [0; 9000];
+        let mut transfer = transfer(&mut buffer, sender.layout(), packet_lens);
+        block_on(sender.send(&mut transfer))
+    }
+
+    /// Lets so many USB packets through, then drops the send.
+    fn send_cut_off(
+        sender: &mut Sender<'_, MockIn<'_>>,
+        packet_lens: &[usize],
+        usb_packets: usize,
+    ) {
+        sender.endpoint.accepts = usb_packets;
+        let mut buffer = [0; 9000];
+        let mut transfer = transfer(&mut buffer, sender.layout(), packet_lens);
+        assert!(poll_times(10, sender.send(&mut transfer)).is_none());
+        sender.endpoint.accepts = usize::MAX;
+    }
+
+    fn written_lens(sender: &Sender<'_, MockIn<'_>>) -> Vec<usize> {
+        sender.endpoint.written.iter().map(Vec::len).collect()
+    }
+
+    #[test]
+    fn writes_a_header_before_each_packet() {
+        let mut sender = sender(Version::V1_0, 512);
+        send(&mut sender, &[7, 5]).unwrap();
+        assert_eq!(
+            sender.endpoint.written,
+            [[
+                0x1A, 0xB4, 0x00, 11, 0x01, 8, 9, 0xC1, 0xAA, 0xAA, 0xAA, // seven bytes
+                0x1A, 0xB4, 0x00, 9, 0x01, 8, 9, 0xC1, 0xAA, // five bytes
+            ]]
+        );
+    }
+
+    #[test]
+    fn a_1_0_transfer_takes_packets_of_251_and_512_bytes_in_all() {
+        let layout = sender(Version::V1_0, 512).layout();
+        assert_eq!((layout.max_packet, layout.max_transfer), (251, 512));
+        assert_eq!((layout.headroom, layout.tailroom), (4, 0));
+        assert!(layout.packs);
+    }
+
+    #[test]
+    fn limits_out_of_range_are_taken_as_the_nearest() {
+        let limits = |max_packet, max_transfer| SendLimits {
+            max_packet,
+            max_transfer,
+            zlp_after_full_transfer: false,
+        };
+        let of = |version, limits| {
+            let layout = layout(version, limits);
+            (layout.max_packet, layout.max_transfer)
+        };
+        assert_eq!(of(Version::V1_0, limits(0, 0)), (68, 512));
+        assert_eq!(of(Version::V1_0, limits(9000, 9000)), (251, 512));
+        assert_eq!(of(Version::V1_1, limits(0, 0)), (68, 72));
+        assert_eq!(of(Version::V1_1, limits(9000, 0)), (8187, 8191));
+        assert_eq!(of(Version::V1_1, limits(1000, 16000)), (1000, 16000));
+    }
+
+    #[test]
+    fn a_transfer_that_is_too_long_or_laid_out_for_others_is_not_sent() {
+        let mut sender = sender(Version::V1_0, 512);
+        let mut buffer = [0; 9000];
+        let good = sender.layout();
+        for (layout, packet_lens) in [
+            (
+                TransferLayout {
+                    max_transfer: 600,
+                    ..good
+                },
+                &[251, 251, 4][..],
+            ),
+            (
+                TransferLayout {
+                    max_packet: 252,
+                    ..good
+                },
+                &[252],
+            ),
+            (
+                TransferLayout {
+                    headroom: 5,
+                    ..good
+                },
+                &[68],
+            ),
+            (
+                TransferLayout {
+                    tailroom: 1,
+                    ..good
+                },
+                &[68],
+            ),
+        ] {
+            let mut transfer = transfer(&mut buffer, layout, packet_lens);
+            assert_eq!(
+                block_on(sender.send(&mut transfer)),
+                Err(SendError::NotAccepted)
+            );
+        }
+        assert_eq!(written_lens(&sender), []);
+    }
+
+    #[test]
+    fn a_full_1_0_transfer_has_no_zero_length_packet_unless_asked_for() {
+        for (speed, asked, expected) in [
+            (512, false, vec![512]),
+            (512, true, vec![512, 0]),
+            (64, false, vec![64; 8]),
+            (64, true, [vec![64; 8], vec![0]].concat()),
+        ] {
+            let limits = SendLimits {
+                zlp_after_full_transfer: asked,
+                ..SendLimits::new(Version::V1_0)
+            };
+            let mut sender = Sender::new(MockIn::new(speed), Version::V1_0, &EVENTS, limits);
+            send(&mut sender, &[251, 240, 9]).unwrap();
+            assert_eq!(written_lens(&sender), expected);
+        }
+    }
+
+    #[test]
+    fn other_transfers_of_whole_usb_packets_end_with_a_zero_length_packet() {
+        let mut full_speed = sender(Version::V1_0, 64);
+        send(&mut full_speed, &[60]).unwrap();
+        send(&mut full_speed, &[124]).unwrap();
+        assert_eq!(written_lens(&full_speed), [64, 0, 64, 64, 0]);
+        let mut spanning = sender(Version::V1_1, 512);
+        send(&mut spanning, &[508]).unwrap();
+        send(&mut spanning, &[1020]).unwrap();
+        send(&mut spanning, &[1021]).unwrap();
+        assert_eq!(written_lens(&spanning), [512, 0, 512, 512, 0, 512, 512, 1]);
+    }
+
+    #[test]
+    fn an_empty_transfer_sends_nothing() {
+        let mut sender = sender(Version::V1_1, 512);
+        send(&mut sender, &[]).unwrap();
+        assert_eq!(written_lens(&sender), []);
+    }
+
+    #[test]
+    fn what_is_sent_is_what_a_receiver_finds() {
+        for (version, max_packet) in [(Version::V1_0, 251), (Version::V1_1, 8187)] {
+            for speed in [64, 512] {
+                let mut sender = sender(version, speed);
+                let mut buffer = [0; RECEIVE_BUFFER_LEN_1_1];
+                let mut host = Reassembler::new(version, speed, &mut buffer).unwrap();
+                for packet_len in (4..=max_packet).step_by(13).chain([max_packet]) {
+                    send(&mut sender, &[packet_len]).unwrap();
+                    assert_eq!(found(&mut host, &mut sender), [Ok(packet_len)]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_disabled_endpoint_is_a_link_that_is_down() {
+        let mut sender = sender(Version::V1_1, 64);
+        sender.endpoint.then = Some(EndpointError::Disabled);
+        sender.endpoint.accepts = 1;
+        assert_eq!(send(&mut sender, &[300]), Err(SendError::LinkDown));
+        sender.endpoint.accepts = usize::MAX;
+        sender.endpoint.written.clear();
+        send(&mut sender, &[5]).unwrap();
+        assert_eq!(written_lens(&sender), [9]);
+    }
+
+    #[test]
+    fn a_1_0_transfer_cut_off_at_full_speed_is_ended_first() {
+        let mut sender = sender(Version::V1_0, 64);
+        send_cut_off(&mut sender, &[200], 0);
+        send_cut_off(&mut sender, &[200], 2);
+        send(&mut sender, &[5]).unwrap();
+        assert_eq!(written_lens(&sender), [64, 64, 0, 9]);
+    }
+
+    #[test]
+    fn a_zero_length_packet_that_was_cut_off_is_sent_first() {
+        let mut sender = sender(Version::V1_0, 64);
+        send_cut_off(&mut sender, &[60], 1);
+        send(&mut sender, &[5]).unwrap();
+        assert_eq!(written_lens(&sender), [64, 0, 9]);
+    }
+
+    #[test]
+    fn a_1_1_transfer_cut_off_anywhere_costs_at_most_one_packet_at_the_host() {
+        for speed in [64, 512] {
+            for usb_packets in 0..=2000 / usize::from(speed) {
+                let mut sender = sender(Version::V1_1, speed);
+                let mut buffer = [0; RECEIVE_BUFFER_LEN_1_1];
+                let mut host = Reassembler::new(Version::V1_1, speed, &mut buffer).unwrap();
+                send_cut_off(&mut sender, &[300, 1000, 688], usb_packets);
+                // Cut off again, while it ends the first.
+                send_cut_off(&mut sender, &[100], 0);
+                send(&mut sender, &[77]).unwrap();
+                let sent = usb_packets * usize::from(speed);
+                let begun = [0, 304, 304 + 1004]
+                    .iter()
+                    .filter(|start| sent > **start)
+                    .count();
+                let mut expected = [Ok(300), Ok(1000), Ok(688)][..begun].to_vec();
+                expected.push(Ok(77));
+                assert_eq!(found(&mut host, &mut sender), expected, "{usb_packets}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_of_before_a_reset_is_ended_after_it() {
+        let events = BusEvents::new();
+        let limits = SendLimits::new(Version::V1_1);
+        let mut sender = Sender::new(MockIn::new(64), Version::V1_1, &events, limits);
+        send_cut_off(&mut sender, &[300], 2);
+        events.restarted();
+        sender.endpoint.written.clear();
+        send(&mut sender, &[5]).unwrap();
+        assert_eq!(written_lens(&sender), [9]);
+    }
+
+    #[test]
+    fn a_reset_that_the_driver_hides_ends_the_send() {
+        let events = BusEvents::new();
+        let limits = SendLimits::new(Version::V1_1);
+        let mut sender = Sender::new(MockIn::new(64), Version::V1_1, &events, limits);
+        sender.endpoint.reset_at = Some((2, &events));
+        assert_eq!(send(&mut sender, &[300]), Err(SendError::LinkDown));
+        send(&mut sender, &[5]).unwrap();
+        assert_eq!(written_lens(&sender), [64, 64, 9]);
+    }
+
+    /// The packets that a host finds in what was written.
+    fn found(
+        host: &mut Reassembler<'_>,
+        sender: &mut Sender<'_, MockIn<'_>>,
+    ) -> Vec<Result<usize, mctp_transport::DropReason>> {
+        let mut found = Vec::new();
+        for bytes in sender.endpoint.written.drain(..) {
+            host.buffer()[..bytes.len()].copy_from_slice(&bytes);
+            host.received(bytes.len());
+            while let Some(packet) = host.next_packet() {
+                found.push(packet.map(<[u8]>::len));
+            }
+        }
+        found
+    }
+}
