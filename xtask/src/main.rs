@@ -3,6 +3,7 @@
 //! `cargo xtask ci` runs all of them; `cargo xtask ci --list` says which there are.
 
 mod ci;
+mod guest;
 mod install;
 mod process;
 mod project;
@@ -25,11 +26,14 @@ struct Arguments {
 enum Command {
     /// Run every check, or the named ones, and stop at the first that fails
     Ci(ci::Args),
+    /// Run the virtual device against a Linux kernel in QEMU
+    Guest(guest::Args),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Ci(args) => ci::run(&args),
+        Command::Guest(args) => guest::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,54 @@
+//! tshark as judge of what the device captured.
+
+use std::fs::File;
+use std::path::Path;
+use std::process::Stdio;
+
+use anyhow::{Context, Result, bail};
+
+use super::install::Tshark;
+
+/// Packets that are not MCTP, or that a dissector could not decode.
+const UNDECODED: &str = "!mctp || _ws.malformed";
+
+/// Checks that every packet of `capture` is decoded and none is malformed; how many there are.
+pub(super) fn check(tshark: &Tshark, capture: &Path) -> Result<usize> {
+    let undecoded = read(tshark, capture, &["-Y", UNDECODED])?;
+    if !undecoded.is_empty() {
+        let first: Vec<_> = undecoded.lines().take(10).collect();
+        bail!(
+            "tshark cannot decode {} packets of {}, such as\n{}",
+            undecoded.lines().count(),
+            capture.display(),
+            first.join("\n")
+        );
+    }
+    let packets = read(tshark, capture, &["-T", "fields", "-e", "frame.number"])?
+        .lines()
+        .count();
+    if packets == 0 {
+        bail!("{} has no packets", capture.display());
+    }
+    Ok(packets)
+}
+
+/// tshark's output. The capture is its standard input, because it may run where our files are not.
+fn read(tshark: &Tshark, capture: &Path, args: &[&str]) -> Result<String> {
+    let file = File::open(capture).with_context(|| format!("there is no {}", capture.display()))?;
+    let output = tshark
+        .command()
+        .args(["-n", "-r", "-"])
+        .args(args)
+        .stdin(Stdio::from(file))
+        .output()
+        .context("cannot start tshark")?;
+    if !output.status.success() {
+        let reason = String::from_utf8_lossy(&output.stderr);
+        bail!(
+            "tshark cannot read {}: {}",
+            capture.display(),
+            reason.trim()
+        );
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}

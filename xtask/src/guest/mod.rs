@@ -1,0 +1,191 @@
+//! `cargo xtask guest`: the virtual device behind a real Linux kernel in QEMU.
+//!
+//! Each scenario boots a kernel that has MCTP over USB built in. Its only program is `linux-requester`, which runs a plan
+//! as process 1; its USB host controller is joined to `virtual-device` by usbredir. The scenario passes when every
+//! step of the plan did and tshark finds no malformed packet in what the device captured.
+
+mod capture;
+mod initramfs;
+pub(crate) mod install;
+mod kernel;
+mod kernel_build;
+mod scenario;
+mod vm;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::process::output;
+use crate::project::Project;
+use scenario::Scenario;
+
+const GUEST_TARGET: &str = "x86_64-unknown-linux-musl";
+
+/// What `cargo xtask guest` can be told.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// One short scenario instead of all
+    #[arg(long)]
+    smoke: bool,
+    /// Only the scenarios whose name contains this
+    #[arg(long)]
+    only: Option<String>,
+    /// Name the scenarios and their steps, and run none
+    #[arg(long)]
+    list: bool,
+    /// A kernel image for all scenarios, instead of one for each Linux version
+    #[arg(long)]
+    kernel: Option<PathBuf>,
+    /// Build missing kernels from Debian's sources (about ten minutes each)
+    #[arg(long)]
+    build_kernel: bool,
+    /// A virtual device that is already built
+    #[arg(long)]
+    device: Option<PathBuf>,
+    /// Print what the guests print, also when they succeed
+    #[arg(long)]
+    verbose: bool,
+}
+
+/// The programs that every scenario uses.
+struct Programs {
+    device: PathBuf,
+    requester: PathBuf,
+    tshark: Option<install::Tshark>,
+}
+
+/// Runs the scenarios asked for; the first failure ends the run.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let scenarios = chosen(args)?;
+    if args.list {
+        scenarios.iter().for_each(|scenario| println!("{scenario}"));
+        return Ok(());
+    }
+    let start = Instant::now();
+    let project = Project::open()?;
+    install::qemu()?;
+    let programs = programs(&project, args)?;
+    let folder = project.target_dir.join("guest");
+    for scenario in &scenarios {
+        let kernel = kernel::find(
+            &project,
+            scenario.linux,
+            args.kernel.as_deref(),
+            args.build_kernel,
+        )?;
+        let took = run_one(scenario, &kernel, &programs, &folder, args.verbose)
+            .with_context(|| format!("guest scenario {} failed", scenario.name))?;
+        println!("guest: {}: ok, {} s", scenario.name, took.as_secs());
+    }
+    println!(
+        "guest: {} scenarios in {} s",
+        scenarios.len(),
+        start.elapsed().as_secs()
+    );
+    Ok(())
+}
+
+fn chosen(args: &Args) -> Result<Vec<Scenario>> {
+    let mut scenarios = if args.smoke {
+        scenario::smoke()
+    } else {
+        scenario::all()
+    };
+    if let Some(part) = &args.only {
+        scenarios.retain(|scenario| scenario.name.contains(part));
+    }
+    ensure!(!scenarios.is_empty(), "no guest scenario has such a name");
+    Ok(scenarios)
+}
+
+fn programs(project: &Project, args: &Args) -> Result<Programs> {
+    // Only the whole run is worth the download of a newer tshark.
+    let tshark = match install::installed_tshark(&project.target_dir)? {
+        None if !args.smoke => Some(install::tshark(&project.target_dir)?),
+        found => found,
+    };
+    if tshark.is_none() {
+        println!("guest: no tshark 4.2 or later: the captures of this smoke run are not checked");
+    }
+    let device = match &args.device {
+        Some(device) => device
+            .canonicalize()
+            .context("there is no such virtual device")?,
+        None => build(project, "virtual-device", None)?,
+    };
+    crate::install::targets(&[GUEST_TARGET])?;
+    Ok(Programs {
+        device,
+        requester: build(project, "linux-requester", Some(GUEST_TARGET))?,
+        tshark,
+    })
+}
+
+fn build(project: &Project, package: &str, target: Option<&str>) -> Result<PathBuf> {
+    let mut cargo = project.cargo(".");
+    cargo.args(["build", "--release", "--quiet", "--package", package]);
+    let mut folder = project.target_dir.clone();
+    if let Some(target) = target {
+        // The initramfs is copied in the emulated machine: a tenth of the size starts faster.
+        cargo
+            .args(["--target", target])
+            .env("CARGO_PROFILE_RELEASE_STRIP", "true");
+        folder.push(target);
+    }
+    output(&mut cargo)?;
+    Ok(folder.join("release").join(package))
+}
+
+fn run_one(
+    scenario: &Scenario,
+    kernel: &Path,
+    programs: &Programs,
+    folder: &Path,
+    verbose: bool,
+) -> Result<Duration> {
+    let start = Instant::now();
+    let folder = folder.join(scenario.name);
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    std::fs::create_dir_all(&folder)?;
+    let initramfs = folder.join("initramfs");
+    std::fs::write(
+        &initramfs,
+        initramfs::image(&std::fs::read(&programs.requester)?, &scenario.plan()),
+    )?;
+    let outcome = vm::run(&vm::Setup {
+        scenario,
+        kernel,
+        initramfs: &initramfs,
+        device: &programs.device,
+        folder: &folder,
+    })?;
+    if verbose || outcome.result.is_err() {
+        println!("{}", outcome.log);
+    }
+    outcome.result?;
+    if let Some(tshark) = programs.tshark.as_ref().filter(|_| scenario.well_formed) {
+        for capture in &outcome.captures {
+            let packets = capture::check(tshark, capture)?;
+            println!("guest: {}: tshark decoded {packets} packets", scenario.name);
+        }
+    }
+    Ok(start.elapsed())
+}
+
+/// The output of a command of which only the first line matters.
+fn first_line(command: &mut Command) -> Option<String> {
+    Some(output(command).ok()?.lines().next()?.to_owned())
+}
+
+/// A folder that has to exist, or a clear sentence.
+fn required(path: PathBuf, what: &str) -> Result<PathBuf> {
+    if !path.exists() {
+        bail!("{what} is missing: {}", path.display());
+    }
+    Ok(path)
+}

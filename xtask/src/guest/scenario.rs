@@ -1,0 +1,271 @@
+//! What is run in which guest.
+
+use std::fmt;
+
+/// A kernel version that the scenarios are written for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Linux {
+    /// MCTP over USB 1.0, one packet in each OUT transfer.
+    V7_2,
+    /// MCTP over USB 1.0 and 1.1, OUT transfers packed.
+    V7_3,
+}
+
+impl Linux {
+    /// As in the names of kernel images and of Debian's source packages.
+    pub(super) fn version(self) -> &'static str {
+        match self {
+            Self::V7_2 => "7.2",
+            Self::V7_3 => "7.3",
+        }
+    }
+}
+
+/// The emulated USB host controller.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Controller {
+    Ehci,
+    Xhci,
+}
+
+impl Controller {
+    /// QEMU's name.
+    pub(super) fn device(self) -> &'static str {
+        match self {
+            Self::Ehci => "usb-ehci",
+            Self::Xhci => "qemu-xhci",
+        }
+    }
+}
+
+/// Who waits for the other on the usbredir socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Listener {
+    Qemu,
+    Device,
+}
+
+/// One boot.
+pub(super) struct Scenario {
+    pub(super) name: &'static str,
+    pub(super) linux: Linux,
+    pub(super) controller: Controller,
+    pub(super) listener: Listener,
+    /// `--usb` of the device.
+    pub(super) usb: &'static str,
+    /// `--mtu` of the device and MTU of the guest's interface: the largest packet with its 4-byte MCTP header.
+    pub(super) mtu: u32,
+    /// Whether the guest sends only what tshark can decode.
+    pub(super) well_formed: bool,
+    steps: &'static [Step],
+}
+
+/// Part of a plan.
+#[derive(Clone, Copy)]
+enum Step {
+    /// The kernel's driver binds.
+    Bind,
+    /// The bus owner's sequence, then an unknown command and a repetition of Set Endpoint ID.
+    Control,
+    /// A few sizes around the packet boundaries.
+    ShortEcho,
+    /// Every size from 1 to 1100, sizes around 4096, and 65,000.
+    AllEchoes,
+    /// Ten times down and up.
+    CycleLink,
+    Reset,
+    /// The device is killed and started again.
+    RestartDevice,
+    /// Malformed transfers in place of the kernel's driver.
+    Inject,
+}
+
+/// The device's endpoint ID.
+const ENDPOINT: u8 = 9;
+
+const ROBUST: &[Step] = &[
+    Step::Bind,
+    Step::Control,
+    Step::AllEchoes,
+    Step::CycleLink,
+    Step::Reset,
+    Step::Control,
+    Step::ShortEcho,
+    Step::RestartDevice,
+    Step::Control,
+    Step::ShortEcho,
+];
+const ECHOES: &[Step] = &[Step::Bind, Step::Control, Step::AllEchoes];
+const GARBAGE: &[Step] = &[
+    Step::Bind,
+    Step::Control,
+    Step::Inject,
+    Step::Control,
+    Step::ShortEcho,
+];
+/// In 1.1 a packet may span transfers, so what follows garbage may belong to it until a reset.
+const GARBAGE_SPANNING: &[Step] = &[
+    Step::Bind,
+    Step::Control,
+    Step::Inject,
+    Step::Reset,
+    Step::Control,
+    Step::ShortEcho,
+];
+
+/// The short run.
+pub(super) fn smoke() -> Vec<Scenario> {
+    vec![Scenario {
+        name: "smoke",
+        steps: &[Step::Bind, Step::Control, Step::ShortEcho],
+        ..linux_7_2("smoke", 68, &[])
+    }]
+}
+
+/// The whole run.
+pub(super) fn all() -> Vec<Scenario> {
+    use Controller::{Ehci, Xhci};
+    vec![
+        linux_7_2("7.2-ehci-68", 68, ROBUST),
+        Scenario {
+            controller: Xhci,
+            ..linux_7_2("7.2-xhci-251", 251, ROBUST)
+        },
+        linux_7_3("7.3-xhci-68", "1.0", 68, ECHOES),
+        Scenario {
+            controller: Ehci,
+            ..linux_7_3("7.3-ehci-251", "1.0", 251, ROBUST)
+        },
+        linux_7_3("7.3-xhci-spanning", "1.1", 8187, ROBUST),
+        Scenario {
+            controller: Ehci,
+            listener: Listener::Device,
+            ..linux_7_3("7.3-ehci-spanning", "1.1", 8187, ECHOES)
+        },
+        malformed(linux_7_2("7.2-ehci-malformed", 68, GARBAGE)),
+        malformed(linux_7_3("7.3-xhci-malformed", "1.0", 251, GARBAGE)),
+        malformed(linux_7_3(
+            "7.3-xhci-malformed-spanning",
+            "1.1",
+            8187,
+            GARBAGE_SPANNING,
+        )),
+    ]
+}
+
+fn linux_7_2(name: &'static str, mtu: u32, steps: &'static [Step]) -> Scenario {
+    Scenario {
+        name,
+        linux: Linux::V7_2,
+        controller: Controller::Ehci,
+        listener: Listener::Qemu,
+        usb: "1.0",
+        mtu,
+        well_formed: true,
+        steps,
+    }
+}
+
+fn linux_7_3(name: &'static str, usb: &'static str, mtu: u32, steps: &'static [Step]) -> Scenario {
+    Scenario {
+        linux: Linux::V7_3,
+        controller: Controller::Xhci,
+        usb,
+        ..linux_7_2(name, mtu, steps)
+    }
+}
+
+fn malformed(scenario: Scenario) -> Scenario {
+    Scenario {
+        well_formed: false,
+        ..scenario
+    }
+}
+
+impl Scenario {
+    /// The text that `linux-requester guest-init` runs, one command a line.
+    pub(super) fn plan(&self) -> String {
+        let lines: Vec<_> = self
+            .steps
+            .iter()
+            .flat_map(|step| self.commands(*step))
+            .collect();
+        lines.join("\n")
+    }
+
+    fn commands(&self, step: Step) -> Vec<String> {
+        let echo = |sizes: &str| format!("echo {ENDPOINT} --sizes {sizes}");
+        // An emulated machine on a busy host is slow at times: a second for each try instead of mctpd's quarter.
+        let control = |rest: &str| format!("control {rest} --wait 1000");
+        match step {
+            Step::Bind => vec!["wait-interface --timeout 30".into()],
+            Step::Control => vec![
+                format!("setup usb --eid {ENDPOINT} --mtu {} --wait 1000", self.mtu),
+                control(&format!("physical:usb 01 00{ENDPOINT:02x} --expect 00")),
+                control(&format!("{ENDPOINT} 01 00ff --expect 02")),
+                control(&format!("{ENDPOINT} 04 ff --expect 00")),
+                control(&format!("{ENDPOINT} 04 00 --expect 00")),
+                control(&format!("{ENDPOINT} 04 55 --expect 80")),
+                control(&format!("{ENDPOINT} 06 fe --expect 02")),
+                control(&format!("{ENDPOINT} 15 --expect 05")),
+            ],
+            Step::ShortEcho => vec![echo("0-130"), echo("490-520"), echo("1100-1100")],
+            Step::AllEchoes => vec![echo("0-1100"), echo("4095-4097"), echo("65000-65000")],
+            Step::CycleLink => vec![format!("cycle-link usb {ENDPOINT} --count 10")],
+            Step::Reset => vec!["reset-usb usb".into()],
+            Step::RestartDevice => vec!["ask-host restart-device".into()],
+            Step::Inject => (1..=3)
+                .map(|seed| format!("inject usb --seed {seed}"))
+                .collect(),
+        }
+    }
+}
+
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}: Linux {}, {}, MCTP over USB {}, MTU {}\n  {}",
+            self.name,
+            self.linux.version(),
+            self.controller.device(),
+            self.usb,
+            self.mtu,
+            self.plan().replace('\n', "\n  ")
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_kernels_meet_both_controllers() {
+        for linux in [Linux::V7_2, Linux::V7_3] {
+            for controller in ["usb-ehci", "qemu-xhci"] {
+                assert!(
+                    all()
+                        .iter()
+                        .any(|s| s.linux == linux && s.controller.device() == controller),
+                    "{linux:?} {controller}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_different_because_they_are_folders() {
+        let mut names: Vec<_> = all().iter().map(|scenario| scenario.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all().len());
+    }
+
+    #[test]
+    fn scenarios_that_inject_are_not_expected_to_be_well_formed() {
+        for scenario in all() {
+            assert_eq!(scenario.plan().contains("inject"), !scenario.well_formed);
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! One QEMU and one virtual device, from start to verdict. Every wait has an end.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use super::initramfs::PLAN;
+use super::scenario::{Listener, Scenario};
+
+/// A guest that prints nothing for this long hangs.
+const SILENCE: Duration = Duration::from_secs(60);
+/// A guest that prints for ever is stopped.
+const LONGEST_RUN: Duration = Duration::from_secs(300);
+const SOCKET_TIME: Duration = Duration::from_secs(10);
+/// Lines of the guest's first process that are for us.
+const MARK: &str = "@guest ";
+
+/// What to run.
+pub(super) struct Setup<'a> {
+    pub(super) scenario: &'a Scenario,
+    pub(super) kernel: &'a Path,
+    pub(super) initramfs: &'a Path,
+    pub(super) device: &'a Path,
+    /// For the socket, the captures and the logs.
+    pub(super) folder: &'a Path,
+}
+
+/// How it went.
+pub(super) struct Outcome {
+    pub(super) result: Result<()>,
+    /// What the guest printed, then what the device logged.
+    pub(super) log: String,
+    /// One capture for each start of the device.
+    pub(super) captures: Vec<PathBuf>,
+}
+
+/// Ends the program when it goes out of scope, so that no failure leaves one behind.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Runs the scenario. An error is a failure to start; what the guest makes of it is in the outcome.
+pub(super) fn run(setup: &Setup<'_>) -> Result<Outcome> {
+    // A socket's path may have about a hundred characters, which a build folder can exceed.
+    let socket_folder = tempfile::tempdir().context("cannot make a folder for the socket")?;
+    let mut machine = Machine {
+        setup,
+        socket: socket_folder.path().join("usbredir"),
+        device: None,
+        captures: Vec::new(),
+        guest_log: String::new(),
+    };
+    let result = machine.run();
+    machine.device = None;
+    let log = machine.log();
+    Ok(Outcome {
+        result,
+        log,
+        captures: machine.captures,
+    })
+}
+
+struct Machine<'a> {
+    setup: &'a Setup<'a>,
+    socket: PathBuf,
+    device: Option<Running>,
+    captures: Vec<PathBuf>,
+    guest_log: String,
+}
+
+impl Machine<'_> {
+    fn run(&mut self) -> Result<()> {
+        let device_first = self.setup.scenario.listener == Listener::Device;
+        if device_first {
+            self.start_device()?;
+        }
+        let mut qemu = self.start_qemu()?;
+        if !device_first {
+            self.start_device()?;
+        }
+        let lines = lines_of(&mut qemu.0)?;
+        self.follow(&lines)?;
+        Ok(())
+    }
+
+    /// Reads the guest's output until its verdict.
+    fn follow(&mut self, lines: &Receiver<String>) -> Result<()> {
+        let deadline = Instant::now() + LONGEST_RUN;
+        while Instant::now() < deadline {
+            let line = match lines.recv_timeout(SILENCE) {
+                Ok(line) => line,
+                Err(RecvTimeoutError::Timeout) => {
+                    bail!("the guest printed nothing for {} s", SILENCE.as_secs());
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    bail!("QEMU ended before the guest's plan did")
+                }
+            };
+            self.guest_log.push_str(&line);
+            self.guest_log.push('\n');
+            let Some((_, message)) = line.split_once(MARK) else {
+                continue;
+            };
+            match message.split_once(": ") {
+                None if message == "pass" => return Ok(()),
+                Some(("fail", reason)) => return Err(anyhow!("in the guest: {reason}")),
+                Some(("ask", "restart-device")) => self.restart_device()?,
+                _ => bail!("the guest said `{message}`, which means nothing here"),
+            }
+        }
+        bail!("the guest was not ready after {} s", LONGEST_RUN.as_secs())
+    }
+
+    fn start_qemu(&self) -> Result<Running> {
+        let Setup {
+            scenario,
+            kernel,
+            initramfs,
+            folder,
+            ..
+        } = self.setup;
+        let socket = self.socket.display();
+        let chardev = match scenario.listener {
+            Listener::Qemu => format!("socket,id=usbredir,path={socket},server=on,wait=off"),
+            Listener::Device => format!("socket,id=usbredir,path={socket},reconnect-ms=200"),
+        };
+        // `--` ends the kernel's own options; what follows are the arguments of its first process.
+        let append = format!("console=ttyS0 panic=-1 -- guest-init {PLAN}");
+        let mut command = Command::new("qemu-system-x86_64");
+        command
+            .args([
+                "-accel",
+                "tcg",
+                "-m",
+                "512",
+                "-nodefaults",
+                "-display",
+                "none",
+                "-no-reboot",
+            ])
+            .args(["-serial", "stdio", "-append", &append, "-kernel"])
+            .arg(kernel)
+            .arg("-initrd")
+            .arg(initramfs)
+            .args([
+                "-device",
+                &format!("{},id=controller", scenario.controller.device()),
+            ])
+            .args(["-chardev", &chardev])
+            .args(["-device", "usb-redir,chardev=usbredir,bus=controller.0"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(File::create(folder.join("qemu.log"))?);
+        Ok(Running(
+            command.spawn().context("cannot start qemu-system-x86_64")?,
+        ))
+    }
+
+    fn start_device(&mut self) -> Result<()> {
+        let Setup {
+            scenario,
+            device,
+            folder,
+            ..
+        } = self.setup;
+        let number = self.captures.len() + 1;
+        let capture = folder.join(format!("capture-{number}.pcap"));
+        let how = match scenario.listener {
+            Listener::Qemu => {
+                self.wait_for_socket()?;
+                "--connect"
+            }
+            Listener::Device => {
+                // The socket of a device that was killed is still there.
+                let _ = std::fs::remove_file(&self.socket);
+                "--listen"
+            }
+        };
+        let mut command = Command::new(device);
+        command
+            .args(["usbredir", how, &format!("unix:{}", self.socket.display())])
+            .args(["--usb", scenario.usb, "--mtu", &scenario.mtu.to_string()])
+            .args(["--max-message", "65536", "--log", "info", "--pcap"])
+            .arg(&capture)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(self.device_log(number))?);
+        let child = command
+            .spawn()
+            .with_context(|| format!("cannot start {}", device.display()))?;
+        self.device = Some(Running(child));
+        self.captures.push(capture);
+        if scenario.listener == Listener::Device {
+            self.wait_for_socket()?;
+        }
+        Ok(())
+    }
+
+    fn restart_device(&mut self) -> Result<()> {
+        self.device = None;
+        self.start_device()
+    }
+
+    fn wait_for_socket(&self) -> Result<()> {
+        let deadline = Instant::now() + SOCKET_TIME;
+        while !self.socket.exists() {
+            if Instant::now() > deadline {
+                bail!(
+                    "nobody listened on the usbredir socket within {} s",
+                    SOCKET_TIME.as_secs()
+                );
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    fn device_log(&self, number: usize) -> PathBuf {
+        self.setup.folder.join(format!("device-{number}.log"))
+    }
+
+    /// Everything that may say why a scenario failed.
+    fn log(&self) -> String {
+        let mut log = format!("--- guest\n{}", self.guest_log);
+        let mut files = vec![self.setup.folder.join("qemu.log")];
+        files.extend((1..=self.captures.len()).map(|number| self.device_log(number)));
+        for file in files {
+            let text = std::fs::read_to_string(&file).unwrap_or_default();
+            let name = file.file_name().unwrap_or_default().display();
+            log.push_str(&format!("--- {name}\n{text}"));
+        }
+        log
+    }
+}
+
+/// The lines that a program prints, so that waiting for one can have an end.
+fn lines_of(program: &mut Child) -> Result<Receiver<String>> {
+    let stdout = program
+        .stdout
+        .take()
+        .context("QEMU has no standard output")?;
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        // A terminal's output need not be UTF-8, and ends its lines with a carriage return too.
+        for line in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
+            let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    Ok(receiver)
+}
