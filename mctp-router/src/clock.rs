@@ -1,0 +1,59 @@
+//! Time, as an argument.
+
+use core::future::Future;
+use core::time::Duration;
+
+/// A point in time, in milliseconds since a start that the clock chose.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Instant(u64);
+
+impl Instant {
+    /// The earliest point in time.
+    pub const START: Self = Self(0);
+
+    /// Later than every point in time that a clock reaches: a deadline that never comes.
+    pub const NEVER: Self = Self(u64::MAX);
+
+    /// The point in time `millis` milliseconds after the clock's start.
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis)
+    }
+
+    /// Milliseconds since the clock's start.
+    pub const fn as_millis(self) -> u64 {
+        self.0
+    }
+
+    /// The point in time `milliseconds` after this one.
+    #[must_use]
+    pub(crate) const fn after(self, milliseconds: u32) -> Self {
+        Self(self.0.saturating_add(milliseconds as u64))
+    }
+}
+
+/// The clock of the device: what the world must plug in.
+///
+/// On embassy boards it is two lines over `embassy_time`.
+pub trait Clock {
+    /// The time now. Never goes back.
+    fn now(&self) -> Instant;
+
+    /// Returns once `deadline` has come; at once if it has. [`Instant::NEVER`] never comes.
+    fn wait_until(&self, deadline: Instant) -> impl Future<Output = ()>;
+}
+
+impl<C: Clock> Clock for &C {
+    fn now(&self) -> Instant {
+        (**self).now()
+    }
+
+    fn wait_until(&self, deadline: Instant) -> impl Future<Output = ()> {
+        (**self).wait_until(deadline)
+    }
+}
+
+/// Whole milliseconds of `duration`, as many as fit.
+pub(crate) fn milliseconds(duration: Duration) -> u32 {
+    duration.as_millis().try_into().unwrap_or(u32::MAX)
+}

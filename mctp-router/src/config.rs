@@ -1,0 +1,111 @@
+//! What a device chooses.
+
+use core::time::Duration;
+
+use mctp::Eid;
+use mctp_transport::{BASELINE_TRANSMISSION_UNIT, PhysicalAddress};
+
+/// One of the router's ports: an index from 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct PortId(pub u8);
+
+/// Settings of the endpoint as a whole.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The device's UUID as Get Endpoint UUID reports it: RFC 9562 order, most significant byte first. It must never change,
+    /// and must not be nil: mctpd recognises a device by it.
+    pub uuid: [u8; 16],
+    /// An endpoint ID of its own, in use until a bus owner sets another one. `None`: the device starts without one.
+    pub static_endpoint_id: Option<Eid>,
+    /// The longest message accepted, in bytes, the message type byte not counted. The storage limits it as well.
+    pub max_message_len: usize,
+    /// The longest time between two packets of a message (DSP0236 section 8.9). The default is the 6 s after which Linux
+    /// forgets its side of the exchange; DSP0283 gives no value.
+    pub assembly_timeout: Duration,
+    /// When no buffer is free, an unfinished message that has stood still for this long makes room for a new one.
+    pub eviction_age: Duration,
+    /// How long a neighbour may take nothing before what is being sent to it is given up.
+    pub send_timeout: Duration,
+    /// How long a request waits for its response, unless the request channel says otherwise.
+    pub response_timeout: Duration,
+}
+
+impl Config {
+    /// The usual settings for a device of this UUID.
+    pub const fn new(uuid: [u8; 16]) -> Self {
+        Self {
+            uuid,
+            static_endpoint_id: None,
+            max_message_len: usize::MAX,
+            assembly_timeout: Duration::from_secs(6),
+            eviction_age: Duration::from_millis(250),
+            send_timeout: Duration::from_secs(1),
+            response_timeout: Duration::from_secs(6),
+        }
+    }
+}
+
+/// Settings of one port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct PortConfig {
+    /// Packet payload bytes of the middle packets sent from this port, where no [`Route`] says otherwise. At least 64, and no
+    /// more than the transport carries, whatever is asked for. Larger than 64 only where it was negotiated (DSP0236 section 8.5).
+    pub unit: usize,
+    /// The largest packet payload accepted, in bytes. Never below 64.
+    pub max_receive_unit: usize,
+}
+
+impl Default for PortConfig {
+    /// Sends the baseline unit of 64 bytes, accepts whatever the transport carries.
+    fn default() -> Self {
+        Self {
+            unit: BASELINE_TRANSMISSION_UNIT,
+            max_receive_unit: usize::MAX,
+        }
+    }
+}
+
+/// Where the endpoints of a range are, and how large packets to them may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Route {
+    /// The first endpoint ID of the range.
+    pub first: Eid,
+    /// The last endpoint ID of the range.
+    pub last: Eid,
+    /// The port that leads there.
+    pub port: PortId,
+    /// The neighbour on that port.
+    pub address: PhysicalAddress,
+    /// Packet payload bytes of the middle packets sent there; limited like [`PortConfig::unit`].
+    pub unit: usize,
+}
+
+/// Something that happened which the application may want to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum Event {
+    /// A bus owner gave the device this endpoint ID.
+    EndpointIdSet(Eid),
+    /// The bus owner is here: the source of the last accepted Set Endpoint ID.
+    BusOwnerSeen(BusOwner),
+    /// The port's link can carry packets.
+    LinkUp(PortId),
+    /// The port's link was lost. The endpoint ID is kept.
+    LinkDown(PortId),
+}
+
+/// Where the bus owner is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct BusOwner {
+    /// Its endpoint ID; 0 if it has none.
+    pub endpoint_id: Eid,
+    /// The port it is on.
+    pub port: PortId,
+    /// Its physical address on that port.
+    pub address: PhysicalAddress,
+}

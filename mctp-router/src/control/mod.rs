@@ -1,0 +1,174 @@
+//! The control protocol responder (DSP0236 1.3.3, sections 11 and 12), message type 00h.
+//!
+//! | command | | request data | response data |
+//! |-|-|-|-|
+//! | 01h | [Set Endpoint ID](set_endpoint_id) | operation, endpoint ID | status, endpoint ID, pool size |
+//! | 02h | [Get Endpoint ID](get_endpoint_id) | - | endpoint ID, type, medium specific |
+//! | 03h | [Get Endpoint UUID](get_endpoint_uuid) | - | 16 bytes |
+//! | 04h | [Get MCTP Version Support](get_version_support) | message type | count, versions |
+//! | 05h | [Get Message Type Support](get_message_type_support) | - | count, types |
+//! | 06h | [Get Vendor Defined Message Support](get_vendor_support) | selector | next selector, vendor, command set |
+//!
+//! Every other command is answered `ERROR_UNSUPPORTED_CMD`. A request with data of another length than its command has is answered
+//! `ERROR_INVALID_LENGTH`. An error response carries nothing but its completion code.
+//!
+//! Not here: what bus owners and bridges answer (07h to 14h), and discovery (0Bh to 0Dh), which USB, I2C and serial do not have.
+
+mod endpoint;
+mod envelope;
+mod support;
+
+use heapless::{Deque, Vec};
+use mctp::Eid;
+use mctp_transport::{BASELINE_TRANSMISSION_UNIT, PacketHeader, SequenceNumber};
+
+pub(crate) use envelope::{ControlRequest, is_response};
+
+use crate::clock::Instant;
+use crate::config::{BusOwner, Config, Event};
+use crate::service::Service;
+use endpoint::{SetRequest, set_endpoint_id};
+
+/// How a control request ended (DSP0236 section 11.8, table 13).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum CompletionCode {
+    Success = 0x00,
+    InvalidData = 0x02,
+    InvalidLength = 0x03,
+    UnsupportedCommand = 0x05,
+    /// Get MCTP Version Support: message type number not supported.
+    MessageTypeNotSupported = 0x80,
+}
+
+/// A control response: message type, header and data, at most one packet of the baseline unit.
+pub(crate) type Payload = Vec<u8, BASELINE_TRANSMISSION_UNIT>;
+
+/// Appends response data. What does not fit the one packet of a control response is refused as a whole.
+fn put(payload: &mut Payload, data: &[u8]) -> Result<(), CompletionCode> {
+    payload
+        .extend_from_slice(data)
+        .map_err(|_| CompletionCode::InvalidData)
+}
+
+/// A response on its way.
+pub(crate) struct Answer {
+    pub(crate) header: PacketHeader,
+    pub(crate) payload: Payload,
+}
+
+/// The newest events that the application has not seen.
+#[derive(Debug, Default)]
+pub(crate) struct Events(Deque<Event, 8>);
+
+impl Events {
+    pub(crate) fn push(&mut self, event: Event) {
+        if self.0.is_full() {
+            self.0.pop_front();
+        }
+        // There is room now.
+        let _ = self.0.push_back(event);
+    }
+
+    pub(crate) fn poll(&mut self) -> Option<Event> {
+        self.0.pop_front()
+    }
+
+    pub(crate) fn any(&self) -> bool {
+        !self.0.is_empty()
+    }
+}
+
+/// What the control protocol knows and can change.
+#[derive(Debug)]
+pub(crate) struct Responder {
+    pub(crate) endpoint_id: Eid,
+    pub(crate) bus_owner: Option<BusOwner>,
+    pub(crate) events: Events,
+    static_endpoint_id: Option<Eid>,
+    uuid: [u8; 16],
+    /// The last Set Endpoint ID of each requester, to know a retransmission by.
+    set_requests: Deque<SetRequest, 4>,
+}
+
+impl Responder {
+    pub(crate) fn new(config: &Config) -> Self {
+        let static_endpoint_id = config
+            .static_endpoint_id
+            .filter(|id| Eid::new_normal(id.0).is_ok());
+        Self {
+            endpoint_id: static_endpoint_id.unwrap_or(mctp::MCTP_ADDR_NULL),
+            bus_owner: None,
+            events: Events::default(),
+            static_endpoint_id,
+            uuid: config.uuid,
+            set_requests: Deque::new(),
+        }
+    }
+
+    /// Carries out a request. `None` when it is a datagram, which has no answer.
+    pub(crate) fn answer<'s>(
+        &mut self,
+        now: Instant,
+        request: &ControlRequest<'_>,
+        services: impl Iterator<Item = &'s Service> + Clone,
+    ) -> Option<Answer> {
+        // Set Endpoint ID is answered by the endpoint that was asked, not by the one that it makes (section 12.4).
+        let asked = if request.destination == mctp::MCTP_ADDR_ANY {
+            self.endpoint_id
+        } else {
+            request.destination
+        };
+        let source = if request.command == envelope::SET_ENDPOINT_ID {
+            asked
+        } else {
+            self.endpoint_id
+        };
+        let mut payload = request.response_payload();
+        if let Err(code) = self.carry_out(now, request, services, &mut payload) {
+            request.fail(&mut payload, code);
+        }
+        if request.is_datagram {
+            return None;
+        }
+        let header = PacketHeader {
+            destination: request.source,
+            source,
+            start: true,
+            end: true,
+            sequence: SequenceNumber::default(),
+            tag_owner: false,
+            tag: request.tag,
+        };
+        Some(Answer { header, payload })
+    }
+
+    fn carry_out<'s>(
+        &mut self,
+        now: Instant,
+        request: &ControlRequest<'_>,
+        services: impl Iterator<Item = &'s Service> + Clone,
+        payload: &mut Payload,
+    ) -> Result<(), CompletionCode> {
+        match request.command {
+            envelope::SET_ENDPOINT_ID => put(payload, &set_endpoint_id(self, now, request)?),
+            envelope::GET_ENDPOINT_ID => {
+                request.data_of_len::<0>()?;
+                put(
+                    payload,
+                    &endpoint::get_endpoint_id(self.endpoint_id, self.static_endpoint_id),
+                )
+            }
+            envelope::GET_ENDPOINT_UUID => {
+                request.data_of_len::<0>()?;
+                put(payload, &self.uuid)
+            }
+            envelope::GET_VERSION_SUPPORT => support::versions(request, services, payload),
+            envelope::GET_MESSAGE_TYPE_SUPPORT => {
+                support::message_types(request, services, payload)
+            }
+            envelope::GET_VENDOR_SUPPORT => support::vendors(request, services, payload),
+            _ => Err(CompletionCode::UnsupportedCommand),
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What the device supports, told from what is being served: Get MCTP Version Support (04h), Get Message Type Support (05h) and Get
+//! Vendor Defined Message Support (06h) (DSP0236 1.3.3, sections 12.7 to 12.9).
+
+use heapless::Vec;
+
+use super::{CompletionCode, ControlRequest, Payload, put};
+use crate::service::{Service, Vendor};
+
+/// The versions of the base specification and of the control protocol, oldest first: 1.0, 1.1, 1.2, 1.3.3 (section 12.7.3).
+const BASE_VERSIONS: [[u8; 4]; 4] = [
+    [0xF1, 0xF0, 0xFF, 0x00],
+    [0xF1, 0xF1, 0xFF, 0x00],
+    [0xF1, 0xF2, 0xFF, 0x00],
+    [0xF1, 0xF3, 0xF3, 0x00],
+];
+
+/// Asks for the versions of the base specification.
+const BASE_SPECIFICATION: u8 = 0xFF;
+const CONTROL: u8 = 0x00;
+
+/// The selector that says there is no further vendor.
+const LAST_SELECTOR: u8 = 0xFF;
+const FORMAT_PCI: u8 = 0x00;
+const FORMAT_IANA: u8 = 0x01;
+
+/// Get MCTP Version Support.
+///
+/// Request data: one byte, the message type, or FFh for the base specification. Response data: a count, then as many versions of 4
+/// bytes, oldest first: major, minor, update, alpha, in BCD, where a high digit of Fh means a single digit and an update of FFh any
+/// update (section 12.7.2). Completion code 80h: no service of that type, or none that states its versions.
+pub(crate) fn versions<'s>(
+    request: &ControlRequest<'_>,
+    mut services: impl Iterator<Item = &'s Service>,
+    payload: &mut Payload,
+) -> Result<(), CompletionCode> {
+    let [message_type] = request.data_of_len()?;
+    let versions = match message_type {
+        BASE_SPECIFICATION | CONTROL => &BASE_VERSIONS[..],
+        _ => services
+            .find(|service| service.message_type.0 == message_type && !service.versions.is_empty())
+            .map(|service| service.versions)
+            .ok_or(CompletionCode::MessageTypeNotSupported)?,
+    };
+    put(payload, &[versions.len() as u8])?;
+    put(payload, versions.as_flattened())
+}
+
+/// Get Message Type Support. There is no request data. Response data: a count, then as many message types in ascending order; type
+/// 00h, control, is always the first.
+pub(crate) fn message_types<'s>(
+    request: &ControlRequest<'_>,
+    services: impl Iterator<Item = &'s Service>,
+    payload: &mut Payload,
+) -> Result<(), CompletionCode> {
+    request.data_of_len::<0>()?;
+    let mut types = Vec::<u8, 59>::new();
+    let _ = types.push(CONTROL);
+    for service in services {
+        if !types.contains(&service.message_type.0) {
+            types
+                .push(service.message_type.0)
+                .map_err(|_| CompletionCode::InvalidData)?;
+        }
+    }
+    types.sort_unstable();
+    put(payload, &[types.len() as u8])?;
+    put(payload, &types)
+}
+
+/// Get Vendor Defined Message Support.
+///
+/// Request data: one byte, the selector: 0 first, then what the last response said. Response data:
+///
+/// | byte | field |
+/// |-|-|
+/// | 0 | the next selector, FFh after the last |
+/// | 1 | vendor ID format: 00h PCI, 01h IANA |
+/// | 2.. | vendor ID, 2 or 4 bytes, most significant first |
+/// | then | command set, 2 bytes, most significant first |
+///
+/// Selectors count from 0 without gaps, as mctpd asks for. `ERROR_INVALID_DATA`: no such selector.
+pub(crate) fn vendors<'s>(
+    request: &ControlRequest<'_>,
+    services: impl Iterator<Item = &'s Service> + Clone,
+    payload: &mut Payload,
+) -> Result<(), CompletionCode> {
+    let [selector] = request.data_of_len()?;
+    let entry = |service: &Service| service.vendor.map(|vendor| (vendor, service.command_set));
+    let all = services.filter_map(entry);
+    let earlier = all.clone();
+    // Services that share a vendor and a command set are one entry: that of the first.
+    let mut distinct = all
+        .enumerate()
+        .filter(|(index, one)| !earlier.clone().take(*index).any(|other| other == *one));
+    let (_, (vendor, command_set)) = distinct
+        .nth(selector.into())
+        .ok_or(CompletionCode::InvalidData)?;
+    let next = match distinct.next() {
+        Some(_) => selector.saturating_add(1),
+        None => LAST_SELECTOR,
+    };
+    match vendor {
+        Vendor::Pci(id) => {
+            put(payload, &[next, FORMAT_PCI])?;
+            put(payload, &id.to_be_bytes())?;
+        }
+        Vendor::Iana(id) => {
+            put(payload, &[next, FORMAT_IANA])?;
+            put(payload, &id.to_be_bytes())?;
+        }
+    }
+    put(payload, &command_set.to_be_bytes())
+}

@@ -1,0 +1,28 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+mod clock;
+mod config;
+mod control;
+mod router_core;
+mod service;
+mod shell;
+mod storage;
+
+pub use crate::router_core::{ChannelId, Outbound, Outgoing, Receipt, RouterCore, Target};
+pub use clock::{Clock, Instant};
+pub use config::{BusOwner, Config, Event, PortConfig, PortId, Route};
+pub use service::{Service, Vendor};
+pub use shell::{Listener, Message, RequestChannel, Responder, Router};
+pub use storage::{RouterStorage, SHORT_MESSAGE_LEN};

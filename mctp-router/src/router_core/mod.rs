@@ -1,0 +1,391 @@
+//! The sans-IO core of the router.
+
+mod outgoing;
+mod port;
+mod receive;
+mod send;
+mod slots;
+
+use mctp::Eid;
+use mctp_transport::{
+    DropCounters, DropReason, MessageTag, PacketHeader, PhysicalAddress, TransferLayout,
+};
+
+use crate::clock::{Instant, milliseconds};
+use crate::config::{BusOwner, Config, Event, PortConfig, PortId, Route};
+use crate::control::Responder;
+use crate::service::Service;
+use crate::storage::{Parts, RouterStorage};
+
+pub(crate) use outgoing::OpenError;
+pub use outgoing::{Outgoing, Target};
+pub use port::Outbound;
+pub(crate) use port::Port;
+pub(crate) use slots::{Lent, Origin, Slot, SlotId, Slots};
+
+/// A listener or an open request of the router: an index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct ChannelId(pub(crate) u8);
+
+impl ChannelId {
+    pub(crate) fn index(self) -> usize {
+        self.0.into()
+    }
+}
+
+/// What a message can be for.
+#[derive(Clone, Debug)]
+pub(crate) enum Channel {
+    Free,
+    Listener(Service),
+    Request(Request),
+}
+
+/// A request whose response is awaited.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    peer: Eid,
+    port: PortId,
+    address: PhysicalAddress,
+    tag: MessageTag,
+    /// When to stop waiting; set once the request is on its way.
+    deadline: Instant,
+    expired: bool,
+}
+
+impl Request {
+    /// Whether a response with this header, from there, answers the request.
+    fn is_answered_by(
+        &self,
+        header: &PacketHeader,
+        port: PortId,
+        address: PhysicalAddress,
+    ) -> bool {
+        let from_peer = self.peer == header.source
+            || self.peer.0 == 0 && (self.port, self.address) == (port, address);
+        self.tag == header.tag && from_peer && !self.expired
+    }
+}
+
+/// What came of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Receipt {
+    /// It is part of a message that is not complete.
+    Stored,
+    /// It completed a message of this channel: [`RouterCore::has_message`].
+    Delivered(ChannelId),
+    /// It was a control request. If it is to be answered, the answer waits at the port: [`RouterCore::poll_transmit`].
+    Control,
+    /// It was discarded and counted.
+    Dropped(DropReason),
+}
+
+/// What came of sending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(crate) enum Progress {
+    /// All of the message is in transfers.
+    Done,
+    /// Go on when the port's next transfer was taken.
+    Partial,
+}
+
+/// Why sending was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SendFailure {
+    NoLink,
+    Stalled,
+}
+
+/// An MCTP endpoint without IO: no clock, no waker, no executor.
+///
+/// [`Router`](crate::Router) is this with wakers around it; use the core alone in a super-loop, or to test. Its methods, in four groups:
+///
+/// - **Setting up**: [`new`](Self::new), [`configure_port`](Self::configure_port), [`set_layout`](Self::set_layout),
+///   [`add_route`](Self::add_route), [`open_listener`](Self::open_listener).
+/// - **Inputs**, each with the time: [`link_up`](Self::link_up) first, then [`receive`](Self::receive) for every packet,
+///   [`transmit_done`](Self::transmit_done) for every transfer taken, [`expire`](Self::expire) at [`next_deadline`](Self::next_deadline).
+/// - **Outputs**, to be polled after each input: [`poll_transmit`](Self::poll_transmit) for each port,
+///   [`poll_event`](Self::poll_event), [`has_message`](Self::has_message).
+/// - **State**: [`endpoint_id`](Self::endpoint_id), [`drop_counters`](Self::drop_counters), [`bus_owner`](Self::bus_owner) ...
+#[allow(missing_debug_implementations)]
+pub struct RouterCore<'b> {
+    ports: &'b mut [Port<'b>],
+    channels: &'b mut [Channel],
+    routes: &'b mut [Option<Route>],
+    slots: Slots<'b>,
+    responder: Responder,
+    drops: DropCounters,
+    accepted: u32,
+    open_channels: usize,
+    last_tag: MessageTag,
+    next_ticket: u32,
+    next_deadline: Instant,
+    max_message_len: usize,
+    assembly_timeout: u32,
+    eviction_age: u32,
+    send_timeout: u32,
+}
+
+impl<'b> RouterCore<'b> {
+    /// A router in `storage`, with the link of every port down.
+    pub fn new<
+        const PORTS: usize,
+        const TRANSFER_LEN: usize,
+        const SHORT_MESSAGES: usize,
+        const LONG_MESSAGES: usize,
+        const LONG_MESSAGE_LEN: usize,
+        const CHANNELS: usize,
+        const ROUTES: usize,
+    >(
+        storage: &'b mut RouterStorage<
+            'b,
+            PORTS,
+            TRANSFER_LEN,
+            SHORT_MESSAGES,
+            LONG_MESSAGES,
+            LONG_MESSAGE_LEN,
+            CHANNELS,
+            ROUTES,
+        >,
+        config: &Config,
+    ) -> Self {
+        let Parts {
+            ports,
+            short_slots,
+            long_slots,
+            channels,
+            routes,
+            ..
+        } = storage.parts();
+        Self::from_parts(
+            ports,
+            Slots {
+                short: short_slots,
+                long: long_slots,
+            },
+            channels,
+            routes,
+            config,
+        )
+    }
+
+    pub(crate) fn from_parts(
+        ports: &'b mut [Port<'b>],
+        slots: Slots<'b>,
+        channels: &'b mut [Channel],
+        routes: &'b mut [Option<Route>],
+        config: &Config,
+    ) -> Self {
+        let max_message_len = config.max_message_len.min(slots.longest());
+        Self {
+            ports,
+            channels,
+            routes,
+            slots,
+            responder: Responder::new(config),
+            drops: DropCounters::new(),
+            accepted: 0,
+            open_channels: 0,
+            last_tag: MessageTag::default(),
+            next_ticket: 0,
+            next_deadline: Instant::NEVER,
+            max_message_len,
+            assembly_timeout: milliseconds(config.assembly_timeout),
+            eviction_age: milliseconds(config.eviction_age),
+            send_timeout: milliseconds(config.send_timeout),
+        }
+    }
+}
+
+/// Setting up.
+impl<'b> RouterCore<'b> {
+    /// Sets the units of a port. Takes effect with the next message.
+    pub fn configure_port(&mut self, port: PortId, config: PortConfig) {
+        if let Some(port) = self.port(port) {
+            port.config = config;
+        }
+    }
+
+    /// Says how the port's transport wants its transfers filled. What waits at the port is given up.
+    pub fn set_layout(&mut self, port: PortId, layout: TransferLayout) {
+        if let Some(port) = self.port(port) {
+            port.set_layout(layout);
+        }
+    }
+
+    /// Adds a route, or replaces the one of the same range. `false` when there is no room for it.
+    pub fn add_route(&mut self, route: Route) -> bool {
+        let same = |place: &Option<Route>| {
+            place.is_some_and(|old| (old.first, old.last) == (route.first, route.last))
+        };
+        let index = self
+            .routes
+            .iter()
+            .position(same)
+            .or_else(|| self.routes.iter().position(Option::is_none));
+        let place = index.and_then(|index| self.routes.get_mut(index));
+        place.map(|place| *place = Some(route)).is_some()
+    }
+
+    /// Opens a listener for `service`. From now on the control protocol reports it.
+    ///
+    /// [`mctp::Error::BadArgument`] for what cannot be served, [`AddrInUse`](mctp::Error::AddrInUse) when an open listener gets some of the
+    /// same requests, [`NoSpace`](mctp::Error::NoSpace) when all channels are taken.
+    pub fn open_listener(&mut self, service: Service) -> Result<ChannelId, mctp::Error> {
+        if !service.is_valid() {
+            return Err(mctp::Error::BadArgument);
+        }
+        if self.services().any(|other| other.overlaps(&service)) {
+            return Err(mctp::Error::AddrInUse);
+        }
+        self.open_channel(Channel::Listener(service))
+            .ok_or(mctp::Error::NoSpace)
+    }
+
+    /// Closes a listener or request. Messages for it are dropped.
+    pub fn close(&mut self, channel: ChannelId) {
+        self.slots.free_owned(channel);
+        if let Some(place) = self.channels.get_mut(channel.index())
+            && !matches!(place, Channel::Free)
+        {
+            *place = Channel::Free;
+            self.open_channels = self.open_channels.saturating_sub(1);
+        }
+    }
+
+    fn open_channel(&mut self, channel: Channel) -> Option<ChannelId> {
+        let index = self
+            .channels
+            .iter()
+            .position(|place| matches!(place, Channel::Free))?;
+        *self.channels.get_mut(index)? = channel;
+        self.open_channels = self.open_channels.saturating_add(1);
+        u8::try_from(index).ok().map(ChannelId)
+    }
+
+    fn services(&self) -> impl Iterator<Item = &Service> + Clone {
+        self.channels.iter().filter_map(|channel| match channel {
+            Channel::Listener(service) => Some(service),
+            _ => None,
+        })
+    }
+
+    fn port(&mut self, port: PortId) -> Option<&mut Port<'b>> {
+        self.ports.get_mut(usize::from(port.0))
+    }
+}
+
+/// State.
+impl RouterCore<'_> {
+    /// The device's endpoint ID; 0 while it has none.
+    pub fn endpoint_id(&self) -> Eid {
+        self.responder.endpoint_id
+    }
+
+    /// Gives the device an endpoint ID from the device's side, as at start from non-volatile memory. `false` unless it is 8 to 254.
+    pub fn set_endpoint_id(&mut self, endpoint_id: Eid) -> bool {
+        let valid = Eid::new_normal(endpoint_id.0).is_ok();
+        if valid {
+            self.responder.endpoint_id = endpoint_id;
+        }
+        valid
+    }
+
+    /// The bus owner, once it has set the endpoint ID.
+    pub fn bus_owner(&self) -> Option<BusOwner> {
+        self.responder.bus_owner
+    }
+
+    /// What was discarded, by reason.
+    pub fn drop_counters(&self) -> &DropCounters {
+        &self.drops
+    }
+
+    /// Counts something that a layer above discarded, such as a message whose integrity check failed.
+    pub fn count_drop(&mut self, reason: DropReason) {
+        self.drops.count(reason);
+    }
+
+    /// How many messages were received complete (DSP0236 section 8.9), control requests included.
+    pub fn messages_accepted(&self) -> u32 {
+        self.accepted
+    }
+
+    /// Takes the oldest event that the application has not seen. The newest eight are kept.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.responder.events.poll()
+    }
+
+    /// Whether there is an event to [poll](Self::poll_event).
+    pub fn has_event(&self) -> bool {
+        self.responder.events.any()
+    }
+}
+
+/// Time.
+impl RouterCore<'_> {
+    /// When [`expire`](Self::expire) must be called at the latest. May come before anything really expires.
+    #[inline]
+    pub fn next_deadline(&self) -> Instant {
+        self.next_deadline
+    }
+
+    /// Gives up whatever has waited for too long: unfinished messages, requests without a response, neighbours that take nothing.
+    pub fn expire(&mut self, now: Instant) {
+        self.expire_unfinished(now);
+        for channel in self.channels.iter_mut() {
+            if let Channel::Request(request) = channel {
+                request.expired |= request.deadline <= now;
+            }
+        }
+        for port in self.ports.iter_mut() {
+            port.stalled |= port
+                .stall_deadline(self.send_timeout)
+                .is_some_and(|deadline| deadline <= now);
+        }
+        self.next_deadline = self.earliest_deadline();
+    }
+
+    fn expire_unfinished(&mut self, now: Instant) {
+        let timeout = self.assembly_timeout;
+        let expired = self
+            .slots
+            .free_unfinished(|slot| slot.deadline(timeout) <= now);
+        self.count_drops(DropReason::AssemblyTimeout, expired);
+    }
+
+    fn count_drops(&mut self, reason: DropReason, times: usize) {
+        for _ in 0..times {
+            self.drops.count(reason);
+        }
+    }
+
+    fn earliest_deadline(&self) -> Instant {
+        let unfinished = self
+            .slots
+            .oldest_unfinished()
+            .map(|last| last.after(self.assembly_timeout));
+        let requests = self.channels.iter().filter_map(|channel| match channel {
+            Channel::Request(request) if !request.expired => Some(request.deadline),
+            _ => None,
+        });
+        let stalls = self
+            .ports
+            .iter()
+            .filter_map(|port| port.stall_deadline(self.send_timeout));
+        unfinished
+            .into_iter()
+            .chain(requests)
+            .chain(stalls)
+            .min()
+            .unwrap_or(Instant::NEVER)
+    }
+
+    #[inline]
+    fn wake_by(&mut self, deadline: Instant) {
+        self.next_deadline = self.next_deadline.min(deadline);
+    }
+}

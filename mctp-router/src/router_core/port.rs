@@ -1,0 +1,221 @@
+//! What waits to be sent at a port: transfers being filled, and control responses that overtake them.
+
+use mctp_transport::{PacketHeader, PhysicalAddress, Transfer, TransferLayout};
+
+use crate::clock::Instant;
+use crate::config::PortConfig;
+use crate::storage::RESPONSES;
+
+/// A transfer on its way to the transport. Give it back to [`RouterCore::transmit_done`](crate::RouterCore::transmit_done).
+#[derive(Debug)]
+#[must_use = "the transfer must be sent and given back"]
+pub struct Outbound<'b> {
+    /// What to send.
+    pub transfer: Transfer<'b>,
+    pub(crate) is_response: bool,
+}
+
+#[derive(Debug)]
+struct Response<'b> {
+    /// `None` while the transport has it.
+    transfer: Option<Transfer<'b>>,
+    /// Set while it waits to be sent; the lowest goes first.
+    queued: Option<u32>,
+}
+
+/// One port.
+#[derive(Debug)]
+pub(crate) struct Port<'b> {
+    pub(crate) link_up: bool,
+    pub(crate) config: PortConfig,
+    layout: TransferLayout,
+    max_unit: usize,
+    /// Being filled. `None` while the transport has it and the spare is not back yet.
+    current: Option<Transfer<'b>>,
+    spare: Option<Transfer<'b>>,
+    responses: [Response<'b>; RESPONSES],
+    next_response: u32,
+    /// Since when something waits that the neighbour has not taken.
+    waiting_since: Option<Instant>,
+    /// The neighbour took nothing for the send time limit. Nothing is queued until it takes something.
+    pub(crate) stalled: bool,
+}
+
+impl<'b> Port<'b> {
+    /// The layout of a port whose transport has not been seen.
+    pub(crate) const UNKNOWN_LAYOUT: TransferLayout = TransferLayout {
+        headroom: 0,
+        tailroom: 0,
+        max_packet: 0,
+        max_transfer: 0,
+        packs: false,
+    };
+
+    pub(crate) const EMPTY: Self = Self {
+        link_up: false,
+        config: PortConfig {
+            unit: 0,
+            max_receive_unit: usize::MAX,
+        },
+        layout: Self::UNKNOWN_LAYOUT,
+        max_unit: 0,
+        current: None,
+        spare: None,
+        responses: [const {
+            Response {
+                transfer: None,
+                queued: None,
+            }
+        }; RESPONSES],
+        next_response: 0,
+        waiting_since: None,
+        stalled: false,
+    };
+
+    pub(crate) fn set_buffers(
+        &mut self,
+        current: Transfer<'b>,
+        spare: Transfer<'b>,
+        responses: [Transfer<'b>; RESPONSES],
+    ) {
+        self.current = Some(current);
+        self.spare = Some(spare);
+        for (response, transfer) in self.responses.iter_mut().zip(responses) {
+            response.transfer = Some(transfer);
+        }
+    }
+
+    pub(crate) fn set_layout(&mut self, layout: TransferLayout) {
+        self.layout = layout;
+        self.clear();
+        self.max_unit = self
+            .current
+            .as_ref()
+            .or(self.spare.as_ref())
+            .map_or(0, Transfer::max_unit);
+    }
+
+    /// The transfer being filled.
+    #[inline]
+    pub(crate) fn current(&mut self) -> Option<&mut Transfer<'b>> {
+        self.current.as_mut()
+    }
+
+    /// The largest packet payload that fits a transfer.
+    pub(crate) fn max_unit(&self) -> usize {
+        self.max_unit
+    }
+
+    /// Notes that something waits to be taken; returns whether nothing did before.
+    #[inline]
+    pub(crate) fn note_waiting(&mut self, now: Instant) -> bool {
+        let first = self.waiting_since.is_none();
+        self.waiting_since.get_or_insert(now);
+        first
+    }
+
+    /// When the neighbour will have taken nothing for `timeout`.
+    pub(crate) fn stall_deadline(&self, timeout: u32) -> Option<Instant> {
+        self.waiting_since
+            .filter(|_| !self.stalled)
+            .map(|since| since.after(timeout))
+    }
+
+    /// Queues a control response. `true` when one that waited had to be given up for it.
+    pub(crate) fn queue_response(
+        &mut self,
+        address: PhysicalAddress,
+        header: PacketHeader,
+        payload: &[u8],
+    ) -> Result<bool, ()> {
+        let ticket = self.next_response;
+        let at_rest = self
+            .responses
+            .iter_mut()
+            .filter(|response| response.transfer.is_some());
+        // An idle one first (no ticket), else the one that has waited longest.
+        let place = at_rest
+            .min_by_key(|response| response.queued.map(|queued| queued.wrapping_sub(ticket)))
+            .ok_or(())?;
+        let replaces = place.queued.take().is_some();
+        let transfer = place.transfer.as_mut().ok_or(())?;
+        transfer.reset(self.layout);
+        transfer
+            .push(address, header, payload.len())
+            .ok_or(())?
+            .copy_from_slice(payload);
+        place.queued = Some(ticket);
+        self.next_response = ticket.wrapping_add(1);
+        Ok(replaces)
+    }
+
+    /// The next transfer to send: control responses overtake everything else.
+    pub(crate) fn take(&mut self) -> Option<Outbound<'b>> {
+        let next = self.next_response;
+        let queued = self
+            .responses
+            .iter_mut()
+            .filter(|response| response.queued.is_some());
+        if let Some(response) =
+            queued.min_by_key(|response| response.queued.map(|queued| queued.wrapping_sub(next)))
+        {
+            response.queued = None;
+            return response.transfer.take().map(|transfer| Outbound {
+                transfer,
+                is_response: true,
+            });
+        }
+        let transfer = self.current.take_if(|current| !current.is_empty())?;
+        self.current = self.spare.take();
+        Some(Outbound {
+            transfer,
+            is_response: false,
+        })
+    }
+
+    /// Takes a transfer back. `taken` says that the neighbour has it now.
+    pub(crate) fn give_back(&mut self, now: Instant, mut outbound: Outbound<'b>, taken: bool) {
+        outbound.transfer.reset(self.layout);
+        if outbound.is_response {
+            let place = self
+                .responses
+                .iter_mut()
+                .find(|response| response.transfer.is_none());
+            if let Some(place) = place {
+                place.transfer = Some(outbound.transfer);
+            }
+        } else if self.current.is_none() {
+            self.current = Some(outbound.transfer);
+        } else {
+            self.spare = Some(outbound.transfer);
+        }
+        if taken {
+            self.stalled = false;
+        }
+        self.waiting_since = self.has_waiting().then_some(now);
+    }
+
+    fn has_waiting(&self) -> bool {
+        let transfer = self
+            .current
+            .as_ref()
+            .is_some_and(|current| !current.is_empty());
+        transfer
+            || self
+                .responses
+                .iter()
+                .any(|response| response.queued.is_some())
+    }
+
+    /// Gives up everything that waits.
+    pub(crate) fn clear(&mut self) {
+        for transfer in [&mut self.current, &mut self.spare].into_iter().flatten() {
+            transfer.reset(self.layout);
+        }
+        for response in &mut self.responses {
+            response.queued = None;
+        }
+        self.waiting_since = None;
+        self.stalled = false;
+    }
+}

@@ -1,0 +1,174 @@
+//! Messages out: tags, routes and units (DSP0236 1.3.3, sections 8.4 to 8.6 and 11.7).
+
+use mctp::Eid;
+use mctp_transport::{
+    BASELINE_TRANSMISSION_UNIT, MessageTag, PacketHeader, PhysicalAddress, SequenceNumber,
+};
+
+use super::outgoing::next_free_tag;
+use super::{
+    Channel, ChannelId, OpenError, Origin, Outbound, Outgoing, Progress, Request, RouterCore,
+    SendFailure, Target,
+};
+use crate::clock::Instant;
+use crate::config::{PortId, Route};
+
+/// Outputs to the transport, and messages into it.
+impl<'b> RouterCore<'b> {
+    /// The next transfer for the port's transport, if there is one. Control responses come first.
+    #[inline]
+    pub fn poll_transmit(&mut self, port: PortId) -> Option<Outbound<'b>> {
+        self.port(port)?.take()
+    }
+
+    /// Takes back a transfer that [`poll_transmit`](Self::poll_transmit) gave. `taken` says that the neighbour has it; a transfer that it has
+    /// not is lost.
+    #[inline]
+    pub fn transmit_done(
+        &mut self,
+        now: Instant,
+        port: PortId,
+        outbound: Outbound<'b>,
+        taken: bool,
+    ) {
+        let timeout = self.send_timeout;
+        let Some(port) = self.port(port) else { return };
+        port.give_back(now, outbound, taken);
+        if let Some(deadline) = port.stall_deadline(timeout) {
+            self.wake_by(deadline);
+        }
+    }
+
+    /// A message in answer to one from `origin`: to the requester's endpoint ID and physical address, with its tag.
+    pub(crate) fn response_to(&self, origin: &Origin, type_ic: u8) -> Outgoing {
+        let header = PacketHeader {
+            destination: origin.source,
+            source: self.responder.endpoint_id,
+            start: true,
+            end: false,
+            sequence: SequenceNumber::default(),
+            tag_owner: false,
+            tag: origin.tag,
+        };
+        let unit = self.unit_to(origin.source, origin.port);
+        Outgoing::new(origin.port, origin.address, header, type_ic, unit)
+    }
+
+    /// Opens a request to `target`: finds its way, and a tag that no other request to the same peer has.
+    pub(crate) fn open_request(
+        &mut self,
+        target: &Target,
+        type_ic: u8,
+    ) -> Result<(ChannelId, Outgoing), OpenError> {
+        let (port, address) = target
+            .neighbour
+            .unwrap_or_else(|| self.way_to(target.endpoint_id));
+        let peer = target.endpoint_id;
+        let in_use = |tag: MessageTag| {
+            self.channels.iter().any(|channel| match channel {
+                Channel::Request(other) if other.tag == tag => {
+                    other.peer == peer || (other.port == port && (other.peer.0 == 0 || peer.0 == 0))
+                }
+                _ => false,
+            })
+        };
+        let tag = next_free_tag(self.last_tag, in_use).ok_or(OpenError::NoTag)?;
+        let request = Request {
+            peer,
+            port,
+            address,
+            tag,
+            deadline: Instant::NEVER,
+            expired: false,
+        };
+        let channel = self
+            .open_channel(Channel::Request(request))
+            .ok_or(OpenError::NoChannel)?;
+        self.last_tag = tag;
+        let header = PacketHeader {
+            destination: peer,
+            source: self.responder.endpoint_id,
+            start: true,
+            end: false,
+            sequence: SequenceNumber::default(),
+            tag_owner: true,
+            tag,
+        };
+        Ok((
+            channel,
+            Outgoing::new(port, address, header, type_ic, self.unit_to(peer, port)),
+        ))
+    }
+
+    /// Starts the wait for the response of `channel`, or starts it anew for one more.
+    pub(crate) fn await_response(&mut self, channel: ChannelId, deadline: Instant) {
+        if let Some(Channel::Request(request)) = self.channels.get_mut(channel.index()) {
+            request.deadline = deadline;
+            self.wake_by(deadline);
+        }
+    }
+
+    /// Whether the request of `channel` has waited for too long.
+    pub(crate) fn has_expired(&self, channel: ChannelId) -> bool {
+        !matches!(self.channels.get(channel.index()), Some(Channel::Request(request)) if !request.expired)
+    }
+
+    /// Puts as much of a message into the port's transfer as fits.
+    #[inline]
+    pub(crate) fn send(
+        &mut self,
+        now: Instant,
+        outgoing: &mut Outgoing,
+        message: &[&[u8]],
+    ) -> Result<Progress, SendFailure> {
+        let port = self
+            .port(outgoing.port)
+            .filter(|port| port.link_up)
+            .ok_or(SendFailure::NoLink)?;
+        if port.stalled {
+            return Err(SendFailure::Stalled);
+        }
+        let Some(transfer) = port.current() else {
+            return Ok(Progress::Partial);
+        };
+        let done = outgoing.fill(transfer, message);
+        if port.note_waiting(now) {
+            self.wake_by(now.after(self.send_timeout));
+        }
+        Ok(if done {
+            Progress::Done
+        } else {
+            Progress::Partial
+        })
+    }
+
+    fn route_to(&self, endpoint_id: Eid) -> Option<&Route> {
+        let covers =
+            |route: &&Route| route.first.0 <= endpoint_id.0 && endpoint_id.0 <= route.last.0;
+        self.routes.iter().flatten().find(covers)
+    }
+
+    fn way_to(&self, endpoint_id: Eid) -> (PortId, PhysicalAddress) {
+        let by_route = self
+            .route_to(endpoint_id)
+            .map(|route| (route.port, route.address));
+        let by_owner = || {
+            self.responder
+                .bus_owner
+                .map(|owner| (owner.port, owner.address))
+        };
+        by_route.or_else(by_owner).unwrap_or_default()
+    }
+
+    /// The unit for packets to `endpoint_id` by `port`.
+    fn unit_to(&self, endpoint_id: Eid, port_id: PortId) -> usize {
+        let route = self
+            .route_to(endpoint_id)
+            .filter(|route| route.port == port_id);
+        let Some(port) = self.ports.get(usize::from(port_id.0)) else {
+            return BASELINE_TRANSMISSION_UNIT;
+        };
+        let wanted = route.map_or(port.config.unit, |route| route.unit);
+        wanted.min(port.max_unit()).max(BASELINE_TRANSMISSION_UNIT)
+    }
+}

@@ -1,0 +1,368 @@
+//! Received messages: the buffers they are assembled in, and wait in until their service takes them.
+
+use mctp::Eid;
+use mctp_transport::{MessageTag, PacketHeader, PhysicalAddress, SequenceNumber};
+
+use super::ChannelId;
+use crate::clock::Instant;
+use crate::config::PortId;
+
+/// What ties the packets of a message together: source endpoint ID, tag owner bit and tag, and nothing else (DSP0236 section 8.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Key(u16);
+
+impl Key {
+    pub(crate) const fn of(header: &PacketHeader) -> Self {
+        let owner = if header.tag_owner { 0x08 } else { 0 };
+        Self((header.source.0 as u16) << 8 | owner | header.tag.value() as u16)
+    }
+}
+
+/// Where a message came from: all that its response needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub(crate) port: PortId,
+    pub(crate) address: PhysicalAddress,
+    pub(crate) source: Eid,
+    pub(crate) tag: MessageTag,
+    /// Message type and IC bit, as in the start packet.
+    pub(crate) type_ic: u8,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Free,
+    /// Waits for its next packet.
+    Assembling,
+    /// Waits for its service, in the order of the tickets.
+    Complete {
+        ticket: u32,
+    },
+    /// Its service reads it.
+    Lent,
+}
+
+/// One message buffer and the message in it.
+#[derive(Debug)]
+pub(crate) struct Slot<'b> {
+    /// `None` while lent.
+    buffer: Option<&'b mut [u8]>,
+    state: State,
+    key: Key,
+    owner: ChannelId,
+    origin: Origin,
+    len: usize,
+    /// Payload bytes of the start packet, which all middle packets must have.
+    unit: usize,
+    expected: SequenceNumber,
+    last_packet: Instant,
+}
+
+/// Which slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SlotId {
+    long: bool,
+    index: u8,
+}
+
+/// The start of a message, as its slot needs it.
+pub(crate) struct Start {
+    pub(crate) key: Key,
+    pub(crate) owner: ChannelId,
+    pub(crate) origin: Origin,
+    pub(crate) sequence: SequenceNumber,
+    /// Set for a message of one packet: its place among the complete ones.
+    pub(crate) complete: Option<u32>,
+}
+
+/// Why a packet ended the message that it continued.
+pub(crate) enum Mismatch {
+    Sequence,
+    Size,
+    TooLong,
+}
+
+impl<'b> Slot<'b> {
+    pub(crate) const EMPTY: Self = Self {
+        buffer: None,
+        state: State::Free,
+        key: Key(0),
+        owner: ChannelId(0),
+        origin: Origin {
+            port: PortId(0),
+            address: PhysicalAddress::POINT_TO_POINT,
+            source: Eid(0),
+            tag: MessageTag::from_low_bits(0),
+            type_ic: 0,
+        },
+        len: 0,
+        unit: 0,
+        expected: SequenceNumber::from_low_bits(0),
+        last_packet: Instant::START,
+    };
+
+    pub(crate) fn set_buffer(&mut self, buffer: &'b mut [u8]) {
+        self.buffer = Some(buffer);
+    }
+
+    fn is_free(&self) -> bool {
+        self.state == State::Free && self.buffer.is_some()
+    }
+
+    #[inline]
+    fn assembles(&self, key: Key) -> bool {
+        self.key == key && self.state == State::Assembling
+    }
+
+    fn holds_message(&self) -> bool {
+        matches!(self.state, State::Assembling | State::Complete { .. })
+    }
+
+    /// Puts the first bytes of a message in.
+    fn begin(&mut self, now: Instant, start: &Start, body: &[u8]) -> Result<(), Mismatch> {
+        let buffer = self.buffer.as_deref_mut().ok_or(Mismatch::TooLong)?;
+        buffer
+            .get_mut(..body.len())
+            .ok_or(Mismatch::TooLong)?
+            .copy_from_slice(body);
+        self.state = match start.complete {
+            Some(ticket) => State::Complete { ticket },
+            None => State::Assembling,
+        };
+        self.key = start.key;
+        self.owner = start.owner;
+        self.origin = start.origin;
+        self.len = body.len();
+        // The unit counts the message type byte as well.
+        self.unit = body.len().saturating_add(1);
+        self.expected = start.sequence.next();
+        self.last_packet = now;
+        Ok(())
+    }
+
+    /// Adds a middle or end packet.
+    #[inline]
+    pub(crate) fn append(
+        &mut self,
+        now: Instant,
+        header: &PacketHeader,
+        payload: &[u8],
+        limit: usize,
+    ) -> Result<(), Mismatch> {
+        if header.sequence != self.expected {
+            return Err(Mismatch::Sequence);
+        }
+        let fits_unit = if header.end {
+            payload.len() <= self.unit
+        } else {
+            payload.len() == self.unit
+        };
+        if !fits_unit {
+            return Err(Mismatch::Size);
+        }
+        let end = self.len.saturating_add(payload.len());
+        if end > limit {
+            return Err(Mismatch::TooLong);
+        }
+        let buffer = self.buffer.as_deref_mut().ok_or(Mismatch::TooLong)?;
+        buffer
+            .get_mut(self.len..end)
+            .ok_or(Mismatch::TooLong)?
+            .copy_from_slice(payload);
+        self.len = end;
+        self.expected = header.sequence.next();
+        self.last_packet = now;
+        Ok(())
+    }
+
+    pub(crate) fn complete(&mut self, ticket: u32) {
+        self.state = State::Complete { ticket };
+    }
+
+    /// Gives up the message; the buffer is free again.
+    pub(crate) fn free(&mut self) {
+        self.state = State::Free;
+    }
+
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    pub(crate) fn owner(&self) -> ChannelId {
+        self.owner
+    }
+
+    pub(crate) fn deadline(&self, timeout: u32) -> Instant {
+        self.last_packet.after(timeout)
+    }
+}
+
+/// A complete message, lent to its service.
+#[derive(Debug)]
+pub(crate) struct Lent<'b> {
+    pub(crate) slot: SlotId,
+    pub(crate) buffer: &'b mut [u8],
+    pub(crate) len: usize,
+    pub(crate) origin: Origin,
+}
+
+/// All message buffers. Short ones hold complete messages of one packet, long ones any message.
+pub(crate) struct Slots<'b> {
+    pub(crate) short: &'b mut [Slot<'b>],
+    pub(crate) long: &'b mut [Slot<'b>],
+}
+
+impl<'b> Slots<'b> {
+    /// The length of the longest message that there is a buffer for.
+    pub(crate) fn longest(&self) -> usize {
+        let buffers = self.long.iter().filter_map(|slot| slot.buffer.as_ref());
+        buffers.map(|buffer| buffer.len()).max().unwrap_or(0)
+    }
+
+    /// The unfinished message that a packet belongs to.
+    #[inline]
+    pub(crate) fn assembling(&mut self, key: Key) -> Option<&mut Slot<'b>> {
+        self.long.iter_mut().find(|slot| slot.assembles(key))
+    }
+
+    /// Starts a message; `false` when there is no buffer for it. One of a single packet goes to a short buffer if it can.
+    pub(crate) fn begin(&mut self, now: Instant, start: &Start, body: &[u8], fair: bool) -> bool {
+        let fits_short =
+            start.complete.is_some() && body.len() <= crate::storage::SHORT_MESSAGE_LEN;
+        let short = if fits_short {
+            free_for(self.short, start.owner, fair)
+        } else {
+            None
+        };
+        let slot = match short {
+            Some(index) => self.short.get_mut(index),
+            None => {
+                free_for(self.long, start.owner, fair).and_then(|index| self.long.get_mut(index))
+            }
+        };
+        slot.is_some_and(|slot| slot.begin(now, start, body).is_ok())
+    }
+
+    /// Frees the unfinished message that has stood still for longest, if that is at least `age` and the owner may have its place.
+    pub(crate) fn evict(&mut self, now: Instant, age: u32) -> bool {
+        let oldest = self
+            .long
+            .iter_mut()
+            .filter(|slot| slot.state == State::Assembling)
+            .min_by_key(|slot| slot.last_packet);
+        match oldest {
+            Some(slot) if slot.deadline(age) <= now => {
+                slot.free();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Frees the unfinished messages for which `condition` holds; returns how many there were.
+    pub(crate) fn free_unfinished(
+        &mut self,
+        mut condition: impl FnMut(&Slot<'b>) -> bool,
+    ) -> usize {
+        let unfinished = self
+            .long
+            .iter_mut()
+            .filter(|slot| slot.state == State::Assembling);
+        unfinished
+            .filter(|slot| condition(slot))
+            .map(|slot| slot.free())
+            .count()
+    }
+
+    /// Frees all messages of a channel that nobody reads.
+    pub(crate) fn free_owned(&mut self, owner: ChannelId) {
+        let owned = self.short.iter_mut().chain(self.long.iter_mut());
+        owned
+            .filter(|slot| slot.owner == owner && slot.holds_message())
+            .for_each(Slot::free);
+    }
+
+    /// When the unfinished message that has stood still for longest was last heard of.
+    pub(crate) fn oldest_unfinished(&self) -> Option<Instant> {
+        self.long
+            .iter()
+            .filter(|slot| slot.state == State::Assembling)
+            .map(|slot| slot.last_packet)
+            .min()
+    }
+
+    /// Whether a complete message waits for a channel.
+    pub(crate) fn has_complete(&self, owner: ChannelId) -> bool {
+        let mut slots = self.short.iter().chain(self.long.iter());
+        slots.any(|slot| slot.owner == owner && matches!(slot.state, State::Complete { .. }))
+    }
+
+    /// Lends the oldest complete message of a channel.
+    pub(crate) fn take(&mut self, owner: ChannelId) -> Option<Lent<'b>> {
+        let waiting = |slot: &Slot<'b>| match slot.state {
+            State::Complete { ticket } if slot.owner == owner => Some(ticket),
+            _ => None,
+        };
+        let indexed = |long, slots: &[Slot<'b>]| {
+            let tickets = slots
+                .iter()
+                .zip(0..)
+                .filter_map(|(slot, index)| Some((waiting(slot)?, index)));
+            tickets
+                .min_by(|(a, _), (b, _)| age_order(*a, *b))
+                .map(|(ticket, index)| (ticket, SlotId { long, index }))
+        };
+        let id = match (indexed(false, self.short), indexed(true, self.long)) {
+            (Some((short, id)), Some((long, _))) if age_order(short, long).is_lt() => id,
+            (Some((_, id)), None) | (_, Some((_, id))) => id,
+            (None, None) => return None,
+        };
+        let slot = self.get_mut(id)?;
+        let buffer = slot.buffer.take()?;
+        slot.state = State::Lent;
+        Some(Lent {
+            slot: id,
+            buffer,
+            len: slot.len,
+            origin: slot.origin,
+        })
+    }
+
+    /// Takes back a lent buffer.
+    pub(crate) fn give_back(&mut self, id: SlotId, buffer: &'b mut [u8]) {
+        if let Some(slot) = self.get_mut(id) {
+            slot.buffer = Some(buffer);
+            slot.state = State::Free;
+        }
+    }
+
+    fn get_mut(&mut self, id: SlotId) -> Option<&mut Slot<'b>> {
+        let slots = if id.long {
+            &mut *self.long
+        } else {
+            &mut *self.short
+        };
+        slots.get_mut(usize::from(id.index))
+    }
+}
+
+/// A free slot that `owner` may take. With `fair`, the last free one is kept for owners that hold none.
+#[inline]
+fn free_for(slots: &[Slot<'_>], owner: ChannelId, fair: bool) -> Option<usize> {
+    let first = slots.iter().position(Slot::is_free)?;
+    if !fair {
+        return Some(first);
+    }
+    let another_free = slots.iter().filter(|slot| slot.is_free()).nth(1).is_some();
+    let holds_one = || {
+        slots
+            .iter()
+            .any(|slot| slot.owner == owner && slot.state != State::Free)
+    };
+    (another_free || !holds_one()).then_some(first)
+}
+
+/// Orders tickets by age although they wrap.
+fn age_order(a: u32, b: u32) -> core::cmp::Ordering {
+    (a.wrapping_sub(b) as i32).cmp(&0)
+}

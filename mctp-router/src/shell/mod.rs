@@ -1,0 +1,423 @@
+//! The async shell: the core behind a lock, and the wakers of whoever waits for it. No protocol decision is taken here.
+
+mod listener;
+mod request;
+mod sending;
+
+use core::cell::RefCell;
+use core::convert::Infallible;
+use core::future::poll_fn;
+use core::task::{Context, Poll, Waker};
+
+use embassy_futures::select::select;
+use embassy_sync::blocking_mutex::Mutex;
+use embassy_sync::blocking_mutex::raw::RawMutex;
+use mctp::Eid;
+use mctp_transport::{DropCounters, DropReason, SendError, TransportRx, TransportTx};
+
+use crate::clock::{Clock, Instant, milliseconds};
+use crate::config::{BusOwner, Config, Event, PortConfig, PortId, Route};
+use crate::router_core::{ChannelId, Lent, Outbound, Receipt, RouterCore, SlotId, Slots};
+use crate::service::Service;
+use crate::storage::{Parts, RouterStorage};
+
+pub use listener::{Listener, Message, Responder};
+pub use request::RequestChannel;
+
+/// Who waits for a channel.
+#[derive(Debug)]
+pub(crate) struct ChannelWakers {
+    receive: Option<Waker>,
+    send: Option<Waker>,
+    /// The place of the channel in the queue of those that wait to send at a port.
+    place: Option<(PortId, u32)>,
+}
+
+impl ChannelWakers {
+    pub(crate) const NONE: Self = Self {
+        receive: None,
+        send: None,
+        place: None,
+    };
+}
+
+/// What the lock protects.
+struct Shared<'b> {
+    core: RouterCore<'b>,
+    channels: &'b mut [ChannelWakers],
+    ports: &'b mut [Option<Waker>],
+    timer: Option<Waker>,
+    event: Option<Waker>,
+    /// The deadline that the timer waits for.
+    armed: Instant,
+    next_place: u32,
+}
+
+/// An MCTP endpoint for async firmware: [`RouterCore`] behind a lock, with wakers.
+///
+/// 1. Make it from a [`RouterStorage`], a [`Clock`] and a [`Config`]. `M` is [`NoopRawMutex`] where everything runs in one executor,
+///    [`CriticalSectionRawMutex`] where interrupts or several cores share it.
+/// 2. Run [`run_receive`](Self::run_receive) and [`run_send`](Self::run_send) for each port, and [`run_timers`](Self::run_timers) once,
+///    side by side, for ever. Dropping one of these futures takes its port out of service until it is run again.
+/// 3. Serve with [`listener`](Self::listener)s, and ask with [`request_channel`](Self::request_channel)s.
+///
+/// The lock is held for as long as one packet is copied in, or one transfer filled; never across an `await`.
+///
+/// [`NoopRawMutex`]: embassy_sync::blocking_mutex::raw::NoopRawMutex
+/// [`CriticalSectionRawMutex`]: embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex
+#[allow(missing_debug_implementations)]
+pub struct Router<'b, M: RawMutex, C: Clock> {
+    shared: Mutex<M, RefCell<Shared<'b>>>,
+    clock: C,
+    response_timeout: u32,
+}
+
+/// Replaces a waker only by a different one.
+fn register(place: &mut Option<Waker>, context: &Context<'_>) {
+    match place {
+        Some(waker) if waker.will_wake(context.waker()) => {}
+        _ => *place = Some(context.waker().clone()),
+    }
+}
+
+fn wake(place: &mut Option<Waker>) {
+    if let Some(waker) = place.take() {
+        waker.wake();
+    }
+}
+
+impl Shared<'_> {
+    fn channel(&mut self, channel: ChannelId) -> Option<&mut ChannelWakers> {
+        self.channels.get_mut(channel.index())
+    }
+
+    fn wake_port(&mut self, port: PortId) {
+        if let Some(port) = self.ports.get_mut(usize::from(port.0)) {
+            wake(port);
+        }
+    }
+
+    /// Wakes whoever is next to send at a port.
+    fn wake_next_sender(&mut self, port: PortId) {
+        if let Some(channel) = self.first_in_line(port)
+            && let Some(wakers) = self.channel(channel)
+        {
+            wake(&mut wakers.send);
+        }
+    }
+
+    fn first_in_line(&self, port: PortId) -> Option<ChannelId> {
+        let next = self.next_place;
+        let waiting =
+            self.channels
+                .iter()
+                .zip(0..)
+                .filter_map(|(wakers, index)| match wakers.place {
+                    Some((at, place)) if at == port => {
+                        Some((place.wrapping_sub(next), ChannelId(index)))
+                    }
+                    _ => None,
+                });
+        waiting
+            .min_by_key(|(age, _)| *age)
+            .map(|(_, channel)| channel)
+    }
+
+    /// Wakes everybody: after the rare inputs that can concern anybody.
+    fn wake_all(&mut self) {
+        for channel in self.channels.iter_mut() {
+            wake(&mut channel.receive);
+            wake(&mut channel.send);
+        }
+        self.ports.iter_mut().for_each(wake);
+        self.wake_for_event();
+    }
+
+    fn wake_for_event(&mut self) {
+        if self.core.has_event() {
+            wake(&mut self.event);
+        }
+    }
+
+    /// Lets the timer know of a deadline earlier than it waits for.
+    #[inline]
+    fn rearm(&mut self) {
+        if self.core.next_deadline() < self.armed {
+            wake(&mut self.timer);
+        }
+    }
+
+    fn after_packet(&mut self, port: PortId, receipt: Receipt) {
+        match receipt {
+            Receipt::Delivered(channel) => {
+                if let Some(wakers) = self.channel(channel) {
+                    wake(&mut wakers.receive);
+                }
+            }
+            Receipt::Control => {
+                self.wake_port(port);
+                self.wake_for_event();
+            }
+            Receipt::Stored | Receipt::Dropped(_) => {}
+        }
+    }
+}
+
+impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
+    /// A router in `storage`, which it keeps for good.
+    pub fn new<
+        const PORTS: usize,
+        const TRANSFER_LEN: usize,
+        const SHORT_MESSAGES: usize,
+        const LONG_MESSAGES: usize,
+        const LONG_MESSAGE_LEN: usize,
+        const CHANNELS: usize,
+        const ROUTES: usize,
+    >(
+        storage: &'b mut RouterStorage<
+            'b,
+            PORTS,
+            TRANSFER_LEN,
+            SHORT_MESSAGES,
+            LONG_MESSAGES,
+            LONG_MESSAGE_LEN,
+            CHANNELS,
+            ROUTES,
+        >,
+        clock: C,
+        config: &Config,
+    ) -> Self {
+        let Parts {
+            ports,
+            port_wakers,
+            short_slots,
+            long_slots,
+            channels,
+            channel_wakers,
+            routes,
+        } = storage.parts();
+        let slots = Slots {
+            short: short_slots,
+            long: long_slots,
+        };
+        let shared = Shared {
+            core: RouterCore::from_parts(ports, slots, channels, routes, config),
+            channels: channel_wakers,
+            ports: port_wakers,
+            timer: None,
+            event: None,
+            armed: Instant::NEVER,
+            next_place: 0,
+        };
+        Self {
+            shared: Mutex::new(RefCell::new(shared)),
+            clock,
+            response_timeout: milliseconds(config.response_timeout),
+        }
+    }
+
+    #[inline]
+    fn lock<R>(&self, f: impl FnOnce(&mut Shared<'b>) -> R) -> R {
+        self.shared.lock(|shared| f(&mut shared.borrow_mut()))
+    }
+
+    /// Sets the units of a port. Takes effect with the next message.
+    pub fn configure_port(&self, port: PortId, config: PortConfig) {
+        self.lock(|shared| shared.core.configure_port(port, config));
+    }
+
+    /// Adds a route, or replaces the one of the same range. `false` when there is no room for it.
+    pub fn add_route(&self, route: Route) -> bool {
+        self.lock(|shared| shared.core.add_route(route))
+    }
+
+    /// The device's endpoint ID; 0 while it has none.
+    pub fn endpoint_id(&self) -> Eid {
+        self.lock(|shared| shared.core.endpoint_id())
+    }
+
+    /// Gives the device an endpoint ID from the device's side. `false` unless it is 8 to 254.
+    pub fn set_endpoint_id(&self, endpoint_id: Eid) -> bool {
+        self.lock(|shared| shared.core.set_endpoint_id(endpoint_id))
+    }
+
+    /// The bus owner, once it has set the endpoint ID.
+    pub fn bus_owner(&self) -> Option<BusOwner> {
+        self.lock(|shared| shared.core.bus_owner())
+    }
+
+    /// What was discarded, by reason.
+    pub fn drop_counters(&self) -> DropCounters {
+        self.lock(|shared| shared.core.drop_counters().clone())
+    }
+
+    /// Counts something that a service discarded.
+    pub fn count_drop(&self, reason: DropReason) {
+        self.lock(|shared| shared.core.count_drop(reason));
+    }
+
+    /// How many messages were received complete.
+    pub fn messages_accepted(&self) -> u32 {
+        self.lock(|shared| shared.core.messages_accepted())
+    }
+
+    /// Waits for something that the application may want to know. For one waiter at a time.
+    pub async fn next_event(&self) -> Event {
+        poll_fn(|context| {
+            self.lock(|shared| match shared.core.poll_event() {
+                Some(event) => Poll::Ready(event),
+                None => {
+                    register(&mut shared.event, context);
+                    Poll::Pending
+                }
+            })
+        })
+        .await
+    }
+
+    /// Serves `service`. The control protocol reports it for as long as the listener lives.
+    ///
+    /// Errors as of [`RouterCore::open_listener`].
+    pub fn listener(&self, service: Service) -> mctp::Result<Listener<'_, 'b, M, C>> {
+        let channel = self.lock(|shared| shared.core.open_listener(service))?;
+        Ok(Listener::new(self, channel))
+    }
+
+    /// Takes packets from `transport` for ever.
+    pub async fn run_receive(&self, port: PortId, transport: &mut impl TransportRx) -> Infallible {
+        loop {
+            let received = transport.receive().await;
+            let now = self.clock.now();
+            self.lock(|shared| {
+                match shared.core.received(now, port, received) {
+                    Some(receipt) => shared.after_packet(port, receipt),
+                    None => shared.wake_all(),
+                }
+                shared.rearm();
+            });
+        }
+    }
+
+    /// Gives transfers to `transport` for ever.
+    pub async fn run_send(&self, port: PortId, transport: &mut impl TransportTx) -> Infallible {
+        self.lock(|shared| shared.core.set_layout(port, transport.layout()));
+        loop {
+            let mut transfer = self.next_transfer(port).await;
+            if let Some(outbound) = &mut transfer.outbound {
+                transfer.taken =
+                    transport.send(&mut outbound.transfer).await != Err(SendError::LinkDown);
+            }
+        }
+    }
+
+    async fn next_transfer(&self, port: PortId) -> TransferGuard<'_, 'b, M, C> {
+        let outbound = poll_fn(|context| {
+            self.lock(|shared| match shared.core.poll_transmit(port) {
+                Some(outbound) => {
+                    // A buffer to fill is free while this one is sent.
+                    shared.wake_next_sender(port);
+                    Poll::Ready(outbound)
+                }
+                None => {
+                    if let Some(place) = shared.ports.get_mut(usize::from(port.0)) {
+                        register(place, context);
+                    }
+                    Poll::Pending
+                }
+            })
+        })
+        .await;
+        TransferGuard {
+            router: self,
+            port,
+            outbound: Some(outbound),
+            taken: false,
+        }
+    }
+
+    /// Keeps time for ever. Without it nothing ever times out.
+    pub async fn run_timers(&self) -> Infallible {
+        loop {
+            let deadline = self.lock(|shared| {
+                shared.armed = shared.core.next_deadline();
+                shared.armed
+            });
+            let earlier = poll_fn(|context| {
+                self.lock(|shared| {
+                    if shared.core.next_deadline() < deadline {
+                        return Poll::Ready(());
+                    }
+                    register(&mut shared.timer, context);
+                    Poll::Pending
+                })
+            });
+            select(self.clock.wait_until(deadline), earlier).await;
+            let now = self.clock.now();
+            self.lock(|shared| {
+                if shared.core.next_deadline() <= now {
+                    shared.core.expire(now);
+                    shared.wake_all();
+                }
+            });
+        }
+    }
+
+    fn take_message(&self, channel: ChannelId, context: &Context<'_>) -> Poll<Lent<'b>> {
+        self.lock(|shared| match shared.core.take_message(channel) {
+            Some(lent) => Poll::Ready(lent),
+            None => {
+                if let Some(wakers) = shared.channel(channel) {
+                    register(&mut wakers.receive, context);
+                }
+                Poll::Pending
+            }
+        })
+    }
+
+    fn give_back(&self, slot: SlotId, buffer: &'b mut [u8]) {
+        self.lock(|shared| shared.core.give_back(slot, buffer));
+    }
+
+    /// Forgets who waits for a channel's messages.
+    fn forget_receiver(&self, channel: ChannelId) {
+        self.lock(|shared| {
+            if let Some(wakers) = shared.channel(channel) {
+                wakers.receive = None;
+            }
+        });
+    }
+
+    /// Closes a channel and forgets who waits for it.
+    fn close(&self, channel: ChannelId) {
+        self.lock(|shared| {
+            shared.core.close(channel);
+            if let Some(wakers) = shared.channel(channel) {
+                *wakers = ChannelWakers::NONE;
+            }
+        });
+    }
+}
+
+/// A transfer that goes back to its port, whatever becomes of its sending.
+struct TransferGuard<'r, 'b, M: RawMutex, C: Clock> {
+    router: &'r Router<'b, M, C>,
+    port: PortId,
+    outbound: Option<Outbound<'b>>,
+    taken: bool,
+}
+
+impl<M: RawMutex, C: Clock> Drop for TransferGuard<'_, '_, M, C> {
+    fn drop(&mut self) {
+        let Some(outbound) = self.outbound.take() else {
+            return;
+        };
+        let now = self.router.clock.now();
+        self.router.lock(|shared| {
+            shared
+                .core
+                .transmit_done(now, self.port, outbound, self.taken);
+            shared.wake_next_sender(self.port);
+            shared.rearm();
+        });
+    }
+}

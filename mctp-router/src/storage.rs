@@ -1,0 +1,186 @@
+//! The memory of a router, owned by its caller.
+
+use mctp_transport::Transfer;
+
+use crate::config::Route;
+use crate::router_core::{Channel, Port, Slot};
+use crate::shell::ChannelWakers;
+use core::task::Waker;
+
+/// Bytes of a short message buffer: the longest message that fits one packet of MCTP over USB 1.0 (247) or SMBus (250), rounded up.
+pub const SHORT_MESSAGE_LEN: usize = 256;
+
+/// Control responses that may wait at a port for the neighbour to read them.
+pub(crate) const RESPONSES: usize = 4;
+
+/// A control response of one packet with the room that a transport may ask for around it.
+const RESPONSE_LEN: usize = 84;
+
+/// Everything a router keeps, with its capacities.
+///
+/// | parameter | counts | RAM on a 32-bit target, bytes each |
+/// |-|-|-|
+/// | `PORTS` | transports | 2 × `TRANSFER_LEN` + about 600 |
+/// | `TRANSFER_LEN` | bytes of a transfer buffer; the transport's longest transfer (512 for USB 1.0) | |
+/// | `SHORT_MESSAGES` | buffers for received messages of one packet | 256 + about 80 |
+/// | `LONG_MESSAGES` | buffers for received messages of any length, at least 1 | `LONG_MESSAGE_LEN` + about 80 |
+/// | `LONG_MESSAGE_LEN` | the longest message received, message type byte not counted | |
+/// | `CHANNELS` | listeners and open requests together | about 100 |
+/// | `ROUTES` | routes | 24 |
+///
+/// A device that sends responses only, with two services, serves well with `<1, 512, 4, 2, 4224, 4, 2>`.
+///
+/// The router borrows it for good: put it in a `static` cell, or on the stack of a function that does not return while the router runs.
+#[derive(Debug)]
+pub struct RouterStorage<
+    'b,
+    const PORTS: usize,
+    const TRANSFER_LEN: usize,
+    const SHORT_MESSAGES: usize,
+    const LONG_MESSAGES: usize,
+    const LONG_MESSAGE_LEN: usize,
+    const CHANNELS: usize,
+    const ROUTES: usize,
+> {
+    transfer_buffers: [[[u8; TRANSFER_LEN]; 2]; PORTS],
+    response_buffers: [[[u8; RESPONSE_LEN]; RESPONSES]; PORTS],
+    short_buffers: [[u8; SHORT_MESSAGE_LEN]; SHORT_MESSAGES],
+    long_buffers: [[u8; LONG_MESSAGE_LEN]; LONG_MESSAGES],
+    ports: [Port<'b>; PORTS],
+    port_wakers: [Option<Waker>; PORTS],
+    short_slots: [Slot<'b>; SHORT_MESSAGES],
+    long_slots: [Slot<'b>; LONG_MESSAGES],
+    channels: [Channel; CHANNELS],
+    channel_wakers: [ChannelWakers; CHANNELS],
+    routes: [Option<Route>; ROUTES],
+}
+
+/// The storage with its buffers handed out, its capacities forgotten.
+pub(crate) struct Parts<'b> {
+    pub(crate) ports: &'b mut [Port<'b>],
+    pub(crate) port_wakers: &'b mut [Option<Waker>],
+    pub(crate) short_slots: &'b mut [Slot<'b>],
+    pub(crate) long_slots: &'b mut [Slot<'b>],
+    pub(crate) channels: &'b mut [Channel],
+    pub(crate) channel_wakers: &'b mut [ChannelWakers],
+    pub(crate) routes: &'b mut [Option<Route>],
+}
+
+impl<
+    'b,
+    const PORTS: usize,
+    const TRANSFER_LEN: usize,
+    const SHORT_MESSAGES: usize,
+    const LONG_MESSAGES: usize,
+    const LONG_MESSAGE_LEN: usize,
+    const CHANNELS: usize,
+    const ROUTES: usize,
+>
+    RouterStorage<
+        'b,
+        PORTS,
+        TRANSFER_LEN,
+        SHORT_MESSAGES,
+        LONG_MESSAGES,
+        LONG_MESSAGE_LEN,
+        CHANNELS,
+        ROUTES,
+    >
+{
+    /// Empty storage.
+    ///
+    /// Capacities that cannot work do not compile: fewer than one port, one long message buffer or one channel, more than 255 of any, or
+    /// transfer buffers too short for a packet of the baseline unit.
+    pub const fn new() -> Self {
+        const {
+            assert!(PORTS >= 1 && PORTS <= 255, "a router has 1 to 255 ports");
+            assert!(
+                TRANSFER_LEN >= RESPONSE_LEN,
+                "a transfer buffer holds at least one packet of the baseline unit"
+            );
+            assert!(
+                LONG_MESSAGES >= 1 && LONG_MESSAGES <= 127,
+                "a router has 1 to 127 long message buffers"
+            );
+            assert!(
+                SHORT_MESSAGES <= 127,
+                "a router has at most 127 short message buffers"
+            );
+            assert!(
+                CHANNELS >= 1 && CHANNELS <= 255,
+                "a router has 1 to 255 channels"
+            );
+        }
+        Self {
+            transfer_buffers: [[[0; TRANSFER_LEN]; 2]; PORTS],
+            response_buffers: [[[0; RESPONSE_LEN]; RESPONSES]; PORTS],
+            short_buffers: [[0; SHORT_MESSAGE_LEN]; SHORT_MESSAGES],
+            long_buffers: [[0; LONG_MESSAGE_LEN]; LONG_MESSAGES],
+            ports: [const { Port::EMPTY }; PORTS],
+            port_wakers: [const { None }; PORTS],
+            short_slots: [const { Slot::EMPTY }; SHORT_MESSAGES],
+            long_slots: [const { Slot::EMPTY }; LONG_MESSAGES],
+            channels: [const { Channel::Free }; CHANNELS],
+            channel_wakers: [const { ChannelWakers::NONE }; CHANNELS],
+            routes: [const { None }; ROUTES],
+        }
+    }
+
+    /// Gives each port and slot its buffers.
+    pub(crate) fn parts(&'b mut self) -> Parts<'b> {
+        let transfers = self
+            .transfer_buffers
+            .iter_mut()
+            .zip(&mut self.response_buffers);
+        for (port, (buffers, responses)) in self.ports.iter_mut().zip(transfers) {
+            let [current, spare] = buffers;
+            port.set_buffers(
+                Transfer::new(current, Port::UNKNOWN_LAYOUT),
+                Transfer::new(spare, Port::UNKNOWN_LAYOUT),
+                responses
+                    .each_mut()
+                    .map(|response| Transfer::new(response, Port::UNKNOWN_LAYOUT)),
+            );
+        }
+        for (slot, buffer) in self.short_slots.iter_mut().zip(&mut self.short_buffers) {
+            slot.set_buffer(buffer);
+        }
+        for (slot, buffer) in self.long_slots.iter_mut().zip(&mut self.long_buffers) {
+            slot.set_buffer(buffer);
+        }
+        Parts {
+            ports: &mut self.ports,
+            port_wakers: &mut self.port_wakers,
+            short_slots: &mut self.short_slots,
+            long_slots: &mut self.long_slots,
+            channels: &mut self.channels,
+            channel_wakers: &mut self.channel_wakers,
+            routes: &mut self.routes,
+        }
+    }
+}
+
+impl<
+    const PORTS: usize,
+    const TRANSFER_LEN: usize,
+    const SHORT_MESSAGES: usize,
+    const LONG_MESSAGES: usize,
+    const LONG_MESSAGE_LEN: usize,
+    const CHANNELS: usize,
+    const ROUTES: usize,
+> Default
+    for RouterStorage<
+        '_,
+        PORTS,
+        TRANSFER_LEN,
+        SHORT_MESSAGES,
+        LONG_MESSAGES,
+        LONG_MESSAGE_LEN,
+        CHANNELS,
+        ROUTES,
+    >
+{
+    fn default() -> Self {
+        Self::new()
+    }
+}
