@@ -137,7 +137,8 @@ impl Machine<'_> {
             Listener::Device => format!("socket,id=usbredir,path={socket},reconnect-ms=200"),
         };
         // `--` ends the kernel's own options; what follows are the arguments of its first process.
-        let append = format!("console=ttyS0 panic=-1 -- guest-init {PLAN}");
+        // Only emergencies on the console, so that no kernel message lands inside a line meant for us.
+        let append = format!("console=ttyS0 loglevel=2 panic=-1 -- guest-init {PLAN}");
         let mut command = Command::new("qemu-system-x86_64");
         command
             .args([
