@@ -18,22 +18,26 @@ const BASELINE_PACKET: u16 = 68;
 pub struct SendLimits {
     /// The longest MCTP packet, packet header included, in bytes; taken as 68 when less, and as [`Version::max_packet`] when more.
     pub max_packet: u16,
-    /// 1.1 only: the longest transfer, in bytes; taken as one packet when less. A 1.0 transfer has at most 512 bytes.
+    /// The longest transfer, in bytes; taken as one packet when less, and in 1.0 as 512 when more.
+    ///
+    /// The default in 1.0 is 511, not 512: at high speed every transfer is then a short USB packet and ends by itself, for a host
+    /// that reads 512 bytes at a time (Linux 7.2) as for one that reads more. It costs nothing for the longest packets, of which two are 510
+    /// bytes.
     pub max_transfer: u16,
     /// 1.0 only: whether a zero-length packet follows a transfer of 512 bytes.
     ///
-    /// Off for hosts that read 512 bytes at a time, such as Linux 7.2: they have the whole transfer already. On for hosts that ask for more and
-    /// wait for the short packet.
+    /// Not needed by hosts that read 512 bytes at a time: they have the whole transfer already. Others wait for it. Without effect unless
+    /// `max_transfer` allows 512 bytes.
     pub zlp_after_full_transfer: bool,
 }
 
 impl SendLimits {
-    /// The longest packets and transfers of a version, no zero-length packet after 512 bytes.
+    /// The longest packets of a version, in transfers of up to 511 bytes (1.0) or one such packet (1.1).
     pub const fn new(version: Version) -> Self {
         Self {
             max_packet: version.max_packet(),
             max_transfer: match version {
-                Version::V1_0 => 512,
+                Version::V1_0 => 511,
                 Version::V1_1 => 8191,
             },
             zlp_after_full_transfer: false,
@@ -53,7 +57,7 @@ struct Unfinished {
 /// Sends MCTP packets to a bulk IN endpoint.
 ///
 /// A [`Transfer`] is one USB transfer. The host sees its end by a short USB packet, or else a zero-length packet; in 1.0 there is none after
-/// 512 bytes unless [`SendLimits::zlp_after_full_transfer`] asks for it.
+/// 512 bytes (which only a [`SendLimits::max_transfer`] of 512 allows) unless [`SendLimits::zlp_after_full_transfer`] asks for it.
 ///
 /// # When a send is dropped half-way
 ///
@@ -232,9 +236,9 @@ const fn layout(version: Version, limits: SendLimits) -> TransferLayout {
     };
     let one_packet = max_packet.saturating_add(HEADER_LEN as u16);
     let max_transfer = match version {
-        Version::V1_0 => MAX_TRANSFER_1_0 as u16,
-        Version::V1_1 if limits.max_transfer < one_packet => one_packet,
-        Version::V1_1 => limits.max_transfer,
+        _ if limits.max_transfer < one_packet => one_packet,
+        Version::V1_0 if limits.max_transfer > MAX_TRANSFER_1_0 as u16 => MAX_TRANSFER_1_0 as u16,
+        _ => limits.max_transfer,
     };
     TransferLayout {
         headroom: HEADER_LEN as u8,
@@ -323,9 +327,12 @@ mod tests {
     }
 
     #[test]
-    fn a_1_0_transfer_takes_packets_of_251_and_512_bytes_in_all() {
-        let layout = sender(Version::V1_0, 512).layout();
-        assert_eq!((layout.max_packet, layout.max_transfer), (251, 512));
+    fn a_1_0_transfer_takes_two_packets_of_251_bytes_and_ends_by_itself() {
+        let mut sender = sender(Version::V1_0, 512);
+        let layout = sender.layout();
+        assert_eq!((layout.max_packet, layout.max_transfer), (251, 511));
+        send(&mut sender, &[251, 251]).unwrap();
+        assert_eq!(written_lens(&sender), [510]);
         assert_eq!((layout.headroom, layout.tailroom), (4, 0));
         assert!(layout.packs);
     }
@@ -341,7 +348,7 @@ mod tests {
             let layout = layout(version, limits);
             (layout.max_packet, layout.max_transfer)
         };
-        assert_eq!(of(Version::V1_0, limits(0, 0)), (68, 512));
+        assert_eq!(of(Version::V1_0, limits(0, 0)), (68, 72));
         assert_eq!(of(Version::V1_0, limits(9000, 9000)), (251, 512));
         assert_eq!(of(Version::V1_1, limits(0, 0)), (68, 72));
         assert_eq!(of(Version::V1_1, limits(9000, 0)), (8187, 8191));
@@ -401,6 +408,7 @@ mod tests {
             (64, true, [vec![64; 8], vec![0]].concat()),
         ] {
             let limits = SendLimits {
+                max_transfer: 512,
                 zlp_after_full_transfer: asked,
                 ..SendLimits::new(Version::V1_0)
             };
