@@ -159,6 +159,17 @@ impl<'b> Transfer<'b> {
         }
     }
 
+    /// The packets of the transfer, in the order in which they were pushed; to be looked at before [`frames`](Self::frames) is walked.
+    pub fn packets(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = self.as_bytes();
+        core::iter::from_fn(move || {
+            let length = usize::from(u16::from_le_bytes(*rest.first_chunk()?));
+            let packet = rest.get(self.layout.headroom.into()..)?.get(..length)?;
+            rest = rest.get(length.saturating_add(self.layout.overhead())..)?;
+            Some(packet)
+        })
+    }
+
     /// All frames of the transfer, end to end.
     pub fn as_bytes(&self) -> &[u8] {
         self.buffer.get(..self.used).unwrap_or_default()
@@ -241,6 +252,7 @@ mod tests {
         let mut transfer = Transfer::new(&mut buffer, LAYOUT);
         assert!(fill(&mut transfer, b"one"));
         assert!(fill(&mut transfer, b"second"));
+        let looked_at: Vec<Vec<u8>> = transfer.packets().map(<[u8]>::to_vec).collect();
         let packets: Vec<Vec<u8>> = transfer
             .frames()
             .map(|frame| {
@@ -255,6 +267,7 @@ mod tests {
                 [&HEADER.to_bytes()[..], b"second"].concat()
             ]
         );
+        assert_eq!(looked_at, packets);
         assert_eq!(transfer.as_bytes().len(), 5 + 4 + 3 + 5 + 4 + 6);
     }
 

@@ -1,6 +1,6 @@
-//! A device identity that stays the same for the life of the chip, without storing anything.
+//! Who the device is, and an identity that stays the same for the life of the chip, without storing anything.
 //!
-//! The UUID is a name-based one, version 5 (RFC 9562, section 5.5): its name is the chip's unique ID, its namespace is
+//! The UUID of [`uuid_from_unique_id`] is a name-based one, version 5 (RFC 9562, section 5.5): its name is the chip's unique ID, its namespace is
 //! [`NAMESPACE`]. Anyone can repeat the derivation, for example to print labels before a board is switched on:
 //!
 //! ```
@@ -16,6 +16,70 @@
 //! wafer differ in a few bits of their ID, and every digit of the serial number should depend on all of them.
 
 use uuid::Uuid;
+
+/// Digits of the USB serial number.
+pub(crate) const SERIAL_NUMBER_LEN: usize = 12;
+
+/// Who the device is: to MCTP by its UUID, to USB by the rest and the serial number, which is the first 12 hexadecimal
+/// digits of the UUID.
+#[derive(Clone, Copy, Debug)]
+pub struct Identity<'a> {
+    /// The UUID, most significant byte first. It must never change.
+    pub uuid: [u8; 16],
+    /// USB vendor ID.
+    pub vendor_id: u16,
+    /// USB product ID.
+    pub product_id: u16,
+    /// USB manufacturer string.
+    pub manufacturer: &'a str,
+    /// USB product string.
+    pub product: &'a str,
+}
+
+impl<'a> Identity<'a> {
+    /// An identity for development, VID:PID ccde:0000. Not for products: they need a vendor ID of their own.
+    pub const fn for_development(uuid: [u8; 16]) -> Self {
+        Self {
+            uuid,
+            vendor_id: 0xCCDE,
+            product_id: 0x0000,
+            manufacturer: "MCTP",
+            product: "MCTP reference device",
+        }
+    }
+
+    /// The USB serial number, in ASCII.
+    pub fn serial_number(&self) -> [u8; SERIAL_NUMBER_LEN] {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        core::array::from_fn(|index| {
+            let byte = self.uuid[index / 2];
+            let digit = if index % 2 == 0 {
+                byte >> 4
+            } else {
+                byte & 0x0F
+            };
+            DIGITS[usize::from(digit)]
+        })
+    }
+
+    /// The device descriptor's part of the identity; `serial_number` gives the serial number a place.
+    pub(crate) fn usb_config(
+        &self,
+        serial_number: &'a mut [u8; SERIAL_NUMBER_LEN],
+    ) -> embassy_usb::Config<'a> {
+        *serial_number = self.serial_number();
+        let mut config = embassy_usb::Config::new(self.vendor_id, self.product_id);
+        config.manufacturer = Some(self.manufacturer);
+        config.product = Some(self.product);
+        config.serial_number = core::str::from_utf8(serial_number).ok();
+        // One function: the device is not composite, and its interface says what it is.
+        config.device_class = 0;
+        config.device_sub_class = 0;
+        config.device_protocol = 0;
+        config.composite_with_iads = false;
+        config
+    }
+}
 
 /// The namespace of the UUIDs made here: `d5149a61-68d7-450c-b58f-e9a17e47d67a`, chosen at random for this project.
 pub const NAMESPACE: [u8; 16] = [
@@ -53,6 +117,13 @@ mod tests {
             let derived = Uuid::from_bytes(uuid_from_unique_id(&unique_id));
             assert_eq!(derived, Uuid::parse_str(uuid).unwrap());
         }
+    }
+
+    #[test]
+    fn the_serial_number_is_the_start_of_the_uuid() {
+        let identity =
+            Identity::for_development(*b"\x2c\x1f\x96\xd4\x5d\xac\x4b\x0a\x9d\x6e\0\0\0\0\0\0");
+        assert_eq!(&identity.serial_number(), b"2c1f96d45dac");
     }
 
     #[test]

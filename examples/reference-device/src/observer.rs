@@ -1,0 +1,59 @@
+//! Looking on: what crosses the wire, and what happens.
+
+use mctp_router::Event;
+use mctp_transport::{
+    DropCounters, Received, SendError, Transfer, TransferLayout, TransportRx, TransportTx,
+};
+
+/// Which way a packet went, as the device sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From the host.
+    Received,
+    /// To the host.
+    Sent,
+}
+
+/// Looks on, for captures and logs. `()` does not look.
+pub trait Observer {
+    /// An MCTP packet, packet header first, was received, or is about to be sent.
+    fn packet(&self, direction: Direction, bytes: &[u8]) {
+        let _ = (direction, bytes);
+    }
+
+    /// Something happened. `drops` counts what has been discarded so far.
+    fn event(&self, event: Event, drops: &DropCounters) {
+        let _ = (event, drops);
+    }
+}
+
+impl Observer for () {}
+
+/// A transport half that is looked at.
+pub(crate) struct Observed<'o, T, O> {
+    pub(crate) transport: T,
+    pub(crate) observer: &'o O,
+}
+
+impl<T: TransportRx, O: Observer> TransportRx for Observed<'_, T, O> {
+    async fn receive(&mut self) -> Received<'_> {
+        let received = self.transport.receive().await;
+        if let Received::Packet { bytes, .. } = &received {
+            self.observer.packet(Direction::Received, bytes);
+        }
+        received
+    }
+}
+
+impl<T: TransportTx, O: Observer> TransportTx for Observed<'_, T, O> {
+    fn layout(&self) -> TransferLayout {
+        self.transport.layout()
+    }
+
+    async fn send(&mut self, transfer: &mut Transfer<'_>) -> Result<(), SendError> {
+        for packet in transfer.packets() {
+            self.observer.packet(Direction::Sent, packet);
+        }
+        self.transport.send(transfer).await
+    }
+}
