@@ -20,7 +20,10 @@ mod service;
 mod shell;
 mod storage;
 
-pub use crate::router_core::{ChannelId, Outbound, Outgoing, Receipt, RouterCore, Target};
+pub use crate::router_core::{
+    ChannelId, LentMessage, OpenError, Outbound, Outgoing, Progress, Receipt, RouterCore,
+    SendFailure, Target,
+};
 pub use clock::{Clock, Instant};
 pub use config::{BusOwner, Config, Event, PortConfig, PortId, Route};
 pub use service::{Service, Vendor};

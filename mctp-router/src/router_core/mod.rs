@@ -17,11 +17,11 @@ use crate::control::Responder;
 use crate::service::Service;
 use crate::storage::{Parts, RouterStorage};
 
-pub(crate) use outgoing::OpenError;
-pub use outgoing::{Outgoing, Target};
+pub use outgoing::{OpenError, Outgoing, Target};
 pub use port::Outbound;
 pub(crate) use port::Port;
-pub(crate) use slots::{Lent, Origin, Slot, SlotId, Slots};
+pub use slots::LentMessage;
+pub(crate) use slots::{Origin, Slot, Slots};
 
 /// A listener or an open request of the router: an index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +85,7 @@ pub enum Receipt {
 /// What came of sending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub(crate) enum Progress {
+pub enum Progress {
     /// All of the message is in transfers.
     Done,
     /// Go on when the port's next transfer was taken.
@@ -94,8 +94,11 @@ pub(crate) enum Progress {
 
 /// Why sending was given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SendFailure {
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum SendFailure {
+    /// The port's link is down, or there is no such port.
     NoLink,
+    /// The neighbour has taken nothing for the send time limit.
     Stalled,
 }
 
@@ -103,13 +106,42 @@ pub(crate) enum SendFailure {
 ///
 /// [`Router`](crate::Router) is this with wakers around it; use the core alone in a super-loop, or to test. Its methods, in four groups:
 ///
-/// - **Setting up**: [`new`](Self::new), [`configure_port`](Self::configure_port), [`set_layout`](Self::set_layout),
+/// - **Setting up**: [`new`](Self::new), [`set_layout`](Self::set_layout), [`configure_port`](Self::configure_port),
 ///   [`add_route`](Self::add_route), [`open_listener`](Self::open_listener).
 /// - **Inputs**, each with the time: [`link_up`](Self::link_up) first, then [`receive`](Self::receive) for every packet,
 ///   [`transmit_done`](Self::transmit_done) for every transfer taken, [`expire`](Self::expire) at [`next_deadline`](Self::next_deadline).
 /// - **Outputs**, to be polled after each input: [`poll_transmit`](Self::poll_transmit) for each port,
-///   [`poll_event`](Self::poll_event), [`has_message`](Self::has_message).
-/// - **State**: [`endpoint_id`](Self::endpoint_id), [`drop_counters`](Self::drop_counters), [`bus_owner`](Self::bus_owner) ...
+///   [`poll_event`](Self::poll_event), [`take_message`](Self::take_message) for each channel.
+/// - **Messages**: [`response_to`](Self::response_to) a message taken, or [`open_request`](Self::open_request); then [`send`](Self::send) until
+///   it is done; [`give_back`](Self::give_back) what was taken, [`close`](Self::close) what was opened.
+///
+/// One echo, by hand:
+///
+/// ```
+/// use mctp_router::{Config, Instant, PortId, Progress, RouterCore, RouterStorage, Service};
+/// use mctp_transport::{PhysicalAddress, TransferLayout};
+///
+/// const USB: PortId = PortId(0);
+/// let mut storage = RouterStorage::<1, 512, 4, 2, 4224, 4, 2>::new();
+/// let mut router = RouterCore::new(&mut storage, &Config::new([0x11; 16]));
+/// router.set_layout(USB, TransferLayout { headroom: 4, tailroom: 0, max_packet: 251, max_transfer: 512, packs: true });
+/// let echo = router.open_listener(Service::vendor_pci(0xCCDE, &[0xF0]))?;
+/// router.link_up(USB);
+///
+/// let now = Instant::from_millis(0);
+/// let request = [0x01, 0x00, 0x08, 0xC8, 0x7E, 0xCC, 0xDE, 0xF0, 0x2A];
+/// router.receive(now, USB, PhysicalAddress::POINT_TO_POINT, &request);
+///
+/// let message = router.take_message(echo).unwrap();
+/// let mut response = router.response_to(&message, message.integrity_check());
+/// assert_eq!(router.send(now, &mut response, &[message.bytes()]), Ok(Progress::Done));
+/// router.give_back(message);
+///
+/// let outbound = router.poll_transmit(USB).unwrap();
+/// assert_eq!(outbound.transfer.packets().next(), Some(&[0x01, 0x08, 0x00, 0xC0, 0x7E, 0xCC, 0xDE, 0xF0, 0x2A][..]));
+/// router.transmit_done(now, USB, outbound, true);
+/// # Ok::<(), mctp::Error>(())
+/// ```
 #[allow(missing_debug_implementations)]
 pub struct RouterCore<'b> {
     ports: &'b mut [Port<'b>],

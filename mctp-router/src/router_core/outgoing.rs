@@ -1,7 +1,7 @@
 //! Packetising: a message from its sender's slices into transfers (DSP0236 1.3.3, sections 8.4 and 8.5).
 
 use mctp::Eid;
-use mctp_transport::{MessageTag, PacketHeader, PhysicalAddress, SequenceNumber, Transfer};
+use mctp_transport::{MessageTag, PacketHeader, PhysicalAddress, Transfer};
 
 use crate::config::PortId;
 
@@ -47,14 +47,14 @@ impl Outgoing {
         self.port
     }
 
-    /// Sets what is to be sent: `message` as one, behind the message type byte.
-    pub(crate) fn start(&mut self, message: &[&[u8]]) {
-        self.remaining = message
-            .iter()
-            .fold(1, |sum: usize, slice| sum.saturating_add(slice.len()));
-        self.header.start = true;
-        self.header.sequence = SequenceNumber::default();
-        (self.slice, self.offset) = (0, 0);
+    /// Counts what is to be sent, the first time.
+    #[inline]
+    pub(crate) fn start_with(&mut self, message: &[&[u8]]) {
+        if self.header.start {
+            self.remaining = message
+                .iter()
+                .fold(1, |sum: usize, slice| sum.saturating_add(slice.len()));
+        }
     }
 
     /// Puts as many packets into `transfer` as fit. `true` when the last one is in.
@@ -116,11 +116,13 @@ pub struct Target {
     pub neighbour: Option<(PortId, PhysicalAddress)>,
 }
 
-/// The tags that a request may have are all in use.
+/// Why a request was not opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub(crate) enum OpenError {
+pub enum OpenError {
+    /// All of the router's channels are in use.
     NoChannel,
+    /// All eight tags to the peer are in use.
     NoTag,
 }
 

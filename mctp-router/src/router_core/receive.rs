@@ -5,7 +5,7 @@ use mctp_transport::{
     BASELINE_TRANSMISSION_UNIT, DropReason, Packet, PacketHeader, PhysicalAddress, Received,
 };
 
-use super::slots::{Key, Lent, Mismatch, Origin, SlotId, Start};
+use super::slots::{Key, LentMessage, Mismatch, Origin, Start};
 use super::{Channel, ChannelId, Receipt, RouterCore};
 use crate::clock::Instant;
 use crate::config::{Event, PortId};
@@ -322,13 +322,13 @@ impl<'b> RouterCore<'b> {
 
     /// Lends the oldest complete message of `channel`.
     #[inline]
-    pub(crate) fn take_message(&mut self, channel: ChannelId) -> Option<Lent<'b>> {
+    pub fn take_message(&mut self, channel: ChannelId) -> Option<LentMessage<'b>> {
         self.slots.take(channel)
     }
 
-    /// Takes a lent buffer back.
+    /// Takes a lent message back; its buffer is free again.
     #[inline]
-    pub(crate) fn give_back(&mut self, slot: SlotId, buffer: &'b mut [u8]) {
-        self.slots.give_back(slot, buffer);
+    pub fn give_back(&mut self, message: LentMessage<'b>) {
+        self.slots.give_back(message);
     }
 }

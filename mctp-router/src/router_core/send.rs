@@ -1,14 +1,14 @@
 //! Messages out: tags, routes and units (DSP0236 1.3.3, sections 8.4 to 8.6 and 11.7).
 
-use mctp::Eid;
+use mctp::{Eid, MsgIC, MsgType};
 use mctp_transport::{
     BASELINE_TRANSMISSION_UNIT, MessageTag, PacketHeader, PhysicalAddress, SequenceNumber,
 };
 
 use super::outgoing::next_free_tag;
 use super::{
-    Channel, ChannelId, OpenError, Origin, Outbound, Outgoing, Progress, Request, RouterCore,
-    SendFailure, Target,
+    Channel, ChannelId, LentMessage, OpenError, Origin, Outbound, Outgoing, Progress, Request,
+    RouterCore, SendFailure, Target,
 };
 use crate::clock::Instant;
 use crate::config::{PortId, Route};
@@ -39,8 +39,13 @@ impl<'b> RouterCore<'b> {
         }
     }
 
-    /// A message in answer to one from `origin`: to the requester's endpoint ID and physical address, with its tag.
-    pub(crate) fn response_to(&self, origin: &Origin, type_ic: u8) -> Outgoing {
+    /// The response to `message`: to the requester's endpoint ID and physical address, with its tag and message type.
+    pub fn response_to(&self, message: &LentMessage<'_>, integrity_check: MsgIC) -> Outgoing {
+        self.response(&message.origin, integrity_check)
+    }
+
+    pub(crate) fn response(&self, origin: &Origin, integrity_check: MsgIC) -> Outgoing {
+        let type_ic = mctp::encode_type_ic(origin.message_type(), integrity_check);
         let header = PacketHeader {
             destination: origin.source,
             source: self.responder.endpoint_id,
@@ -55,11 +60,15 @@ impl<'b> RouterCore<'b> {
     }
 
     /// Opens a request to `target`: finds its way, and a tag that no other request to the same peer has.
-    pub(crate) fn open_request(
+    ///
+    /// [`send`](Self::send) it, then [`await_response`](Self::await_response); [`close`](Self::close) the channel when done with it.
+    pub fn open_request(
         &mut self,
         target: &Target,
-        type_ic: u8,
+        message_type: MsgType,
+        integrity_check: MsgIC,
     ) -> Result<(ChannelId, Outgoing), OpenError> {
+        let type_ic = mctp::encode_type_ic(message_type, integrity_check);
         let (port, address) = target
             .neighbour
             .unwrap_or_else(|| self.way_to(target.endpoint_id));
@@ -101,7 +110,7 @@ impl<'b> RouterCore<'b> {
     }
 
     /// Starts the wait for the response of `channel`, or starts it anew for one more.
-    pub(crate) fn await_response(&mut self, channel: ChannelId, deadline: Instant) {
+    pub fn await_response(&mut self, channel: ChannelId, deadline: Instant) {
         if let Some(Channel::Request(request)) = self.channels.get_mut(channel.index()) {
             request.deadline = deadline;
             self.wake_by(deadline);
@@ -109,18 +118,20 @@ impl<'b> RouterCore<'b> {
     }
 
     /// Whether the request of `channel` has waited for too long.
-    pub(crate) fn has_expired(&self, channel: ChannelId) -> bool {
+    pub fn has_expired(&self, channel: ChannelId) -> bool {
         !matches!(self.channels.get(channel.index()), Some(Channel::Request(request)) if !request.expired)
     }
 
-    /// Puts as much of a message into the port's transfer as fits.
+    /// Puts as much of a message into the port's transfer as fits. `message` is all of it, the same at each call; its slices are
+    /// sent as one, behind the message type.
     #[inline]
-    pub(crate) fn send(
+    pub fn send(
         &mut self,
         now: Instant,
         outgoing: &mut Outgoing,
         message: &[&[u8]],
     ) -> Result<Progress, SendFailure> {
+        outgoing.start_with(message);
         let port = self
             .port(outgoing.port)
             .filter(|port| port.link_up)

@@ -1,6 +1,6 @@
 //! Received messages: the buffers they are assembled in, and wait in until their service takes them.
 
-use mctp::Eid;
+use mctp::{Eid, MsgIC, MsgType};
 use mctp_transport::{MessageTag, PacketHeader, PhysicalAddress, SequenceNumber};
 
 use super::ChannelId;
@@ -27,6 +27,12 @@ pub(crate) struct Origin {
     pub(crate) tag: MessageTag,
     /// Message type and IC bit, as in the start packet.
     pub(crate) type_ic: u8,
+}
+
+impl Origin {
+    pub(crate) fn message_type(&self) -> MsgType {
+        mctp::decode_type_ic(self.type_ic).0
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,13 +203,42 @@ impl<'b> Slot<'b> {
     }
 }
 
-/// A complete message, lent to its service.
+/// A complete message, lent to whoever reads it. Give it back to [`RouterCore::give_back`](crate::RouterCore::give_back).
 #[derive(Debug)]
-pub(crate) struct Lent<'b> {
-    pub(crate) slot: SlotId,
-    pub(crate) buffer: &'b mut [u8],
-    pub(crate) len: usize,
+#[must_use = "a message that is not given back keeps its buffer"]
+pub struct LentMessage<'b> {
+    slot: SlotId,
+    buffer: &'b mut [u8],
+    len: usize,
     pub(crate) origin: Origin,
+}
+
+impl LentMessage<'_> {
+    /// The message from behind the message type byte. If it has an integrity check, that is its end.
+    #[inline]
+    pub fn bytes(&self) -> &[u8] {
+        self.buffer.get(..self.len).unwrap_or_default()
+    }
+
+    /// The message type.
+    pub fn message_type(&self) -> MsgType {
+        self.origin.message_type()
+    }
+
+    /// Whether the message says that it has an integrity check (the IC bit).
+    pub fn integrity_check(&self) -> MsgIC {
+        mctp::decode_type_ic(self.origin.type_ic).1
+    }
+
+    /// Who sent it.
+    pub fn source(&self) -> Eid {
+        self.origin.source
+    }
+
+    /// The port it came by, and the neighbour that it came from.
+    pub fn neighbour(&self) -> (PortId, PhysicalAddress) {
+        (self.origin.port, self.origin.address)
+    }
 }
 
 /// All message buffers. Short ones hold complete messages of one packet, long ones any message.
@@ -298,7 +333,7 @@ impl<'b> Slots<'b> {
     }
 
     /// Lends the oldest complete message of a channel.
-    pub(crate) fn take(&mut self, owner: ChannelId) -> Option<Lent<'b>> {
+    pub(crate) fn take(&mut self, owner: ChannelId) -> Option<LentMessage<'b>> {
         let waiting = |slot: &Slot<'b>| match slot.state {
             State::Complete { ticket } if slot.owner == owner => Some(ticket),
             _ => None,
@@ -320,7 +355,7 @@ impl<'b> Slots<'b> {
         let slot = self.get_mut(id)?;
         let buffer = slot.buffer.take()?;
         slot.state = State::Lent;
-        Some(Lent {
+        Some(LentMessage {
             slot: id,
             buffer,
             len: slot.len,
@@ -329,9 +364,9 @@ impl<'b> Slots<'b> {
     }
 
     /// Takes back a lent buffer.
-    pub(crate) fn give_back(&mut self, id: SlotId, buffer: &'b mut [u8]) {
-        if let Some(slot) = self.get_mut(id) {
-            slot.buffer = Some(buffer);
+    pub(crate) fn give_back(&mut self, message: LentMessage<'b>) {
+        if let Some(slot) = self.get_mut(message.slot) {
+            slot.buffer = Some(message.buffer);
             slot.state = State::Free;
         }
     }

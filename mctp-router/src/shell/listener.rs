@@ -9,7 +9,7 @@ use mctp_transport::{DropReason, PhysicalAddress};
 use super::{RequestChannel, Router};
 use crate::clock::Clock;
 use crate::config::PortId;
-use crate::router_core::{ChannelId, Origin, SlotId, Target};
+use crate::router_core::{ChannelId, LentMessage, Origin, Target};
 
 /// The messages of one [`Service`](crate::Service). Dropping it ends the service.
 ///
@@ -32,15 +32,14 @@ impl<'r, 'b, M: RawMutex, C: Clock> Listener<'r, 'b, M, C> {
             channel: self.channel,
         };
         let lent = poll_fn(|context| self.router.take_message(self.channel, context)).await;
+        let responder = Responder {
+            router: self.router,
+            channel: self.channel,
+            origin: lent.origin,
+        };
         Message {
-            buffer: Some(lent.buffer),
-            len: lent.len,
-            slot: lent.slot,
-            responder: Responder {
-                router: self.router,
-                channel: self.channel,
-                origin: lent.origin,
-            },
+            lent: Some(lent),
+            responder,
         }
     }
 }
@@ -67,29 +66,27 @@ impl<M: RawMutex, C: Clock> Drop for Forget<'_, '_, M, C> {
 #[allow(missing_debug_implementations)]
 pub struct Message<'m, 'b, M: RawMutex, C: Clock> {
     /// `Some` until dropped.
-    buffer: Option<&'b mut [u8]>,
-    len: usize,
-    slot: SlotId,
+    lent: Option<LentMessage<'b>>,
     responder: Responder<'m, 'b, M, C>,
 }
 
 impl<'m, 'b, M: RawMutex, C: Clock> Message<'m, 'b, M, C> {
     /// The message from behind the message type byte. If it has an integrity check, that is its end.
     pub fn bytes(&self) -> &[u8] {
-        self.buffer
-            .as_deref()
-            .and_then(|buffer| buffer.get(..self.len))
+        self.lent
+            .as_ref()
+            .map(LentMessage::bytes)
             .unwrap_or_default()
     }
 
     /// The message type.
     pub fn message_type(&self) -> MsgType {
-        self.responder.message_type_and_check().0
+        self.responder.origin.message_type()
     }
 
     /// Whether the message says that it has an integrity check (the IC bit).
     pub fn integrity_check(&self) -> MsgIC {
-        self.responder.message_type_and_check().1
+        mctp::decode_type_ic(self.responder.origin.type_ic).1
     }
 
     /// Who sent it.
@@ -121,8 +118,8 @@ impl<'m, 'b, M: RawMutex, C: Clock> Message<'m, 'b, M, C> {
 
 impl<M: RawMutex, C: Clock> Drop for Message<'_, '_, M, C> {
     fn drop(&mut self) {
-        if let Some(buffer) = self.buffer.take() {
-            self.responder.router.give_back(self.slot, buffer);
+        if let Some(lent) = self.lent.take() {
+            self.responder.router.give_back(lent);
         }
     }
 }
@@ -139,15 +136,10 @@ pub struct Responder<'m, 'b, M: RawMutex, C: Clock> {
 }
 
 impl<M: RawMutex, C: Clock> Responder<'_, '_, M, C> {
-    fn message_type_and_check(&self) -> (MsgType, MsgIC) {
-        mctp::decode_type_ic(self.origin.type_ic)
-    }
-
     async fn send_response(&self, integrity_check: MsgIC, message: &[&[u8]]) -> mctp::Result<()> {
-        let type_ic = mctp::encode_type_ic(self.message_type_and_check().0, integrity_check);
         let outgoing = self
             .router
-            .lock(|shared| shared.core.response_to(&self.origin, type_ic));
+            .lock(|shared| shared.core.response(&self.origin, integrity_check));
         self.router.send(self.channel, outgoing, message).await
     }
 }

@@ -17,7 +17,7 @@ use mctp_transport::{DropCounters, DropReason, SendError, TransportRx, Transport
 
 use crate::clock::{Clock, Instant, milliseconds};
 use crate::config::{BusOwner, Config, Event, PortConfig, PortId, Route};
-use crate::router_core::{ChannelId, Lent, Outbound, Receipt, RouterCore, SlotId, Slots};
+use crate::router_core::{ChannelId, LentMessage, Outbound, Receipt, RouterCore, Slots};
 use crate::service::Service;
 use crate::storage::{Parts, RouterStorage};
 
@@ -362,7 +362,7 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
         }
     }
 
-    fn take_message(&self, channel: ChannelId, context: &Context<'_>) -> Poll<Lent<'b>> {
+    fn take_message(&self, channel: ChannelId, context: &Context<'_>) -> Poll<LentMessage<'b>> {
         self.lock(|shared| match shared.core.take_message(channel) {
             Some(lent) => Poll::Ready(lent),
             None => {
@@ -374,8 +374,8 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
         })
     }
 
-    fn give_back(&self, slot: SlotId, buffer: &'b mut [u8]) {
-        self.lock(|shared| shared.core.give_back(slot, buffer));
+    fn give_back(&self, message: LentMessage<'b>) {
+        self.lock(|shared| shared.core.give_back(message));
     }
 
     /// Forgets who waits for a channel's messages.

@@ -12,7 +12,7 @@ use super::Router;
 use super::listener::Forget;
 use crate::clock::{Clock, milliseconds};
 use crate::config::PortId;
-use crate::router_core::{ChannelId, Lent, OpenError, Target};
+use crate::router_core::{ChannelId, LentMessage, OpenError, Target};
 
 impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
     /// A channel for requests to an endpoint, by its route; without one, to where the bus owner is; else by port 0.
@@ -87,7 +87,7 @@ impl<'r, 'b, M: RawMutex, C: Clock> RequestChannel<'r, 'b, M, C> {
     }
 
     /// Waits for a response of `channel`; `None` when it did not come in time.
-    async fn next_response(&self, channel: ChannelId) -> Option<Lent<'b>> {
+    async fn next_response(&self, channel: ChannelId) -> Option<LentMessage<'b>> {
         let _forget = Forget {
             router: self.router,
             channel,
@@ -114,10 +114,9 @@ impl<M: RawMutex, C: Clock> AsyncReqChannel for RequestChannel<'_, '_, M, C> {
         bufs: &[&[u8]],
     ) -> mctp::Result<()> {
         self.release();
-        let type_ic = mctp::encode_type_ic(typ, integrity_check);
         let opened = self
             .router
-            .lock(|shared| shared.core.open_request(&self.target, type_ic));
+            .lock(|shared| shared.core.open_request(&self.target, typ, integrity_check));
         let (channel, outgoing) = opened.map_err(|error| match error {
             OpenError::NoChannel => mctp::Error::NoSpace,
             OpenError::NoTag => mctp::Error::TagUnavailable,
@@ -146,17 +145,16 @@ impl<M: RawMutex, C: Clock> AsyncReqChannel for RequestChannel<'_, '_, M, C> {
             self.release();
             return Err(mctp::Error::TimedOut);
         };
-        let copied = match (lent.buffer.get(..lent.len), buf.get_mut(..lent.len)) {
-            (Some(bytes), Some(buf)) => {
-                buf.copy_from_slice(bytes);
-                Ok(buf)
+        let copied = match buf.get_mut(..lent.bytes().len()) {
+            Some(buf) => {
+                buf.copy_from_slice(lent.bytes());
+                Ok((lent.message_type(), lent.integrity_check(), buf))
             }
-            _ => Err(mctp::Error::NoSpace),
+            None => Err(mctp::Error::NoSpace),
         };
-        self.router.give_back(lent.slot, lent.buffer);
+        self.router.give_back(lent);
         self.await_response(channel);
-        let (message_type, integrity_check) = mctp::decode_type_ic(lent.origin.type_ic);
-        copied.map(|bytes| (message_type, integrity_check, bytes))
+        copied
     }
 
     fn remote_eid(&self) -> Eid {

@@ -18,7 +18,6 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
         mut outgoing: Outgoing,
         message: &[&[u8]],
     ) -> mctp::Result<()> {
-        outgoing.start(message);
         let _place = Place {
             router: self,
             channel,
