@@ -15,6 +15,8 @@ pub enum Kind {
     BadIdentifier,
     /// Headers whose length is less than a header, or leaves no room for an MCTP packet.
     BadLength,
+    /// A header of MCTP over USB 1.1 that announces up to 8191 bytes, of which at most 508 follow.
+    LongLength,
     /// A good USB header before a random MCTP packet.
     RandomPacket,
     /// As many small packets as fit, each with a good USB header and random content.
@@ -24,11 +26,12 @@ pub enum Kind {
 }
 
 /// All kinds, in the order in which they are sent.
-pub const KINDS: [Kind; 7] = [
+pub const KINDS: [Kind; 8] = [
     Kind::RandomBytes,
     Kind::Truncated,
     Kind::BadIdentifier,
     Kind::BadLength,
+    Kind::LongLength,
     Kind::RandomPacket,
     Kind::ManyPackets,
     Kind::UnfinishedMessage,
@@ -74,6 +77,13 @@ fn transfer(kind: Kind, number: usize, random: &mut Random) -> Vec<u8> {
         Kind::BadLength => {
             let mut transfer = header(number % (HEADER_LENGTH + 4));
             transfer.extend(random.bytes(LONGEST / 2));
+            transfer
+        }
+        Kind::LongLength => {
+            let mut transfer = vec![0x1a, 0xb4];
+            transfer.extend((random.between(513, 8191) as u16).to_be_bytes());
+            let sent = random.between(0, LONGEST - HEADER_LENGTH);
+            transfer.extend(random.bytes(sent));
             transfer
         }
         Kind::RandomPacket => good_transfer(1, random),
@@ -181,6 +191,14 @@ mod tests {
                 .iter()
                 .all(|bytes| bytes[..2] != [0x1a, 0xb4])
         );
+    }
+
+    #[test]
+    fn long_lengths_do_not_fit_into_the_transfer() {
+        for transfer in of(Kind::LongLength) {
+            let announced = u16::from_be_bytes([transfer[2], transfer[3]]);
+            assert!((513..=8191).contains(&announced), "{announced}");
+        }
     }
 
     #[test]

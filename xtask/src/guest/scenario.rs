@@ -55,6 +55,8 @@ pub(super) struct Scenario {
     pub(super) usb: &'static str,
     /// `--mtu` of the device and MTU of the guest's interface: the largest packet with its 4-byte MCTP header.
     pub(super) mtu: u32,
+    /// How many guests use the same device one after the other; more than one only if the device listens.
+    pub(super) boots: u32,
     /// Whether the guest sends only what tshark can decode.
     pub(super) well_formed: bool,
     steps: &'static [Step],
@@ -137,9 +139,11 @@ pub(super) fn all() -> Vec<Scenario> {
             ..linux_7_3("7.3-ehci-251", "1.0", 251, ROBUST)
         },
         linux_7_3("7.3-xhci-spanning", "1.1", 8187, ROBUST),
+        linux_7_3("7.3-xhci-spanning-68", "1.1", 68, ECHOES),
         Scenario {
             controller: Ehci,
             listener: Listener::Device,
+            boots: 2,
             ..linux_7_3("7.3-ehci-spanning", "1.1", 8187, ECHOES)
         },
         malformed(linux_7_2("7.2-ehci-malformed", 68, GARBAGE)),
@@ -161,6 +165,7 @@ fn linux_7_2(name: &'static str, mtu: u32, steps: &'static [Step]) -> Scenario {
         listener: Listener::Qemu,
         usb: "1.0",
         mtu,
+        boots: 1,
         well_formed: true,
         steps,
     }
@@ -260,6 +265,13 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), all().len());
+    }
+
+    #[test]
+    fn only_a_device_that_listens_meets_several_guests() {
+        for scenario in all() {
+            assert!(scenario.boots == 1 || scenario.listener == Listener::Device);
+        }
     }
 
     #[test]

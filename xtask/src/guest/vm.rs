@@ -86,12 +86,14 @@ impl Machine<'_> {
         if device_first {
             self.start_device()?;
         }
-        let mut qemu = self.start_qemu()?;
-        if !device_first {
-            self.start_device()?;
+        for _ in 0..self.setup.scenario.boots {
+            let mut qemu = self.start_qemu()?;
+            if !device_first {
+                self.start_device()?;
+            }
+            let lines = lines_of(&mut qemu.0)?;
+            self.follow(&lines)?;
         }
-        let lines = lines_of(&mut qemu.0)?;
-        self.follow(&lines)?;
         Ok(())
     }
 
