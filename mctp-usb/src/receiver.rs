@@ -71,7 +71,6 @@ impl<'d, E: EndpointOut> Receiver<'d, E> {
         self.endpoint.wait_enabled().await;
         self.events.take_receiver_restarted();
         self.events.take_receiver_paused();
-        self.reassembler.flush();
         self.link = Link::Up;
     }
 

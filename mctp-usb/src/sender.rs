@@ -506,6 +506,31 @@ mod tests {
     }
 
     #[test]
+    fn a_1_1_packet_cut_off_is_completed_with_its_own_length_and_no_more() {
+        for (speed, packet_len, usb_packets, expected) in [
+            (64, 300, 2, vec![64, 64, /* zeros */ 64, 64, 48, 9]),
+            (64, 252, 2, vec![64, 64, /* zeros */ 64, 64, 0, 9]),
+            (512, 600, 1, vec![512, /* zeros */ 64, 28, 9]),
+            (512, 572, 1, vec![512, /* zeros */ 64, 9]),
+        ] {
+            let mut sender = sender(Version::V1_1, speed);
+            send_cut_off(&mut sender, &[packet_len], usb_packets);
+            send(&mut sender, &[5]).unwrap();
+            assert_eq!(written_lens(&sender), expected);
+            let zeros = &sender.endpoint.written[usb_packets..expected.len() - 1];
+            assert!(zeros.concat().iter().all(|byte| *byte == 0));
+        }
+    }
+
+    #[test]
+    fn a_1_1_transfer_cut_off_between_packets_is_only_ended() {
+        let mut sender = sender(Version::V1_1, 64);
+        send_cut_off(&mut sender, &[60, 252], 1);
+        send(&mut sender, &[5]).unwrap();
+        assert_eq!(written_lens(&sender), [64, 0, 9]);
+    }
+
+    #[test]
     fn nothing_of_before_a_reset_is_ended_after_it() {
         let events = BusEvents::new();
         let limits = SendLimits::new(Version::V1_1);

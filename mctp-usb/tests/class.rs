@@ -355,6 +355,14 @@ fn a_bus_reset_leaves_no_partial_packet() {
 }
 
 #[test]
+fn a_bus_reset_alone_is_a_link_that_was_down() {
+    assert_eq!(
+        told_after_half_a_packet(|host| host.events.push_back(Event::Reset)),
+        [&cut_off(), LINK_DOWN, LINK_UP, &packet(&WHOLE[4..])]
+    );
+}
+
+#[test]
 fn a_new_configuration_leaves_no_partial_packet() {
     assert_eq!(
         told_after_half_a_packet(|host| host.setups.push_back(SET_CONFIGURATION)),
@@ -374,6 +382,14 @@ fn loss_of_power_leaves_no_partial_packet() {
 fn suspend_and_resume_leave_no_partial_packet_and_keep_the_link() {
     assert_eq!(
         told_after_half_a_packet(|host| host.events.extend([Event::Suspend, Event::Resume])),
+        [cut_off(), packet(&WHOLE[4..])]
+    );
+}
+
+#[test]
+fn suspend_alone_leaves_no_partial_packet() {
+    assert_eq!(
+        told_after_half_a_packet(|host| host.events.push_back(Event::Suspend)),
         [cut_off(), packet(&WHOLE[4..])]
     );
 }

@@ -167,6 +167,35 @@ fn takes_a_full_1_0_transfer_of_512_bytes() {
 }
 
 #[test]
+fn each_high_speed_usb_packet_is_a_whole_1_0_transfer() {
+    on_each(&[Version::V1_0], &[HIGH_SPEED], |version, reassembler| {
+        let cut_off = [
+            frame(version, 1, 251),
+            frame(version, 2, 240),
+            frame(version, 3, 200),
+        ]
+        .concat();
+        for bytes in [&cut_off[..512], &[0x55; 512]] {
+            assert_eq!(usb_packet(reassembler, bytes).last(), Some(&BAD));
+            assert_eq!(usb_packet(reassembler, &[]), []);
+            assert_eq!(usb_packet(reassembler, bytes).last(), Some(&BAD));
+            let good = frame(version, 4, 40);
+            assert_eq!(usb_packet(reassembler, &good), [packet(4, 40)]);
+        }
+    });
+}
+
+#[test]
+fn the_first_bytes_of_a_1_1_header_are_malformed_as_soon_as_they_are_wrong() {
+    on_each(&[Version::V1_1], SPEEDS, |version, reassembler| {
+        for wrong in [&[0x00][..], &[0x1A, 0x55], &[0x1A, 0x00, 0x00]] {
+            assert_eq!(transfer(reassembler, wrong), [BAD]);
+            assert_eq!(transfer(reassembler, &frame(version, 1, 9)), [packet(1, 9)]);
+        }
+    });
+}
+
+#[test]
 fn each_full_speed_length_needs_no_zero_length_packet() {
     on_each(&[Version::V1_0], &[FULL_SPEED], |version, reassembler| {
         for packet_len in 4..=251 {
