@@ -1,0 +1,193 @@
+//! Serves the byte stream.
+
+use core::future::poll_fn;
+use core::task::Poll;
+
+use embassy_futures::select::{Either, select};
+use embassy_futures::yield_now;
+use embassy_sync::blocking_mutex::raw::RawMutex;
+use embedded_io_async::{Error as _, ErrorKind, Read, Write};
+
+use crate::State;
+use crate::engine::Blocked;
+
+/// Bytes moved in one call of the stream.
+const CHUNK: usize = 1024;
+/// How often [`Runner::run`] lets other tasks run before it gives an OUT endpoint up.
+const YIELDS: u32 = 10_000;
+
+/// Why a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Error {
+    /// Reading the stream failed.
+    #[error("cannot read from the guest: {0:?}")]
+    Read(ErrorKind),
+    /// Writing the stream failed.
+    #[error("cannot write to the guest: {0:?}")]
+    Write(ErrorKind),
+    /// What came is not the usbredir protocol: no hello first, or a length that cannot be.
+    #[error("the peer does not speak the usbredir protocol")]
+    Protocol,
+}
+
+/// What came is not this protocol.
+#[derive(Debug)]
+pub(crate) struct ProtocolError;
+
+/// Serves the connection to a guest; without it, nothing of the driver moves.
+pub struct Runner<'d, M: RawMutex> {
+    pub(crate) state: &'d State<'d, M>,
+}
+
+/// Makes the connection end however the future ends.
+struct Connection<'a, 'd, M: RawMutex>(&'a State<'d, M>);
+
+impl<M: RawMutex> Drop for Connection<'_, '_, M> {
+    fn drop(&mut self) {
+        self.0.with(|engine| engine.link_down());
+    }
+}
+
+impl<M: RawMutex> Runner<'_, M> {
+    /// Serves one connection: from hello until the stream ends (`Ok`) or fails, or the future is dropped.
+    ///
+    /// Then the device sees that its power was removed, and this can be called again with the next stream. On a serial
+    /// line, where no end can be seen, a guest that says hello again counts as a new connection too.
+    ///
+    /// # Errors
+    ///
+    /// The stream's own errors, and [`Error::Protocol`].
+    pub async fn run(&mut self, read: impl Read, write: impl Write) -> Result<(), Error> {
+        self.run_with_patience(read, write, async || {
+            for _ in 0..YIELDS {
+                yield_now().await;
+            }
+        })
+        .await
+    }
+
+    /// Like [`run`](Self::run), with a clock.
+    ///
+    /// All endpoints share the stream. When an OUT endpoint's queue is full, the stream waits for the device to read it,
+    /// but not longer than `patience()` takes: then the transfer fails with an I/O error, and so does each later one that
+    /// does not fit, until the device reads again. Without a clock, `run` lets all other tasks run 10,000 times.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    pub async fn run_with_patience(
+        &mut self,
+        read: impl Read,
+        write: impl Write,
+        patience: impl AsyncFnMut(),
+    ) -> Result<(), Error> {
+        self.state.with(|engine| engine.link_up());
+        let _connection = Connection(self.state);
+        match select(self.receive(read, patience), self.transmit(write)).await {
+            Either::First(result) | Either::Second(result) => result,
+        }
+    }
+
+    async fn receive(
+        &self,
+        mut read: impl Read,
+        mut patience: impl AsyncFnMut(),
+    ) -> Result<(), Error> {
+        let mut chunk = [0; CHUNK];
+        loop {
+            let length = read
+                .read(&mut chunk)
+                .await
+                .map_err(|error| Error::Read(error.kind()))?;
+            if length == 0 {
+                return Ok(());
+            }
+            let mut rest = chunk.get(..length).unwrap_or_default();
+            while !rest.is_empty() {
+                let used = self.feed(rest, &mut patience).await?;
+                rest = rest.get(used..).unwrap_or_default();
+            }
+        }
+    }
+
+    /// Hands bytes to the engine, and waits where it has to. Returns how many it took; none only once a transfer was given up.
+    async fn feed(&self, bytes: &[u8], patience: &mut impl AsyncFnMut()) -> Result<usize, Error> {
+        let received = self.receive_now(bytes)?;
+        match received {
+            (used, None) => Ok(used),
+            (used, _) if used > 0 => Ok(used),
+            (_, Some(Blocked::Answers)) => self.receive_soon(bytes).await,
+            (_, Some(Blocked::Endpoint(index))) => {
+                if !self.state.with(|engine| engine.has_given_up(index))
+                    && let Either::First(result) =
+                        select(self.receive_soon(bytes), patience()).await
+                {
+                    return result;
+                }
+                self.state.with(|engine| engine.give_up(index));
+                Ok(0)
+            }
+        }
+    }
+
+    fn receive_now(&self, bytes: &[u8]) -> Result<(usize, Option<Blocked>), Error> {
+        self.state.with(|engine| match engine.receive(bytes) {
+            Ok(received) => Ok((received.used, received.blocked)),
+            Err(ProtocolError) => {
+                engine.counters.protocol_errors = engine.counters.protocol_errors.wrapping_add(1);
+                Err(Error::Protocol)
+            }
+        })
+    }
+
+    async fn receive_soon(&self, bytes: &[u8]) -> Result<usize, Error> {
+        poll_fn(|cx| {
+            self.state
+                .with(|engine| engine.reader_waker().register(cx.waker()));
+            match self.receive_now(bytes) {
+                Ok((0, Some(_))) => Poll::Pending,
+                other => Poll::Ready(other.map(|(used, _)| used)),
+            }
+        })
+        .await
+    }
+
+    async fn transmit(&self, mut write: impl Write) -> Result<(), Error> {
+        let mut chunk = [0; CHUNK];
+        loop {
+            let mut length = self.state.with(|engine| engine.transmit(&mut chunk));
+            if length == 0 {
+                write
+                    .flush()
+                    .await
+                    .map_err(|error| Error::Write(error.kind()))?;
+                length = self.wait_for_output(&mut chunk).await;
+            }
+            let mut rest = chunk.get(..length).unwrap_or_default();
+            while !rest.is_empty() {
+                let written = write
+                    .write(rest)
+                    .await
+                    .map_err(|error| Error::Write(error.kind()))?;
+                if written == 0 {
+                    return Ok(());
+                }
+                rest = rest.get(written..).unwrap_or_default();
+            }
+        }
+    }
+
+    async fn wait_for_output(&self, chunk: &mut [u8]) -> usize {
+        poll_fn(|cx| {
+            self.state.with(|engine| match engine.transmit(chunk) {
+                0 => {
+                    engine.writer_waker().register(cx.waker());
+                    Poll::Pending
+                }
+                length => Poll::Ready(length),
+            })
+        })
+        .await
+    }
+}
