@@ -35,7 +35,7 @@ pub(super) fn build(project: &Project, linux: Linux, image: &Path) -> Result<()>
     {
         install::install(TOOLS)?;
     }
-    let folder = image.with_extension("build");
+    let folder = image.with_file_name(format!("linux-{}", linux.version()));
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
     }
