@@ -1,0 +1,94 @@
+//! What only this board knows: its clock tree, its USB port and its light.
+
+use embassy_stm32::gpio::{Level, Output, Speed};
+use embassy_stm32::rcc::{self, mux};
+use embassy_stm32::time::Hertz;
+use embassy_stm32::usb::{self, Driver};
+use embassy_stm32::{Config, Peripherals, bind_interrupts, peripherals};
+use embassy_time::Timer;
+
+bind_interrupts!(struct Interrupts {
+    OTG_HS => usb::InterruptHandler<peripherals::USB_OTG_HS>;
+});
+
+/// The USB driver of port CN2: high speed, with the PHY inside the chip.
+pub type UsbDriver = Driver<'static, peripherals::USB_OTG_HS>;
+
+/// One packet of every OUT endpoint: the control endpoint's 64 bytes, a bulk endpoint's 512.
+pub const USB_OUT_BUFFER: usize = 64 + 512;
+
+/// The board after its clocks have been set up.
+pub struct Board {
+    /// MCTP's port.
+    pub usb: UsbDriver,
+    /// The orange LED.
+    pub led: Output<'static>,
+    /// 96 bits that no other chip of this family has.
+    pub unique_id: [u8; 12],
+}
+
+impl Board {
+    /// Starts the clocks and takes the pins. `out_buffer` holds what the host sends until it is read.
+    pub fn start(out_buffer: &'static mut [u8; USB_OUT_BUFFER]) -> Self {
+        let mut core = defmt::unwrap!(cortex_m::Peripherals::take());
+        // The code stands in flash, which takes seven wait states at this speed. The data cache stays off: it would
+        // keep the debugger from seeing the log.
+        core.SCB.enable_icache();
+        let Peripherals {
+            USB_OTG_HS,
+            PM5,
+            PM6,
+            PD13,
+            ..
+        } = embassy_stm32::init(clocks());
+        Self {
+            usb: Driver::new_hs(USB_OTG_HS, Interrupts, PM6, PM5, out_buffer, usb_config()),
+            led: Output::new(PD13, Level::Low, Speed::Low),
+            unique_id: embassy_stm32::uid::uid(),
+        }
+    }
+}
+
+/// 600 MHz for the core, 300 MHz for the buses, 150 MHz for the peripherals, each the most the chip allows at its
+/// higher core voltage; the 24 MHz crystal itself for the USB PHY.
+fn clocks() -> Config {
+    let mut config = Config::default();
+    config.rcc.voltage_scale = rcc::VoltageScale::HIGH;
+    config.rcc.hse = Some(rcc::Hse {
+        freq: Hertz::mhz(24),
+        mode: rcc::HseMode::Oscillator,
+    });
+    config.rcc.pll1 = Some(rcc::Pll {
+        source: rcc::PllSource::HSE,
+        prediv: rcc::PllPreDiv::DIV12, // 2 MHz
+        mul: rcc::PllMul::MUL300,      // 600 MHz
+        divp: Some(rcc::PllDiv::DIV1),
+        divq: None,
+        divr: None,
+        divs: None,
+        divt: None,
+    });
+    config.rcc.sys = rcc::Sysclk::PLL1_P;
+    config.rcc.ahb_pre = rcc::AHBPrescaler::DIV2;
+    config.rcc.apb1_pre = rcc::APBPrescaler::DIV2;
+    config.rcc.apb2_pre = rcc::APBPrescaler::DIV2;
+    config.rcc.apb4_pre = rcc::APBPrescaler::DIV2;
+    config.rcc.apb5_pre = rcc::APBPrescaler::DIV2;
+    config.rcc.mux.usbphycsel = mux::Usbphycsel::HSE;
+    config
+}
+
+/// A connected host is assumed rather than sensed: the board is also powered by the other port.
+fn usb_config() -> usb::Config {
+    let mut config = usb::Config::default();
+    config.vbus_detection = false;
+    config
+}
+
+/// Blinks slowly for as long as the executor runs.
+pub async fn blink(mut led: Output<'static>) {
+    loop {
+        led.toggle();
+        Timer::after_secs(1).await;
+    }
+}
