@@ -1,8 +1,10 @@
 //! `cargo xtask ci`: the list of checks, and the loop that runs them.
 
-pub(crate) mod build;
-pub(crate) mod panic_free;
-pub(crate) mod tidy;
+mod build;
+mod device;
+mod firmware;
+mod panic_free;
+mod tidy;
 
 use std::io::Write;
 use std::time::Instant;
@@ -66,9 +68,24 @@ const STEPS: &[Step] = &[
         run: build::msrv,
     },
     Step {
+        name: "firmware",
+        checks: "boards build, and fit their committed flash and RAM budget",
+        run: firmware::check,
+    },
+    Step {
         name: "panic-free",
         checks: "no panic is reachable from the sans-IO cores",
         run: panic_free::check,
+    },
+    Step {
+        name: "demo",
+        checks: "the virtual device with its in-process host: every answer is right",
+        run: device::demo,
+    },
+    Step {
+        name: "guest",
+        checks: "Linux kernels in QEMU enumerate the virtual device and talk MCTP to it",
+        run: device::guest,
     },
 ];
 

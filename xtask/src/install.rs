@@ -8,12 +8,21 @@ use crate::process::{output, succeeds, with_retries};
 
 /// Adds the standard library for `targets` to the toolchain in use.
 pub(crate) fn targets(targets: &[&str]) -> Result<()> {
-    let present = output(Command::new("rustup").args(["target", "list", "--installed"]))?;
+    add_targets(&[], targets)
+}
+
+fn add_targets(of_toolchain: &[&str], targets: &[&str]) -> Result<()> {
+    let rustup_target = |command: &str| {
+        let mut rustup = Command::new("rustup");
+        rustup.args(["target", command]).args(of_toolchain);
+        rustup
+    };
+    let present = output(rustup_target("list").arg("--installed"))?;
     let missing = targets
         .iter()
         .filter(|target| !present.lines().any(|line| line == **target));
     for target in missing {
-        with_retries(Command::new("rustup").args(["target", "add", target]))
+        with_retries(rustup_target("add").arg(target))
             .with_context(|| format!("cannot install the target {target}"))?;
     }
     Ok(())
@@ -32,17 +41,12 @@ pub(crate) fn components(components: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Installs a whole toolchain, such as the oldest supported one.
-pub(crate) fn toolchain(version: &str) -> Result<()> {
-    if succeeds(Command::new("rustup").args(["run", version, "cargo", "--version"])) {
-        return Ok(());
+/// Installs a whole toolchain, such as the oldest supported one, with the standard library for `targets`.
+pub(crate) fn toolchain(version: &str, targets: &[&str]) -> Result<()> {
+    if !succeeds(Command::new("rustup").args(["run", version, "cargo", "--version"])) {
+        let install = ["toolchain", "install", version, "--profile", "minimal"];
+        with_retries(Command::new("rustup").args(install))
+            .with_context(|| format!("cannot install Rust {version}"))?;
     }
-    with_retries(Command::new("rustup").args([
-        "toolchain",
-        "install",
-        version,
-        "--profile",
-        "minimal",
-    ]))
-    .with_context(|| format!("cannot install Rust {version}"))
+    add_targets(&["--toolchain", version], targets)
 }

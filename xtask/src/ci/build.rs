@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use super::firmware;
 use crate::install;
 use crate::process::output;
 use crate::project::{Project, PublishedCrate};
@@ -121,13 +122,16 @@ pub(super) fn docs(project: &Project) -> Result<String> {
 }
 
 pub(super) fn msrv(project: &Project) -> Result<String> {
-    install::toolchain(&project.msrv)?;
-    output(project.cargo_of(&project.msrv, ".").args([
-        "check",
-        "--locked",
-        "--workspace",
-        "--all-targets",
-    ]))?;
+    install::toolchain(&project.msrv, &[firmware::TARGET])?;
+    let check = ["check", "--locked", "--workspace", "--all-targets"];
+    output(project.cargo_of(&project.msrv, ".").args(check))?;
+    for board in firmware::BOARDS {
+        output(
+            project
+                .cargo_of(&project.msrv, board)
+                .args(["check", "--locked"]),
+        )?;
+    }
     Ok(format!("Rust {}", project.msrv))
 }
 

@@ -1,0 +1,25 @@
+//! `usbredir-device`: reading and writing messages of both sides, with any capabilities in force.
+#![no_std]
+#![no_main]
+
+use core::hint::black_box;
+
+use panic_free::{any_bytes, any_number, any_state};
+use usbredir_device::wire::{Capabilities, Header, Message};
+
+panic_free::entry!(run);
+
+fn run() {
+    let capabilities = black_box(Capabilities::DEVICE);
+    let mut out = [0; 256];
+    let out = any_state(&mut out[..]);
+    if let Some((header, length)) = Header::parse(any_bytes(), capabilities) {
+        black_box(header.emit(capabilities, out));
+        let body = any_bytes().get(length..).unwrap_or_default();
+        black_box(body);
+    }
+    if let Some(message) = Message::parse(any_number() as u32, capabilities, any_bytes()) {
+        let (id, data_length) = (any_number() as u64, any_number() as u32);
+        black_box(message.emit(capabilities, id, data_length, out));
+    }
+}
