@@ -35,6 +35,9 @@ pub enum Error {
 #[derive(Debug)]
 pub(crate) struct ProtocolError;
 
+/// How many bytes were taken, and what the rest has to wait for; without the latter, all were taken.
+type Progress = (usize, Option<Blocked>);
+
 /// Serves the connection to a guest; without it, nothing of the driver moves.
 pub struct Runner<'d, M: RawMutex> {
     pub(crate) state: &'d State<'d, M>,
@@ -103,35 +106,47 @@ impl<M: RawMutex> Runner<'_, M> {
             if length == 0 {
                 return Ok(());
             }
-            let mut rest = chunk.get(..length).unwrap_or_default();
-            while !rest.is_empty() {
-                let used = self.feed(rest, &mut patience).await?;
-                rest = rest.get(used..).unwrap_or_default();
+            self.feed(chunk.get(..length).unwrap_or_default(), &mut patience)
+                .await?;
+        }
+    }
+
+    /// Hands bytes to the engine until it has taken all, and waits where it has to.
+    async fn feed(&self, mut bytes: &[u8], patience: &mut impl AsyncFnMut()) -> Result<(), Error> {
+        loop {
+            let mut received = self.receive_now(bytes)?;
+            if let (0, Some(blocked)) = received {
+                received = self.wait(bytes, blocked, patience).await?;
+            }
+            let (used, blocked) = received;
+            bytes = bytes.get(used..).unwrap_or_default();
+            if blocked.is_none() {
+                return Ok(());
             }
         }
     }
 
-    /// Hands bytes to the engine, and waits where it has to. Returns how many it took; none only once a transfer was given up.
-    async fn feed(&self, bytes: &[u8], patience: &mut impl AsyncFnMut()) -> Result<usize, Error> {
-        let received = self.receive_now(bytes)?;
-        match received {
-            (used, None) => Ok(used),
-            (used, _) if used > 0 => Ok(used),
-            (_, Some(Blocked::Answers)) => self.receive_soon(bytes).await,
-            (_, Some(Blocked::Endpoint(index))) => {
-                if !self.state.with(|engine| engine.has_given_up(index))
-                    && let Either::First(result) =
-                        select(self.receive_soon(bytes), patience()).await
-                {
-                    return result;
-                }
-                self.state.with(|engine| engine.give_up(index));
-                Ok(0)
-            }
+    /// Waits until something changed, or gives up the endpoint that is waited for.
+    async fn wait(
+        &self,
+        bytes: &[u8],
+        blocked: Blocked,
+        patience: &mut impl AsyncFnMut(),
+    ) -> Result<Progress, Error> {
+        let Blocked::Endpoint(index) = blocked else {
+            return self.receive_soon(bytes, blocked).await;
+        };
+        if !self.state.with(|engine| engine.has_given_up(index))
+            && let Either::First(result) =
+                select(self.receive_soon(bytes, blocked), patience()).await
+        {
+            return result;
         }
+        self.state.with(|engine| engine.give_up(index));
+        Ok((0, Some(blocked)))
     }
 
-    fn receive_now(&self, bytes: &[u8]) -> Result<(usize, Option<Blocked>), Error> {
+    fn receive_now(&self, bytes: &[u8]) -> Result<Progress, Error> {
         self.state.with(|engine| match engine.receive(bytes) {
             Ok(received) => Ok((received.used, received.blocked)),
             Err(ProtocolError) => {
@@ -141,13 +156,14 @@ impl<M: RawMutex> Runner<'_, M> {
         })
     }
 
-    async fn receive_soon(&self, bytes: &[u8]) -> Result<usize, Error> {
+    /// Tries again whenever the state changes, until it is not `blocked` in the same way.
+    async fn receive_soon(&self, bytes: &[u8], blocked: Blocked) -> Result<Progress, Error> {
         poll_fn(|cx| {
             self.state
                 .with(|engine| engine.reader_waker().register(cx.waker()));
             match self.receive_now(bytes) {
-                Ok((0, Some(_))) => Poll::Pending,
-                other => Poll::Ready(other.map(|(used, _)| used)),
+                Ok((0, Some(still))) if still == blocked => Poll::Pending,
+                other => Poll::Ready(other),
             }
         })
         .await

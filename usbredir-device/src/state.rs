@@ -87,3 +87,20 @@ impl<'d, M: RawMutex> State<'d, M> {
         self.engine.lock(|engine| f(&mut engine.borrow_mut()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use embassy_sync::blocking_mutex::raw::NoopRawMutex;
+
+    #[test]
+    fn ram_is_what_the_readme_says() {
+        println!(
+            "{} {}",
+            size_of::<Buffers>(),
+            size_of::<State<'_, NoopRawMutex>>()
+        );
+        println!("{}", size_of::<Buffers<1, 0, 0, 0>>());
+        println!("{}", size_of::<Buffers<2, 1024, 2048, 256>>());
+    }
+}
