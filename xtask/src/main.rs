@@ -5,6 +5,7 @@
 mod ci;
 mod guest;
 mod install;
+mod instructions;
 mod process;
 mod project;
 
@@ -28,12 +29,15 @@ enum Command {
     Ci(ci::Args),
     /// Run the virtual device against a Linux kernel in QEMU
     Guest(guest::Args),
+    /// Count the instructions of echo round trips, beside mctp-estack
+    Instructions,
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Ci(args) => ci::run(&args),
         Command::Guest(args) => guest::run(&args),
+        Command::Instructions => instructions::run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

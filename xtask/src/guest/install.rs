@@ -123,7 +123,7 @@ fn enable_suite(suite: &str) -> Result<()> {
     .map(drop)
 }
 
-pub(super) fn install(args: &[&str]) -> Result<()> {
+pub(crate) fn install(args: &[&str]) -> Result<()> {
     with_retries(as_root("apt-get").arg("update"))?;
     with_retries(
         as_root("env")

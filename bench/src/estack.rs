@@ -1,0 +1,57 @@
+//! The other stack: `mctp-estack`'s async router.
+
+use std::convert::Infallible;
+use std::pin::pin;
+
+use mctp::{Eid, MsgType};
+use mctp_estack::router::{PortBottom, PortBuilder, PortId, PortLookup, PortStorage};
+use mctp_estack::{Router, Stack};
+
+use crate::link::{DEVICE, Link, MESSAGE_TYPE};
+use crate::{Case, LONGEST_MESSAGE, run};
+
+/// Its transmission unit counts the packet header.
+const HEADER_LEN: usize = 4;
+
+struct OnePort;
+
+impl PortLookup for OnePort {
+    fn by_eid(&mut self, _: Eid, _: Option<PortId>) -> Option<PortId> {
+        Some(PortId(0))
+    }
+}
+
+/// The echo service through the `mctp` traits, the only way there is.
+pub fn echo(case: &Case) {
+    let link = case.link();
+    let mtu = case.unit + HEADER_LEN;
+    let mut storage = PortStorage::<4>::new();
+    let mut builder = PortBuilder::new(&mut storage);
+    let (top, mut bottom) = builder.build(mtu).expect("a valid unit");
+    let ports = [top];
+    let mut lookup = OnePort;
+    let router = Router::new(Stack::new(DEVICE, mtu, 0), &ports, &mut lookup);
+    let mut listener = router
+        .listener(MsgType(MESSAGE_TYPE))
+        .expect("a free listener");
+    let mut buffer = vec![0; LONGEST_MESSAGE];
+
+    let receive = pin!(receive(&router, &link));
+    let service = pin!(async { panic!("{}", mctp_echo::serve(&mut listener, &mut buffer).await) });
+    let send = pin!(send(&mut bottom, &link));
+    run(case, &link, &mut [receive, service, send]);
+}
+
+async fn receive(router: &Router<'_>, link: &Link) -> Infallible {
+    loop {
+        router.inbound(link.next_packet().await, PortId(0)).await;
+    }
+}
+
+async fn send(bottom: &mut PortBottom<'_>, link: &Link) -> Infallible {
+    loop {
+        let (packet, _) = bottom.outbound().await;
+        link.send(packet);
+        bottom.outbound_done();
+    }
+}

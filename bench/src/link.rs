@@ -1,0 +1,136 @@
+//! A bus with one requester on it: its packets, and what comes back.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::task::Poll;
+
+use mctp_transport::{Eid, MessageTag, Packet, PacketHeader, SequenceNumber};
+
+pub const DEVICE: Eid = Eid(9);
+pub const REQUESTER: Eid = Eid(8);
+/// Vendor defined messages of a PCI vendor, without an integrity check.
+pub const MESSAGE_TYPE: u8 = 0x7E;
+const TAG: MessageTag = MessageTag::from_low_bits(3);
+const END: u8 = 0x40;
+
+/// The mock below both stacks. What it does for each packet is the same for both, and next to nothing.
+pub struct Link {
+    request: Vec<Vec<u8>>,
+    /// How many packets of the request were taken.
+    taken: Cell<usize>,
+    /// The last packet of a response came out.
+    ended: Cell<bool>,
+    sent_bytes: Cell<usize>,
+    /// Packets of the response, while they are to be checked.
+    capture: RefCell<Option<Vec<Vec<u8>>>>,
+}
+
+impl Link {
+    /// A requester that sends `body`, behind the message type byte, in packets of `unit` bytes of payload.
+    pub fn new(body: &[u8], unit: usize) -> Self {
+        let request = packets(body, unit);
+        Self {
+            taken: Cell::new(request.len()),
+            request,
+            ended: Cell::new(false),
+            sent_bytes: Cell::new(0),
+            capture: RefCell::new(None),
+        }
+    }
+
+    /// The requester sends its request once more.
+    pub fn begin(&self) {
+        self.taken.set(0);
+        self.ended.set(false);
+    }
+
+    /// The message was taken, and there is no response to come.
+    pub fn end(&self) {
+        self.ended.set(true);
+    }
+
+    /// Takes the request away, once it is there: for a service that has its message already.
+    pub async fn wait_for_request(&self) {
+        poll_fn(|_| {
+            if self.taken.get() == 0 {
+                self.taken.set(self.request.len());
+                return Poll::Ready(());
+            }
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Whether the end of a response came out since [`begin`](Self::begin).
+    pub fn has_ended(&self) -> bool {
+        self.ended.get()
+    }
+
+    /// Waits for the next packet of the request.
+    pub async fn next_packet(&self) -> &[u8] {
+        poll_fn(|_| {
+            let index = self.taken.get();
+            match self.request.get(index) {
+                Some(packet) => {
+                    self.taken.set(index + 1);
+                    Poll::Ready(packet.as_slice())
+                }
+                None => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// Takes one packet of the response.
+    pub fn send(&self, packet: &[u8]) {
+        self.sent_bytes.set(self.sent_bytes.get() + packet.len());
+        self.ended.set(packet[3] & END != 0);
+        if let Ok(mut capture) = self.capture.try_borrow_mut()
+            && let Some(capture) = capture.as_mut()
+        {
+            capture.push(packet.to_vec());
+        }
+    }
+
+    /// Keeps the packets of the response from now on.
+    pub fn start_capture(&self) {
+        *self.capture.borrow_mut() = Some(Vec::new());
+    }
+
+    /// Stops keeping packets, and panics unless those kept are the answer to the request, in packets of `unit`.
+    pub fn check_capture(&self, body: &[u8], unit: usize) {
+        let capture = self.capture.borrow_mut().take().expect("nothing was kept");
+        let mut message = Vec::new();
+        for (index, bytes) in capture.iter().enumerate() {
+            let packet = Packet::parse(bytes).expect("a packet");
+            let header = packet.header;
+            assert_eq!((header.source, header.destination), (DEVICE, REQUESTER));
+            assert_eq!((header.tag, header.tag_owner), (TAG, false));
+            assert_eq!(header.start, index == 0);
+            assert_eq!(header.end, index + 1 == capture.len());
+            assert!(header.end || packet.payload.len() == unit, "packet {index}");
+            message.extend_from_slice(packet.payload);
+        }
+        assert_eq!(message.split_first(), Some((&MESSAGE_TYPE, body)));
+    }
+}
+
+fn packets(body: &[u8], unit: usize) -> Vec<Vec<u8>> {
+    let message = [&[MESSAGE_TYPE], body].concat();
+    let mut sequence = SequenceNumber::default();
+    let count = message.len().div_ceil(unit);
+    let packet = |(index, payload): (usize, &[u8])| {
+        let header = PacketHeader {
+            destination: DEVICE,
+            source: REQUESTER,
+            start: index == 0,
+            end: index + 1 == count,
+            sequence,
+            tag_owner: true,
+            tag: TAG,
+        };
+        sequence = sequence.next();
+        [&header.to_bytes(), payload].concat()
+    };
+    message.chunks(unit).enumerate().map(packet).collect()
+}
