@@ -60,49 +60,90 @@ impl Outgoing {
     /// Puts as many packets into `transfer` as fit. `true` when the last one is in.
     #[inline]
     pub(crate) fn fill(&mut self, transfer: &mut Transfer<'_>, message: &[&[u8]]) -> bool {
-        while self.remaining > 0 {
-            let payload_len = self.remaining.min(self.unit);
-            self.header.end = payload_len == self.remaining;
-            let Some(payload) = transfer.push(self.address, self.header, payload_len) else {
-                return false;
+        let Some(mut room) = transfer.room_for(self.address) else {
+            return false;
+        };
+        let mut from = Cursor::new(message, self.slice, self.offset);
+        let (mut header, mut remaining) = (self.header, self.remaining);
+        while remaining > 0 {
+            let payload_len = remaining.min(self.unit);
+            header.end = payload_len == remaining;
+            let Some(payload) = room.push(header, payload_len) else {
+                break;
             };
-            match payload.split_first_mut() {
-                Some((first, rest)) if self.header.start => {
+            let payload = match payload {
+                [first, rest @ ..] if header.start => {
                     *first = self.type_ic;
-                    self.copy(rest, message);
+                    rest
                 }
-                _ => self.copy(payload, message),
-            }
-            self.remaining = self.remaining.saturating_sub(payload_len);
-            self.header.start = false;
-            self.header.sequence = self.header.sequence.next();
+                payload => payload,
+            };
+            header.start = false;
+            from.copy_to(payload);
+            remaining = remaining.saturating_sub(payload_len);
+            header.sequence = header.sequence.next();
         }
-        true
+        (self.header, self.remaining) = (header, remaining);
+        (self.slice, self.offset) = (from.slice, from.offset());
+        remaining == 0
+    }
+}
+
+/// The next byte of a message.
+struct Cursor<'m> {
+    message: &'m [&'m [u8]],
+    /// Which slice it is in.
+    slice: usize,
+    /// The rest of that slice, from it on.
+    rest: &'m [u8],
+}
+
+impl<'m> Cursor<'m> {
+    #[inline]
+    fn new(message: &'m [&'m [u8]], slice: usize, offset: usize) -> Self {
+        let whole = message.get(slice).copied().unwrap_or_default();
+        let rest = whole.get(offset..).unwrap_or_default();
+        Self {
+            message,
+            slice,
+            rest,
+        }
     }
 
-    /// Copies the next bytes of the message.
+    /// How far the next byte is from the start of its slice.
     #[inline]
-    fn copy(&mut self, mut to: &mut [u8], message: &[&[u8]]) {
-        while !to.is_empty() {
-            let Some(from) = message
-                .get(self.slice)
-                .and_then(|slice| slice.get(self.offset..))
-            else {
-                return;
-            };
-            let len = from.len().min(to.len());
-            let (Some(from), Some((now, later))) = (from.get(..len), to.split_at_mut_checked(len))
-            else {
-                return;
-            };
-            now.copy_from_slice(from);
-            to = later;
-            if to.is_empty() {
-                self.offset = self.offset.saturating_add(len);
-            } else {
-                self.slice = self.slice.saturating_add(1);
-                self.offset = 0;
+    fn offset(&self) -> usize {
+        let whole = self.message.get(self.slice).copied().unwrap_or_default();
+        whole.len().saturating_sub(self.rest.len())
+    }
+
+    #[inline]
+    fn copy_to(&mut self, to: &mut [u8]) {
+        match self.rest.split_at_checked(to.len()) {
+            Some((now, later)) => {
+                to.copy_from_slice(now);
+                self.rest = later;
             }
+            None => self.copy_across_slices(to),
+        }
+    }
+
+    /// Copies bytes that are not all in one slice.
+    fn copy_across_slices(&mut self, mut to: &mut [u8]) {
+        loop {
+            let len = self.rest.len().min(to.len());
+            let (now, later) = self.rest.split_at(len);
+            let (to_now, to_later) = core::mem::take(&mut to).split_at_mut(len);
+            to_now.copy_from_slice(now);
+            (self.rest, to) = (later, to_later);
+            if to.is_empty() {
+                return;
+            }
+            self.slice = self.slice.saturating_add(1);
+            let Some(next) = self.message.get(self.slice) else {
+                return;
+            };
+            self.rest = next;
         }
     }
 }

@@ -35,6 +35,8 @@ pub(crate) struct Port<'b> {
     spare: Option<Transfer<'b>>,
     responses: [Response<'b>; RESPONSES],
     next_response: u32,
+    /// How many responses are queued.
+    queued_responses: u8,
     /// Since when something waits that the neighbour has not taken.
     waiting_since: Option<Instant>,
     /// The neighbour took nothing for the send time limit. Nothing is queued until it takes something.
@@ -68,6 +70,7 @@ impl<'b> Port<'b> {
             }
         }; RESPONSES],
         next_response: 0,
+        queued_responses: 0,
         waiting_since: None,
         stalled: false,
     };
@@ -145,25 +148,16 @@ impl<'b> Port<'b> {
             .ok_or(())?
             .copy_from_slice(payload);
         place.queued = Some(ticket);
+        self.queued_responses = self.queued_responses.saturating_add(u8::from(!replaces));
         self.next_response = ticket.wrapping_add(1);
         Ok(replaces)
     }
 
     /// The next transfer to send: control responses overtake everything else.
+    #[inline]
     pub(crate) fn take(&mut self) -> Option<Outbound<'b>> {
-        let next = self.next_response;
-        let queued = self
-            .responses
-            .iter_mut()
-            .filter(|response| response.queued.is_some());
-        if let Some(response) =
-            queued.min_by_key(|response| response.queued.map(|queued| queued.wrapping_sub(next)))
-        {
-            response.queued = None;
-            return response.transfer.take().map(|transfer| Outbound {
-                transfer,
-                is_response: true,
-            });
+        if self.queued_responses > 0 {
+            return self.take_response();
         }
         let transfer = self.current.take_if(|current| !current.is_empty())?;
         self.current = self.spare.take();
@@ -173,49 +167,67 @@ impl<'b> Port<'b> {
         })
     }
 
+    fn take_response(&mut self) -> Option<Outbound<'b>> {
+        let next = self.next_response;
+        let age =
+            |response: &&mut Response<'b>| response.queued.map(|queued| queued.wrapping_sub(next));
+        let queued = self
+            .responses
+            .iter_mut()
+            .filter(|response| response.queued.is_some());
+        let oldest = queued.min_by_key(age)?;
+        oldest.queued = None;
+        self.queued_responses = self.queued_responses.saturating_sub(1);
+        let transfer = oldest.transfer.take()?;
+        Some(Outbound {
+            transfer,
+            is_response: true,
+        })
+    }
+
     /// Takes a transfer back. `taken` says that the neighbour has it now.
+    #[inline]
     pub(crate) fn give_back(&mut self, now: Instant, mut outbound: Outbound<'b>, taken: bool) {
         outbound.transfer.reset(self.layout);
-        if outbound.is_response {
-            let place = self
-                .responses
+        let place = if outbound.is_response {
+            self.responses
                 .iter_mut()
-                .find(|response| response.transfer.is_none());
-            if let Some(place) = place {
-                place.transfer = Some(outbound.transfer);
-            }
+                .map(|response| &mut response.transfer)
+                .find(|transfer| transfer.is_none())
         } else if self.current.is_none() {
-            self.current = Some(outbound.transfer);
+            Some(&mut self.current)
         } else {
-            self.spare = Some(outbound.transfer);
+            Some(&mut self.spare)
+        };
+        if let Some(place) = place {
+            *place = Some(outbound.transfer);
         }
-        if taken {
-            self.stalled = false;
-        }
+        self.stalled &= !taken;
         self.waiting_since = self.has_waiting().then_some(now);
     }
 
+    #[inline]
     fn has_waiting(&self) -> bool {
-        let transfer = self
+        let transfer = self.current.as_ref();
+        self.queued_responses > 0 || transfer.is_some_and(|current| !current.is_empty())
+    }
+
+    /// Gives up everything that waits; returns how many transfers that were.
+    pub(crate) fn clear(&mut self) -> usize {
+        let unsent = self
             .current
             .as_ref()
             .is_some_and(|current| !current.is_empty());
-        transfer
-            || self
-                .responses
-                .iter()
-                .any(|response| response.queued.is_some())
-    }
-
-    /// Gives up everything that waits.
-    pub(crate) fn clear(&mut self) {
+        let given_up = usize::from(unsent).saturating_add(self.queued_responses.into());
         for transfer in [&mut self.current, &mut self.spare].into_iter().flatten() {
             transfer.reset(self.layout);
         }
         for response in &mut self.responses {
             response.queued = None;
         }
+        self.queued_responses = 0;
         self.waiting_since = None;
         self.stalled = false;
+        given_up
     }
 }

@@ -67,11 +67,11 @@ impl<'b> RouterCore<'b> {
         if !core::mem::take(&mut port.link_up) {
             return;
         }
-        port.clear();
-        let lost = self
+        let unsent = port.clear();
+        let unfinished = self
             .slots
             .free_unfinished(|slot| slot.origin().port == port_id);
-        self.count_drops(DropReason::LinkDown, lost);
+        self.count_drops(DropReason::LinkDown, unsent.saturating_add(unfinished));
         self.responder.events.push(Event::LinkDown(port_id));
     }
 
@@ -113,7 +113,7 @@ impl<'b> RouterCore<'b> {
             return Err(DropReason::UnsupportedTransmissionUnit);
         }
         if packet.header.start {
-            self.start_message(now, port, address, &packet)
+            self.start_message(now, port, address, bytes)
         } else {
             self.continue_message(now, port, address, &packet)
         }
@@ -171,8 +171,9 @@ impl<'b> RouterCore<'b> {
         now: Instant,
         port: PortId,
         address: PhysicalAddress,
-        packet: &Packet<'_>,
+        bytes: &[u8],
     ) -> Result<Receipt, DropReason> {
+        let packet = Packet::parse(bytes)?;
         let header = &packet.header;
         let (&type_ic, body) = packet.payload.split_first().ok_or(DropReason::Truncated)?;
         let message_type = MsgType(type_ic & TYPE_MASK);
@@ -181,8 +182,12 @@ impl<'b> RouterCore<'b> {
         if !self.is_us(header.destination) && !broadcast_control {
             return Err(DropReason::NotOurDestination);
         }
+        if !header.end {
+            // The packets to come are of this message, even if it is not for us: none of them may end up in an older one.
+            self.replace_unfinished(Key::of(header));
+        }
         if is_control_request {
-            return self.answer_control(now, port, address, packet);
+            return self.answer_control(now, port, address, &packet);
         }
         let owner = self.owner_of(message_type, header, body, port, address)?;
         let origin = Origin {
@@ -211,7 +216,7 @@ impl<'b> RouterCore<'b> {
         // With several services, none may take all buffers.
         let fair = self.open_channels > 1;
         let begun = self.slots.begin(now, start, body, fair)
-            || (self.evict(now) && self.slots.begin(now, start, body, fair));
+            || (self.evict(now, start.owner, fair) && self.slots.begin(now, start, body, fair));
         if !begun {
             return Err(DropReason::NoMessageBuffer);
         }
@@ -222,8 +227,8 @@ impl<'b> RouterCore<'b> {
         Ok(Receipt::Stored)
     }
 
-    fn evict(&mut self, now: Instant) -> bool {
-        let evicted = self.slots.evict(now, self.eviction_age);
+    fn evict(&mut self, now: Instant, owner: ChannelId, fair: bool) -> bool {
+        let evicted = self.slots.evict(now, self.eviction_age, owner, fair);
         self.count_drops(DropReason::EvictedUnfinished, evicted.into());
         evicted
     }

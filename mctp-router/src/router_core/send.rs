@@ -2,7 +2,8 @@
 
 use mctp::{Eid, MsgIC, MsgType};
 use mctp_transport::{
-    BASELINE_TRANSMISSION_UNIT, MessageTag, PacketHeader, PhysicalAddress, SequenceNumber,
+    BASELINE_TRANSMISSION_UNIT, DropReason, MessageTag, PacketHeader, PhysicalAddress,
+    SequenceNumber,
 };
 
 use super::outgoing::next_free_tag;
@@ -32,6 +33,9 @@ impl<'b> RouterCore<'b> {
         taken: bool,
     ) {
         let timeout = self.send_timeout;
+        if !taken {
+            self.drops.count(DropReason::LinkDown);
+        }
         let Some(port) = self.port(port) else { return };
         port.give_back(now, outbound, taken);
         if let Some(deadline) = port.stall_deadline(timeout) {
@@ -113,6 +117,7 @@ impl<'b> RouterCore<'b> {
     pub fn await_response(&mut self, channel: ChannelId, deadline: Instant) {
         if let Some(Channel::Request(request)) = self.channels.get_mut(channel.index()) {
             request.deadline = deadline;
+            request.expired = false;
             self.wake_by(deadline);
         }
     }

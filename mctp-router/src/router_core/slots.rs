@@ -30,8 +30,20 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
+    pub(crate) const NOBODY: Self = Self {
+        port: PortId(0),
+        address: PhysicalAddress::POINT_TO_POINT,
+        source: Eid(0),
+        tag: MessageTag::from_low_bits(0),
+        type_ic: 0,
+    };
+
     pub(crate) fn message_type(&self) -> MsgType {
         mctp::decode_type_ic(self.type_ic).0
+    }
+
+    pub(crate) fn integrity_check(&self) -> MsgIC {
+        mctp::decode_type_ic(self.type_ic).1
     }
 }
 
@@ -94,13 +106,7 @@ impl<'b> Slot<'b> {
         state: State::Free,
         key: Key(0),
         owner: ChannelId(0),
-        origin: Origin {
-            port: PortId(0),
-            address: PhysicalAddress::POINT_TO_POINT,
-            source: Eid(0),
-            tag: MessageTag::from_low_bits(0),
-            type_ic: 0,
-        },
+        origin: Origin::NOBODY,
         len: 0,
         unit: 0,
         expected: SequenceNumber::from_low_bits(0),
@@ -166,7 +172,8 @@ impl<'b> Slot<'b> {
         if !fits_unit {
             return Err(Mismatch::Size);
         }
-        let end = self.len.saturating_add(payload.len());
+        // Neither is near the end of memory; the buffer is asked below.
+        let end = self.len.wrapping_add(payload.len());
         if end > limit {
             return Err(Mismatch::TooLong);
         }
@@ -227,7 +234,7 @@ impl LentMessage<'_> {
 
     /// Whether the message says that it has an integrity check (the IC bit).
     pub fn integrity_check(&self) -> MsgIC {
-        mctp::decode_type_ic(self.origin.type_ic).1
+        self.origin.integrity_check()
     }
 
     /// Who sent it.
@@ -278,19 +285,26 @@ impl<'b> Slots<'b> {
         slot.is_some_and(|slot| slot.begin(now, start, body).is_ok())
     }
 
-    /// Frees the unfinished message that has stood still for longest, if that is at least `age` and the owner may have its place.
-    pub(crate) fn evict(&mut self, now: Instant, age: u32) -> bool {
-        let oldest = self
-            .long
-            .iter_mut()
-            .filter(|slot| slot.state == State::Assembling)
-            .min_by_key(|slot| slot.last_packet);
-        match oldest {
-            Some(slot) if slot.deadline(age) <= now => {
-                slot.free();
-                true
-            }
-            _ => false,
+    /// Frees the unfinished message that has stood still for longest, if that is at least `age` and `owner` may have its place.
+    pub(crate) fn evict(&mut self, now: Instant, age: u32, owner: ChannelId, fair: bool) -> bool {
+        let unfinished = self.long.iter().zip(0_usize..);
+        let oldest = unfinished
+            .filter(|(slot, _)| slot.state == State::Assembling && slot.deadline(age) <= now)
+            .min_by_key(|(slot, _)| slot.last_packet);
+        let Some((_, oldest)) = oldest else {
+            return false;
+        };
+        self.set_state(oldest, State::Free);
+        let helps = free_for(self.long, owner, fair).is_some();
+        if !helps {
+            self.set_state(oldest, State::Assembling);
+        }
+        helps
+    }
+
+    fn set_state(&mut self, long: usize, state: State) {
+        if let Some(slot) = self.long.get_mut(long) {
+            slot.state = state;
         }
     }
 
@@ -333,25 +347,20 @@ impl<'b> Slots<'b> {
     }
 
     /// Lends the oldest complete message of a channel.
+    #[inline]
     pub(crate) fn take(&mut self, owner: ChannelId) -> Option<LentMessage<'b>> {
-        let waiting = |slot: &Slot<'b>| match slot.state {
-            State::Complete { ticket } if slot.owner == owner => Some(ticket),
-            _ => None,
-        };
-        let indexed = |long, slots: &[Slot<'b>]| {
-            let tickets = slots
-                .iter()
-                .zip(0..)
-                .filter_map(|(slot, index)| Some((waiting(slot)?, index)));
-            tickets
-                .min_by(|(a, _), (b, _)| age_order(*a, *b))
-                .map(|(ticket, index)| (ticket, SlotId { long, index }))
-        };
-        let id = match (indexed(false, self.short), indexed(true, self.long)) {
-            (Some((short, id)), Some((long, _))) if age_order(short, long).is_lt() => id,
-            (Some((_, id)), None) | (_, Some((_, id))) => id,
-            (None, None) => return None,
-        };
+        let mut oldest = None;
+        for (long, slots) in [(false, &*self.short), (true, &*self.long)] {
+            for (slot, index) in slots.iter().zip(0..) {
+                if let State::Complete { ticket } = slot.state
+                    && slot.owner == owner
+                    && oldest.is_none_or(|(other, _)| is_older(ticket, other))
+                {
+                    oldest = Some((ticket, SlotId { long, index }));
+                }
+            }
+        }
+        let (_, id) = oldest?;
         let slot = self.get_mut(id)?;
         let buffer = slot.buffer.take()?;
         slot.state = State::Lent;
@@ -397,7 +406,7 @@ fn free_for(slots: &[Slot<'_>], owner: ChannelId, fair: bool) -> Option<usize> {
     (another_free || !holds_one()).then_some(first)
 }
 
-/// Orders tickets by age although they wrap.
-fn age_order(a: u32, b: u32) -> core::cmp::Ordering {
-    (a.wrapping_sub(b) as i32).cmp(&0)
+/// Compares tickets although they wrap.
+fn is_older(ticket: u32, other: u32) -> bool {
+    (ticket.wrapping_sub(other) as i32) < 0
 }

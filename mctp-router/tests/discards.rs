@@ -1,0 +1,1131 @@
+//! Every discard of DSP0236 1.3.3, sections 8.7 and 8.9: its own counter moves by one and no other, a message in progress fares as the
+//! section says, nothing is sent, and the next good message is served.
+
+mod support;
+
+use core::time::Duration;
+
+use mctp_router::{
+    ChannelId, Config, Event, PortConfig, Progress, Receipt, SendFailure, Service, Target,
+};
+use mctp_transport::{DropReason, Eid, PhysicalAddress, Received};
+use support::{
+    DEVICE, Device, ECHO, HOST, I2C, POINT_TO_POINT, REQUEST, USB, Wire, assemble, config,
+    echo_message,
+};
+
+/// A message of three packets: 64, 64 and 22 bytes.
+const LEN: usize = 150;
+
+fn three_packets(header: Wire) -> Vec<Vec<u8>> {
+    header.packets(&echo_message(LEN), 64)
+}
+
+/// A device that has the first two of three packets of a message.
+fn in_progress() -> (Device, ChannelId, Vec<Vec<u8>>) {
+    let (mut device, echo) = Device::echo();
+    let mut packets = three_packets(REQUEST);
+    for packet in packets.drain(..2) {
+        assert_eq!(device.receive(&packet), Receipt::Stored);
+    }
+    (device, echo, packets)
+}
+
+/// The packet is dropped for `reason`; the message in progress is none the worse.
+#[track_caller]
+fn drops_and_leaves_assembly(packet: &[u8], reason: DropReason) {
+    let (mut device, echo, rest) = in_progress();
+    device.assert_drops(packet, reason);
+    assert_eq!(device.receive(&rest[0]), Receipt::Delivered(echo));
+    assert_eq!(device.take(echo).unwrap(), echo_message(LEN));
+    device.assert_serves(echo);
+}
+
+/// The packet is dropped for `reason`, and the message in progress with it: what follows has no start.
+#[track_caller]
+fn drops_and_ends_assembly(packet: &[u8], reason: DropReason) {
+    let (mut device, echo, rest) = in_progress();
+    device.assert_drops(packet, reason);
+    device.assert_drops(&rest[0], DropReason::MiddleWithoutStart);
+    assert!(!device.core.has_message(echo));
+    device.assert_serves(echo);
+}
+
+// Section 8.7: dropped packets.
+
+#[test]
+fn d1_drops_middle_packet_without_start() {
+    drops_and_leaves_assembly(
+        &REQUEST.tag(1).middle(1).packet(&[0; 64]),
+        DropReason::MiddleWithoutStart,
+    );
+}
+
+#[test]
+fn d1_drops_end_packet_without_start() {
+    drops_and_leaves_assembly(
+        &REQUEST.tag(1).last(2).packet(&[0; 8]),
+        DropReason::MiddleWithoutStart,
+    );
+}
+
+#[test]
+fn d2_counts_what_the_transport_found_broken() {
+    let (mut device, echo, rest) = in_progress();
+    let now = device.now();
+    let drops = device.drops_of(|device| {
+        let broken = Received::Dropped(DropReason::BadLinkIntegrity);
+        let receipt = device.core.received(now, USB, broken);
+        assert_eq!(
+            receipt,
+            Some(Receipt::Dropped(DropReason::BadLinkIntegrity))
+        );
+    });
+    assert_eq!(drops, [(DropReason::BadLinkIntegrity, 1)]);
+    assert_eq!(device.receive(&rest[0]), Receipt::Delivered(echo));
+    device.take(echo);
+    device.assert_serves(echo);
+}
+
+fn response(tag: u8) -> Wire {
+    Wire {
+        tag_owner: false,
+        ..REQUEST.tag(tag)
+    }
+}
+
+#[test]
+fn d3_drops_response_to_a_tag_that_nobody_sent() {
+    drops_and_leaves_assembly(
+        &response(0).packet(&echo_message(10)),
+        DropReason::UnexpectedResponse,
+    );
+    drops_and_leaves_assembly(
+        &response(0).first().packet(&echo_message(64)),
+        DropReason::UnexpectedResponse,
+    );
+    drops_and_leaves_assembly(
+        &response(0).middle(1).packet(&[0; 64]),
+        DropReason::UnexpectedResponse,
+    );
+    drops_and_leaves_assembly(
+        &response(0).last(1).packet(&[0; 4]),
+        DropReason::UnexpectedResponse,
+    );
+}
+
+/// Sends a request of 10 bytes to the host; returns its channel and tag.
+fn ask(device: &mut Device, endpoint_id: u8) -> (ChannelId, u8) {
+    let target = Target {
+        endpoint_id: Eid(endpoint_id),
+        neighbour: Some((USB, POINT_TO_POINT)),
+    };
+    let opened = device
+        .core
+        .open_request(&target, mctp::MsgType(5), mctp::MsgIC(false));
+    let (channel, mut outgoing) = opened.unwrap();
+    let sent = device.send_all(&mut outgoing, &[&[0x55; 9]]);
+    let (header, payload) = Wire::parse(&sent[0].1[0]);
+    assert_eq!((payload.len(), payload[0]), (10, 5));
+    assert!(header.tag_owner && header.destination == endpoint_id && header.source == DEVICE);
+    let deadline = device.now().as_millis() + 1000;
+    device
+        .core
+        .await_response(channel, mctp_router::Instant::from_millis(deadline));
+    (channel, header.tag)
+}
+
+#[test]
+fn d3_takes_an_awaited_response_once_it_is_complete() {
+    let (mut device, echo) = Device::echo();
+    let (channel, tag) = ask(&mut device, HOST);
+    let message: Vec<u8> = (0..130)
+        .map(|index| if index == 0 { 5 } else { index })
+        .collect();
+    let packets = response(tag).packets(&message, 64);
+    let drops = device.drops_of(|device| {
+        let receipts: Vec<_> = packets
+            .iter()
+            .map(|packet| device.receive(packet))
+            .collect();
+        assert_eq!(
+            receipts,
+            [
+                Receipt::Stored,
+                Receipt::Stored,
+                Receipt::Delivered(channel)
+            ]
+        );
+    });
+    assert_eq!(drops, []);
+    assert_eq!(device.take(channel).unwrap(), message);
+    device.assert_serves(echo);
+}
+
+#[test]
+fn d3_drops_an_awaited_tag_from_another_endpoint() {
+    let (mut device, echo) = Device::echo();
+    let (channel, tag) = ask(&mut device, HOST);
+    device.assert_drops(
+        &response(tag).from(0x30).packet(&[5, 1]),
+        DropReason::UnexpectedResponse,
+    );
+    assert_eq!(
+        device.receive(&response(tag).packet(&[5, 2])),
+        Receipt::Delivered(channel)
+    );
+    device.assert_serves(echo);
+}
+
+#[test]
+fn d3_drops_a_response_after_its_time() {
+    let (mut device, echo) = Device::echo();
+    let (channel, tag) = ask(&mut device, HOST);
+    device.advance(999);
+    assert!(!device.core.has_expired(channel));
+    device.advance(1);
+    assert!(device.core.has_expired(channel));
+    device.assert_drops(
+        &response(tag).packet(&[5, 1]),
+        DropReason::UnexpectedResponse,
+    );
+    device.assert_serves(echo);
+}
+
+#[test]
+fn d3_drops_a_response_to_a_closed_request() {
+    let (mut device, echo) = Device::echo();
+    let (channel, tag) = ask(&mut device, HOST);
+    device.core.close(channel);
+    device.assert_drops(
+        &response(tag).packet(&[5, 1]),
+        DropReason::UnexpectedResponse,
+    );
+    device.assert_serves(echo);
+}
+
+#[test]
+fn a_request_that_goes_on_waiting_takes_a_second_response() {
+    let (mut device, _) = Device::echo();
+    let (channel, tag) = ask(&mut device, HOST);
+    assert_eq!(
+        device.receive(&response(tag).packet(&[5, 1])),
+        Receipt::Delivered(channel)
+    );
+    // The application is slow to read it; the first wait ends meanwhile.
+    device.advance(2000);
+    assert_eq!(device.take(channel).unwrap(), [5, 1]);
+    let deadline = device.now().as_millis() + 1000;
+    device
+        .core
+        .await_response(channel, mctp_router::Instant::from_millis(deadline));
+    assert!(!device.core.has_expired(channel));
+    assert_eq!(
+        device.receive(&response(tag).packet(&[5, 2])),
+        Receipt::Delivered(channel)
+    );
+}
+
+#[test]
+fn a_physically_addressed_request_is_answered_from_that_address_only() {
+    let (mut device, _) = Device::echo();
+    let at = PhysicalAddress::from_byte(0x1D);
+    let target = Target {
+        endpoint_id: Eid(0),
+        neighbour: Some((I2C, at)),
+    };
+    let opened = device
+        .core
+        .open_request(&target, mctp::MsgType(5), mctp::MsgIC(false));
+    let (channel, mut outgoing) = opened.unwrap();
+    let sent = device.send_all(&mut outgoing, &[&[1]]);
+    assert_eq!(sent[0].0, at);
+    let (header, _) = Wire::parse(&sent[0].1[0]);
+    let answer = response(header.tag).from(0x42).packet(&[5, 1]);
+    let elsewhere = PhysicalAddress::from_byte(0x1E);
+    assert_eq!(
+        device.receive_at(I2C, elsewhere, &answer),
+        Receipt::Dropped(DropReason::UnexpectedResponse)
+    );
+    assert_eq!(
+        device.receive(&answer),
+        Receipt::Dropped(DropReason::UnexpectedResponse)
+    );
+    assert_eq!(
+        device.receive_at(I2C, at, &answer),
+        Receipt::Delivered(channel)
+    );
+}
+
+// D4, an unroutable destination, concerns bridges: an endpoint drops under D7.
+
+#[test]
+fn d5_drops_every_header_version_but_1() {
+    for version in (0..16).filter(|version| *version != 1) {
+        let [start, middle] = [REQUEST, REQUEST.middle(2)].map(|header| Wire { version, ..header });
+        drops_and_leaves_assembly(
+            &start.packet(&echo_message(10)),
+            DropReason::UnsupportedHeaderVersion,
+        );
+        drops_and_leaves_assembly(
+            &middle.packet(&[0; 64]),
+            DropReason::UnsupportedHeaderVersion,
+        );
+    }
+}
+
+#[test]
+fn d6_drops_packets_beyond_the_supported_unit() {
+    for header in [REQUEST.tag(1), REQUEST, REQUEST.middle(2), REQUEST.last(2)] {
+        let (mut device, echo, rest) = in_progress();
+        device.core.configure_port(
+            USB,
+            PortConfig {
+                max_receive_unit: 100,
+                ..PortConfig::default()
+            },
+        );
+        device.assert_drops(
+            &header.packet(&echo_message(101)),
+            DropReason::UnsupportedTransmissionUnit,
+        );
+        assert_eq!(device.receive(&rest[0]), Receipt::Delivered(echo));
+        assert_eq!(device.take(echo).unwrap(), echo_message(LEN));
+        device.assert_serves(echo);
+        assert_eq!(
+            device.receive(&REQUEST.tag(2).packet(&echo_message(100))),
+            Receipt::Delivered(echo)
+        );
+    }
+}
+
+#[test]
+fn d6_accepts_every_payload_of_up_to_64_bytes_whatever_is_configured() {
+    let (mut device, echo) = Device::echo();
+    device.core.configure_port(
+        USB,
+        PortConfig {
+            max_receive_unit: 10,
+            unit: 10,
+        },
+    );
+    for len in 4..=64 {
+        assert_eq!(
+            device.receive(&REQUEST.packet(&echo_message(len))),
+            Receipt::Delivered(echo)
+        );
+        device.echo_one(echo);
+        assert_eq!(assemble(&device.sent())[0].message, echo_message(len));
+    }
+    device.assert_serves(echo);
+}
+
+#[test]
+fn d7_drops_packets_for_another_endpoint() {
+    for other in (1..=254).filter(|other| *other != DEVICE) {
+        drops_and_leaves_assembly(
+            &REQUEST.to(other).packet(&echo_message(9)),
+            DropReason::NotOurDestination,
+        );
+    }
+    for header in [REQUEST.middle(2), REQUEST.last(2)] {
+        drops_and_leaves_assembly(
+            &header.to(10).packet(&[0; 64]),
+            DropReason::NotOurDestination,
+        );
+    }
+    // Control requests too, once there is an endpoint ID.
+    drops_and_leaves_assembly(
+        &REQUEST.to(10).packet(&[0, 0x80, 2]),
+        DropReason::NotOurDestination,
+    );
+}
+
+#[test]
+fn d7_broadcasts_are_for_control_requests_only() {
+    for header in [REQUEST, REQUEST.first(), REQUEST.middle(2), REQUEST.last(2)] {
+        drops_and_leaves_assembly(
+            &header.to(0xFF).packet(&echo_message(64)),
+            DropReason::NotOurDestination,
+        );
+    }
+    let (mut device, _) = Device::echo();
+    let response = device.control(REQUEST.to(0xFF), &[0, 0x81, 2]);
+    assert_eq!(response, [0, 1, 2, 0, DEVICE, 0, 0]);
+}
+
+#[test]
+fn d8_drops_message_types_without_a_service() {
+    for message_type in (1..=0x7F).filter(|message_type| *message_type != 0x7E) {
+        drops_and_leaves_assembly(
+            &REQUEST.tag(1).packet(&[message_type, 1, 2]),
+            DropReason::UnsupportedMessageType,
+        );
+    }
+}
+
+#[test]
+fn d8_single_packet_of_an_unsupported_type_leaves_a_message_of_the_same_tag_alone() {
+    drops_and_leaves_assembly(
+        &REQUEST.packet(&[0x01, 1, 2]),
+        DropReason::UnsupportedMessageType,
+    );
+}
+
+#[test]
+fn d8_drops_vendors_without_a_service() {
+    let strangers: [&[u8]; 5] = [
+        &[0x7E],
+        &[0x7E, 0xCC, 0xDE],
+        &[0x7E, 0xCC, 0xDF, 0xF0, 1],
+        &[0x7E, 0xCC, 0xDE, 0xF1, 1],
+        &[0x7F, 0xCC, 0xDE, 0xF0, 1],
+    ];
+    for stranger in strangers {
+        drops_and_leaves_assembly(
+            &REQUEST.tag(1).packet(stranger),
+            DropReason::UnsupportedMessageType,
+        );
+    }
+}
+
+#[test]
+fn d8_drops_the_rest_of_an_unsupported_message_as_without_start() {
+    let (mut device, echo) = Device::echo();
+    device.assert_drops(
+        &REQUEST.first().packet(&[5; 64]),
+        DropReason::UnsupportedMessageType,
+    );
+    device.assert_drops(
+        &REQUEST.middle(1).packet(&[5; 64]),
+        DropReason::MiddleWithoutStart,
+    );
+    device.assert_drops(
+        &REQUEST.last(2).packet(&[5; 64]),
+        DropReason::MiddleWithoutStart,
+    );
+    device.assert_serves(echo);
+}
+
+/// The sender has given up the old message, or it would not have used its tag again.
+#[test]
+fn packets_of_an_unsupported_message_never_end_up_in_another_message() {
+    let (mut device, echo) = Device::echo();
+    let old = REQUEST.packets(&echo_message(192), 64);
+    assert_eq!(device.receive(&old[0]), Receipt::Stored);
+    for packet in REQUEST.packets(&[5; 192], 64) {
+        device.receive(&packet);
+    }
+    assert_eq!(device.take(echo), None);
+    device.assert_serves(echo);
+}
+
+// Section 8.9: messages given up.
+
+#[test]
+fn t1_an_end_packet_in_sequence_completes_the_message() {
+    let (mut device, echo, rest) = in_progress();
+    let accepted = device.core.messages_accepted();
+    let drops =
+        device.drops_of(|device| assert_eq!(device.receive(&rest[0]), Receipt::Delivered(echo)));
+    assert_eq!(drops, []);
+    assert_eq!(device.core.messages_accepted(), accepted + 1);
+    assert_eq!(device.take(echo).unwrap(), echo_message(LEN));
+    // It has ended: its last packet again has no start.
+    device.assert_drops(&rest[0], DropReason::MiddleWithoutStart);
+    device.assert_serves(echo);
+}
+
+#[test]
+fn t2_a_new_start_replaces_the_unfinished_message_and_goes_on() {
+    let (mut device, echo, rest) = in_progress();
+    let new: Vec<u8> = [&echo_message(4)[..], &[0xEE; 100]].concat();
+    let new_packets = REQUEST.packets(&new, 64);
+    let drops =
+        device.drops_of(|device| assert_eq!(device.receive(&new_packets[0]), Receipt::Stored));
+    assert_eq!(drops, [(DropReason::ReplacedByNewStart, 1)]);
+    assert_eq!(device.receive(&new_packets[1]), Receipt::Delivered(echo));
+    assert_eq!(device.take(echo).unwrap(), new);
+    device.assert_drops(&rest[0], DropReason::MiddleWithoutStart);
+    device.assert_serves(echo);
+}
+
+#[test]
+fn t2_a_new_message_of_one_packet_replaces_the_unfinished_one() {
+    let (mut device, echo, rest) = in_progress();
+    let drops = device.drops_of(|device| {
+        assert_eq!(
+            device.receive(&REQUEST.packet(&echo_message(9))),
+            Receipt::Delivered(echo)
+        );
+    });
+    assert_eq!(drops, [(DropReason::ReplacedByNewStart, 1)]);
+    assert_eq!(device.take(echo).unwrap(), echo_message(9));
+    device.assert_drops(&rest[0], DropReason::MiddleWithoutStart);
+    device.assert_serves(echo);
+}
+
+#[test]
+fn t2_a_control_request_of_the_same_tag_replaces_the_unfinished_message() {
+    let (mut device, echo, rest) = in_progress();
+    let drops = device.drops_of(|device| {
+        assert_eq!(
+            device.control(REQUEST, &[0, 0x80, 2]),
+            [0, 0, 2, 0, DEVICE, 0, 0]
+        );
+    });
+    assert_eq!(drops, [(DropReason::ReplacedByNewStart, 1)]);
+    device.assert_drops(&rest[0], DropReason::MiddleWithoutStart);
+    device.assert_serves(echo);
+}
+
+#[test]
+fn t2_a_repeated_start_packet_starts_the_message_anew() {
+    let (mut device, echo) = Device::echo();
+    let packets = three_packets(REQUEST);
+    device.receive(&packets[0]);
+    let drops = device.drops_of(|device| assert_eq!(device.receive(&packets[0]), Receipt::Stored));
+    assert_eq!(drops, [(DropReason::ReplacedByNewStart, 1)]);
+    device.receive(&packets[1]);
+    assert_eq!(device.receive(&packets[2]), Receipt::Delivered(echo));
+    assert_eq!(device.take(echo).unwrap(), echo_message(LEN));
+    device.assert_serves(echo);
+}
+
+#[test]
+fn t3_gives_up_a_message_that_stood_still_with_no_traffic_at_all() {
+    let (mut device, echo, rest) = in_progress();
+    assert_eq!(device.drops_of(|device| device.advance(5999)), []);
+    let drops = device.drops_of(|device| device.advance(1));
+    assert_eq!(drops, [(DropReason::AssemblyTimeout, 1)]);
+    assert_eq!(device.core.next_deadline(), mctp_router::Instant::NEVER);
+    device.assert_drops(&rest[0], DropReason::MiddleWithoutStart);
+    device.assert_serves(echo);
+}
+
+#[test]
+fn t3_counts_from_the_last_packet() {
+    let (mut device, echo) = Device::echo();
+    let packets = three_packets(REQUEST);
+    let drops = device.drops_of(|device| {
+        device.receive(&packets[0]);
+        device.advance(5999);
+        device.receive(&packets[1]);
+        device.advance(5999);
+        assert_eq!(device.receive(&packets[2]), Receipt::Delivered(echo));
+    });
+    assert_eq!(drops, []);
+    device.take(echo);
+    device.assert_serves(echo);
+}
+
+#[test]
+fn t3_holds_even_if_nobody_looked_at_the_deadline() {
+    let (mut device, echo, rest) = in_progress();
+    device.oversleep(6000);
+    let drops = device.drops_of(|device| {
+        assert_eq!(
+            device.receive(&rest[0]),
+            Receipt::Dropped(DropReason::MiddleWithoutStart)
+        );
+    });
+    assert_eq!(
+        drops,
+        [
+            (DropReason::MiddleWithoutStart, 1),
+            (DropReason::AssemblyTimeout, 1)
+        ]
+    );
+    device.assert_serves(echo);
+}
+
+#[test]
+fn t3_takes_its_interval_from_the_configuration() {
+    let short = Config {
+        assembly_timeout: Duration::from_millis(100),
+        ..config()
+    };
+    let (mut device, echo) = Device::echo_with(&short);
+    device.receive(&three_packets(REQUEST)[0]);
+    assert_eq!(device.drops_of(|device| device.advance(99)), []);
+    assert_eq!(
+        device.drops_of(|device| device.advance(1)),
+        [(DropReason::AssemblyTimeout, 1)]
+    );
+    device.assert_serves(echo);
+}
+
+#[test]
+fn t3_every_stalled_message_is_counted() {
+    let (mut device, echo, _) = in_progress();
+    device.advance(10);
+    device.receive(&three_packets(REQUEST.tag(1))[0]);
+    assert_eq!(
+        device.drops_of(|device| device.advance(6000)),
+        [(DropReason::AssemblyTimeout, 2)]
+    );
+    device.assert_serves(echo);
+}
+
+#[test]
+fn t4_a_gap_ends_the_message() {
+    for sequence in [0, 1, 3] {
+        drops_and_ends_assembly(
+            &REQUEST.middle(sequence).packet(&[0; 64]),
+            DropReason::OutOfSequence,
+        );
+        drops_and_ends_assembly(
+            &REQUEST.last(sequence).packet(&[0; 4]),
+            DropReason::OutOfSequence,
+        );
+    }
+}
+
+#[test]
+fn t4_a_duplicate_packet_ends_the_message() {
+    let duplicate = &three_packets(REQUEST)[1];
+    drops_and_ends_assembly(duplicate, DropReason::OutOfSequence);
+}
+
+#[test]
+fn t4_no_message_is_delivered_short_after_the_sequence_came_round() {
+    // Linux 7.2 keeps the message and so delivers it four packets short.
+    let (mut device, echo) = Device::echo();
+    let packets = REQUEST.packets(&echo_message(64 * 12), 64);
+    for (index, packet) in packets.iter().enumerate() {
+        if !(3..7).contains(&index) && index != 2 {
+            device.receive(packet);
+        }
+    }
+    assert_eq!(device.take(echo), None);
+    device.assert_serves(echo);
+}
+
+#[test]
+fn t5_a_middle_packet_of_another_size_ends_the_message() {
+    for len in [0, 1, 63, 65, 247] {
+        drops_and_ends_assembly(
+            &REQUEST.middle(2).packet(&vec![0; len]),
+            DropReason::PacketSizeMismatch,
+        );
+    }
+}
+
+#[test]
+fn t5_an_end_packet_larger_than_the_start_ends_the_message() {
+    drops_and_ends_assembly(
+        &REQUEST.last(2).packet(&[0; 65]),
+        DropReason::PacketSizeMismatch,
+    );
+}
+
+#[test]
+fn t5_an_end_packet_may_have_any_size_up_to_that_of_the_start() {
+    for len in 0..=64 {
+        let (mut device, echo, _) = in_progress();
+        assert_eq!(
+            device.receive(&REQUEST.last(2).packet(&vec![7; len])),
+            Receipt::Delivered(echo)
+        );
+        assert_eq!(device.take(echo).unwrap().len(), 128 + len);
+    }
+}
+
+#[test]
+fn t6_a_bad_integrity_check_is_counted_by_who_finds_it() {
+    let (mut device, echo) = Device::echo();
+    let mut message = echo_message(20);
+    message[0] |= 0x80;
+    assert_eq!(
+        device.receive(&REQUEST.packet(&message)),
+        Receipt::Delivered(echo)
+    );
+    let lent = device.core.take_message(echo).unwrap();
+    assert!(lent.integrity_check().0);
+    assert_eq!((lent.message_type().0, lent.bytes()), (0x7E, &message[1..]));
+    device.core.give_back(lent);
+    let drops = device.drops_of(|device| device.core.count_drop(DropReason::BadIntegrityCheck));
+    assert_eq!(drops, [(DropReason::BadIntegrityCheck, 1)]);
+    device.assert_serves(echo);
+}
+
+#[test]
+fn t6_control_messages_have_no_integrity_check() {
+    drops_and_leaves_assembly(
+        &REQUEST.tag(1).packet(&[0x80, 0x80, 0x02]),
+        DropReason::BadIntegrityCheck,
+    );
+}
+
+// Section 8.6: what ties packets together.
+
+#[test]
+fn the_key_has_no_destination() {
+    let (mut device, echo) = Device::echo();
+    let packets = three_packets(REQUEST);
+    let drops = device.drops_of(|device| {
+        for (packet, destination) in packets.iter().zip([DEVICE, 0, DEVICE]) {
+            let (header, payload) = Wire::parse(packet);
+            device.receive(&header.to(destination).packet(payload));
+        }
+    });
+    assert_eq!(drops, []);
+    assert_eq!(device.take(echo).unwrap(), echo_message(LEN));
+    // A new start to the other destination is the same terminus.
+    device.receive(&packets[0]);
+    let drops = device.drops_of(|device| device.receive(&REQUEST.to(0).packet(&echo_message(5))));
+    assert_eq!(drops, [(DropReason::ReplacedByNewStart, 1)]);
+}
+
+#[test]
+fn the_key_has_the_tag_owner_bit() {
+    let (mut device, echo) = Device::echo();
+    let (channel, tag) = ask(&mut device, HOST);
+    let answer: Vec<u8> = [5].into_iter().chain(1..150).collect();
+    let requests = three_packets(REQUEST.tag(tag));
+    let responses = response(tag).packets(&answer, 64);
+    let drops = device.drops_of(|device| {
+        for (request, response) in requests.iter().zip(&responses) {
+            device.receive(request);
+            device.receive(response);
+        }
+    });
+    assert_eq!(drops, []);
+    assert_eq!(device.take(echo).unwrap(), echo_message(LEN));
+    assert_eq!(device.take(channel).unwrap(), answer);
+}
+
+#[test]
+fn the_key_has_the_source() {
+    let (mut device, echo) = Device::echo();
+    let [mine, yours] = [HOST, 0x20].map(|source| three_packets(REQUEST.from(source)));
+    let drops = device.drops_of(|device| {
+        for (mine, yours) in mine.iter().zip(&yours) {
+            device.receive(mine);
+            device.receive(yours);
+        }
+    });
+    assert_eq!(drops, []);
+    assert_eq!(device.take(echo).unwrap(), echo_message(LEN));
+    assert_eq!(device.take(echo).unwrap(), echo_message(LEN));
+}
+
+#[test]
+fn the_key_has_the_tag() {
+    let (mut device, echo) = Device::echo();
+    let [one, other] = [3, 4].map(|tag| three_packets(REQUEST.tag(tag)));
+    for (one, other) in one.iter().zip(&other) {
+        device.receive(one);
+        device.receive(other);
+    }
+    assert_eq!(device.core.drop_counters().total(), 0);
+    assert_eq!(device.take(echo).unwrap(), echo_message(LEN));
+    assert_eq!(device.take(echo).unwrap(), echo_message(LEN));
+}
+
+#[test]
+fn reserved_header_bits_are_ignored() {
+    let (mut device, echo) = Device::echo();
+    for packet in three_packets(Wire {
+        version: 0xF1,
+        ..REQUEST
+    }) {
+        device.receive(&packet);
+    }
+    assert_eq!(device.take(echo).unwrap(), echo_message(LEN));
+    assert_eq!(device.core.drop_counters().total(), 0);
+}
+
+#[test]
+fn the_sequence_may_start_at_any_number() {
+    let (mut device, echo) = Device::echo();
+    for sequence in 0..4 {
+        for packet in (Wire {
+            sequence,
+            ..REQUEST
+        })
+        .packets(&echo_message(64 * 9 + 5), 64)
+        {
+            device.receive(&packet);
+        }
+        assert_eq!(device.take(echo).unwrap(), echo_message(64 * 9 + 5));
+        assert_eq!(
+            device.receive(
+                &Wire {
+                    sequence,
+                    ..REQUEST
+                }
+                .packet(&echo_message(9))
+            ),
+            Receipt::Delivered(echo)
+        );
+        device.take(echo);
+    }
+    assert_eq!(device.core.drop_counters().total(), 0);
+}
+
+// Section 8.3: endpoint IDs.
+
+#[test]
+fn the_null_destination_is_whoever_is_at_the_physical_address() {
+    let (mut device, echo) = Device::echo();
+    assert_eq!(
+        device.receive(&REQUEST.to(0).packet(&echo_message(9))),
+        Receipt::Delivered(echo)
+    );
+    device.echo_one(echo);
+    let (header, _) = Wire::parse(&device.sent()[0]);
+    assert_eq!((header.source, header.destination), (DEVICE, HOST));
+}
+
+#[test]
+fn a_sender_without_endpoint_id_is_answered_at_its_address() {
+    let (mut device, echo) = Device::echo();
+    let from = PhysicalAddress::from_byte(0x10);
+    device.receive_at(I2C, from, &REQUEST.from(0).packet(&echo_message(9)));
+    device.echo_one(echo);
+    let transfers = device.transfers(I2C);
+    assert_eq!(transfers[0].0, from);
+    let (header, _) = Wire::parse(&transfers[0].1[0]);
+    assert_eq!((header.source, header.destination), (DEVICE, 0));
+}
+
+#[test]
+fn reserved_and_broadcast_sources_are_dropped() {
+    for source in [1, 2, 3, 4, 5, 6, 7, 0xFF] {
+        drops_and_leaves_assembly(
+            &REQUEST.from(source).packet(&echo_message(9)),
+            DropReason::InvalidSource,
+        );
+        drops_and_leaves_assembly(
+            &REQUEST.from(source).packet(&[0, 0x80, 2]),
+            DropReason::InvalidSource,
+        );
+        drops_and_leaves_assembly(
+            &REQUEST.from(source).middle(2).packet(&[0; 64]),
+            DropReason::InvalidSource,
+        );
+    }
+}
+
+#[test]
+fn an_undiscovered_device_answers_whatever_destination_it_sees() {
+    for destination in 0..=0xFF {
+        let mut device = Device::blank(&config());
+        let response = device.control(REQUEST.to(destination), &[0, 0x81, 2]);
+        assert_eq!(response, [0, 1, 2, 0, 0, 0, 0], "asked at {destination}");
+        assert_eq!(device.core.drop_counters().total(), 0);
+    }
+}
+
+// Limits of this receiver.
+
+#[test]
+fn fewer_bytes_than_a_header_are_dropped() {
+    for len in 0..4 {
+        drops_and_leaves_assembly(&REQUEST.packet(&[])[..len], DropReason::Truncated);
+    }
+}
+
+#[test]
+fn a_start_without_message_type_is_dropped() {
+    drops_and_leaves_assembly(&REQUEST.packet(&[]), DropReason::Truncated);
+    drops_and_leaves_assembly(&REQUEST.first().packet(&[]), DropReason::Truncated);
+}
+
+#[test]
+fn a_message_that_outgrows_the_buffers_is_given_up_and_counted_once() {
+    let (mut device, echo) = Device::echo();
+    // Buffers hold 4,224 bytes behind the message type.
+    let longest = echo_message(4225);
+    for packet in REQUEST.packets(&longest, 64) {
+        device.receive(&packet);
+    }
+    assert_eq!(device.take(echo).unwrap(), longest);
+    let packets = REQUEST.packets(&echo_message(4226), 64);
+    let (last, rest) = packets.split_last().unwrap();
+    for packet in rest {
+        assert_eq!(device.receive(packet), Receipt::Stored);
+    }
+    device.assert_drops(last, DropReason::MessageTooLong);
+    device.assert_drops(last, DropReason::MiddleWithoutStart);
+    device.assert_serves(echo);
+}
+
+#[test]
+fn the_configured_message_length_holds_for_one_packet_too() {
+    let (mut device, echo) = Device::echo_with(&Config {
+        max_message_len: 200,
+        ..config()
+    });
+    assert_eq!(
+        device.receive(&REQUEST.packet(&echo_message(201))),
+        Receipt::Delivered(echo)
+    );
+    assert_eq!(device.take(echo).unwrap(), echo_message(201));
+    device.assert_drops(
+        &REQUEST.packet(&echo_message(202)),
+        DropReason::MessageTooLong,
+    );
+    device.assert_serves(echo);
+}
+
+#[test]
+fn without_a_free_buffer_new_messages_are_dropped_and_waiting_ones_kept() {
+    let (mut device, echo) = Device::echo();
+    // Two short and two long buffers.
+    for index in 0..4 {
+        assert_eq!(
+            device.receive(&REQUEST.packet(&echo_message(20 + index))),
+            Receipt::Delivered(echo)
+        );
+    }
+    device.assert_drops(
+        &REQUEST.packet(&echo_message(30)),
+        DropReason::NoMessageBuffer,
+    );
+    device.assert_drops(
+        &REQUEST.first().packet(&echo_message(64)),
+        DropReason::NoMessageBuffer,
+    );
+    device.assert_answers_control();
+    for index in 0..4 {
+        assert_eq!(
+            device.take(echo).unwrap(),
+            echo_message(20 + index),
+            "in the order of their arrival"
+        );
+    }
+    device.assert_serves(echo);
+}
+
+#[test]
+fn a_lent_message_keeps_its_buffer_until_it_is_given_back() {
+    let (mut device, echo) = Device::echo();
+    for _ in 0..4 {
+        device.receive(&REQUEST.packet(&echo_message(20)));
+    }
+    let lent = device.core.take_message(echo).unwrap();
+    device.assert_drops(
+        &REQUEST.packet(&echo_message(30)),
+        DropReason::NoMessageBuffer,
+    );
+    assert_eq!(lent.bytes(), &echo_message(20)[1..]);
+    device.core.give_back(lent);
+    assert_eq!(
+        device.receive(&REQUEST.packet(&echo_message(30))),
+        Receipt::Delivered(echo)
+    );
+}
+
+#[test]
+fn a_stalled_unfinished_message_makes_room_for_a_new_one() {
+    let (mut device, echo, rest) = in_progress();
+    device.advance(100);
+    device.receive(&three_packets(REQUEST.tag(1))[0]);
+    device.advance(149);
+    // The first stands still for 249 ms.
+    device.assert_drops(
+        &three_packets(REQUEST.tag(2))[0],
+        DropReason::NoMessageBuffer,
+    );
+    device.advance(1);
+    let new = three_packets(REQUEST.tag(2));
+    let drops = device.drops_of(|device| assert_eq!(device.receive(&new[0]), Receipt::Stored));
+    assert_eq!(drops, [(DropReason::EvictedUnfinished, 1)]);
+    device.assert_drops(&rest[0], DropReason::MiddleWithoutStart);
+    device.receive(&new[1]);
+    assert_eq!(device.receive(&new[2]), Receipt::Delivered(echo));
+    device.take(echo);
+    // The younger one goes on.
+    let younger = three_packets(REQUEST.tag(1));
+    device.receive(&younger[1]);
+    assert_eq!(device.receive(&younger[2]), Receipt::Delivered(echo));
+    device.take(echo);
+    device.assert_serves(echo);
+}
+
+#[test]
+fn a_message_that_moves_is_not_evicted() {
+    let (mut device, echo) = Device::echo();
+    let packets = REQUEST.packets(&echo_message(64 * 10), 64);
+    let rival = three_packets(REQUEST.tag(1));
+    device.receive(&rival[0]);
+    for packet in &packets[..9] {
+        device.receive(packet);
+        device.advance(100);
+    }
+    let drops = device.drops_of(|device| device.receive(&three_packets(REQUEST.tag(2))[0]));
+    assert_eq!(drops, [(DropReason::EvictedUnfinished, 1)]);
+    assert_eq!(device.receive(&packets[9]), Receipt::Delivered(echo));
+}
+
+#[test]
+fn nothing_is_evicted_where_it_does_not_help() {
+    let (mut device, echo) = Device::echo();
+    let other = device
+        .core
+        .open_listener(Service::message_type(mctp::MsgType(5)))
+        .unwrap();
+    // The other service has one of the two long buffers, unfinished; echo has one, complete.
+    let unfinished: Vec<u8> = vec![5; 100];
+    let unfinished = REQUEST.tag(1).packets(&unfinished, 64);
+    device.receive(&unfinished[0]);
+    for packet in three_packets(REQUEST) {
+        device.receive(&packet);
+    }
+    device.advance(300);
+    let drops = device.drops_of(|device| device.receive(&three_packets(REQUEST.tag(2))[0]));
+    assert_eq!(drops, [(DropReason::NoMessageBuffer, 1)]);
+    assert_eq!(device.receive(&unfinished[1]), Receipt::Delivered(other));
+    assert_eq!(device.take(echo).unwrap(), echo_message(LEN));
+}
+
+#[test]
+fn one_busy_service_leaves_a_buffer_to_the_others() {
+    let (mut device, echo) = Device::echo();
+    let other = device
+        .core
+        .open_listener(Service::message_type(mctp::MsgType(5)))
+        .unwrap();
+    for tag in 0..8 {
+        device.receive(&REQUEST.tag(tag).packet(&echo_message(20)));
+        device.receive(&REQUEST.tag(tag).from(0x20).packets(&echo_message(100), 64)[0]);
+    }
+    assert_eq!(
+        device.receive(&REQUEST.packet(&[5, 1, 2])),
+        Receipt::Delivered(other)
+    );
+    assert_eq!(device.take(other).unwrap(), [5, 1, 2]);
+    let long = REQUEST.packets(&[5; 100], 64);
+    assert_eq!(device.receive(&long[0]), Receipt::Stored);
+    assert_eq!(device.receive(&long[1]), Receipt::Delivered(other));
+    assert_eq!(device.take(other).unwrap(), [5; 100]);
+    assert!(device.core.has_message(echo));
+}
+
+#[test]
+fn unfinished_messages_from_anyone_never_keep_control_from_being_answered() {
+    let (mut device, echo) = Device::echo();
+    for source in 8..=0xFE {
+        for tag in 0..8 {
+            device.receive(&three_packets(REQUEST.from(source).tag(tag))[0]);
+        }
+        device.assert_answers_control();
+    }
+    assert_eq!(
+        device.drops_of(|device| device.advance(6000)),
+        [(DropReason::AssemblyTimeout, 2)]
+    );
+    device.assert_serves(echo);
+}
+
+#[test]
+fn link_down_gives_up_unfinished_messages_of_that_port_only() {
+    let (mut device, echo, rest) = in_progress();
+    let from = PhysicalAddress::from_byte(0x10);
+    let other = three_packets(REQUEST.from(0x20));
+    device.receive_at(I2C, from, &other[0]);
+    let drops = device.drops_of(|device| device.core.link_down(USB));
+    assert_eq!(drops, [(DropReason::LinkDown, 1)]);
+    assert_eq!(
+        device.core.endpoint_id(),
+        Eid(DEVICE),
+        "kept, section 8.18.6"
+    );
+    device.core.link_up(USB);
+    assert_eq!(device.events(), [Event::LinkDown(USB), Event::LinkUp(USB)]);
+    device.assert_drops(&rest[0], DropReason::MiddleWithoutStart);
+    device.receive_at(I2C, from, &other[1]);
+    assert_eq!(
+        device.receive_at(I2C, from, &other[2]),
+        Receipt::Delivered(echo)
+    );
+    device.take(echo);
+    device.assert_serves(echo);
+}
+
+#[test]
+fn link_down_gives_up_and_counts_what_waits_to_be_sent() {
+    let (mut device, echo) = Device::echo();
+    device.receive(&REQUEST.packet(&echo_message(20)));
+    device.echo_one(echo);
+    assert_eq!(
+        device.receive(&REQUEST.packet(&[0, 0x80, 2])),
+        Receipt::Control
+    );
+    let drops = device.drops_of(|device| device.core.link_down(USB));
+    assert_eq!(
+        drops,
+        [(DropReason::LinkDown, 2)],
+        "an answer and a transfer"
+    );
+    device.core.link_up(USB);
+    assert_eq!(device.sent(), [[0u8; 0]; 0]);
+    device.assert_serves(echo);
+}
+
+#[test]
+fn link_down_twice_is_link_down_once() {
+    let (mut device, echo, _) = in_progress();
+    let drops = device.drops_of(|device| {
+        device.core.link_down(USB);
+        device.core.link_down(USB);
+    });
+    assert_eq!(drops, [(DropReason::LinkDown, 1)]);
+    assert_eq!(device.events(), [Event::LinkDown(USB)]);
+    device.core.link_up(USB);
+    device.assert_serves(echo);
+}
+
+#[test]
+fn messages_received_before_the_link_went_down_cannot_be_answered() {
+    let (mut device, echo) = Device::echo();
+    device.receive(&REQUEST.packet(&echo_message(20)));
+    device.core.link_down(USB);
+    let lent = device.core.take_message(echo).unwrap();
+    let mut response = device.core.response_to(&lent, lent.integrity_check());
+    assert_eq!(
+        device.send(&mut response, &[lent.bytes()]),
+        Err(SendFailure::NoLink)
+    );
+    device.core.give_back(lent);
+    device.core.link_up(USB);
+    device.assert_serves(echo);
+}
+
+#[test]
+fn packets_of_a_closed_service_are_of_an_unsupported_type() {
+    let (mut device, echo, rest) = in_progress();
+    device.receive(&REQUEST.tag(3).packet(&echo_message(20)));
+    device.core.close(echo);
+    device.assert_drops(&rest[0], DropReason::MiddleWithoutStart);
+    device.assert_drops(
+        &REQUEST.packet(&echo_message(9)),
+        DropReason::UnsupportedMessageType,
+    );
+    let again = device.core.open_listener(ECHO).unwrap();
+    assert!(
+        !device.core.has_message(again),
+        "messages for the old listener are gone"
+    );
+    device.assert_serves(again);
+}
+
+#[test]
+fn after_any_single_discard_the_send_side_is_as_it_was() {
+    let (mut device, echo) = Device::echo();
+    device.assert_drops(
+        &REQUEST.middle(1).packet(&[0; 64]),
+        DropReason::MiddleWithoutStart,
+    );
+    device.receive(&REQUEST.packet(&echo_message(20)));
+    let lent = device.core.take_message(echo).unwrap();
+    let mut response = device.core.response_to(&lent, lent.integrity_check());
+    assert_eq!(
+        device.send(&mut response, &[lent.bytes()]),
+        Ok(Progress::Done)
+    );
+    device.core.give_back(lent);
+    assert_eq!(assemble(&device.sent())[0].message, echo_message(20));
+}

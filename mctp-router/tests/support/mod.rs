@@ -1,0 +1,459 @@
+//! What the tests of the router share: a device without IO, packets built by hand, and (in [`shell`]) a virtual world for the async router.
+//!
+//! Packets are built and taken apart here from the byte tables of DSP0236 1.3.3, section 8.2, not with the code under test.
+
+// Each test file compiles this module for itself and uses a part of it.
+#![allow(dead_code)]
+
+pub(crate) mod shell;
+
+use mctp_router::{
+    ChannelId, Config, Event, Instant, Outgoing, PortConfig, PortId, Progress, Receipt, RouterCore,
+    RouterStorage, SendFailure, Service,
+};
+use mctp_transport::{DropReason, Eid, PhysicalAddress, TransferLayout};
+
+/// The endpoint ID that the tests give the device.
+pub(crate) const DEVICE: u8 = 9;
+/// The endpoint ID of the host that the tests play.
+pub(crate) const HOST: u8 = 8;
+pub(crate) const USB: PortId = PortId(0);
+pub(crate) const I2C: PortId = PortId(1);
+pub(crate) const POINT_TO_POINT: PhysicalAddress = PhysicalAddress::POINT_TO_POINT;
+pub(crate) const UUID: [u8; 16] = [
+    0x2C, 0x1F, 0x96, 0xD4, 0x5D, 0x1C, 0x4B, 0x0A, 0x9D, 0x6E, 1, 2, 3, 4, 5, 6,
+];
+
+/// MCTP over USB 1.0 (DSP0283): packets up to 251 bytes behind a header of 4, many to a transfer of 512.
+pub(crate) const USB_LAYOUT: TransferLayout = TransferLayout {
+    headroom: 4,
+    tailroom: 0,
+    max_packet: 251,
+    max_transfer: 512,
+    packs: true,
+};
+/// Like MCTP over SMBus (DSP0237): a packet is a transfer, and goes to an address.
+pub(crate) const I2C_LAYOUT: TransferLayout = TransferLayout {
+    headroom: 4,
+    tailroom: 1,
+    max_packet: 254,
+    max_transfer: 259,
+    packs: false,
+};
+
+/// Message type and prefix of the echo of the Linux MCTP tools.
+pub(crate) const ECHO_TYPE: u8 = 0x7E;
+pub(crate) const ECHO: Service = Service::vendor_pci(0xCCDE, &[0xF0]);
+const ECHO_PREFIX: [u8; 4] = [ECHO_TYPE, 0xCC, 0xDE, 0xF0];
+
+/// An echo request of `len` bytes, message type included; each byte differs from its neighbours.
+pub(crate) fn echo_message(len: usize) -> Vec<u8> {
+    let body = (ECHO_PREFIX.len()..len).map(|index| (index % 251) as u8);
+    ECHO_PREFIX.into_iter().chain(body).collect()
+}
+
+/// The header of a packet to be built: by default that of a whole request with tag 0 from the host to the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wire {
+    /// Byte 0: header version in the low half, reserved bits above.
+    pub(crate) version: u8,
+    pub(crate) destination: u8,
+    pub(crate) source: u8,
+    pub(crate) start: bool,
+    pub(crate) end: bool,
+    pub(crate) sequence: u8,
+    pub(crate) tag_owner: bool,
+    pub(crate) tag: u8,
+}
+
+pub(crate) const REQUEST: Wire = Wire {
+    version: 1,
+    destination: DEVICE,
+    source: HOST,
+    start: true,
+    end: true,
+    sequence: 0,
+    tag_owner: true,
+    tag: 0,
+};
+
+impl Wire {
+    /// The packet with this header and `payload`.
+    pub(crate) fn packet(self, payload: &[u8]) -> Vec<u8> {
+        let flags = (self.start as u8) << 7
+            | (self.end as u8) << 6
+            | self.sequence << 4
+            | (self.tag_owner as u8) << 3
+            | self.tag;
+        [
+            &[self.version, self.destination, self.source, flags],
+            payload,
+        ]
+        .concat()
+    }
+
+    pub(crate) fn first(self) -> Self {
+        Self {
+            start: true,
+            end: false,
+            ..self
+        }
+    }
+
+    pub(crate) fn middle(self, sequence: u8) -> Self {
+        Self {
+            start: false,
+            end: false,
+            sequence,
+            ..self
+        }
+    }
+
+    pub(crate) fn last(self, sequence: u8) -> Self {
+        Self {
+            start: false,
+            end: true,
+            sequence,
+            ..self
+        }
+    }
+
+    pub(crate) fn tag(self, tag: u8) -> Self {
+        Self { tag, ..self }
+    }
+
+    pub(crate) fn from(self, source: u8) -> Self {
+        Self { source, ..self }
+    }
+
+    pub(crate) fn to(self, destination: u8) -> Self {
+        Self {
+            destination,
+            ..self
+        }
+    }
+
+    /// The packets of `message` (message type included) in units of `unit`, numbered from this header's sequence number.
+    pub(crate) fn packets(self, message: &[u8], unit: usize) -> Vec<Vec<u8>> {
+        let chunks: Vec<&[u8]> = message.chunks(unit).collect();
+        let number = |index: usize| (self.sequence + (index % 4) as u8) % 4;
+        let packets = chunks.iter().enumerate().map(|(index, chunk)| {
+            let header = Self {
+                start: index == 0,
+                end: index + 1 == chunks.len(),
+                sequence: number(index),
+                ..self
+            };
+            header.packet(chunk)
+        });
+        packets.collect()
+    }
+
+    pub(crate) fn parse(packet: &[u8]) -> (Self, &[u8]) {
+        let flags = packet[3];
+        let header = Self {
+            version: packet[0],
+            destination: packet[1],
+            source: packet[2],
+            start: flags & 0x80 != 0,
+            end: flags & 0x40 != 0,
+            sequence: flags >> 4 & 3,
+            tag_owner: flags & 0x08 != 0,
+            tag: flags & 0x07,
+        };
+        (header, &packet[4..])
+    }
+}
+
+/// A message put together again, and how it was cut.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Assembled {
+    /// The header of the start packet, as if it were the only one.
+    pub(crate) header: Wire,
+    /// Message type included.
+    pub(crate) message: Vec<u8>,
+    /// The payload length of each packet.
+    pub(crate) units: Vec<usize>,
+}
+
+/// Puts messages together as a strict receiver does: nothing missing, sequence numbers without gaps, one size for all packets but
+/// the last, which is not larger. In the order in which the messages end.
+pub(crate) fn assemble(packets: &[Vec<u8>]) -> Vec<Assembled> {
+    let mut open: Vec<(Wire, Assembled)> = Vec::new();
+    let mut done = Vec::new();
+    for packet in packets {
+        let (header, payload) = Wire::parse(packet);
+        assert_eq!(header.version, 1, "version 1, reserved bits zero");
+        let key = |wire: &Wire| (wire.destination, wire.source, wire.tag_owner, wire.tag);
+        let known = open.iter().position(|(last, _)| key(last) == key(&header));
+        let index = match (known, header.start) {
+            (None, true) => {
+                let whole = Wire {
+                    end: true,
+                    ..header
+                };
+                let new = Assembled {
+                    header: whole,
+                    message: Vec::new(),
+                    units: Vec::new(),
+                };
+                open.push((header, new));
+                open.len() - 1
+            }
+            (Some(index), false) => {
+                let expected = (open[index].0.sequence + 1) % 4;
+                assert_eq!(header.sequence, expected, "sequence numbers count by one");
+                index
+            }
+            (Some(_), true) => panic!("a start packet within its message: {header:?}"),
+            (None, false) => panic!("a middle or end packet without a start: {header:?}"),
+        };
+        let (last, assembled) = &mut open[index];
+        *last = header;
+        assembled.message.extend_from_slice(payload);
+        assembled.units.push(payload.len());
+        if header.end {
+            let (_, assembled) = open.remove(index);
+            let [middles @ .., last] = &assembled.units[..] else {
+                unreachable!()
+            };
+            let unit = assembled.units[0];
+            assert!(
+                middles.iter().all(|len| *len == unit),
+                "one unit: {:?}",
+                assembled.units
+            );
+            assert!(
+                middles.is_empty() || unit >= 64,
+                "at least the baseline unit"
+            );
+            assert!(*last <= unit && *last > 0, "the last is not larger");
+            done.push(assembled);
+        }
+    }
+    assert!(open.is_empty(), "unfinished: {open:?}");
+    done
+}
+
+/// A transfer that a port sent: to whom, and its packets.
+pub(crate) type SentTransfer = (PhysicalAddress, Vec<Vec<u8>>);
+
+/// The device under test: a router without IO, with a USB-like port 0 and an I2C-like port 1, both up, and a virtual clock.
+///
+/// Two short and two long message buffers, long ones of 4,224 bytes; ten channels; four routes.
+pub(crate) struct Device {
+    pub(crate) core: RouterCore<'static>,
+    now: u64,
+}
+
+pub(crate) fn config() -> Config {
+    Config::new(UUID)
+}
+
+impl Device {
+    /// Without an endpoint ID and without services.
+    pub(crate) fn blank(config: &Config) -> Self {
+        let storage = Box::new(RouterStorage::<2, 512, 2, 2, 4224, 10, 4>::new());
+        let mut core = RouterCore::new(Box::leak(storage), config);
+        core.set_layout(USB, USB_LAYOUT);
+        core.set_layout(I2C, I2C_LAYOUT);
+        core.link_up(USB);
+        core.link_up(I2C);
+        while core.poll_event().is_some() {}
+        Self { core, now: 0 }
+    }
+
+    /// With endpoint ID [`DEVICE`] and an echo service; the channel is the service's.
+    pub(crate) fn echo() -> (Self, ChannelId) {
+        Self::echo_with(&config())
+    }
+
+    pub(crate) fn echo_with(config: &Config) -> (Self, ChannelId) {
+        let mut device = Self::blank(config);
+        assert!(device.core.set_endpoint_id(Eid(DEVICE)));
+        let echo = device.core.open_listener(ECHO).unwrap();
+        (device, echo)
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        Instant::from_millis(self.now)
+    }
+
+    /// Lets time pass; deadlines in between are met on time.
+    pub(crate) fn advance(&mut self, milliseconds: u64) {
+        let end = self.now + milliseconds;
+        while self.core.next_deadline().as_millis() <= end {
+            self.now = self.core.next_deadline().as_millis().max(self.now);
+            self.core.expire(self.now());
+        }
+        self.now = end;
+    }
+
+    /// Lets time pass without anybody looking at the deadlines.
+    pub(crate) fn oversleep(&mut self, milliseconds: u64) {
+        self.now += milliseconds;
+    }
+
+    /// A packet comes by USB.
+    pub(crate) fn receive(&mut self, packet: &[u8]) -> Receipt {
+        self.receive_at(USB, POINT_TO_POINT, packet)
+    }
+
+    pub(crate) fn receive_at(
+        &mut self,
+        port: PortId,
+        from: PhysicalAddress,
+        packet: &[u8],
+    ) -> Receipt {
+        self.core.receive(self.now(), port, from, packet)
+    }
+
+    /// What `action` made the counters count.
+    pub(crate) fn drops_of<T>(
+        &mut self,
+        action: impl FnOnce(&mut Self) -> T,
+    ) -> Vec<(DropReason, u32)> {
+        let before = self.core.drop_counters().clone();
+        action(self);
+        let grown = self.core.drop_counters().nonzero();
+        let grown = grown.map(|(reason, count)| (reason, count - before.of(reason)));
+        grown.filter(|(_, count)| *count > 0).collect()
+    }
+
+    /// The packet is dropped, for this reason and no other.
+    #[track_caller]
+    pub(crate) fn assert_drops(&mut self, packet: &[u8], reason: DropReason) {
+        let accepted = self.core.messages_accepted();
+        let drops = self.drops_of(|device| {
+            assert_eq!(device.receive(packet), Receipt::Dropped(reason));
+        });
+        assert_eq!(drops, [(reason, 1)]);
+        assert_eq!(self.core.messages_accepted(), accepted);
+        assert_eq!(self.sent(), [[0u8; 0]; 0], "discards are silent");
+    }
+
+    /// Takes the oldest message of a channel: type, then the rest.
+    pub(crate) fn take(&mut self, channel: ChannelId) -> Option<Vec<u8>> {
+        let lent = self.core.take_message(channel)?;
+        let message = [&[lent.message_type().0], lent.bytes()].concat();
+        self.core.give_back(lent);
+        Some(message)
+    }
+
+    /// Echoes the oldest message of a channel; what does not fit the first transfer is not sent.
+    pub(crate) fn echo_one(&mut self, channel: ChannelId) {
+        let lent = self.core.take_message(channel).expect("a message");
+        let mut response = self.core.response_to(&lent, lent.integrity_check());
+        let sent = self.core.send(self.now(), &mut response, &[lent.bytes()]);
+        assert_eq!(sent, Ok(Progress::Done));
+        self.core.give_back(lent);
+    }
+
+    /// The next good message is served: the claim after every discard.
+    #[track_caller]
+    pub(crate) fn assert_serves(&mut self, echo: ChannelId) {
+        let message = echo_message(130);
+        let drops = self.drops_of(|device| {
+            let packets = REQUEST.tag(7).from(0x55).packets(&message, 64);
+            let receipts: Vec<_> = packets
+                .iter()
+                .map(|packet| device.receive(packet))
+                .collect();
+            assert_eq!(
+                receipts,
+                [Receipt::Stored, Receipt::Stored, Receipt::Delivered(echo)]
+            );
+            device.echo_one(echo);
+            let sent = assemble(&device.sent());
+            assert_eq!(sent.len(), 1);
+            assert_eq!(sent[0].message, message);
+            assert_eq!((sent[0].header.destination, sent[0].header.tag), (0x55, 7));
+            assert!(!sent[0].header.tag_owner);
+        });
+        assert_eq!(drops, []);
+    }
+
+    /// Sends a message as far as it goes while the neighbour takes every transfer; returns the transfers.
+    pub(crate) fn send_all(
+        &mut self,
+        outgoing: &mut Outgoing,
+        message: &[&[u8]],
+    ) -> Vec<SentTransfer> {
+        let port = outgoing.port();
+        let mut transfers = Vec::new();
+        loop {
+            let progress = self.core.send(self.now(), outgoing, message);
+            transfers.extend(self.transfers(port));
+            match progress {
+                Ok(Progress::Done) => return transfers,
+                Ok(Progress::Partial) => {}
+                Err(failure) => panic!("{failure:?}"),
+            }
+        }
+    }
+
+    pub(crate) fn send(
+        &mut self,
+        outgoing: &mut Outgoing,
+        message: &[&[u8]],
+    ) -> Result<Progress, SendFailure> {
+        self.core.send(self.now(), outgoing, message)
+    }
+
+    /// The neighbour takes the next transfer.
+    pub(crate) fn transfer(&mut self, port: PortId) -> Option<SentTransfer> {
+        let outbound = self.core.poll_transmit(port)?;
+        let transfer = &outbound.transfer;
+        let sent = (
+            transfer.destination(),
+            transfer.packets().map(<[u8]>::to_vec).collect(),
+        );
+        self.core.transmit_done(self.now(), port, outbound, true);
+        Some(sent)
+    }
+
+    /// The neighbour takes all transfers that wait.
+    pub(crate) fn transfers(&mut self, port: PortId) -> Vec<SentTransfer> {
+        std::iter::from_fn(|| self.transfer(port)).collect()
+    }
+
+    /// All packets that wait at the USB port.
+    pub(crate) fn sent(&mut self) -> Vec<Vec<u8>> {
+        self.transfers(USB)
+            .into_iter()
+            .flat_map(|(_, packets)| packets)
+            .collect()
+    }
+
+    pub(crate) fn events(&mut self) -> Vec<Event> {
+        std::iter::from_fn(|| self.core.poll_event()).collect()
+    }
+
+    /// Sets the unit of a port, on both directions.
+    pub(crate) fn set_unit(&mut self, port: PortId, unit: usize) {
+        self.core.configure_port(
+            port,
+            PortConfig {
+                unit,
+                ..PortConfig::default()
+            },
+        );
+    }
+
+    /// Sends a control request by USB and returns the payload of the one response.
+    #[track_caller]
+    pub(crate) fn control(&mut self, header: Wire, payload: &[u8]) -> Vec<u8> {
+        assert_eq!(self.receive(&header.packet(payload)), Receipt::Control);
+        let sent = self.sent();
+        assert_eq!(sent.len(), 1, "one response: {sent:02X?}");
+        Wire::parse(&sent[0]).1.to_vec()
+    }
+
+    /// Get Endpoint ID is answered at once.
+    #[track_caller]
+    pub(crate) fn assert_answers_control(&mut self) {
+        let own = self.core.endpoint_id().0;
+        let response = self.control(REQUEST.to(0).tag(6), &[0x00, 0x9F, 0x02]);
+        assert_eq!(response, [0x00, 0x1F, 0x02, 0x00, own, 0x00, 0x00]);
+    }
+}

@@ -1,0 +1,460 @@
+//! A virtual world for the async router: a clock, an executor that polls only who was woken, and links with a host at the other end.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+use embassy_sync::blocking_mutex::raw::NoopRawMutex;
+use mctp_router::{Clock, Config, Instant, Router, RouterStorage};
+use mctp_transport::{
+    DropReason, Eid, PhysicalAddress, Received, SendError, Transfer, TransferLayout, TransportRx,
+    TransportTx,
+};
+
+use super::{DEVICE, I2C, I2C_LAYOUT, POINT_TO_POINT, SentTransfer, USB, USB_LAYOUT};
+
+pub(crate) type TestRouter = Router<'static, NoopRawMutex, VirtualClock>;
+
+/// Time that passes only when a test says so.
+#[derive(Clone, Default)]
+pub(crate) struct VirtualClock(Rc<ClockState>);
+
+#[derive(Default)]
+struct ClockState {
+    now: Cell<u64>,
+    waiters: RefCell<Vec<(u64, Waker)>>,
+}
+
+impl VirtualClock {
+    pub(crate) fn millis(&self) -> u64 {
+        self.0.now.get()
+    }
+
+    fn next(&self) -> Option<u64> {
+        self.0
+            .waiters
+            .borrow()
+            .iter()
+            .map(|(deadline, _)| *deadline)
+            .min()
+    }
+
+    fn set(&self, now: u64) {
+        self.0.now.set(now);
+        self.0.waiters.borrow_mut().retain(|(deadline, waker)| {
+            if *deadline <= now {
+                waker.wake_by_ref();
+            }
+            *deadline > now
+        });
+    }
+}
+
+impl Clock for VirtualClock {
+    fn now(&self) -> Instant {
+        Instant::from_millis(self.millis())
+    }
+
+    fn wait_until(&self, deadline: Instant) -> impl Future<Output = ()> {
+        poll_fn(move |context| {
+            if self.now() >= deadline {
+                return Poll::Ready(());
+            }
+            let waiter = (deadline.as_millis(), context.waker().clone());
+            self.0.waiters.borrow_mut().push(waiter);
+            Poll::Pending
+        })
+    }
+}
+
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+struct Task {
+    future: Pin<Box<dyn Future<Output = ()>>>,
+    woken: Arc<Woken>,
+}
+
+/// What becomes of a spawned future: its value once it is done.
+pub(crate) struct Outcome<T> {
+    value: Rc<RefCell<Option<T>>>,
+    task: usize,
+}
+
+impl<T> Outcome<T> {
+    pub(crate) fn is_done(&self) -> bool {
+        self.value.borrow().is_some()
+    }
+
+    /// The value, which must be there.
+    #[track_caller]
+    pub(crate) fn take(&self) -> T {
+        self.value.borrow_mut().take().expect("the future is done")
+    }
+}
+
+/// Polls a task only when its waker was called, so that a wake that is missing shows as a test that stands still.
+pub(crate) struct World {
+    pub(crate) clock: VirtualClock,
+    tasks: Vec<Option<Task>>,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self {
+            clock: VirtualClock::default(),
+            tasks: Vec::new(),
+        }
+    }
+
+    pub(crate) fn spawn<T: 'static>(
+        &mut self,
+        future: impl Future<Output = T> + 'static,
+    ) -> Outcome<T> {
+        let value = Rc::new(RefCell::new(None));
+        let result = value.clone();
+        let future = Box::pin(async move {
+            let done = future.await;
+            *result.borrow_mut() = Some(done);
+        });
+        let woken = Arc::new(Woken(AtomicBool::new(true)));
+        self.tasks.push(Some(Task { future, woken }));
+        Outcome {
+            value,
+            task: self.tasks.len() - 1,
+        }
+    }
+
+    /// Drops a future, wherever it is.
+    pub(crate) fn cancel<T>(&mut self, outcome: Outcome<T>) {
+        self.tasks[outcome.task] = None;
+    }
+
+    /// Runs until nobody is woken any more. Time stands still.
+    pub(crate) fn run(&mut self) {
+        for _ in 0..1_000_000 {
+            if !self.poll_woken() {
+                return;
+            }
+        }
+        panic!("the tasks never come to rest");
+    }
+
+    fn poll_woken(&mut self) -> bool {
+        let mut any = false;
+        for place in &mut self.tasks {
+            let Some(task) = place else { continue };
+            if !task.woken.0.swap(false, Ordering::Relaxed) {
+                continue;
+            }
+            any = true;
+            let waker = Waker::from(task.woken.clone());
+            if task
+                .future
+                .as_mut()
+                .poll(&mut Context::from_waker(&waker))
+                .is_ready()
+            {
+                *place = None;
+            }
+        }
+        any
+    }
+
+    /// Lets time pass, waiter by waiter.
+    pub(crate) fn advance(&mut self, milliseconds: u64) {
+        let end = self.clock.millis() + milliseconds;
+        self.run();
+        while let Some(next) = self.clock.next().filter(|next| *next <= end) {
+            self.clock.set(next.max(self.clock.millis()));
+            self.run();
+        }
+        self.clock.set(end);
+        self.run();
+    }
+
+    /// Runs a future to its end within `limit` milliseconds; returns its value and when it was done.
+    #[track_caller]
+    pub(crate) fn complete<T: 'static>(
+        &mut self,
+        limit: u64,
+        future: impl Future<Output = T> + 'static,
+    ) -> (T, u64) {
+        let outcome = self.spawn(future);
+        let start = self.clock.millis();
+        self.run();
+        while !outcome.is_done() && self.clock.millis() < start + limit {
+            self.advance(1);
+        }
+        (outcome.take(), self.clock.millis() - start)
+    }
+}
+
+enum Input {
+    Packet(PhysicalAddress, Vec<u8>),
+    Dropped(DropReason),
+    LinkUp,
+    LinkDown,
+}
+
+/// A link, seen by the host at its far end.
+#[derive(Clone)]
+pub(crate) struct Link(Rc<RefCell<LinkState>>);
+
+struct LinkState {
+    layout: TransferLayout,
+    inputs: VecDeque<Input>,
+    receive: Option<Waker>,
+    sent: Vec<(u64, SentTransfer)>,
+    reading: bool,
+    up: bool,
+    send: Option<Waker>,
+    bytes_per_millisecond: usize,
+    /// One packet of so many to the device is lost; 0 loses none.
+    loses_one_in: usize,
+    packets: usize,
+}
+
+impl Link {
+    fn new(layout: TransferLayout) -> Self {
+        Self(Rc::new(RefCell::new(LinkState {
+            layout,
+            inputs: VecDeque::new(),
+            receive: None,
+            sent: Vec::new(),
+            reading: true,
+            up: false,
+            send: None,
+            bytes_per_millisecond: usize::MAX,
+            loses_one_in: 0,
+            packets: 0,
+        })))
+    }
+
+    fn input(&self, input: Input) {
+        let mut state = self.0.borrow_mut();
+        state.inputs.push_back(input);
+        if let Some(waker) = state.receive.take() {
+            waker.wake();
+        }
+    }
+
+    fn wake_sender(&self) {
+        if let Some(waker) = self.0.borrow_mut().send.take() {
+            waker.wake();
+        }
+    }
+
+    pub(crate) fn packet(&self, packet: &[u8]) {
+        self.packet_from(POINT_TO_POINT, packet);
+    }
+
+    pub(crate) fn packet_from(&self, from: PhysicalAddress, packet: &[u8]) {
+        let lost = {
+            let mut state = self.0.borrow_mut();
+            state.packets += 1;
+            state.loses_one_in != 0 && state.packets % state.loses_one_in == 0
+        };
+        if !lost {
+            self.input(Input::Packet(from, packet.to_vec()));
+        }
+    }
+
+    pub(crate) fn packets(&self, packets: &[Vec<u8>]) {
+        packets.iter().for_each(|packet| self.packet(packet));
+    }
+
+    pub(crate) fn broken_packet(&self) {
+        self.input(Input::Dropped(DropReason::BadLinkIntegrity));
+    }
+
+    pub(crate) fn lose_one_in(&self, packets: usize) {
+        self.0.borrow_mut().loses_one_in = packets;
+    }
+
+    /// How fast the link carries what the device sends.
+    pub(crate) fn set_speed(&self, bytes_per_millisecond: usize) {
+        self.0.borrow_mut().bytes_per_millisecond = bytes_per_millisecond;
+    }
+
+    pub(crate) fn up(&self) {
+        self.0.borrow_mut().up = true;
+        self.input(Input::LinkUp);
+        self.wake_sender();
+    }
+
+    pub(crate) fn down(&self) {
+        self.0.borrow_mut().up = false;
+        self.input(Input::LinkDown);
+        self.wake_sender();
+    }
+
+    pub(crate) fn stop_reading(&self) {
+        self.0.borrow_mut().reading = false;
+    }
+
+    pub(crate) fn read_again(&self) {
+        self.0.borrow_mut().reading = true;
+        self.wake_sender();
+    }
+
+    /// What the host has read since it was last asked, with the time at which it had each transfer.
+    pub(crate) fn timed_transfers(&self) -> Vec<(u64, SentTransfer)> {
+        std::mem::take(&mut self.0.borrow_mut().sent)
+    }
+
+    pub(crate) fn sent(&self) -> Vec<Vec<u8>> {
+        let transfers = self.timed_transfers().into_iter();
+        transfers.flat_map(|(_, (_, packets))| packets).collect()
+    }
+}
+
+pub(crate) struct LinkRx {
+    link: Link,
+    packet: Vec<u8>,
+}
+
+impl TransportRx for LinkRx {
+    async fn receive(&mut self) -> Received<'_> {
+        let input = poll_fn(|context| {
+            let mut state = self.link.0.borrow_mut();
+            match state.inputs.pop_front() {
+                Some(input) => Poll::Ready(input),
+                None => {
+                    state.receive = Some(context.waker().clone());
+                    Poll::Pending
+                }
+            }
+        });
+        match input.await {
+            Input::Packet(source, packet) => {
+                self.packet = packet;
+                Received::Packet {
+                    source,
+                    bytes: &self.packet,
+                }
+            }
+            Input::Dropped(reason) => Received::Dropped(reason),
+            Input::LinkUp => Received::LinkUp,
+            Input::LinkDown => Received::LinkDown,
+        }
+    }
+}
+
+pub(crate) struct LinkTx {
+    link: Link,
+    clock: VirtualClock,
+}
+
+impl TransportTx for LinkTx {
+    fn layout(&self) -> TransferLayout {
+        self.link.0.borrow().layout
+    }
+
+    async fn send(&mut self, transfer: &mut Transfer<'_>) -> Result<(), SendError> {
+        let read = poll_fn(|context| {
+            let mut state = self.link.0.borrow_mut();
+            if !state.up {
+                return Poll::Ready(Err(SendError::LinkDown));
+            }
+            if state.reading {
+                return Poll::Ready(Ok(()));
+            }
+            state.send = Some(context.waker().clone());
+            Poll::Pending
+        });
+        read.await?;
+        let speed = self.link.0.borrow().bytes_per_millisecond;
+        let duration = transfer.as_bytes().len().div_ceil(speed) as u64;
+        if speed != usize::MAX {
+            let deadline = Instant::from_millis(self.clock.millis() + duration);
+            self.clock.wait_until(deadline).await;
+        }
+        let sent = (
+            transfer.destination(),
+            transfer.packets().map(<[u8]>::to_vec).collect(),
+        );
+        self.link
+            .0
+            .borrow_mut()
+            .sent
+            .push((self.clock.millis(), sent));
+        Ok(())
+    }
+}
+
+/// A router that runs, with endpoint ID [`DEVICE`], a USB-like port and an I2C-like port, both up.
+///
+/// Four short and four long message buffers, long ones of 70,000 bytes; twelve channels; four routes.
+pub(crate) struct Running {
+    pub(crate) world: World,
+    pub(crate) router: &'static TestRouter,
+    pub(crate) usb: Link,
+    pub(crate) i2c: Link,
+}
+
+impl Running {
+    pub(crate) fn new(config: &Config) -> Self {
+        let mut world = World::new();
+        let storage = Box::new(RouterStorage::<2, 512, 4, 4, 70_000, 12, 4>::new());
+        let router: &TestRouter = Box::leak(Box::new(Router::new(
+            Box::leak(storage),
+            world.clock.clone(),
+            config,
+        )));
+        router.set_endpoint_id(Eid(DEVICE));
+        let (usb, i2c) = (Link::new(USB_LAYOUT), Link::new(I2C_LAYOUT));
+        for (port, link) in [(USB, &usb), (I2C, &i2c)] {
+            let mut rx = LinkRx {
+                link: link.clone(),
+                packet: Vec::new(),
+            };
+            let mut tx = LinkTx {
+                link: link.clone(),
+                clock: world.clock.clone(),
+            };
+            world.spawn(async move { router.run_receive(port, &mut rx).await });
+            world.spawn(async move { router.run_send(port, &mut tx).await });
+        }
+        world.spawn(router.run_timers());
+        world.run();
+        usb.up();
+        i2c.up();
+        world.run();
+        Self {
+            world,
+            router,
+            usb,
+            i2c,
+        }
+    }
+
+    /// A service that sends back what it gets, in place.
+    pub(crate) fn serve_echo(&mut self, service: mctp_router::Service) {
+        let mut listener = self.router.listener(service).expect("a free channel");
+        self.world.spawn(async move {
+            loop {
+                let message = listener.receive().await;
+                // The host asks again if it did not get it.
+                let _ = message
+                    .respond(message.integrity_check(), &[message.bytes()])
+                    .await;
+            }
+        });
+        self.world.run();
+    }
+
+    pub(crate) fn drops(&self, reason: DropReason) -> u32 {
+        self.router.drop_counters().of(reason)
+    }
+}
