@@ -539,3 +539,27 @@ fn a_stream_that_does_not_start_with_hello_is_refused() {
     assert_eq!(rig.ends.borrow()[0], Err(Error::Protocol));
     assert_eq!(rig.handle.counters().protocol_errors, 1);
 }
+
+#[test]
+fn dropping_the_future_of_a_connection_ends_it() {
+    let mut rig = Rig::echo();
+    let connect = rig.connector();
+    let drop_connection = rig.drop_connection;
+    let guest = rig.play(async move {
+        let mut guest = connect();
+        guest.enumerate().await;
+        guest.bulk_in(1, BULK_IN, 512).await;
+        drop_connection.signal(());
+        assert!(guest.try_receive().await.is_none());
+        let mut guest = connect();
+        guest.enumerate().await;
+        guest.expect_echo().await;
+        guest
+    });
+    let log = rig.events.borrow().log.clone();
+    assert_eq!(
+        log.iter().filter(|event| *event == "enabled false").count(),
+        1
+    );
+    drop(guest);
+}

@@ -290,7 +290,7 @@ impl Engine<'_> {
 
     fn finish(&mut self, job: Job, status: Status) {
         if let Job::Internal(step) = job {
-            return self.finish_step(step, status);
+            return self.finish_step(step);
         }
         if status == Status::SUCCESS {
             match job {
@@ -313,7 +313,7 @@ impl Engine<'_> {
         self.answer(job, status);
     }
 
-    fn finish_step(&mut self, step: Step, status: Status) {
+    fn finish_step(&mut self, step: Step) {
         let data = self
             .control_bytes
             .get(..self.control.position)
@@ -326,7 +326,6 @@ impl Engine<'_> {
             }
             Step::ConfigurationDescriptor => {
                 // One that does not fit the buffer is learnt as far as it does.
-                let _ = status;
                 self.descriptors.learn_configuration(data);
                 self.push(Outgoing::EndpointInfo);
                 self.push(Outgoing::InterfaceInfo);

@@ -7,8 +7,10 @@ use std::future::{Future, poll_fn};
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
+use embassy_futures::select::{Either, select};
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::channel::Channel;
+use embassy_sync::signal::Signal;
 use embassy_usb::control::{InResponse, OutResponse, Recipient, Request, RequestType};
 use embassy_usb::driver::{Endpoint, EndpointError, EndpointIn as _, EndpointOut as _};
 use embassy_usb::{Builder, Handler, UsbDevice};
@@ -190,6 +192,8 @@ pub struct Rig {
     streams: &'static Channel<NoopRawMutex, (PipeReader, PipeWriter), 4>,
     pub handle: Handle<'static, NoopRawMutex>,
     pub events: Rc<RefCell<Events>>,
+    /// Drops the future of the connection being served.
+    pub drop_connection: &'static Signal<NoopRawMutex, ()>,
     /// How each connection ended.
     pub ends: Rc<RefCell<Vec<Result<(), Error>>>>,
     endpoints: Option<Endpoints>,
@@ -266,11 +270,15 @@ impl Rig {
             leak(Channel::new());
         let ends = Rc::new(RefCell::new(Vec::new()));
         let recorded = ends.clone();
+        let drop_connection: &'static Signal<NoopRawMutex, ()> = leak(Signal::new());
         let serve = async move {
             loop {
                 let (read, write) = streams.receive().await;
-                let result = runner.run(read, write).await;
-                recorded.borrow_mut().push(result);
+                if let Either::First(result) =
+                    select(runner.run(read, write), drop_connection.wait()).await
+                {
+                    recorded.borrow_mut().push(result);
+                }
             }
         };
         spawner.spawn_local(serve).unwrap();
@@ -279,6 +287,7 @@ impl Rig {
             spawner,
             streams,
             handle,
+            drop_connection,
             events,
             ends,
             endpoints: Some(endpoints),
