@@ -380,7 +380,8 @@ fn cycle_link(name: &str, endpoint_id: u8, count: u32) -> Result<()> {
 fn check_alive(endpoint_id: u8) -> Result<()> {
     let destination = Destination::EndpointId(endpoint_id);
     let mut socket = MctpSocket::open()?;
-    let answer = ControlClient::new(&mut socket).endpoint_id(destination)?;
+    let one_try = Retries { wait: 3000, tries: 1 };
+    let answer = one_try.client(&mut socket).endpoint_id(destination)?;
     ensure!(
         answer.endpoint_id == endpoint_id,
         "EID {endpoint_id} answers with {answer}"

@@ -200,12 +200,16 @@ impl Scenario {
 
     fn commands(&self, step: Step) -> Vec<String> {
         let echo = |sizes: &str| format!("echo {ENDPOINT} --sizes {sizes}");
-        // An emulated machine on a busy host is slow at times: a second for each try instead of mctpd's quarter.
-        let control = |rest: &str| format!("control {rest} --wait 1000");
+        // One try: no request may be lost, least of all the first one after garbage. An emulated machine on a busy host
+        // is slow at times, so that the try is longer than the four of mctpd together.
+        let control = |rest: &str| format!("control {rest} --tries 1 --wait 3000");
         match step {
             Step::Bind => vec!["wait-interface --timeout 30".into()],
             Step::Control => vec![
-                format!("setup usb --eid {ENDPOINT} --mtu {} --wait 1000", self.mtu),
+                format!(
+                    "setup usb --eid {ENDPOINT} --mtu {} --tries 1 --wait 3000",
+                    self.mtu
+                ),
                 control(&format!("physical:usb 01 00{ENDPOINT:02x} --expect 00")),
                 control(&format!("{ENDPOINT} 01 00ff --expect 02")),
                 control(&format!("{ENDPOINT} 04 ff --expect 00")),
