@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 
+use crate::instructions;
 use crate::project::Project;
 
 /// Arguments of `cargo xtask ci`.
@@ -78,6 +79,11 @@ const STEPS: &[Step] = &[
         run: panic_free::check,
     },
     Step {
+        name: "properties",
+        checks: "published crates: property tests with sixteen times as many random inputs",
+        run: build::properties,
+    },
+    Step {
         name: "demo",
         checks: "the virtual device with its in-process host: every answer is right",
         run: device::demo,
@@ -86,6 +92,11 @@ const STEPS: &[Step] = &[
         name: "guest",
         checks: "Linux kernels in QEMU enumerate the virtual device and talk MCTP to it",
         run: device::guest,
+    },
+    Step {
+        name: "instructions",
+        checks: "an echo round trip stays within its budget of instructions",
+        run: instructions::check,
     },
 ];
 

@@ -89,6 +89,20 @@ fn feature_sets(package: &PublishedCrate) -> Vec<Vec<String>> {
     sets
 }
 
+/// Random inputs for each property test; `cargo test` takes 256.
+const CASES: u32 = 4096;
+
+pub(super) fn properties(project: &Project) -> Result<String> {
+    let mut cargo = project.cargo(".");
+    cargo.env("PROPTEST_CASES", CASES.to_string());
+    cargo.args(["test", "--locked", "--lib", "--tests"]);
+    for package in &project.published {
+        cargo.args(["--package", &package.name]);
+    }
+    output(&mut cargo)?;
+    Ok(format!("up to {CASES} random inputs each"))
+}
+
 pub(super) fn no_std(project: &Project) -> Result<String> {
     install::targets(MICROCONTROLLERS)?;
     for target in MICROCONTROLLERS {
