@@ -4,8 +4,7 @@ use mctp_transport::Transfer;
 
 use crate::config::Route;
 use crate::router_core::{Channel, Port, Slot};
-use crate::shell::ChannelWakers;
-use core::task::Waker;
+use crate::shell::{ChannelWakers, PortWakers};
 
 /// Bytes of a short message buffer: the longest message that fits one packet of MCTP over USB 1.0 (247) or SMBus (250), rounded up.
 pub const SHORT_MESSAGE_LEN: usize = 256;
@@ -47,7 +46,7 @@ pub struct RouterStorage<
     short_buffers: [[u8; SHORT_MESSAGE_LEN]; SHORT_MESSAGES],
     long_buffers: [[u8; LONG_MESSAGE_LEN]; LONG_MESSAGES],
     ports: [Port<'b>; PORTS],
-    port_wakers: [Option<Waker>; PORTS],
+    port_wakers: [PortWakers; PORTS],
     short_slots: [Slot<'b>; SHORT_MESSAGES],
     long_slots: [Slot<'b>; LONG_MESSAGES],
     channels: [Channel; CHANNELS],
@@ -58,7 +57,7 @@ pub struct RouterStorage<
 /// The storage with its buffers handed out, its capacities forgotten.
 pub(crate) struct Parts<'b> {
     pub(crate) ports: &'b mut [Port<'b>],
-    pub(crate) port_wakers: &'b mut [Option<Waker>],
+    pub(crate) port_wakers: &'b mut [PortWakers],
     pub(crate) short_slots: &'b mut [Slot<'b>],
     pub(crate) long_slots: &'b mut [Slot<'b>],
     pub(crate) channels: &'b mut [Channel],
@@ -117,7 +116,7 @@ impl<
             short_buffers: [[0; SHORT_MESSAGE_LEN]; SHORT_MESSAGES],
             long_buffers: [[0; LONG_MESSAGE_LEN]; LONG_MESSAGES],
             ports: [const { Port::EMPTY }; PORTS],
-            port_wakers: [const { None }; PORTS],
+            port_wakers: [const { PortWakers::NONE }; PORTS],
             short_slots: [const { Slot::EMPTY }; SHORT_MESSAGES],
             long_slots: [const { Slot::EMPTY }; LONG_MESSAGES],
             channels: [const { Channel::Free }; CHANNELS],

@@ -25,10 +25,10 @@ pub const HEADER_VERSION: u8 = 1;
 /// The baseline transmission unit: packet payload bytes, header not counted, that every endpoint accepts (DSP0236 section 8.4).
 pub const BASELINE_TRANSMISSION_UNIT: usize = 64;
 
-const START: u8 = 0x80;
-const END: u8 = 0x40;
+const START_SHIFT: u32 = 7;
+const END_SHIFT: u32 = 6;
 const SEQUENCE_SHIFT: u32 = 4;
-const TAG_OWNER: u8 = 0x08;
+const TAG_OWNER_SHIFT: u32 = 3;
 
 /// A message tag: 0 to 7 (DSP0236 section 8.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -133,10 +133,10 @@ impl PacketHeader {
         Ok(Self {
             destination: Eid(destination),
             source: Eid(source),
-            start: flags & START != 0,
-            end: flags & END != 0,
+            start: flags >> START_SHIFT & 1 != 0,
+            end: flags >> END_SHIFT & 1 != 0,
             sequence: SequenceNumber::from_low_bits(flags >> SEQUENCE_SHIFT),
-            tag_owner: flags & TAG_OWNER != 0,
+            tag_owner: flags >> TAG_OWNER_SHIFT & 1 != 0,
             tag: MessageTag::from_low_bits(flags),
         })
     }
@@ -144,16 +144,11 @@ impl PacketHeader {
     /// Writes the header. Reserved bits are zero.
     #[inline]
     pub const fn to_bytes(self) -> [u8; HEADER_LEN] {
-        let mut flags = self.sequence.value() << SEQUENCE_SHIFT | self.tag.value();
-        if self.start {
-            flags |= START;
-        }
-        if self.end {
-            flags |= END;
-        }
-        if self.tag_owner {
-            flags |= TAG_OWNER;
-        }
+        let flags = (self.start as u8) << START_SHIFT
+            | (self.end as u8) << END_SHIFT
+            | self.sequence.value() << SEQUENCE_SHIFT
+            | (self.tag_owner as u8) << TAG_OWNER_SHIFT
+            | self.tag.value();
         [HEADER_VERSION, self.destination.0, self.source.0, flags]
     }
 }

@@ -116,37 +116,32 @@ impl<'b> Transfer<'b> {
     /// Reserves the place of a packet, writes its header, and returns the `payload_len` bytes of its payload for the caller to fill.
     ///
     /// `None` when it does not fit, or goes elsewhere than the packets already in the transfer: that needs the next transfer.
-    #[inline]
     pub fn push(
         &mut self,
         destination: PhysicalAddress,
         header: PacketHeader,
         payload_len: usize,
     ) -> Option<&mut [u8]> {
-        let packet_len = payload_len.saturating_add(HEADER_LEN);
-        let end = self
-            .used
-            .saturating_add(packet_len)
-            .saturating_add(self.layout.overhead());
-        let length = u16::try_from(packet_len)
-            .ok()
-            .filter(|length| *length <= self.layout.max_packet)?;
-        if end > usize::from(self.layout.max_transfer) {
-            return None;
-        }
+        self.room_for(destination)?.push(header, payload_len)
+    }
+
+    /// The room that is left for packets to `destination`, to push many of them; `None` when the transfer goes elsewhere.
+    #[inline]
+    pub fn room_for(&mut self, destination: PhysicalAddress) -> Option<Room<'_>> {
         if self.used == 0 {
             self.destination = destination;
         } else if !self.layout.packs || self.destination != destination {
             return None;
         }
-        let frame = self.buffer.get_mut(self.used..end)?;
-        let (headroom, packet) = frame.split_at_mut_checked(usize::from(self.layout.headroom))?;
-        *headroom.first_chunk_mut()? = length.to_le_bytes();
-        let (packet_header, rest) = packet.split_first_chunk_mut()?;
-        *packet_header = header.to_bytes();
-        let payload = rest.get_mut(..payload_len)?;
-        self.used = end;
-        Some(payload)
+        let end = self.buffer.len().min(self.layout.max_transfer.into());
+        Some(Room {
+            rest: self.buffer.get_mut(self.used..end)?,
+            used: &mut self.used,
+            headroom: self.layout.headroom.into(),
+            overhead: self.layout.overhead().saturating_add(HEADER_LEN),
+            max_payload: usize::from(self.layout.max_packet).checked_sub(HEADER_LEN)?,
+            packs: self.layout.packs,
+        })
     }
 
     /// Walks the frames in the order in which they were pushed, for the transport to write its headers and trailers.
@@ -173,6 +168,43 @@ impl<'b> Transfer<'b> {
     /// All frames of the transfer, end to end.
     pub fn as_bytes(&self) -> &[u8] {
         self.buffer.get(..self.used).unwrap_or_default()
+    }
+}
+
+/// What is left of a transfer. See [`Transfer::room_for`].
+#[derive(Debug)]
+pub struct Room<'a> {
+    rest: &'a mut [u8],
+    used: &'a mut usize,
+    headroom: usize,
+    /// Bytes of a frame that are not payload.
+    overhead: usize,
+    max_payload: usize,
+    packs: bool,
+}
+
+impl<'a> Room<'a> {
+    /// As [`Transfer::push`].
+    #[inline]
+    pub fn push(&mut self, header: PacketHeader, payload_len: usize) -> Option<&'a mut [u8]> {
+        if payload_len > self.max_payload {
+            return None;
+        }
+        // Neither sum wraps: the payload is at most 64 KiB, and the buffer holds it.
+        let frame_len = payload_len.wrapping_add(self.overhead);
+        if frame_len > self.rest.len() {
+            return None;
+        }
+        let (frame, rest) = core::mem::take(&mut self.rest).split_at_mut_checked(frame_len)?;
+        if self.packs {
+            self.rest = rest;
+        }
+        *self.used = self.used.wrapping_add(frame_len);
+        let packet_len = payload_len.wrapping_add(HEADER_LEN) as u16;
+        *frame.first_chunk_mut()? = packet_len.to_le_bytes();
+        let (packet_header, payload) = frame.get_mut(self.headroom..)?.split_first_chunk_mut()?;
+        *packet_header = header.to_bytes();
+        payload.get_mut(..payload_len)
     }
 }
 

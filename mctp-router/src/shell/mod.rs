@@ -1,5 +1,6 @@
 //! The async shell: the core behind a lock, and the wakers of whoever waits for it. No protocol decision is taken here.
 
+mod line;
 mod listener;
 mod request;
 mod sending;
@@ -21,6 +22,7 @@ use crate::router_core::{ChannelId, LentMessage, Outbound, Receipt, RouterCore, 
 use crate::service::Service;
 use crate::storage::{Parts, RouterStorage};
 
+use line::{Line, Place};
 pub use listener::{Listener, Message, Responder};
 pub use request::RequestChannel;
 
@@ -29,15 +31,28 @@ pub use request::RequestChannel;
 pub(crate) struct ChannelWakers {
     receive: Option<Waker>,
     send: Option<Waker>,
-    /// The place of the channel in the queue of those that wait to send at a port.
-    place: Option<(PortId, u32)>,
+    place: Place,
 }
 
 impl ChannelWakers {
     pub(crate) const NONE: Self = Self {
         receive: None,
         send: None,
-        place: None,
+        place: Place::NONE,
+    };
+}
+
+/// Who waits for a port.
+#[derive(Debug)]
+pub(crate) struct PortWakers {
+    transmit: Option<Waker>,
+    line: Line,
+}
+
+impl PortWakers {
+    pub(crate) const NONE: Self = Self {
+        transmit: None,
+        line: Line::EMPTY,
     };
 }
 
@@ -45,12 +60,11 @@ impl ChannelWakers {
 struct Shared<'b> {
     core: RouterCore<'b>,
     channels: &'b mut [ChannelWakers],
-    ports: &'b mut [Option<Waker>],
+    ports: &'b mut [PortWakers],
     timer: Option<Waker>,
     event: Option<Waker>,
     /// The deadline that the timer waits for.
     armed: Instant,
-    next_place: u32,
 }
 
 /// An MCTP endpoint for async firmware: [`RouterCore`] behind a lock, with wakers.
@@ -93,34 +107,18 @@ impl Shared<'_> {
 
     fn wake_port(&mut self, port: PortId) {
         if let Some(port) = self.ports.get_mut(usize::from(port.0)) {
-            wake(port);
+            wake(&mut port.transmit);
         }
     }
 
     /// Wakes whoever is next to send at a port.
+    #[inline]
     fn wake_next_sender(&mut self, port: PortId) {
-        if let Some(channel) = self.first_in_line(port)
-            && let Some(wakers) = self.channel(channel)
+        if let Some(first) = self.first_in_line(port)
+            && let Some(wakers) = self.channel(first)
         {
             wake(&mut wakers.send);
         }
-    }
-
-    fn first_in_line(&self, port: PortId) -> Option<ChannelId> {
-        let next = self.next_place;
-        let waiting =
-            self.channels
-                .iter()
-                .zip(0..)
-                .filter_map(|(wakers, index)| match wakers.place {
-                    Some((at, place)) if at == port => {
-                        Some((place.wrapping_sub(next), ChannelId(index)))
-                    }
-                    _ => None,
-                });
-        waiting
-            .min_by_key(|(age, _)| *age)
-            .map(|(_, channel)| channel)
     }
 
     /// Wakes everybody: after the rare inputs that can concern anybody.
@@ -129,7 +127,9 @@ impl Shared<'_> {
             wake(&mut channel.receive);
             wake(&mut channel.send);
         }
-        self.ports.iter_mut().for_each(wake);
+        self.ports
+            .iter_mut()
+            .for_each(|port| wake(&mut port.transmit));
         self.wake_for_event();
     }
 
@@ -207,7 +207,6 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
             timer: None,
             event: None,
             armed: Instant::NEVER,
-            next_place: 0,
         };
         Self {
             shared: Mutex::new(RefCell::new(shared)),
@@ -301,37 +300,18 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
     /// Gives transfers to `transport` for ever.
     pub async fn run_send(&self, port: PortId, transport: &mut impl TransportTx) -> Infallible {
         self.lock(|shared| shared.core.set_layout(port, transport.layout()));
-        loop {
-            let mut transfer = self.next_transfer(port).await;
-            if let Some(outbound) = &mut transfer.outbound {
-                transfer.taken =
-                    transport.send(&mut outbound.transfer).await != Err(SendError::LinkDown);
-            }
-        }
-    }
-
-    async fn next_transfer(&self, port: PortId) -> TransferGuard<'_, 'b, M, C> {
-        let outbound = poll_fn(|context| {
-            self.lock(|shared| match shared.core.poll_transmit(port) {
-                Some(outbound) => {
-                    // A buffer to fill is free while this one is sent.
-                    shared.wake_next_sender(port);
-                    Poll::Ready(outbound)
-                }
-                None => {
-                    if let Some(place) = shared.ports.get_mut(usize::from(port.0)) {
-                        register(place, context);
-                    }
-                    Poll::Pending
-                }
-            })
-        })
-        .await;
-        TransferGuard {
+        let mut sending = Sending {
             router: self,
             port,
-            outbound: Some(outbound),
+            outbound: None,
             taken: false,
+        };
+        loop {
+            poll_fn(|context| sending.poll_next(context)).await;
+            if let Some(outbound) = &mut sending.outbound {
+                let result = transport.send(&mut outbound.transfer).await;
+                sending.taken = result != Err(SendError::LinkDown);
+            }
         }
     }
 
@@ -362,35 +342,20 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
         }
     }
 
-    fn take_message(&self, channel: ChannelId, context: &Context<'_>) -> Poll<LentMessage<'b>> {
-        self.lock(|shared| match shared.core.take_message(channel) {
-            Some(lent) => Poll::Ready(lent),
-            None => {
-                if let Some(wakers) = shared.channel(channel) {
-                    register(&mut wakers.receive, context);
-                }
-                Poll::Pending
-            }
-        })
+    async fn next_message(&self, channel: ChannelId) -> LentMessage<'b> {
+        let mut waiting = Waiting::new(self, channel);
+        poll_fn(|context| waiting.poll_message(context)).await
     }
 
     fn give_back(&self, message: LentMessage<'b>) {
         self.lock(|shared| shared.core.give_back(message));
     }
 
-    /// Forgets who waits for a channel's messages.
-    fn forget_receiver(&self, channel: ChannelId) {
-        self.lock(|shared| {
-            if let Some(wakers) = shared.channel(channel) {
-                wakers.receive = None;
-            }
-        });
-    }
-
     /// Closes a channel and forgets who waits for it.
     fn close(&self, channel: ChannelId) {
         self.lock(|shared| {
             shared.core.close(channel);
+            shared.leave_line(channel);
             if let Some(wakers) = shared.channel(channel) {
                 *wakers = ChannelWakers::NONE;
             }
@@ -398,15 +363,84 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
     }
 }
 
-/// A transfer that goes back to its port, whatever becomes of its sending.
-struct TransferGuard<'r, 'b, M: RawMutex, C: Clock> {
+/// Somebody who waits for a channel's messages. Leaves no waker behind.
+struct Waiting<'r, 'b, M: RawMutex, C: Clock> {
+    router: &'r Router<'b, M, C>,
+    channel: ChannelId,
+    registered: bool,
+}
+
+impl<'r, 'b, M: RawMutex, C: Clock> Waiting<'r, 'b, M, C> {
+    fn new(router: &'r Router<'b, M, C>, channel: ChannelId) -> Self {
+        Self {
+            router,
+            channel,
+            registered: false,
+        }
+    }
+
+    #[inline]
+    fn poll_message(&mut self, context: &Context<'_>) -> Poll<LentMessage<'b>> {
+        self.router.lock(|shared| {
+            let message = shared.core.take_message(self.channel);
+            self.registered = message.is_none();
+            if self.registered
+                && let Some(wakers) = shared.channel(self.channel)
+            {
+                register(&mut wakers.receive, context);
+            }
+            message.map_or(Poll::Pending, Poll::Ready)
+        })
+    }
+}
+
+impl<M: RawMutex, C: Clock> Drop for Waiting<'_, '_, M, C> {
+    fn drop(&mut self) {
+        if self.registered {
+            self.router.lock(|shared| {
+                if let Some(wakers) = shared.channel(self.channel) {
+                    wakers.receive = None;
+                }
+            });
+        }
+    }
+}
+
+/// The transfer that the transport has. It goes back to its port, whatever becomes of its sending.
+struct Sending<'r, 'b, M: RawMutex, C: Clock> {
     router: &'r Router<'b, M, C>,
     port: PortId,
     outbound: Option<Outbound<'b>>,
     taken: bool,
 }
 
-impl<M: RawMutex, C: Clock> Drop for TransferGuard<'_, '_, M, C> {
+impl<M: RawMutex, C: Clock> Sending<'_, '_, M, C> {
+    /// Gives back the last transfer, and takes the next one.
+    fn poll_next(&mut self, context: &Context<'_>) -> Poll<()> {
+        let (router, port) = (self.router, self.port);
+        let now = router.clock.now();
+        router.lock(|shared| {
+            if let Some(outbound) = self.outbound.take() {
+                shared
+                    .core
+                    .transmit_done(now, port, outbound, core::mem::take(&mut self.taken));
+                shared.rearm();
+            }
+            self.outbound = shared.core.poll_transmit(port);
+            // There may be a buffer to fill while this one is sent.
+            shared.wake_next_sender(port);
+            if self.outbound.is_some() {
+                return Poll::Ready(());
+            }
+            if let Some(wakers) = shared.ports.get_mut(usize::from(port.0)) {
+                register(&mut wakers.transmit, context);
+            }
+            Poll::Pending
+        })
+    }
+}
+
+impl<M: RawMutex, C: Clock> Drop for Sending<'_, '_, M, C> {
     fn drop(&mut self) {
         let Some(outbound) = self.outbound.take() else {
             return;

@@ -8,8 +8,7 @@ use embassy_sync::blocking_mutex::raw::RawMutex;
 use mctp::{AsyncReqChannel, Eid, MsgIC, MsgType};
 use mctp_transport::PhysicalAddress;
 
-use super::Router;
-use super::listener::Forget;
+use super::{Router, Waiting};
 use crate::clock::{Clock, milliseconds};
 use crate::config::PortId;
 use crate::router_core::{ChannelId, LentMessage, OpenError, Target};
@@ -88,11 +87,8 @@ impl<'r, 'b, M: RawMutex, C: Clock> RequestChannel<'r, 'b, M, C> {
 
     /// Waits for a response of `channel`; `None` when it did not come in time.
     async fn next_response(&self, channel: ChannelId) -> Option<LentMessage<'b>> {
-        let _forget = Forget {
-            router: self.router,
-            channel,
-        };
-        poll_fn(|context| match self.router.take_message(channel, context) {
+        let mut waiting = Waiting::new(self.router, channel);
+        poll_fn(|context| match waiting.poll_message(context) {
             Poll::Ready(lent) => Poll::Ready(Some(lent)),
             Poll::Pending if self.router.lock(|shared| shared.core.has_expired(channel)) => {
                 Poll::Ready(None)
@@ -128,7 +124,7 @@ impl<M: RawMutex, C: Clock> AsyncReqChannel for RequestChannel<'_, '_, M, C> {
             open: Some(channel),
             timeout: self.timeout,
         };
-        self.router.send(channel, outgoing, bufs).await?;
+        self.router.send(channel, |_| outgoing, bufs).await?;
         self.open = unsent.open.take();
         self.await_response(channel);
         Ok(())

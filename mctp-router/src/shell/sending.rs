@@ -1,4 +1,4 @@
-//! Sending a message: a place in the port's queue, and transfers as they become free.
+//! Sending a message: a place in the port's line, and transfers as they become free.
 
 use core::future::poll_fn;
 use core::task::{Context, Poll};
@@ -8,101 +8,108 @@ use mctp_transport::DropReason;
 
 use super::{Router, Shared, register};
 use crate::clock::{Clock, Instant};
-use crate::router_core::{ChannelId, Outgoing, Progress, SendFailure};
+use crate::router_core::{ChannelId, Outgoing, Progress, RouterCore, SendFailure};
 
 impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
-    /// Sends `message` for `channel`. When dropped before its end, the message ends where it is; the receiver discards it.
+    /// Sends `message` for `channel`, to where `address` says. When dropped before its end, the message ends where it is; the receiver discards it.
+    #[inline]
     pub(super) async fn send(
         &self,
         channel: ChannelId,
-        mut outgoing: Outgoing,
+        address: impl FnOnce(&RouterCore<'b>) -> Outgoing,
         message: &[&[u8]],
     ) -> mctp::Result<()> {
-        let _place = Place {
+        let now = self.clock.now();
+        // Most messages fit what is free, and are done here.
+        let (mut outgoing, first) = self.lock(|shared| {
+            let mut outgoing = address(&shared.core);
+            let first = shared.try_send(now, channel, &mut outgoing, message);
+            (outgoing, first)
+        });
+        if let Some(result) = first {
+            return result;
+        }
+        let _turn = Turn {
             router: self,
             channel,
-            outgoing_port: outgoing.port(),
         };
         poll_fn(|context| {
             let now = self.clock.now();
-            self.lock(|shared| shared.poll_send(now, channel, &mut outgoing, message, context))
+            self.lock(
+                |shared| match shared.try_send(now, channel, &mut outgoing, message) {
+                    Some(result) => Poll::Ready(result),
+                    None => {
+                        shared.wait_for_turn(channel, context);
+                        Poll::Pending
+                    }
+                },
+            )
         })
         .await
     }
 }
 
 impl Shared<'_> {
-    fn poll_send(
+    /// Sends as much as is possible now. `None` when there is more; then the channel has its place in line.
+    #[inline]
+    fn try_send(
         &mut self,
         now: Instant,
         channel: ChannelId,
         outgoing: &mut Outgoing,
         message: &[&[u8]],
-        context: &Context<'_>,
-    ) -> Poll<mctp::Result<()>> {
+    ) -> Option<mctp::Result<()>> {
         let port = outgoing.port();
-        let ahead = self.first_in_line(port).filter(|first| *first != channel);
-        let progress = match ahead {
-            Some(_) => Ok(Progress::Partial),
-            None => self.core.send(now, outgoing, message),
-        };
-        match progress {
-            Ok(Progress::Done) => {
+        if self
+            .first_in_line(port)
+            .is_some_and(|first| first != channel)
+        {
+            if !self.is_in_line(channel) {
+                self.go_to_end_of_line(channel, port);
+            }
+            return None;
+        }
+        match self.core.send(now, outgoing, message) {
+            Ok(progress) => {
                 self.wake_port(port);
                 self.rearm();
-                Poll::Ready(Ok(()))
+                if progress == Progress::Done {
+                    return Some(Ok(()));
+                }
+                // Having had its turn it goes to the end of the line, so that all messages proceed together.
+                self.go_to_end_of_line(channel, port);
+                None
             }
-            Ok(Progress::Partial) => {
-                self.wake_port(port);
-                self.rearm();
-                self.wait_in_line(channel, outgoing, ahead.is_none(), context);
-                Poll::Pending
-            }
-            Err(SendFailure::NoLink) => Poll::Ready(Err(mctp::Error::Unreachable)),
+            Err(SendFailure::NoLink) => Some(Err(mctp::Error::Unreachable)),
             Err(SendFailure::Stalled) => {
                 self.core.count_drop(DropReason::SendTimeout);
-                Poll::Ready(Err(mctp::Error::TxFailure))
+                Some(Err(mctp::Error::TxFailure))
             }
         }
     }
 
-    /// Waits for a transfer. A sender that had its turn goes to the end of the line, so that all messages proceed together.
-    fn wait_in_line(
-        &mut self,
-        channel: ChannelId,
-        outgoing: &Outgoing,
-        had_turn: bool,
-        context: &Context<'_>,
-    ) {
-        let place = self.next_place;
-        let Some(wakers) = self.channels.get_mut(channel.index()) else {
-            return;
-        };
-        register(&mut wakers.send, context);
-        if had_turn || wakers.place.is_none() {
-            wakers.place = Some((outgoing.port(), place));
-            self.next_place = place.wrapping_add(1);
+    fn wait_for_turn(&mut self, channel: ChannelId, context: &Context<'_>) {
+        if let Some(wakers) = self.channel(channel) {
+            register(&mut wakers.send, context);
         }
     }
 }
 
 /// A sender's place in the line, given up when it ends.
-struct Place<'r, 'b, M: RawMutex, C: Clock> {
+struct Turn<'r, 'b, M: RawMutex, C: Clock> {
     router: &'r Router<'b, M, C>,
     channel: ChannelId,
-    outgoing_port: crate::config::PortId,
 }
 
-impl<M: RawMutex, C: Clock> Drop for Place<'_, '_, M, C> {
+impl<M: RawMutex, C: Clock> Drop for Turn<'_, '_, M, C> {
     fn drop(&mut self) {
         self.router.lock(|shared| {
-            let Some(wakers) = shared.channel(self.channel) else {
-                return;
-            };
-            wakers.send = None;
-            if wakers.place.take().is_some() {
+            if let Some(wakers) = shared.channel(self.channel) {
+                wakers.send = None;
+            }
+            if let Some(port) = shared.leave_line(self.channel) {
                 // The room it left in the transfer is the next one's.
-                shared.wake_next_sender(self.outgoing_port);
+                shared.wake_next_sender(port);
             }
         });
     }

@@ -1,0 +1,109 @@
+//! The line of channels that wait to send at a port: first come, first served.
+
+use super::Shared;
+use crate::config::PortId;
+use crate::router_core::ChannelId;
+
+/// Both ends of a port's line.
+#[derive(Debug)]
+pub(crate) struct Line {
+    first: Option<ChannelId>,
+    last: Option<ChannelId>,
+}
+
+impl Line {
+    pub(crate) const EMPTY: Self = Self {
+        first: None,
+        last: None,
+    };
+}
+
+/// A channel's place in a line.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    /// The port it waits at.
+    port: Option<PortId>,
+    /// The channel behind it.
+    next: Option<ChannelId>,
+}
+
+impl Place {
+    pub(crate) const NONE: Self = Self {
+        port: None,
+        next: None,
+    };
+}
+
+impl Shared<'_> {
+    #[inline]
+    pub(super) fn first_in_line(&self, port: PortId) -> Option<ChannelId> {
+        self.ports.get(usize::from(port.0))?.line.first
+    }
+
+    /// Gives a channel the last place, and takes its old one away.
+    pub(super) fn go_to_end_of_line(&mut self, channel: ChannelId, port: PortId) {
+        let last = self
+            .ports
+            .get(usize::from(port.0))
+            .and_then(|port| port.line.last);
+        if last == Some(channel) {
+            return;
+        }
+        self.leave_line(channel);
+        let Some(line) = self
+            .ports
+            .get_mut(usize::from(port.0))
+            .map(|port| &mut port.line)
+        else {
+            return;
+        };
+        let before = line.last.replace(channel);
+        if before.is_none() {
+            line.first = Some(channel);
+        }
+        if let Some(before) = before.and_then(|before| self.place(before)) {
+            before.next = Some(channel);
+        }
+        if let Some(place) = self.place(channel) {
+            place.port = Some(port);
+        }
+    }
+
+    pub(super) fn is_in_line(&self, channel: ChannelId) -> bool {
+        self.channels
+            .get(channel.index())
+            .is_some_and(|channel| channel.place.port.is_some())
+    }
+
+    /// Takes a channel's place away. Returns where it waited.
+    pub(super) fn leave_line(&mut self, channel: ChannelId) -> Option<PortId> {
+        let place = core::mem::replace(self.place(channel)?, Place::NONE);
+        let port = place.port?;
+        let mut before = None;
+        let mut current = self.first_in_line(port);
+        while let Some(other) = current.filter(|other| *other != channel) {
+            before = current;
+            current = self.place(other)?.next;
+        }
+        if let Some(before) = before.and_then(|before| self.place(before)) {
+            before.next = place.next;
+        }
+        let line = self
+            .ports
+            .get_mut(usize::from(port.0))
+            .map(|port| &mut port.line)?;
+        if before.is_none() {
+            line.first = place.next;
+        }
+        if place.next.is_none() {
+            line.last = before;
+        }
+        Some(port)
+    }
+
+    fn place(&mut self, channel: ChannelId) -> Option<&mut Place> {
+        self.channels
+            .get_mut(channel.index())
+            .map(|channel| &mut channel.place)
+    }
+}
