@@ -97,6 +97,7 @@ const ROBUST: &[Step] = &[
     Step::Control,
     Step::ShortEcho,
 ];
+const SHORT: &[Step] = &[Step::Bind, Step::Control, Step::ShortEcho];
 const ECHOES: &[Step] = &[Step::Bind, Step::Control, Step::AllEchoes];
 const GARBAGE: &[Step] = &[
     Step::Bind,
@@ -117,11 +118,7 @@ const GARBAGE_SPANNING: &[Step] = &[
 
 /// The short run.
 pub(super) fn smoke() -> Vec<Scenario> {
-    vec![Scenario {
-        name: "smoke",
-        steps: &[Step::Bind, Step::Control, Step::ShortEcho],
-        ..linux_7_2("smoke", 68, &[])
-    }]
+    vec![linux_7_2("smoke", 68, SHORT)]
 }
 
 /// The whole run.
