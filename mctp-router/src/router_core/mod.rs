@@ -194,10 +194,7 @@ impl<'b> RouterCore<'b> {
         } = storage.parts();
         Self::from_parts(
             ports,
-            Slots {
-                short: short_slots,
-                long: long_slots,
-            },
+            Slots::new(short_slots, long_slots),
             channels,
             routes,
             config,

@@ -163,6 +163,7 @@ impl<'b> RouterCore<'b> {
         }
         slot.complete(self.next_ticket);
         let owner = slot.owner();
+        self.slots.note_complete();
         Ok(self.delivered(owner))
     }
 
@@ -263,7 +264,8 @@ impl<'b> RouterCore<'b> {
                 .find_channel(serves)
                 .ok_or(DropReason::UnsupportedMessageType);
         }
-        if message_type == mctp::MCTP_TYPE_CONTROL && !control::is_response(body) {
+        let is_one_packet_response = header.end && control::is_response(body);
+        if message_type == mctp::MCTP_TYPE_CONTROL && !is_one_packet_response {
             return Err(DropReason::InvalidControlMessage);
         }
         self.request_answered_by(header, port, address)

@@ -250,11 +250,27 @@ impl LentMessage<'_> {
 
 /// All message buffers. Short ones hold complete messages of one packet, long ones any message.
 pub(crate) struct Slots<'b> {
-    pub(crate) short: &'b mut [Slot<'b>],
-    pub(crate) long: &'b mut [Slot<'b>],
+    short: &'b mut [Slot<'b>],
+    long: &'b mut [Slot<'b>],
+    /// How many messages are complete and wait for their service.
+    complete: u8,
 }
 
 impl<'b> Slots<'b> {
+    pub(crate) fn new(short: &'b mut [Slot<'b>], long: &'b mut [Slot<'b>]) -> Self {
+        Self {
+            short,
+            long,
+            complete: 0,
+        }
+    }
+
+    /// Counts a message that [`Slot::complete`] made complete.
+    #[inline]
+    pub(crate) fn note_complete(&mut self) {
+        self.complete = self.complete.saturating_add(1);
+    }
+
     /// The length of the longest message that there is a buffer for.
     pub(crate) fn longest(&self) -> usize {
         let buffers = self.long.iter().filter_map(|slot| slot.buffer.as_ref());
@@ -282,7 +298,11 @@ impl<'b> Slots<'b> {
                 free_for(self.long, start.owner, fair).and_then(|index| self.long.get_mut(index))
             }
         };
-        slot.is_some_and(|slot| slot.begin(now, start, body).is_ok())
+        let begun = slot.is_some_and(|slot| slot.begin(now, start, body).is_ok());
+        self.complete = self
+            .complete
+            .saturating_add(u8::from(begun && start.complete.is_some()));
+        begun
     }
 
     /// Frees the unfinished message that has stood still for longest, if that is at least `age` and `owner` may have its place.
@@ -329,6 +349,9 @@ impl<'b> Slots<'b> {
         owned
             .filter(|slot| slot.owner == owner && slot.holds_message())
             .for_each(Slot::free);
+        let all = self.short.iter().chain(self.long.iter());
+        let complete = all.filter(|slot| matches!(slot.state, State::Complete { .. }));
+        self.complete = complete.fold(0, |count: u8, _| count.saturating_add(1));
     }
 
     /// When the unfinished message that has stood still for longest was last heard of.
@@ -349,14 +372,20 @@ impl<'b> Slots<'b> {
     /// Lends the oldest complete message of a channel.
     #[inline]
     pub(crate) fn take(&mut self, owner: ChannelId) -> Option<LentMessage<'b>> {
+        let mut unseen = self.complete;
         let mut oldest = None;
-        for (long, slots) in [(false, &*self.short), (true, &*self.long)] {
+        'found: for (long, slots) in [(false, &*self.short), (true, &*self.long)] {
             for (slot, index) in slots.iter().zip(0..) {
-                if let State::Complete { ticket } = slot.state
-                    && slot.owner == owner
-                    && oldest.is_none_or(|(other, _)| is_older(ticket, other))
-                {
-                    oldest = Some((ticket, SlotId { long, index }));
+                if unseen == 0 {
+                    break 'found;
+                }
+                if let State::Complete { ticket } = slot.state {
+                    unseen = unseen.saturating_sub(1);
+                    if slot.owner == owner
+                        && oldest.is_none_or(|(other, _)| is_older(ticket, other))
+                    {
+                        oldest = Some((ticket, SlotId { long, index }));
+                    }
                 }
             }
         }
@@ -364,12 +393,14 @@ impl<'b> Slots<'b> {
         let slot = self.get_mut(id)?;
         let buffer = slot.buffer.take()?;
         slot.state = State::Lent;
-        Some(LentMessage {
+        let message = LentMessage {
             slot: id,
             buffer,
             len: slot.len,
             origin: slot.origin,
-        })
+        };
+        self.complete = self.complete.saturating_sub(1);
+        Some(message)
     }
 
     /// Takes back a lent buffer.
