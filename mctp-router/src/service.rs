@@ -82,7 +82,10 @@ impl Service {
             Some(Vendor::Pci(id)) => body.strip_prefix(&id.to_be_bytes()),
             Some(Vendor::Iana(id)) => body.strip_prefix(&id.to_be_bytes()),
         };
-        after_vendor.is_some_and(|rest| rest.starts_with(self.subtype))
+        after_vendor.is_some_and(|rest| {
+            let mut pairs = rest.iter().zip(self.subtype);
+            rest.len() >= self.subtype.len() && pairs.all(|(byte, wanted)| byte == wanted)
+        })
     }
 
     /// Whether some request would be for both services.

@@ -196,10 +196,7 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
             channel_wakers,
             routes,
         } = storage.parts();
-        let slots = Slots {
-            short: short_slots,
-            long: long_slots,
-        };
+        let slots = Slots::new(short_slots, long_slots);
         let shared = Shared {
             core: RouterCore::from_parts(ports, slots, channels, routes, config),
             channels: channel_wakers,
@@ -416,20 +413,19 @@ struct Sending<'r, 'b, M: RawMutex, C: Clock> {
 
 impl<M: RawMutex, C: Clock> Sending<'_, '_, M, C> {
     /// Gives back the last transfer, and takes the next one.
+    #[inline]
     fn poll_next(&mut self, context: &Context<'_>) -> Poll<()> {
         let (router, port) = (self.router, self.port);
-        let now = router.clock.now();
         router.lock(|shared| {
             if let Some(outbound) = self.outbound.take() {
-                shared
-                    .core
-                    .transmit_done(now, port, outbound, core::mem::take(&mut self.taken));
+                let now = router.clock.now();
+                shared.core.transmit_done(now, port, outbound, self.taken);
                 shared.rearm();
             }
             self.outbound = shared.core.poll_transmit(port);
-            // There may be a buffer to fill while this one is sent.
-            shared.wake_next_sender(port);
             if self.outbound.is_some() {
+                // There is a buffer to fill while this one is sent.
+                shared.wake_next_sender(port);
                 return Poll::Ready(());
             }
             if let Some(wakers) = shared.ports.get_mut(usize::from(port.0)) {

@@ -19,31 +19,22 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
         address: impl FnOnce(&RouterCore<'b>) -> Outgoing,
         message: &[&[u8]],
     ) -> mctp::Result<()> {
-        let now = self.clock.now();
-        // Most messages fit what is free, and are done here.
-        let (mut outgoing, first) = self.lock(|shared| {
-            let mut outgoing = address(&shared.core);
-            let first = shared.try_send(now, channel, &mut outgoing, message);
-            (outgoing, first)
-        });
-        if let Some(result) = first {
-            return result;
-        }
-        let _turn = Turn {
+        let mut turn = Turn {
             router: self,
             channel,
+            waits: false,
         };
+        let mut outgoing = self.lock(|shared| address(&shared.core));
         poll_fn(|context| {
             let now = self.clock.now();
-            self.lock(
-                |shared| match shared.try_send(now, channel, &mut outgoing, message) {
-                    Some(result) => Poll::Ready(result),
-                    None => {
-                        shared.wait_for_turn(channel, context);
-                        Poll::Pending
-                    }
-                },
-            )
+            self.lock(|shared| {
+                if let Some(result) = shared.try_send(now, channel, &mut outgoing, message) {
+                    return Poll::Ready(result);
+                }
+                turn.waits = true;
+                shared.wait_for_turn(channel, context);
+                Poll::Pending
+            })
         })
         .await
     }
@@ -88,6 +79,16 @@ impl Shared<'_> {
         }
     }
 
+    fn end_turn(&mut self, channel: ChannelId) {
+        if let Some(wakers) = self.channel(channel) {
+            wakers.send = None;
+        }
+        if let Some(port) = self.leave_line(channel) {
+            // The room it left in the transfer is the next one's.
+            self.wake_next_sender(port);
+        }
+    }
+
     fn wait_for_turn(&mut self, channel: ChannelId, context: &Context<'_>) {
         if let Some(wakers) = self.channel(channel) {
             register(&mut wakers.send, context);
@@ -99,18 +100,14 @@ impl Shared<'_> {
 struct Turn<'r, 'b, M: RawMutex, C: Clock> {
     router: &'r Router<'b, M, C>,
     channel: ChannelId,
+    /// It has a place.
+    waits: bool,
 }
 
 impl<M: RawMutex, C: Clock> Drop for Turn<'_, '_, M, C> {
     fn drop(&mut self) {
-        self.router.lock(|shared| {
-            if let Some(wakers) = shared.channel(self.channel) {
-                wakers.send = None;
-            }
-            if let Some(port) = shared.leave_line(self.channel) {
-                // The room it left in the transfer is the next one's.
-                shared.wake_next_sender(port);
-            }
-        });
+        if self.waits {
+            self.router.lock(|shared| shared.end_turn(self.channel));
+        }
     }
 }
