@@ -1,0 +1,412 @@
+//! The command line: parsed and checked, so that everything behind it works with legal values only.
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, Parser, Subcommand};
+use log::LevelFilter;
+use mctp_transport::{BASELINE_TRANSMISSION_UNIT, HEADER_LEN};
+use mctp_usb::Version;
+use uuid::Uuid;
+
+use crate::connection::{Address, Connection};
+
+/// The device's UUID unless another is asked for: version 5 (RFC 9562, section 5.5) of the name "virtual-device" in
+/// [`reference_device::NAMESPACE`].
+pub const DEFAULT_UUID: Uuid = Uuid::from_u128(0x0dc120b8_2b6f_5838_9376_c49252525ad8);
+
+/// The longest message unless another is asked for: that of NVMe-MI over MCTP, 4096 bytes of data and 128 around them.
+pub const DEFAULT_MAX_MESSAGE: usize = 4224;
+
+/// The longest message there can be: Linux assembles no more (64 KiB, message type byte included).
+pub const LARGEST_MAX_MESSAGE: usize = 65_536;
+
+/// The smallest MTU: the baseline transmission unit and the packet header before it (DSP0236 1.3.3, section 8.4).
+pub const SMALLEST_MTU: usize = BASELINE_TRANSMISSION_UNIT + HEADER_LEN;
+
+const EXAMPLES: &str = "\
+Examples:
+  virtual-device
+      Tries the device out with a host in the same process. Needs nothing else.
+  virtual-device --usb 1.1 --mtu 8187 --max-message 65536
+      The same with the longest packets and messages there are.
+  virtual-device usbredir --listen unix:mctp.sock
+      Waits for a QEMU guest that is started with:
+        -device usb-ehci,id=usb -chardev socket,id=mctp,path=mctp.sock
+        -device usb-redir,chardev=mctp,bus=usb.0
+  virtual-device usbredir --connect tcp:127.0.0.1:4000 --pcap mctp.pcap
+      Attaches to a guest whose chardev is socket,id=mctp,host=127.0.0.1,port=4000,server=on,wait=off;
+      Wireshark 4.2 or later reads mctp.pcap.";
+
+const USBREDIR_EXAMPLES: &str = "\
+Each of these, and what to give QEMU with it; before it, -device usb-ehci,id=usb; behind it, -device usb-redir,chardev=mctp,bus=usb.0
+  --listen unix:mctp.sock          -chardev socket,id=mctp,path=mctp.sock
+  --listen tcp:127.0.0.1:4000      -chardev socket,id=mctp,host=127.0.0.1,port=4000
+  --connect unix:mctp.sock         -chardev socket,id=mctp,path=mctp.sock,server=on,wait=off
+  --connect tcp:127.0.0.1:4000     -chardev socket,id=mctp,host=127.0.0.1,port=4000,server=on,wait=off
+  --pty mctp.tty                   -chardev serial,id=mctp,path=mctp.tty
+  --pty /dev/pts/7                 -chardev pty,id=mctp    (QEMU prints which /dev/pts/N it took)
+The socket chardevs take reconnect-ms=500 as well: the guest then survives a restart of this program.";
+
+/// An MCTP-over-USB device without the hardware.
+///
+/// Without a command: starts the device and a host on a USB bus inside this process, and shows what they say to each
+/// other. Exit code 0 when every answer was what the specifications demand.
+#[derive(Parser, Debug)]
+#[command(version, after_help = EXAMPLES, after_long_help = EXAMPLES, max_term_width = 100)]
+struct Arguments {
+    #[command(flatten)]
+    device: DeviceArguments,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Args, Debug)]
+struct DeviceArguments {
+    /// Version of MCTP over USB (DSP0283).
+    #[arg(long, global = true, value_name = "1.0|1.1", default_value = "1.0", value_parser = parse_usb_version)]
+    usb: Version,
+    /// The longest MCTP packet the device sends, in bytes with its 4-byte header, as in `mctp link set mtu`:
+    /// 68 to 251, or to 8187 with --usb 1.1.
+    #[arg(long, global = true, value_name = "N", default_value_t = SMALLEST_MTU)]
+    mtu: usize,
+    /// The longest message the device takes, in bytes with the message type byte: 64 to 65536.
+    /// An echo of N bytes is a message of N + 4, so 65536 is for the largest echo of the Linux tools.
+    #[arg(long, global = true, value_name = "N", default_value_t = DEFAULT_MAX_MESSAGE)]
+    max_message: usize,
+    /// The device's UUID. Its first 12 hex digits are the USB serial number.
+    #[arg(long, global = true, value_name = "UUID", default_value_t = DEFAULT_UUID, value_parser = parse_uuid)]
+    uuid: Uuid,
+    /// Writes every MCTP packet that the device sends or receives to FILE, for Wireshark 4.2 or later.
+    #[arg(long, global = true, value_name = "FILE")]
+    pcap: Option<PathBuf>,
+    /// What to log on standard error: off, error, warn, info, debug or trace [default: warn; info with usbredir].
+    #[arg(long, global = true, value_name = "LEVEL")]
+    log: Option<LevelFilter>,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Attaches the device to a QEMU guest, until interrupted.
+    ///
+    /// QEMU's usb-redir device is the other end. The guest may reboot, and the connection may end and come back.
+    Usbredir(UsbredirArguments),
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = USBREDIR_EXAMPLES, after_long_help = USBREDIR_EXAMPLES)]
+#[command(group = ArgGroup::new("connection").required(true).multiple(false).args(["listen", "connect", "pty"]))]
+struct UsbredirArguments {
+    /// Accepts one connection after the other: unix:PATH or tcp:HOST:PORT.
+    #[arg(long, value_name = "ADDRESS", value_parser = Address::parse)]
+    listen: Option<Address>,
+    /// Connects, and connects again: unix:PATH or tcp:HOST:PORT.
+    #[arg(long, value_name = "ADDRESS", value_parser = Address::parse)]
+    connect: Option<Address>,
+    /// Uses a pseudo terminal: the one at PATH (from QEMU's chardev pty), or, when nothing is there, a new one that
+    /// PATH is then a link to (for QEMU's chardev serial).
+    #[arg(long, value_name = "PATH")]
+    pty: Option<PathBuf>,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Device and host in this process.
+    Demo,
+    /// The device on a guest's bus.
+    Usbredir(Connection),
+}
+
+/// The device asked for. All values are legal ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceSettings {
+    /// Version of the binding.
+    pub usb: Version,
+    /// The longest MCTP packet sent, in bytes, packet header included.
+    pub mtu: usize,
+    /// The longest message taken, in bytes, message type byte included.
+    pub max_message: usize,
+    /// The device's identity.
+    pub uuid: Uuid,
+}
+
+impl DeviceSettings {
+    /// Payload bytes of the longest packet: the transmission unit of DSP0236, section 8.4.
+    pub fn unit(&self) -> usize {
+        self.mtu.saturating_sub(HEADER_LEN)
+    }
+
+    /// The USB serial number: the first 12 hex digits of the UUID.
+    pub fn serial_number(&self) -> String {
+        self.uuid.simple().to_string()[..12].to_owned()
+    }
+
+    fn check(&self) -> Result<(), String> {
+        check_mtu(self.usb, self.mtu)?;
+        if !(BASELINE_TRANSMISSION_UNIT..=LARGEST_MAX_MESSAGE).contains(&self.max_message) {
+            return Err(format!(
+                "--max-message {} is not in 64 to {LARGEST_MAX_MESSAGE}: every endpoint takes 64 bytes, and Linux assembles no more than 64 KiB",
+                self.max_message
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Default for DeviceSettings {
+    fn default() -> Self {
+        Self {
+            usb: Version::V1_0,
+            mtu: SMALLEST_MTU,
+            max_message: DEFAULT_MAX_MESSAGE,
+            uuid: DEFAULT_UUID,
+        }
+    }
+}
+
+/// The whole command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invocation {
+    /// What to do.
+    pub mode: Mode,
+    /// With which device.
+    pub device: DeviceSettings,
+    /// Where to write a capture.
+    pub pcap: Option<PathBuf>,
+    /// What to log.
+    pub log: LevelFilter,
+}
+
+/// Why there is nothing to do.
+#[derive(Debug)]
+pub enum Refusal {
+    /// Help or version was asked for: the text.
+    Information(clap::Error),
+    /// One sentence that says what is wrong.
+    BadInput(String),
+}
+
+impl Invocation {
+    /// Reads a command line, the program's name first.
+    ///
+    /// # Errors
+    ///
+    /// What to print instead.
+    pub fn parse<I, T>(arguments: I) -> Result<Self, Refusal>
+    where
+        I: IntoIterator<Item = T>,
+        T: Into<std::ffi::OsString> + Clone,
+    {
+        let Arguments { device, command } =
+            Arguments::try_parse_from(arguments).map_err(Refusal::from_clap)?;
+        let settings = DeviceSettings {
+            usb: device.usb,
+            mtu: device.mtu,
+            max_message: device.max_message,
+            uuid: device.uuid,
+        };
+        settings.check().map_err(Refusal::BadInput)?;
+        let (mode, default_log) = match command {
+            None => (Mode::Demo, LevelFilter::Warn),
+            Some(Command::Usbredir(arguments)) => {
+                (Mode::Usbredir(arguments.connection()?), LevelFilter::Info)
+            }
+        };
+        Ok(Self {
+            mode,
+            device: settings,
+            pcap: device.pcap,
+            log: device.log.unwrap_or(default_log),
+        })
+    }
+}
+
+impl UsbredirArguments {
+    fn connection(self) -> Result<Connection, Refusal> {
+        match (self.listen, self.connect, self.pty) {
+            (Some(address), None, None) => Ok(Connection::Listen(address)),
+            (None, Some(address), None) => Ok(Connection::Connect(address)),
+            (None, None, Some(path)) if cfg!(unix) => Ok(Connection::Pty(path)),
+            (None, None, Some(_)) => Err(Refusal::BadInput(
+                "--pty needs a system with pseudo terminals; use --listen tcp:HOST:PORT here"
+                    .into(),
+            )),
+            _ => Err(Refusal::BadInput(
+                "give exactly one of --listen, --connect and --pty".into(),
+            )),
+        }
+    }
+}
+
+impl Refusal {
+    /// Keeps the sentence of clap's message and drops the usage lines behind it.
+    fn from_clap(error: clap::Error) -> Self {
+        if !error.use_stderr() {
+            return Self::Information(error);
+        }
+        let text = error.to_string();
+        let sentence: Vec<_> = text
+            .lines()
+            .map(str::trim)
+            .take_while(|line| !line.is_empty())
+            .collect();
+        let sentence = sentence.join(" ");
+        Self::BadInput(sentence.trim_start_matches("error: ").to_owned())
+    }
+}
+
+fn parse_usb_version(text: &str) -> Result<Version, String> {
+    match text {
+        "1.0" => Ok(Version::V1_0),
+        "1.1" => Ok(Version::V1_1),
+        _ => Err("the versions of MCTP over USB are 1.0 and 1.1".into()),
+    }
+}
+
+fn parse_uuid(text: &str) -> Result<Uuid, String> {
+    let uuid = Uuid::try_parse(text)
+        .map_err(|_| "a UUID is 32 hex digits, such as 0dc120b8-2b6f-5838-9376-c49252525ad8")?;
+    if uuid.is_nil() || uuid.is_max() {
+        return Err("this UUID names no device: bus owners recognise a device by its UUID".into());
+    }
+    Ok(uuid)
+}
+
+fn check_mtu(usb: Version, mtu: usize) -> Result<(), String> {
+    let largest = usize::from(usb.max_packet());
+    if (BASELINE_TRANSMISSION_UNIT..SMALLEST_MTU).contains(&mtu) {
+        return Err(format!(
+            "--mtu {mtu} leaves room for {} payload bytes only: the MTU counts the 4-byte packet header, so the baseline of 64 payload bytes is --mtu 68",
+            mtu - HEADER_LEN
+        ));
+    }
+    if (SMALLEST_MTU..=largest).contains(&mtu) {
+        return Ok(());
+    }
+    let (version, more) = match usb {
+        Version::V1_0 if mtu > largest && mtu <= usize::from(Version::V1_1.max_packet()) => {
+            ("1.0", " (--usb 1.1 has up to 8187)")
+        }
+        Version::V1_0 => ("1.0", ""),
+        Version::V1_1 => ("1.1", ""),
+    };
+    Err(format!(
+        "--mtu {mtu} is not in {SMALLEST_MTU} to {largest}, the packet lengths of MCTP over USB {version}{more}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Invocation, Refusal> {
+        Invocation::parse(std::iter::once("virtual-device").chain(line.split_whitespace()))
+    }
+
+    fn refusal(line: &str) -> String {
+        match parse(line).unwrap_err() {
+            Refusal::BadInput(sentence) => sentence,
+            Refusal::Information(text) => panic!("{text}"),
+        }
+    }
+
+    #[test]
+    fn nothing_asked_for_is_the_demo_with_the_documented_device() {
+        let invocation = parse("").unwrap();
+        assert_eq!(invocation.mode, Mode::Demo);
+        assert_eq!(invocation.device, DeviceSettings::default());
+        assert_eq!(invocation.log, LevelFilter::Warn);
+        assert_eq!(invocation.device.serial_number(), "0dc120b82b6f");
+    }
+
+    #[test]
+    fn the_default_uuid_is_derived_as_documented() {
+        let namespace = Uuid::from_bytes(reference_device::NAMESPACE);
+        assert_eq!(DEFAULT_UUID, Uuid::new_v5(&namespace, b"virtual-device"));
+    }
+
+    #[test]
+    fn options_may_stand_before_and_behind_the_command() {
+        let before = parse("--usb 1.1 --mtu 8187 usbredir --listen unix:s").unwrap();
+        let behind = parse("usbredir --listen unix:s --mtu 8187 --usb 1.1").unwrap();
+        assert_eq!(before, behind);
+        assert_eq!(before.device.unit(), 8183);
+        assert_eq!(before.log, LevelFilter::Info);
+    }
+
+    #[test]
+    fn an_mtu_that_forgot_the_packet_header_is_explained() {
+        for mtu in 64..68 {
+            let sentence = refusal(&format!("--mtu {mtu}"));
+            assert!(
+                sentence.contains("64 payload bytes is --mtu 68"),
+                "{sentence}"
+            );
+        }
+    }
+
+    #[test]
+    fn mtu_limits_are_those_of_the_usb_version() {
+        for good in [
+            "--mtu 68",
+            "--mtu 251",
+            "--usb 1.1 --mtu 252",
+            "--usb 1.1 --mtu 8187",
+        ] {
+            parse(good).unwrap();
+        }
+        for bad in ["--mtu 0", "--mtu 63", "--mtu 252", "--usb 1.1 --mtu 8188"] {
+            assert!(refusal(bad).contains("is not in 68 to"), "{bad}");
+        }
+        assert!(refusal("--mtu 252").contains("--usb 1.1"));
+    }
+
+    #[test]
+    fn message_limits_are_kept() {
+        for good in ["--max-message 64", "--max-message 65536"] {
+            parse(good).unwrap();
+        }
+        for bad in ["--max-message 63", "--max-message 65537"] {
+            assert!(refusal(bad).contains("is not in 64 to 65536"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn every_refusal_is_one_line() {
+        for bad in [
+            "--usb 2.0",
+            "--mtu x",
+            "--mtu -1",
+            "--uuid 12",
+            "--uuid 00000000-0000-0000-0000-000000000000",
+            "--log loud",
+            "usbredir",
+            "usbredir --listen unix:a --pty b",
+            "usbredir --listen a",
+            "usbredir --connect tcp:1",
+            "usbredir --listen unix:",
+            "serve",
+            "--verbose",
+        ] {
+            let sentence = refusal(bad);
+            assert!(
+                !sentence.contains('\n') && sentence.len() > 10,
+                "{bad}: {sentence}"
+            );
+        }
+    }
+
+    #[test]
+    fn help_is_information_and_has_examples() {
+        for (line, words) in [
+            ("--help", "Examples:"),
+            ("usbredir --help", "server=on"),
+            ("--version", "virtual-device"),
+        ] {
+            let Refusal::Information(text) = parse(line).unwrap_err() else {
+                panic!("{line}")
+            };
+            assert!(text.to_string().contains(words), "{line}");
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! The byte streams on which QEMU's `usb-redir` device can be reached.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
+
+#[cfg(unix)]
+mod pty;
+#[cfg(unix)]
+mod socket_file;
+
+/// The least time between two attempts to connect.
+const RETRY_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Where a stream comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Connection {
+    /// Others connect to us.
+    Listen(Address),
+    /// We connect to others.
+    Connect(Address),
+    /// A pseudo terminal.
+    Pty(PathBuf),
+}
+
+/// The address of a stream socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// A Unix domain socket.
+    Unix(PathBuf),
+    /// A TCP port.
+    Tcp {
+        /// A name or an IP address, an IPv6 one without its brackets.
+        host: String,
+        /// The port; 0 to listen on any.
+        port: u16,
+    },
+}
+
+impl Address {
+    /// Reads `unix:PATH` or `tcp:HOST:PORT`.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the user.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return Self::parse_unix(path);
+        }
+        let Some((host, port)) = text
+            .strip_prefix("tcp:")
+            .and_then(|rest| rest.rsplit_once(':'))
+        else {
+            return Err("an address is unix:PATH or tcp:HOST:PORT".into());
+        };
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        if host.is_empty() {
+            return Err(
+                "the host is missing; an address is tcp:HOST:PORT, such as tcp:127.0.0.1:4000"
+                    .into(),
+            );
+        }
+        let port = port
+            .parse()
+            .map_err(|_| format!("{port:?} is not a port number, 0 to 65535"))?;
+        Ok(Self::Tcp {
+            host: host.into(),
+            port,
+        })
+    }
+
+    fn parse_unix(path: &str) -> Result<Self, String> {
+        if !cfg!(unix) {
+            return Err("this system has no Unix domain sockets here; use tcp:HOST:PORT".into());
+        }
+        if path.is_empty() {
+            return Err(
+                "the path is missing; an address is unix:PATH, such as unix:mctp.sock".into(),
+            );
+        }
+        Ok(Self::Unix(path.into()))
+    }
+
+    /// What QEMU's `-chardev` wants for this address.
+    fn chardev(&self, qemu_listens: bool) -> String {
+        let server = if qemu_listens {
+            ",server=on,wait=off"
+        } else {
+            ""
+        };
+        match self {
+            Self::Unix(path) => format!("socket,id=mctp,path={}{server}", path.display()),
+            Self::Tcp { host, port } => format!("socket,id=mctp,host={host},port={port}{server}"),
+        }
+    }
+
+    async fn connect(&self) -> io::Result<Stream> {
+        match self {
+            #[cfg(unix)]
+            Self::Unix(path) => Ok(Box::new(tokio::net::UnixStream::connect(path).await?)),
+            #[cfg(not(unix))]
+            Self::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+            Self::Tcp { host, port } => {
+                tcp_stream(TcpStream::connect((host.as_str(), *port)).await?)
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "tcp:[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "tcp:{host}:{port}"),
+        }
+    }
+}
+
+/// A connected byte stream.
+pub type Stream = Box<dyn ByteStream>;
+
+/// Bytes in both directions.
+pub trait ByteStream: AsyncRead + AsyncWrite + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> ByteStream for T {}
+
+/// Makes one stream after the other.
+///
+/// Dropping it removes what it left in the file system.
+pub struct Connector(Kind);
+
+enum Kind {
+    #[cfg(unix)]
+    UnixListener(
+        tokio::net::UnixListener,
+        #[allow(dead_code)] socket_file::SocketFile,
+    ),
+    TcpListener(TcpListener),
+    Client(Client),
+    #[cfg(unix)]
+    Pty(pty::Terminal),
+}
+
+impl Connector {
+    /// Prepares to make streams: a listener listens from now on.
+    ///
+    /// # Errors
+    ///
+    /// When that is not possible, and will not be by waiting.
+    pub async fn open(connection: &Connection) -> anyhow::Result<Self> {
+        let kind = match connection {
+            Connection::Listen(address) => listen(address).await?,
+            Connection::Connect(address) => {
+                tell(&format!("connecting to {address}"), &address.chardev(true));
+                Kind::Client(Client::new(address.clone()))
+            }
+            #[cfg(unix)]
+            Connection::Pty(path) => Kind::Pty(pty::Terminal::new(path)?),
+            #[cfg(not(unix))]
+            Connection::Pty(_) => anyhow::bail!("this system has no pseudo terminals"),
+        };
+        Ok(Self(kind))
+    }
+
+    /// Waits for the next stream. The one before must have ended.
+    ///
+    /// # Errors
+    ///
+    /// When there will be none any more.
+    pub async fn next(&mut self) -> anyhow::Result<Stream> {
+        match &mut self.0 {
+            #[cfg(unix)]
+            Kind::UnixListener(listener, _) => Ok(Box::new(listener.accept().await?.0)),
+            Kind::TcpListener(listener) => Ok(tcp_stream(listener.accept().await?.0)?),
+            Kind::Client(client) => Ok(client.connect().await),
+            #[cfg(unix)]
+            Kind::Pty(terminal) => terminal.next().await,
+        }
+    }
+}
+
+async fn listen(address: &Address) -> anyhow::Result<Kind> {
+    match address {
+        #[cfg(unix)]
+        Address::Unix(path) => {
+            let (listener, file) = socket_file::listen(path).await?;
+            tell(&format!("listening on {address}"), &address.chardev(false));
+            Ok(Kind::UnixListener(listener, file))
+        }
+        #[cfg(not(unix))]
+        Address::Unix(_) => anyhow::bail!("this system has no Unix domain sockets"),
+        Address::Tcp { host, port } => {
+            let listener = TcpListener::bind((host.as_str(), *port))
+                .await
+                .with_context(|| format!("cannot listen on {address}"))?;
+            let port = listener.local_addr()?.port();
+            let address = Address::Tcp {
+                host: host.clone(),
+                port,
+            };
+            tell(&format!("listening on {address}"), &address.chardev(false));
+            Ok(Kind::TcpListener(listener))
+        }
+    }
+}
+
+fn tell(what: &str, chardev: &str) {
+    log::info!("{what}; QEMU: {}", qemu_options(chardev));
+}
+
+/// What to add to QEMU's command line.
+fn qemu_options(chardev: &str) -> String {
+    format!("-device usb-ehci,id=usb -chardev {chardev} -device usb-redir,chardev=mctp,bus=usb.0")
+}
+
+fn tcp_stream(stream: TcpStream) -> io::Result<Stream> {
+    // Each message is one write; waiting for more would only delay it.
+    stream.set_nodelay(true)?;
+    Ok(Box::new(stream))
+}
+
+/// Connects, as often as it takes.
+struct Client {
+    address: Address,
+    next_attempt: Instant,
+    told: bool,
+}
+
+impl Client {
+    fn new(address: Address) -> Self {
+        Self {
+            address,
+            next_attempt: Instant::now(),
+            told: false,
+        }
+    }
+
+    async fn connect(&mut self) -> Stream {
+        self.told = false;
+        loop {
+            tokio::time::sleep_until(self.next_attempt).await;
+            self.next_attempt = Instant::now() + RETRY_INTERVAL;
+            match self.address.connect().await {
+                Ok(stream) => return stream,
+                Err(error) => self.tell_once(&error),
+            }
+        }
+    }
+
+    fn tell_once(&mut self, error: &io::Error) {
+        if !std::mem::replace(&mut self.told, true) {
+            log::info!(
+                "{} does not answer yet ({error}); trying again until it does",
+                self.address
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_survive_a_round_trip() {
+        for text in ["tcp:127.0.0.1:4000", "tcp:localhost:0", "tcp:[::1]:65535"] {
+            assert_eq!(Address::parse(text).unwrap().to_string(), text);
+        }
+        #[cfg(unix)]
+        assert_eq!(
+            Address::parse("unix:a:b c").unwrap(),
+            Address::Unix("a:b c".into())
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_address_is_said() {
+        for (text, words) in [
+            ("", "unix:PATH or tcp:HOST:PORT"),
+            ("mctp.sock", "unix:PATH or tcp:HOST:PORT"),
+            ("tcp:4000", "unix:PATH or tcp:HOST:PORT"),
+            ("tcp::4000", "host is missing"),
+            ("tcp:localhost:70000", "not a port number"),
+            ("tcp:localhost:", "not a port number"),
+        ] {
+            assert!(Address::parse(text).unwrap_err().contains(words), "{text}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_tries_again_at_a_bounded_rate() {
+        let mut client = Client::new(Address::Unix("no/such/socket".into()));
+        let start = Instant::now();
+        let attempts = tokio::time::timeout(Duration::from_secs(10), client.connect()).await;
+        assert!(attempts.is_err());
+        assert!(client.told);
+        assert!(client.next_attempt - start <= Duration::from_secs(10) + RETRY_INTERVAL);
+    }
+
+    #[tokio::test]
+    async fn a_listener_serves_one_connection_after_the_other() {
+        let connection = Connection::Listen(Address::parse("tcp:127.0.0.1:0").unwrap());
+        let mut connector = Connector::open(&connection).await.unwrap();
+        let Kind::TcpListener(listener) = &connector.0 else {
+            panic!()
+        };
+        let address = listener.local_addr().unwrap();
+        for _ in 0..3 {
+            let client = TcpStream::connect(address).await.unwrap();
+            drop((connector.next().await.unwrap(), client));
+        }
+    }
+}

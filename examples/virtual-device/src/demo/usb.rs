@@ -1,0 +1,125 @@
+//! USB enumeration (USB 2.0, section 9; DSP0283 for the interface).
+
+use anyhow::Context;
+use mctp_usb::Version;
+use usbredir_device::wire::Speed;
+
+use super::screen::Screen;
+use crate::cli::DeviceSettings;
+use crate::host::enumeration::{Enumeration, InterfaceDescriptor, enumerate};
+use crate::host::guest::Guest;
+use crate::host::transport::Pipes;
+
+/// Development identity of the reference hardware.
+const VENDOR_AND_PRODUCT: (u16, u16) = (0xCCDE, 0x0000);
+
+pub(super) async fn show(
+    guest: &Guest,
+    settings: &DeviceSettings,
+    screen: &mut Screen<'_>,
+) -> anyhow::Result<Pipes> {
+    let found = enumerate(guest)
+        .await
+        .context("the device cannot be enumerated")?;
+    screen.heading("USB: the host asks the device what it is")?;
+    screen.check("device", device(guest, &found))?;
+    screen.check("strings", strings(settings, &found))?;
+    screen.check("configuration", configuration(&found))?;
+    let mctp = found
+        .configuration
+        .interfaces
+        .first()
+        .context("the device has no interface")?;
+    screen.check("interface 0", interface(settings, mctp))?;
+    screen.check("endpoints", endpoints(mctp))?;
+    Pipes::of(mctp).context("the device has no MCTP interface")
+}
+
+fn device(guest: &Guest, found: &Enumeration) -> Result<String, String> {
+    let device = &found.device;
+    expect("speed", guest.device.speed, Speed::HIGH)?;
+    expect(
+        "VID:PID",
+        (device.vendor_id, device.product_id),
+        VENDOR_AND_PRODUCT,
+    )?;
+    expect(
+        "connected as",
+        (guest.device.vendor_id, guest.device.product_id),
+        VENDOR_AND_PRODUCT,
+    )?;
+    expect("class", device.class, [0; 3])?;
+    expect("bMaxPacketSize0", device.max_packet_size_0, 64)?;
+    Ok(format!(
+        "{:04x}:{:04x}, USB {:x}.{:x}, high speed; class 00h: see interface",
+        device.vendor_id,
+        device.product_id,
+        device.usb_version >> 8,
+        device.usb_version >> 4 & 0xF
+    ))
+}
+
+fn strings(settings: &DeviceSettings, found: &Enumeration) -> Result<String, String> {
+    let device = &found.device;
+    expect(
+        "serial number",
+        &device.serial_number,
+        &settings.serial_number(),
+    )?;
+    if device.manufacturer.is_empty() || device.product.is_empty() {
+        return Err("manufacturer or product has no name".into());
+    }
+    Ok(format!(
+        "{}, {}, serial number {}",
+        device.manufacturer, device.product, device.serial_number
+    ))
+}
+
+fn configuration(found: &Enumeration) -> Result<String, String> {
+    let configuration = &found.configuration;
+    expect("bNumConfigurations", found.device.configurations, 1)?;
+    expect("interfaces", configuration.interfaces.len(), 1)?;
+    let power = if configuration.self_powered {
+        "self-powered"
+    } else {
+        "bus-powered"
+    };
+    Ok(format!(
+        "{}, {power}, at most {} mA, 1 interface",
+        configuration.value, configuration.max_power_ma
+    ))
+}
+
+fn interface(settings: &DeviceSettings, interface: &InterfaceDescriptor) -> Result<String, String> {
+    let (subclass, version) = match settings.usb {
+        Version::V1_0 => (0x00, "DSP0283 1.0"),
+        Version::V1_1 => (0x02, "DSP0283 1.1"),
+    };
+    expect("class", interface.class, [0x14, subclass, 0x01])?;
+    expect("bAlternateSetting", interface.alternate_setting, 0)?;
+    Ok(format!(
+        "class 14h MCTP, subclass {subclass:02x}h {version}, protocol 01h"
+    ))
+}
+
+fn endpoints(interface: &InterfaceDescriptor) -> Result<String, String> {
+    let endpoints = &interface.endpoints;
+    let bulk = |input| endpoints.iter().find(|endpoint| endpoint.is_bulk(input));
+    let (Some(output), Some(input), 2) = (bulk(false), bulk(true), endpoints.len()) else {
+        return Err("not one bulk OUT and one bulk IN endpoint".into());
+    };
+    for endpoint in endpoints {
+        expect("wMaxPacketSize", endpoint.max_packet_size, 512)?;
+    }
+    Ok(format!(
+        "{:02x}h bulk OUT and {:02x}h bulk IN, 512 bytes each",
+        output.address, input.address
+    ))
+}
+
+fn expect<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expected: T) -> Result<(), String> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(format!("{what} is {found:?}, should be {expected:?}"))
+}

@@ -1,0 +1,93 @@
+//! The MCTP stack of the host, as a requester.
+
+use std::time::Duration;
+
+use embassy_sync::blocking_mutex::raw::NoopRawMutex;
+use mctp::{AsyncReqChannel, Eid, MsgType};
+use mctp_router::{Config, Event, PortConfig, PortId, Router, RouterStorage};
+use mctp_transport::PhysicalAddress;
+
+use super::guest::Guest;
+use super::transport::{HostReceiver, HostSender, PacketLog, Pipes};
+use crate::clock::TokioClock;
+
+/// The host's own endpoint ID.
+pub const HOST: Eid = Eid(8);
+
+/// How long the host waits for a response.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+const USB: PortId = PortId(0);
+
+/// The longest message that the host takes, its type not counted.
+const LONGEST_MESSAGE: usize = 65_535;
+
+type Storage<'b> = RouterStorage<'b, 1, 8191, 4, 2, LONGEST_MESSAGE, 4, 2>;
+
+/// Asks the device.
+pub struct Requester<'r, 'b> {
+    router: &'r Router<'b, NoopRawMutex, TokioClock>,
+}
+
+impl Requester<'_, '_> {
+    /// Sends a request, message type first, and returns the response, message type first.
+    ///
+    /// Endpoint ID 0 is whoever is at the other end of the cable.
+    ///
+    /// # Errors
+    ///
+    /// When the request cannot be sent, or no response comes within seconds.
+    pub async fn request(&self, destination: Eid, request: &[u8]) -> mctp::Result<Vec<u8>> {
+        let (message_type, body) = request.split_first().ok_or(mctp::Error::BadArgument)?;
+        let mut channel = self
+            .router
+            .request_channel_at(USB, PhysicalAddress::POINT_TO_POINT, destination)
+            .with_timeout(TIMEOUT);
+        channel.send(MsgType(*message_type), body).await?;
+        let mut buffer = vec![0; LONGEST_MESSAGE];
+        let (message_type, integrity_check, body) = channel.recv(&mut buffer).await?;
+        let mut response = vec![mctp::encode_type_ic(message_type, integrity_check)];
+        response.extend_from_slice(body);
+        Ok(response)
+    }
+}
+
+/// Runs the host's stack for as long as `programs` run: they get the requester.
+///
+/// `unit` is the most payload bytes in a packet to the device.
+///
+/// # Panics
+///
+/// Never, but for an error in this function: its buffer is made for every USB packet size.
+pub async fn run<T>(
+    guest: &Guest,
+    pipes: Pipes,
+    unit: usize,
+    log: &PacketLog,
+    programs: impl AsyncFnOnce(Requester<'_, '_>) -> T,
+) -> T {
+    let mut buffer = Pipes::receive_buffer();
+    let mut receiver = HostReceiver::new(guest, pipes, log, &mut buffer).expect("long enough");
+    let mut sender = HostSender::new(guest, pipes, log);
+    let mut storage = Box::new(Storage::new());
+    let config = Config::new(*b"the host's UUID.");
+    let router = Router::new(&mut storage, TokioClock::start(), &config);
+    router.set_endpoint_id(HOST);
+    router.configure_port(
+        USB,
+        PortConfig {
+            unit,
+            ..PortConfig::default()
+        },
+    );
+    let programs = async {
+        while router.next_event().await != Event::LinkUp(USB) {}
+        programs(Requester { router: &router }).await
+    };
+    tokio::select! {
+        never = router.run_receive(USB, &mut receiver) => match never {},
+        never = router.run_send(USB, &mut sender) => match never {},
+        never = router.run_timers() => match never {},
+        value = programs => value,
+    }
+}

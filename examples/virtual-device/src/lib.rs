@@ -1,0 +1,19 @@
+//! The reference device as a PC process, and a host in the same process to try it with.
+//!
+//! - [`cli`]: the command line, checked.
+//! - [`device`]: the reference device, assembled for a PC.
+//! - [`host`]: what is at the other end of the cable: USB host, MCTP bus owner, requester.
+//! - [`demo`]: both, joined by a bus in memory.
+//! - [`connection`]: the byte streams on which a QEMU guest's USB bus can be reached.
+//! - [`usbredir`]: the device on such a stream.
+//! - [`pcap`]: what crosses the wire, as a file for Wireshark.
+
+pub mod cli;
+pub mod clock;
+pub mod connection;
+pub mod demo;
+pub mod device;
+pub mod host;
+
+pub mod pcap;
+pub mod usbredir;

@@ -1,0 +1,81 @@
+//! See the README beside this crate's manifest, or `virtual-device --help`.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use log::LevelFilter;
+use virtual_device::cli::{Invocation, Mode, Refusal};
+use virtual_device::device::Log;
+use virtual_device::pcap::Capture;
+use virtual_device::{demo, usbredir};
+
+const BAD_INPUT: u8 = 2;
+
+fn main() -> ExitCode {
+    match Invocation::parse(std::env::args_os()) {
+        Ok(invocation) => run(&invocation),
+        Err(Refusal::Information(text)) => {
+            // Nothing is left to be done about a closed standard output.
+            let _ = text.print();
+            ExitCode::SUCCESS
+        }
+        Err(Refusal::BadInput(sentence)) => {
+            eprintln!("virtual-device: {sentence}");
+            ExitCode::from(BAD_INPUT)
+        }
+    }
+}
+
+fn run(invocation: &Invocation) -> ExitCode {
+    start_log(invocation.log);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let result = runtime
+        .map_err(Into::into)
+        .and_then(|runtime| tokio::task::LocalSet::new().block_on(&runtime, work(invocation)));
+    result.unwrap_or_else(|error| {
+        eprintln!("virtual-device: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+async fn work(invocation: &Invocation) -> anyhow::Result<ExitCode> {
+    let capture = invocation
+        .pcap
+        .as_deref()
+        .map(Capture::create)
+        .transpose()?;
+    let log = Log::new(capture);
+    match &invocation.mode {
+        Mode::Demo => {
+            let passed = demo::run(&invocation.device, &log, &mut std::io::stdout()).await?;
+            Ok(if passed {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            })
+        }
+        Mode::Usbredir(connection) => tokio::select! {
+            result = usbredir::run(&invocation.device, connection, &log) => match result? {},
+            result = usbredir::interrupted() => {
+                result?;
+                Ok(ExitCode::SUCCESS)
+            }
+        },
+    }
+}
+
+/// Logs on standard error, each line with the seconds since the start.
+fn start_log(level: LevelFilter) {
+    let start = Instant::now();
+    env_logger::Builder::new()
+        .filter_level(level)
+        .format(move |line, record| {
+            let seconds = start.elapsed().as_secs_f64();
+            let level = record.level();
+            writeln!(line, "{seconds:9.3} {level:5} {}", record.args())
+        })
+        .init();
+}

@@ -1,0 +1,52 @@
+//! The device on a QEMU guest's bus, until interrupted.
+
+use std::convert::Infallible;
+
+use reference_device::Observer;
+
+use crate::cli::DeviceSettings;
+use crate::connection::{Connection, Connector};
+use crate::device;
+
+/// Serves one connection after the other, for ever.
+///
+/// # Errors
+///
+/// When there can be no connection.
+pub async fn run(
+    settings: &DeviceSettings,
+    connection: &Connection,
+    observer: &impl Observer,
+) -> anyhow::Result<Infallible> {
+    let mut connector = Connector::open(connection).await?;
+    device::run(settings, observer, async |mut cable: device::Cable<'_>| {
+        loop {
+            let stream = connector.next().await?;
+            log::info!("connected");
+            match cable.plug_into(stream).await {
+                Ok(()) => log::info!("disconnected"),
+                Err(error) => log::info!("disconnected: {error}"),
+            }
+        }
+    })
+    .await
+}
+
+/// Returns when the process is asked to end: Ctrl-C, or SIGTERM.
+///
+/// # Errors
+///
+/// When the system does not let us know.
+pub async fn interrupted() -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        let mut terminate =
+            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        tokio::select! {
+            result = tokio::signal::ctrl_c() => result,
+            _ = terminate.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await
+}
