@@ -263,7 +263,7 @@ impl Link {
         let lost = {
             let mut state = self.0.borrow_mut();
             state.packets += 1;
-            state.loses_one_in != 0 && state.packets % state.loses_one_in == 0
+            state.packets.is_multiple_of(state.loses_one_in)
         };
         if !lost {
             self.input(Input::Packet(from, packet.to_vec()));

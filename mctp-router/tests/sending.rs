@@ -1,0 +1,649 @@
+//! What the router sends: packets of one unit (DSP0236 1.3.3, sections 8.4 and 8.5), packed in transfers, with tags that rotate
+//! (sections 8.2 and 11.7), to the right neighbour, and what becomes of it when that neighbour does not read.
+
+mod support;
+
+use mctp_router::{
+    ChannelId, OpenError, Outgoing, PortId, Progress, Receipt, Route, SendFailure, Target,
+};
+use mctp_transport::{DropReason, Eid, PhysicalAddress, TransferLayout};
+use support::{
+    Assembled, DEVICE, Device, HOST, I2C, POINT_TO_POINT, REQUEST, SentTransfer, USB, Wire,
+    assemble, echo_message,
+};
+
+/// A response to `header`'s sender, who asks by this port from this address.
+fn response_by(
+    device: &mut Device,
+    echo: ChannelId,
+    header: Wire,
+    port: PortId,
+    from: PhysicalAddress,
+) -> Outgoing {
+    let receipt = device.receive_at(port, from, &header.packet(&echo_message(5)));
+    assert_eq!(receipt, Receipt::Delivered(echo));
+    let lent = device.core.take_message(echo).unwrap();
+    let response = device.core.response_to(&lent, lent.integrity_check());
+    device.core.give_back(lent);
+    response
+}
+
+fn response(device: &mut Device, echo: ChannelId, header: Wire) -> Outgoing {
+    response_by(device, echo, header, USB, POINT_TO_POINT)
+}
+
+fn packets(transfers: &[SentTransfer]) -> Vec<Vec<u8>> {
+    transfers
+        .iter()
+        .flat_map(|(_, packets)| packets.clone())
+        .collect()
+}
+
+/// Sends a message of `len` bytes, type included, and puts it together again.
+fn send(device: &mut Device, echo: ChannelId, len: usize) -> (Assembled, Vec<SentTransfer>) {
+    let message = echo_message(len);
+    let mut outgoing = response(device, echo, REQUEST.tag(3));
+    let transfers = device.send_all(&mut outgoing, &[&message[1..]]);
+    let mut assembled = assemble(&packets(&transfers));
+    assert_eq!(assembled.len(), 1);
+    let assembled = assembled.remove(0);
+    assert_eq!(assembled.message, message);
+    (assembled, transfers)
+}
+
+#[test]
+fn all_packets_but_the_last_carry_exactly_the_unit() {
+    let around = |middle: usize| middle - 4..=middle + 4;
+    let lens = around(60)
+        .chain(around(64))
+        .chain(around(124))
+        .chain(around(128))
+        .chain(around(192));
+    let lens = lens
+        .chain(around(247))
+        .chain(around(494))
+        .chain(around(4096))
+        .chain([65_535, 65_536]);
+    let lens: Vec<usize> = lens.collect();
+    for unit in [64, 65, 100, 127, 246, 247] {
+        let (mut device, echo) = Device::echo();
+        device.set_unit(USB, unit);
+        for &len in &lens {
+            let (sent, _) = send(&mut device, echo, len);
+            let (last, middles) = sent.units.split_last().unwrap();
+            assert!(
+                middles.iter().all(|middle| *middle == unit),
+                "unit {unit}, length {len}"
+            );
+            assert_eq!(sent.units.len(), len.div_ceil(unit));
+            assert_eq!(*last, len - (sent.units.len() - 1) * unit);
+        }
+    }
+}
+
+#[test]
+fn a_message_of_nothing_but_its_type_is_one_packet_of_one_byte() {
+    let (mut device, echo) = Device::echo();
+    let mut outgoing = response(&mut device, echo, REQUEST);
+    let transfers = device.send_all(&mut outgoing, &[]);
+    let wire = Wire {
+        tag_owner: false,
+        ..REQUEST.from(DEVICE).to(HOST)
+    };
+    assert_eq!(packets(&transfers), [wire.packet(&[0x7E])]);
+}
+
+#[test]
+fn slices_are_sent_as_one_however_they_are_cut() {
+    let message = echo_message(700);
+    for cut in [1, 2, 3, 62, 63, 64, 65, 127, 699] {
+        let (mut device, echo) = Device::echo();
+        let mut slices: Vec<&[u8]> = vec![&[]];
+        for slice in message[1..].chunks(cut) {
+            slices.extend([slice, &[]]);
+        }
+        let mut outgoing = response(&mut device, echo, REQUEST);
+        let transfers = device.send_all(&mut outgoing, &slices);
+        assert_eq!(
+            assemble(&packets(&transfers))[0].message,
+            message,
+            "cut at {cut}"
+        );
+    }
+}
+
+#[test]
+fn the_integrity_check_bit_is_in_the_start_packet() {
+    let (mut device, echo) = Device::echo();
+    device.receive(&REQUEST.packet(&echo_message(5)));
+    let lent = device.core.take_message(echo).unwrap();
+    let mut outgoing = device.core.response_to(&lent, mctp::MsgIC(true));
+    device.core.give_back(lent);
+    let transfers = device.send_all(&mut outgoing, &[&[1; 70]]);
+    let message = &assemble(&packets(&transfers))[0].message;
+    assert_eq!((message[0], &message[1..]), (0xFE, &[1; 70][..]));
+}
+
+#[test]
+fn a_transfer_of_512_bytes_holds_two_packets_of_247_or_seven_of_64() {
+    for (unit, per_transfer) in [(247, 2), (64, 7), (120, 4)] {
+        let (mut device, echo) = Device::echo();
+        device.set_unit(USB, unit);
+        let (_, transfers) = send(&mut device, echo, unit * per_transfer * 5 + 1);
+        let counts: Vec<usize> = transfers.iter().map(|(_, packets)| packets.len()).collect();
+        let full = [per_transfer; 5];
+        assert_eq!(counts, [&full[..], &[1]].concat(), "unit {unit}");
+    }
+}
+
+#[test]
+fn short_messages_share_a_transfer() {
+    let (mut device, echo) = Device::echo();
+    for tag in 0..5 {
+        let mut outgoing = response(&mut device, echo, REQUEST.tag(tag));
+        assert_eq!(
+            device.send(&mut outgoing, &[&[tag; 10]]),
+            Ok(Progress::Done)
+        );
+    }
+    let transfers = device.transfers(USB);
+    assert_eq!(transfers.len(), 1);
+    assert_eq!(assemble(&transfers[0].1).len(), 5);
+}
+
+#[test]
+fn a_transport_that_does_not_pack_gets_one_packet_in_a_transfer() {
+    let (mut device, echo) = Device::echo();
+    let from = PhysicalAddress::from_byte(0x20);
+    let mut outgoing = response_by(&mut device, echo, REQUEST, I2C, from);
+    let message = echo_message(300);
+    let transfers = device.send_all(&mut outgoing, &[&message[1..]]);
+    assert_eq!(transfers.len(), 5);
+    assert!(
+        transfers
+            .iter()
+            .all(|(to, packets)| *to == from && packets.len() == 1)
+    );
+    assert_eq!(assemble(&packets(&transfers))[0].message, message);
+}
+
+#[test]
+fn the_unit_is_at_least_64_and_no_more_than_the_transport_carries() {
+    for (asked, port, unit) in [
+        (0, USB, 64),
+        (10, USB, 64),
+        (1000, USB, 247),
+        (1000, I2C, 250),
+        (63, I2C, 64),
+    ] {
+        let (mut device, echo) = Device::echo();
+        device.set_unit(port, asked);
+        let mut outgoing = response_by(&mut device, echo, REQUEST, port, POINT_TO_POINT);
+        let transfers = device.send_all(&mut outgoing, &[&[7; 2000]]);
+        assert_eq!(assemble(&packets(&transfers))[0].units[0], unit);
+    }
+}
+
+#[test]
+fn a_port_that_nobody_configured_sends_the_baseline_unit() {
+    let (mut device, echo) = Device::echo();
+    assert_eq!(send(&mut device, echo, 200).0.units, [64, 64, 64, 8]);
+}
+
+fn route(first: u8, last: u8, port: PortId, unit: usize) -> Route {
+    Route {
+        first: Eid(first),
+        last: Eid(last),
+        port,
+        address: PhysicalAddress::from_byte(0x33),
+        unit,
+    }
+}
+
+#[test]
+fn a_route_has_its_own_unit() {
+    let (mut device, echo) = Device::echo();
+    assert!(device.core.add_route(route(0x20, 0x2F, USB, 128)));
+    let mut first_unit = |source: u8, port| {
+        let mut outgoing = response_by(
+            &mut device,
+            echo,
+            REQUEST.from(source),
+            port,
+            POINT_TO_POINT,
+        );
+        let transfers = device.send_all(&mut outgoing, &[&[7; 600]]);
+        assemble(&packets(&transfers))[0].units[0]
+    };
+    assert_eq!(first_unit(0x1F, USB), 64);
+    assert_eq!(first_unit(0x20, USB), 128);
+    assert_eq!(first_unit(0x2F, USB), 128);
+    assert_eq!(first_unit(0x30, USB), 64);
+    assert_eq!(
+        first_unit(0x20, I2C),
+        64,
+        "by another port than the route's"
+    );
+}
+
+#[test]
+fn a_route_of_the_same_range_is_replaced_and_their_number_is_limited() {
+    let (mut device, _) = Device::echo();
+    for first in [10, 20, 30, 40] {
+        assert!(device.core.add_route(route(first, first + 5, USB, 64)));
+    }
+    assert!(!device.core.add_route(route(50, 55, USB, 64)));
+    assert!(device.core.add_route(route(40, 45, I2C, 64)));
+    let (_, outgoing) = open(&mut device, 42).unwrap();
+    assert_eq!(outgoing.port(), I2C);
+}
+
+fn open_to(device: &mut Device, target: Target) -> Result<(ChannelId, Outgoing), OpenError> {
+    device
+        .core
+        .open_request(&target, mctp::MsgType(5), mctp::MsgIC(false))
+}
+
+fn open(device: &mut Device, endpoint_id: u8) -> Result<(ChannelId, Outgoing), OpenError> {
+    open_to(
+        device,
+        Target {
+            endpoint_id: Eid(endpoint_id),
+            neighbour: None,
+        },
+    )
+}
+
+/// Sends a short request; returns where it went and its header.
+fn sent_to(device: &mut Device, mut outgoing: Outgoing) -> (PhysicalAddress, Wire) {
+    let transfers = device.send_all(&mut outgoing, &[&[1]]);
+    (transfers[0].0, Wire::parse(&transfers[0].1[0]).0)
+}
+
+#[test]
+fn requests_go_by_route_else_to_the_bus_owner_else_by_port_0() {
+    let (mut device, _) = Device::echo();
+    device.core.add_route(route(0x20, 0x2F, I2C, 64));
+    let (_, outgoing) = open(&mut device, 0x40).unwrap();
+    assert_eq!(outgoing.port(), USB);
+
+    let owner = PhysicalAddress::from_byte(0x10);
+    device.receive_at(I2C, owner, &REQUEST.packet(&[0, 0x80, 1, 0, 0x50]));
+    device.transfers(I2C);
+    let (_, outgoing) = open(&mut device, 0x40).unwrap();
+    assert_eq!(outgoing.port(), I2C);
+    let (to, header) = sent_to(&mut device, outgoing);
+    assert_eq!((to, header.destination, header.source), (owner, 0x40, 0x50));
+    assert!(header.tag_owner && header.start && header.end);
+
+    let (_, outgoing) = open(&mut device, 0x25).unwrap();
+    assert_eq!(
+        sent_to(&mut device, outgoing).0,
+        PhysicalAddress::from_byte(0x33)
+    );
+}
+
+#[test]
+fn tags_rotate_although_each_is_free_again() {
+    let (mut device, _) = Device::echo();
+    let mut tags = Vec::new();
+    for _ in 0..24 {
+        let (channel, outgoing) = open(&mut device, HOST).unwrap();
+        tags.push(sent_to(&mut device, outgoing).1.tag);
+        device.core.close(channel);
+    }
+    for (index, tag) in tags.iter().enumerate().skip(1) {
+        assert_eq!(*tag, (tags[index - 1] + 1) % 8);
+    }
+}
+
+#[test]
+fn eight_requests_to_a_peer_have_eight_tags_and_the_ninth_has_none() {
+    let (mut device, _) = Device::echo();
+    let mut tags = Vec::new();
+    let mut channels = Vec::new();
+    for _ in 0..8 {
+        let (channel, outgoing) = open(&mut device, HOST).unwrap();
+        channels.push(channel);
+        tags.push(sent_to(&mut device, outgoing).1.tag);
+    }
+    tags.sort_unstable();
+    assert_eq!(tags, [0, 1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(open(&mut device, HOST).unwrap_err(), OpenError::NoTag);
+    let physically = Target {
+        endpoint_id: Eid(0),
+        neighbour: Some((USB, POINT_TO_POINT)),
+    };
+    assert_eq!(
+        open_to(&mut device, physically).unwrap_err(),
+        OpenError::NoTag,
+        "it could be the same endpoint"
+    );
+    // Tags are per peer. That was the last channel, with the echo service's.
+    open(&mut device, 0x20).unwrap();
+    assert_eq!(open(&mut device, 0x21).unwrap_err(), OpenError::NoChannel);
+    device.core.close(channels[5]);
+    open(&mut device, HOST).unwrap();
+}
+
+#[test]
+fn a_response_goes_back_by_the_port_and_address_that_its_request_came_by() {
+    let (mut device, echo) = Device::echo();
+    let neighbours = [
+        (I2C, PhysicalAddress::from_byte(0x10)),
+        (USB, POINT_TO_POINT),
+        (I2C, PhysicalAddress::from_byte(0x11)),
+    ];
+    let asked: Vec<Outgoing> = neighbours
+        .iter()
+        .zip([0x20, 0x20, 0x21])
+        .map(|((port, from), source)| {
+            response_by(&mut device, echo, REQUEST.from(source).tag(2), *port, *from)
+        })
+        .collect();
+    // A bus owner or route elsewhere does not matter.
+    device.core.add_route(route(0x20, 0x21, USB, 64));
+    for (mut outgoing, (port, from)) in asked.into_iter().zip(neighbours) {
+        let transfers = device.send_all(&mut outgoing, &[&[1, 2]]);
+        assert_eq!((outgoing.port(), transfers[0].0), (port, from));
+        assert_eq!(Wire::parse(&transfers[0].1[0]).0.tag, 2);
+        let other = if port == USB { I2C } else { USB };
+        assert_eq!(device.transfers(other), []);
+    }
+}
+
+#[test]
+fn messages_to_two_neighbours_do_not_share_a_transfer() {
+    let (mut device, echo) = Device::echo();
+    // A bus with addresses whose transport packs.
+    device.core.set_layout(
+        I2C,
+        TransferLayout {
+            packs: true,
+            max_transfer: 512,
+            ..support::I2C_LAYOUT
+        },
+    );
+    let [one, other] = [0x10, 0x11].map(PhysicalAddress::from_byte);
+    let mut to_one = response_by(&mut device, echo, REQUEST, I2C, one);
+    let mut to_other = response_by(&mut device, echo, REQUEST, I2C, other);
+    assert_eq!(device.send(&mut to_one, &[&[1]]), Ok(Progress::Done));
+    let mut transfers = Vec::new();
+    while device.send(&mut to_other, &[&[2]]) != Ok(Progress::Done) {
+        transfers.extend(device.transfer(I2C));
+    }
+    transfers.extend(device.transfers(I2C));
+    let destinations: Vec<_> = transfers
+        .iter()
+        .map(|(to, packets)| (*to, packets.len()))
+        .collect();
+    assert_eq!(destinations, [(one, 1), (other, 1)]);
+}
+
+#[test]
+fn several_messages_interleave_by_their_tags() {
+    let (mut device, echo) = Device::echo();
+    let messages: Vec<Vec<u8>> = (0..4)
+        .map(|index| echo_message(3000 + 100 * index))
+        .collect();
+    let mut outgoing: Vec<Outgoing> = (0..4)
+        .map(|tag| response(&mut device, echo, REQUEST.tag(tag)))
+        .collect();
+    let mut done = [false; 4];
+    let mut transfers = Vec::new();
+    while !done.iter().all(|done| *done) {
+        for index in 0..4 {
+            if !done[index] {
+                let progress = device
+                    .send(&mut outgoing[index], &[&messages[index][1..]])
+                    .unwrap();
+                done[index] = progress == Progress::Done;
+                transfers.extend(device.transfers(USB));
+            }
+        }
+    }
+    let arrived = assemble(&packets(&transfers));
+    let order: Vec<u8> = arrived.iter().map(|message| message.header.tag).collect();
+    assert_eq!(order, [0, 1, 2, 3], "the shorter ones first");
+    for message in arrived {
+        assert_eq!(message.message, messages[usize::from(message.header.tag)]);
+    }
+}
+
+#[test]
+fn control_answers_overtake_what_waits() {
+    let (mut device, echo) = Device::echo();
+    let mut bulk = response(&mut device, echo, REQUEST);
+    assert_eq!(
+        device.send(&mut bulk, &[&[7; 65_535]]),
+        Ok(Progress::Partial)
+    );
+    // One transfer is with the transport, the next is full.
+    let in_flight = device.core.poll_transmit(USB).unwrap();
+    assert_eq!(
+        device.send(&mut bulk, &[&[7; 65_535]]),
+        Ok(Progress::Partial)
+    );
+    assert_eq!(
+        device.receive(&REQUEST.tag(5).packet(&[0, 0x81, 2])),
+        Receipt::Control
+    );
+    device
+        .core
+        .transmit_done(device.now(), USB, in_flight, true);
+    let (_, next) = device.transfer(USB).unwrap();
+    assert_eq!(next, [[0x01, HOST, DEVICE, 0xC5, 0, 1, 2, 0, DEVICE, 0, 0]]);
+    let (_, after) = device.transfer(USB).unwrap();
+    assert_eq!(after.len(), 7);
+}
+
+#[test]
+fn control_answers_keep_their_order() {
+    let (mut device, _) = Device::echo();
+    for instance_id in 0..4 {
+        device.receive(&REQUEST.packet(&[0, 0x80 | instance_id, 2]));
+    }
+    let order: Vec<u8> = device.sent().iter().map(|packet| packet[5]).collect();
+    assert_eq!(order, [0, 1, 2, 3]);
+}
+
+/// A device whose host took the first transfer of a bulk message never: it is with the transport, and the next is full.
+fn stalled() -> (Device, ChannelId, Outgoing, mctp_router::Outbound<'static>) {
+    let (mut device, echo) = Device::echo();
+    let mut bulk = response(&mut device, echo, REQUEST);
+    assert_eq!(device.send(&mut bulk, &[&[7; 5000]]), Ok(Progress::Partial));
+    let in_flight = device.core.poll_transmit(USB).unwrap();
+    assert_eq!(device.send(&mut bulk, &[&[7; 5000]]), Ok(Progress::Partial));
+    (device, echo, bulk, in_flight)
+}
+
+#[test]
+fn sending_to_a_host_that_takes_nothing_fails_after_the_time_limit_and_not_before() {
+    let (mut device, echo, mut bulk, in_flight) = stalled();
+    device.advance(999);
+    assert_eq!(device.send(&mut bulk, &[&[7; 5000]]), Ok(Progress::Partial));
+    device.advance(1);
+    assert_eq!(
+        device.send(&mut bulk, &[&[7; 5000]]),
+        Err(SendFailure::Stalled)
+    );
+    let mut another = response(&mut device, echo, REQUEST.tag(1));
+    assert_eq!(
+        device.send(&mut another, &[&[1]]),
+        Err(SendFailure::Stalled),
+        "at once"
+    );
+    // It reads again: everything works again.
+    device
+        .core
+        .transmit_done(device.now(), USB, in_flight, true);
+    device.sent();
+    device.assert_serves(echo);
+    device.advance(10_000);
+    device.assert_serves(echo);
+}
+
+#[test]
+fn a_host_that_takes_a_transfer_now_and_then_is_not_stalled() {
+    let (mut device, echo) = Device::echo();
+    let message = echo_message(5000);
+    let mut bulk = response(&mut device, echo, REQUEST);
+    let mut sent = Vec::new();
+    while device.send(&mut bulk, &[&message[1..]]) != Ok(Progress::Done) {
+        device.advance(999);
+        sent.extend(device.transfer(USB));
+    }
+    device.advance(999);
+    sent.extend(device.transfers(USB));
+    assert_eq!(assemble(&packets(&sent))[0].message, message);
+}
+
+#[test]
+fn a_port_with_nothing_to_send_never_stalls() {
+    let (mut device, echo) = Device::echo();
+    device.advance(100_000);
+    device.assert_serves(echo);
+    device.advance(100_000);
+    device.assert_serves(echo);
+    device.assert_answers_control();
+}
+
+#[test]
+fn a_stalled_host_gets_its_control_answers_as_soon_as_it_reads_again() {
+    let (mut device, echo, _, in_flight) = stalled();
+    device.advance(60_000);
+    let drops = device.drops_of(|device| {
+        for instance_id in 0..10 {
+            assert_eq!(
+                device.receive(&REQUEST.packet(&[0, 0x80 | instance_id, 2])),
+                Receipt::Control
+            );
+        }
+    });
+    assert_eq!(
+        drops,
+        [(DropReason::ResponseNotTaken, 6)],
+        "four places; the oldest make room"
+    );
+    device
+        .core
+        .transmit_done(device.now(), USB, in_flight, true);
+    let answers: Vec<u8> = (0..4)
+        .map(|_| device.transfer(USB).unwrap().1[0][5])
+        .collect();
+    assert_eq!(answers, [6, 7, 8, 9]);
+    device.sent();
+    device.assert_answers_control();
+    device.assert_serves(echo);
+}
+
+#[test]
+fn a_stalled_port_leaves_the_other_alone() {
+    let (mut device, echo, _, _in_flight) = stalled();
+    device.advance(60_000);
+    let from = PhysicalAddress::from_byte(0x20);
+    let mut outgoing = response_by(&mut device, echo, REQUEST.from(0x20), I2C, from);
+    let transfers = device.send_all(&mut outgoing, &[&[1; 500]]);
+    assert_eq!(assemble(&packets(&transfers))[0].message.len(), 501);
+    device.receive_at(I2C, from, &REQUEST.packet(&[0, 0x80, 2]));
+    assert_eq!(device.transfers(I2C).len(), 1);
+}
+
+#[test]
+fn an_answer_that_the_host_does_not_take_stalls_the_port_too() {
+    let (mut device, echo) = Device::echo();
+    device.receive(&REQUEST.packet(&[0, 0x80, 2]));
+    let in_flight = device.core.poll_transmit(USB).unwrap();
+    device.advance(1000);
+    let mut outgoing = response(&mut device, echo, REQUEST);
+    assert_eq!(
+        device.send(&mut outgoing, &[&[1]]),
+        Err(SendFailure::Stalled)
+    );
+    device
+        .core
+        .transmit_done(device.now(), USB, in_flight, true);
+    device.assert_serves(echo);
+}
+
+#[test]
+fn sending_fails_while_the_link_is_down_and_works_when_it_is_back() {
+    let (mut device, echo, mut bulk, in_flight) = stalled();
+    device.core.link_down(USB);
+    assert_eq!(
+        device.send(&mut bulk, &[&[7; 5000]]),
+        Err(SendFailure::NoLink)
+    );
+    let drops = device.drops_of(|device| {
+        device
+            .core
+            .transmit_done(device.now(), USB, in_flight, false)
+    });
+    assert_eq!(drops, [(DropReason::LinkDown, 1)]);
+    assert_eq!(
+        device.receive(&REQUEST.packet(&[0, 0x80, 2])),
+        Receipt::Dropped(DropReason::LinkDown)
+    );
+    device.core.link_up(USB);
+    assert_eq!(device.sent(), [[0u8; 0]; 0], "nothing from before");
+    device.assert_serves(echo);
+    device.assert_answers_control();
+}
+
+#[test]
+fn a_link_that_comes_back_is_not_stalled() {
+    let (mut device, echo, _, in_flight) = stalled();
+    device.advance(5000);
+    device.core.link_down(USB);
+    device.core.link_up(USB);
+    device
+        .core
+        .transmit_done(device.now(), USB, in_flight, false);
+    device.sent();
+    device.assert_serves(echo);
+}
+
+#[test]
+fn ten_link_cycles_lose_no_transfer_buffer() {
+    let (mut device, echo) = Device::echo();
+    for _ in 0..10 {
+        let mut bulk = response(&mut device, echo, REQUEST);
+        assert_eq!(device.send(&mut bulk, &[&[7; 5000]]), Ok(Progress::Partial));
+        let in_flight = device.core.poll_transmit(USB).unwrap();
+        device.core.link_down(USB);
+        device.core.link_up(USB);
+        device
+            .core
+            .transmit_done(device.now(), USB, in_flight, false);
+    }
+    let mut bulk = response(&mut device, echo, REQUEST);
+    assert_eq!(device.send(&mut bulk, &[&[7; 5000]]), Ok(Progress::Partial));
+    let first = device.core.poll_transmit(USB).unwrap();
+    assert_eq!(device.send(&mut bulk, &[&[7; 5000]]), Ok(Progress::Partial));
+    let second = device
+        .core
+        .poll_transmit(USB)
+        .expect("two transfer buffers");
+    device.core.transmit_done(device.now(), USB, first, true);
+    device.core.transmit_done(device.now(), USB, second, true);
+    device.assert_serves(echo);
+}
+
+#[test]
+fn ports_that_do_not_exist_cost_nothing() {
+    let (mut device, echo) = Device::echo();
+    let nowhere = PortId(9);
+    device.core.link_up(nowhere);
+    device.core.link_down(nowhere);
+    assert!(device.core.poll_transmit(nowhere).is_none());
+    let target = Target {
+        endpoint_id: Eid(HOST),
+        neighbour: Some((nowhere, POINT_TO_POINT)),
+    };
+    let (_, mut outgoing) = open_to(&mut device, target).unwrap();
+    assert_eq!(
+        device.send(&mut outgoing, &[&[1]]),
+        Err(SendFailure::NoLink)
+    );
+    device.assert_serves(echo);
+}
