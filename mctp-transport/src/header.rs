@@ -134,11 +134,18 @@ impl PacketHeader {
             destination: Eid(destination),
             source: Eid(source),
             start: flags >> START_SHIFT & 1 != 0,
-            end: flags >> END_SHIFT & 1 != 0,
+            end: Self::is_end(bytes),
             sequence: SequenceNumber::from_low_bits(flags >> SEQUENCE_SHIFT),
             tag_owner: flags >> TAG_OWNER_SHIFT & 1 != 0,
             tag: MessageTag::from_low_bits(flags),
         })
+    }
+
+    /// Whether the EOM bit of a header is set, before anything else is known of it.
+    #[inline]
+    pub const fn is_end(bytes: [u8; HEADER_LEN]) -> bool {
+        let [_, _, _, flags] = bytes;
+        flags >> END_SHIFT & 1 != 0
     }
 
     /// Writes the header. Reserved bits are zero.

@@ -49,20 +49,23 @@ pub(crate) fn versions<'s>(
 /// 00h, control, is always the first.
 pub(crate) fn message_types<'s>(
     request: &ControlRequest<'_>,
-    services: impl Iterator<Item = &'s Service>,
+    services: impl Iterator<Item = &'s Service> + Clone,
     payload: &mut Payload,
 ) -> Result<(), CompletionCode> {
     request.data_of_len::<0>()?;
+    let is_served = |message_type: u8| {
+        message_type == CONTROL
+            || services
+                .clone()
+                .any(|service| service.message_type.0 == message_type)
+    };
+    // All that the 7-bit field can hold, in order: so none is out of order or twice, without sorting.
     let mut types = Vec::<u8, 59>::new();
-    let _ = types.push(CONTROL);
-    for service in services {
-        if !types.contains(&service.message_type.0) {
-            types
-                .push(service.message_type.0)
-                .map_err(|_| CompletionCode::InvalidData)?;
-        }
+    for message_type in (CONTROL..=0x7F).filter(|value| is_served(*value)) {
+        types
+            .push(message_type)
+            .map_err(|_| CompletionCode::InvalidData)?;
     }
-    types.sort_unstable();
     put(payload, &[types.len() as u8])?;
     put(payload, &types)
 }

@@ -194,7 +194,7 @@ impl<'b> RouterCore<'b> {
         } = storage.parts();
         Self::from_parts(
             ports,
-            Slots::new(short_slots, long_slots),
+            Slots::new(short_slots, long_slots, config.max_message_len),
             channels,
             routes,
             config,
@@ -208,7 +208,7 @@ impl<'b> RouterCore<'b> {
         routes: &'b mut [Option<Route>],
         config: &Config,
     ) -> Self {
-        let max_message_len = config.max_message_len.min(slots.longest());
+        let max_message_len = slots.longest();
         Self {
             ports,
             channels,
@@ -319,6 +319,7 @@ impl RouterCore<'_> {
         let valid = Eid::new_normal(endpoint_id.0).is_ok();
         if valid {
             self.responder.endpoint_id = endpoint_id;
+            self.slots.expect_anew();
         }
         valid
     }

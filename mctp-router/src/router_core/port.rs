@@ -30,6 +30,8 @@ pub(crate) struct Port<'b> {
     pub(crate) config: PortConfig,
     layout: TransferLayout,
     max_unit: usize,
+    /// Full, and next to be sent.
+    full: Option<Transfer<'b>>,
     /// Being filled. `None` while the transport has it and the spare is not back yet.
     current: Option<Transfer<'b>>,
     spare: Option<Transfer<'b>>,
@@ -61,6 +63,7 @@ impl<'b> Port<'b> {
         },
         layout: Self::UNKNOWN_LAYOUT,
         max_unit: 0,
+        full: None,
         current: None,
         spare: None,
         responses: [const {
@@ -104,6 +107,21 @@ impl<'b> Port<'b> {
         self.current.as_mut()
     }
 
+    /// Goes on to an empty transfer, now that the current one is full. `false` when there is none.
+    #[inline]
+    pub(crate) fn advance(&mut self) -> bool {
+        let is_full = self
+            .current
+            .as_ref()
+            .is_some_and(|current| !current.is_empty());
+        let has_next = is_full && self.full.is_none() && self.spare.is_some();
+        if has_next {
+            self.full = self.current.take();
+            self.current = self.spare.take();
+        }
+        has_next
+    }
+
     /// The largest packet payload that fits a transfer.
     pub(crate) fn max_unit(&self) -> usize {
         self.max_unit
@@ -145,6 +163,8 @@ impl<'b> Port<'b> {
         transfer.reset(self.layout);
         transfer
             .push(address, header, payload.len())
+            // It has that length already; the compiler, which does not see into `push`, needs to be shown.
+            .and_then(|place| place.get_mut(..payload.len()))
             .ok_or(())?
             .copy_from_slice(payload);
         place.queued = Some(ticket);
@@ -159,8 +179,14 @@ impl<'b> Port<'b> {
         if self.queued_responses > 0 {
             return self.take_response();
         }
-        let transfer = self.current.take_if(|current| !current.is_empty())?;
-        self.current = self.spare.take();
+        let transfer = match self.full.take() {
+            Some(full) => full,
+            None => {
+                let current = self.current.take_if(|current| !current.is_empty())?;
+                self.current = self.spare.take();
+                current
+            }
+        };
         Some(Outbound {
             transfer,
             is_response: false,
@@ -209,17 +235,20 @@ impl<'b> Port<'b> {
     #[inline]
     fn has_waiting(&self) -> bool {
         let transfer = self.current.as_ref();
-        self.queued_responses > 0 || transfer.is_some_and(|current| !current.is_empty())
+        self.queued_responses > 0
+            || self.full.is_some()
+            || transfer.is_some_and(|current| !current.is_empty())
     }
 
     /// Gives up everything that waits; returns how many transfers that were.
     pub(crate) fn clear(&mut self) -> usize {
-        let unsent = self
-            .current
-            .as_ref()
-            .is_some_and(|current| !current.is_empty());
-        let given_up = usize::from(unsent).saturating_add(self.queued_responses.into());
+        let mut given_up = usize::from(self.queued_responses);
+        if let Some(full) = self.full.take() {
+            // The one after it is the current one, so the spare's place is free.
+            self.spare = Some(full);
+        }
         for transfer in [&mut self.current, &mut self.spare].into_iter().flatten() {
+            given_up = given_up.saturating_add(usize::from(!transfer.is_empty()));
             transfer.reset(self.layout);
         }
         for response in &mut self.responses {

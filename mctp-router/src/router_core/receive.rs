@@ -5,7 +5,7 @@ use mctp_transport::{
     BASELINE_TRANSMISSION_UNIT, DropReason, Packet, PacketHeader, PhysicalAddress, Received,
 };
 
-use super::slots::{Key, LentMessage, Mismatch, Origin, Start};
+use super::slots::{Key, LentMessage, Mismatch, Origin, Start, next_header};
 use super::{Channel, ChannelId, Receipt, RouterCore};
 use crate::clock::Instant;
 use crate::config::{Event, PortId};
@@ -84,6 +84,9 @@ impl<'b> RouterCore<'b> {
         address: PhysicalAddress,
         bytes: &[u8],
     ) -> Receipt {
+        if let Some(receipt) = self.receive_expected(now, bytes) {
+            return receipt;
+        }
         match self.try_receive(now, port, address, bytes) {
             Ok(receipt) => receipt,
             Err(reason) => {
@@ -93,7 +96,26 @@ impl<'b> RouterCore<'b> {
         }
     }
 
+    /// Takes the packet that an unfinished message waits for, the commonest by far, without asking what its start was asked.
     #[inline]
+    fn receive_expected(&mut self, now: Instant, bytes: &[u8]) -> Option<Receipt> {
+        let (header, payload) = bytes.split_first_chunk()?;
+        let header = *header;
+        let is_end = PacketHeader::is_end(header);
+        let slot = self.slots.expecting(next_header(header))?;
+        let in_time = slot.deadline(self.assembly_timeout) > now;
+        if !in_time || !slot.append_expected(now, payload, is_end) {
+            return None;
+        }
+        if !is_end {
+            return Some(Receipt::Stored);
+        }
+        slot.complete(self.next_ticket);
+        let owner = slot.owner();
+        self.slots.note_complete();
+        Some(self.delivered(owner))
+    }
+
     fn try_receive(
         &mut self,
         now: Instant,
@@ -126,7 +148,6 @@ impl<'b> RouterCore<'b> {
         destination == own || destination.0 == 0 || (own.0 == 0 && destination != MCTP_ADDR_ANY)
     }
 
-    #[inline]
     fn continue_message(
         &mut self,
         now: Instant,
@@ -138,7 +159,6 @@ impl<'b> RouterCore<'b> {
         if !self.is_us(header.destination) {
             return Err(DropReason::NotOurDestination);
         }
-        let limit = self.max_message_len;
         let timeout = self.assembly_timeout;
         let Some(slot) = self.slots.assembling(Key::of(header)) else {
             let awaited =
@@ -154,7 +174,7 @@ impl<'b> RouterCore<'b> {
             self.drops.count(DropReason::AssemblyTimeout);
             return Err(DropReason::MiddleWithoutStart);
         }
-        if let Err(mismatch) = slot.append(now, header, packet.payload, limit) {
+        if let Err(mismatch) = slot.append(now, header, packet.payload) {
             slot.free();
             return Err(mismatch.into());
         }
@@ -202,6 +222,7 @@ impl<'b> RouterCore<'b> {
             key: Key::of(header),
             owner,
             origin,
+            destination: header.destination,
             sequence: header.sequence,
             complete: header.end.then_some(self.next_ticket),
         };
@@ -303,7 +324,12 @@ impl<'b> RouterCore<'b> {
             Channel::Listener(service) => Some(service),
             _ => None,
         });
-        let Some(answer) = self.responder.answer(now, &request, services) else {
+        let own = self.responder.endpoint_id;
+        let answer = self.responder.answer(now, &request, services);
+        if self.responder.endpoint_id != own {
+            self.slots.expect_anew();
+        }
+        let Some(answer) = answer else {
             return Ok(Receipt::Control);
         };
         let Some(port) = self.port(port_id).filter(|port| port.link_up) else {

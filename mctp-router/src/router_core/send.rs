@@ -144,18 +144,20 @@ impl<'b> RouterCore<'b> {
         if port.stalled {
             return Err(SendFailure::Stalled);
         }
-        let Some(transfer) = port.current() else {
-            return Ok(Progress::Partial);
-        };
-        let done = outgoing.fill(transfer, message);
+        let mut progress = Progress::Partial;
+        while let Some(transfer) = port.current() {
+            if outgoing.fill(transfer, message) {
+                progress = Progress::Done;
+                break;
+            }
+            if !port.advance() {
+                break;
+            }
+        }
         if port.note_waiting(now) {
             self.wake_by(now.after(self.send_timeout));
         }
-        Ok(if done {
-            Progress::Done
-        } else {
-            Progress::Partial
-        })
+        Ok(progress)
     }
 
     fn route_to(&self, endpoint_id: Eid) -> Option<&Route> {

@@ -1,7 +1,7 @@
 //! Received messages: the buffers they are assembled in, and wait in until their service takes them.
 
 use mctp::{Eid, MsgIC, MsgType};
-use mctp_transport::{MessageTag, PacketHeader, PhysicalAddress, SequenceNumber};
+use mctp_transport::{HEADER_LEN, MessageTag, PacketHeader, PhysicalAddress, SequenceNumber};
 
 use super::ChannelId;
 use crate::clock::Instant;
@@ -27,6 +27,16 @@ pub(crate) struct Origin {
     pub(crate) tag: MessageTag,
     /// Message type and IC bit, as in the start packet.
     pub(crate) type_ic: u8,
+}
+
+const SEQUENCE_SHIFT: u32 = 28;
+const SEQUENCE: u32 = 3 << SEQUENCE_SHIFT;
+const SEQUENCE_ONE: u32 = 1 << SEQUENCE_SHIFT;
+
+impl Key {
+    fn tag_owner(self) -> bool {
+        self.0 & 0x08 != 0
+    }
 }
 
 impl Origin {
@@ -72,8 +82,15 @@ pub(crate) struct Slot<'b> {
     len: usize,
     /// Payload bytes of the start packet, which all middle packets must have.
     unit: usize,
-    expected: SequenceNumber,
+    /// The header of the next packet if all goes well, as [`next_header`] has it; of no packet unless assembling.
+    next_header: u32,
     last_packet: Instant,
+}
+
+/// A packet header but for the bits that a packet may have either way: the reserved ones, and EOM.
+#[inline]
+pub(crate) const fn next_header(header: [u8; HEADER_LEN]) -> u32 {
+    u32::from_le_bytes(header) & 0xBFFF_FF0F
 }
 
 /// Which slot.
@@ -88,6 +105,7 @@ pub(crate) struct Start {
     pub(crate) key: Key,
     pub(crate) owner: ChannelId,
     pub(crate) origin: Origin,
+    pub(crate) destination: Eid,
     pub(crate) sequence: SequenceNumber,
     /// Set for a message of one packet: its place among the complete ones.
     pub(crate) complete: Option<u32>,
@@ -109,12 +127,19 @@ impl<'b> Slot<'b> {
         origin: Origin::NOBODY,
         len: 0,
         unit: 0,
-        expected: SequenceNumber::from_low_bits(0),
+        next_header: 0,
         last_packet: Instant::START,
     };
 
     pub(crate) fn set_buffer(&mut self, buffer: &'b mut [u8]) {
         self.buffer = Some(buffer);
+    }
+
+    fn limit(&mut self, len: usize) {
+        self.buffer = match self.buffer.take() {
+            Some(buffer) if buffer.len() > len => buffer.get_mut(..len),
+            buffer => buffer,
+        };
     }
 
     fn is_free(&self) -> bool {
@@ -147,21 +172,62 @@ impl<'b> Slot<'b> {
         self.len = body.len();
         // The unit counts the message type byte as well.
         self.unit = body.len().saturating_add(1);
-        self.expected = start.sequence.next();
         self.last_packet = now;
+        self.expect_next(start.destination, start.sequence.next());
         Ok(())
     }
 
-    /// Adds a middle or end packet.
+    fn expect_next(&mut self, destination: Eid, sequence: SequenceNumber) {
+        let header = PacketHeader {
+            destination,
+            source: self.origin.source,
+            start: false,
+            end: false,
+            sequence,
+            tag_owner: self.key.tag_owner(),
+            tag: self.origin.tag,
+        };
+        self.next_header = match self.state {
+            State::Assembling => next_header(header.to_bytes()),
+            _ => 0,
+        };
+    }
+
+    fn expected_sequence(&self) -> SequenceNumber {
+        SequenceNumber::from_low_bits((self.next_header >> SEQUENCE_SHIFT) as u8)
+    }
+
+    /// Adds a packet whose header is the expected one. `false`, and nothing done, if anything else about it is not as expected.
     #[inline]
+    pub(crate) fn append_expected(&mut self, now: Instant, payload: &[u8], is_end: bool) -> bool {
+        let fits_unit = payload.len() == self.unit || (is_end && payload.len() < self.unit);
+        if !fits_unit {
+            return false;
+        }
+        let Some(place) = self
+            .buffer
+            .as_deref_mut()
+            .and_then(|buffer| buffer.get_mut(self.len..)?.get_mut(..payload.len()))
+        else {
+            return false;
+        };
+        place.copy_from_slice(payload);
+        // Not beyond the buffer.
+        self.len = self.len.wrapping_add(payload.len());
+        self.last_packet = now;
+        self.next_header =
+            self.next_header & !SEQUENCE | self.next_header.wrapping_add(SEQUENCE_ONE) & SEQUENCE;
+        true
+    }
+
+    /// Adds a middle or end packet.
     pub(crate) fn append(
         &mut self,
         now: Instant,
         header: &PacketHeader,
         payload: &[u8],
-        limit: usize,
     ) -> Result<(), Mismatch> {
-        if header.sequence != self.expected {
+        if header.sequence != self.expected_sequence() {
             return Err(Mismatch::Sequence);
         }
         let fits_unit = if header.end {
@@ -172,29 +238,28 @@ impl<'b> Slot<'b> {
         if !fits_unit {
             return Err(Mismatch::Size);
         }
-        // Neither is near the end of memory; the buffer is asked below.
-        let end = self.len.wrapping_add(payload.len());
-        if end > limit {
-            return Err(Mismatch::TooLong);
-        }
         let buffer = self.buffer.as_deref_mut().ok_or(Mismatch::TooLong)?;
         buffer
-            .get_mut(self.len..end)
+            .get_mut(self.len..)
+            // By the payload's own length, so that the compiler sees that a copy between equal lengths cannot panic.
+            .and_then(|rest| rest.get_mut(..payload.len()))
             .ok_or(Mismatch::TooLong)?
             .copy_from_slice(payload);
-        self.len = end;
-        self.expected = header.sequence.next();
+        self.len = self.len.wrapping_add(payload.len());
         self.last_packet = now;
+        self.expect_next(header.destination, header.sequence.next());
         Ok(())
     }
 
     pub(crate) fn complete(&mut self, ticket: u32) {
         self.state = State::Complete { ticket };
+        self.next_header = 0;
     }
 
     /// Gives up the message; the buffer is free again.
     pub(crate) fn free(&mut self) {
         self.state = State::Free;
+        self.next_header = 0;
     }
 
     pub(crate) fn origin(&self) -> &Origin {
@@ -257,7 +322,15 @@ pub(crate) struct Slots<'b> {
 }
 
 impl<'b> Slots<'b> {
-    pub(crate) fn new(short: &'b mut [Slot<'b>], long: &'b mut [Slot<'b>]) -> Self {
+    /// All slots, none of which takes a message longer than `max_message_len`.
+    pub(crate) fn new(
+        short: &'b mut [Slot<'b>],
+        long: &'b mut [Slot<'b>],
+        max_message_len: usize,
+    ) -> Self {
+        for slot in short.iter_mut().chain(long.iter_mut()) {
+            slot.limit(max_message_len);
+        }
         Self {
             short,
             long,
@@ -281,6 +354,19 @@ impl<'b> Slots<'b> {
     #[inline]
     pub(crate) fn assembling(&mut self, key: Key) -> Option<&mut Slot<'b>> {
         self.long.iter_mut().find(|slot| slot.assembles(key))
+    }
+
+    /// The unfinished message whose next packet has this header, if all goes well.
+    #[inline]
+    pub(crate) fn expecting(&mut self, header: u32) -> Option<&mut Slot<'b>> {
+        self.long.iter_mut().find(|slot| slot.next_header == header)
+    }
+
+    /// Has the destination of the packets to come looked at again: the own endpoint ID changed.
+    pub(crate) fn expect_anew(&mut self) {
+        for slot in self.long.iter_mut() {
+            slot.next_header &= SEQUENCE;
+        }
     }
 
     /// Starts a message; `false` when there is no buffer for it. One of a single packet goes to a short buffer if it can.
@@ -325,6 +411,7 @@ impl<'b> Slots<'b> {
     fn set_state(&mut self, long: usize, state: State) {
         if let Some(slot) = self.long.get_mut(long) {
             slot.state = state;
+            slot.next_header &= SEQUENCE;
         }
     }
 

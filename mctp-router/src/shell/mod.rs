@@ -196,7 +196,7 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
             channel_wakers,
             routes,
         } = storage.parts();
-        let slots = Slots::new(short_slots, long_slots);
+        let slots = Slots::new(short_slots, long_slots, config.max_message_len);
         let shared = Shared {
             core: RouterCore::from_parts(ports, slots, channels, routes, config),
             channels: channel_wakers,

@@ -1,0 +1,139 @@
+//! `mctp-router`: every public function of the core, in every state that its private fields can have.
+#![no_std]
+#![no_main]
+
+use core::hint::black_box;
+
+use mctp::{Eid, MsgIC, MsgType};
+use mctp_router::{
+    ChannelId, Config, Instant, Outgoing, PortConfig, PortId, Route, RouterCore, RouterStorage,
+    Service, Target,
+};
+use mctp_transport::{DropReason, PhysicalAddress, Received, TransferLayout};
+use panic_free::{any_bytes, any_number, any_state};
+
+panic_free::entry!(run);
+
+fn run() {
+    let mut storage = RouterStorage::<2, 512, 4, 2, 4224, 4, 2>::new();
+    let mut router = RouterCore::new(any_state(&mut storage), &Config::new([0; 16]));
+    set_up(&mut router);
+    let channel = any_state(&mut router).open_listener(Service::vendor_pci(0, &[]));
+    if let Ok(channel) = channel {
+        receive(&mut router);
+        respond(&mut router, channel);
+        request(&mut router, channel);
+        transmit(&mut router);
+        observe(&mut router, channel);
+        any_state(&mut router).close(black_box(channel));
+    }
+}
+
+fn any_port() -> PortId {
+    PortId(any_number() as u8)
+}
+
+fn any_address() -> PhysicalAddress {
+    black_box(PhysicalAddress::POINT_TO_POINT)
+}
+
+fn any_endpoint_id() -> Eid {
+    Eid(any_number() as u8)
+}
+
+fn any_time() -> Instant {
+    Instant::from_millis(any_number() as u64)
+}
+
+fn set_up(router: &mut RouterCore<'_>) {
+    let config = PortConfig {
+        unit: any_number(),
+        max_receive_unit: any_number(),
+    };
+    any_state(router).configure_port(any_port(), config);
+    let layout = TransferLayout {
+        headroom: any_number() as u8,
+        tailroom: any_number() as u8,
+        max_packet: any_number() as u16,
+        max_transfer: any_number() as u16,
+        packs: true,
+    };
+    any_state(router).set_layout(any_port(), black_box(layout));
+    any_state(router).add_route(Route {
+        first: any_endpoint_id(),
+        last: any_endpoint_id(),
+        port: any_port(),
+        address: any_address(),
+        unit: any_number(),
+    });
+    any_state(router).set_endpoint_id(any_endpoint_id());
+    any_state(router).link_up(any_port());
+    any_state(router).link_down(any_port());
+}
+
+fn receive(router: &mut RouterCore<'_>) {
+    let (port, address) = (any_port(), any_address());
+    black_box(any_state(router).receive(any_time(), port, address, any_bytes()));
+    let received = black_box(Received::Packet {
+        source: any_address(),
+        bytes: any_bytes(),
+    });
+    black_box(any_state(router).received(any_time(), port, received));
+    any_state(router).expire(any_time());
+}
+
+fn respond(router: &mut RouterCore<'_>, channel: ChannelId) {
+    let Some(mut message) = any_state(router).take_message(black_box(channel)) else {
+        return;
+    };
+    let message = any_state(&mut message);
+    black_box((
+        message.message_type(),
+        message.source(),
+        message.neighbour(),
+    ));
+    let mut response = any_state(router).response_to(message, message.integrity_check());
+    send(router, &mut response, message.bytes());
+}
+
+fn request(router: &mut RouterCore<'_>, channel: ChannelId) {
+    let target = Target {
+        endpoint_id: any_endpoint_id(),
+        neighbour: black_box(Some((any_port(), any_address()))),
+    };
+    let message_type = MsgType(any_number() as u8);
+    let opened = any_state(router).open_request(&target, message_type, MsgIC(false));
+    if let Ok((_, mut request)) = opened {
+        send(router, &mut request, any_bytes());
+    }
+    any_state(router).await_response(black_box(channel), any_time());
+    black_box(any_state(router).has_expired(black_box(channel)));
+}
+
+fn send(router: &mut RouterCore<'_>, outgoing: &mut Outgoing, body: &[u8]) {
+    let slices = [any_bytes(), body];
+    let slices = black_box(&slices[..]);
+    for _ in 0..2 {
+        let _ = black_box(any_state(router).send(any_time(), any_state(outgoing), slices));
+    }
+}
+
+fn transmit(router: &mut RouterCore<'_>) {
+    let port = any_port();
+    if let Some(outbound) = any_state(router).poll_transmit(port) {
+        any_state(router).transmit_done(any_time(), any_port(), black_box(outbound), true);
+    }
+}
+
+fn observe(router: &mut RouterCore<'_>, channel: ChannelId) {
+    any_state(router).count_drop(black_box(DropReason::Truncated));
+    black_box(any_state(router).poll_event());
+    let router = any_state(router);
+    black_box((
+        router.has_event(),
+        router.next_deadline(),
+        router.bus_owner(),
+    ));
+    black_box((router.endpoint_id(), router.messages_accepted()));
+    black_box((router.drop_counters().total(), router.has_message(channel)));
+}
