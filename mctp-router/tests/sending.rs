@@ -591,6 +591,24 @@ fn sending_fails_while_the_link_is_down_and_works_when_it_is_back() {
 }
 
 #[test]
+fn a_message_whose_start_was_lost_with_the_link_does_not_go_on() {
+    let (mut device, echo, mut bulk, in_flight) = stalled();
+    let mut unsent = response(&mut device, echo, REQUEST.tag(1));
+    device.core.link_down(USB);
+    device.core.link_up(USB);
+    device
+        .core
+        .transmit_done(device.now(), USB, in_flight, false);
+    assert_eq!(
+        device.send(&mut bulk, &[&[7; 5000]]),
+        Err(SendFailure::NoLink)
+    );
+    assert_eq!(device.sent(), [[0u8; 0]; 0]);
+    let transfers = device.send_all(&mut unsent, &[&[1; 100]]);
+    assert_eq!(assemble(&packets(&transfers))[0].message.len(), 101);
+}
+
+#[test]
 fn a_link_that_comes_back_is_not_stalled() {
     let (mut device, echo, _, in_flight) = stalled();
     device.advance(5000);

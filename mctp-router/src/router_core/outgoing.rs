@@ -17,6 +17,8 @@ pub struct Outgoing {
     pub(crate) unit: usize,
     /// Bytes not yet in a transfer, the message type byte included.
     remaining: usize,
+    /// The port's session of the link in which it began.
+    pub(crate) link_session: u8,
     /// Where the next byte is: which slice, and where in it.
     slice: usize,
     offset: usize,
@@ -37,6 +39,7 @@ impl Outgoing {
             type_ic,
             unit,
             remaining: 0,
+            link_session: 0,
             slice: 0,
             offset: 0,
         }
@@ -66,6 +69,15 @@ impl Outgoing {
         let mut from = Cursor::new(message, self.slice, self.offset);
         let (mut header, mut remaining) = (self.header, self.remaining);
         while remaining > 0 {
+            if !header.start && remaining > self.unit {
+                // Middle packets, as many as are whole in this slice. At least the last packet is left for below.
+                let run = from.run(self.unit, remaining);
+                let pushed = room.push_run(header, self.unit, run);
+                let len = pushed.wrapping_mul(self.unit);
+                from.skip(len);
+                remaining = remaining.saturating_sub(len);
+                header.sequence = header.sequence.plus(pushed);
+            }
             let payload_len = remaining.min(self.unit);
             header.end = payload_len == remaining;
             let Some(payload) = room.push(header, payload_len) else {
@@ -108,6 +120,21 @@ impl<'m> Cursor<'m> {
             slice,
             rest,
         }
+    }
+
+    /// The bytes of the slice that go into middle packets, when `remaining` bytes of the message remain.
+    #[inline]
+    fn run(&self, unit: usize, remaining: usize) -> &'m [u8] {
+        // The last packet has at least one byte.
+        let middle = remaining.saturating_sub(1);
+        let middle = middle.wrapping_sub(middle.checked_rem(unit).unwrap_or(0));
+        let rest = self.rest;
+        rest.get(..middle).unwrap_or(rest)
+    }
+
+    #[inline]
+    fn skip(&mut self, len: usize) {
+        self.rest = self.rest.get(len..).unwrap_or_default();
     }
 
     /// How far the next byte is from the start of its slice.

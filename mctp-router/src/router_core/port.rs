@@ -27,6 +27,8 @@ struct Response<'b> {
 #[derive(Debug)]
 pub(crate) struct Port<'b> {
     pub(crate) link_up: bool,
+    /// How often the link came up: a message begun before does not go on.
+    pub(crate) link_session: u8,
     pub(crate) config: PortConfig,
     layout: TransferLayout,
     max_unit: usize,
@@ -57,6 +59,7 @@ impl<'b> Port<'b> {
 
     pub(crate) const EMPTY: Self = Self {
         link_up: false,
+        link_session: 0,
         config: PortConfig {
             unit: 0,
             max_receive_unit: usize::MAX,

@@ -144,6 +144,12 @@ impl<'b> RouterCore<'b> {
         if port.stalled {
             return Err(SendFailure::Stalled);
         }
+        if outgoing.header.start {
+            outgoing.link_session = port.link_session;
+        } else if outgoing.link_session != port.link_session {
+            // Its beginning was lost with the link.
+            return Err(SendFailure::NoLink);
+        }
         let mut progress = Progress::Partial;
         while let Some(transfer) = port.current() {
             if outgoing.fill(transfer, message) {
