@@ -206,6 +206,40 @@ impl<'a> Room<'a> {
         *packet_header = header.to_bytes();
         payload.get_mut(..payload_len)
     }
+
+    /// Pushes packets of exactly `unit` bytes of payload each, the pieces of `payload` in their order, until one does not fit. Returns how many
+    /// bytes of `payload` they took; `header` is then that of the next packet.
+    #[inline]
+    pub fn push_run(&mut self, header: &mut PacketHeader, unit: usize, payload: &[u8]) -> usize {
+        if unit == 0 || unit > self.max_payload || !self.packs {
+            return 0;
+        }
+        let frame_len = unit.wrapping_add(self.overhead);
+        let packet_len = (unit.wrapping_add(HEADER_LEN) as u16).to_le_bytes();
+        let mut rest = core::mem::take(&mut self.rest);
+        let mut pieces = payload;
+        while rest.len() >= frame_len
+            && let Some((piece, later)) = pieces.split_at_checked(unit)
+            && let Some((frame, behind)) =
+                core::mem::take(&mut rest).split_at_mut_checked(frame_len)
+        {
+            if let Some(length) = frame.first_chunk_mut() {
+                *length = packet_len;
+            }
+            let packet = frame.get_mut(self.headroom..).unwrap_or_default();
+            if let Some((packet_header, payload)) = packet.split_first_chunk_mut()
+                && let Some(payload) = payload.get_mut(..piece.len())
+            {
+                *packet_header = header.to_bytes();
+                payload.copy_from_slice(piece);
+            }
+            header.sequence = header.sequence.next();
+            (rest, pieces) = (behind, later);
+            *self.used = self.used.wrapping_add(frame_len);
+        }
+        self.rest = rest;
+        payload.len().wrapping_sub(pieces.len())
+    }
 }
 
 /// One packet of a transfer with the room around it.

@@ -70,13 +70,10 @@ impl Outgoing {
         let (mut header, mut remaining) = (self.header, self.remaining);
         while remaining > 0 {
             if !header.start && remaining > self.unit {
-                // Middle packets, as many as are whole in this slice. At least the last packet is left for below.
-                let run = from.run(self.unit, remaining);
-                let pushed = room.push_run(header, self.unit, run);
-                let len = pushed.wrapping_mul(self.unit);
+                header.end = false;
+                let len = room.push_run(&mut header, self.unit, from.before_last(remaining));
                 from.skip(len);
                 remaining = remaining.saturating_sub(len);
-                header.sequence = header.sequence.plus(pushed);
             }
             let payload_len = remaining.min(self.unit);
             header.end = payload_len == remaining;
@@ -122,14 +119,12 @@ impl<'m> Cursor<'m> {
         }
     }
 
-    /// The bytes of the slice that go into middle packets, when `remaining` bytes of the message remain.
+    /// What is in this slice of a message of which `remaining` bytes remain, but for the last byte, which is not a middle packet's.
     #[inline]
-    fn run(&self, unit: usize, remaining: usize) -> &'m [u8] {
-        // The last packet has at least one byte.
-        let middle = remaining.saturating_sub(1);
-        let middle = middle.wrapping_sub(middle.checked_rem(unit).unwrap_or(0));
-        let rest = self.rest;
-        rest.get(..middle).unwrap_or(rest)
+    fn before_last(&self, remaining: usize) -> &'m [u8] {
+        self.rest
+            .get(..remaining.saturating_sub(1))
+            .unwrap_or(self.rest)
     }
 
     #[inline]

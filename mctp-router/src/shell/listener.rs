@@ -1,10 +1,15 @@
 //! Receiving requests and answering them.
 
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+
 use embassy_sync::blocking_mutex::raw::RawMutex;
 use mctp::{AsyncListener, AsyncRespChannel, Eid, MsgIC, MsgType};
 use mctp_transport::{DropReason, PhysicalAddress};
 
-use super::{RequestChannel, Router};
+use super::sending::SendMessage;
+use super::{NextMessage, RequestChannel, Router};
 use crate::clock::Clock;
 use crate::config::PortId;
 use crate::router_core::{ChannelId, LentMessage, Origin, RouterCore, Target};
@@ -24,12 +29,31 @@ impl<'r, 'b, M: RawMutex, C: Clock> Listener<'r, 'b, M, C> {
     }
 
     /// Waits for the next message, and lends it in place. The future may be dropped at any time without losing a message.
-    pub async fn receive(&mut self) -> Message<'_, 'b, M, C> {
-        let lent = self.router.next_message(self.channel).await;
-        Message {
-            router: self.router,
-            channel: self.channel,
-            lent: Some(lent),
+    pub fn receive(&mut self) -> Receive<'_, 'b, M, C> {
+        Receive(NextMessage::new(self.router, self.channel))
+    }
+}
+
+/// The future of [`Listener::receive`].
+#[allow(missing_debug_implementations)]
+#[must_use = "futures do nothing unless polled"]
+pub struct Receive<'l, 'b, M: RawMutex, C: Clock>(NextMessage<'l, 'b, M, C>);
+
+impl<'l, 'b, M: RawMutex, C: Clock> Future for Receive<'l, 'b, M, C> {
+    type Output = Message<'l, 'b, M, C>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let NextMessage {
+            router, channel, ..
+        } = self.0;
+        match self.0.poll_message(context) {
+            Some(lent) => Poll::Ready(Message {
+                router,
+                channel,
+                lent: Some(lent),
+            }),
+            None => Poll::Pending,
         }
     }
 }
@@ -81,10 +105,13 @@ impl<'m, 'b, M: RawMutex, C: Clock> Message<'m, 'b, M, C> {
     /// Sends `response`, its slices as one, to whoever sent the message. The slices may be parts of the message itself.
     ///
     /// Errors as of [`Responder`]'s `send_vectored`.
-    pub async fn respond(&self, integrity_check: MsgIC, response: &[&[u8]]) -> mctp::Result<()> {
-        let origin = self.origin();
-        let address = |core: &RouterCore<'b>| core.response(origin, integrity_check);
-        self.router.send(self.channel, address, response).await
+    pub fn respond<'a>(
+        &'a self,
+        integrity_check: MsgIC,
+        response: &'a [&'a [u8]],
+    ) -> SendMessage<'a, 'b, M, C> {
+        let address = |core: &RouterCore<'b>| core.response(self.origin(), integrity_check);
+        SendMessage::new(self.router, self.channel, address, response)
     }
 
     /// Discards the message because its integrity check failed, and counts it (DSP0236 section 8.9).
@@ -126,7 +153,7 @@ impl<'m, 'b, M: RawMutex, C: Clock> AsyncRespChannel for Responder<'m, 'b, M, C>
 
     async fn send_vectored(&mut self, integrity_check: MsgIC, bufs: &[&[u8]]) -> mctp::Result<()> {
         let address = |core: &RouterCore<'b>| core.response(&self.origin, integrity_check);
-        self.router.send(self.channel, address, bufs).await
+        SendMessage::new(self.router, self.channel, address, bufs).await
     }
 
     fn remote_eid(&self) -> Eid {

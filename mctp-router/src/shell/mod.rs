@@ -23,8 +23,9 @@ use crate::service::Service;
 use crate::storage::{Parts, RouterStorage};
 
 use line::{Line, Place};
-pub use listener::{Listener, Message, Responder};
+pub use listener::{Listener, Message, Receive, Responder};
 pub use request::RequestChannel;
+pub use sending::SendMessage;
 
 /// Who waits for a channel.
 #[derive(Debug)]
@@ -339,11 +340,6 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
         }
     }
 
-    async fn next_message(&self, channel: ChannelId) -> LentMessage<'b> {
-        let mut waiting = Waiting::new(self, channel);
-        poll_fn(|context| waiting.poll_message(context)).await
-    }
-
     fn give_back(&self, message: LentMessage<'b>) {
         self.lock(|shared| shared.core.give_back(message));
     }
@@ -360,40 +356,41 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
     }
 }
 
-/// Somebody who waits for a channel's messages. Leaves no waker behind.
-struct Waiting<'r, 'b, M: RawMutex, C: Clock> {
+/// Waits for a channel's messages. Leaves no waker behind.
+struct NextMessage<'r, 'b, M: RawMutex, C: Clock> {
     router: &'r Router<'b, M, C>,
     channel: ChannelId,
-    registered: bool,
+    /// A waker is in place.
+    waits: bool,
 }
 
-impl<'r, 'b, M: RawMutex, C: Clock> Waiting<'r, 'b, M, C> {
+impl<'r, 'b, M: RawMutex, C: Clock> NextMessage<'r, 'b, M, C> {
     fn new(router: &'r Router<'b, M, C>, channel: ChannelId) -> Self {
         Self {
             router,
             channel,
-            registered: false,
+            waits: false,
         }
     }
 
     #[inline]
-    fn poll_message(&mut self, context: &Context<'_>) -> Poll<LentMessage<'b>> {
+    fn poll_message(&mut self, context: &Context<'_>) -> Option<LentMessage<'b>> {
         self.router.lock(|shared| {
             let message = shared.core.take_message(self.channel);
-            self.registered = message.is_none();
-            if self.registered
+            self.waits = message.is_none();
+            if self.waits
                 && let Some(wakers) = shared.channel(self.channel)
             {
                 register(&mut wakers.receive, context);
             }
-            message.map_or(Poll::Pending, Poll::Ready)
+            message
         })
     }
 }
 
-impl<M: RawMutex, C: Clock> Drop for Waiting<'_, '_, M, C> {
+impl<M: RawMutex, C: Clock> Drop for NextMessage<'_, '_, M, C> {
     fn drop(&mut self) {
-        if self.registered {
+        if self.waits {
             self.router.lock(|shared| {
                 if let Some(wakers) = shared.channel(self.channel) {
                     wakers.receive = None;

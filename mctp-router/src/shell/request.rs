@@ -8,7 +8,8 @@ use embassy_sync::blocking_mutex::raw::RawMutex;
 use mctp::{AsyncReqChannel, Eid, MsgIC, MsgType};
 use mctp_transport::PhysicalAddress;
 
-use super::{Router, Waiting};
+use super::sending::SendMessage;
+use super::{NextMessage, Router};
 use crate::clock::{Clock, milliseconds};
 use crate::config::PortId;
 use crate::router_core::{ChannelId, LentMessage, OpenError, Target};
@@ -87,13 +88,13 @@ impl<'r, 'b, M: RawMutex, C: Clock> RequestChannel<'r, 'b, M, C> {
 
     /// Waits for a response of `channel`; `None` when it did not come in time.
     async fn next_response(&self, channel: ChannelId) -> Option<LentMessage<'b>> {
-        let mut waiting = Waiting::new(self.router, channel);
-        poll_fn(|context| match waiting.poll_message(context) {
-            Poll::Ready(lent) => Poll::Ready(Some(lent)),
-            Poll::Pending if self.router.lock(|shared| shared.core.has_expired(channel)) => {
+        let mut next = NextMessage::new(self.router, channel);
+        poll_fn(|context| match next.poll_message(context) {
+            Some(lent) => Poll::Ready(Some(lent)),
+            None if self.router.lock(|shared| shared.core.has_expired(channel)) => {
                 Poll::Ready(None)
             }
-            Poll::Pending => Poll::Pending,
+            None => Poll::Pending,
         })
         .await
     }
@@ -124,7 +125,7 @@ impl<M: RawMutex, C: Clock> AsyncReqChannel for RequestChannel<'_, '_, M, C> {
             open: Some(channel),
             timeout: self.timeout,
         };
-        self.router.send(channel, |_| outgoing, bufs).await?;
+        SendMessage::new(self.router, channel, |_| outgoing, bufs).await?;
         self.open = unsent.open.take();
         self.await_response(channel);
         Ok(())

@@ -1,6 +1,7 @@
 //! Sending a message: a place in the port's line, and transfers as they become free.
 
-use core::future::poll_fn;
+use core::future::Future;
+use core::pin::Pin;
 use core::task::{Context, Poll};
 
 use embassy_sync::blocking_mutex::raw::RawMutex;
@@ -10,33 +11,62 @@ use super::{Router, Shared, register};
 use crate::clock::{Clock, Instant};
 use crate::router_core::{ChannelId, Outgoing, Progress, RouterCore, SendFailure};
 
-impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
-    /// Sends `message` for `channel`, to where `address` says. When dropped before its end, the message ends where it is; the receiver discards it.
+/// Sends a message. When dropped before its end, the message ends where it is; the receiver discards it.
+#[allow(missing_debug_implementations)]
+#[must_use = "futures do nothing unless polled"]
+pub struct SendMessage<'s, 'b, M: RawMutex, C: Clock> {
+    router: &'s Router<'b, M, C>,
+    channel: ChannelId,
+    outgoing: Outgoing,
+    message: &'s [&'s [u8]],
+    /// The channel has a place in the line.
+    waits: bool,
+}
+
+impl<'s, 'b, M: RawMutex, C: Clock> SendMessage<'s, 'b, M, C> {
+    /// Sends `message` for `channel`, to where `address` says.
     #[inline]
-    pub(super) async fn send(
-        &self,
+    pub(super) fn new(
+        router: &'s Router<'b, M, C>,
         channel: ChannelId,
         address: impl FnOnce(&RouterCore<'b>) -> Outgoing,
-        message: &[&[u8]],
-    ) -> mctp::Result<()> {
-        let mut turn = Turn {
-            router: self,
+        message: &'s [&'s [u8]],
+    ) -> Self {
+        Self {
+            router,
             channel,
+            outgoing: router.lock(|shared| address(&shared.core)),
+            message,
             waits: false,
-        };
-        let mut outgoing = self.lock(|shared| address(&shared.core));
-        poll_fn(|context| {
-            let now = self.clock.now();
-            self.lock(|shared| {
-                if let Some(result) = shared.try_send(now, channel, &mut outgoing, message) {
-                    return Poll::Ready(result);
+        }
+    }
+}
+
+impl<M: RawMutex, C: Clock> Future for SendMessage<'_, '_, M, C> {
+    type Output = mctp::Result<()>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let now = this.router.clock.now();
+        this.router.lock(|shared| {
+            match shared.try_send(now, this.channel, &mut this.outgoing, this.message) {
+                Some(result) => Poll::Ready(result),
+                None => {
+                    this.waits = true;
+                    shared.wait_for_turn(this.channel, context);
+                    Poll::Pending
                 }
-                turn.waits = true;
-                shared.wait_for_turn(channel, context);
-                Poll::Pending
-            })
+            }
         })
-        .await
+    }
+}
+
+impl<M: RawMutex, C: Clock> Drop for SendMessage<'_, '_, M, C> {
+    fn drop(&mut self) {
+        if self.waits {
+            self.router.lock(|shared| shared.end_turn(self.channel));
+        }
     }
 }
 
@@ -92,22 +122,6 @@ impl Shared<'_> {
     fn wait_for_turn(&mut self, channel: ChannelId, context: &Context<'_>) {
         if let Some(wakers) = self.channel(channel) {
             register(&mut wakers.send, context);
-        }
-    }
-}
-
-/// A sender's place in the line, given up when it ends.
-struct Turn<'r, 'b, M: RawMutex, C: Clock> {
-    router: &'r Router<'b, M, C>,
-    channel: ChannelId,
-    /// It has a place.
-    waits: bool,
-}
-
-impl<M: RawMutex, C: Clock> Drop for Turn<'_, '_, M, C> {
-    fn drop(&mut self) {
-        if self.waits {
-            self.router.lock(|shared| shared.end_turn(self.channel));
         }
     }
 }
