@@ -822,10 +822,22 @@ fn an_undiscovered_device_answers_whatever_destination_it_sees() {
 fn an_undiscovered_device_takes_no_broadcast_but_control_requests() {
     let mut device = Device::blank(&config());
     let echo = device.core.open_listener(ECHO).unwrap();
-    device.assert_drops(&REQUEST.to(0xFF).packet(&echo_message(9)), DropReason::NotOurDestination);
-    device.assert_drops(&REQUEST.to(0xFF).middle(1).packet(&[0; 64]), DropReason::NotOurDestination);
-    let response = Wire { tag_owner: false, ..REQUEST.to(0xFF) };
-    device.assert_drops(&response.packet(&[0, 1, 2, 0, 8, 0, 0]), DropReason::NotOurDestination);
+    device.assert_drops(
+        &REQUEST.to(0xFF).packet(&echo_message(9)),
+        DropReason::NotOurDestination,
+    );
+    device.assert_drops(
+        &REQUEST.to(0xFF).middle(1).packet(&[0; 64]),
+        DropReason::NotOurDestination,
+    );
+    let response = Wire {
+        tag_owner: false,
+        ..REQUEST.to(0xFF)
+    };
+    device.assert_drops(
+        &response.packet(&[0, 1, 2, 0, 8, 0, 0]),
+        DropReason::NotOurDestination,
+    );
     device.core.set_endpoint_id(Eid(DEVICE));
     device.assert_serves(echo);
 }
@@ -840,7 +852,11 @@ fn an_endpoint_id_given_within_a_message_does_not_cut_it() {
     device.receive(&packets[1]);
     assert_eq!(device.receive(&packets[2]), Receipt::Delivered(echo));
     device.echo_one(echo);
-    assert_eq!(Wire::parse(&device.sent()[0]).0.source, 0x40, "the one in force");
+    assert_eq!(
+        Wire::parse(&device.sent()[0]).0.source,
+        0x40,
+        "the one in force"
+    );
 }
 
 // Limits of this receiver.
@@ -881,10 +897,16 @@ fn a_message_that_outgrows_the_buffers_is_given_up_and_counted_once() {
 fn a_packet_longer_than_a_short_buffer_takes_a_long_one() {
     let (mut device, echo) = Device::echo();
     for len in [256, 257, 258, 1000, 4225] {
-        assert_eq!(device.receive(&REQUEST.packet(&echo_message(len))), Receipt::Delivered(echo));
+        assert_eq!(
+            device.receive(&REQUEST.packet(&echo_message(len))),
+            Receipt::Delivered(echo)
+        );
         assert_eq!(device.take(echo).unwrap(), echo_message(len));
     }
-    device.assert_drops(&REQUEST.packet(&echo_message(4226)), DropReason::MessageTooLong);
+    device.assert_drops(
+        &REQUEST.packet(&echo_message(4226)),
+        DropReason::MessageTooLong,
+    );
     device.assert_serves(echo);
 }
 

@@ -587,6 +587,49 @@ fn a_sender_dropped_in_its_turn_passes_the_turn_on() {
     assert!(second.is_done() && third.is_done());
 }
 
+#[test]
+fn a_finished_sender_that_is_kept_holds_no_place_in_the_line() {
+    let mut device = echo_device();
+    device.usb.set_speed(512);
+    let mut listener = device.router.listener(PLAIN).unwrap();
+    device.world.spawn(async move {
+        let message = listener.receive().await;
+        let parts: [&[u8]; 1] = [&[7; 5000]];
+        let mut sending = core::pin::pin!(message.respond(MsgIC(false), &parts));
+        sending.as_mut().await.unwrap();
+        core::future::pending::<()>().await;
+    });
+    device.usb.packet(&REQUEST.packet(&[PLAIN_TYPE, 1]));
+    device.world.advance(100);
+    assert_eq!(assemble(&device.usb.sent())[0].message.len(), 5001);
+    device.usb.set_speed(usize::MAX);
+    assert_echoes(&mut device, 1, 300);
+}
+
+#[test]
+fn a_response_dropped_halfway_lets_the_service_go_on() {
+    let mut device = running();
+    let mut listener = device.router.listener(ECHO).unwrap();
+    device.usb.stop_reading();
+    for tag in 0..8 {
+        device
+            .usb
+            .packets(&REQUEST.tag(tag).packets(&echo_message(3000), 64));
+        device.world.run();
+        let half = async {
+            let message = listener.receive().await;
+            message.respond(MsgIC(false), &[message.bytes()]).await
+        };
+        assert!(embassy_futures::poll_once(half).is_pending());
+    }
+    drop(listener);
+    device.usb.read_again();
+    device.world.run();
+    device.usb.sent();
+    device.serve_echo(ECHO);
+    assert_echoes(&mut device, 0, 3000);
+}
+
 // Hosts that do not read.
 
 #[test]

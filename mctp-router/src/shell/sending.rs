@@ -51,7 +51,13 @@ impl<M: RawMutex, C: Clock> Future for SendMessage<'_, '_, M, C> {
         let now = this.router.clock.now();
         this.router.lock(|shared| {
             match shared.try_send(now, this.channel, &mut this.outgoing, this.message) {
-                Some(result) => Poll::Ready(result),
+                Some(result) => {
+                    // Whoever keeps the finished future does not keep its place.
+                    if core::mem::take(&mut this.waits) {
+                        shared.end_turn(this.channel);
+                    }
+                    Poll::Ready(result)
+                }
                 None => {
                     this.waits = true;
                     shared.wait_for_turn(this.channel, context);
