@@ -76,7 +76,7 @@ impl Address {
 
     fn parse_unix(path: &str) -> Result<Self, String> {
         if !cfg!(unix) {
-            return Err("this system has no Unix domain sockets here; use tcp:HOST:PORT".into());
+            return Err("Unix domain sockets are for Unix systems; use tcp:HOST:PORT here".into());
         }
         if path.is_empty() {
             return Err(

@@ -42,20 +42,29 @@ pub async fn run(
     out: &mut dyn Write,
 ) -> anyhow::Result<bool> {
     let mut screen = Screen::new(out);
-    let demo = device::run(settings, observer, async |mut cable: Cable<'_>| {
-        let (device_end, host_end) = tokio::io::duplex(BUS_BUFFER);
-        tokio::select! {
-            ended = cable.plug_into(device_end) => {
-                ended.context("the device let go of the bus")?;
-                Err(anyhow!("the host let go of the bus"))
-            }
-            result = host(settings, host_end, &mut screen) => result,
-        }
+    let demo = device::run(settings, observer, async |cable: Cable<'_>| {
+        join(cable, settings, &mut screen).await
     });
     tokio::time::timeout(TIME_LIMIT, demo)
         .await
         .context("the device did not answer in time")??;
     Ok(screen.finish()?)
+}
+
+/// Puts a host at the other end of the device's cable. It expects the device to have these settings.
+async fn join(
+    mut cable: Cable<'_>,
+    expected: &DeviceSettings,
+    screen: &mut Screen<'_>,
+) -> anyhow::Result<()> {
+    let (device_end, host_end) = tokio::io::duplex(BUS_BUFFER);
+    tokio::select! {
+        ended = cable.plug_into(device_end) => {
+            ended.context("the device let go of the bus")?;
+            Err(anyhow!("the host let go of the bus"))
+        }
+        result = host(expected, host_end, screen) => result,
+    }
 }
 
 async fn host(
@@ -87,4 +96,74 @@ async fn host(
     .await?;
     screen.took(start.elapsed());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The screen of a host that expects another device than there is, and whether it was content.
+    fn screen_of_mismatch(device: &DeviceSettings, expected: &DeviceSettings) -> (String, bool) {
+        let mut out = Vec::new();
+        let mut screen = Screen::new(&mut out);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        let demo = device::run(device, &(), async |cable: Cable<'_>| {
+            join(cable, expected, &mut screen).await
+        });
+        tokio::task::LocalSet::new()
+            .block_on(&runtime, demo)
+            .unwrap();
+        let passed = screen.finish().unwrap();
+        (String::from_utf8(out).unwrap(), passed)
+    }
+
+    fn wrong_lines(text: &str) -> usize {
+        text.lines()
+            .filter(|line| line.starts_with("WRONG"))
+            .count()
+    }
+
+    #[test]
+    fn another_uuid_than_expected_is_seen_in_both_places() {
+        let expected = DeviceSettings::default();
+        let device = DeviceSettings {
+            uuid: uuid::uuid!("12345678-9abc-4def-8012-3456789abcde"),
+            ..expected.clone()
+        };
+        let (text, passed) = screen_of_mismatch(&device, &expected);
+        assert!(!passed);
+        assert_eq!(wrong_lines(&text), 2, "serial number and UUID:\n{text}");
+    }
+
+    #[test]
+    fn packets_of_another_length_than_expected_are_seen() {
+        let expected = DeviceSettings::default();
+        let device = DeviceSettings {
+            mtu: 100,
+            ..expected.clone()
+        };
+        let (text, passed) = screen_of_mismatch(&device, &expected);
+        assert!(!passed);
+        assert_eq!(
+            wrong_lines(&text),
+            4,
+            "every echo of several packets:\n{text}"
+        );
+    }
+
+    #[test]
+    fn an_echo_that_does_not_come_is_seen() {
+        let expected = DeviceSettings::default();
+        let device = DeviceSettings {
+            max_message: 4100,
+            ..expected.clone()
+        };
+        let (text, passed) = screen_of_mismatch(&device, &expected);
+        assert!(!passed);
+        assert_eq!(wrong_lines(&text), 1, "the longest echo:\n{text}");
+    }
 }

@@ -24,8 +24,14 @@ pub async fn run(
             let stream = connector.next().await?;
             log::info!("connected");
             match cable.plug_into(stream).await {
-                Ok(()) => log::info!("disconnected"),
-                Err(error) => log::info!("disconnected: {error}"),
+                Err(usbredir_device::Error::Protocol) => {
+                    log::warn!("disconnected: {}", usbredir_device::Error::Protocol);
+                }
+                // However a stream fails, the other end is gone: a pseudo terminal knows no other end.
+                ended => {
+                    log::debug!("{ended:?}");
+                    log::info!("disconnected");
+                }
             }
         }
     })
