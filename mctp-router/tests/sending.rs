@@ -484,6 +484,21 @@ fn sending_to_a_host_that_takes_nothing_fails_after_the_time_limit_and_not_befor
 }
 
 #[test]
+fn a_host_that_stops_after_a_transfer_is_given_its_time_from_there() {
+    let (mut device, _, mut bulk, first) = stalled();
+    device.advance(500);
+    device.core.transmit_done(device.now(), USB, first, true);
+    let _second = device.core.poll_transmit(USB).unwrap();
+    device.advance(999);
+    assert_eq!(device.send(&mut bulk, &[&[7; 5000]]), Ok(Progress::Partial));
+    device.advance(1);
+    assert_eq!(
+        device.send(&mut bulk, &[&[7; 5000]]),
+        Err(SendFailure::Stalled)
+    );
+}
+
+#[test]
 fn a_host_that_takes_a_transfer_now_and_then_is_not_stalled() {
     let (mut device, echo) = Device::echo();
     let message = echo_message(5000);

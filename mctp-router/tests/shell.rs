@@ -630,6 +630,49 @@ fn a_response_dropped_halfway_lets_the_service_go_on() {
     assert_echoes(&mut device, 0, 3000);
 }
 
+#[test]
+fn a_send_half_that_is_dropped_and_run_again_leaves_nobody_waiting() {
+    let mut device = echo_device();
+    for round in 0..20 {
+        device.usb.stop_reading();
+        let router = device.router;
+        let sends: Vec<_> = (0..3)
+            .map(|_| {
+                device.world.spawn(async move {
+                    let mut channel = router.request_channel(Eid(HOST));
+                    channel.send(MsgType(PLAIN_TYPE), &[1; 5000]).await
+                })
+            })
+            .collect();
+        device.world.run();
+        device.restart_usb_sender(round % 2 * 10);
+        device.usb.read_again();
+        device.world.run();
+        // What was begun is cut; what was not goes through.
+        for send in sends {
+            assert!(matches!(send.take(), Ok(()) | Err(Error::Unreachable)));
+        }
+        assemble(&device.usb.sent());
+        assert_echoes(&mut device, 1, 3000);
+    }
+}
+
+#[test]
+fn a_transfer_that_was_dropped_on_its_way_is_counted() {
+    let mut device = echo_device();
+    // One that is taken, then one that is not.
+    assert_echoes(&mut device, 1, 20);
+    device.usb.stop_reading();
+    device.usb.packet(&REQUEST.packet(&echo_message(20)));
+    device.world.run();
+    device.restart_usb_sender(0);
+    assert_eq!(device.drops(DropReason::LinkDown), 1);
+    device.usb.read_again();
+    device.world.run();
+    assert_eq!(device.usb.sent(), [[0u8; 0]; 0]);
+    assert_echoes(&mut device, 1, 20);
+}
+
 // Hosts that do not read.
 
 #[test]

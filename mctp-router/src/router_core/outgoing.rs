@@ -17,8 +17,8 @@ pub struct Outgoing {
     pub(crate) unit: usize,
     /// Bytes not yet in a transfer, the message type byte included.
     remaining: usize,
-    /// The port's session of the link in which it began.
-    pub(crate) link_session: u8,
+    /// The port's session in which it began.
+    pub(crate) session: u8,
     /// Where the next byte is: which slice, and where in it.
     slice: usize,
     offset: usize,
@@ -39,7 +39,7 @@ impl Outgoing {
             type_ic,
             unit,
             remaining: 0,
-            link_session: 0,
+            session: 0,
             slice: 0,
             offset: 0,
         }
@@ -63,6 +63,34 @@ impl Outgoing {
     /// Puts as many packets into `transfer` as fit. `true` when the last one is in.
     #[inline]
     pub(crate) fn fill(&mut self, transfer: &mut Transfer<'_>, message: &[&[u8]]) -> bool {
+        match message {
+            [only] if self.header.start && self.remaining <= self.unit => {
+                self.fill_one(transfer, only)
+            }
+            _ => self.fill_many(transfer, message),
+        }
+    }
+
+    /// Puts a message of one slice and one packet into `transfer`: the commonest, and the one where every instruction counts most.
+    #[inline]
+    fn fill_one(&mut self, transfer: &mut Transfer<'_>, message: &[u8]) -> bool {
+        let header = PacketHeader {
+            end: true,
+            ..self.header
+        };
+        match transfer.push(self.address, header, self.remaining) {
+            Some([first, rest @ ..]) if rest.len() == message.len() => {
+                *first = self.type_ic;
+                rest.copy_from_slice(message);
+                self.remaining = 0;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    #[inline(never)]
+    fn fill_many(&mut self, transfer: &mut Transfer<'_>, message: &[&[u8]]) -> bool {
         let Some(mut room) = transfer.room_for(self.address) else {
             return false;
         };

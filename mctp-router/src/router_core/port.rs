@@ -27,8 +27,8 @@ struct Response<'b> {
 #[derive(Debug)]
 pub(crate) struct Port<'b> {
     pub(crate) link_up: bool,
-    /// How often the link came up: a message begun before does not go on.
-    pub(crate) link_session: u8,
+    /// How often what waited was given up: a message begun before does not go on.
+    pub(crate) session: u8,
     pub(crate) config: PortConfig,
     layout: TransferLayout,
     max_unit: usize,
@@ -59,7 +59,7 @@ impl<'b> Port<'b> {
 
     pub(crate) const EMPTY: Self = Self {
         link_up: false,
-        link_session: 0,
+        session: 0,
         config: PortConfig {
             unit: 0,
             max_receive_unit: usize::MAX,
@@ -217,7 +217,12 @@ impl<'b> Port<'b> {
     /// Takes a transfer back. `taken` says that the neighbour has it now.
     #[inline]
     pub(crate) fn give_back(&mut self, now: Instant, mut outbound: Outbound<'b>, taken: bool) {
-        outbound.transfer.reset(self.layout);
+        if *outbound.transfer.layout() == self.layout {
+            outbound.transfer.clear();
+        } else {
+            // The layout changed meanwhile.
+            outbound.transfer.reset(self.layout);
+        }
         let place = if outbound.is_response {
             self.responses
                 .iter_mut()
@@ -258,6 +263,7 @@ impl<'b> Port<'b> {
             response.queued = None;
         }
         self.queued_responses = 0;
+        self.session = self.session.wrapping_add(1);
         self.waiting_since = None;
         self.stalled = false;
         given_up

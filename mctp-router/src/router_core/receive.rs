@@ -53,7 +53,6 @@ impl<'b> RouterCore<'b> {
             && !port.link_up
         {
             port.link_up = true;
-            port.link_session = port.link_session.wrapping_add(1);
             port.clear();
             self.responder.events.push(Event::LinkUp(port_id));
         }

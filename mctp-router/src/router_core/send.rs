@@ -145,9 +145,9 @@ impl<'b> RouterCore<'b> {
             return Err(SendFailure::Stalled);
         }
         if outgoing.header.start {
-            outgoing.link_session = port.link_session;
-        } else if outgoing.link_session != port.link_session {
-            // Its beginning was lost with the link.
+            outgoing.session = port.session;
+        } else if outgoing.session != port.session {
+            // Its beginning was given up.
             return Err(SendFailure::NoLink);
         }
         let mut progress = Progress::Partial;

@@ -297,7 +297,11 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
 
     /// Gives transfers to `transport` for ever.
     pub async fn run_send(&self, port: PortId, transport: &mut impl TransportTx) -> Infallible {
-        self.lock(|shared| shared.core.set_layout(port, transport.layout()));
+        self.lock(|shared| {
+            shared.core.set_layout(port, transport.layout());
+            // What waited was given up; those who wait for it to be taken would wait for ever.
+            shared.wake_next_sender(port);
+        });
         let mut sending = Sending {
             router: self,
             port,
@@ -419,6 +423,7 @@ impl<M: RawMutex, C: Clock> Sending<'_, '_, M, C> {
                 shared.core.transmit_done(now, port, outbound, self.taken);
                 shared.rearm();
             }
+            self.taken = false;
             self.outbound = shared.core.poll_transmit(port);
             if self.outbound.is_some() {
                 // There is a buffer to fill while this one is sent.

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -10,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
-use mctp_router::{Clock, Config, Instant, Router, RouterStorage};
+use mctp_router::{Clock, Config, Instant, PortId, Router, RouterStorage};
 use mctp_transport::{
     DropReason, Eid, PhysicalAddress, Received, SendError, Transfer, TransferLayout, TransportRx,
     TransportTx,
@@ -401,6 +402,20 @@ pub(crate) struct Running {
     pub(crate) router: &'static TestRouter,
     pub(crate) usb: Link,
     pub(crate) i2c: Link,
+    usb_sender: Outcome<Infallible>,
+}
+
+fn run_send(
+    world: &mut World,
+    router: &'static TestRouter,
+    port: PortId,
+    link: &Link,
+) -> Outcome<Infallible> {
+    let mut tx = LinkTx {
+        link: link.clone(),
+        clock: world.clock.clone(),
+    };
+    world.spawn(async move { router.run_send(port, &mut tx).await })
 }
 
 impl Running {
@@ -414,17 +429,14 @@ impl Running {
         )));
         router.set_endpoint_id(Eid(DEVICE));
         let (usb, i2c) = (Link::new(USB_LAYOUT), Link::new(I2C_LAYOUT));
+        let mut senders = Vec::new();
         for (port, link) in [(USB, &usb), (I2C, &i2c)] {
             let mut rx = LinkRx {
                 link: link.clone(),
                 packet: Vec::new(),
             };
-            let mut tx = LinkTx {
-                link: link.clone(),
-                clock: world.clock.clone(),
-            };
             world.spawn(async move { router.run_receive(port, &mut rx).await });
-            world.spawn(async move { router.run_send(port, &mut tx).await });
+            senders.push(run_send(&mut world, router, port, link));
         }
         world.spawn(router.run_timers());
         world.run();
@@ -436,7 +448,21 @@ impl Running {
             router,
             usb,
             i2c,
+            usb_sender: senders.swap_remove(0),
         }
+    }
+
+    /// Drops the sending half of the USB port, and runs it again after `pause` milliseconds.
+    pub(crate) fn restart_usb_sender(&mut self, pause: u64) {
+        let none = Outcome {
+            value: Rc::new(RefCell::new(None)),
+            task: 0,
+        };
+        let running = std::mem::replace(&mut self.usb_sender, none);
+        self.world.cancel(running);
+        self.world.advance(pause);
+        self.usb_sender = run_send(&mut self.world, self.router, USB, &self.usb);
+        self.world.run();
     }
 
     /// A service that sends back what it gets, in place.
