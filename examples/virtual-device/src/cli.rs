@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::error::ErrorKind;
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use log::LevelFilter;
 use mctp_transport::{BASELINE_TRANSMISSION_UNIT, HEADER_LEN};
@@ -23,6 +24,9 @@ pub const LARGEST_MAX_MESSAGE: usize = 65_536;
 /// The smallest MTU: the baseline transmission unit and the packet header before it (DSP0236 1.3.3, section 8.4).
 pub const SMALLEST_MTU: usize = BASELINE_TRANSMISSION_UNIT + HEADER_LEN;
 
+const ONE_CONNECTION: &str =
+    "usbredir needs one of --listen ADDRESS, --connect ADDRESS and --pty PATH";
+
 const EXAMPLES: &str = "\
 Examples:
   virtual-device
@@ -34,25 +38,26 @@ Examples:
         -device usb-ehci,id=usb -chardev socket,id=mctp,path=mctp.sock
         -device usb-redir,chardev=mctp,bus=usb.0
   virtual-device usbredir --connect tcp:127.0.0.1:4000 --pcap mctp.pcap
-      Attaches to a guest whose chardev is socket,id=mctp,host=127.0.0.1,port=4000,server=on,wait=off;
-      Wireshark 4.2 or later reads mctp.pcap.";
+      Attaches to a guest whose chardev waits on that port, and captures the packets.
+  virtual-device usbredir --help
+      All ways to attach, with the QEMU options for each.";
 
 const USBREDIR_EXAMPLES: &str = "\
-Each of these, and what to give QEMU with it; before it, -device usb-ehci,id=usb; behind it, -device usb-redir,chardev=mctp,bus=usb.0
-  --listen unix:mctp.sock          -chardev socket,id=mctp,path=mctp.sock
-  --listen tcp:127.0.0.1:4000      -chardev socket,id=mctp,host=127.0.0.1,port=4000
-  --connect unix:mctp.sock         -chardev socket,id=mctp,path=mctp.sock,server=on,wait=off
-  --connect tcp:127.0.0.1:4000     -chardev socket,id=mctp,host=127.0.0.1,port=4000,server=on,wait=off
-  --pty mctp.tty                   -chardev serial,id=mctp,path=mctp.tty
-  --pty /dev/pts/7                 -chardev pty,id=mctp    (QEMU prints which /dev/pts/N it took)
-The socket chardevs take reconnect-ms=500 as well: the guest then survives a restart of this program.";
+What to give QEMU with each, beside -device usb-ehci,id=usb -device usb-redir,chardev=mctp,bus=usb.0
+  --listen unix:mctp.sock       -chardev socket,id=mctp,path=mctp.sock
+  --listen tcp:127.0.0.1:4000   -chardev socket,id=mctp,host=127.0.0.1,port=4000
+  --connect unix:mctp.sock      -chardev socket,id=mctp,path=mctp.sock,server=on,wait=off
+  --connect tcp:127.0.0.1:4000  -chardev socket,id=mctp,host=127.0.0.1,port=4000,server=on,wait=off
+  --pty mctp.tty                -chardev serial,id=mctp,path=mctp.tty
+  --pty /dev/pts/7              -chardev pty,id=mctp   (QEMU says which /dev/pts/N it took)
+With --listen, add reconnect-ms=500 to the chardev, and the guest survives a restart of the device.";
 
 /// An MCTP-over-USB device without the hardware.
 ///
 /// Without a command: starts the device and a host on a USB bus inside this process, and shows what they say to each
 /// other. Exit code 0 when every answer was what the specifications demand.
 #[derive(Parser, Debug)]
-#[command(version, after_help = EXAMPLES, after_long_help = EXAMPLES, max_term_width = 100)]
+#[command(version, after_help = EXAMPLES, max_term_width = 100, disable_help_subcommand = true)]
 struct Arguments {
     #[command(flatten)]
     device: DeviceArguments,
@@ -61,6 +66,7 @@ struct Arguments {
 }
 
 #[derive(Args, Debug)]
+#[command(next_help_heading = "Device")]
 struct DeviceArguments {
     /// Version of MCTP over USB (DSP0283).
     #[arg(long, global = true, value_name = "1.0|1.1", default_value = "1.0", value_parser = parse_usb_version)]
@@ -80,7 +86,7 @@ struct DeviceArguments {
     #[arg(long, global = true, value_name = "FILE")]
     pcap: Option<PathBuf>,
     /// What to log on standard error: off, error, warn, info, debug or trace [default: warn; info with usbredir].
-    #[arg(long, global = true, value_name = "LEVEL")]
+    #[arg(long, global = true, value_name = "LEVEL", value_parser = parse_level)]
     log: Option<LevelFilter>,
 }
 
@@ -93,7 +99,7 @@ enum Command {
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = USBREDIR_EXAMPLES, after_long_help = USBREDIR_EXAMPLES)]
+#[command(after_help = USBREDIR_EXAMPLES, next_help_heading = "Connection")]
 #[command(group = ArgGroup::new("connection").required(true).multiple(false).args(["listen", "connect", "pty"]))]
 struct UsbredirArguments {
     /// Accepts one connection after the other: unix:PATH or tcp:HOST:PORT.
@@ -231,9 +237,7 @@ impl UsbredirArguments {
                 "--pty needs a system with pseudo terminals; use --listen tcp:HOST:PORT here"
                     .into(),
             )),
-            _ => Err(Refusal::BadInput(
-                "give exactly one of --listen, --connect and --pty".into(),
-            )),
+            _ => Err(Refusal::BadInput(ONE_CONNECTION.into())),
         }
     }
 }
@@ -243,6 +247,9 @@ impl Refusal {
     fn from_clap(error: clap::Error) -> Self {
         if !error.use_stderr() {
             return Self::Information(error);
+        }
+        if error.kind() == ErrorKind::MissingRequiredArgument {
+            return Self::BadInput(ONE_CONNECTION.into());
         }
         let text = error.to_string();
         let sentence: Vec<_> = text
@@ -261,6 +268,11 @@ fn parse_usb_version(text: &str) -> Result<Version, String> {
         "1.1" => Ok(Version::V1_1),
         _ => Err("the versions of MCTP over USB are 1.0 and 1.1".into()),
     }
+}
+
+fn parse_level(text: &str) -> Result<LevelFilter, &'static str> {
+    text.parse()
+        .map_err(|_| "the levels are off, error, warn, info, debug and trace")
 }
 
 fn parse_uuid(text: &str) -> Result<Uuid, String> {
