@@ -413,6 +413,33 @@ fn the_same_instance_id_from_another_requester_is_a_new_request() {
 }
 
 #[test]
+fn the_same_instance_id_with_other_data_is_a_new_request() {
+    let mut device = Device::blank(&config());
+    for endpoint_id in [0x30, 0x31, 0x30] {
+        let (header, payload) = set(7, 0, endpoint_id);
+        assert_eq!(
+            device.control(header, &payload)[3..],
+            [0, 0, endpoint_id, 0]
+        );
+        assert_eq!(device.core.endpoint_id(), Eid(endpoint_id));
+        assert_eq!(device.events().len(), 2);
+    }
+}
+
+/// To answer "accepted" while another endpoint ID is in force would be untrue.
+#[test]
+fn a_repeated_request_whose_endpoint_id_is_no_longer_in_force_is_carried_out() {
+    let mut device = Device::blank(&config());
+    let (header, payload) = set(7, 0, 0x30);
+    device.control(header, &payload);
+    device.core.set_endpoint_id(Eid(0x50));
+    device.events();
+    assert_eq!(device.control(header, &payload)[3..], [0, 0, 0x30, 0]);
+    assert_eq!(device.core.endpoint_id(), Eid(0x30));
+    assert_eq!(device.events().len(), 2);
+}
+
+#[test]
 fn a_retransmission_takes_nothing_back_that_a_refused_request_left() {
     let mut device = Device::blank(&config());
     let (header, payload) = set(7, 0, 0x30);

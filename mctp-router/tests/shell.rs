@@ -310,6 +310,35 @@ fn a_request_times_out_on_time_with_no_traffic_at_all() {
 }
 
 #[test]
+fn a_request_that_timed_out_gives_its_tag_back_although_its_channel_is_kept() {
+    let mut device = running();
+    let router = device.router;
+    for _ in 0..3 {
+        let asked: Vec<_> = (0..8)
+            .map(|_| {
+                device.world.spawn(async move {
+                    let channel = router.request_channel(Eid(HOST));
+                    let mut channel = channel.with_timeout(Duration::from_millis(100));
+                    channel.send(MsgType(PLAIN_TYPE), b"?").await.unwrap();
+                    assert!(matches!(
+                        channel.recv(&mut [0; 10]).await,
+                        Err(Error::TimedOut)
+                    ));
+                    assert!(matches!(
+                        channel.recv(&mut [0; 10]).await,
+                        Err(Error::BadArgument)
+                    ));
+                    // Kept for good.
+                    core::mem::forget(channel);
+                })
+            })
+            .collect();
+        device.world.advance(100);
+        assert!(asked.iter().all(Outcome::is_done));
+    }
+}
+
+#[test]
 fn the_default_time_limit_is_the_configured_one() {
     let mut device = Running::new(&Config {
         response_timeout: Duration::from_millis(50),

@@ -404,6 +404,11 @@ impl Device {
     pub(crate) fn transfer(&mut self, port: PortId) -> Option<SentTransfer> {
         let outbound = self.core.poll_transmit(port)?;
         let transfer = &outbound.transfer;
+        let longest = transfer.layout().max_transfer;
+        assert!(
+            transfer.as_bytes().len() <= longest.into(),
+            "no longer than the transport says"
+        );
         let sent = (
             transfer.destination(),
             transfer.packets().map(<[u8]>::to_vec).collect(),
