@@ -1,7 +1,9 @@
 //! The other stack: `mctp-estack`'s async router.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::pin::pin;
+use std::task::Poll;
 
 use mctp::{Eid, MsgType};
 use mctp_estack::router::{PortBottom, PortBuilder, PortId, PortLookup, PortStorage};
@@ -44,7 +46,11 @@ pub fn echo(case: &Case) {
 
 async fn receive(router: &Router<'_>, link: &Link) -> Infallible {
     loop {
-        router.inbound(link.next_packet().await, PortId(0)).await;
+        let packet = poll_fn(|_| match link.next_packet() {
+            Some(packet) => Poll::Ready(packet),
+            None => Poll::Pending,
+        });
+        router.inbound(packet.await, PortId(0)).await;
     }
 }
 

@@ -18,11 +18,12 @@ pub struct Link {
     request: Vec<Vec<u8>>,
     /// How many packets of the request were taken.
     taken: Cell<usize>,
+    /// Whether packets of the response are kept, to be checked.
+    keeps: Cell<bool>,
     /// The last packet of a response came out.
     ended: Cell<bool>,
     sent_bytes: Cell<usize>,
-    /// Packets of the response, while they are to be checked.
-    capture: RefCell<Option<Vec<Vec<u8>>>>,
+    kept: RefCell<Vec<Vec<u8>>>,
 }
 
 impl Link {
@@ -34,7 +35,8 @@ impl Link {
             request,
             ended: Cell::new(false),
             sent_bytes: Cell::new(0),
-            capture: RefCell::new(None),
+            keeps: Cell::new(false),
+            kept: RefCell::new(Vec::new()),
         }
     }
 
@@ -66,40 +68,45 @@ impl Link {
         self.ended.get()
     }
 
-    /// Waits for the next packet of the request.
-    pub async fn next_packet(&self) -> &[u8] {
-        poll_fn(|_| {
-            let index = self.taken.get();
-            match self.request.get(index) {
-                Some(packet) => {
-                    self.taken.set(index + 1);
-                    Poll::Ready(packet.as_slice())
-                }
-                None => Poll::Pending,
-            }
-        })
-        .await
+    /// Packet bytes that came out so far.
+    pub fn sent_bytes(&self) -> usize {
+        self.sent_bytes.get()
+    }
+
+    /// The next packet of the request, if it is there.
+    #[inline]
+    pub fn next_packet(&self) -> Option<&[u8]> {
+        let index = self.taken.get();
+        let packet = self.request.get(index)?;
+        self.taken.set(index + 1);
+        Some(packet)
     }
 
     /// Takes one packet of the response.
+    #[inline]
     pub fn send(&self, packet: &[u8]) {
         self.sent_bytes.set(self.sent_bytes.get() + packet.len());
-        self.ended.set(packet[3] & END != 0);
-        if let Ok(mut capture) = self.capture.try_borrow_mut()
-            && let Some(capture) = capture.as_mut()
-        {
-            capture.push(packet.to_vec());
+        self.ended
+            .set(packet.get(3).is_some_and(|flags| flags & END != 0));
+        if self.keeps.get() {
+            self.keep(packet);
         }
+    }
+
+    #[cold]
+    fn keep(&self, packet: &[u8]) {
+        self.kept.borrow_mut().push(packet.to_vec());
     }
 
     /// Keeps the packets of the response from now on.
     pub fn start_capture(&self) {
-        *self.capture.borrow_mut() = Some(Vec::new());
+        self.keeps.set(true);
     }
 
     /// Stops keeping packets, and panics unless those kept are the answer to the request, in packets of `unit`.
     pub fn check_capture(&self, body: &[u8], unit: usize) {
-        let capture = self.capture.borrow_mut().take().expect("nothing was kept");
+        self.keeps.set(false);
+        let capture = self.kept.take();
         let mut message = Vec::new();
         for (index, bytes) in capture.iter().enumerate() {
             let packet = Packet::parse(bytes).expect("a packet");

@@ -27,6 +27,7 @@ type Subject = fn(&Case);
 /// Stacks and parts, by the name under which they are measured.
 const SUBJECTS: &[(&str, Subject)] = &[
     ("in-place", ours::echo_in_place),
+    ("core", ours::echo_by_core),
     ("traits", ours::echo_through_traits),
     ("mctp-estack", estack::echo),
     ("assemble", ours::assemble),
@@ -69,10 +70,16 @@ fn run(case: &Case, link: &Link, tasks: &mut [Task<'_>]) {
             link.check_capture(&case.body(), case.unit);
         }
     }
+    let each = link.sent_bytes() / CHECKED_ROUNDS;
     measured(case.rounds, link, tasks);
+    assert_eq!(
+        link.sent_bytes(),
+        each * (CHECKED_ROUNDS + case.rounds),
+        "all rounds alike"
+    );
 }
 
-/// What counts. Everything sent is as long as in the rounds that were checked.
+/// What counts.
 #[inline(never)]
 fn measured(rounds: usize, link: &Link, tasks: &mut [Task<'_>]) {
     for _ in 0..rounds {

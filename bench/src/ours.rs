@@ -1,8 +1,9 @@
 //! Our stack: `mctp-router`, with a transport shaped like MCTP over USB 1.0.
 
 use std::convert::Infallible;
-use std::future::{Future, pending};
+use std::future::{Future, pending, poll_fn};
 use std::pin::pin;
+use std::task::Poll;
 
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use mctp_router::{Clock, Config, Instant, PortConfig, PortId, Router, RouterStorage, Service};
@@ -36,15 +37,20 @@ struct Receiver<'l> {
 }
 
 impl TransportRx for Receiver<'_> {
-    async fn receive(&mut self) -> Received<'_> {
-        if !self.up {
-            self.up = true;
-            return Received::LinkUp;
-        }
-        Received::Packet {
-            source: PhysicalAddress::POINT_TO_POINT,
-            bytes: self.link.next_packet().await,
-        }
+    fn receive(&mut self) -> impl Future<Output = Received<'_>> {
+        poll_fn(|_| {
+            if !self.up {
+                self.up = true;
+                return Poll::Ready(Received::LinkUp);
+            }
+            match self.link.next_packet() {
+                Some(bytes) => Poll::Ready(Received::Packet {
+                    source: PhysicalAddress::POINT_TO_POINT,
+                    bytes,
+                }),
+                None => Poll::Pending,
+            }
+        })
     }
 }
 
@@ -72,14 +78,15 @@ impl TransportTx for Sender<'_> {
 fn router<'b>(case: &Case, storage: &'b mut Storage<'b>) -> OurRouter<'b> {
     let router = Router::new(storage, StoppedClock, &Config::new([1; 16]));
     assert!(router.set_endpoint_id(DEVICE));
-    router.configure_port(
-        PORT,
-        PortConfig {
-            unit: case.unit,
-            ..PortConfig::default()
-        },
-    );
+    router.configure_port(PORT, port_config(case));
     router
+}
+
+fn port_config(case: &Case) -> PortConfig {
+    PortConfig {
+        unit: case.unit,
+        ..PortConfig::default()
+    }
 }
 
 /// Runs `service` between the two halves of the transport.
@@ -167,4 +174,46 @@ pub fn packetise(case: &Case) {
     let send = pin!(router.run_send(PORT, &mut sender));
     run(case, &link, &mut [pin!(service), receive, send]);
     assert_eq!(router.messages_accepted(), 1);
+}
+
+/// The sans-IO core by hand: what the router costs without tasks and wakers.
+pub fn echo_by_core(case: &Case) {
+    use mctp_router::{Progress, Receipt, RouterCore};
+
+    let link = case.link();
+    let mut storage = Storage::new();
+    let mut core = RouterCore::new(&mut storage, &Config::new([1; 16]));
+    assert!(core.set_endpoint_id(DEVICE));
+    core.set_layout(PORT, Sender(&link).layout());
+    core.configure_port(PORT, port_config(case));
+    core.link_up(PORT);
+    let echo = core.open_listener(ECHO).expect("a free channel");
+    let now = Instant::from_millis(1);
+    let service = pin!(async {
+        loop {
+            let packet = poll_fn(|_| link.next_packet().map_or(Poll::Pending, Poll::Ready)).await;
+            let receipt = core.receive(now, PORT, PhysicalAddress::POINT_TO_POINT, packet);
+            if receipt != Receipt::Delivered(echo) {
+                continue;
+            }
+            let Some(message) = core.take_message(echo) else {
+                continue;
+            };
+            let mut response = core.response_to(&message, message.integrity_check());
+            loop {
+                let progress = core.send(now, &mut response, &[message.bytes()]);
+                while let Some(mut outbound) = core.poll_transmit(PORT) {
+                    for frame in outbound.transfer.frames() {
+                        link.send(frame.packet);
+                    }
+                    core.transmit_done(now, PORT, outbound, true);
+                }
+                if progress == Ok(Progress::Done) {
+                    break;
+                }
+            }
+            core.give_back(message);
+        }
+    });
+    run(case, &link, &mut [service]);
 }

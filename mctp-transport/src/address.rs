@@ -14,8 +14,8 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct PhysicalAddress {
-    bytes: [u8; Self::MAX_LEN],
-    len: u8,
+    /// The address, zeros, and in the last byte its length: eight bytes, so that comparing and copying are one instruction or two.
+    bytes: [u8; 8],
 }
 
 impl PhysicalAddress {
@@ -23,32 +23,28 @@ impl PhysicalAddress {
     pub const MAX_LEN: usize = 7;
 
     /// The only address there is on a point-to-point link.
-    pub const POINT_TO_POINT: Self = Self {
-        bytes: [0; Self::MAX_LEN],
-        len: 0,
-    };
+    pub const POINT_TO_POINT: Self = Self { bytes: [0; 8] };
 
     /// An address of one byte, such as an I2C target address.
     pub const fn from_byte(byte: u8) -> Self {
         Self {
-            bytes: [byte, 0, 0, 0, 0, 0, 0],
-            len: 1,
+            bytes: [byte, 0, 0, 0, 0, 0, 0, 1],
         }
     }
 
-    /// An address of up to [`MAX_LEN`](Self::MAX_LEN) bytes; `None` when `bytes` is longer.
-    pub fn new(bytes: &[u8]) -> Option<Self> {
-        let mut address = Self {
-            bytes: [0; Self::MAX_LEN],
-            len: bytes.len().try_into().ok()?,
-        };
-        address.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
-        Some(address)
+    /// An address of up to [`MAX_LEN`](Self::MAX_LEN) bytes; `None` when `address` is longer.
+    pub fn new(address: &[u8]) -> Option<Self> {
+        let mut bytes = [0; 8];
+        let [place @ .., len] = &mut bytes;
+        place.get_mut(..address.len())?.copy_from_slice(address);
+        *len = address.len().try_into().ok()?;
+        Some(Self { bytes })
     }
 
     /// The bytes of the address, most significant first.
     pub fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+        let [address @ .., len] = &self.bytes;
+        address.get(..usize::from(*len)).unwrap_or_default()
     }
 }
 

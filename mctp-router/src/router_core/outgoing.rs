@@ -1,7 +1,7 @@
 //! Packetising: a message from its sender's slices into transfers (DSP0236 1.3.3, sections 8.4 and 8.5).
 
 use mctp::Eid;
-use mctp_transport::{MessageTag, PacketHeader, PhysicalAddress, Transfer};
+use mctp_transport::{MessageTag, PacketHeader, PhysicalAddress, Room, Transfer};
 
 use crate::config::PortId;
 
@@ -89,40 +89,48 @@ impl Outgoing {
         }
     }
 
-    #[inline(never)]
+    #[inline]
     fn fill_many(&mut self, transfer: &mut Transfer<'_>, message: &[&[u8]]) -> bool {
         let Some(mut room) = transfer.room_for(self.address) else {
             return false;
         };
         let mut from = Cursor::new(message, self.slice, self.offset);
-        let (mut header, mut remaining) = (self.header, self.remaining);
-        while remaining > 0 {
-            if !header.start && remaining > self.unit {
-                header.end = false;
-                let len = room.push_run(&mut header, self.unit, from.before_last(remaining));
-                from.skip(len);
-                remaining = remaining.saturating_sub(len);
-            }
-            let payload_len = remaining.min(self.unit);
-            header.end = payload_len == remaining;
-            let Some(payload) = room.push(header, payload_len) else {
-                break;
-            };
-            let payload = match payload {
-                [first, rest @ ..] if header.start => {
-                    *first = self.type_ic;
-                    rest
-                }
-                payload => payload,
-            };
-            header.start = false;
-            from.copy_to(payload);
-            remaining = remaining.saturating_sub(payload_len);
-            header.sequence = header.sequence.next();
+        let mut has_room = !self.header.start || self.push_one(&mut room, &mut from);
+        while has_room && self.remaining > self.unit {
+            self.header.end = false;
+            let run = from.before_last(self.remaining);
+            let len = room.push_run(&mut self.header, self.unit, run);
+            from.skip(len);
+            self.remaining = self.remaining.saturating_sub(len);
+            // What stopped the run is a packet that begins in one slice and ends in another, the last packet, or the end of the room.
+            has_room = self.remaining <= self.unit || self.push_one(&mut room, &mut from);
         }
-        (self.header, self.remaining) = (header, remaining);
+        if has_room && self.remaining > 0 {
+            self.push_one(&mut room, &mut from);
+        }
         (self.slice, self.offset) = (from.slice, from.offset());
-        remaining == 0
+        self.remaining == 0
+    }
+
+    /// Puts the next packet into a transfer. `false` when there is no room for it.
+    #[inline]
+    fn push_one(&mut self, room: &mut Room<'_>, from: &mut Cursor<'_>) -> bool {
+        let payload_len = self.remaining.min(self.unit);
+        self.header.end = payload_len == self.remaining;
+        let Some(payload) = room.push(self.header, payload_len) else {
+            return false;
+        };
+        match payload {
+            [first, rest @ ..] if self.header.start => {
+                *first = self.type_ic;
+                from.copy_to(rest);
+            }
+            payload => from.copy_to(payload),
+        }
+        self.remaining = self.remaining.saturating_sub(payload_len);
+        self.header.start = false;
+        self.header.sequence = self.header.sequence.next();
+        true
     }
 }
 
