@@ -13,7 +13,7 @@ pub const SHORT_MESSAGE_LEN: usize = 256;
 pub(crate) const RESPONSES: usize = 4;
 
 /// A control response of one packet with the room that a transport may ask for around it.
-const RESPONSE_LEN: usize = 84;
+pub(crate) const RESPONSE_LEN: usize = 84;
 
 /// Everything a router keeps, with its capacities.
 ///

@@ -447,6 +447,33 @@ fn control_answers_keep_their_order() {
     assert_eq!(order, [0, 1, 2, 3]);
 }
 
+/// A transport may ask for more room around a packet than an answer has. Only the answers that are too long for it suffer.
+#[test]
+fn an_answer_that_does_not_fit_the_transport_costs_only_itself() {
+    const VERSIONS: [[u8; 4]; 14] = [[0xF1, 0xF0, 0xF0, 0]; 14];
+    let (mut device, echo) = Device::echo();
+    let roomy = TransferLayout {
+        headroom: 40,
+        ..support::USB_LAYOUT
+    };
+    device.core.set_layout(USB, roomy);
+    let service = mctp_router::Service::message_type(mctp::MsgType(5)).with_versions(&VERSIONS);
+    device.core.open_listener(service).unwrap();
+    for _ in 0..5 {
+        for _ in 0..4 {
+            assert_eq!(
+                device.receive(&REQUEST.packet(&[0, 0x80, 2])),
+                Receipt::Control
+            );
+        }
+        let refused = device.receive(&REQUEST.packet(&[0, 0x80, 4, 5]));
+        assert_eq!(refused, Receipt::Dropped(DropReason::ResponseNotTaken));
+        device.sent();
+    }
+    device.assert_answers_control();
+    device.assert_serves(echo);
+}
+
 /// A device whose host took the first transfer of a bulk message never: it is with the transport, and the next is full.
 fn stalled() -> (Device, ChannelId, Outgoing, mctp_router::Outbound<'static>) {
     let (mut device, echo) = Device::echo();

@@ -4,7 +4,7 @@ use mctp_transport::{PacketHeader, PhysicalAddress, Transfer, TransferLayout};
 
 use crate::clock::Instant;
 use crate::config::PortConfig;
-use crate::storage::RESPONSES;
+use crate::storage::{RESPONSE_LEN, RESPONSES};
 
 /// A transfer on its way to the transport. Give it back to [`RouterCore::transmit_done`](crate::RouterCore::transmit_done).
 #[derive(Debug)]
@@ -152,6 +152,10 @@ impl<'b> Port<'b> {
         header: PacketHeader,
         payload: &[u8],
     ) -> Result<bool, ()> {
+        if payload.len() > self.layout.max_unit(RESPONSE_LEN) {
+            // None that waits is to be given up for it.
+            return Err(());
+        }
         let ticket = self.next_response;
         let at_rest = self
             .responses
@@ -162,6 +166,7 @@ impl<'b> Port<'b> {
             .min_by_key(|response| response.queued.map(|queued| queued.wrapping_sub(ticket)))
             .ok_or(())?;
         let replaces = place.queued.take().is_some();
+        self.queued_responses = self.queued_responses.saturating_sub(replaces.into());
         let transfer = place.transfer.as_mut().ok_or(())?;
         transfer.reset(self.layout);
         transfer
@@ -171,7 +176,7 @@ impl<'b> Port<'b> {
             .ok_or(())?
             .copy_from_slice(payload);
         place.queued = Some(ticket);
-        self.queued_responses = self.queued_responses.saturating_add(u8::from(!replaces));
+        self.queued_responses = self.queued_responses.saturating_add(1);
         self.next_response = ticket.wrapping_add(1);
         Ok(replaces)
     }
