@@ -116,6 +116,7 @@ impl<'b> RouterCore<'b> {
         Some(self.delivered(owner))
     }
 
+    #[inline(never)]
     fn try_receive(
         &mut self,
         now: Instant,
@@ -135,7 +136,7 @@ impl<'b> RouterCore<'b> {
             return Err(DropReason::UnsupportedTransmissionUnit);
         }
         if packet.header.start {
-            self.start_message(now, port, address, bytes)
+            self.start_message(now, port, address, &packet)
         } else {
             self.continue_message(now, port, address, &packet)
         }
@@ -148,6 +149,7 @@ impl<'b> RouterCore<'b> {
         destination == own || destination.0 == 0 || (own.0 == 0 && destination != MCTP_ADDR_ANY)
     }
 
+    #[inline(never)]
     fn continue_message(
         &mut self,
         now: Instant,
@@ -187,14 +189,14 @@ impl<'b> RouterCore<'b> {
         Ok(self.delivered(owner))
     }
 
+    #[inline]
     fn start_message(
         &mut self,
         now: Instant,
         port: PortId,
         address: PhysicalAddress,
-        bytes: &[u8],
+        packet: &Packet<'_>,
     ) -> Result<Receipt, DropReason> {
-        let packet = Packet::parse(bytes)?;
         let header = &packet.header;
         let (&type_ic, body) = packet.payload.split_first().ok_or(DropReason::Truncated)?;
         let message_type = MsgType(type_ic & TYPE_MASK);
@@ -208,7 +210,7 @@ impl<'b> RouterCore<'b> {
             self.replace_unfinished(Key::of(header));
         }
         if is_control_request {
-            return self.answer_control(now, port, address, &packet);
+            return self.answer_control(now, port, address, packet);
         }
         let owner = self.owner_of(message_type, header, body, port, address)?;
         let origin = Origin {
@@ -234,6 +236,7 @@ impl<'b> RouterCore<'b> {
     }
 
     /// Gives a message its buffer and first bytes.
+    #[inline]
     fn begin(&mut self, now: Instant, start: &Start, body: &[u8]) -> Result<Receipt, DropReason> {
         // With several services, none may take all buffers.
         let fair = self.open_channels > 1;
@@ -310,6 +313,7 @@ impl<'b> RouterCore<'b> {
     }
 
     /// Control requests need no buffer: they are answered from their packet, and the answer has its own place at the port.
+    #[inline(never)]
     fn answer_control(
         &mut self,
         now: Instant,

@@ -156,6 +156,7 @@ impl<'b> Slot<'b> {
     }
 
     /// Puts the first bytes of a message in.
+    #[inline]
     fn begin(&mut self, now: Instant, start: &Start, body: &[u8]) -> Result<(), Mismatch> {
         let buffer = self.buffer.as_deref_mut().ok_or(Mismatch::TooLong)?;
         buffer
@@ -370,6 +371,7 @@ impl<'b> Slots<'b> {
     }
 
     /// Starts a message; `false` when there is no buffer for it. One of a single packet goes to a short buffer if it can.
+    #[inline]
     pub(crate) fn begin(&mut self, now: Instant, start: &Start, body: &[u8], fair: bool) -> bool {
         let fits_short =
             start.complete.is_some() && body.len() <= crate::storage::SHORT_MESSAGE_LEN;
