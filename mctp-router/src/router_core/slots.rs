@@ -29,9 +29,13 @@ pub(crate) struct Origin {
     pub(crate) type_ic: u8,
 }
 
+/// In place of a packet's header: the EOM bit, which [`next_header`] leaves out, so that no packet has it.
+const NO_PACKET: u32 = 0x4000_0000;
 const SEQUENCE_SHIFT: u32 = 28;
 const SEQUENCE: u32 = 3 << SEQUENCE_SHIFT;
 const SEQUENCE_ONE: u32 = 1 << SEQUENCE_SHIFT;
+/// The header of no packet: it has a bit that [`next_header`] clears.
+const NO_HEADER: u32 = 1 << 30;
 
 impl Key {
     fn tag_owner(self) -> bool {
@@ -127,7 +131,7 @@ impl<'b> Slot<'b> {
         origin: Origin::NOBODY,
         len: 0,
         unit: 0,
-        next_header: 0,
+        next_header: NO_HEADER,
         last_packet: Instant::START,
     };
 
@@ -190,7 +194,7 @@ impl<'b> Slot<'b> {
         };
         self.next_header = match self.state {
             State::Assembling => next_header(header.to_bytes()),
-            _ => 0,
+            _ => NO_HEADER,
         };
     }
 
@@ -254,13 +258,13 @@ impl<'b> Slot<'b> {
 
     pub(crate) fn complete(&mut self, ticket: u32) {
         self.state = State::Complete { ticket };
-        self.next_header = 0;
+        self.next_header = NO_HEADER;
     }
 
     /// Gives up the message; the buffer is free again.
     pub(crate) fn free(&mut self) {
         self.state = State::Free;
-        self.next_header = 0;
+        self.next_header = NO_HEADER;
     }
 
     pub(crate) fn origin(&self) -> &Origin {
@@ -366,7 +370,7 @@ impl<'b> Slots<'b> {
     /// Has the destination of the packets to come looked at again: the own endpoint ID changed.
     pub(crate) fn expect_anew(&mut self) {
         for slot in self.long.iter_mut() {
-            slot.next_header &= SEQUENCE;
+            slot.next_header = slot.next_header & SEQUENCE | NO_HEADER;
         }
     }
 
@@ -413,7 +417,7 @@ impl<'b> Slots<'b> {
     fn set_state(&mut self, long: usize, state: State) {
         if let Some(slot) = self.long.get_mut(long) {
             slot.state = state;
-            slot.next_header &= SEQUENCE;
+            slot.next_header = slot.next_header & SEQUENCE | NO_HEADER;
         }
     }
 
