@@ -17,6 +17,8 @@ use core::ops::Range;
 
 use mctp_transport::DropReason;
 
+mod boundary;
+
 /// Length of the header before each packet, in bytes.
 pub const HEADER_LEN: usize = 4;
 
@@ -161,13 +163,39 @@ enum Found {
 ///   with a good header: that is the next transfer, or, rarely, payload of the malformed one that looks like a header.
 ///   A cut-off transfer of a multiple of 64 bytes with nothing short behind it takes the next one with it: nothing tells them apart.
 /// - **1.1:** a packet goes on in the next transfer. After a malformed header the rest of the transfer is skipped, and the next
-///   transfer begins with a header again. A host that gives up inside a packet and starts another loses as many bytes as
-///   were missing, and the rest of that transfer.
+///   transfer begins with a header again. When a transfer ends inside a packet, the first USB packet of the next one decides
+///   whether it is the rest of that packet or a new one: see below. A host that breaks off a transfer without a short
+///   or zero-length packet has not ended it.
+///
+/// # A 1.1 packet that a transfer cuts off
+///
+/// Nothing on the wire says whether a host goes on with a packet or has given it up, and the malformed header of an abandoned packet can claim
+/// 8191 bytes. So the next transfer is a **new packet**, and the unfinished one is dropped, when its first USB packet
+///
+/// 1. begins with a plausible packet: `1A B4`, reserved bits zero, a length of 8 or more, and 01h as the first byte of the MCTP packet;
+/// 2. and is consistent: every packet in it is followed by a plausible one, and if the USB packet ends the transfer, so does a packet;
+/// 3. and does not end the unfinished packet in a good place: with the USB packet's last byte, or before a plausible packet. This counts only if the
+///    unfinished packet's own start is plausible (of a packet too long for the buffer it is not looked at).
+///
+/// In all other cases it is the rest. What remains uncertain:
+///
+/// - **A good packet is lost** when the host lets it span transfers, and a transfer that goes on with it satisfies all three: its payload
+///   looks like packets from there to the end of the USB packet, and the packet neither ends with that USB packet nor before a plausible packet in it.
+///   Random payload does so with a probability below 2<sup>-27</sup> for each such transfer. Payload that contains frames, as a capture does, has to have one
+///   exactly where a transfer begins. Then what looks like packets is handed out as packets, up to the end of the span. A host that passes on
+///   payload from others and lets them know where it cuts should not let packets span transfers.
+/// - **After an abandoned packet, one good transfer is lost**, or its first packets, when the abandoned one's start is plausible and it lacks exactly
+///   as many bytes as they are long together, or as one whole USB packet is. They are taken as the rest, and one packet of mixed content is
+///   handed out. The next transfer is good again.
+/// - **A good transfer is not recognised** after an abandoned packet when it fails 1 or 2: with padding, with reserved bits set, or shorter
+///   than a USB packet and itself ending inside a packet.
+/// - In every other case **nothing is lost** but the abandoned packet itself, however many transfers were malformed.
 ///
 /// # What is dropped
 ///
 /// A malformed transfer is one [`DropReason::BadLinkIntegrity`]: the packets before the malformed header are good. Padding after the last packet is
-/// malformed too, and costs nothing but the count. A 1.1 packet too long for the buffer is one
+/// malformed too, and costs nothing but the count. A 1.1 packet that is given up for another is one
+/// [`DropReason::BadLinkIntegrity`] too. A 1.1 packet too long for the buffer is one
 /// [`DropReason::UnsupportedTransmissionUnit`], and what is behind it is good.
 #[derive(Debug)]
 pub struct Reassembler<'b> {
@@ -177,6 +205,8 @@ pub struct Reassembler<'b> {
     position: Position,
     /// Whether the last USB packet ended its transfer.
     transfer_ended: bool,
+    /// A packet was given up for another, to be told.
+    packet_given_up: bool,
     version: Version,
     max_packet_size: usize,
     /// The longest packet, header included, that the buffer has room for.
@@ -211,6 +241,7 @@ impl<'b> Reassembler<'b> {
             pending: 0..0,
             position: Position::AtHeader,
             transfer_ended: true,
+            packet_given_up: false,
             version,
             max_packet_size,
             max_length,
@@ -238,8 +269,12 @@ impl<'b> Reassembler<'b> {
     #[inline]
     pub fn received(&mut self, len: usize) {
         let len = len.min(self.max_packet_size).min(self.room());
-        self.transfer_ended = len < self.max_packet_size || self.usb_packets_are_transfers();
+        let ends_transfer = len < self.max_packet_size || self.usb_packets_are_transfers();
+        let begins_transfer = core::mem::replace(&mut self.transfer_ended, ends_transfer);
         let end = self.pending.end.saturating_add(len);
+        if begins_transfer && self.version == Version::V1_1 && self.is_new_packet(end) {
+            self.give_up_packet();
+        }
         match self.position {
             Position::AtHeader => self.pending.end = end,
             Position::InLongPacket(rest) => self.skip(rest, end),
@@ -278,6 +313,9 @@ impl<'b> Reassembler<'b> {
     /// [`next_packet`](Self::next_packet) as a place in the buffer, for [`bytes`](Self::bytes).
     #[inline]
     pub(crate) fn next_range(&mut self) -> Option<Result<Range<usize>, DropReason>> {
+        if core::mem::take(&mut self.packet_given_up) {
+            return Some(Err(DropReason::BadLinkIntegrity));
+        }
         match self.find() {
             Found::Packet { length } => {
                 let start = self.pending.start;
@@ -363,6 +401,31 @@ impl<'b> Reassembler<'b> {
         if self.transfer_ended {
             self.position = Position::AtHeader;
         }
+    }
+
+    /// Whether the USB packet up to `end`, the first of a 1.1 transfer, is not the rest of the unfinished packet.
+    fn is_new_packet(&self, end: usize) -> bool {
+        let missing = match self.position {
+            Position::InLongPacket(missing) => Some(missing),
+            Position::AtHeader if matches!(self.find(), Found::PartOfPacket) => self.missing(),
+            Position::AtHeader | Position::InBadTransfer => return false,
+        };
+        let usb_packet = self.buffer.get(self.pending.end..end).unwrap_or_default();
+        boundary::is_run_of_packets(usb_packet, self.transfer_ended)
+            && !missing.is_some_and(|missing| boundary::ends_between_packets(usb_packet, missing))
+    }
+
+    /// What the packet at the start of `pending` lacks, if that is worth believing.
+    fn missing(&self) -> Option<usize> {
+        let pending = self.buffer.get(self.pending.clone())?;
+        boundary::plausible_length(pending)?.checked_sub(pending.len())
+    }
+
+    /// Drops the packet that is partly there. One too long for the buffer was told when it began.
+    fn give_up_packet(&mut self) {
+        self.packet_given_up |= self.position == Position::AtHeader;
+        self.position = Position::AtHeader;
+        self.pending.start = self.pending.end;
     }
 
     fn begins_with_header(&self) -> bool {

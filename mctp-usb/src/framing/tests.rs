@@ -2,6 +2,8 @@ use super::*;
 use proptest::prelude::*;
 use std::vec::Vec;
 
+mod boundary;
+
 const HIGH_SPEED: u16 = 512;
 const FULL_SPEED: u16 = 64;
 
@@ -423,7 +425,7 @@ fn nearly_frames() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         prop::collection::vec(any::<u8>(), 0..40),
         (4usize..=251).prop_map(|len| frame(Version::V1_0, 1, len)),
-        (4usize..=2000).prop_map(|len| frame(Version::V1_1, 2, len)),
+        (1u8..=2, 4usize..=2000).prop_map(|(number, len)| frame(Version::V1_1, number, len)),
         any::<[u8; 2]>().prop_map(|[a, b]| vec![0x1A, 0xB4, a, b]),
         (0usize..20).prop_map(|len| vec![0; len]),
     ];
@@ -460,31 +462,6 @@ proptest! {
             }
         }
         let good: Vec<u8> = lengths.iter().flat_map(|len| frame(Version::V1_0, 9, *len)).collect();
-        let expected: Vec<Output> = lengths.iter().map(|len| packet(9, *len)).collect();
-        prop_assert_eq!(transfer(&mut reassembler, &good), expected);
-    }
-
-    /// The same in 1.1, where a packet that was not finished takes what it lacks from the next transfers.
-    #[test]
-    fn after_any_1_1_transfers_the_next_is_good_once_no_packet_is_unfinished(
-        transfers in prop::collection::vec(nearly_frames(), 0..6),
-        high_speed: bool,
-        small_buffer: bool,
-        lengths in prop::collection::vec(4usize..=124, 1..=4),
-    ) {
-        let speed = if high_speed { HIGH_SPEED } else { FULL_SPEED };
-        // 128 bytes of frame, at high speed.
-        let len = if small_buffer { 640 } else { RECEIVE_BUFFER_LEN_1_1 };
-        let mut buffer = [0; RECEIVE_BUFFER_LEN_1_1];
-        let mut reassembler = Reassembler::new(Version::V1_1, speed, &mut buffer[..len]).unwrap();
-        for bytes in transfers {
-            transfer(&mut reassembler, &bytes);
-        }
-        // At most 8191 bytes are missing, and then the rest of one transfer is skipped.
-        for _ in 0..=8191 / 128 + 1 {
-            transfer(&mut reassembler, &frame(Version::V1_1, 8, 124));
-        }
-        let good: Vec<u8> = lengths.iter().flat_map(|len| frame(Version::V1_1, 9, *len)).collect();
         let expected: Vec<Output> = lengths.iter().map(|len| packet(9, *len)).collect();
         prop_assert_eq!(transfer(&mut reassembler, &good), expected);
     }
