@@ -29,8 +29,6 @@ pub(crate) struct Origin {
     pub(crate) type_ic: u8,
 }
 
-/// In place of a packet's header: the EOM bit, which [`next_header`] leaves out, so that no packet has it.
-const NO_PACKET: u32 = 0x4000_0000;
 const SEQUENCE_SHIFT: u32 = 28;
 const SEQUENCE: u32 = 3 << SEQUENCE_SHIFT;
 const SEQUENCE_ONE: u32 = 1 << SEQUENCE_SHIFT;
