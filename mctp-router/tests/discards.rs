@@ -859,6 +859,55 @@ fn an_endpoint_id_given_within_a_message_does_not_cut_it() {
     );
 }
 
+#[test]
+fn packets_for_the_endpoint_id_that_the_device_had_before_are_anothers() {
+    for destination in [DEVICE, 0] {
+        let (mut device, echo) = Device::echo();
+        let packets = three_packets(REQUEST.to(destination));
+        device.receive(&packets[0]);
+        device.control(REQUEST.to(0).tag(1), &[0, 0x81, 1, 0, 0x40]);
+        if destination == 0 {
+            assert_eq!(device.receive(&packets[1]), Receipt::Stored);
+            assert_eq!(device.receive(&packets[2]), Receipt::Delivered(echo));
+        } else {
+            device.assert_drops(&packets[1], DropReason::NotOurDestination);
+            device.assert_drops(&packets[2], DropReason::NotOurDestination);
+        }
+    }
+}
+
+/// Nothing of a message that is over answers to a header of zeros.
+#[test]
+fn packets_of_zeros_are_dropped_in_every_state() {
+    let zeros = |device: &mut Device| {
+        for len in [0, 1, 22, 63, 64, 65, 247] {
+            for flags in [0x00, 0x40, 0x10, 0x50] {
+                let packet = [&[0, 0, 0, flags], vec![0; len].as_slice()].concat();
+                device.assert_drops(&packet, DropReason::UnsupportedHeaderVersion);
+            }
+        }
+    };
+    let (mut device, echo) = Device::echo();
+    zeros(&mut device);
+    let packets = three_packets(REQUEST);
+    device.receive(&packets[0]);
+    zeros(&mut device);
+    device.core.set_endpoint_id(Eid(0x40));
+    zeros(&mut device);
+    device.core.set_endpoint_id(Eid(DEVICE));
+    zeros(&mut device);
+    device.receive(&packets[1]);
+    device.receive(&packets[2]);
+    zeros(&mut device);
+    assert_eq!(device.take(echo).unwrap(), echo_message(LEN));
+    zeros(&mut device);
+    device.receive(&packets[0]);
+    device.receive(&packets[2]);
+    zeros(&mut device);
+    assert!(!device.core.has_message(echo));
+    device.assert_serves(echo);
+}
+
 // Limits of this receiver.
 
 #[test]
