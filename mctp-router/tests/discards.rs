@@ -1007,6 +1007,27 @@ fn without_a_free_buffer_new_messages_are_dropped_and_waiting_ones_kept() {
 }
 
 #[test]
+fn messages_are_lent_in_the_order_in_which_they_were_complete() {
+    let (mut device, echo) = Device::echo();
+    let mut sent = 0..;
+    let mut receive = |device: &mut Device, count| {
+        for number in sent.by_ref().take(count) {
+            let len = if number % 3 == 0 { 100 } else { 10 };
+            for packet in REQUEST.packets(&[&echo_message(len)[..], &[number]].concat(), 64) {
+                device.receive(&packet);
+            }
+        }
+    };
+    receive(&mut device, 2);
+    for expected in 0..100 {
+        // Buffers come free in another order than they are filled again.
+        assert_eq!(device.take(echo).unwrap().last(), Some(&expected));
+        receive(&mut device, 1);
+    }
+    assert_eq!(device.core.drop_counters().total(), 0);
+}
+
+#[test]
 fn a_lent_message_keeps_its_buffer_until_it_is_given_back() {
     let (mut device, echo) = Device::echo();
     for _ in 0..4 {

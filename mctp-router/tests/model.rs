@@ -152,6 +152,16 @@ fn random_packet(random: &mut Random, model: &Model) -> (Wire, Vec<u8>) {
         None if !random.one_in(4) => header.start = true,
         _ => {}
     }
+    if random.one_in(100) {
+        // All zeros but for what tells packets of a message apart.
+        header = Wire {
+            version: 0,
+            destination: 0,
+            start: false,
+            tag_owner: false,
+            ..header.from(0)
+        };
+    }
     let filler = random.below(256) as u8;
     let mut payload = vec![filler; len];
     if header.start && len >= 4 && !random.one_in(6) {

@@ -664,6 +664,22 @@ fn a_link_that_comes_back_is_not_stalled() {
 }
 
 #[test]
+fn a_layout_that_changes_holds_for_the_transfer_on_its_way_once_it_is_back() {
+    let (mut device, echo, _, in_flight) = stalled();
+    device.core.set_layout(USB, support::I2C_LAYOUT);
+    device
+        .core
+        .transmit_done(device.now(), USB, in_flight, false);
+    for _ in 0..4 {
+        let mut outgoing = response(&mut device, echo, REQUEST);
+        let message = echo_message(200);
+        let transfers = device.send_all(&mut outgoing, &[&message[1..]]);
+        assert_eq!(transfers.len(), 4, "one packet each");
+        assert_eq!(assemble(&packets(&transfers))[0].message, message);
+    }
+}
+
+#[test]
 fn ten_link_cycles_lose_no_transfer_buffer() {
     let (mut device, echo) = Device::echo();
     for _ in 0..10 {

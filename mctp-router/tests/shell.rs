@@ -617,6 +617,40 @@ fn a_sender_dropped_in_its_turn_passes_the_turn_on() {
 }
 
 #[test]
+fn senders_dropped_anywhere_in_the_line_leave_the_others_their_places() {
+    for dropped in 0..5 {
+        let mut device = running();
+        device.usb.stop_reading();
+        let router = device.router;
+        let mut sends: Vec<_> = (1..=5)
+            .map(|message_type| {
+                let send = device.world.spawn(async move {
+                    let mut channel = router.request_channel(Eid(HOST));
+                    channel
+                        .send(MsgType(message_type), &[message_type; 3000])
+                        .await
+                        .unwrap();
+                    core::future::pending::<()>().await;
+                });
+                device.world.run();
+                send
+            })
+            .collect();
+        device.world.cancel(sends.remove(dropped));
+        device.world.run();
+        device.usb.read_again();
+        device.world.run();
+        let ends = device
+            .usb
+            .sent()
+            .iter()
+            .filter(|packet| Wire::parse(packet).0.end)
+            .count();
+        assert_eq!(ends, 4, "without number {dropped}");
+    }
+}
+
+#[test]
 fn a_finished_sender_that_is_kept_holds_no_place_in_the_line() {
     let mut device = echo_device();
     device.usb.set_speed(512);
