@@ -380,7 +380,10 @@ fn cycle_link(name: &str, endpoint_id: u8, count: u32) -> Result<()> {
 fn check_alive(endpoint_id: u8) -> Result<()> {
     let destination = Destination::EndpointId(endpoint_id);
     let mut socket = MctpSocket::open()?;
-    let one_try = Retries { wait: 3000, tries: 1 };
+    let one_try = Retries {
+        wait: 3000,
+        tries: 1,
+    };
     let answer = one_try.client(&mut socket).endpoint_id(destination)?;
     ensure!(
         answer.endpoint_id == endpoint_id,
@@ -416,7 +419,9 @@ fn inject_transfers(name: &str, seed: u64, count: usize) -> Result<()> {
     }
     let transfers = inject::transfers(seed, count).map(|(_, transfer)| transfer);
     let sent = usb::send_raw(&before, transfers)?;
-    println!("the device took all {sent} malformed transfers");
+    println!(
+        "the device took all {sent} malformed transfers and answered the good request behind them"
+    );
     announce(&interface::wait_for_another(
         Some(before.index),
         Duration::from_secs(20),

@@ -3,16 +3,27 @@
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use nusb::transfer::{Buffer, Bulk, Direction, Out};
-use nusb::{Device, MaybeFuture};
+use nusb::transfer::{Buffer, Bulk, Direction, In, Out};
+use nusb::{Device, Interface as Claimed, MaybeFuture};
 
 use crate::interface::{Interface, read};
 
 /// A device that takes no OUT transfer for this long is stuck.
 const TRANSFER_TIME: Duration = Duration::from_secs(2);
+
+/// The next good request has to be answered within this time.
+const ANSWER_TIME: Duration = Duration::from_secs(3);
+
+/// A transfer of Get Endpoint ID (DSP0236 1.3.3, 12.4) from endpoint 8 to the null destination: message tag 5, instance 1Fh.
+const GET_ENDPOINT_ID: [u8; 11] = [
+    0x1a, 0xb4, 0x00, 11, 0x01, 0x00, 0x08, 0xcd, 0x00, 0x9f, 0x02,
+];
+
+/// More than an IN transfer can be long, and a multiple of any USB packet.
+const IN_LENGTH: usize = 16 * 1024;
 
 /// Resets the device, as after a disturbance on the cable. The kernel takes the driver off and binds it again.
 pub fn reset(interface: &Interface) -> Result<()> {
@@ -22,6 +33,8 @@ pub fn reset(interface: &Interface) -> Result<()> {
 }
 
 /// Sends raw bulk OUT transfers with the kernel driver unbound, and binds it again; the number of transfers taken.
+///
+/// Directly behind them, before anything else can bring the device back into step, goes one good request. It has to be answered.
 pub fn send_raw(interface: &Interface, transfers: impl Iterator<Item = Vec<u8>>) -> Result<usize> {
     let usb_interface = interface.usb_interface()?;
     let driver = usb_interface
@@ -41,20 +54,12 @@ fn send_all(usb_interface: &Path, transfers: impl Iterator<Item = Vec<u8>>) -> R
         .claim_interface(number)
         .wait()
         .context("cannot claim the interface")?;
-    let descriptor = claimed
-        .descriptor()
-        .context("the interface has no descriptor")?;
-    let address = descriptor
-        .endpoints()
-        .find(|endpoint| endpoint.direction() == Direction::Out)
-        .context("the interface has no OUT endpoint")?
-        .address();
     let mut endpoint = claimed
-        .endpoint::<Bulk, Out>(address)
+        .endpoint::<Bulk, Out>(address(&claimed, Direction::Out)?)
         .context("no bulk OUT endpoint")?;
 
     let mut sent = 0;
-    for transfer in transfers {
+    for transfer in transfers.chain([GET_ENDPOINT_ID.to_vec()]) {
         let length = transfer.len();
         let completion = endpoint.transfer_blocking(Buffer::from(transfer), TRANSFER_TIME);
         if let Err(error) = completion.status {
@@ -62,7 +67,56 @@ fn send_all(usb_interface: &Path, transfers: impl Iterator<Item = Vec<u8>>) -> R
         }
         sent += 1;
     }
-    Ok(sent)
+    wait_for_answer(&claimed)?;
+    Ok(sent - 1)
+}
+
+fn address(claimed: &Claimed, direction: Direction) -> Result<u8> {
+    let descriptor = claimed
+        .descriptor()
+        .context("the interface has no descriptor")?;
+    let endpoint = descriptor
+        .endpoints()
+        .find(|endpoint| endpoint.direction() == direction);
+    Ok(endpoint
+        .context("the interface lacks an endpoint")?
+        .address())
+}
+
+/// Reads until the request behind the raw transfers is answered. Answers to what was good among these come before.
+fn wait_for_answer(claimed: &Claimed) -> Result<()> {
+    let mut endpoint = claimed
+        .endpoint::<Bulk, In>(address(claimed, Direction::In)?)
+        .context("no bulk IN endpoint")?;
+    let end = Instant::now() + ANSWER_TIME;
+    loop {
+        let rest = end.saturating_duration_since(Instant::now());
+        let completion = endpoint.transfer_blocking(Buffer::new(IN_LENGTH), rest);
+        completion
+            .status
+            .context("the good request behind the malformed transfers was not answered")?;
+        if has_answer(&completion.buffer) {
+            return Ok(());
+        }
+    }
+}
+
+/// Whether a packet of an IN transfer answers [`GET_ENDPOINT_ID`] with success.
+fn has_answer(transfer: &[u8]) -> bool {
+    const START_AND_END_OF_MESSAGE_TAG_5: u8 = 0xc5;
+    const NOT_SEQUENCE: u8 = 0xcf;
+    let mut rest = transfer;
+    while let [0x1a, 0xb4, high, low, ..] = *rest {
+        let length = usize::from(u16::from_be_bytes([high & 0x1f, low])).max(4);
+        let (packet, next) = rest.split_at(length.min(rest.len()));
+        if let [0x01, 0x08, _, flags, 0x00, 0x1f, 0x02, 0x00, ..] = packet[4..]
+            && flags & NOT_SEQUENCE == START_AND_END_OF_MESSAGE_TAG_5
+        {
+            return true;
+        }
+        rest = next;
+    }
+    false
 }
 
 /// Writes the name of the USB interface, such as `1-1:1.0`, to a file of its driver.
@@ -100,6 +154,22 @@ fn device_node(bus: &str, device: &str) -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_answer_is_found_behind_other_packets_of_a_transfer() {
+        let other = [0x1a, 0xb4, 0, 9, 0x01, 0x08, 9, 0xc5, 0x7e];
+        let answer = [
+            0x1a, 0xb4, 0, 15, 0x01, 0x08, 9, 0xe5, 0x00, 0x1f, 0x02, 0x00, 9, 0, 0,
+        ];
+        assert!(has_answer(&[&other[..], &answer].concat()));
+        for at in [5, 7, 9, 10, 11] {
+            let mut wrong = answer;
+            wrong[at] ^= 1;
+            assert!(!has_answer(&wrong), "byte {at}");
+        }
+        assert!(!has_answer(&answer[..11]));
+        assert!(!has_answer(&[0x1a, 0xb4, 0, 0]));
+    }
 
     #[test]
     fn device_node_has_three_digits_for_bus_and_device() {
