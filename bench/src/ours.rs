@@ -202,7 +202,7 @@ pub fn echo_by_core(case: &Case) {
             let mut response = core.response_to(&message, message.integrity_check());
             loop {
                 let progress = core.send(now, &mut response, &[message.bytes()]);
-                while let Some(mut outbound) = core.poll_transmit(PORT) {
+                while let Some(outbound) = core.poll_transmit(PORT) {
                     for frame in outbound.transfer.frames() {
                         link.send(frame.packet);
                     }

@@ -43,6 +43,8 @@ pub struct RouterStorage<
 > {
     transfer_buffers: [[[u8; TRANSFER_LEN]; 2]; PORTS],
     response_buffers: [[[u8; RESPONSE_LEN]; RESPONSES]; PORTS],
+    transfers: [[Option<Transfer<'b>>; 2]; PORTS],
+    responses: [[Option<Transfer<'b>>; RESPONSES]; PORTS],
     short_buffers: [[u8; SHORT_MESSAGE_LEN]; SHORT_MESSAGES],
     long_buffers: [[u8; LONG_MESSAGE_LEN]; LONG_MESSAGES],
     ports: [Port<'b>; PORTS],
@@ -113,6 +115,8 @@ impl<
         Self {
             transfer_buffers: [[[0; TRANSFER_LEN]; 2]; PORTS],
             response_buffers: [[[0; RESPONSE_LEN]; RESPONSES]; PORTS],
+            transfers: [const { [const { None }; 2] }; PORTS],
+            responses: [const { [const { None }; RESPONSES] }; PORTS],
             short_buffers: [[0; SHORT_MESSAGE_LEN]; SHORT_MESSAGES],
             long_buffers: [[0; LONG_MESSAGE_LEN]; LONG_MESSAGES],
             ports: [const { Port::EMPTY }; PORTS],
@@ -127,19 +131,23 @@ impl<
 
     /// Gives each port and slot its buffers.
     pub(crate) fn parts(&'b mut self) -> Parts<'b> {
-        let transfers = self
-            .transfer_buffers
-            .iter_mut()
-            .zip(&mut self.response_buffers);
-        for (port, (buffers, responses)) in self.ports.iter_mut().zip(transfers) {
-            let [current, spare] = buffers;
-            port.set_buffers(
-                Transfer::new(current, Port::UNKNOWN_LAYOUT),
-                Transfer::new(spare, Port::UNKNOWN_LAYOUT),
-                responses
-                    .each_mut()
-                    .map(|response| Transfer::new(response, Port::UNKNOWN_LAYOUT)),
+        let ports = self.ports.iter_mut();
+        let bulk = self.transfers.iter_mut().zip(&mut self.transfer_buffers);
+        for (port, (transfers, buffers)) in ports.zip(bulk) {
+            let [current, spare] = transfers;
+            let [first, second] = buffers;
+            port.set_transfers(
+                current.insert(Transfer::new(first, Port::UNKNOWN_LAYOUT)),
+                spare.insert(Transfer::new(second, Port::UNKNOWN_LAYOUT)),
             );
+        }
+        let ports = self.ports.iter_mut();
+        let responses = self.responses.iter_mut().zip(&mut self.response_buffers);
+        for (port, (responses, buffers)) in ports.zip(responses) {
+            let transfers = responses.iter_mut().zip(buffers);
+            port.set_responses(transfers.map(|(transfer, buffer)| {
+                transfer.insert(Transfer::new(buffer, Port::UNKNOWN_LAYOUT))
+            }));
         }
         for (slot, buffer) in self.short_slots.iter_mut().zip(&mut self.short_buffers) {
             slot.set_buffer(buffer);

@@ -185,17 +185,21 @@ pub struct Room<'a> {
 }
 
 impl<'a> Room<'a> {
+    /// Whether there is room for a packet of `payload_len` bytes of payload.
+    #[inline]
+    pub fn fits(&self, payload_len: usize) -> bool {
+        payload_len <= self.max_payload
+            && payload_len.wrapping_add(self.overhead) <= self.rest.len()
+    }
+
     /// As [`Transfer::push`].
     #[inline]
     pub fn push(&mut self, header: PacketHeader, payload_len: usize) -> Option<&'a mut [u8]> {
-        if payload_len > self.max_payload {
+        if !self.fits(payload_len) {
             return None;
         }
-        // Neither sum wraps: the payload is at most 64 KiB, and the buffer holds it.
+        // Does not wrap: the payload is at most 64 KiB.
         let frame_len = payload_len.wrapping_add(self.overhead);
-        if frame_len > self.rest.len() {
-            return None;
-        }
         let (frame, rest) = core::mem::take(&mut self.rest).split_at_mut_checked(frame_len)?;
         if self.packs {
             self.rest = rest;

@@ -102,8 +102,9 @@ impl Outgoing {
             let len = room.push_run(&mut self.header, self.unit, run);
             from.skip(len);
             self.remaining = self.remaining.saturating_sub(len);
-            // What stopped the run is a packet that begins in one slice and ends in another, the last packet, or the end of the room.
-            has_room = self.remaining <= self.unit || self.push_one(&mut room, &mut from);
+            // What stopped the run is the end of the room, the last packet, or a packet that begins in one slice and ends in another.
+            has_room = room.fits(self.unit)
+                && (self.remaining <= self.unit || self.push_one(&mut room, &mut from));
         }
         if has_room && self.remaining > 0 {
             self.push_one(&mut room, &mut from);

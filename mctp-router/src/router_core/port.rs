@@ -11,14 +11,14 @@ use crate::storage::{RESPONSE_LEN, RESPONSES};
 #[must_use = "the transfer must be sent and given back"]
 pub struct Outbound<'b> {
     /// What to send.
-    pub transfer: Transfer<'b>,
+    pub transfer: &'b mut Transfer<'b>,
     pub(crate) is_response: bool,
 }
 
 #[derive(Debug)]
 struct Response<'b> {
     /// `None` while the transport has it.
-    transfer: Option<Transfer<'b>>,
+    transfer: Option<&'b mut Transfer<'b>>,
     /// Set while it waits to be sent; the lowest goes first.
     queued: Option<u32>,
 }
@@ -33,10 +33,10 @@ pub(crate) struct Port<'b> {
     layout: TransferLayout,
     max_unit: usize,
     /// Full, and next to be sent.
-    full: Option<Transfer<'b>>,
+    full: Option<&'b mut Transfer<'b>>,
     /// Being filled. `None` while the transport has it and the spare is not back yet.
-    current: Option<Transfer<'b>>,
-    spare: Option<Transfer<'b>>,
+    current: Option<&'b mut Transfer<'b>>,
+    spare: Option<&'b mut Transfer<'b>>,
     responses: [Response<'b>; RESPONSES],
     next_response: u32,
     /// How many responses are queued.
@@ -81,15 +81,17 @@ impl<'b> Port<'b> {
         stalled: false,
     };
 
-    pub(crate) fn set_buffers(
+    pub(crate) fn set_transfers(
         &mut self,
-        current: Transfer<'b>,
-        spare: Transfer<'b>,
-        responses: [Transfer<'b>; RESPONSES],
+        current: &'b mut Transfer<'b>,
+        spare: &'b mut Transfer<'b>,
     ) {
         self.current = Some(current);
         self.spare = Some(spare);
-        for (response, transfer) in self.responses.iter_mut().zip(responses) {
+    }
+
+    pub(crate) fn set_responses(&mut self, transfers: impl Iterator<Item = &'b mut Transfer<'b>>) {
+        for (response, transfer) in self.responses.iter_mut().zip(transfers) {
             response.transfer = Some(transfer);
         }
     }
@@ -101,13 +103,13 @@ impl<'b> Port<'b> {
             .current
             .as_ref()
             .or(self.spare.as_ref())
-            .map_or(0, Transfer::max_unit);
+            .map_or(0, |transfer| transfer.max_unit());
     }
 
     /// The transfer being filled.
     #[inline]
     pub(crate) fn current(&mut self) -> Option<&mut Transfer<'b>> {
-        self.current.as_mut()
+        self.current.as_deref_mut()
     }
 
     /// Goes on to an empty transfer, now that the current one is full. `false` when there is none.
@@ -221,7 +223,7 @@ impl<'b> Port<'b> {
 
     /// Takes a transfer back. `taken` says that the neighbour has it now.
     #[inline]
-    pub(crate) fn give_back(&mut self, now: Instant, mut outbound: Outbound<'b>, taken: bool) {
+    pub(crate) fn give_back(&mut self, now: Instant, outbound: Outbound<'b>, taken: bool) {
         if *outbound.transfer.layout() == self.layout {
             outbound.transfer.clear();
         } else {

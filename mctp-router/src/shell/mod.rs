@@ -311,7 +311,7 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
         loop {
             poll_fn(|context| sending.poll_next(context)).await;
             if let Some(outbound) = &mut sending.outbound {
-                let result = transport.send(&mut outbound.transfer).await;
+                let result = transport.send(outbound.transfer).await;
                 sending.taken = result != Err(SendError::LinkDown);
             }
         }
