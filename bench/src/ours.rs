@@ -206,7 +206,7 @@ pub fn echo_by_core(case: &Case) {
                     for frame in outbound.transfer.frames() {
                         link.send(frame.packet);
                     }
-                    core.transmit_done(now, PORT, outbound, true);
+                    core.transmit_done(now, PORT, outbound, Ok(()));
                 }
                 if progress == Ok(Progress::Done) {
                     break;

@@ -128,7 +128,12 @@ fn take(device: &mut Device, echo: ChannelId, step: Step) {
         }
         Step::Lose => {
             if let Some(outbound) = device.core.poll_transmit(USB) {
-                device.core.transmit_done(now, USB, outbound, false);
+                device.core.transmit_done(
+                    now,
+                    USB,
+                    outbound,
+                    Err(mctp_transport::SendError::LinkDown),
+                );
             }
         }
         Step::LinkDown => device.core.link_down(USB),

@@ -6,7 +6,7 @@ mod support;
 use mctp_router::{
     ChannelId, OpenError, Outgoing, PortId, Progress, Receipt, Route, SendFailure, Target,
 };
-use mctp_transport::{DropReason, Eid, PhysicalAddress, TransferLayout};
+use mctp_transport::{DropReason, Eid, PhysicalAddress, SendError, TransferLayout};
 use support::{
     Assembled, DEVICE, Device, HOST, I2C, POINT_TO_POINT, REQUEST, SentTransfer, USB, Wire,
     assemble, echo_message,
@@ -430,7 +430,7 @@ fn control_answers_overtake_what_waits() {
     );
     device
         .core
-        .transmit_done(device.now(), USB, in_flight, true);
+        .transmit_done(device.now(), USB, in_flight, Ok(()));
     let (_, next) = device.transfer(USB).unwrap();
     assert_eq!(next, [[0x01, HOST, DEVICE, 0xC5, 0, 1, 2, 0, DEVICE, 0, 0]]);
     let (_, after) = device.transfer(USB).unwrap();
@@ -503,7 +503,7 @@ fn sending_to_a_host_that_takes_nothing_fails_after_the_time_limit_and_not_befor
     // It reads again: everything works again.
     device
         .core
-        .transmit_done(device.now(), USB, in_flight, true);
+        .transmit_done(device.now(), USB, in_flight, Ok(()));
     device.sent();
     device.assert_serves(echo);
     device.advance(10_000);
@@ -514,7 +514,7 @@ fn sending_to_a_host_that_takes_nothing_fails_after_the_time_limit_and_not_befor
 fn a_host_that_stops_after_a_transfer_is_given_its_time_from_there() {
     let (mut device, _, mut bulk, first) = stalled();
     device.advance(500);
-    device.core.transmit_done(device.now(), USB, first, true);
+    device.core.transmit_done(device.now(), USB, first, Ok(()));
     let _second = device.core.poll_transmit(USB).unwrap();
     device.advance(999);
     assert_eq!(device.send(&mut bulk, &[&[7; 5000]]), Ok(Progress::Partial));
@@ -569,7 +569,7 @@ fn a_stalled_host_gets_its_control_answers_as_soon_as_it_reads_again() {
     );
     device
         .core
-        .transmit_done(device.now(), USB, in_flight, true);
+        .transmit_done(device.now(), USB, in_flight, Ok(()));
     let answers: Vec<u8> = (0..4)
         .map(|_| device.transfer(USB).unwrap().1[0][5])
         .collect();
@@ -604,7 +604,7 @@ fn an_answer_that_the_host_does_not_take_stalls_the_port_too() {
     );
     device
         .core
-        .transmit_done(device.now(), USB, in_flight, true);
+        .transmit_done(device.now(), USB, in_flight, Ok(()));
     device.assert_serves(echo);
 }
 
@@ -619,7 +619,7 @@ fn sending_fails_while_the_link_is_down_and_works_when_it_is_back() {
     let drops = device.drops_of(|device| {
         device
             .core
-            .transmit_done(device.now(), USB, in_flight, false)
+            .transmit_done(device.now(), USB, in_flight, Err(SendError::LinkDown))
     });
     assert_eq!(drops, [(DropReason::LinkDown, 1)]);
     assert_eq!(
@@ -640,7 +640,7 @@ fn a_message_whose_start_was_lost_with_the_link_does_not_go_on() {
     device.core.link_up(USB);
     device
         .core
-        .transmit_done(device.now(), USB, in_flight, false);
+        .transmit_done(device.now(), USB, in_flight, Err(SendError::LinkDown));
     assert_eq!(
         device.send(&mut bulk, &[&[7; 5000]]),
         Err(SendFailure::NoLink)
@@ -658,7 +658,7 @@ fn a_link_that_comes_back_is_not_stalled() {
     device.core.link_up(USB);
     device
         .core
-        .transmit_done(device.now(), USB, in_flight, false);
+        .transmit_done(device.now(), USB, in_flight, Err(SendError::LinkDown));
     device.sent();
     device.assert_serves(echo);
 }
@@ -669,7 +669,7 @@ fn a_layout_that_changes_holds_for_the_transfer_on_its_way_once_it_is_back() {
     device.core.set_layout(USB, support::I2C_LAYOUT);
     device
         .core
-        .transmit_done(device.now(), USB, in_flight, false);
+        .transmit_done(device.now(), USB, in_flight, Err(SendError::LinkDown));
     for _ in 0..4 {
         let mut outgoing = response(&mut device, echo, REQUEST);
         let message = echo_message(200);
@@ -690,7 +690,7 @@ fn ten_link_cycles_lose_no_transfer_buffer() {
         device.core.link_up(USB);
         device
             .core
-            .transmit_done(device.now(), USB, in_flight, false);
+            .transmit_done(device.now(), USB, in_flight, Err(SendError::LinkDown));
     }
     let mut bulk = response(&mut device, echo, REQUEST);
     assert_eq!(device.send(&mut bulk, &[&[7; 5000]]), Ok(Progress::Partial));
@@ -700,8 +700,8 @@ fn ten_link_cycles_lose_no_transfer_buffer() {
         .core
         .poll_transmit(USB)
         .expect("two transfer buffers");
-    device.core.transmit_done(device.now(), USB, first, true);
-    device.core.transmit_done(device.now(), USB, second, true);
+    device.core.transmit_done(device.now(), USB, first, Ok(()));
+    device.core.transmit_done(device.now(), USB, second, Ok(()));
     device.assert_serves(echo);
 }
 
@@ -721,5 +721,21 @@ fn ports_that_do_not_exist_cost_nothing() {
         device.send(&mut outgoing, &[&[1]]),
         Err(SendFailure::NoLink)
     );
+    device.assert_serves(echo);
+}
+
+#[test]
+fn a_neighbour_that_does_not_accept_a_transfer_is_there_all_the_same() {
+    let (mut device, echo) = Device::echo();
+    let mut answer = response(&mut device, echo, REQUEST);
+    assert_eq!(device.send(&mut answer, &[&[1]]), Ok(Progress::Done));
+    let refused = device.core.poll_transmit(USB).unwrap();
+    let drops = device.drops_of(|device| {
+        let refusal = Err(SendError::NotAccepted);
+        device
+            .core
+            .transmit_done(device.now(), USB, refused, refusal);
+    });
+    assert_eq!(drops, [(DropReason::NotAccepted, 1)]);
     device.assert_serves(echo);
 }

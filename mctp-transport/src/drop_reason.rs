@@ -73,6 +73,8 @@ drop_reasons! {
     ResponseNotTaken = "response not taken by the neighbour";
     /// The neighbour took nothing for the send time limit: the rest of the message was given up.
     SendTimeout = "send time limit exceeded";
+    /// The neighbour did not accept a transfer, such as an I2C target that did not acknowledge.
+    NotAccepted = "transfer not accepted by the neighbour";
     /// The link went down with this unfinished message, or this transfer, on it.
     LinkDown = "link down";
 }

@@ -63,3 +63,12 @@ pub trait TransportTx {
     /// [`Transfer::as_bytes`]. Never add a packet, split one or change their order.
     fn send(&mut self, transfer: &mut Transfer<'_>) -> impl Future<Output = Result<(), SendError>>;
 }
+
+impl From<SendError> for DropReason {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::LinkDown => Self::LinkDown,
+            SendError::NotAccepted => Self::NotAccepted,
+        }
+    }
+}

@@ -139,7 +139,7 @@ pub enum SendFailure {
 ///
 /// let outbound = router.poll_transmit(USB).unwrap();
 /// assert_eq!(outbound.transfer.packets().next(), Some(&[0x01, 0x08, 0x00, 0xC0, 0x7E, 0xCC, 0xDE, 0xF0, 0x2A][..]));
-/// router.transmit_done(now, USB, outbound, true);
+/// router.transmit_done(now, USB, outbound, Ok(()));
 /// # Ok::<(), mctp::Error>(())
 /// ```
 #[allow(missing_debug_implementations)]

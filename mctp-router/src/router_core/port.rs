@@ -221,7 +221,7 @@ impl<'b> Port<'b> {
         })
     }
 
-    /// Takes a transfer back. `taken` says that the neighbour has it now.
+    /// Takes a transfer back. `taken` says that the neighbour is there, and did not let it wait.
     #[inline]
     pub(crate) fn give_back(&mut self, now: Instant, outbound: Outbound<'b>, taken: bool) {
         if *outbound.transfer.layout() == self.layout {

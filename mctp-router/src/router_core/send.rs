@@ -2,7 +2,7 @@
 
 use mctp::{Eid, MsgIC, MsgType};
 use mctp_transport::{
-    BASELINE_TRANSMISSION_UNIT, DropReason, MessageTag, PacketHeader, PhysicalAddress,
+    BASELINE_TRANSMISSION_UNIT, MessageTag, PacketHeader, PhysicalAddress, SendError,
     SequenceNumber,
 };
 
@@ -22,22 +22,22 @@ impl<'b> RouterCore<'b> {
         self.port(port)?.take()
     }
 
-    /// Takes back a transfer that [`poll_transmit`](Self::poll_transmit) gave. `taken` says that the neighbour has it; a transfer that it has
-    /// not is lost.
+    /// Takes back a transfer that [`poll_transmit`](Self::poll_transmit) gave. `result` says whether the neighbour
+    /// has it; a transfer that it has not is lost, and counted.
     #[inline]
     pub fn transmit_done(
         &mut self,
         now: Instant,
         port: PortId,
         outbound: Outbound<'b>,
-        taken: bool,
+        result: Result<(), SendError>,
     ) {
         let timeout = self.send_timeout;
-        if !taken {
-            self.drops.count(DropReason::LinkDown);
+        if let Err(error) = result {
+            self.drops.count(error.into());
         }
         let Some(port) = self.port(port) else { return };
-        port.give_back(now, outbound, taken);
+        port.give_back(now, outbound, result != Err(SendError::LinkDown));
         if let Some(deadline) = port.stall_deadline(timeout) {
             self.wake_by(deadline);
         }

@@ -306,13 +306,12 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
             router: self,
             port,
             outbound: None,
-            taken: false,
+            result: Err(SendError::LinkDown),
         };
         loop {
             poll_fn(|context| sending.poll_next(context)).await;
             if let Some(outbound) = &mut sending.outbound {
-                let result = transport.send(outbound.transfer).await;
-                sending.taken = result != Err(SendError::LinkDown);
+                sending.result = transport.send(outbound.transfer).await;
             }
         }
     }
@@ -409,7 +408,8 @@ struct Sending<'r, 'b, M: RawMutex, C: Clock> {
     router: &'r Router<'b, M, C>,
     port: PortId,
     outbound: Option<Outbound<'b>>,
-    taken: bool,
+    /// What became of it. Until that is known, it is lost.
+    result: Result<(), SendError>,
 }
 
 impl<M: RawMutex, C: Clock> Sending<'_, '_, M, C> {
@@ -420,10 +420,10 @@ impl<M: RawMutex, C: Clock> Sending<'_, '_, M, C> {
         router.lock(|shared| {
             if let Some(outbound) = self.outbound.take() {
                 let now = router.clock.now();
-                shared.core.transmit_done(now, port, outbound, self.taken);
+                shared.core.transmit_done(now, port, outbound, self.result);
                 shared.rearm();
             }
-            self.taken = false;
+            self.result = Err(SendError::LinkDown);
             self.outbound = shared.core.poll_transmit(port);
             if self.outbound.is_some() {
                 // There is a buffer to fill while this one is sent.
@@ -447,7 +447,7 @@ impl<M: RawMutex, C: Clock> Drop for Sending<'_, '_, M, C> {
         self.router.lock(|shared| {
             shared
                 .core
-                .transmit_done(now, self.port, outbound, self.taken);
+                .transmit_done(now, self.port, outbound, self.result);
             shared.wake_next_sender(self.port);
             shared.rearm();
         });

@@ -413,7 +413,7 @@ impl Device {
             transfer.destination(),
             transfer.packets().map(<[u8]>::to_vec).collect(),
         );
-        self.core.transmit_done(self.now(), port, outbound, true);
+        self.core.transmit_done(self.now(), port, outbound, Ok(()));
         Some(sent)
     }
 
