@@ -121,7 +121,7 @@ fn send(router: &mut RouterCore<'_>, outgoing: &mut Outgoing, body: &[u8]) {
 fn transmit(router: &mut RouterCore<'_>) {
     let port = any_port();
     if let Some(outbound) = any_state(router).poll_transmit(port) {
-        any_state(router).transmit_done(any_time(), any_port(), black_box(outbound), true);
+        any_state(router).transmit_done(any_time(), any_port(), black_box(outbound), Ok(()));
     }
 }
 
