@@ -87,6 +87,17 @@ impl<'b> RouterCore<'b> {
         if let Some(receipt) = self.receive_expected(now, bytes) {
             return receipt;
         }
+        self.receive_other(now, port, address, bytes)
+    }
+
+    #[inline(never)]
+    fn receive_other(
+        &mut self,
+        now: Instant,
+        port: PortId,
+        address: PhysicalAddress,
+        bytes: &[u8],
+    ) -> Receipt {
         match self.try_receive(now, port, address, bytes) {
             Ok(receipt) => receipt,
             Err(reason) => {
@@ -116,7 +127,7 @@ impl<'b> RouterCore<'b> {
         Some(self.delivered(owner))
     }
 
-    #[inline(never)]
+    #[inline]
     fn try_receive(
         &mut self,
         now: Instant,

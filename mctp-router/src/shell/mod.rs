@@ -148,6 +148,7 @@ impl Shared<'_> {
         }
     }
 
+    #[inline(never)]
     fn after_packet(&mut self, port: PortId, receipt: Receipt) {
         match receipt {
             Receipt::Delivered(channel) => {
@@ -286,11 +287,13 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
             let received = transport.receive().await;
             let now = self.clock.now();
             self.lock(|shared| {
-                match shared.core.received(now, port, received) {
+                let receipt = shared.core.received(now, port, received);
+                shared.rearm();
+                match receipt {
+                    Some(Receipt::Stored) => {}
                     Some(receipt) => shared.after_packet(port, receipt),
                     None => shared.wake_all(),
                 }
-                shared.rearm();
             });
         }
     }
