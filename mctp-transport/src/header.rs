@@ -28,6 +28,7 @@ pub const BASELINE_TRANSMISSION_UNIT: usize = 64;
 const START_SHIFT: u32 = 7;
 const END_SHIFT: u32 = 6;
 const SEQUENCE_SHIFT: u32 = 4;
+const SEQUENCE_MASK: u8 = 0x30;
 const TAG_OWNER_SHIFT: u32 = 3;
 
 /// A message tag: 0 to 7 (DSP0236 section 8.2).
@@ -135,7 +136,7 @@ impl PacketHeader {
             source: Eid(source),
             start: flags >> START_SHIFT & 1 != 0,
             end: Self::is_end(bytes),
-            sequence: SequenceNumber::from_low_bits(flags >> SEQUENCE_SHIFT),
+            sequence: Self::sequence_of(bytes),
             tag_owner: flags >> TAG_OWNER_SHIFT & 1 != 0,
             tag: MessageTag::from_low_bits(flags),
         })
@@ -146,6 +147,25 @@ impl PacketHeader {
     pub const fn is_end(bytes: [u8; HEADER_LEN]) -> bool {
         let [_, _, _, flags] = bytes;
         flags >> END_SHIFT & 1 != 0
+    }
+
+    /// The same header with the packet sequence number after its own.
+    #[inline]
+    pub(crate) const fn with_next_sequence(bytes: [u8; HEADER_LEN]) -> [u8; HEADER_LEN] {
+        let [version, destination, source, flags] = bytes;
+        let sequence = flags.wrapping_add(1 << SEQUENCE_SHIFT) & SEQUENCE_MASK;
+        [
+            version,
+            destination,
+            source,
+            flags & !SEQUENCE_MASK | sequence,
+        ]
+    }
+
+    #[inline]
+    pub(crate) const fn sequence_of(bytes: [u8; HEADER_LEN]) -> SequenceNumber {
+        let [_, _, _, flags] = bytes;
+        SequenceNumber::from_low_bits(flags >> SEQUENCE_SHIFT)
     }
 
     /// Writes the header. Reserved bits are zero.

@@ -223,11 +223,13 @@ impl<'a> Room<'a> {
         let packet_len = (unit.wrapping_add(HEADER_LEN) as u16).to_le_bytes();
         let mut rest = core::mem::take(&mut self.rest);
         let mut pieces = payload;
+        let mut bytes = header.to_bytes();
         while rest.len() >= frame_len
             && let Some((piece, later)) = pieces.split_at_checked(unit)
             && let Some((frame, behind)) =
                 core::mem::take(&mut rest).split_at_mut_checked(frame_len)
         {
+            (rest, pieces) = (behind, later);
             if let Some(length) = frame.first_chunk_mut() {
                 *length = packet_len;
             }
@@ -235,15 +237,17 @@ impl<'a> Room<'a> {
             if let Some((packet_header, payload)) = packet.split_first_chunk_mut()
                 && let Some(payload) = payload.get_mut(..piece.len())
             {
-                *packet_header = header.to_bytes();
+                *packet_header = bytes;
                 payload.copy_from_slice(piece);
             }
-            header.sequence = header.sequence.next();
-            (rest, pieces) = (behind, later);
-            *self.used = self.used.wrapping_add(frame_len);
+            bytes = PacketHeader::with_next_sequence(bytes);
         }
         self.rest = rest;
-        payload.len().wrapping_sub(pieces.len())
+        let taken = payload.len().wrapping_sub(pieces.len());
+        let packets = taken.checked_div(unit).unwrap_or(0);
+        *self.used = self.used.wrapping_add(packets.wrapping_mul(frame_len));
+        header.sequence = PacketHeader::sequence_of(bytes);
+        taken
     }
 }
 
