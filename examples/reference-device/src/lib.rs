@@ -1,15 +1,4 @@
-//! The reference device: MCTP over USB with control protocol and echo, assembled once for every board.
-//!
-//! A board brings a USB driver, a clock and an identity, gives them to [`run`], and that is the device:
-//!
-//! ```text
-//! USB driver (board) -> mctp-usb -> mctp-router -> mctp-echo
-//!                                       |
-//!                                       +-> control protocol
-//! ```
-//!
-//! Boards in this repository: `virtual-device` (a process on a PC) and `nucleo-h7s3` (STM32H7S3L8 Nucleo).
-
+#![doc = include_str!("../README.md")]
 #![no_std]
 #![forbid(unsafe_code)]
 
