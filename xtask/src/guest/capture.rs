@@ -8,12 +8,30 @@ use anyhow::{Context, Result, bail};
 
 use super::install::Tshark;
 
-/// Packets that are not MCTP, or that a dissector could not decode.
-const UNDECODED: &str = "!mctp || _ws.malformed";
+/// Which packets of a capture have to be good.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Judged {
+    All,
+    /// Those that the device sent; what it received was malformed on purpose.
+    Sent,
+}
 
-/// Checks that every packet of `capture` is decoded and none is malformed; how many there are.
-pub(super) fn check(tshark: &Tshark, capture: &Path) -> Result<usize> {
-    let undecoded = read(tshark, capture, &["-Y", UNDECODED])?;
+impl Judged {
+    fn filter(self) -> &'static str {
+        match self {
+            Self::All => "frame",
+            // "Sent by us" in a Linux cooked capture.
+            Self::Sent => "sll.pkttype == 4",
+        }
+    }
+}
+
+/// Checks that every packet judged in `capture` is decoded and none is malformed; how many there are.
+pub(super) fn check(tshark: &Tshark, capture: &Path, judged: Judged) -> Result<usize> {
+    let judged = judged.filter();
+    // Packets that are not MCTP, or that a dissector could not decode.
+    let undecoded = format!("{judged} && (!mctp || _ws.malformed)");
+    let undecoded = read(tshark, capture, &["-Y", &undecoded])?;
     if !undecoded.is_empty() {
         let first: Vec<_> = undecoded.lines().take(10).collect();
         bail!(
@@ -23,11 +41,10 @@ pub(super) fn check(tshark: &Tshark, capture: &Path) -> Result<usize> {
             first.join("\n")
         );
     }
-    let packets = read(tshark, capture, &["-T", "fields", "-e", "frame.number"])?
-        .lines()
-        .count();
+    let numbers = ["-Y", judged, "-T", "fields", "-e", "frame.number"];
+    let packets = read(tshark, capture, &numbers)?.lines().count();
     if packets == 0 {
-        bail!("{} has no packets", capture.display());
+        bail!("{} has no such packets", capture.display());
     }
     Ok(packets)
 }

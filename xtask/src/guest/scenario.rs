@@ -55,9 +55,10 @@ pub(super) struct Scenario {
     pub(super) usb: &'static str,
     /// `--mtu` of the device and MTU of the guest's interface: the largest packet with its 4-byte MCTP header.
     pub(super) mtu: u32,
-    /// How many guests use the same device one after the other; more than one only if the device listens.
+    /// How often a guest boots with the same device. One that listens meets a new computer each time, one that connects a
+    /// computer that reboots.
     pub(super) boots: u32,
-    /// Whether the guest sends only what tshark can decode.
+    /// Whether the guest sends only what tshark can decode; if not, only the device's own packets are judged.
     pub(super) well_formed: bool,
     steps: &'static [Step],
 }
@@ -120,6 +121,10 @@ pub(super) fn all() -> Vec<Scenario> {
             controller: Xhci,
             ..linux_7_2("7.2-xhci-251", 251, ROBUST)
         },
+        Scenario {
+            boots: 3,
+            ..linux_7_2("7.2-ehci-reboot", 68, SHORT)
+        },
         linux_7_3("7.3-xhci-68", "1.0", 68, ECHOES),
         Scenario {
             controller: Ehci,
@@ -175,6 +180,14 @@ fn malformed(scenario: Scenario) -> Scenario {
 }
 
 impl Scenario {
+    /// How many computers the device meets, and how often each of them boots.
+    pub(super) fn computers_and_boots_of_each(&self) -> (u32, u32) {
+        match self.listener {
+            Listener::Device => (self.boots, 1),
+            Listener::Qemu => (1, self.boots),
+        }
+    }
+
     /// The text that `linux-requester guest-init` runs, one command a line.
     pub(super) fn plan(&self) -> String {
         let lines: Vec<_> = self
@@ -259,9 +272,9 @@ mod tests {
     }
 
     #[test]
-    fn only_a_device_that_listens_meets_several_guests() {
-        for scenario in all() {
-            assert!(scenario.boots == 1 || scenario.listener == Listener::Device);
+    fn guests_reboot_with_a_device_that_stays_and_are_replaced_with_one_that_listens() {
+        for listener in [Listener::Qemu, Listener::Device] {
+            assert!(all().iter().any(|s| s.boots > 1 && s.listener == listener));
         }
     }
 

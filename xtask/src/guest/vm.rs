@@ -83,16 +83,19 @@ struct Machine<'a> {
 impl Machine<'_> {
     fn run(&mut self) -> Result<()> {
         let device_first = self.setup.scenario.listener == Listener::Device;
+        let (computers, boots_of_each) = self.setup.scenario.computers_and_boots_of_each();
         if device_first {
             self.start_device()?;
         }
-        for _ in 0..self.setup.scenario.boots {
+        for _ in 0..computers {
             let mut qemu = self.start_qemu()?;
             if !device_first {
                 self.start_device()?;
             }
             let lines = lines_of(&mut qemu.0)?;
-            self.follow(&lines)?;
+            for _ in 0..boots_of_each {
+                self.follow(&lines)?;
+            }
         }
         Ok(())
     }
@@ -140,19 +143,17 @@ impl Machine<'_> {
         };
         // `--` ends the kernel's own options; what follows are the arguments of its first process.
         // Only emergencies on the console, so that no kernel message lands inside a line meant for us.
-        let append = format!("console=ttyS0 loglevel=2 panic=-1 -- guest-init {PLAN}");
+        // A kernel that panics must not get a second chance: it ends QEMU, or hangs where reboots are part of the plan.
+        let (panic, no_reboot) = match scenario.computers_and_boots_of_each() {
+            (_, 1) => ("-1", Some("-no-reboot")),
+            _ => ("0", None),
+        };
+        let append = format!("console=ttyS0 loglevel=2 panic={panic} -- guest-init {PLAN}");
         let mut command = Command::new("qemu-system-x86_64");
         command
-            .args([
-                "-accel",
-                "tcg",
-                "-m",
-                "512",
-                "-nodefaults",
-                "-display",
-                "none",
-                "-no-reboot",
-            ])
+            .args(["-accel", "tcg", "-m", "512", "-nodefaults"])
+            .args(["-display", "none"])
+            .args(no_reboot)
             .args(["-serial", "stdio", "-append", &append, "-kernel"])
             .arg(kernel)
             .arg("-initrd")
