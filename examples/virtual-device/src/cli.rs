@@ -50,7 +50,8 @@ What to give QEMU with each, beside -device usb-ehci,id=usb -device usb-redir,ch
   --connect tcp:127.0.0.1:4000  -chardev socket,id=mctp,host=127.0.0.1,port=4000,server=on,wait=off
   --pty mctp.tty                -chardev serial,id=mctp,path=mctp.tty
   --pty /dev/pts/7              -chardev pty,id=mctp   (QEMU says which /dev/pts/N it took)
-With --listen, add reconnect-ms=500 to the chardev, and the guest survives a restart of the device.";
+With --listen, add reconnect-ms=500 (before QEMU 9.2: reconnect=1) to the chardev, and the guest survives a restart of
+the device.";
 
 /// An MCTP-over-USB device without the hardware.
 ///
