@@ -257,7 +257,26 @@ fn a_physically_addressed_request_is_answered_from_that_address_only() {
     );
 }
 
-// D4, an unroutable destination, concerns bridges: an endpoint drops under D7.
+/// D4, an unroutable destination, is a bridge's: an endpoint routes for nobody, even where it has a route itself.
+#[test]
+fn d4_a_packet_for_another_endpoint_is_dropped_as_not_ours_and_goes_nowhere() {
+    let (mut device, echo) = Device::echo();
+    assert!(device.core.add_route(mctp_router::Route {
+        first: Eid(20),
+        last: Eid(20),
+        port: I2C,
+        address: PhysicalAddress::from_byte(0x1D),
+        unit: 64,
+    }));
+    for destination in [20, 21] {
+        let drops = device.drops_of(|device| {
+            device.receive(&REQUEST.to(destination).packet(&echo_message(9)));
+        });
+        assert_eq!(drops, [(DropReason::NotOurDestination, 1)]);
+        assert_eq!(device.transfers(I2C), []);
+    }
+    device.assert_serves(echo);
+}
 
 #[test]
 fn d5_drops_every_header_version_but_1() {
