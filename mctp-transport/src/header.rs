@@ -28,7 +28,6 @@ pub const BASELINE_TRANSMISSION_UNIT: usize = 64;
 const START_SHIFT: u32 = 7;
 const END_SHIFT: u32 = 6;
 const SEQUENCE_SHIFT: u32 = 4;
-const SEQUENCE_MASK: u8 = 0x30;
 const TAG_OWNER_SHIFT: u32 = 3;
 
 /// A message tag: 0 to 7 (DSP0236 section 8.2).
@@ -135,37 +134,11 @@ impl PacketHeader {
             destination: Eid(destination),
             source: Eid(source),
             start: flags >> START_SHIFT & 1 != 0,
-            end: Self::is_end(bytes),
-            sequence: Self::sequence_of(bytes),
+            end: flags >> END_SHIFT & 1 != 0,
+            sequence: SequenceNumber::from_low_bits(flags >> SEQUENCE_SHIFT),
             tag_owner: flags >> TAG_OWNER_SHIFT & 1 != 0,
             tag: MessageTag::from_low_bits(flags),
         })
-    }
-
-    /// Whether the EOM bit of a header is set, before anything else is known of it.
-    #[inline]
-    pub const fn is_end(bytes: [u8; HEADER_LEN]) -> bool {
-        let [_, _, _, flags] = bytes;
-        flags >> END_SHIFT & 1 != 0
-    }
-
-    /// The same header with the packet sequence number after its own.
-    #[inline]
-    pub(crate) const fn with_next_sequence(bytes: [u8; HEADER_LEN]) -> [u8; HEADER_LEN] {
-        let [version, destination, source, flags] = bytes;
-        let sequence = flags.wrapping_add(1 << SEQUENCE_SHIFT) & SEQUENCE_MASK;
-        [
-            version,
-            destination,
-            source,
-            flags & !SEQUENCE_MASK | sequence,
-        ]
-    }
-
-    #[inline]
-    pub(crate) const fn sequence_of(bytes: [u8; HEADER_LEN]) -> SequenceNumber {
-        let [_, _, _, flags] = bytes;
-        SequenceNumber::from_low_bits(flags >> SEQUENCE_SHIFT)
     }
 
     /// Writes the header. Reserved bits are zero.
@@ -177,6 +150,79 @@ impl PacketHeader {
             | (self.tag_owner as u8) << TAG_OWNER_SHIFT
             | self.tag.value();
         [HEADER_VERSION, self.destination.0, self.source.0, flags]
+    }
+}
+
+/// The four bytes of a packet header as one number, byte 0 the lowest: cheap to compare, and to step from packet to packet of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct RawHeader(u32);
+
+impl RawHeader {
+    const FLAGS_SHIFT: u32 = 24;
+    const START: u32 = 1 << START_SHIFT << Self::FLAGS_SHIFT;
+    const END: u32 = 1 << END_SHIFT << Self::FLAGS_SHIFT;
+    const SEQUENCE_ONE: u32 = 1 << SEQUENCE_SHIFT << Self::FLAGS_SHIFT;
+    const SEQUENCE: u32 = 3 * Self::SEQUENCE_ONE;
+
+    /// The header in these bytes, not checked.
+    #[inline]
+    pub const fn from_bytes(bytes: [u8; HEADER_LEN]) -> Self {
+        Self(u32::from_le_bytes(bytes))
+    }
+
+    /// The bytes of the header.
+    #[inline]
+    pub const fn to_bytes(self) -> [u8; HEADER_LEN] {
+        self.0.to_le_bytes()
+    }
+
+    /// The number; byte 0 of the header is its lowest byte.
+    #[inline]
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// Whether the SOM bit is set.
+    #[inline]
+    pub const fn is_start(self) -> bool {
+        self.0 & Self::START != 0
+    }
+
+    /// Whether the EOM bit is set.
+    #[inline]
+    pub const fn is_end(self) -> bool {
+        self.0 & Self::END != 0
+    }
+
+    /// The same header with the EOM bit set.
+    #[inline]
+    #[must_use]
+    pub const fn with_end(self) -> Self {
+        Self(self.0 | Self::END)
+    }
+
+    /// The header of the packet after this one, if that is a middle packet: without SOM and EOM, with the next sequence number.
+    #[inline]
+    #[must_use]
+    pub const fn next(self) -> Self {
+        self.after(1)
+    }
+
+    /// As [`next`](Self::next), `packets` times; 0 times leaves the sequence number as it is.
+    #[inline]
+    #[must_use]
+    pub const fn after(self, packets: usize) -> Self {
+        let step = (packets as u32).wrapping_mul(Self::SEQUENCE_ONE);
+        let sequence = self.0.wrapping_add(step) & Self::SEQUENCE;
+        Self(self.0 & !(Self::START | Self::END | Self::SEQUENCE) | sequence)
+    }
+}
+
+impl From<PacketHeader> for RawHeader {
+    #[inline]
+    fn from(header: PacketHeader) -> Self {
+        Self::from_bytes(header.to_bytes())
     }
 }
 
@@ -256,6 +302,20 @@ mod tests {
             let bytes = [0x01, 200, 100, flags];
             assert_eq!(PacketHeader::parse(bytes).unwrap().to_bytes(), bytes);
         }
+    }
+
+    #[test]
+    fn a_raw_header_steps_to_the_middle_packets_of_its_message() {
+        let raw = RawHeader::from(FIELDS);
+        assert!(raw.is_start() && !raw.is_end() && raw.with_end().is_end());
+        assert_eq!(raw.to_bytes(), FIELDS.to_bytes());
+        let mut expected = FIELDS;
+        expected.start = false;
+        for packets in 1..6 {
+            expected.sequence = expected.sequence.next();
+            assert_eq!(raw.with_end().after(packets), expected.into());
+        }
+        assert_eq!(raw.next(), raw.after(1));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Outgoing transfers: the buffers in which a stack hands whole packets to a transport.
 
-use crate::{HEADER_LEN, PacketHeader, PhysicalAddress};
+use crate::{HEADER_LEN, PhysicalAddress, RawHeader};
 
 /// How a transport wants packets laid out in a transfer buffer.
 ///
@@ -64,20 +64,29 @@ impl TransferLayout {
 pub struct Transfer<'b> {
     buffer: &'b mut [u8],
     used: usize,
+    /// Where the room for packets ends.
+    end: u16,
+    /// Bytes of a frame that are not payload.
+    overhead: u16,
+    max_payload: u16,
     layout: TransferLayout,
     destination: PhysicalAddress,
 }
 
 impl<'b> Transfer<'b> {
     /// An empty transfer in `buffer`. Bytes beyond `layout.max_transfer` are not used.
-    pub fn new(buffer: &'b mut [u8], mut layout: TransferLayout) -> Self {
-        layout.headroom = layout.headroom.max(TransferLayout::MIN_HEADROOM);
-        Self {
+    pub fn new(buffer: &'b mut [u8], layout: TransferLayout) -> Self {
+        let mut transfer = Self {
             buffer,
             used: 0,
+            end: 0,
+            overhead: 0,
+            max_payload: 0,
             layout,
             destination: PhysicalAddress::POINT_TO_POINT,
-        }
+        };
+        transfer.reset(layout);
+        transfer
     }
 
     /// Whether there is no packet in the transfer.
@@ -111,6 +120,16 @@ impl<'b> Transfer<'b> {
         layout.headroom = layout.headroom.max(TransferLayout::MIN_HEADROOM);
         self.layout = layout;
         self.used = 0;
+        self.end = self
+            .buffer
+            .len()
+            .try_into()
+            .unwrap_or(u16::MAX)
+            .min(layout.max_transfer);
+        self.overhead = (HEADER_LEN as u16)
+            .saturating_add(layout.headroom.into())
+            .saturating_add(layout.tailroom.into());
+        self.max_payload = layout.max_packet.saturating_sub(HEADER_LEN as u16);
     }
 
     /// Reserves the place of a packet, writes its header, and returns the `payload_len` bytes of its payload for the caller to fill.
@@ -120,29 +139,82 @@ impl<'b> Transfer<'b> {
     pub fn push(
         &mut self,
         destination: PhysicalAddress,
-        header: PacketHeader,
+        header: impl Into<RawHeader>,
         payload_len: usize,
     ) -> Option<&mut [u8]> {
-        self.room_for(destination)?.push(header, payload_len)
-    }
-
-    /// The room that is left for packets to `destination`, to push many of them; `None` when the transfer goes elsewhere.
-    #[inline]
-    pub fn room_for(&mut self, destination: PhysicalAddress) -> Option<Room<'_>> {
-        if self.used == 0 {
-            self.destination = destination;
-        } else if !self.layout.packs || self.destination != destination {
+        if !self.fits(payload_len) || !self.is_for(destination) {
             return None;
         }
-        let end = self.buffer.len().min(self.layout.max_transfer.into());
-        Some(Room {
-            rest: self.buffer.get_mut(self.used..end)?,
-            used: &mut self.used,
-            headroom: self.layout.headroom.into(),
-            overhead: self.layout.overhead().saturating_add(HEADER_LEN),
-            max_payload: usize::from(self.layout.max_packet).checked_sub(HEADER_LEN)?,
-            packs: self.layout.packs,
-        })
+        let frame_len = self.frame_len(payload_len);
+        let frame = self.buffer.get_mut(self.used..)?.get_mut(..frame_len)?;
+        self.used = self.used.wrapping_add(frame_len);
+        let packet_len = payload_len.wrapping_add(HEADER_LEN) as u16;
+        *frame.first_chunk_mut()? = packet_len.to_le_bytes();
+        let packet = frame.get_mut(self.layout.headroom.into()..)?;
+        let (packet_header, payload) = packet.split_first_chunk_mut()?;
+        *packet_header = header.into().to_bytes();
+        payload.get_mut(..payload_len)
+    }
+
+    /// Pushes packets of exactly `unit` bytes of payload each, the pieces of `payload` in their order, as many as there are and fit. The
+    /// first has `header`, the others what follows on it. Returns how many they are.
+    #[inline]
+    pub fn push_run(
+        &mut self,
+        destination: PhysicalAddress,
+        header: impl Into<RawHeader>,
+        unit: usize,
+        payload: &[u8],
+    ) -> usize {
+        if unit == 0 || !self.layout.packs || !self.fits(unit) || !self.is_for(destination) {
+            return 0;
+        }
+        let frame_len = self.frame_len(unit);
+        let room = self.buffer.get_mut(self.used..self.end.into());
+        let frames = room.unwrap_or_default().chunks_exact_mut(frame_len.max(1));
+        let headroom = usize::from(self.layout.headroom);
+        let packet_len = (unit.wrapping_add(HEADER_LEN) as u16).to_le_bytes();
+        let mut header = header.into();
+        let mut packets = 0_usize;
+        for (frame, piece) in frames.zip(payload.chunks_exact(unit)) {
+            if let Some(length) = frame.first_chunk_mut() {
+                *length = packet_len;
+            }
+            let packet = frame.get_mut(headroom..).unwrap_or_default();
+            if let Some((packet_header, payload)) = packet.split_first_chunk_mut()
+                && let Some(payload) = payload.get_mut(..piece.len())
+            {
+                *packet_header = header.to_bytes();
+                payload.copy_from_slice(piece);
+            }
+            header = header.next();
+            packets = packets.wrapping_add(1);
+        }
+        self.used = self.used.wrapping_add(packets.wrapping_mul(frame_len));
+        packets
+    }
+
+    /// Whether there is room for one more packet with this much payload, if it goes to the same neighbour.
+    #[inline]
+    pub fn fits(&self, payload_len: usize) -> bool {
+        payload_len <= self.max_payload.into()
+            && self.used.wrapping_add(self.frame_len(payload_len)) <= self.end.into()
+    }
+
+    /// Whether the next packet may go to `destination`.
+    #[inline]
+    fn is_for(&mut self, destination: PhysicalAddress) -> bool {
+        if self.used == 0 {
+            self.destination = destination;
+            return true;
+        }
+        self.layout.packs && self.destination == destination
+    }
+
+    /// Bytes of the frame of a packet whose payload is not too long. Does not wrap: both are 16-bit values.
+    #[inline]
+    fn frame_len(&self, payload_len: usize) -> usize {
+        payload_len.wrapping_add(self.overhead.into())
     }
 
     /// Walks the frames in the order in which they were pushed, for the transport to write its headers and trailers.
@@ -169,85 +241,6 @@ impl<'b> Transfer<'b> {
     /// All frames of the transfer, end to end.
     pub fn as_bytes(&self) -> &[u8] {
         self.buffer.get(..self.used).unwrap_or_default()
-    }
-}
-
-/// What is left of a transfer. See [`Transfer::room_for`].
-#[derive(Debug)]
-pub struct Room<'a> {
-    rest: &'a mut [u8],
-    used: &'a mut usize,
-    headroom: usize,
-    /// Bytes of a frame that are not payload.
-    overhead: usize,
-    max_payload: usize,
-    packs: bool,
-}
-
-impl<'a> Room<'a> {
-    /// Whether there is room for a packet of `payload_len` bytes of payload.
-    #[inline]
-    pub fn fits(&self, payload_len: usize) -> bool {
-        payload_len <= self.max_payload
-            && payload_len.wrapping_add(self.overhead) <= self.rest.len()
-    }
-
-    /// As [`Transfer::push`].
-    #[inline]
-    pub fn push(&mut self, header: PacketHeader, payload_len: usize) -> Option<&'a mut [u8]> {
-        if !self.fits(payload_len) {
-            return None;
-        }
-        // Does not wrap: the payload is at most 64 KiB.
-        let frame_len = payload_len.wrapping_add(self.overhead);
-        let (frame, rest) = core::mem::take(&mut self.rest).split_at_mut_checked(frame_len)?;
-        if self.packs {
-            self.rest = rest;
-        }
-        *self.used = self.used.wrapping_add(frame_len);
-        let packet_len = payload_len.wrapping_add(HEADER_LEN) as u16;
-        *frame.first_chunk_mut()? = packet_len.to_le_bytes();
-        let (packet_header, payload) = frame.get_mut(self.headroom..)?.split_first_chunk_mut()?;
-        *packet_header = header.to_bytes();
-        payload.get_mut(..payload_len)
-    }
-
-    /// Pushes packets of exactly `unit` bytes of payload each, the pieces of `payload` in their order, until one does not fit. Returns how many
-    /// bytes of `payload` they took; `header` is then that of the next packet.
-    #[inline]
-    pub fn push_run(&mut self, header: &mut PacketHeader, unit: usize, payload: &[u8]) -> usize {
-        if unit == 0 || unit > self.max_payload || !self.packs {
-            return 0;
-        }
-        let frame_len = unit.wrapping_add(self.overhead);
-        let packet_len = (unit.wrapping_add(HEADER_LEN) as u16).to_le_bytes();
-        let mut rest = core::mem::take(&mut self.rest);
-        let mut pieces = payload;
-        let mut bytes = header.to_bytes();
-        while rest.len() >= frame_len
-            && let Some((piece, later)) = pieces.split_at_checked(unit)
-            && let Some((frame, behind)) =
-                core::mem::take(&mut rest).split_at_mut_checked(frame_len)
-        {
-            (rest, pieces) = (behind, later);
-            if let Some(length) = frame.first_chunk_mut() {
-                *length = packet_len;
-            }
-            let packet = frame.get_mut(self.headroom..).unwrap_or_default();
-            if let Some((packet_header, payload)) = packet.split_first_chunk_mut()
-                && let Some(payload) = payload.get_mut(..piece.len())
-            {
-                *packet_header = bytes;
-                payload.copy_from_slice(piece);
-            }
-            bytes = PacketHeader::with_next_sequence(bytes);
-        }
-        self.rest = rest;
-        let taken = payload.len().wrapping_sub(pieces.len());
-        let packets = taken.checked_div(unit).unwrap_or(0);
-        *self.used = self.used.wrapping_add(packets.wrapping_mul(frame_len));
-        header.sequence = PacketHeader::sequence_of(bytes);
-        taken
     }
 }
 
@@ -291,7 +284,7 @@ impl<'a> Iterator for Frames<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Eid, MessageTag, SequenceNumber};
+    use crate::{Eid, MessageTag, PacketHeader, SequenceNumber};
 
     const LAYOUT: TransferLayout = TransferLayout {
         headroom: 4,
@@ -366,6 +359,30 @@ mod tests {
         assert_eq!(transfer.max_unit(), 31);
         assert!(!fill(&mut transfer, &[0; 32]));
         assert!(fill(&mut transfer, &[0; 31]));
+    }
+
+    #[test]
+    fn a_run_is_what_single_packets_would_be() {
+        let payload: Vec<u8> = (0..100).collect();
+        for (unit, count) in [(7, 14), (33, 3), (64, 1), (101, 0), (0, 0)] {
+            let (mut one, mut other) = ([0; 240], [0; 240]);
+            let mut run = Transfer::new(&mut one, LAYOUT);
+            let mut single = Transfer::new(&mut other, LAYOUT);
+            assert!(fill(&mut run, b"first") && fill(&mut single, b"first"));
+            let mut header = RawHeader::from(HEADER).next();
+            let first = header;
+            let mut fit = 0;
+            for piece in payload.chunks_exact(unit.max(1)).take(count) {
+                if let Some(place) = single.push(HERE, header, unit) {
+                    place.copy_from_slice(piece);
+                    header = header.next();
+                    fit += 1;
+                }
+            }
+            assert_eq!(run.push_run(HERE, first, unit, &payload), fit);
+            assert_eq!(run.as_bytes(), single.as_bytes());
+            assert!(!run.fits(240) && run.fits(unit) == single.fits(unit));
+        }
     }
 
     #[test]

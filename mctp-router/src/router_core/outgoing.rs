@@ -1,7 +1,7 @@
 //! Packetising: a message from its sender's slices into transfers (DSP0236 1.3.3, sections 8.4 and 8.5).
 
 use mctp::Eid;
-use mctp_transport::{MessageTag, PacketHeader, PhysicalAddress, Room, Transfer};
+use mctp_transport::{MessageTag, PhysicalAddress, RawHeader, Transfer};
 
 use crate::config::PortId;
 
@@ -12,13 +12,13 @@ use crate::config::PortId;
 pub struct Outgoing {
     pub(crate) port: PortId,
     pub(crate) address: PhysicalAddress,
-    pub(crate) header: PacketHeader,
+    pub(crate) header: RawHeader,
     pub(crate) type_ic: u8,
     pub(crate) unit: usize,
     /// Bytes not yet in a transfer, the message type byte included.
     remaining: usize,
     /// The port's session in which it began.
-    pub(crate) session: u8,
+    pub(crate) session: u32,
     /// Where the next byte is: which slice, and where in it.
     slice: usize,
     offset: usize,
@@ -28,7 +28,7 @@ impl Outgoing {
     pub(crate) fn new(
         port: PortId,
         address: PhysicalAddress,
-        header: PacketHeader,
+        header: RawHeader,
         type_ic: u8,
         unit: usize,
     ) -> Self {
@@ -53,7 +53,7 @@ impl Outgoing {
     /// Counts what is to be sent, the first time.
     #[inline]
     pub(crate) fn start_with(&mut self, message: &[&[u8]]) {
-        if self.header.start {
+        if self.header.is_start() {
             self.remaining = message
                 .iter()
                 .fold(1, |sum: usize, slice| sum.saturating_add(slice.len()));
@@ -64,7 +64,7 @@ impl Outgoing {
     #[inline]
     pub(crate) fn fill(&mut self, transfer: &mut Transfer<'_>, message: &[&[u8]]) -> bool {
         match message {
-            [only] if self.header.start && self.remaining <= self.unit => {
+            [only] if self.header.is_start() && self.remaining <= self.unit => {
                 self.fill_one(transfer, only)
             }
             _ => self.fill_many(transfer, message),
@@ -74,11 +74,7 @@ impl Outgoing {
     /// Puts a message of one slice and one packet into `transfer`: the commonest, and the one where every instruction counts most.
     #[inline]
     fn fill_one(&mut self, transfer: &mut Transfer<'_>, message: &[u8]) -> bool {
-        let header = PacketHeader {
-            end: true,
-            ..self.header
-        };
-        match transfer.push(self.address, header, self.remaining) {
+        match transfer.push(self.address, self.header.with_end(), self.remaining) {
             Some([first, rest @ ..]) if rest.len() == message.len() => {
                 *first = self.type_ic;
                 rest.copy_from_slice(message);
@@ -91,118 +87,74 @@ impl Outgoing {
 
     #[inline]
     fn fill_many(&mut self, transfer: &mut Transfer<'_>, message: &[&[u8]]) -> bool {
-        let Some(mut room) = transfer.room_for(self.address) else {
-            return false;
-        };
-        let mut from = Cursor::new(message, self.slice, self.offset);
-        let mut has_room = !self.header.start || self.push_one(&mut room, &mut from);
-        while has_room && self.remaining > self.unit {
-            self.header.end = false;
-            let run = from.before_last(self.remaining);
-            let len = room.push_run(&mut self.header, self.unit, run);
-            from.skip(len);
-            self.remaining = self.remaining.saturating_sub(len);
-            // What stopped the run is the end of the room, the last packet, or a packet that begins in one slice and ends in another.
-            has_room = room.fits(self.unit)
-                && (self.remaining <= self.unit || self.push_one(&mut room, &mut from));
+        let mut has_room = !self.header.is_start() || self.push_one(transfer, message);
+        while has_room && self.remaining > 0 {
+            // What stops a run is the end of the room, the last packet, or a packet that begins in one slice and ends in another.
+            let ran = self.push_run(transfer, message);
+            has_room = if ran {
+                transfer.fits(self.unit)
+            } else {
+                self.push_one(transfer, message)
+            };
         }
-        if has_room && self.remaining > 0 {
-            self.push_one(&mut room, &mut from);
-        }
-        (self.slice, self.offset) = (from.slice, from.offset());
         self.remaining == 0
     }
 
-    /// Puts the next packet into a transfer. `false` when there is no room for it.
+    /// Puts the packets into a transfer that are as a whole in one slice, the last packet excepted. `false` if there is none.
     #[inline]
-    fn push_one(&mut self, room: &mut Room<'_>, from: &mut Cursor<'_>) -> bool {
+    fn push_run(&mut self, transfer: &mut Transfer<'_>, message: &[&[u8]]) -> bool {
+        let slice = message.get(self.slice).copied().unwrap_or_default();
+        let rest = slice.get(self.offset..).unwrap_or_default();
+        // The last packet has at least one byte.
+        let run = rest.get(..self.remaining.saturating_sub(1)).unwrap_or(rest);
+        let packets = transfer.push_run(self.address, self.header, self.unit, run);
+        // Not more than the run has.
+        let len = packets.wrapping_mul(self.unit);
+        self.offset = self.offset.wrapping_add(len);
+        self.remaining = self.remaining.saturating_sub(len);
+        self.header = self.header.after(packets);
+        packets > 0
+    }
+
+    /// Puts the next packet into a transfer. `false` when there is no room for it.
+    #[inline(never)]
+    fn push_one(&mut self, transfer: &mut Transfer<'_>, message: &[&[u8]]) -> bool {
         let payload_len = self.remaining.min(self.unit);
-        self.header.end = payload_len == self.remaining;
-        let Some(payload) = room.push(self.header, payload_len) else {
+        let header = if payload_len == self.remaining {
+            self.header.with_end()
+        } else {
+            self.header
+        };
+        let Some(payload) = transfer.push(self.address, header, payload_len) else {
             return false;
         };
         match payload {
-            [first, rest @ ..] if self.header.start => {
+            [first, rest @ ..] if self.header.is_start() => {
                 *first = self.type_ic;
-                from.copy_to(rest);
+                self.copy_next(message, rest);
             }
-            payload => from.copy_to(payload),
+            payload => self.copy_next(message, payload),
         }
         self.remaining = self.remaining.saturating_sub(payload_len);
-        self.header.start = false;
-        self.header.sequence = self.header.sequence.next();
+        self.header = self.header.next();
         true
     }
-}
 
-/// The next byte of a message.
-struct Cursor<'m> {
-    message: &'m [&'m [u8]],
-    /// Which slice it is in.
-    slice: usize,
-    /// The rest of that slice, from it on.
-    rest: &'m [u8],
-}
-
-impl<'m> Cursor<'m> {
+    /// Copies the next bytes of the message, from as many of its slices as it takes.
     #[inline]
-    fn new(message: &'m [&'m [u8]], slice: usize, offset: usize) -> Self {
-        let whole = message.get(slice).copied().unwrap_or_default();
-        let rest = whole.get(offset..).unwrap_or_default();
-        Self {
-            message,
-            slice,
-            rest,
-        }
-    }
-
-    /// What is in this slice of a message of which `remaining` bytes remain, but for the last byte, which is not a middle packet's.
-    #[inline]
-    fn before_last(&self, remaining: usize) -> &'m [u8] {
-        self.rest
-            .get(..remaining.saturating_sub(1))
-            .unwrap_or(self.rest)
-    }
-
-    #[inline]
-    fn skip(&mut self, len: usize) {
-        self.rest = self.rest.get(len..).unwrap_or_default();
-    }
-
-    /// How far the next byte is from the start of its slice.
-    #[inline]
-    fn offset(&self) -> usize {
-        let whole = self.message.get(self.slice).copied().unwrap_or_default();
-        whole.len().saturating_sub(self.rest.len())
-    }
-
-    #[inline]
-    fn copy_to(&mut self, to: &mut [u8]) {
-        match self.rest.split_at_checked(to.len()) {
-            Some((now, later)) => {
-                to.copy_from_slice(now);
-                self.rest = later;
-            }
-            None => self.copy_across_slices(to),
-        }
-    }
-
-    /// Copies bytes that are not all in one slice.
-    fn copy_across_slices(&mut self, mut to: &mut [u8]) {
-        loop {
-            let len = self.rest.len().min(to.len());
-            let (now, later) = self.rest.split_at(len);
+    fn copy_next(&mut self, message: &[&[u8]], mut to: &mut [u8]) {
+        while let Some(slice) = message.get(self.slice) {
+            let from = slice.get(self.offset..).unwrap_or_default();
+            let len = from.len().min(to.len());
             let (to_now, to_later) = core::mem::take(&mut to).split_at_mut(len);
-            to_now.copy_from_slice(now);
-            (self.rest, to) = (later, to_later);
+            to_now.copy_from_slice(from.split_at(len).0);
+            self.offset = self.offset.wrapping_add(len);
+            to = to_later;
             if to.is_empty() {
                 return;
             }
-            self.slice = self.slice.saturating_add(1);
-            let Some(next) = self.message.get(self.slice) else {
-                return;
-            };
-            self.rest = next;
+            self.slice = self.slice.wrapping_add(1);
+            self.offset = 0;
         }
     }
 }

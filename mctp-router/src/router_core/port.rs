@@ -13,6 +13,8 @@ pub struct Outbound<'b> {
     /// What to send.
     pub transfer: &'b mut Transfer<'b>,
     pub(crate) is_response: bool,
+    /// The port's session when it was taken.
+    session: u32,
 }
 
 #[derive(Debug)]
@@ -28,7 +30,7 @@ struct Response<'b> {
 pub(crate) struct Port<'b> {
     pub(crate) link_up: bool,
     /// How often what waited was given up: a message begun before does not go on.
-    pub(crate) session: u8,
+    pub(crate) session: u32,
     pub(crate) config: PortConfig,
     layout: TransferLayout,
     max_unit: usize,
@@ -200,6 +202,7 @@ impl<'b> Port<'b> {
         Some(Outbound {
             transfer,
             is_response: false,
+            session: self.session,
         })
     }
 
@@ -218,16 +221,17 @@ impl<'b> Port<'b> {
         Some(Outbound {
             transfer,
             is_response: true,
+            session: self.session,
         })
     }
 
     /// Takes a transfer back. `taken` says that the neighbour is there, and did not let it wait.
     #[inline]
     pub(crate) fn give_back(&mut self, now: Instant, outbound: Outbound<'b>, taken: bool) {
-        if *outbound.transfer.layout() == self.layout {
+        if outbound.session == self.session {
             outbound.transfer.clear();
         } else {
-            // The layout changed meanwhile.
+            // The layout may have changed meanwhile.
             outbound.transfer.reset(self.layout);
         }
         let place = if outbound.is_response {

@@ -2,7 +2,8 @@
 
 use mctp::{Eid, MCTP_ADDR_ANY, MsgType};
 use mctp_transport::{
-    BASELINE_TRANSMISSION_UNIT, DropReason, Packet, PacketHeader, PhysicalAddress, Received,
+    BASELINE_TRANSMISSION_UNIT, DropReason, Packet, PacketHeader, PhysicalAddress, RawHeader,
+    Received,
 };
 
 use super::slots::{Key, LentMessage, Mismatch, Origin, Start, next_header};
@@ -111,8 +112,8 @@ impl<'b> RouterCore<'b> {
     #[inline]
     fn receive_expected(&mut self, now: Instant, bytes: &[u8]) -> Option<Receipt> {
         let (header, payload) = bytes.split_first_chunk()?;
-        let header = *header;
-        let is_end = PacketHeader::is_end(header);
+        let header = RawHeader::from_bytes(*header);
+        let is_end = header.is_end();
         let slot = self.slots.expecting(next_header(header))?;
         let in_time = slot.deadline(self.assembly_timeout) > now;
         if !in_time || !slot.append_expected(now, payload, is_end) {

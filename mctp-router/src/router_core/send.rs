@@ -60,7 +60,7 @@ impl<'b> RouterCore<'b> {
             tag: origin.tag,
         };
         let unit = self.unit_to(origin.source, origin.port);
-        Outgoing::new(origin.port, origin.address, header, type_ic, unit)
+        Outgoing::new(origin.port, origin.address, header.into(), type_ic, unit)
     }
 
     /// Opens a request to `target`: finds its way, and a tag that no other request to the same peer has.
@@ -109,7 +109,13 @@ impl<'b> RouterCore<'b> {
         };
         Ok((
             channel,
-            Outgoing::new(port, address, header, type_ic, self.unit_to(peer, port)),
+            Outgoing::new(
+                port,
+                address,
+                header.into(),
+                type_ic,
+                self.unit_to(peer, port),
+            ),
         ))
     }
 
@@ -144,7 +150,7 @@ impl<'b> RouterCore<'b> {
         if port.stalled {
             return Err(SendFailure::Stalled);
         }
-        if outgoing.header.start {
+        if outgoing.header.is_start() {
             outgoing.session = port.session;
         } else if outgoing.session != port.session {
             // Its beginning was given up.

@@ -1,7 +1,7 @@
 //! Received messages: the buffers they are assembled in, and wait in until their service takes them.
 
 use mctp::{Eid, MsgIC, MsgType};
-use mctp_transport::{HEADER_LEN, MessageTag, PacketHeader, PhysicalAddress, SequenceNumber};
+use mctp_transport::{MessageTag, PacketHeader, PhysicalAddress, RawHeader, SequenceNumber};
 
 use super::ChannelId;
 use crate::clock::Instant;
@@ -91,8 +91,8 @@ pub(crate) struct Slot<'b> {
 
 /// A packet header but for the bits that a packet may have either way: the reserved ones, and EOM.
 #[inline]
-pub(crate) const fn next_header(header: [u8; HEADER_LEN]) -> u32 {
-    u32::from_le_bytes(header) & 0xBFFF_FF0F
+pub(crate) const fn next_header(header: RawHeader) -> u32 {
+    header.bits() & 0xBFFF_FF0F
 }
 
 /// Which slot.
@@ -191,7 +191,7 @@ impl<'b> Slot<'b> {
             tag: self.origin.tag,
         };
         self.next_header = match self.state {
-            State::Assembling => next_header(header.to_bytes()),
+            State::Assembling => next_header(header.into()),
             _ => NO_HEADER,
         };
     }

@@ -64,7 +64,7 @@ struct Shared<'b> {
     ports: &'b mut [PortWakers],
     timer: Option<Waker>,
     event: Option<Waker>,
-    /// The deadline that the timer waits for.
+    /// The deadline that the timer waits for, or was woken for.
     armed: Instant,
 }
 
@@ -144,6 +144,8 @@ impl Shared<'_> {
     #[inline]
     fn rearm(&mut self) {
         if self.core.next_deadline() < self.armed {
+            // Once is enough.
+            self.armed = self.core.next_deadline();
             wake(&mut self.timer);
         }
     }
