@@ -126,6 +126,7 @@ impl<'d, E: EndpointOut> Receiver<'d, E> {
 
 impl<E: EndpointOut> TransportRx for Receiver<'_, E> {
     async fn receive(&mut self) -> Received<'_> {
+        let mut reads_in_a_row: u8 = 0;
         loop {
             if let Some(event) = self.link_change() {
                 return event;
@@ -147,9 +148,18 @@ impl<E: EndpointOut> TransportRx for Receiver<'_, E> {
             if let Some(reason) = self.read().await {
                 return Received::Dropped(reason);
             }
+            reads_in_a_row = reads_in_a_row.saturating_add(1);
+            if reads_in_a_row >= READS_IN_A_ROW {
+                // Zero-length packets, or pieces of what is dropped: a host can send them without end.
+                reads_in_a_row = 0;
+                let_others_run().await;
+            }
         }
     }
 }
+
+/// How many USB packets are read without anything to return before other tasks get a turn: more than one packet of 1.1 takes.
+const READS_IN_A_ROW: u8 = 32;
 
 async fn let_others_run() {
     let mut waited = false;
@@ -219,6 +229,19 @@ mod tests {
             seen.push(see(received));
         }
         seen
+    }
+
+    #[test]
+    fn a_host_that_sends_nothing_but_zero_length_packets_leaves_others_their_turns() {
+        let endpoint = MockOut::new(512, (0..1000).map(|_| Out::Data(Vec::new())));
+        let mut buffer = [0; RECEIVE_BUFFER_LEN_1_0];
+        let events = BusEvents::new();
+        let mut receiver = Receiver::new(endpoint, Version::V1_0, &events, &mut buffer).unwrap();
+        assert_eq!(block_on(receiver.receive()), Received::LinkUp);
+        assert!(poll_times(1, receiver.receive()).is_none());
+        assert!(receiver.endpoint.script.len() > 900);
+        assert!(poll_times(100, receiver.receive()).is_none());
+        assert!(receiver.endpoint.script.is_empty());
     }
 
     #[test]
