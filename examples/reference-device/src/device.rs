@@ -15,8 +15,8 @@ use crate::observer::{Observed, Observer};
 const USB: PortId = PortId(0);
 const PORTS: usize = 1;
 const SHORT_MESSAGES: usize = 4;
-/// The echo service, and what a board may add.
-const CHANNELS: usize = 4;
+/// The echo service.
+const CHANNELS: usize = 1;
 const ROUTES: usize = 2;
 
 /// How the device is set up.
