@@ -18,7 +18,7 @@ pub struct Outgoing {
     /// Bytes not yet in a transfer, the message type byte included.
     remaining: usize,
     /// The port's session in which it began.
-    pub(crate) session: u32,
+    pub(crate) session: u8,
     /// Where the next byte is: which slice, and where in it.
     slice: usize,
     offset: usize,

@@ -13,8 +13,6 @@ pub struct Outbound<'b> {
     /// What to send.
     pub transfer: &'b mut Transfer<'b>,
     pub(crate) is_response: bool,
-    /// The port's session when it was taken.
-    session: u32,
 }
 
 #[derive(Debug)]
@@ -30,9 +28,11 @@ struct Response<'b> {
 pub(crate) struct Port<'b> {
     pub(crate) link_up: bool,
     /// How often what waited was given up: a message begun before does not go on.
-    pub(crate) session: u32,
+    pub(crate) session: u8,
     pub(crate) config: PortConfig,
     layout: TransferLayout,
+    /// It changed while the transport had transfers, which may still have the old one.
+    layout_changed: bool,
     max_unit: usize,
     /// Full, and next to be sent.
     full: Option<&'b mut Transfer<'b>>,
@@ -67,6 +67,7 @@ impl<'b> Port<'b> {
             max_receive_unit: usize::MAX,
         },
         layout: Self::UNKNOWN_LAYOUT,
+        layout_changed: false,
         max_unit: 0,
         full: None,
         current: None,
@@ -101,6 +102,7 @@ impl<'b> Port<'b> {
     pub(crate) fn set_layout(&mut self, layout: TransferLayout) {
         self.layout = layout;
         self.clear();
+        self.layout_changed |= self.transport_has_one();
         self.max_unit = self
             .current
             .as_ref()
@@ -202,7 +204,6 @@ impl<'b> Port<'b> {
         Some(Outbound {
             transfer,
             is_response: false,
-            session: self.session,
         })
     }
 
@@ -221,18 +222,16 @@ impl<'b> Port<'b> {
         Some(Outbound {
             transfer,
             is_response: true,
-            session: self.session,
         })
     }
 
     /// Takes a transfer back. `taken` says that the neighbour is there, and did not let it wait.
     #[inline]
     pub(crate) fn give_back(&mut self, now: Instant, outbound: Outbound<'b>, taken: bool) {
-        if outbound.session == self.session {
-            outbound.transfer.clear();
-        } else {
-            // The layout may have changed meanwhile.
+        if self.layout_changed {
             outbound.transfer.reset(self.layout);
+        } else {
+            outbound.transfer.clear();
         }
         let place = if outbound.is_response {
             self.responses
@@ -249,6 +248,13 @@ impl<'b> Port<'b> {
         }
         self.stalled &= !taken;
         self.waiting_since = self.has_waiting().then_some(now);
+    }
+
+    /// Whether the transport has a transfer, when nothing waits.
+    fn transport_has_one(&self) -> bool {
+        let at_rest = [&self.current, &self.spare].into_iter();
+        let responses = self.responses.iter().map(|response| &response.transfer);
+        at_rest.chain(responses).any(Option::is_none)
     }
 
     #[inline]
