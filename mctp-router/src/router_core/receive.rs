@@ -6,7 +6,7 @@ use mctp_transport::{
     Received,
 };
 
-use super::slots::{Key, LentMessage, Mismatch, Origin, Start, next_header};
+use super::slots::{Key, LentMessage, Mismatch, Origin, Start};
 use super::{Channel, ChannelId, Receipt, RouterCore};
 use crate::clock::Instant;
 use crate::config::{Event, PortId};
@@ -91,8 +91,9 @@ impl<'b> RouterCore<'b> {
         self.receive_other(now, port, address, bytes)
     }
 
+    /// Takes any packet.
     #[inline(never)]
-    fn receive_other(
+    pub(crate) fn receive_other(
         &mut self,
         now: Instant,
         port: PortId,
@@ -109,17 +110,16 @@ impl<'b> RouterCore<'b> {
     }
 
     /// Takes the packet that an unfinished message waits for, the commonest by far, without asking what its start was asked.
-    #[inline]
-    fn receive_expected(&mut self, now: Instant, bytes: &[u8]) -> Option<Receipt> {
+    #[inline(always)]
+    pub(crate) fn receive_expected(&mut self, now: Instant, bytes: &[u8]) -> Option<Receipt> {
         let (header, payload) = bytes.split_first_chunk()?;
         let header = RawHeader::from_bytes(*header);
-        let is_end = header.is_end();
-        let slot = self.slots.expecting(next_header(header))?;
+        let slot = self.slots.expecting(header)?;
         let in_time = slot.deadline(self.assembly_timeout) > now;
-        if !in_time || !slot.append_expected(now, payload, is_end) {
+        if !in_time || !slot.append_expected(now, header, payload) {
             return None;
         }
-        if !is_end {
+        if !header.is_end() {
             return Some(Receipt::Stored);
         }
         slot.complete(self.next_ticket);

@@ -31,7 +31,6 @@ pub(crate) struct Origin {
 
 const SEQUENCE_SHIFT: u32 = 28;
 const SEQUENCE: u32 = 3 << SEQUENCE_SHIFT;
-const SEQUENCE_ONE: u32 = 1 << SEQUENCE_SHIFT;
 /// The header of no packet: it has a bit that [`next_header`] clears.
 const NO_HEADER: u32 = 1 << 30;
 
@@ -91,7 +90,7 @@ pub(crate) struct Slot<'b> {
 
 /// A packet header but for the bits that a packet may have either way: the reserved ones, and EOM.
 #[inline]
-pub(crate) const fn next_header(header: RawHeader) -> u32 {
+const fn next_header(header: RawHeader) -> u32 {
     header.bits() & 0xBFFF_FF0F
 }
 
@@ -202,8 +201,14 @@ impl<'b> Slot<'b> {
 
     /// Adds a packet whose header is the expected one. `false`, and nothing done, if anything else about it is not as expected.
     #[inline]
-    pub(crate) fn append_expected(&mut self, now: Instant, payload: &[u8], is_end: bool) -> bool {
-        let fits_unit = payload.len() == self.unit || (is_end && payload.len() < self.unit);
+    pub(crate) fn append_expected(
+        &mut self,
+        now: Instant,
+        header: RawHeader,
+        payload: &[u8],
+    ) -> bool {
+        let fits_unit =
+            payload.len() == self.unit || (header.is_end() && payload.len() < self.unit);
         if !fits_unit {
             return false;
         }
@@ -218,8 +223,7 @@ impl<'b> Slot<'b> {
         // Not beyond the buffer.
         self.len = self.len.wrapping_add(payload.len());
         self.last_packet = now;
-        self.next_header =
-            self.next_header & !SEQUENCE | self.next_header.wrapping_add(SEQUENCE_ONE) & SEQUENCE;
+        self.next_header = next_header(header.next());
         true
     }
 
@@ -320,6 +324,8 @@ impl LentMessage<'_> {
 pub(crate) struct Slots<'b> {
     short: &'b mut [Slot<'b>],
     long: &'b mut [Slot<'b>],
+    /// The long slot that got a packet last.
+    latest: usize,
     /// How many messages are complete and wait for their service.
     complete: u8,
 }
@@ -337,6 +343,7 @@ impl<'b> Slots<'b> {
         Self {
             short,
             long,
+            latest: 0,
             complete: 0,
         }
     }
@@ -361,8 +368,22 @@ impl<'b> Slots<'b> {
 
     /// The unfinished message whose next packet has this header, if all goes well.
     #[inline]
-    pub(crate) fn expecting(&mut self, header: u32) -> Option<&mut Slot<'b>> {
-        self.long.iter_mut().find(|slot| slot.next_header == header)
+    pub(crate) fn expecting(&mut self, header: RawHeader) -> Option<&mut Slot<'b>> {
+        let is_awaited = |slot: &Slot<'_>| slot.next_header == next_header(header);
+        // Most often it is for the same message as the packet before.
+        if !self.long.get(self.latest).is_some_and(is_awaited) {
+            if header.is_start() {
+                return None;
+            }
+            self.latest = self.find_expecting(header)?;
+        }
+        self.long.get_mut(self.latest)
+    }
+
+    #[inline(never)]
+    fn find_expecting(&self, header: RawHeader) -> Option<usize> {
+        let header = next_header(header);
+        self.long.iter().position(|slot| slot.next_header == header)
     }
 
     /// Has the destination of the packets to come looked at again: the own endpoint ID changed.

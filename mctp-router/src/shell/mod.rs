@@ -14,7 +14,9 @@ use embassy_futures::select::select;
 use embassy_sync::blocking_mutex::Mutex;
 use embassy_sync::blocking_mutex::raw::RawMutex;
 use mctp::Eid;
-use mctp_transport::{DropCounters, DropReason, SendError, TransportRx, TransportTx};
+use mctp_transport::{
+    DropCounters, DropReason, PhysicalAddress, Received, SendError, TransportRx, TransportTx,
+};
 
 use crate::clock::{Clock, Instant, milliseconds};
 use crate::config::{BusOwner, Config, Event, PortConfig, PortId, Route};
@@ -150,8 +152,23 @@ impl Shared<'_> {
         }
     }
 
+    /// Takes a packet, and wakes whom it concerns.
+    #[inline]
+    fn packet(&mut self, now: Instant, port: PortId, source: PhysicalAddress, bytes: &[u8]) {
+        match self.core.receive_expected(now, bytes) {
+            // Nobody, and no deadline is earlier for it.
+            Some(Receipt::Stored) => {}
+            Some(receipt) => self.after_packet(port, receipt),
+            None => {
+                let receipt = self.core.receive_other(now, port, source, bytes);
+                self.after_packet(port, receipt);
+            }
+        }
+    }
+
     #[inline(never)]
     fn after_packet(&mut self, port: PortId, receipt: Receipt) {
+        self.rearm();
         match receipt {
             Receipt::Delivered(channel) => {
                 if let Some(wakers) = self.channel(channel) {
@@ -288,13 +305,16 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
         loop {
             let received = transport.receive().await;
             let now = self.clock.now();
-            self.lock(|shared| {
-                let receipt = shared.core.received(now, port, received);
-                shared.rearm();
-                match receipt {
-                    Some(Receipt::Stored) => {}
-                    Some(receipt) => shared.after_packet(port, receipt),
-                    None => shared.wake_all(),
+            self.lock(|shared| match received {
+                Received::Packet { source, bytes } => shared.packet(now, port, source, bytes),
+                Received::Dropped(reason) => shared.core.count_drop(reason),
+                Received::LinkUp => {
+                    shared.core.link_up(port);
+                    shared.wake_all();
+                }
+                Received::LinkDown => {
+                    shared.core.link_down(port);
+                    shared.wake_all();
                 }
             });
         }
