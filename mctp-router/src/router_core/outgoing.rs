@@ -3,6 +3,7 @@
 use mctp::Eid;
 use mctp_transport::{MessageTag, PhysicalAddress, RawHeader, Transfer};
 
+use super::Port;
 use crate::config::PortId;
 
 /// A message being sent: where it goes, and how much of it is in transfers already.
@@ -60,20 +61,16 @@ impl Outgoing {
         }
     }
 
-    /// Puts as many packets into `transfer` as fit. `true` when the last one is in.
+    /// Puts a message of one slice and one packet into the port's transfer: the commonest, and the one where every instruction counts most.
+    /// `false`, and nothing done, if it is another or does not fit.
     #[inline]
-    pub(crate) fn fill(&mut self, transfer: &mut Transfer<'_>, message: &[&[u8]]) -> bool {
-        match message {
-            [only] if self.header.is_start() && self.remaining <= self.unit => {
-                self.fill_one(transfer, only)
-            }
-            _ => self.fill_many(transfer, message),
+    pub(crate) fn fill_one(&mut self, port: &mut Port<'_>, message: &[&[u8]]) -> bool {
+        let ([message], Some(transfer)) = (message, port.current()) else {
+            return false;
+        };
+        if !self.header.is_start() || self.remaining > self.unit {
+            return false;
         }
-    }
-
-    /// Puts a message of one slice and one packet into `transfer`: the commonest, and the one where every instruction counts most.
-    #[inline]
-    fn fill_one(&mut self, transfer: &mut Transfer<'_>, message: &[u8]) -> bool {
         match transfer.push(self.address, self.header.with_end(), self.remaining) {
             Some([first, rest @ ..]) if rest.len() == message.len() => {
                 *first = self.type_ic;
@@ -85,19 +82,32 @@ impl Outgoing {
         }
     }
 
+    /// Puts as many packets into the port's transfers as fit. `true` when the last one is in.
+    #[inline(never)]
+    pub(crate) fn fill_many(&mut self, port: &mut Port<'_>, message: &[&[u8]]) -> bool {
+        while let Some(transfer) = port.current() {
+            self.fill_transfer(transfer, message);
+            if self.remaining == 0 {
+                return true;
+            }
+            if !port.advance() {
+                break;
+            }
+        }
+        false
+    }
+
     #[inline]
-    fn fill_many(&mut self, transfer: &mut Transfer<'_>, message: &[&[u8]]) -> bool {
+    fn fill_transfer(&mut self, transfer: &mut Transfer<'_>, message: &[&[u8]]) {
         let mut has_room = !self.header.is_start() || self.push_one(transfer, message);
         while has_room && self.remaining > 0 {
             // What stops a run is the end of the room, the last packet, or a packet that begins in one slice and ends in another.
-            let ran = self.push_run(transfer, message);
-            has_room = if ran {
+            has_room = if self.push_run(transfer, message) {
                 transfer.fits(self.unit)
             } else {
                 self.push_one(transfer, message)
             };
         }
-        self.remaining == 0
     }
 
     /// Puts the packets into a transfer that are as a whole in one slice, the last packet excepted. `false` if there is none.

@@ -135,7 +135,7 @@ impl<'b> RouterCore<'b> {
 
     /// Puts as much of a message into the port's transfer as fits. `message` is all of it, the same at each call; its slices are
     /// sent as one, behind the message type.
-    #[inline]
+    #[inline(always)]
     pub fn send(
         &mut self,
         now: Instant,
@@ -156,20 +156,15 @@ impl<'b> RouterCore<'b> {
             // Its beginning was given up.
             return Err(SendFailure::NoLink);
         }
-        let mut progress = Progress::Partial;
-        while let Some(transfer) = port.current() {
-            if outgoing.fill(transfer, message) {
-                progress = Progress::Done;
-                break;
-            }
-            if !port.advance() {
-                break;
-            }
-        }
+        let is_done = outgoing.fill_one(port, message) || outgoing.fill_many(port, message);
         if port.note_waiting(now) {
             self.wake_by(now.after(self.send_timeout));
         }
-        Ok(progress)
+        Ok(if is_done {
+            Progress::Done
+        } else {
+            Progress::Partial
+        })
     }
 
     fn route_to(&self, endpoint_id: Eid) -> Option<&Route> {
