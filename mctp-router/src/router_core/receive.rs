@@ -137,6 +137,7 @@ impl<'b> RouterCore<'b> {
         bytes: &[u8],
     ) -> Result<Receipt, DropReason> {
         let packet = Packet::parse(bytes)?;
+        let raw = RawHeader::from_bytes(*bytes.first_chunk().ok_or(DropReason::Truncated)?);
         let source = packet.header.source;
         if source == MCTP_ADDR_ANY || matches!(source.0, 1..=7) {
             return Err(DropReason::InvalidSource);
@@ -148,9 +149,9 @@ impl<'b> RouterCore<'b> {
             return Err(DropReason::UnsupportedTransmissionUnit);
         }
         if packet.header.start {
-            self.start_message(now, port, address, &packet)
+            self.start_message(now, port, address, raw, &packet)
         } else {
-            self.continue_message(now, port, address, &packet)
+            self.continue_message(now, port, address, raw, &packet)
         }
     }
 
@@ -167,6 +168,7 @@ impl<'b> RouterCore<'b> {
         now: Instant,
         port: PortId,
         address: PhysicalAddress,
+        raw: RawHeader,
         packet: &Packet<'_>,
     ) -> Result<Receipt, DropReason> {
         let header = &packet.header;
@@ -174,7 +176,7 @@ impl<'b> RouterCore<'b> {
             return Err(DropReason::NotOurDestination);
         }
         let timeout = self.assembly_timeout;
-        let Some(slot) = self.slots.assembling(Key::of(header)) else {
+        let Some(slot) = self.slots.assembling(Key::of(raw)) else {
             let awaited =
                 header.tag_owner || self.request_answered_by(header, port, address).is_some();
             return Err(if awaited {
@@ -188,7 +190,7 @@ impl<'b> RouterCore<'b> {
             self.drops.count(DropReason::AssemblyTimeout);
             return Err(DropReason::MiddleWithoutStart);
         }
-        if let Err(mismatch) = slot.append(now, header, packet.payload) {
+        if let Err(mismatch) = slot.append(now, raw, packet.payload) {
             slot.free();
             return Err(mismatch.into());
         }
@@ -201,12 +203,13 @@ impl<'b> RouterCore<'b> {
         Ok(self.delivered(owner))
     }
 
-    #[inline]
+    #[inline(always)]
     fn start_message(
         &mut self,
         now: Instant,
         port: PortId,
         address: PhysicalAddress,
+        raw: RawHeader,
         packet: &Packet<'_>,
     ) -> Result<Receipt, DropReason> {
         let header = &packet.header;
@@ -219,7 +222,7 @@ impl<'b> RouterCore<'b> {
         }
         if !header.end {
             // The packets to come are of this message, even if it is not for us: none of them may end up in an older one.
-            self.replace_unfinished(Key::of(header));
+            self.replace_unfinished(Key::of(raw));
         }
         if is_control_request {
             return self.answer_control(now, port, address, packet);
@@ -233,14 +236,14 @@ impl<'b> RouterCore<'b> {
             type_ic,
         };
         let start = Start {
-            key: Key::of(header),
+            header: raw,
             owner,
             origin,
-            destination: header.destination,
-            sequence: header.sequence,
             complete: header.end.then_some(self.next_ticket),
         };
-        self.replace_unfinished(start.key);
+        if header.end {
+            self.replace_unfinished(Key::of(raw));
+        }
         if body.len() > self.max_message_len {
             return Err(DropReason::MessageTooLong);
         }
@@ -253,7 +256,7 @@ impl<'b> RouterCore<'b> {
         // With several services, none may take all buffers.
         let fair = self.open_channels > 1;
         let begun = self.slots.begin(now, start, body, fair)
-            || (self.evict(now, start.owner, fair) && self.slots.begin(now, start, body, fair));
+            || self.begin_in_place_of_another(now, start, body, fair);
         if !begun {
             return Err(DropReason::NoMessageBuffer);
         }
@@ -264,10 +267,18 @@ impl<'b> RouterCore<'b> {
         Ok(Receipt::Stored)
     }
 
-    fn evict(&mut self, now: Instant, owner: ChannelId, fair: bool) -> bool {
-        let evicted = self.slots.evict(now, self.eviction_age, owner, fair);
+    #[inline(never)]
+    fn begin_in_place_of_another(
+        &mut self,
+        now: Instant,
+        start: &Start,
+        body: &[u8],
+        fair: bool,
+    ) -> bool {
+        let age = self.eviction_age;
+        let evicted = self.slots.evict(now, age, start.owner, fair);
         self.count_drops(DropReason::EvictedUnfinished, evicted.into());
-        evicted
+        evicted && self.slots.begin(now, start, body, fair)
     }
 
     #[inline]
@@ -334,7 +345,7 @@ impl<'b> RouterCore<'b> {
         packet: &Packet<'_>,
     ) -> Result<Receipt, DropReason> {
         let request = ControlRequest::parse(packet, port_id, address)?;
-        self.replace_unfinished(Key::of(&packet.header));
+        self.replace_unfinished(Key::of(packet.header.into()));
         self.accepted = self.accepted.saturating_add(1);
         let services = self.channels.iter().filter_map(|channel| match channel {
             Channel::Listener(service) => Some(service),

@@ -1,7 +1,7 @@
 //! Received messages: the buffers they are assembled in, and wait in until their service takes them.
 
 use mctp::{Eid, MsgIC, MsgType};
-use mctp_transport::{MessageTag, PacketHeader, PhysicalAddress, RawHeader, SequenceNumber};
+use mctp_transport::{MessageTag, PhysicalAddress, RawHeader};
 
 use super::ChannelId;
 use crate::clock::Instant;
@@ -12,9 +12,10 @@ use crate::config::PortId;
 pub(crate) struct Key(u16);
 
 impl Key {
-    pub(crate) const fn of(header: &PacketHeader) -> Self {
-        let owner = if header.tag_owner { 0x08 } else { 0 };
-        Self((header.source.0 as u16) << 8 | owner | header.tag.value() as u16)
+    #[inline]
+    pub(crate) const fn of(header: RawHeader) -> Self {
+        // The source endpoint ID, then the flags without SOM, EOM and packet sequence number.
+        Self((header.bits() >> 16) as u16 & 0x0FFF)
     }
 }
 
@@ -29,16 +30,9 @@ pub(crate) struct Origin {
     pub(crate) type_ic: u8,
 }
 
-const SEQUENCE_SHIFT: u32 = 28;
-const SEQUENCE: u32 = 3 << SEQUENCE_SHIFT;
+const SEQUENCE: u32 = 3 << 28;
 /// The header of no packet: it has a bit that [`next_header`] clears.
 const NO_HEADER: u32 = 1 << 30;
-
-impl Key {
-    fn tag_owner(self) -> bool {
-        self.0 & 0x08 != 0
-    }
-}
 
 impl Origin {
     pub(crate) const NOBODY: Self = Self {
@@ -103,11 +97,9 @@ pub(crate) struct SlotId {
 
 /// The start of a message, as its slot needs it.
 pub(crate) struct Start {
-    pub(crate) key: Key,
+    pub(crate) header: RawHeader,
     pub(crate) owner: ChannelId,
     pub(crate) origin: Origin,
-    pub(crate) destination: Eid,
-    pub(crate) sequence: SequenceNumber,
     /// Set for a message of one packet: its place among the complete ones.
     pub(crate) complete: Option<u32>,
 }
@@ -168,35 +160,18 @@ impl<'b> Slot<'b> {
             Some(ticket) => State::Complete { ticket },
             None => State::Assembling,
         };
-        self.key = start.key;
+        self.key = Key::of(start.header);
         self.owner = start.owner;
         self.origin = start.origin;
         self.len = body.len();
         // The unit counts the message type byte as well.
         self.unit = body.len().saturating_add(1);
         self.last_packet = now;
-        self.expect_next(start.destination, start.sequence.next());
+        self.next_header = match start.complete {
+            Some(_) => NO_HEADER,
+            None => next_header(start.header.next()),
+        };
         Ok(())
-    }
-
-    fn expect_next(&mut self, destination: Eid, sequence: SequenceNumber) {
-        let header = PacketHeader {
-            destination,
-            source: self.origin.source,
-            start: false,
-            end: false,
-            sequence,
-            tag_owner: self.key.tag_owner(),
-            tag: self.origin.tag,
-        };
-        self.next_header = match self.state {
-            State::Assembling => next_header(header.into()),
-            _ => NO_HEADER,
-        };
-    }
-
-    fn expected_sequence(&self) -> SequenceNumber {
-        SequenceNumber::from_low_bits((self.next_header >> SEQUENCE_SHIFT) as u8)
     }
 
     /// Adds a packet whose header is the expected one. `false`, and nothing done, if anything else about it is not as expected.
@@ -231,13 +206,13 @@ impl<'b> Slot<'b> {
     pub(crate) fn append(
         &mut self,
         now: Instant,
-        header: &PacketHeader,
+        header: RawHeader,
         payload: &[u8],
     ) -> Result<(), Mismatch> {
-        if header.sequence != self.expected_sequence() {
+        if (header.bits() ^ self.next_header) & SEQUENCE != 0 {
             return Err(Mismatch::Sequence);
         }
-        let fits_unit = if header.end {
+        let fits_unit = if header.is_end() {
             payload.len() <= self.unit
         } else {
             payload.len() == self.unit
@@ -254,7 +229,7 @@ impl<'b> Slot<'b> {
             .copy_from_slice(payload);
         self.len = self.len.wrapping_add(payload.len());
         self.last_packet = now;
-        self.expect_next(header.destination, header.sequence.next());
+        self.next_header = next_header(header.next());
         Ok(())
     }
 
@@ -394,7 +369,7 @@ impl<'b> Slots<'b> {
     }
 
     /// Starts a message; `false` when there is no buffer for it. One of a single packet goes to a short buffer if it can.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn begin(&mut self, now: Instant, start: &Start, body: &[u8], fair: bool) -> bool {
         let fits_short =
             start.complete.is_some() && body.len() <= crate::storage::SHORT_MESSAGE_LEN;
