@@ -459,6 +459,14 @@ impl<'b> Slots<'b> {
     /// Lends the oldest complete message of a channel.
     #[inline]
     pub(crate) fn take(&mut self, owner: ChannelId) -> Option<LentMessage<'b>> {
+        if self.complete == 0 {
+            return None;
+        }
+        let id = self.oldest_complete(owner)?;
+        self.lend(id)
+    }
+
+    fn oldest_complete(&self, owner: ChannelId) -> Option<SlotId> {
         let mut unseen = self.complete;
         let mut oldest = None;
         'found: for (long, slots) in [(false, &*self.short), (true, &*self.long)] {
@@ -476,7 +484,11 @@ impl<'b> Slots<'b> {
                 }
             }
         }
-        let (_, id) = oldest?;
+        oldest.map(|(_, id)| id)
+    }
+
+    #[inline]
+    fn lend(&mut self, id: SlotId) -> Option<LentMessage<'b>> {
         let slot = self.get_mut(id)?;
         let buffer = slot.buffer.take()?;
         slot.state = State::Lent;
