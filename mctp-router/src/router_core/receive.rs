@@ -289,6 +289,7 @@ impl<'b> RouterCore<'b> {
     }
 
     /// A new start packet ends the unfinished message of the same terminus (DSP0236 section 8.9).
+    #[inline(always)]
     fn replace_unfinished(&mut self, key: Key) {
         if let Some(slot) = self.slots.assembling(key) {
             slot.free();
