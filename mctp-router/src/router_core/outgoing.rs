@@ -115,13 +115,12 @@ impl Outgoing {
     fn push_run(&mut self, transfer: &mut Transfer<'_>, message: &[&[u8]]) -> bool {
         let slice = message.get(self.slice).copied().unwrap_or_default();
         let rest = slice.get(self.offset..).unwrap_or_default();
-        // The last packet has at least one byte.
-        let run = rest.get(..self.remaining.saturating_sub(1)).unwrap_or(rest);
+        // The last packet has at least one byte. None of this wraps: something remains, and a run is part of it.
+        let run = rest.get(..self.remaining.wrapping_sub(1)).unwrap_or(rest);
         let packets = transfer.push_run(self.address, self.header, self.unit, run);
-        // Not more than the run has.
         let len = packets.wrapping_mul(self.unit);
         self.offset = self.offset.wrapping_add(len);
-        self.remaining = self.remaining.saturating_sub(len);
+        self.remaining = self.remaining.wrapping_sub(len);
         self.header = self.header.after(packets);
         packets > 0
     }

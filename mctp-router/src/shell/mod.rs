@@ -448,9 +448,9 @@ impl<M: RawMutex, C: Clock> Sending<'_, '_, M, C> {
                 shared.core.transmit_done(now, port, outbound, self.result);
                 shared.rearm();
             }
-            self.result = Err(SendError::LinkDown);
-            self.outbound = shared.core.poll_transmit(port);
-            if self.outbound.is_some() {
+            if let Some(outbound) = shared.core.poll_transmit(port) {
+                self.outbound = Some(outbound);
+                self.result = Err(SendError::LinkDown);
                 // There is a buffer to fill while this one is sent.
                 shared.wake_next_sender(port);
                 return Poll::Ready(());
