@@ -120,7 +120,7 @@ fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let Some((run, case)) = parse(&arguments) else {
         eprintln!(
-            "usage: bench in-place|traits|mctp-estack|assemble|packetise PAYLOAD UNIT ROUNDS"
+            "usage: bench in-place|core|traits|mctp-estack|assemble|packetise PAYLOAD UNIT ROUNDS"
         );
         return ExitCode::FAILURE;
     };
