@@ -739,3 +739,53 @@ fn a_neighbour_that_does_not_accept_a_transfer_is_there_all_the_same() {
     assert_eq!(drops, [(DropReason::NotAccepted, 1)]);
     device.assert_serves(echo);
 }
+
+#[test]
+fn a_message_addressed_before_the_layout_shrank_fails_and_leaves_the_port_usable() {
+    let (mut device, echo) = Device::echo();
+    device.set_unit(USB, 247);
+    let mut outgoing = response(&mut device, echo, REQUEST);
+    let max_packet = 68;
+    device.core.set_layout(
+        USB,
+        TransferLayout {
+            max_packet,
+            ..support::USB_LAYOUT
+        },
+    );
+    assert_eq!(
+        device.send(&mut outgoing, &[&[7; 200]]),
+        Err(SendFailure::NoLink)
+    );
+    device.advance(60_000);
+    device.assert_serves(echo);
+}
+
+#[test]
+fn a_host_that_asks_without_end_does_not_stop_other_messages() {
+    let (mut device, echo) = Device::echo();
+    let mut bulk = response(&mut device, echo, REQUEST);
+    assert_eq!(device.send(&mut bulk, &[&[7; 200]]), Ok(Progress::Done));
+    let mut answers = 0;
+    loop {
+        device.receive(&REQUEST.packet(&[0, 0x80, 2]));
+        let (_, packets) = device.transfer(USB).unwrap();
+        if packets.len() > 1 {
+            break;
+        }
+        answers += 1;
+        assert!(answers < 100, "the message never gets its turn");
+    }
+    assert!(answers > 0, "answers go first");
+}
+
+#[test]
+fn a_short_last_packet_goes_where_a_whole_one_does_not_fit() {
+    let (mut device, echo) = Device::echo();
+    device.set_unit(USB, 100);
+    let mut answer = response(&mut device, echo, REQUEST);
+    // Four packets of 108 bytes leave 80 of 512: too few for a fifth, enough for a last one of 4 + 4 + 50.
+    let message = vec![7; 4 * 100 + 50 - 1];
+    assert_eq!(device.send(&mut answer, &[&message]), Ok(Progress::Done));
+    assert_eq!(device.transfers(USB).len(), 1);
+}

@@ -96,7 +96,7 @@ pub enum Progress {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum SendFailure {
-    /// The port's link is down, or there is no such port.
+    /// The port's link is down or was lost meanwhile, its layout changed meanwhile, or there is no such port.
     NoLink,
     /// The neighbour has taken nothing for the send time limit.
     Stalled,
@@ -240,9 +240,8 @@ impl<'b> RouterCore<'b> {
 
     /// Says how the port's transport wants its transfers filled. What waits at the port is given up.
     pub fn set_layout(&mut self, port: PortId, layout: TransferLayout) {
-        if let Some(port) = self.port(port) {
-            port.set_layout(layout);
-        }
+        let given_up = self.port(port).map_or(0, |port| port.set_layout(layout));
+        self.count_drops(DropReason::LinkDown, given_up);
     }
 
     /// Adds a route, or replaces the one of the same range. `false` when there is no room for it.

@@ -103,7 +103,7 @@ impl Outgoing {
         while has_room && self.remaining > 0 {
             // What stops a run is the end of the room, the last packet, or a packet that begins in one slice and ends in another.
             has_room = if self.push_run(transfer, message) {
-                transfer.fits(self.unit)
+                transfer.fits(self.unit.min(self.remaining))
             } else {
                 self.push_one(transfer, message)
             };

@@ -6,6 +6,9 @@ use crate::clock::Instant;
 use crate::config::PortConfig;
 use crate::storage::{RESPONSE_LEN, RESPONSES};
 
+/// How many control responses go before a transfer of other messages that waits as well.
+const RESPONSES_IN_A_ROW: u8 = 8;
+
 /// A transfer on its way to the transport. Give it back to [`RouterCore::transmit_done`](crate::RouterCore::transmit_done).
 #[derive(Debug)]
 #[must_use = "the transfer must be sent and given back"]
@@ -43,6 +46,8 @@ pub(crate) struct Port<'b> {
     next_response: u32,
     /// How many responses are queued.
     queued_responses: u8,
+    /// How many were sent since the last transfer of other messages.
+    responses_in_a_row: u8,
     /// Since when something waits that the neighbour has not taken.
     waiting_since: Option<Instant>,
     /// The neighbour took nothing for the send time limit. Nothing is queued until it takes something.
@@ -80,6 +85,7 @@ impl<'b> Port<'b> {
         }; RESPONSES],
         next_response: 0,
         queued_responses: 0,
+        responses_in_a_row: 0,
         waiting_since: None,
         stalled: false,
     };
@@ -99,15 +105,17 @@ impl<'b> Port<'b> {
         }
     }
 
-    pub(crate) fn set_layout(&mut self, layout: TransferLayout) {
+    /// Sets how transfers are filled; returns how many that waited were given up for it.
+    pub(crate) fn set_layout(&mut self, layout: TransferLayout) -> usize {
         self.layout = layout;
-        self.clear();
+        let given_up = self.clear();
         self.layout_changed |= self.transport_has_one();
         self.max_unit = self
             .current
             .as_ref()
             .or(self.spare.as_ref())
             .map_or(0, |transfer| transfer.max_unit());
+        given_up
     }
 
     /// The transfer being filled.
@@ -119,16 +127,18 @@ impl<'b> Port<'b> {
     /// Goes on to an empty transfer, now that the current one is full. `false` when there is none.
     #[inline]
     pub(crate) fn advance(&mut self) -> bool {
-        let is_full = self
-            .current
-            .as_ref()
-            .is_some_and(|current| !current.is_empty());
-        let has_next = is_full && self.full.is_none() && self.spare.is_some();
+        let has_next = self.current_has_packets() && self.full.is_none() && self.spare.is_some();
         if has_next {
             self.full = self.current.take();
             self.current = self.spare.take();
         }
         has_next
+    }
+
+    /// Whether an empty transfer of a known layout waits to be filled: what was to be put into it does not fit.
+    pub(crate) fn takes_nothing(&self) -> bool {
+        let is_empty = |current: &&mut Transfer<'b>| current.is_empty();
+        self.max_unit > 0 && self.current.as_ref().is_some_and(is_empty)
     }
 
     /// The largest packet payload that fits a transfer.
@@ -187,12 +197,17 @@ impl<'b> Port<'b> {
         Ok(replaces)
     }
 
-    /// The next transfer to send: control responses overtake everything else.
+    /// The next transfer to send: control responses overtake everything else, but a neighbour that asks without end does not stop the rest.
     #[inline]
     pub(crate) fn take(&mut self) -> Option<Outbound<'b>> {
         if self.queued_responses > 0 {
-            return self.take_response();
+            let others_wait = self.full.is_some() || self.current_has_packets();
+            if !others_wait || self.responses_in_a_row < RESPONSES_IN_A_ROW {
+                self.responses_in_a_row = self.responses_in_a_row.saturating_add(1);
+                return self.take_response();
+            }
         }
+        self.responses_in_a_row = 0;
         let transfer = match self.full.take() {
             Some(full) => full,
             None => {
@@ -258,11 +273,14 @@ impl<'b> Port<'b> {
     }
 
     #[inline]
+    fn current_has_packets(&self) -> bool {
+        let current = self.current.as_ref();
+        current.is_some_and(|current| !current.is_empty())
+    }
+
+    #[inline]
     fn has_waiting(&self) -> bool {
-        let transfer = self.current.as_ref();
-        self.queued_responses > 0
-            || self.full.is_some()
-            || transfer.is_some_and(|current| !current.is_empty())
+        self.queued_responses > 0 || self.full.is_some() || self.current_has_packets()
     }
 
     /// Gives up everything that waits; returns how many transfers that were.

@@ -157,6 +157,10 @@ impl<'b> RouterCore<'b> {
             return Err(SendFailure::NoLink);
         }
         let is_done = outgoing.fill_one(port, message) || outgoing.fill_many(port, message);
+        if !is_done && port.takes_nothing() {
+            // The layout has changed since the message was addressed. Nothing of it waits, so no time limit would end it.
+            return Err(SendFailure::NoLink);
+        }
         if port.note_waiting(now) {
             self.wake_by(now.after(self.send_timeout));
         }

@@ -11,6 +11,7 @@ use core::future::poll_fn;
 use core::task::{Context, Poll, Waker};
 
 use embassy_futures::select::select;
+use embassy_futures::yield_now;
 use embassy_sync::blocking_mutex::Mutex;
 use embassy_sync::blocking_mutex::raw::RawMutex;
 use mctp::Eid;
@@ -28,6 +29,10 @@ use line::{Line, Place};
 pub use listener::{Listener, Message, Receive, Responder};
 pub use request::RequestChannel;
 pub use sending::SendMessage;
+
+/// How many packets are taken before other tasks get a turn, should more be there already: a host that never pauses could otherwise keep
+/// a slow device from everything but receiving, even from answering.
+const PACKETS_IN_A_ROW: u8 = 128;
 
 /// Who waits for a channel.
 #[derive(Debug)]
@@ -179,7 +184,9 @@ impl Shared<'_> {
                 self.wake_port(port);
                 self.wake_for_event();
             }
-            Receipt::Stored | Receipt::Dropped(_) => {}
+            // A request whose answer found no place was carried out all the same.
+            Receipt::Dropped(_) => self.wake_for_event(),
+            Receipt::Stored => {}
         }
     }
 }
@@ -300,23 +307,26 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
         Ok(Listener::new(self, channel))
     }
 
-    /// Takes packets from `transport` for ever.
+    /// Takes packets from `transport` for ever. Lets other tasks run now and then, even if the neighbour never pauses.
     pub async fn run_receive(&self, port: PortId, transport: &mut impl TransportRx) -> Infallible {
         loop {
-            let received = transport.receive().await;
-            let now = self.clock.now();
-            self.lock(|shared| match received {
-                Received::Packet { source, bytes } => shared.packet(now, port, source, bytes),
-                Received::Dropped(reason) => shared.core.count_drop(reason),
-                Received::LinkUp => {
-                    shared.core.link_up(port);
-                    shared.wake_all();
-                }
-                Received::LinkDown => {
-                    shared.core.link_down(port);
-                    shared.wake_all();
-                }
-            });
+            for _ in 0..PACKETS_IN_A_ROW {
+                let received = transport.receive().await;
+                let now = self.clock.now();
+                self.lock(|shared| match received {
+                    Received::Packet { source, bytes } => shared.packet(now, port, source, bytes),
+                    Received::Dropped(reason) => shared.core.count_drop(reason),
+                    Received::LinkUp => {
+                        shared.core.link_up(port);
+                        shared.wake_all();
+                    }
+                    Received::LinkDown => {
+                        shared.core.link_down(port);
+                        shared.wake_all();
+                    }
+                });
+            }
+            yield_now().await;
         }
     }
 
