@@ -14,7 +14,7 @@
 
 mod clock;
 mod config;
-mod control;
+pub mod control;
 mod router_core;
 mod service;
 mod shell;

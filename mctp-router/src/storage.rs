@@ -19,15 +19,17 @@ pub(crate) const RESPONSE_LEN: usize = 84;
 ///
 /// | parameter | counts | RAM on a 32-bit target, bytes each |
 /// |-|-|-|
-/// | `PORTS` | transports | 2 × `TRANSFER_LEN` + about 600 |
+/// | `PORTS` | transports | 2 × `TRANSFER_LEN` + 672 |
 /// | `TRANSFER_LEN` | bytes of a transfer buffer; the transport's longest transfer (512 for USB 1.0) | |
-/// | `SHORT_MESSAGES` | buffers for received messages of one packet | 256 + about 80 |
-/// | `LONG_MESSAGES` | buffers for received messages of any length, at least 1 | `LONG_MESSAGE_LEN` + about 80 |
+/// | `SHORT_MESSAGES` | buffers for received messages of one packet | 256 + 56 |
+/// | `LONG_MESSAGES` | buffers for received messages of any length, at least 1 | `LONG_MESSAGE_LEN` + 56 |
 /// | `LONG_MESSAGE_LEN` | the longest message received, message type byte not counted | |
-/// | `CHANNELS` | listeners and open requests together | about 100 |
-/// | `ROUTES` | routes | 24 |
+/// | `CHANNELS` | listeners and open requests together | 48 |
+/// | `ROUTES` | routes | 16 |
 ///
-/// A device that sends responses only, with two services, serves well with `<1, 512, 4, 2, 4224, 4, 2>`.
+/// A device that sends responses only, with two services, serves well with `<1, 512, 4, 2, 4224, 4, 2>`: 11,760 bytes in all.
+///
+/// Control responses wait in buffers of their own, for which a transport may ask for up to 16 bytes of header and trailer.
 ///
 /// The router borrows it for good: put it in a `static` cell, or on the stack of a function that does not return while the router runs.
 #[derive(Debug)]
@@ -191,3 +193,17 @@ impl<
         Self::new()
     }
 }
+
+// What the table above says.
+#[cfg(target_pointer_width = "32")]
+const _: () = {
+    const fn bytes<T>() -> usize {
+        size_of::<T>()
+    }
+    assert!(bytes::<RouterStorage<'static, 1, 512, 4, 2, 4224, 4, 2>>() == 11_760);
+    assert!(bytes::<RouterStorage<'static, 2, 512, 4, 2, 4224, 4, 2>>() == 11_760 + 2 * 512 + 672);
+    assert!(bytes::<RouterStorage<'static, 1, 512, 5, 2, 4224, 4, 2>>() == 11_760 + 256 + 56);
+    assert!(bytes::<RouterStorage<'static, 1, 512, 4, 3, 4224, 4, 2>>() == 11_760 + 4224 + 56);
+    assert!(bytes::<RouterStorage<'static, 1, 512, 4, 2, 4224, 5, 2>>() == 11_760 + 48);
+    assert!(bytes::<RouterStorage<'static, 1, 512, 4, 2, 4224, 4, 3>>() == 11_760 + 16);
+};

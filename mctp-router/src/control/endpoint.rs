@@ -1,4 +1,42 @@
 //! Set Endpoint ID (01h) and Get Endpoint ID (02h) (DSP0236 1.3.3, sections 12.3 to 12.5).
+//!
+//! # Set Endpoint ID
+//!
+//! The bus owner gives the device its endpoint ID.
+//!
+//! Request data:
+//!
+//! | byte | bits | field |
+//! |-|-|-|
+//! | 0 | 7:2 | reserved |
+//! | 0 | 1:0 | operation: 0 set, 1 force (the same on one bus), 2 reset to the static endpoint ID, 3 set the Discovered flag |
+//! | 1 | 7:0 | endpoint ID, 8 to 254; not read by operation 2 |
+//!
+//! Response data:
+//!
+//! | byte | bits | field |
+//! |-|-|-|
+//! | 0 | 5:4 | assignment: 0 accepted |
+//! | 0 | 1:0 | 0: no pool of endpoint IDs |
+//! | 1 | 7:0 | the endpoint ID now in force |
+//! | 2 | 7:0 | pool size, 0 |
+//!
+//! `ERROR_INVALID_DATA`: an endpoint ID of 0 to 7 or 255; operation 2 without a static endpoint ID; operation 3, as no transport of
+//! this suite has discovery.
+//!
+//! The same request again with the same instance ID within 5 s is a retransmission: it is answered again and does nothing more.
+//! The response's source is the endpoint ID that was asked, see section 12.4.
+//!
+//! # Get Endpoint ID
+//!
+//! Anybody asks who this is. There is no request data.
+//!
+//! | byte | bits | field of the response data |
+//! |-|-|-|
+//! | 0 | 7:0 | endpoint ID; 0 while there is none |
+//! | 1 | 5:4 | 0: a simple endpoint |
+//! | 1 | 1:0 | 0 the endpoint ID is dynamic; 2 there is a static one and it is in force; 3 there is one, another is in force |
+//! | 2 | 7:0 | medium specific, 0 |
 
 use mctp::Eid;
 
@@ -25,30 +63,7 @@ pub(crate) struct SetRequest {
     expires: Instant,
 }
 
-/// Set Endpoint ID: the bus owner gives the device its endpoint ID.
-///
-/// Request data:
-///
-/// | byte | bits | field |
-/// |-|-|-|
-/// | 0 | 7:2 | reserved |
-/// | 0 | 1:0 | operation: 0 set, 1 force (the same on one bus), 2 reset to the static endpoint ID, 3 set the Discovered flag |
-/// | 1 | 7:0 | endpoint ID, 8 to 254; not read by operation 2 |
-///
-/// Response data:
-///
-/// | byte | bits | field |
-/// |-|-|-|
-/// | 0 | 5:4 | assignment: 0 accepted |
-/// | 0 | 1:0 | 0: no pool of endpoint IDs |
-/// | 1 | 7:0 | the endpoint ID now in force |
-/// | 2 | 7:0 | pool size, 0 |
-///
-/// `ERROR_INVALID_DATA`: an endpoint ID of 0 to 7 or 255; operation 2 without a static endpoint ID; operation 3, as no transport of
-/// this suite has discovery.
-///
-/// The same request again with the same instance ID within 5 s is a retransmission: it is answered again and does nothing more.
-/// The response's source is the endpoint ID that was asked, see section 12.4.
+/// Carries out Set Endpoint ID.
 pub(crate) fn set_endpoint_id(
     responder: &mut Responder,
     now: Instant,
@@ -109,14 +124,7 @@ impl Responder {
     }
 }
 
-/// Get Endpoint ID: anybody asks who this is. There is no request data.
-///
-/// | byte | bits | field of the response data |
-/// |-|-|-|
-/// | 0 | 7:0 | endpoint ID; 0 while there is none |
-/// | 1 | 5:4 | 0: a simple endpoint |
-/// | 1 | 1:0 | 0 the endpoint ID is dynamic; 2 there is a static one and it is in force; 3 there is one, another is in force |
-/// | 2 | 7:0 | medium specific, 0 |
+/// Answers Get Endpoint ID.
 pub(crate) fn get_endpoint_id(endpoint_id: Eid, static_endpoint_id: Option<Eid>) -> [u8; 3] {
     let id_type = match static_endpoint_id {
         None => 0,

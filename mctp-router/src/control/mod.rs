@@ -2,21 +2,21 @@
 //!
 //! | command | | request data | response data |
 //! |-|-|-|-|
-//! | 01h | [Set Endpoint ID](set_endpoint_id) | operation, endpoint ID | status, endpoint ID, pool size |
-//! | 02h | [Get Endpoint ID](get_endpoint_id) | - | endpoint ID, type, medium specific |
-//! | 03h | [Get Endpoint UUID](get_endpoint_uuid) | - | 16 bytes |
-//! | 04h | [Get MCTP Version Support](get_version_support) | message type | count, versions |
-//! | 05h | [Get Message Type Support](get_message_type_support) | - | count, types |
-//! | 06h | [Get Vendor Defined Message Support](get_vendor_support) | selector | next selector, vendor, command set |
+//! | 01h | [Set Endpoint ID](endpoint) | operation, endpoint ID | status, endpoint ID, pool size |
+//! | 02h | [Get Endpoint ID](endpoint) | - | endpoint ID, type, medium specific |
+//! | 03h | Get Endpoint UUID | - | 16 bytes |
+//! | 04h | [Get MCTP Version Support](support) | message type | count, versions |
+//! | 05h | [Get Message Type Support](support) | - | count, types |
+//! | 06h | [Get Vendor Defined Message Support](support) | selector | next selector, vendor, command set |
 //!
 //! Every other command is answered `ERROR_UNSUPPORTED_CMD`. A request with data of another length than its command has is answered
 //! `ERROR_INVALID_LENGTH`. An error response carries nothing but its completion code.
 //!
 //! Not here: what bus owners and bridges answer (07h to 14h), and discovery (0Bh to 0Dh), which USB, I2C and serial do not have.
 
-mod endpoint;
-mod envelope;
-mod support;
+pub mod endpoint;
+pub mod envelope;
+pub mod support;
 
 use heapless::{Deque, Vec};
 use mctp::Eid;

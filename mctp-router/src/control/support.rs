@@ -1,5 +1,29 @@
 //! What the device supports, told from what is being served: Get MCTP Version Support (04h), Get Message Type Support (05h) and Get
 //! Vendor Defined Message Support (06h) (DSP0236 1.3.3, sections 12.7 to 12.9).
+//!
+//! # Get MCTP Version Support
+//!
+//! Request data: one byte, the message type, or FFh for the base specification. Response data: a count, then as many versions of 4
+//! bytes, oldest first: major, minor, update, alpha, in BCD, where a high digit of Fh means a single digit and an update of FFh any
+//! update (section 12.7.2). Completion code 80h: no service of that type, or none that states its versions.
+//!
+//! # Get Message Type Support
+//!
+//! There is no request data. Response data: a count, then as many message types in ascending order; type
+//! 00h, control, is always the first.
+//!
+//! # Get Vendor Defined Message Support
+//!
+//! Request data: one byte, the selector: 0 first, then what the last response said. Response data:
+//!
+//! | byte | field |
+//! |-|-|
+//! | 0 | the next selector, FFh after the last |
+//! | 1 | vendor ID format: 00h PCI, 01h IANA |
+//! | 2.. | vendor ID, 2 or 4 bytes, most significant first |
+//! | then | command set, 2 bytes, most significant first |
+//!
+//! Selectors count from 0 without gaps, as mctpd asks for. `ERROR_INVALID_DATA`: no such selector.
 
 use heapless::Vec;
 
@@ -23,11 +47,7 @@ const LAST_SELECTOR: u8 = 0xFF;
 const FORMAT_PCI: u8 = 0x00;
 const FORMAT_IANA: u8 = 0x01;
 
-/// Get MCTP Version Support.
-///
-/// Request data: one byte, the message type, or FFh for the base specification. Response data: a count, then as many versions of 4
-/// bytes, oldest first: major, minor, update, alpha, in BCD, where a high digit of Fh means a single digit and an update of FFh any
-/// update (section 12.7.2). Completion code 80h: no service of that type, or none that states its versions.
+/// Answers Get MCTP Version Support.
 pub(crate) fn versions<'s>(
     request: &ControlRequest<'_>,
     mut services: impl Iterator<Item = &'s Service>,
@@ -45,8 +65,7 @@ pub(crate) fn versions<'s>(
     put(payload, versions.as_flattened())
 }
 
-/// Get Message Type Support. There is no request data. Response data: a count, then as many message types in ascending order; type
-/// 00h, control, is always the first.
+/// Answers Get Message Type Support.
 pub(crate) fn message_types<'s>(
     request: &ControlRequest<'_>,
     services: impl Iterator<Item = &'s Service> + Clone,
@@ -70,18 +89,7 @@ pub(crate) fn message_types<'s>(
     put(payload, &types)
 }
 
-/// Get Vendor Defined Message Support.
-///
-/// Request data: one byte, the selector: 0 first, then what the last response said. Response data:
-///
-/// | byte | field |
-/// |-|-|
-/// | 0 | the next selector, FFh after the last |
-/// | 1 | vendor ID format: 00h PCI, 01h IANA |
-/// | 2.. | vendor ID, 2 or 4 bytes, most significant first |
-/// | then | command set, 2 bytes, most significant first |
-///
-/// Selectors count from 0 without gaps, as mctpd asks for. `ERROR_INVALID_DATA`: no such selector.
+/// Answers Get Vendor Defined Message Support.
 pub(crate) fn vendors<'s>(
     request: &ControlRequest<'_>,
     services: impl Iterator<Item = &'s Service> + Clone,
