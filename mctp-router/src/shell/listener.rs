@@ -103,6 +103,7 @@ impl<'m, 'b, M: RawMutex, C: Clock> Message<'m, 'b, M, C> {
     }
 
     /// Sends `response`, its slices as one, to whoever sent the message. The slices may be parts of the message itself.
+    /// Send one response of a message at a time.
     ///
     /// Errors as of [`Responder`]'s `send_vectored`.
     pub fn respond<'a>(

@@ -32,7 +32,7 @@ pub use sending::SendMessage;
 
 /// How many packets are taken before other tasks get a turn, should more be there already: a host that never pauses could otherwise keep
 /// a slow device from everything but receiving, even from answering.
-const PACKETS_IN_A_ROW: u8 = 128;
+const PACKETS_IN_A_ROW: u8 = 255;
 
 /// Who waits for a channel.
 #[derive(Debug)]
@@ -310,7 +310,9 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
     /// Takes packets from `transport` for ever. Lets other tasks run now and then, even if the neighbour never pauses.
     pub async fn run_receive(&self, port: PortId, transport: &mut impl TransportRx) -> Infallible {
         loop {
-            for _ in 0..PACKETS_IN_A_ROW {
+            let mut left = PACKETS_IN_A_ROW;
+            while left > 0 {
+                left = left.wrapping_sub(1);
                 let received = transport.receive().await;
                 let now = self.clock.now();
                 self.lock(|shared| match received {
