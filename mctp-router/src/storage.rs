@@ -92,8 +92,8 @@ impl<
 {
     /// Empty storage.
     ///
-    /// Capacities that cannot work do not compile: fewer than one port, one long message buffer or one channel, more than 255 of any, or
-    /// transfer buffers too short for a packet of the baseline unit.
+    /// Capacities that cannot work do not compile: fewer than one port, one long message buffer or one channel; more than 255 ports
+    /// or channels, or 127 message buffers of a kind; transfer buffers too short for a packet of the baseline unit.
     pub const fn new() -> Self {
         const {
             assert!(PORTS >= 1 && PORTS <= 255, "a router has 1 to 255 ports");
