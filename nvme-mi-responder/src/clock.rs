@@ -1,0 +1,30 @@
+//! Time, as an argument.
+
+/// A point in time, in milliseconds since a start that the caller's clock chose.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Instant(u64);
+
+impl Instant {
+    /// The earliest point in time.
+    pub const START: Self = Self(0);
+
+    /// Later than every point in time that a clock reaches: a deadline that never comes.
+    pub const NEVER: Self = Self(u64::MAX);
+
+    /// The point in time `millis` milliseconds after the clock's start.
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis)
+    }
+
+    /// Milliseconds since the clock's start.
+    pub const fn as_millis(self) -> u64 {
+        self.0
+    }
+
+    /// The point in time `milliseconds` after this one.
+    #[must_use]
+    pub const fn after(self, milliseconds: u32) -> Self {
+        Self(self.0.saturating_add(milliseconds as u64))
+    }
+}

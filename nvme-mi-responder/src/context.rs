@@ -1,0 +1,34 @@
+//! What a command handler works on.
+
+use crate::clock::Instant;
+use crate::model::{Model, PortId, SmbusFrequency};
+use crate::world::ShutdownKind;
+
+/// Everything but the message. Handlers take it first.
+pub(crate) struct Context<'c, 'm, W> {
+    pub(crate) now: Instant,
+    /// Whether this command was begun before and ended as pending.
+    pub(crate) resumed: bool,
+    pub(crate) model: &'c mut Model<'m>,
+    pub(crate) world: &'c mut W,
+    pub(crate) endpoint: &'c mut Endpoint<'m>,
+    /// What is to happen when the response has been sent.
+    pub(crate) effect: &'c mut Option<Effect>,
+}
+
+/// State of the management endpoint that commands see.
+#[derive(Debug)]
+pub(crate) struct Endpoint<'m> {
+    /// The port it is at.
+    pub(crate) port: PortId,
+    /// The Management Endpoint Buffer; empty: there is none.
+    pub(crate) buffer: &'m mut [u8],
+}
+
+/// What happens after the response to its command was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    TransmissionUnit(PortId, u16),
+    Frequency(PortId, SmbusFrequency),
+    Shutdown(ShutdownKind),
+}

@@ -1,0 +1,185 @@
+//! One buffer for a request and, written over it, its response.
+//!
+//! No command has both much Request Data and much Response Data, so a slot needs only one buffer. Response data are *pages* of which
+//! only a window is written: a partial read of a 4096-byte structure costs no full copy of it.
+
+use crate::bytes;
+use crate::failure::{Failure, Status};
+
+/// The buffer of a command slot while its command is carried out.
+///
+/// A handler first reads the Request Data with [`request_data`](Self::request_data), then calls [`answer`](Self::answer) at most once,
+/// which ends the request. One that returns `Pending` or an error has not called it.
+pub(crate) struct Exchange<'b> {
+    buffer: &'b mut [u8],
+    /// Where Request Data start.
+    request_start: usize,
+    /// Where the Message Integrity Check was.
+    request_end: usize,
+    /// Where Response Data start.
+    response_start: usize,
+    /// Bytes of the response without Message Integrity Check.
+    response_end: usize,
+}
+
+impl<'b> Exchange<'b> {
+    pub(crate) fn new(
+        buffer: &'b mut [u8],
+        request_end: usize,
+        request_start: usize,
+        response_start: usize,
+    ) -> Self {
+        Self {
+            buffer,
+            request_start,
+            request_end,
+            response_start,
+            response_end: response_start,
+        }
+    }
+
+    /// The request, from the message type byte on, without Message Integrity Check.
+    pub(crate) fn request(&self) -> &[u8] {
+        self.buffer.get(..self.request_end).unwrap_or_default()
+    }
+
+    /// What follows the fixed part of the request.
+    pub(crate) fn request_data(&self) -> &[u8] {
+        self.buffer
+            .get(self.request_start..self.request_end)
+            .unwrap_or_default()
+    }
+
+    /// Refuses Request Data of another length than `length`.
+    pub(crate) fn expect_request_data(&self, length: usize) -> Result<(), Failure> {
+        if self.request_data().len() == length {
+            Ok(())
+        } else {
+            Err(Failure::new(Status::InvalidInputDataSize))
+        }
+    }
+
+    /// Ends the request. The Response Data are the `length` bytes from `start` of the page that the caller now writes; they are zero
+    /// where it writes nothing.
+    pub(crate) fn answer(&mut self, start: u64, length: usize) -> Page<'_> {
+        let limit = self
+            .buffer
+            .len()
+            .saturating_sub(crate::message::CHECK_LENGTH);
+        self.response_end = self.response_start.saturating_add(length).min(limit);
+        let window = self
+            .buffer
+            .get_mut(self.response_start..self.response_end)
+            .unwrap_or_default();
+        window.fill(0);
+        Page { window, start }
+    }
+
+    /// Bytes of the response without Message Integrity Check.
+    pub(crate) fn response_end(&self) -> usize {
+        self.response_end
+    }
+}
+
+/// A data structure of which the bytes from `start` are wanted. What is put outside the window is not kept.
+pub(crate) struct Page<'w> {
+    window: &'w mut [u8],
+    start: u64,
+}
+
+impl Page<'_> {
+    /// Puts `data` at `offset` of the structure.
+    pub(crate) fn put(&mut self, offset: u64, data: &[u8]) {
+        if offset >= self.start {
+            let into = usize::try_from(offset.saturating_sub(self.start)).unwrap_or(usize::MAX);
+            copy_what_fits(self.window.get_mut(into..).unwrap_or_default(), data);
+        } else {
+            let skipped = usize::try_from(self.start.saturating_sub(offset)).unwrap_or(usize::MAX);
+            copy_what_fits(self.window, data.get(skipped..).unwrap_or_default());
+        }
+    }
+
+    /// Puts a byte.
+    pub(crate) fn put_u8(&mut self, offset: u64, value: u8) {
+        self.put(offset, &[value]);
+    }
+
+    /// Puts a 2-byte field.
+    pub(crate) fn put_u16(&mut self, offset: u64, value: u16) {
+        self.put(offset, &value.to_le_bytes());
+    }
+
+    /// Puts a 4-byte field.
+    pub(crate) fn put_u32(&mut self, offset: u64, value: u32) {
+        self.put(offset, &value.to_le_bytes());
+    }
+
+    /// Puts an 8-byte field.
+    pub(crate) fn put_u64(&mut self, offset: u64, value: u64) {
+        self.put(offset, &value.to_le_bytes());
+    }
+
+    /// Puts ASCII text, with spaces up to `length` bytes.
+    pub(crate) fn put_text(&mut self, offset: u64, length: u8, text: &str) {
+        let mut at = offset;
+        let spaces = core::iter::repeat(b' ');
+        for byte in text.bytes().chain(spaces).take(usize::from(length)) {
+            self.put_u8(at, byte);
+            at = at.saturating_add(1);
+        }
+    }
+
+    /// The byte at `offset`, if it is in the window.
+    pub(crate) fn window(&mut self) -> &mut [u8] {
+        self.window
+    }
+}
+
+fn copy_what_fits(into: &mut [u8], data: &[u8]) {
+    let length = into.len().min(data.len());
+    bytes::put(into, 0, data.get(..length).unwrap_or_default());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page_of(start: u64, length: usize) -> Vec<u8> {
+        let mut buffer = [0xEE; 32];
+        let mut exchange = Exchange::new(&mut buffer, 16, 16, 8);
+        let mut page = exchange.answer(start, length);
+        page.put_u32(2, 0x0403_0201);
+        page.put_text(8, 4, "ab");
+        page.window().to_vec()
+    }
+
+    #[test]
+    fn every_window_is_the_same_part_of_the_same_page() {
+        let whole = page_of(0, 16);
+        assert_eq!(
+            whole,
+            [0, 0, 1, 2, 3, 4, 0, 0, b'a', b'b', b' ', b' ', 0, 0, 0, 0]
+        );
+        for start in 0..16 {
+            for end in start..=16 {
+                assert_eq!(page_of(start as u64, end - start), whole[start..end]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_window_beyond_the_page_is_zero() {
+        assert_eq!(page_of(u64::MAX, 4), [0; 4]);
+    }
+
+    #[test]
+    fn request_data_of_another_length_are_refused() {
+        let mut buffer = [0; 32];
+        let exchange = Exchange::new(&mut buffer, 20, 16, 8);
+        assert!(exchange.expect_request_data(4).is_ok());
+        assert_eq!(
+            exchange.expect_request_data(3),
+            Err(Failure::new(Status::InvalidInputDataSize))
+        );
+    }
+}

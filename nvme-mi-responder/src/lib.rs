@@ -1,0 +1,40 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::arithmetic_side_effects
+    )
+)]
+#![warn(missing_docs)]
+
+mod admin;
+mod bytes;
+mod clock;
+mod context;
+mod crc;
+mod exchange;
+mod failure;
+mod message;
+mod mi;
+mod model;
+mod responder;
+mod slots;
+mod support;
+pub mod world;
+
+pub use clock::Instant;
+pub use crc::{Crc32c, SoftwareCrc32c};
+pub use failure::{CompletionStatus, Failure, Status};
+pub use message::{DropReason, Drops, MAX_MESSAGE_LENGTH};
+pub use model::{
+    ControllerConfig, ControllerId, Function, Identity, LinkWidth, Model, ModelError, NamespaceId,
+    PciAddress, PciePort, PortConfig, PortId, PortKind, SmbusFrequency, Subsystem, TwoWirePort,
+    Vendor,
+};
+pub use responder::{Requester, Responder, Transmission};

@@ -1,0 +1,161 @@
+//! Controllers, their status, and what changed since it was last looked at.
+
+use super::port::PortId;
+
+/// A controller: CNTLID of Identify, CTLID of NVMe-MI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct ControllerId(pub u16);
+
+/// What kind of PCI function a controller is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Function {
+    /// One without SR-IOV.
+    #[default]
+    Plain,
+    /// An SR-IOV physical function.
+    Physical,
+    /// An SR-IOV virtual function.
+    Virtual,
+}
+
+/// Where a PCI function is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct PciAddress {
+    /// Bus.
+    pub bus: u8,
+    /// Device, 0 to 31.
+    pub device: u8,
+    /// Function, 0 to 7.
+    pub function: u8,
+}
+
+impl PciAddress {
+    /// The routing ID: bus in bits 15:8, device in 7:3, function in 2:0.
+    pub const fn routing_id(self) -> u16 {
+        (self.bus as u16) << 8 | ((self.device & 0x1F) as u16) << 3 | (self.function & 7) as u16
+    }
+}
+
+/// A controller as it is built.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct ControllerConfig {
+    /// What kind of PCI function it is.
+    pub function: Function,
+    /// Where it is; `None`: that is not known.
+    pub address: Option<PciAddress>,
+}
+
+/// Controller Status of the Controller Health Data Structure (NVMe-MI 1.2, figure 98), bytes 3:2.
+pub(crate) mod status {
+    pub(crate) const READY: u16 = 1 << 0;
+    pub(crate) const FATAL: u16 = 1 << 1;
+    pub(crate) const SHUTDOWN: u16 = 3 << 2;
+    pub(crate) const SUBSYSTEM_RESET: u16 = 1 << 4;
+    pub(crate) const NAMESPACES_CHANGED: u16 = 1 << 6;
+    pub(crate) const FIRMWARE_ACTIVATED: u16 = 1 << 7;
+    pub(crate) const TELEMETRY: u16 = 1 << 8;
+}
+
+/// What can change in a controller: a bit of the Controller Health Status Changed Flags and of the Composite Controller Status Flags.
+/// Every change of status (up to `FirmwareActivated`, and `Telemetry`) also sets the flag of the status as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Change {
+    Ready = 0,
+    Fatal = 1,
+    Shutdown = 2,
+    SubsystemReset = 4,
+    Enabled = 5,
+    Namespaces = 6,
+    FirmwareActivated = 7,
+    Temperature = 9,
+    PercentageUsed = 10,
+    Spare = 11,
+    Warning = 12,
+    Telemetry = 13,
+}
+
+/// The flag that any change of status sets too.
+pub(crate) const STATUS_CHANGED: u16 = 1 << 8;
+
+impl Change {
+    /// The flags that this change sets.
+    pub(crate) const fn flags(self) -> u16 {
+        let flag = 1 << self as u8;
+        match self {
+            Self::Temperature | Self::PercentageUsed | Self::Spare | Self::Warning => flag,
+            _ => flag | STATUS_CHANGED,
+        }
+    }
+
+    /// The Asynchronous Event of this change, as a bit whose number is the event's ID.
+    pub(crate) const fn event(self) -> u32 {
+        match self {
+            Self::Ready => 1 << 0x00,
+            Self::Fatal => 1 << 0x01,
+            Self::Shutdown => 1 << 0x02,
+            Self::Enabled => 1 << 0x03,
+            Self::Namespaces => 1 << 0x04,
+            Self::FirmwareActivated => 1 << 0x05,
+            Self::Temperature => 1 << 0x06,
+            Self::PercentageUsed => 1 << 0x07,
+            Self::Spare => 1 << 0x08,
+            Self::Warning => 1 << 0x09,
+            Self::Telemetry => 1 << 0x0A,
+            Self::SubsystemReset => 0,
+        }
+    }
+}
+
+/// The health values of which changes are reported.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Observed {
+    pub(crate) temperature: u16,
+    pub(crate) percentage_used: u8,
+    pub(crate) available_spare: u8,
+    pub(crate) critical_warning: u8,
+}
+
+/// A controller with its state.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Controller {
+    pub(crate) id: ControllerId,
+    pub(crate) port: PortId,
+    pub(crate) config: ControllerConfig,
+    /// Whether CC.EN is set.
+    pub(crate) enabled: bool,
+    /// Bits as in [`status`].
+    pub(crate) status: u16,
+    /// Controller Health Status Changed Flags.
+    pub(crate) changed: u16,
+    /// Asynchronous Events that happened, a bit for each event ID; the event machine takes them.
+    pub(crate) events: u32,
+    /// As last seen; `None` before the first look.
+    pub(crate) observed: Option<Observed>,
+}
+
+impl Controller {
+    pub(crate) const fn new(id: ControllerId, port: PortId, config: ControllerConfig) -> Self {
+        Self {
+            id,
+            port,
+            config,
+            enabled: true,
+            status: status::READY,
+            changed: 0,
+            events: 0,
+            observed: None,
+        }
+    }
+
+    /// Sets or clears bits of the status. Returns whether that changed it.
+    pub(crate) fn set_status(&mut self, mask: u16, value: u16) -> bool {
+        let before = self.status;
+        self.status = before & !mask | value & mask;
+        self.status != before
+    }
+}

@@ -1,0 +1,173 @@
+//! What changes in a controller, and who is told (NVMe-MI 1.2, sections 5.3 and 5.6).
+
+use crate::world::{Health, HealthReport};
+
+use super::controller::{Change, Observed, status};
+use super::{ControllerId, Model, ModelError};
+
+impl Model<'_> {
+    /// Something changed in the controller at `index`: its changed flags, the composite flags and its pending events say so.
+    pub(crate) fn raise(&mut self, index: usize, change: Change) {
+        let Some(controller) = self.controllers.get_mut(index) else {
+            return;
+        };
+        match change {
+            Change::Namespaces => controller.status |= status::NAMESPACES_CHANGED,
+            Change::FirmwareActivated => controller.status |= status::FIRMWARE_ACTIVATED,
+            Change::SubsystemReset => controller.status |= status::SUBSYSTEM_RESET,
+            Change::Telemetry => controller.status |= status::TELEMETRY,
+            _ => {}
+        }
+        controller.changed |= change.flags();
+        controller.events |= change.event();
+        self.state.composite |= change.flags();
+    }
+
+    /// Something changed in all controllers.
+    pub(crate) fn raise_all(&mut self, change: Change) {
+        for index in 0..self.controllers.len() {
+            self.raise(index, change);
+        }
+    }
+
+    /// Nothing has changed, and nothing was looked at.
+    pub(crate) fn forget_changes(&mut self) {
+        self.state.composite = 0;
+        for controller in self.controllers.iter_mut() {
+            controller.status &= !(status::NAMESPACES_CHANGED
+                | status::FIRMWARE_ACTIVATED
+                | status::SUBSYSTEM_RESET
+                | status::TELEMETRY);
+            controller.changed = 0;
+            controller.events = 0;
+            controller.observed = None;
+        }
+    }
+
+    /// Looks at the health of every controller and raises what changed since the last look. The first look changes nothing.
+    pub(crate) fn observe(&mut self, health: &mut impl Health) {
+        for index in 0..self.controllers.len() {
+            self.observe_one(index, health);
+        }
+    }
+
+    fn observe_one(&mut self, index: usize, health: &mut impl Health) {
+        let report = self.health_of(index, health);
+        let seen = Observed {
+            temperature: report.temperature,
+            percentage_used: report.percentage_used,
+            available_spare: report.available_spare,
+            critical_warning: report.critical_warning,
+        };
+        let Some(controller) = self.controllers.get_mut(index) else {
+            return;
+        };
+        let Some(before) = controller.observed.replace(seen) else {
+            return;
+        };
+        let changes = [
+            (before.temperature != seen.temperature, Change::Temperature),
+            (
+                before.percentage_used != seen.percentage_used,
+                Change::PercentageUsed,
+            ),
+            (
+                before.available_spare != seen.available_spare,
+                Change::Spare,
+            ),
+            (
+                before.critical_warning != seen.critical_warning,
+                Change::Warning,
+            ),
+        ];
+        for (_, change) in changes.into_iter().filter(|(changed, _)| *changed) {
+            self.raise(index, change);
+        }
+    }
+
+    /// The health of the controller at `index` as every structure and log reports it.
+    pub(crate) fn health_of(&self, index: usize, health: &mut impl Health) -> HealthReport {
+        let id = self
+            .controllers
+            .get(index)
+            .map_or(ControllerId(u16::MAX), |controller| controller.id);
+        health.report(id)
+    }
+
+    /// The host enabled or disabled the controller: CC.EN.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::NoSuchController`], as with all of these.
+    pub fn set_enabled(
+        &mut self,
+        controller: ControllerId,
+        enabled: bool,
+    ) -> Result<(), ModelError> {
+        let index = self
+            .controller_index(controller)
+            .ok_or(ModelError::NoSuchController(controller))?;
+        if let Some(found) = self.controllers.get_mut(index)
+            && found.enabled != enabled
+        {
+            found.enabled = enabled;
+            self.raise(index, Change::Enabled);
+        }
+        Ok(())
+    }
+
+    /// The controller became ready, or is so no longer: CSTS.RDY.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::NoSuchController`].
+    pub fn set_ready(&mut self, controller: ControllerId, ready: bool) -> Result<(), ModelError> {
+        let value = if ready { status::READY } else { 0 };
+        self.change_status(controller, status::READY, value, Change::Ready)
+    }
+
+    /// The controller failed fatally, or recovered: CSTS.CFS.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::NoSuchController`].
+    pub fn set_fatal(&mut self, controller: ControllerId, fatal: bool) -> Result<(), ModelError> {
+        let value = if fatal { status::FATAL } else { 0 };
+        self.change_status(controller, status::FATAL, value, Change::Fatal)
+    }
+
+    /// The shutdown status changed: CSTS.SHST, 0 normal, 1 in progress, 2 complete.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::NoSuchController`].
+    pub fn set_shutdown_status(
+        &mut self,
+        controller: ControllerId,
+        shutdown: u8,
+    ) -> Result<(), ModelError> {
+        let value = u16::from(shutdown & 3) << 2;
+        self.change_status(controller, status::SHUTDOWN, value, Change::Shutdown)
+    }
+
+    fn change_status(
+        &mut self,
+        controller: ControllerId,
+        mask: u16,
+        value: u16,
+        change: Change,
+    ) -> Result<(), ModelError> {
+        let index = self
+            .controller_index(controller)
+            .ok_or(ModelError::NoSuchController(controller))?;
+        let changed = self
+            .controllers
+            .get_mut(index)
+            .is_some_and(|found| found.set_status(mask, value));
+        // Recovery from a fatal status is not a reported change.
+        if changed && !(mask == status::FATAL && value == 0) {
+            self.raise(index, change);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,350 @@
+//! The managed subsystem: identity, ports, controllers, namespaces.
+//!
+//! [`Subsystem`] holds the storage, sized by const generics; [`Model`] is a view of it without those sizes, on which everything works.
+
+mod controller;
+mod error;
+mod health;
+mod identity;
+mod namespace;
+mod port;
+
+pub(crate) use controller::{Change, Controller};
+pub use controller::{ControllerConfig, ControllerId, Function, PciAddress};
+pub use error::ModelError;
+pub use identity::{Identity, Vendor};
+pub use namespace::NamespaceId;
+pub(crate) use namespace::{LBA_FORMATS, Namespace, bytes_of};
+pub(crate) use port::{BASELINE_TRANSMISSION_UNIT, Port};
+pub use port::{LinkWidth, PciePort, PortConfig, PortId, PortKind, SmbusFrequency, TwoWirePort};
+
+use heapless::{Vec, VecView};
+
+/// An NVM subsystem with room for `PORTS` ports, `CONTROLLERS` controllers (at most 32) and `NAMESPACES` namespaces.
+///
+/// Built with the methods of its [`Model`], to which it dereferences in all but name: [`Subsystem::model`].
+#[derive(Clone, Debug)]
+pub struct Subsystem<'i, const PORTS: usize, const CONTROLLERS: usize, const NAMESPACES: usize> {
+    identity: Identity<'i>,
+    ports: Vec<Port, PORTS>,
+    controllers: Vec<Controller, CONTROLLERS>,
+    namespaces: Vec<Namespace, NAMESPACES>,
+    state: State,
+}
+
+/// State of the subsystem as a whole.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct State {
+    /// Composite Controller Status Flags.
+    pub(crate) composite: u16,
+    /// The serial number of the next namespace.
+    pub(crate) next_serial: u16,
+    /// Whether requesters may create, delete, attach and detach namespaces.
+    pub(crate) namespace_management: bool,
+}
+
+/// A subsystem, whatever its capacities are.
+#[derive(Debug)]
+pub struct Model<'m> {
+    pub(crate) identity: Identity<'m>,
+    pub(crate) ports: &'m mut VecView<Port>,
+    /// Ascending by ID.
+    pub(crate) controllers: &'m mut VecView<Controller>,
+    /// Ascending by ID.
+    pub(crate) namespaces: &'m mut VecView<Namespace>,
+    pub(crate) state: &'m mut State,
+}
+
+impl<'i, const PORTS: usize, const CONTROLLERS: usize, const NAMESPACES: usize>
+    Subsystem<'i, PORTS, CONTROLLERS, NAMESPACES>
+{
+    /// A subsystem without ports, controllers and namespaces.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::InvalidText`] and [`ModelError::InvalidQualifiedName`].
+    pub fn new(identity: Identity<'i>) -> Result<Self, ModelError> {
+        check_text("serial number", identity.serial_number, 20)?;
+        check_text("model number", identity.model_number, 40)?;
+        check_text("firmware revision", identity.firmware_revision, 8)?;
+        check_text("qualified name", identity.qualified_name, 223)?;
+        if !identity.qualified_name.starts_with("nqn.") {
+            return Err(ModelError::InvalidQualifiedName);
+        }
+        Ok(Self {
+            identity,
+            ports: Vec::new(),
+            controllers: Vec::new(),
+            namespaces: Vec::new(),
+            state: State::default(),
+        })
+    }
+
+    /// The view on which everything works.
+    pub fn model(&mut self) -> Model<'_> {
+        Model {
+            identity: self.identity,
+            ports: self.ports.as_mut_view(),
+            controllers: self.controllers.as_mut_view(),
+            namespaces: self.namespaces.as_mut_view(),
+            state: &mut self.state,
+        }
+    }
+
+    /// [`Model::add_port`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn add_port(&mut self, config: PortConfig) -> Result<PortId, ModelError> {
+        self.model().add_port(config)
+    }
+
+    /// [`Model::add_controller`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn add_controller(
+        &mut self,
+        port: PortId,
+        config: ControllerConfig,
+    ) -> Result<ControllerId, ModelError> {
+        self.model().add_controller(port, config)
+    }
+
+    /// [`Model::add_namespace`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn add_namespace(&mut self, blocks: u64) -> Result<NamespaceId, ModelError> {
+        self.model().add_namespace(blocks)
+    }
+
+    /// [`Model::attach_namespace`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn attach_namespace(
+        &mut self,
+        namespace: NamespaceId,
+        controller: ControllerId,
+    ) -> Result<(), ModelError> {
+        self.model().attach_namespace(namespace, controller)
+    }
+}
+
+fn check_text(name: &'static str, text: &str, limit: usize) -> Result<(), ModelError> {
+    let printable = text.bytes().all(|byte| (0x20..0x7F).contains(&byte));
+    if printable && text.len() <= limit {
+        Ok(())
+    } else {
+        Err(ModelError::InvalidText(name))
+    }
+}
+
+impl Model<'_> {
+    /// Adds a port. The first is port 0.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::TooManyPorts`], [`ModelError::TransmissionUnitTooSmall`], [`ModelError::InvalidPciePort`],
+    /// [`ModelError::InvalidAddress`].
+    pub fn add_port(&mut self, config: PortConfig) -> Result<PortId, ModelError> {
+        if config.max_transmission_unit < BASELINE_TRANSMISSION_UNIT {
+            return Err(ModelError::TransmissionUnitTooSmall);
+        }
+        match config.kind {
+            PortKind::Pcie(port) => check_pcie(port)?,
+            PortKind::TwoWire(port) => {
+                if port.vpd_address > 0x7F || port.endpoint_address > 0x7F {
+                    return Err(ModelError::InvalidAddress);
+                }
+            }
+        }
+        let id = u8::try_from(self.ports.len()).map_err(|_| ModelError::TooManyPorts)?;
+        self.ports
+            .push(Port::new(config))
+            .map_err(|_| ModelError::TooManyPorts)?;
+        Ok(PortId(id))
+    }
+
+    /// Adds a controller on a PCIe port. The first is controller 0.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::TooManyControllers`], [`ModelError::NoSuchPort`], [`ModelError::NotPcie`].
+    pub fn add_controller(
+        &mut self,
+        port: PortId,
+        config: ControllerConfig,
+    ) -> Result<ControllerId, ModelError> {
+        match self
+            .port(port)
+            .ok_or(ModelError::NoSuchPort(port))?
+            .config
+            .kind
+        {
+            PortKind::Pcie(_) => {}
+            PortKind::TwoWire(_) => return Err(ModelError::NotPcie(port)),
+        }
+        let index = self.controllers.len();
+        let id = match u16::try_from(index) {
+            Ok(id @ 0..32) => ControllerId(id),
+            _ => return Err(ModelError::TooManyControllers),
+        };
+        let added = self.controllers.push(Controller::new(id, port, config));
+        added.map_err(|_| ModelError::TooManyControllers)?;
+        Ok(id)
+    }
+
+    /// Adds a namespace of `blocks` blocks of 512 bytes, attached to no controller. It gets the lowest ID that is free.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::TooManyNamespaces`], [`ModelError::NoBlocks`], [`ModelError::InsufficientCapacity`].
+    pub fn add_namespace(&mut self, blocks: u64) -> Result<NamespaceId, ModelError> {
+        self.create_namespace(blocks, 0)
+    }
+
+    /// Adds a namespace in LBA format `format`.
+    pub(crate) fn create_namespace(
+        &mut self,
+        blocks: u64,
+        format: u8,
+    ) -> Result<NamespaceId, ModelError> {
+        let shift = LBA_FORMATS.get(usize::from(format)).copied().unwrap_or(9);
+        if blocks == 0 {
+            return Err(ModelError::NoBlocks);
+        }
+        if self.namespaces.is_full() {
+            return Err(ModelError::TooManyNamespaces);
+        }
+        if bytes_of(blocks, shift) > self.unallocated() {
+            return Err(ModelError::InsufficientCapacity);
+        }
+        // They are in ascending order from 1: the first that is not in its place shows a gap.
+        let in_place = (1u32..).zip(self.namespaces.iter());
+        let before = in_place
+            .take_while(|(place, namespace)| namespace.id.0 == *place)
+            .count();
+        let id = NamespaceId(u32::try_from(before).unwrap_or(u32::MAX).saturating_add(1));
+        let serial = self.state.next_serial;
+        let namespace = Namespace {
+            id,
+            blocks,
+            format,
+            serial,
+            attached: 0,
+        };
+        self.namespaces
+            .insert(before, namespace)
+            .map_err(|_| ModelError::TooManyNamespaces)?;
+        self.state.next_serial = serial.wrapping_add(1);
+        Ok(id)
+    }
+
+    /// Attaches a namespace to a controller.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::NoSuchNamespace`], [`ModelError::NoSuchController`], [`ModelError::AlreadyAttached`].
+    pub fn attach_namespace(
+        &mut self,
+        namespace: NamespaceId,
+        controller: ControllerId,
+    ) -> Result<(), ModelError> {
+        let index = self
+            .controller_index(controller)
+            .ok_or(ModelError::NoSuchController(controller))?;
+        let found = self
+            .namespace_mut(namespace)
+            .ok_or(ModelError::NoSuchNamespace(namespace))?;
+        let bit = 1u32.unbounded_shl(index as u32);
+        if found.attached & bit != 0 {
+            return Err(ModelError::AlreadyAttached);
+        }
+        found.attached |= bit;
+        self.raise(index, Change::Namespaces);
+        Ok(())
+    }
+
+    /// Detaches a namespace from a controller.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::NoSuchNamespace`], [`ModelError::NoSuchController`], [`ModelError::NotAttached`].
+    pub fn detach_namespace(
+        &mut self,
+        namespace: NamespaceId,
+        controller: ControllerId,
+    ) -> Result<(), ModelError> {
+        let index = self
+            .controller_index(controller)
+            .ok_or(ModelError::NoSuchController(controller))?;
+        let found = self
+            .namespace_mut(namespace)
+            .ok_or(ModelError::NoSuchNamespace(namespace))?;
+        let bit = 1u32.unbounded_shl(index as u32);
+        if found.attached & bit == 0 {
+            return Err(ModelError::NotAttached);
+        }
+        found.attached &= !bit;
+        self.raise(index, Change::Namespaces);
+        Ok(())
+    }
+
+    /// Lets requesters create, delete, attach and detach namespaces.
+    pub fn allow_namespace_management(&mut self) {
+        self.state.namespace_management = true;
+    }
+
+    /// Bytes that belong to no namespace.
+    pub fn unallocated(&self) -> u64 {
+        let used = self
+            .namespaces
+            .iter()
+            .map(Namespace::bytes)
+            .fold(0, u64::saturating_add);
+        self.identity.capacity.saturating_sub(used)
+    }
+
+    pub(crate) fn port(&self, id: PortId) -> Option<&Port> {
+        self.ports.get(usize::from(id.0))
+    }
+
+    pub(crate) fn port_mut(&mut self, id: PortId) -> Option<&mut Port> {
+        self.ports.get_mut(usize::from(id.0))
+    }
+
+    /// Where in `controllers` the controller is, which is also its bit in `Namespace::attached`.
+    pub(crate) fn controller_index(&self, id: ControllerId) -> Option<usize> {
+        self.controllers
+            .iter()
+            .position(|controller| controller.id == id)
+    }
+
+    pub(crate) fn namespace(&self, id: NamespaceId) -> Option<&Namespace> {
+        self.namespaces.iter().find(|namespace| namespace.id == id)
+    }
+
+    pub(crate) fn namespace_mut(&mut self, id: NamespaceId) -> Option<&mut Namespace> {
+        self.namespaces
+            .iter_mut()
+            .find(|namespace| namespace.id == id)
+    }
+}
+
+fn check_pcie(port: PciePort) -> Result<(), ModelError> {
+    let link = port.link.unwrap_or(1);
+    let good = (1..=6).contains(&port.generation)
+        && (1..=port.generation).contains(&link)
+        && port.payload_exponent <= 5;
+    if good {
+        Ok(())
+    } else {
+        Err(ModelError::InvalidPciePort)
+    }
+}

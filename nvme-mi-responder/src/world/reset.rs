@@ -1,0 +1,36 @@
+//! Resets and shutdowns.
+
+use super::NotSupported;
+
+/// How the subsystem is shut down (SHDNTYP, NVMe-MI 1.2, section 5.12).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum ShutdownKind {
+    /// 00h: in order.
+    Normal,
+    /// 01h: at once.
+    Abrupt,
+}
+
+/// Told when the subsystem is reset or shut down. The model has followed already.
+pub trait ResetHook {
+    /// Whether the Reset command is supported.
+    fn supports_reset(&self) -> bool {
+        false
+    }
+
+    /// An NVM Subsystem Reset.
+    fn reset_subsystem(&mut self) {}
+
+    /// Whether the Shutdown command is supported.
+    fn supports_shutdown(&self) -> bool {
+        false
+    }
+
+    /// A shutdown of the subsystem.
+    fn shut_down(&mut self, kind: ShutdownKind) {
+        let _ = kind;
+    }
+}
+
+impl ResetHook for NotSupported {}

@@ -1,0 +1,225 @@
+//! A device under test, as the requester sees it.
+#![allow(dead_code, reason = "each test uses some of it")]
+
+use mctp::Eid;
+use nvme_mi_responder::world::World;
+use nvme_mi_responder::{
+    ControllerConfig, Crc32c, Identity, Instant, LinkWidth, NamespaceId, PciAddress, PciePort,
+    PortConfig, PortId, PortKind, Requester, Responder, SmbusFrequency, SoftwareCrc32c, Subsystem,
+    TwoWirePort, Vendor,
+};
+
+pub const IDENTITY: Identity<'static> = Identity {
+    serial_number: "REF0123456789",
+    model_number: "Reference NVM subsystem",
+    firmware_revision: "REF00001",
+    qualified_name: "nqn.2014-08.com.example:reference",
+    capacity: 4 << 30,
+    vendor: Vendor::NOT_FOR_DISTRIBUTION,
+};
+
+pub const PCIE_PORT: PortConfig = PortConfig {
+    kind: PortKind::Pcie(PciePort {
+        generation: 4,
+        width: LinkWidth::X4,
+        link: Some(4),
+        payload_exponent: 1,
+        number: 0,
+    }),
+    max_transmission_unit: 64,
+};
+
+pub const TWO_WIRE_PORT: PortConfig = PortConfig {
+    kind: PortKind::TwoWire(TwoWirePort {
+        vpd_address: 0x53,
+        vpd_frequency: Some(SmbusFrequency::Khz400),
+        endpoint_address: 0x1D,
+        frequency: SmbusFrequency::Mhz1,
+        basic_management: false,
+    }),
+    max_transmission_unit: 250,
+};
+
+/// The reference device: two ports, controllers 0 and 1 on port 0, namespace 1 attached to both, namespace 2 to none, room for four.
+pub fn reference_subsystem() -> Subsystem<'static, 2, 2, 4> {
+    let mut subsystem = Subsystem::new(IDENTITY).unwrap();
+    let pcie = subsystem.add_port(PCIE_PORT).unwrap();
+    subsystem.add_port(TWO_WIRE_PORT).unwrap();
+    for function in 0..2 {
+        let address = Some(PciAddress {
+            bus: 1,
+            device: 2,
+            function,
+        });
+        let controller = ControllerConfig {
+            address,
+            ..ControllerConfig::default()
+        };
+        subsystem.add_controller(pcie, controller).unwrap();
+    }
+    let first = subsystem.add_namespace(2_097_152).unwrap();
+    subsystem.add_namespace(1_048_576).unwrap();
+    for controller in 0..2 {
+        subsystem
+            .attach_namespace(first, nvme_mi_responder::ControllerId(controller))
+            .unwrap();
+    }
+    assert_eq!(first, NamespaceId(1));
+    subsystem.model().allow_namespace_management();
+    subsystem
+}
+
+/// A responder and the time.
+pub struct Device<W: World> {
+    pub responder: Responder<'static, W>,
+    pub now: Instant,
+}
+
+/// An Admin request; [`ADMIN`] is one with all fields zero.
+#[derive(Clone, Copy)]
+pub struct Admin<'d> {
+    pub slot: u8,
+    pub opcode: u8,
+    pub flags: u8,
+    pub controller: u16,
+    pub namespace: u32,
+    pub offset: u32,
+    pub length: u32,
+    /// Dwords 10 to 15.
+    pub dwords: [u32; 6],
+    pub data: &'d [u8],
+}
+
+pub const ADMIN: Admin<'static> = Admin {
+    slot: 0,
+    opcode: 0,
+    flags: 1,
+    controller: 0,
+    namespace: 0,
+    offset: 0,
+    length: 0,
+    dwords: [0; 6],
+    data: &[],
+};
+
+pub fn crc(bytes: &[u8]) -> [u8; 4] {
+    SoftwareCrc32c.crc32c(&[bytes]).to_le_bytes()
+}
+
+/// The message with its Message Integrity Check.
+pub fn sealed(message: &[u8]) -> Vec<u8> {
+    [message, &crc(message)].concat()
+}
+
+impl<W: World> Device<W> {
+    /// The reference subsystem in this world, with its endpoint at the two-wire port.
+    pub fn reference(world: W) -> Self {
+        Self::of(Box::leak(Box::new(reference_subsystem())).model(), world)
+    }
+
+    pub fn of(model: nvme_mi_responder::Model<'static>, world: W) -> Self {
+        let responder = Responder::new(model, PortId(1), world).unwrap();
+        Self {
+            responder,
+            now: Instant::START,
+        }
+    }
+
+    /// Sends a whole message, type byte to Message Integrity Check, and returns the response like that, if there is one.
+    pub fn raw(&mut self, message: &[u8]) -> Option<Vec<u8>> {
+        let (message_type, body) = message.split_first()?;
+        let requester = Requester {
+            endpoint_id: Eid(8),
+            exchange: 3,
+        };
+        let _ = self
+            .responder
+            .receive(self.now, requester, message_type & 0x80 != 0, body);
+        self.response()
+    }
+
+    /// The next message from the responder, type byte to Message Integrity Check, as sent.
+    pub fn response(&mut self) -> Option<Vec<u8>> {
+        let transmission = self.responder.transmission()?;
+        let response = [&[0x84], transmission.body].concat();
+        let slot = transmission.slot;
+        self.responder.sent(slot);
+        Some(response)
+    }
+
+    /// Sends a message without its Message Integrity Check. Checks the frame of the response and returns what is inside, from byte 4 on.
+    pub fn request(&mut self, message: &[u8]) -> Vec<u8> {
+        let response = self.raw(&sealed(message)).expect("no response");
+        let (content, check) = response.split_last_chunk::<4>().expect("a short response");
+        assert_eq!(
+            *check,
+            crc(content),
+            "the Message Integrity Check of the response is wrong"
+        );
+        assert_eq!(
+            response.len() % 4,
+            0,
+            "libnvme before 1.6 takes multiples of 4 only"
+        );
+        assert_eq!(content[..4], [0x84, message[1] | 0x80, 0, 0]);
+        content[4..].to_vec()
+    }
+
+    /// Sends an MI command; returns status, NMRESP and data.
+    pub fn mi(&mut self, opcode: u8, dword0: u32, dword1: u32, data: &[u8]) -> Vec<u8> {
+        let mut message = vec![0x84, 0x08, 0, 0, opcode, 0, 0, 0];
+        message.extend(dword0.to_le_bytes());
+        message.extend(dword1.to_le_bytes());
+        message.extend(data);
+        self.request(&message)
+    }
+
+    /// Sends an Admin command; returns status, completion and data.
+    pub fn admin(&mut self, command: Admin<'_>) -> Vec<u8> {
+        let mut message = vec![
+            0x84,
+            0x10 | command.slot,
+            0,
+            0,
+            command.opcode,
+            command.flags,
+        ];
+        message.extend(command.controller.to_le_bytes());
+        message.extend(command.namespace.to_le_bytes());
+        message.extend([0; 16]);
+        message.extend(command.offset.to_le_bytes());
+        message.extend(command.length.to_le_bytes());
+        message.extend([0; 8]);
+        message.extend(command.dwords.iter().flat_map(|dword| dword.to_le_bytes()));
+        message.extend(command.data);
+        self.request(&message)
+    }
+
+    /// Sends an Admin command that succeeds; returns completion dword 0 and the data.
+    pub fn admin_ok(&mut self, command: Admin<'_>) -> (u32, Vec<u8>) {
+        let response = self.admin(command);
+        assert_eq!(response[..4], [0; 4], "NVMe-MI status");
+        assert_eq!(response[12..16], [0; 4], "completion status");
+        (
+            u32::from_le_bytes(response[4..8].try_into().unwrap()),
+            response[16..].to_vec(),
+        )
+    }
+
+    /// Sends an Admin command that fails with a completion status; returns it, without Do Not Retry.
+    pub fn admin_status(&mut self, command: Admin<'_>) -> u16 {
+        let response = self.admin(command);
+        assert_eq!(response[..4], [0; 4], "NVMe-MI status");
+        assert_eq!(response.len(), 16, "data after a failure");
+        let dword3 = u32::from_le_bytes(response[12..16].try_into().unwrap());
+        (dword3 >> 17) as u16 & 0x07FF
+    }
+}
+
+/// The value of `length` bytes at `offset`, little-endian.
+pub fn field(data: &[u8], offset: usize, length: usize) -> u64 {
+    data[offset..][..length]
+        .iter()
+        .rev()
+        .fold(0, |value, byte| value << 8 | u64::from(*byte))
+}
