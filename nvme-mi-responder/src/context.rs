@@ -23,12 +23,15 @@ pub(crate) struct Endpoint<'m> {
     pub(crate) port: PortId,
     /// The Management Endpoint Buffer; empty: there is none.
     pub(crate) buffer: &'m mut [u8],
+    /// A sanitize operation emptied the buffer, and the requester has not been told.
+    pub(crate) buffer_lost: bool,
 }
 
-/// What happens after the response to its command was sent.
+/// What happens after the response to its command was sent, or instead of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
     TransmissionUnit(PortId, u16),
     Frequency(PortId, SmbusFrequency),
     Shutdown(ShutdownKind),
+    Reset,
 }

@@ -13,7 +13,7 @@
 )]
 #![warn(missing_docs)]
 
-mod admin;
+pub mod admin;
 mod bytes;
 mod clock;
 mod context;
@@ -21,8 +21,9 @@ mod crc;
 mod exchange;
 mod failure;
 mod message;
-mod mi;
+pub mod mi;
 mod model;
+mod reset;
 mod responder;
 mod slots;
 mod support;

@@ -10,8 +10,8 @@ use crate::failure::{Answer, Failure, Handled, Refusal, Status};
 use crate::message::{self, DropReason, Drops, HEADER_LENGTH, Kind};
 use crate::model::{Model, ModelError, PortId};
 use crate::slots::{Slot, SlotState};
-use crate::world::{Effects, ResetHook, World};
-use crate::{admin, mi};
+use crate::world::{Effects, World};
+use crate::{admin, mi, reset};
 
 /// Who sent a request, and which: what the caller needs to send the response to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +65,7 @@ impl<'m, W: World> Responder<'m, W> {
             endpoint: Endpoint {
                 port,
                 buffer: &mut [],
+                buffer_lost: false,
             },
             slots: [const { Slot::new() }; 2],
             drops: Drops::default(),
@@ -161,7 +162,12 @@ impl<'m, W: World> Responder<'m, W> {
             return;
         }
         slot.state = SlotState::Idle;
-        match slot.effect.take() {
+        let effect = slot.effect.take();
+        self.apply(effect);
+    }
+
+    fn apply(&mut self, effect: Option<Effect>) {
+        match effect {
             None => {}
             Some(Effect::TransmissionUnit(port, unit)) => {
                 self.world.effects().transmission_unit_changed(port, unit)
@@ -170,8 +176,24 @@ impl<'m, W: World> Responder<'m, W> {
                 .world
                 .effects()
                 .smbus_frequency_changed(port, frequency),
-            Some(Effect::Shutdown(kind)) => self.world.reset().shut_down(kind),
+            Some(Effect::Shutdown(kind)) => {
+                reset::shut_down(&mut self.model, &mut self.world, kind)
+            }
+            Some(Effect::Reset) => self.reset_subsystem(),
         }
+    }
+
+    /// An NVM Subsystem Reset, from wherever it comes: as the Reset command does it.
+    ///
+    /// Commands and responses are discarded, ports are back at the smallest transmission unit and 100 kHz, the Management Endpoint Buffer
+    /// is empty, and all that is reported as changed is the reset and what it changed.
+    pub fn reset_subsystem(&mut self) {
+        for slot in &mut self.slots {
+            slot.discard();
+        }
+        self.endpoint.buffer.fill(0);
+        self.endpoint.buffer_lost = false;
+        reset::reset(&mut self.model, &mut self.world);
     }
 
     /// Carries out, or goes on with, the command in slot `index`.
@@ -199,7 +221,11 @@ impl<'m, W: World> Responder<'m, W> {
         slot.begun = true;
         match outcome {
             Outcome::Pending => {}
-            Outcome::Silence => slot.state = SlotState::Idle,
+            Outcome::Silence => {
+                slot.state = SlotState::Idle;
+                let effect = slot.effect.take();
+                self.apply(effect);
+            }
             Outcome::Response(end) => {
                 put(&mut slot.buffer, 0, &slot.header.response());
                 slot.length = message::seal(self.world.crc(), &mut slot.buffer, end);

@@ -75,6 +75,13 @@ impl Slot {
         crate::bytes::put(&mut self.buffer, 1, content);
     }
 
+    /// Forgets the command and its response.
+    pub(crate) fn discard(&mut self) {
+        self.state = SlotState::Idle;
+        self.effect = None;
+        self.length = 0;
+    }
+
     /// The response without its message type byte.
     pub(crate) fn body(&self) -> &[u8] {
         self.buffer.get(1..self.length).unwrap_or_default()

@@ -1,6 +1,6 @@
 //! Admin commands over NVMe-MI (NVMe-MI 1.2, section 6).
 
-mod identify;
+pub mod identify;
 
 use crate::bytes::{u8_at, u16_at, u32_at};
 use crate::context::Context;
@@ -104,6 +104,13 @@ pub(crate) fn supported(abilities: Abilities) -> impl Iterator<Item = &'static E
         .filter(move |entry| abilities.include(entry.needs))
 }
 
+/// The opcodes of the optional commands that a device with `abilities` supports.
+pub(crate) fn optional_opcodes(abilities: Abilities) -> impl Iterator<Item = u8> {
+    supported(abilities)
+        .filter(|entry| entry.optional)
+        .map(|entry| entry.opcode)
+}
+
 /// Carries out the command in `exchange`.
 ///
 /// Checked in this order: size of the fixed part, opcode, controller, data offset and length, size of the Request Data. These fail with
@@ -156,11 +163,11 @@ impl Request {
     fn check_data(&self, exchange: &Exchange<'_>) -> Result<(), Failure> {
         let direction = Data::of(self.opcode);
         let length = self.data_length.unwrap_or(0);
-        if self.data_offset % 4 != 0 || (direction != Data::FromController && self.data_offset != 0)
+        if !self.data_offset.is_multiple_of(4) || (direction != Data::FromController && self.data_offset != 0)
         {
             return Err(Failure::parameter(28, 0));
         }
-        if length % 4 != 0 || length > MAX_DATA_LENGTH || (direction == Data::None && length != 0) {
+        if !length.is_multiple_of(4) || length > MAX_DATA_LENGTH || (direction == Data::None && length != 0) {
             return Err(Failure::parameter(32, 0));
         }
         let carried = exchange.request_data().len();

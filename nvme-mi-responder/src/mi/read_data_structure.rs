@@ -1,36 +1,263 @@
 //! Read NVMe-MI Data Structure, opcode 00h (NVMe-MI 1.2, section 5.7).
+//!
+//! | byte | field | |
+//! |-|-|-|
+//! | 9:8 | CTRLID | the controller, or the first of a list |
+//! | 10 | PORTID | the port |
+//! | 11 | DTYP | which structure |
+//! | 12 | IOCSI | 2.0: the I/O command set; all lists here are the same for each |
+//!
+//! The response has the length of the structure (RDL, without padding) in bytes 6:5, and the structure from byte 8.
+//!
+//! Errors: Invalid Parameter at byte 11 for a DTYP that is not listed here, at 10 for a port and at 8 for a controller that is not there;
+//! Invalid Command Input Data Size for any Request Data.
 
 use crate::context::Context;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Page};
 use crate::failure::{Answer, Failure, Handled};
+use crate::model::{ControllerId, PciePort, PortId, PortKind, TwoWirePort};
 use crate::world::World;
+use crate::{admin, mi};
 
 use super::Request;
 
 /// Bytes of the subsystem, port and controller structures.
 const STRUCTURE_LENGTH: usize = 32;
 
+/// NVMe-MI version that is reported, major and minor.
+const VERSION: [u8; 2] = [1, 2];
+
+/// Capabilities of the port of the management endpoint (PRTCAP): bit 0, commands can be paused by themselves (CIAPS); bit 1, 2.0:
+/// Asynchronous Event Messages (AEMS).
+const PORT_CAPABILITIES: u8 = 0;
+
+/// Command types of command lists: the message type field (NMIMT) in its place in the message header.
+const MANAGEMENT: u8 = 0x08;
+const ADMIN: u8 = 0x10;
+
 pub(super) fn run<W: World>(
     context: &mut Context<'_, '_, W>,
     request: Request,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
-    let [_, _, _, data_type] = request.dword0.to_le_bytes();
+    let [low, high, port, data_type] = request.dword0.to_le_bytes();
+    let controller = ControllerId(u16::from_le_bytes([low, high]));
     match data_type {
-        0x00 => subsystem_information(context, exchange),
+        0x00 => subsystem(context, exchange),
+        0x01 => port_information(context, PortId(port), exchange),
+        0x02 => controllers(context, controller, exchange),
+        0x03 => controller_information(context, controller, exchange),
+        0x04 => optional_commands(context, controller, exchange),
+        0x05 => buffer_commands(context, PortId(port), exchange),
         _ => Err(Failure::parameter(11, 0).into()),
     }
 }
 
-fn subsystem_information<W: World>(
+/// Ends the request with a structure of `length` bytes. The length is also the value of the answer (RDL).
+fn structure<'p>(
+    exchange: &'p mut Exchange<'_>,
+    length: usize,
+) -> Result<(Answer, Page<'p>), Failure> {
+    exchange.expect_request_data(0)?;
+    let answer = Answer::Done(u32::try_from(length).unwrap_or(u32::MAX));
+    Ok((answer, exchange.answer(0, length)))
+}
+
+/// NVM Subsystem Information, DTYP 00h.
+///
+/// | byte | field |
+/// |-|-|
+/// | 0 | NUMP, ports less one |
+/// | 1, 2 | major and minor version |
+/// | 3 | NNSC (2.0): 0 |
+/// | 31:4 | 0 |
+fn subsystem<W: World>(context: &mut Context<'_, '_, W>, exchange: &mut Exchange<'_>) -> Handled {
+    let (answer, mut page) = structure(exchange, STRUCTURE_LENGTH)?;
+    let ports = context.model.ports.len();
+    page.put_u8(0, u8::try_from(ports.saturating_sub(1)).unwrap_or(u8::MAX));
+    page.put(1, &VERSION);
+    Ok(answer)
+}
+
+/// Port Information, DTYP 01h.
+///
+/// | byte | field |
+/// |-|-|
+/// | 0 | PRTTYP: 1 PCIe, 2 two-wire |
+/// | 1 | PRTCAP: see `PORT_CAPABILITIES`; 0 for a port without a management endpoint |
+/// | 3:2 | MMTUS, the largest transmission unit, without the MCTP packet header |
+/// | 7:4 | MEBS, bytes of the Management Endpoint Buffer |
+/// | 31:8 | depends on the type |
+fn port_information<W: World>(
     context: &mut Context<'_, '_, W>,
+    id: PortId,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
-    exchange.expect_request_data(0)?;
-    let ports = context.model.ports.len();
-    let mut page = exchange.answer(0, STRUCTURE_LENGTH);
-    page.put_u8(0, u8::try_from(ports.saturating_sub(1)).unwrap_or(u8::MAX));
-    page.put_u8(1, 1);
-    page.put_u8(2, 2);
-    Ok(Answer::Done(STRUCTURE_LENGTH as u32))
+    let port = context.model.port(id).ok_or(Failure::parameter(10, 0))?;
+    let (answer, mut page) = structure(exchange, STRUCTURE_LENGTH)?;
+    if id == context.endpoint.port {
+        page.put_u8(1, PORT_CAPABILITIES);
+        page.put_u32(
+            4,
+            u32::try_from(context.endpoint.buffer.len()).unwrap_or(u32::MAX),
+        );
+    }
+    page.put_u16(2, port.config.max_transmission_unit);
+    match port.config.kind {
+        PortKind::Pcie(pcie) => pcie_port(pcie, &mut page),
+        PortKind::TwoWire(two_wire) => two_wire_port(two_wire, &mut page),
+    }
+    Ok(answer)
+}
+
+/// | byte | field |
+/// |-|-|
+/// | 8 | maximum payload size, 0 (128 bytes) to 5 (4 KiB) |
+/// | 9 | supported link speeds, bit 0 (2.5 GT/s) to 5 (64 GT/s) |
+/// | 10 | current link speed, 1 to 6; 0 when the link is down |
+/// | 11 | maximum link width |
+/// | 12 | negotiated link width; 0 when the link is down |
+/// | 13 | port number |
+fn pcie_port(port: PciePort, page: &mut Page<'_>) {
+    let width = port.width as u8;
+    let speeds = !u8::MAX.unbounded_shl(u32::from(port.generation));
+    let (speed, negotiated) = port.link.map_or((0, 0), |generation| (generation, width));
+    page.put_u8(0, 1);
+    page.put(
+        8,
+        &[
+            port.payload_exponent,
+            speeds,
+            speed,
+            width,
+            negotiated,
+            port.number,
+        ],
+    );
+}
+
+/// | byte | field |
+/// |-|-|
+/// | 8 | address of the VPD; 0: none |
+/// | 9 | the fastest access to the VPD: 1 100 kHz, 2 400 kHz, 3 1 MHz; 0: none |
+/// | 10 | address of the management endpoint; 0: none |
+/// | 11 | the fastest access to the management endpoint, as in byte 9. Bit 7 (2.0: I3C) stays 0: OpenBMC reads the byte as a number |
+/// | 12 | bit 0, the NVMe Basic Management Command is supported |
+fn two_wire_port(port: TwoWirePort, page: &mut Page<'_>) {
+    let vpd_frequency = port.vpd_frequency.map_or(0, |frequency| frequency as u8);
+    page.put_u8(0, 2);
+    page.put(
+        8,
+        &[
+            port.vpd_address,
+            vpd_frequency,
+            port.endpoint_address,
+            port.frequency as u8,
+            u8::from(port.basic_management),
+        ],
+    );
+}
+
+/// Controller List, DTYP 02h: how many, in 2 bytes, then the IDs that are at least CTRLID, each in 2 bytes, ascending.
+///
+/// libnvme puts its first ID, always 0, into PORTID; PORTID is ignored.
+fn controllers<W: World>(
+    context: &mut Context<'_, '_, W>,
+    first: ControllerId,
+    exchange: &mut Exchange<'_>,
+) -> Handled {
+    let ids = || {
+        context
+            .model
+            .controllers
+            .iter()
+            .map(|controller| controller.id)
+            .filter(|id| *id >= first)
+    };
+    let count = ids().count();
+    let (answer, mut page) = structure(exchange, list_length(count))?;
+    page.put_u16(0, u16::try_from(count).unwrap_or(u16::MAX));
+    for (offset, id) in (2..).step_by(2).zip(ids()) {
+        page.put_u16(offset, id.0);
+    }
+    Ok(answer)
+}
+
+/// Controller Information, DTYP 03h.
+///
+/// | byte | field |
+/// |-|-|
+/// | 0 | the port |
+/// | 5 | bit 0, the routing ID is valid |
+/// | 7:6 | PCI routing ID: bus 15:8, device 7:3, function 2:0 |
+/// | 9:8, 11:10 | PCI vendor and device ID |
+/// | 13:12, 15:14 | PCI subsystem vendor and subsystem ID |
+/// | 16 | PCI segment number (2.0): 0 |
+fn controller_information<W: World>(
+    context: &mut Context<'_, '_, W>,
+    id: ControllerId,
+    exchange: &mut Exchange<'_>,
+) -> Handled {
+    let index = context.model.controller_index(id);
+    let controller = index
+        .and_then(|index| context.model.controllers.get(index))
+        .ok_or(Failure::parameter(8, 0))?;
+    let (answer, mut page) = structure(exchange, STRUCTURE_LENGTH)?;
+    let vendor = context.model.identity.vendor;
+    page.put_u8(0, controller.port.0);
+    if let Some(address) = controller.config.address {
+        page.put_u8(5, 1);
+        page.put_u16(6, address.routing_id());
+    }
+    page.put_u16(8, vendor.pci_vendor);
+    page.put_u16(10, vendor.pci_device);
+    page.put_u16(12, vendor.pci_subsystem_vendor);
+    page.put_u16(14, vendor.pci_subsystem);
+    Ok(answer)
+}
+
+/// Optionally Supported Command List, DTYP 04h: how many, in 2 bytes, then a command type and an opcode for each. CTRLID says for which
+/// controller; all support the same.
+fn optional_commands<W: World>(
+    context: &mut Context<'_, '_, W>,
+    id: ControllerId,
+    exchange: &mut Exchange<'_>,
+) -> Handled {
+    context
+        .model
+        .controller_index(id)
+        .ok_or(Failure::parameter(8, 0))?;
+    let abilities = context.abilities();
+    let management = || mi::optional_opcodes(abilities).map(|opcode| [MANAGEMENT, opcode]);
+    let admin = || admin::optional_opcodes(abilities).map(|opcode| [ADMIN, opcode]);
+    command_list(exchange, || management().chain(admin()))
+}
+
+/// Management Endpoint Buffer Command Support List, DTYP 05h, laid out like the list of optional commands: no command but MEB Read and
+/// MEB Write, which are not listed, uses the buffer.
+fn buffer_commands<W: World>(
+    context: &mut Context<'_, '_, W>,
+    port: PortId,
+    exchange: &mut Exchange<'_>,
+) -> Handled {
+    context.model.port(port).ok_or(Failure::parameter(10, 0))?;
+    command_list(exchange, core::iter::empty)
+}
+
+fn command_list<I: Iterator<Item = [u8; 2]>>(
+    exchange: &mut Exchange<'_>,
+    commands: impl Fn() -> I,
+) -> Handled {
+    let count = commands().count();
+    let (answer, mut page) = structure(exchange, list_length(count))?;
+    page.put_u16(0, u16::try_from(count).unwrap_or(u16::MAX));
+    for (offset, command) in (2..).step_by(2).zip(commands()) {
+        page.put(offset, &command);
+    }
+    Ok(answer)
+}
+
+/// Bytes of a list of `count` entries of 2 bytes and the number of them.
+fn list_length(count: usize) -> usize {
+    count.saturating_add(1).saturating_mul(2)
 }

@@ -55,9 +55,13 @@ pub(crate) mod status {
     pub(crate) const FATAL: u16 = 1 << 1;
     pub(crate) const SHUTDOWN: u16 = 3 << 2;
     pub(crate) const SUBSYSTEM_RESET: u16 = 1 << 4;
+    pub(crate) const ENABLE_CHANGED: u16 = 1 << 5;
     pub(crate) const NAMESPACES_CHANGED: u16 = 1 << 6;
     pub(crate) const FIRMWARE_ACTIVATED: u16 = 1 << 7;
     pub(crate) const TELEMETRY: u16 = 1 << 8;
+    /// The bits that record that something happened.
+    pub(crate) const EVENTS: u16 =
+        SUBSYSTEM_RESET | ENABLE_CHANGED | NAMESPACES_CHANGED | FIRMWARE_ACTIVATED | TELEMETRY;
 }
 
 /// What can change in a controller: a bit of the Controller Health Status Changed Flags and of the Composite Controller Status Flags.
@@ -150,6 +154,12 @@ impl Controller {
             events: 0,
             observed: None,
         }
+    }
+
+    /// Clears the changed flags, and the bits of the status that record an event.
+    pub(crate) fn forget_changes(&mut self) {
+        self.changed = 0;
+        self.status &= !status::EVENTS;
     }
 
     /// Sets or clears bits of the status. Returns whether that changed it.

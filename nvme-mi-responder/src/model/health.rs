@@ -12,6 +12,7 @@ impl Model<'_> {
             return;
         };
         match change {
+            Change::Enabled => controller.status |= status::ENABLE_CHANGED,
             Change::Namespaces => controller.status |= status::NAMESPACES_CHANGED,
             Change::FirmwareActivated => controller.status |= status::FIRMWARE_ACTIVATED,
             Change::SubsystemReset => controller.status |= status::SUBSYSTEM_RESET,
@@ -34,11 +35,7 @@ impl Model<'_> {
     pub(crate) fn forget_changes(&mut self) {
         self.state.composite = 0;
         for controller in self.controllers.iter_mut() {
-            controller.status &= !(status::NAMESPACES_CHANGED
-                | status::FIRMWARE_ACTIVATED
-                | status::SUBSYSTEM_RESET
-                | status::TELEMETRY);
-            controller.changed = 0;
+            controller.forget_changes();
             controller.events = 0;
             controller.observed = None;
         }

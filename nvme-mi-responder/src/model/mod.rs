@@ -9,7 +9,7 @@ mod identity;
 mod namespace;
 mod port;
 
-pub(crate) use controller::{Change, Controller};
+pub(crate) use controller::{Change, Controller, status};
 pub use controller::{ControllerConfig, ControllerId, Function, PciAddress};
 pub use error::ModelError;
 pub use identity::{Identity, Vendor};

@@ -1,0 +1,246 @@
+//! NVM Subsystem Health Status Poll, opcode 01h, and Controller Health Status Poll, opcode 02h (NVMe-MI 1.2, sections 5.6 and 5.3).
+
+use crate::context::Context;
+use crate::exchange::{Exchange, Page};
+use crate::failure::{Answer, Failure, Handled};
+use crate::model::{Controller, Function, PortId, PortKind, status};
+use crate::world::{HealthReport, World};
+
+use super::Request;
+
+/// Bytes of the NVM Subsystem Health Data Structure.
+const SUBSYSTEM_LENGTH: usize = 8;
+/// Bytes of a Controller Health Data Structure.
+const CONTROLLER_LENGTH: usize = 16;
+
+/// The warnings that there are: bits 5:0 of the SMART log's critical warning.
+const WARNINGS: u8 = 0x3F;
+
+/// NVM Subsystem Health Status Poll.
+///
+/// Request: byte 15, bit 7, CS: clear the composite flags after they are copied. The response has from byte 8:
+///
+/// | byte | bit | field |
+/// |-|-|-|
+/// | 0 | 5 | DF, the drive works: not all of its controllers have failed |
+/// | 0 | 4 | RNR, no reset is required: no controller has failed |
+/// | 0 | 3, 2 | P0LA, P1LA: the PCIe link of port 0, of port 1 is up |
+/// | 1 | | SW, the critical warnings of all controllers, inverted: 3Fh is none. Reserved bits stay 0 |
+/// | 2 | | CTEMP, the highest composite temperature: see `celsius` |
+/// | 3 | | PDLU, the highest percentage used |
+/// | 5:4 | | CCS, the composite flags: 0 RDY, 1 CFS, 2 SHST, 4 NSSRO, 5 CECO, 6 NAC, 7 FA, 8 CSTS, 9 CTEMP, 10 PDLU, 11 SPARE, 12 CWARN, 13 TCIDA |
+/// | 7:6 | | 0 |
+///
+/// A flag of CCS is set when what it stands for changes in any controller, and stays until it is cleared here or with Configuration Set
+/// 02h; it does not come back because the controller's own flag is still set.
+pub(super) fn poll_subsystem<W: World>(
+    context: &mut Context<'_, '_, W>,
+    request: Request,
+    exchange: &mut Exchange<'_>,
+) -> Handled {
+    exchange.expect_request_data(0)?;
+    let worst = worst_health(context);
+    let status = subsystem_status(context);
+    let composite = context.model.state.composite;
+    let mut page = exchange.answer(0, SUBSYSTEM_LENGTH);
+    page.put(
+        0,
+        &[
+            status,
+            !worst.critical_warning & WARNINGS,
+            celsius(worst.temperature),
+            worst.percentage_used,
+        ],
+    );
+    page.put_u16(4, composite);
+    if request.dword1 & 1 << 31 != 0 {
+        context.model.state.composite = 0;
+    }
+    Ok(Answer::Done(0))
+}
+
+fn subsystem_status<W: World>(context: &Context<'_, '_, W>) -> u8 {
+    let failed = |controller: &Controller| controller.status & status::FATAL != 0;
+    let controllers = &context.model.controllers;
+    let works = controllers.is_empty() || !controllers.iter().all(failed);
+    let needs_no_reset = !controllers.iter().any(failed);
+    u8::from(works) << 5
+        | u8::from(needs_no_reset) << 4
+        | u8::from(is_linked(context, PortId(0))) << 3
+        | u8::from(is_linked(context, PortId(1))) << 2
+}
+
+fn is_linked<W>(context: &Context<'_, '_, W>, port: PortId) -> bool {
+    let kind = context.model.port(port).map(|port| port.config.kind);
+    matches!(kind, Some(PortKind::Pcie(pcie)) if pcie.link.is_some())
+}
+
+/// All warnings, and the worst of each value, of all controllers.
+fn worst_health<W: World>(context: &mut Context<'_, '_, W>) -> HealthReport {
+    let mut worst = HealthReport::default();
+    for index in 0..context.model.controllers.len() {
+        let report = context.model.health_of(index, context.world.health());
+        worst.critical_warning |= report.critical_warning;
+        worst.temperature = worst.temperature.max(report.temperature);
+        worst.percentage_used = worst.percentage_used.max(report.percentage_used);
+    }
+    worst
+}
+
+/// A temperature in kelvins as NSHDS has it in degrees Celsius: 00h to 7Eh, 7Fh for 127 and more; C5h to FFh for -59 to -1, C4h for -60
+/// and less; 80h where it is not known.
+fn celsius(kelvins: u16) -> u8 {
+    if kelvins == 0 {
+        return 0x80;
+    }
+    let degrees = i32::from(kelvins).saturating_sub(273).clamp(-60, 127);
+    degrees.to_le_bytes()[0]
+}
+
+/// Controller Health Status Poll.
+///
+/// | byte | bit | field |
+/// |-|-|-|
+/// | 9:8 | | SCTLID, the lowest controller ID wanted |
+/// | 10 | | MAXRENT, how many are wanted, less one; 255 is refused |
+/// | 11 | 0, 1, 2 | INCF, INCPF, INCVF: include plain functions, SR-IOV physical functions, SR-IOV virtual functions |
+/// | 11 | 7 | ALL: include controllers in which nothing changed |
+/// | 12 | 0 to 4 | include controllers of which CSTS, CTEMP, PDLU, SPARE, CWARN changed |
+/// | 15 | 7 | CCF: clear the changed flags of the controllers returned, after they are copied |
+///
+/// The response has the number of entries in byte 7 (RENT) and, from byte 8, for each controller in ascending order:
+///
+/// | byte | field |
+/// |-|-|
+/// | 1:0 | controller ID |
+/// | 3:2 | CSTS: 0 RDY, 1 CFS, 3:2 SHST, 4 NSSRO, 5 CECO, 6 NAC, 7 FA, 8 TCIDA |
+/// | 5:4 | composite temperature in kelvins |
+/// | 6 | percentage used |
+/// | 7 | available spare in percent |
+/// | 8 | critical warnings, not inverted |
+/// | 10:9 | CHSCF, the changed flags, with the bits of CCS. Reserved in 1.2, and filled in nevertheless |
+/// | 15:11 | 0 |
+///
+/// All fields of a controller are returned, not only those that were asked for. What CCF clears besides CHSCF are the bits of CSTS that
+/// record an event: NSSRO, CECO, NAC, FA and TCIDA. It leaves CCS as it is.
+///
+/// Errors: Invalid Parameter at byte 10 for MAXRENT 255; Invalid Command Input Data Size for any Request Data.
+pub(super) fn poll_controllers<W: World>(
+    context: &mut Context<'_, '_, W>,
+    request: Request,
+    exchange: &mut Exchange<'_>,
+) -> Handled {
+    let selection = Selection::parse(request)?;
+    exchange.expect_request_data(0)?;
+    let selected = |controller: &&Controller| selection.includes(controller);
+    let count = context
+        .model
+        .controllers
+        .iter()
+        .filter(selected)
+        .take(selection.limit)
+        .count();
+    let mut page = exchange.answer(0, count.saturating_mul(CONTROLLER_LENGTH));
+    let mut offset = 0u64;
+    let mut left = count;
+    for index in 0..context.model.controllers.len() {
+        let report = context.model.health_of(index, context.world.health());
+        let found = context.model.controllers.get_mut(index);
+        let Some(controller) =
+            found.filter(|controller| left > 0 && selection.includes(controller))
+        else {
+            continue;
+        };
+        put_controller(&mut page, offset, controller, &report);
+        if selection.clears {
+            controller.forget_changes();
+        }
+        offset = offset.saturating_add(CONTROLLER_LENGTH as u64);
+        left = left.saturating_sub(1);
+    }
+    Ok(Answer::Done(u32::try_from(count).unwrap_or(0) << 16))
+}
+
+fn put_controller(
+    page: &mut Page<'_>,
+    offset: u64,
+    controller: &Controller,
+    report: &HealthReport,
+) {
+    let [id_low, id_high] = controller.id.0.to_le_bytes();
+    let [status_low, status_high] = controller.status.to_le_bytes();
+    let [temperature_low, temperature_high] = report.temperature.to_le_bytes();
+    let [changed_low, changed_high] = controller.changed.to_le_bytes();
+    page.put(
+        offset,
+        &[
+            id_low,
+            id_high,
+            status_low,
+            status_high,
+            temperature_low,
+            temperature_high,
+            report.percentage_used,
+            report.available_spare,
+            report.critical_warning & WARNINGS,
+            changed_low,
+            changed_high,
+        ],
+    );
+}
+
+/// Which controllers a poll returns.
+struct Selection {
+    first: u16,
+    limit: usize,
+    /// INCF, INCPF and INCVF in bits 0 to 2.
+    functions: u32,
+    all: bool,
+    /// The changed flags of which one makes a controller wanted.
+    flags: u16,
+    clears: bool,
+}
+
+impl Selection {
+    fn parse(request: Request) -> Result<Self, Failure> {
+        let [first_low, first_high, most, functions] = request.dword0.to_le_bytes();
+        if most == u8::MAX {
+            return Err(Failure::parameter(10, 0));
+        }
+        Ok(Self {
+            first: u16::from_le_bytes([first_low, first_high]),
+            limit: usize::from(most).saturating_add(1),
+            functions: u32::from(functions),
+            all: functions & 0x80 != 0,
+            // CSTS, CTEMP, PDLU, SPARE and CWARN have the same order there, from bit 8.
+            flags: ((request.dword1 & 0x1F) as u16) << 8,
+            clears: request.dword1 & 1 << 31 != 0,
+        })
+    }
+
+    fn includes(&self, controller: &Controller) -> bool {
+        let function = match controller.config.function {
+            Function::Plain => 1 << 0,
+            Function::Physical => 1 << 1,
+            Function::Virtual => 1 << 2,
+        };
+        controller.id.0 >= self.first
+            && self.functions & function != 0
+            && (self.all || controller.changed & self.flags != 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::celsius;
+
+    #[test]
+    fn temperatures_are_celsius_with_marks_at_both_ends() {
+        assert_eq!(
+            [273, 303, 399, 400, 1000].map(celsius),
+            [0, 30, 0x7E, 0x7F, 0x7F]
+        );
+        assert_eq!([272, 214, 213, 1].map(celsius), [0xFF, 0xC5, 0xC4, 0xC4]);
+        assert_eq!(celsius(0), 0x80);
+    }
+}

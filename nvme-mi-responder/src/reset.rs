@@ -1,0 +1,49 @@
+//! What a reset and a shutdown do to the model and the world, whoever asked for them.
+
+use crate::model::{BASELINE_TRANSMISSION_UNIT, Change, Model, PortId, SmbusFrequency, status};
+use crate::world::{Effects, ResetHook, ShutdownKind, World};
+
+/// CSTS.SHST: shutdown processing complete.
+const SHUTDOWN_COMPLETE: u16 = 2 << 2;
+
+/// An NVM Subsystem Reset. The host is taken to enable the controllers again, which then become ready: what remains of the reset is that
+/// it is reported as a change of each.
+pub(crate) fn reset<W: World>(model: &mut Model<'_>, world: &mut W) {
+    model.forget_changes();
+    for controller in model.controllers.iter_mut() {
+        controller.enabled = true;
+        controller.status = status::READY;
+    }
+    for change in [Change::Ready, Change::Enabled, Change::SubsystemReset] {
+        model.raise_all(change);
+    }
+    reset_ports(model, world.effects());
+    world.reset().reset_subsystem();
+    model.observe(world.health());
+}
+
+fn reset_ports(model: &mut Model<'_>, effects: &mut impl Effects) {
+    for (id, port) in (0..).map(PortId).zip(model.ports.iter_mut()) {
+        if port.transmission_unit != BASELINE_TRANSMISSION_UNIT {
+            port.transmission_unit = BASELINE_TRANSMISSION_UNIT;
+            effects.transmission_unit_changed(id, BASELINE_TRANSMISSION_UNIT);
+        }
+        if port.frequency != SmbusFrequency::Khz100 {
+            port.frequency = SmbusFrequency::Khz100;
+            effects.smbus_frequency_changed(id, SmbusFrequency::Khz100);
+        }
+    }
+}
+
+/// A shutdown of the subsystem, after which it is complete in all controllers.
+pub(crate) fn shut_down<W: World>(model: &mut Model<'_>, world: &mut W, kind: ShutdownKind) {
+    for index in 0..model.controllers.len() {
+        let found = model.controllers.get_mut(index);
+        if found
+            .is_some_and(|controller| controller.set_status(status::SHUTDOWN, SHUTDOWN_COMPLETE))
+        {
+            model.raise(index, Change::Shutdown);
+        }
+    }
+    world.reset().shut_down(kind);
+}
