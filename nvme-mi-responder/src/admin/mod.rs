@@ -163,11 +163,15 @@ impl Request {
     fn check_data(&self, exchange: &Exchange<'_>) -> Result<(), Failure> {
         let direction = Data::of(self.opcode);
         let length = self.data_length.unwrap_or(0);
-        if !self.data_offset.is_multiple_of(4) || (direction != Data::FromController && self.data_offset != 0)
+        if !self.data_offset.is_multiple_of(4)
+            || (direction != Data::FromController && self.data_offset != 0)
         {
             return Err(Failure::parameter(28, 0));
         }
-        if !length.is_multiple_of(4) || length > MAX_DATA_LENGTH || (direction == Data::None && length != 0) {
+        if !length.is_multiple_of(4)
+            || length > MAX_DATA_LENGTH
+            || (direction == Data::None && length != 0)
+        {
             return Err(Failure::parameter(32, 0));
         }
         let carried = exchange.request_data().len();

@@ -19,3 +19,23 @@ pub trait Effects {
 }
 
 impl Effects for NotSupported {}
+
+/// Remembers the last change of each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct MemoryEffects {
+    /// The last new transmission unit, and of which port.
+    pub transmission_unit: Option<(PortId, u16)>,
+    /// The last new frequency, and of which port.
+    pub smbus_frequency: Option<(PortId, SmbusFrequency)>,
+}
+
+impl Effects for MemoryEffects {
+    fn transmission_unit_changed(&mut self, port: PortId, unit: u16) {
+        self.transmission_unit = Some((port, unit));
+    }
+
+    fn smbus_frequency_changed(&mut self, port: PortId, frequency: SmbusFrequency) {
+        self.smbus_frequency = Some((port, frequency));
+    }
+}

@@ -10,12 +10,12 @@ mod reset;
 mod security;
 mod vpd;
 
-pub use effects::Effects;
+pub use effects::{Effects, MemoryEffects};
 pub use firmware::FirmwareStore;
 pub use health::{CriticalWarning, Health, HealthReport};
 pub use media::Media;
 pub use pcie::PcieAccess;
-pub use reset::{ResetHook, ShutdownKind};
+pub use reset::{MemoryReset, ResetHook, ShutdownKind};
 pub use security::SecurityProtocols;
 pub use vpd::{MemoryVpd, VpdError, VpdStore};
 

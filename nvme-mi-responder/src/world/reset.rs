@@ -34,3 +34,31 @@ pub trait ResetHook {
 }
 
 impl ResetHook for NotSupported {}
+
+/// Supports both, and remembers what happened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct MemoryReset {
+    /// How often the subsystem was reset.
+    pub resets: u32,
+    /// How it was shut down last.
+    pub last_shutdown: Option<ShutdownKind>,
+}
+
+impl ResetHook for MemoryReset {
+    fn supports_reset(&self) -> bool {
+        true
+    }
+
+    fn reset_subsystem(&mut self) {
+        self.resets = self.resets.saturating_add(1);
+    }
+
+    fn supports_shutdown(&self) -> bool {
+        true
+    }
+
+    fn shut_down(&mut self, kind: ShutdownKind) {
+        self.last_shutdown = Some(kind);
+    }
+}

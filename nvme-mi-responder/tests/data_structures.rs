@@ -1,0 +1,219 @@
+//! Read NVMe-MI Data Structure (NVMe-MI 1.2, section 5.7).
+
+mod support;
+
+use nvme_mi_responder::world::{HealthReport, MemoryReset, MemoryVpd, Parts};
+use nvme_mi_responder::{
+    ControllerConfig, LinkWidth, PciAddress, PciePort, PortConfig, PortKind, Subsystem,
+};
+use support::{Device, IDENTITY, PCIE_PORT, TWO_WIRE_PORT, field};
+
+fn device() -> Device<Parts<HealthReport>> {
+    Device::reference(Parts::new(HealthReport::healthy()))
+}
+
+/// A device with `controllers` controllers on port 0.
+fn device_with(controllers: u16) -> Device<Parts<HealthReport>> {
+    let subsystem = Box::leak(Box::new(Subsystem::<2, 8, 0>::new(IDENTITY).unwrap()));
+    let pcie = subsystem.add_port(PCIE_PORT).unwrap();
+    subsystem.add_port(TWO_WIRE_PORT).unwrap();
+    for _ in 0..controllers {
+        subsystem
+            .add_controller(pcie, ControllerConfig::default())
+            .unwrap();
+    }
+    Device::of(subsystem.model(), Parts::new(HealthReport::healthy()))
+}
+
+fn dword0(controller: u16, port: u8, data_type: u8) -> u32 {
+    u32::from(controller) | u32::from(port) << 16 | u32::from(data_type) << 24
+}
+
+fn read(
+    device: &mut Device<Parts<HealthReport>>,
+    controller: u16,
+    port: u8,
+    data_type: u8,
+) -> Vec<u8> {
+    device.mi(0x00, dword0(controller, port, data_type), 0, &[])
+}
+
+#[test]
+fn reserved_data_types_are_refused_at_byte_11() {
+    for data_type in 0x06..=0xFF {
+        assert_eq!(
+            read(&mut device(), 0, 0, data_type),
+            [4, 0, 11, 0],
+            "type {data_type}"
+        );
+    }
+}
+
+#[test]
+fn any_request_data_are_a_wrong_size() {
+    for data_type in 0..=5 {
+        assert_eq!(
+            device().mi(0, dword0(0, 0, data_type), 0, &[0; 4]),
+            [6, 0, 0, 0]
+        );
+    }
+}
+
+#[test]
+fn a_bad_selector_is_told_before_a_wrong_size() {
+    assert_eq!(device().mi(0, dword0(0, 2, 1), 0, &[0; 4]), [4, 0, 10, 0]);
+}
+
+#[test]
+fn subsystem_information_ignores_controller_and_port() {
+    let mut device = device();
+    assert_eq!(
+        read(&mut device, 0xFFFF, 0xFF, 0),
+        read(&mut device, 0, 0, 0)
+    );
+}
+
+#[test]
+fn a_pcie_port_has_speeds_up_to_its_own_and_its_link() {
+    let port = read(&mut device(), 0, 0, 1);
+    assert_eq!(port.len(), 36);
+    assert_eq!(port[..3], [0, 32, 0]);
+    assert_eq!(port[4..8], [1, 0, 64, 0]);
+    assert_eq!(port[8..12], [0; 4]);
+    assert_eq!(port[12..18], [1, 0b1111, 4, 4, 4, 0]);
+    assert_eq!(port[18..], [0; 18]);
+}
+
+#[test]
+fn a_pcie_link_that_is_down_has_neither_speed_nor_width() {
+    let port = PciePort {
+        generation: 6,
+        width: LinkWidth::X16,
+        link: None,
+        payload_exponent: 5,
+        number: 9,
+    };
+    let subsystem = Box::leak(Box::new(Subsystem::<2, 0, 0>::new(IDENTITY).unwrap()));
+    subsystem
+        .add_port(PortConfig {
+            kind: PortKind::Pcie(port),
+            max_transmission_unit: 64,
+        })
+        .unwrap();
+    subsystem.add_port(TWO_WIRE_PORT).unwrap();
+    let mut device = Device::of(subsystem.model(), Parts::new(HealthReport::healthy()));
+    assert_eq!(
+        read(&mut device, 0, 0, 1)[12..18],
+        [5, 0b11_1111, 0, 16, 0, 9]
+    );
+}
+
+#[test]
+fn an_unknown_port_is_refused_at_byte_10() {
+    assert_eq!(read(&mut device(), 0, 2, 1), [4, 0, 10, 0]);
+    assert_eq!(read(&mut device(), 0, 2, 5), [4, 0, 10, 0]);
+}
+
+#[test]
+fn only_the_port_of_the_endpoint_has_its_buffer() {
+    let mut device = device();
+    device.responder = device
+        .responder
+        .with_endpoint_buffer(Box::leak(Box::new([0; 512])));
+    assert_eq!(field(&read(&mut device, 0, 1, 1), 8, 4), 512);
+    assert_eq!(field(&read(&mut device, 0, 0, 1), 8, 4), 0);
+}
+
+#[test]
+fn the_controller_list_starts_at_the_controller_asked_for_and_ignores_the_port() {
+    let mut device = device_with(5);
+    assert_eq!(
+        read(&mut device, 3, 0xFF, 2),
+        [0, 6, 0, 0, 2, 0, 3, 0, 4, 0, 0, 0]
+    );
+}
+
+#[test]
+fn the_controller_list_is_empty_when_none_match() {
+    assert_eq!(read(&mut device(), 2, 0, 2), [0, 2, 0, 0, 0, 0, 0, 0]);
+}
+
+#[test]
+fn lists_are_padded_to_four_bytes_but_their_length_is_not() {
+    for controllers in 0..=8u16 {
+        let list = read(&mut device_with(controllers), 0, 0, 2);
+        assert_eq!(field(&list, 1, 2), 2 + 2 * u64::from(controllers));
+        assert_eq!(field(&list, 4, 2), u64::from(controllers));
+        assert!(list.len().is_multiple_of(4));
+    }
+}
+
+#[test]
+fn the_routing_id_has_the_device_number_in_bits_7_to_3() {
+    let address = PciAddress {
+        bus: 0xAB,
+        device: 0x1F,
+        function: 5,
+    };
+    assert_eq!(address.routing_id(), 0xABFD);
+    let controller = read(&mut device(), 1, 0, 3);
+    assert_eq!((controller[9], field(&controller, 10, 2)), (1, 0x0111));
+}
+
+#[test]
+fn a_controller_without_an_address_has_no_valid_routing_id() {
+    let controller = read(&mut device_with(1), 0, 0, 3);
+    assert_eq!(controller[8..12], [0; 4]);
+}
+
+#[test]
+fn an_unknown_controller_is_refused_at_byte_8() {
+    assert_eq!(read(&mut device(), 2, 0, 3), [4, 0, 8, 0]);
+    assert_eq!(read(&mut device(), 2, 0, 4), [4, 0, 8, 0]);
+}
+
+/// The MI opcodes of the Optionally Supported Command List.
+fn optional_management(response: &[u8]) -> Vec<u8> {
+    let count = field(response, 4, 2) as usize;
+    assert_eq!(field(response, 1, 2) as usize, 2 + 2 * count);
+    let entries = response[6..][..2 * count].chunks(2);
+    entries
+        .filter(|entry| entry[0] == 0x08)
+        .map(|entry| entry[1])
+        .collect()
+}
+
+#[test]
+fn the_list_of_optional_commands_is_what_is_carried_out() {
+    let world = Parts::new(HealthReport::healthy())
+        .with_vpd(MemoryVpd::new([0; 16]))
+        .with_reset(MemoryReset::default());
+    let mut device = Device::reference(world);
+    device.responder = device
+        .responder
+        .with_endpoint_buffer(Box::leak(Box::new([0; 16])));
+    let listed = optional_management(&device.mi(0, dword0(0, 0, 4), 0, &[]));
+    assert_eq!(listed, [0x06, 0x07, 0x0A, 0x0B, 0x0C]);
+    for opcode in 0x05..=0xFF {
+        // A type that neither Reset nor Shutdown has, so that they are refused and nothing is reset.
+        let response = device.mi(opcode, 0xFF00_0000, 0, &[]);
+        let supported = opcode == 0x05 || listed.contains(&opcode);
+        assert_eq!(response[0] != 3, supported, "opcode {opcode:#x}");
+    }
+}
+
+#[test]
+fn a_device_without_options_lists_and_carries_out_none() {
+    let mut device = device();
+    assert_eq!(optional_management(&read(&mut device, 0, 0, 4)), [0u8; 0]);
+    for opcode in [
+        0x06, 0x07, 0x08, 0x09, 0x0A, 0x0B, 0x0C, 0x0D, 0xBF, 0xC0, 0xFF,
+    ] {
+        assert_eq!(device.mi(opcode, 0, 0, &[]), [3, 0, 0, 0]);
+    }
+}
+
+#[test]
+fn no_command_uses_the_endpoint_buffer() {
+    assert_eq!(read(&mut device(), 0, 1, 5), [0, 2, 0, 0, 0, 0, 0, 0]);
+}
