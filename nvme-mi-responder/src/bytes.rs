@@ -1,29 +1,35 @@
-//! Little-endian fields at byte offsets. A field that lies past the end reads as zero, and is not written.
+//! Little-endian fields at byte offsets. A field that lies past the end, wholly or in part, reads as zero and is not written.
 
 /// The byte at `offset`.
 pub(crate) fn u8_at(bytes: &[u8], offset: usize) -> u8 {
-    bytes.get(offset).copied().unwrap_or(0)
+    u8::from_le_bytes(array_at(bytes, offset))
 }
 
 /// The 2-byte field at `offset`.
 pub(crate) fn u16_at(bytes: &[u8], offset: usize) -> u16 {
-    u16::from_le_bytes([u8_at(bytes, offset), u8_at(bytes, offset.saturating_add(1))])
+    u16::from_le_bytes(array_at(bytes, offset))
 }
 
 /// The 4-byte field at `offset`.
 pub(crate) fn u32_at(bytes: &[u8], offset: usize) -> u32 {
-    u32::from(u16_at(bytes, offset)) | u32::from(u16_at(bytes, offset.saturating_add(2))) << 16
+    u32::from_le_bytes(array_at(bytes, offset))
 }
 
 /// The 8-byte field at `offset`.
 pub(crate) fn u64_at(bytes: &[u8], offset: usize) -> u64 {
-    u64::from(u32_at(bytes, offset)) | u64::from(u32_at(bytes, offset.saturating_add(4))) << 32
+    u64::from_le_bytes(array_at(bytes, offset))
+}
+
+fn array_at<const N: usize>(bytes: &[u8], offset: usize) -> [u8; N] {
+    let field = bytes.get(offset..).and_then(<[u8]>::first_chunk);
+    field.copied().unwrap_or([0; N])
 }
 
 /// Writes `data` at `offset`, if it fits.
 pub(crate) fn put(bytes: &mut [u8], offset: usize, data: &[u8]) {
-    let end = offset.saturating_add(data.len());
-    if let Some(field) = bytes.get_mut(offset..end) {
+    // In two steps: the compiler sees that the lengths are equal, and leaves out the panic of the copy.
+    let rest = bytes.get_mut(offset..).unwrap_or_default();
+    if let Some(field) = rest.get_mut(..data.len()) {
         field.copy_from_slice(data);
     }
 }

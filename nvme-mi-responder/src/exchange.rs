@@ -89,6 +89,8 @@ pub(crate) struct Page<'w> {
 
 impl Page<'_> {
     /// Puts `data` at `offset` of the structure.
+    // In flash once, not once for each of the hundreds of fields.
+    #[inline(never)]
     pub(crate) fn put(&mut self, offset: u64, data: &[u8]) {
         if offset >= self.start {
             let into = usize::try_from(offset.saturating_sub(self.start)).unwrap_or(usize::MAX);
@@ -129,7 +131,7 @@ impl Page<'_> {
         }
     }
 
-    /// The byte at `offset`, if it is in the window.
+    /// The bytes that are wanted.
     pub(crate) fn window(&mut self) -> &mut [u8] {
         self.window
     }

@@ -82,8 +82,8 @@ impl<const N: usize> VpdStore for MemoryVpd<N> {
     }
 
     fn read(&mut self, offset: u16, into: &mut [u8]) {
-        let from = usize::from(offset);
-        if let Some(bytes) = self.content.get(from..from.saturating_add(into.len())) {
+        let rest = self.content.get(usize::from(offset)..).unwrap_or_default();
+        if let Some(bytes) = rest.get(..into.len()) {
             into.copy_from_slice(bytes);
         }
     }
@@ -97,8 +97,8 @@ impl<const N: usize> VpdStore for MemoryVpd<N> {
             Some(0) => return Err(VpdError::UpdatesExceeded),
             remaining => remaining.map(|writes| writes.saturating_sub(1)),
         };
-        let from = usize::from(offset);
-        let into = self.content.get_mut(from..from.saturating_add(data.len()));
+        let rest = self.content.get_mut(usize::from(offset)..);
+        let into = rest.and_then(|rest| rest.get_mut(..data.len()));
         into.ok_or(VpdError::Failed)?.copy_from_slice(data);
         self.remaining_writes = remaining;
         Ok(())
