@@ -1,4 +1,51 @@
 //! NVM Subsystem Health Status Poll, opcode 01h, and Controller Health Status Poll, opcode 02h (NVMe-MI 1.2, sections 5.6 and 5.3).
+//!
+//! # NVM Subsystem Health Status Poll
+//!
+//! Request: byte 15, bit 7, CS: clear the composite flags after they are copied. The response has from byte 8:
+//!
+//! | byte | bit | field |
+//! |-|-|-|
+//! | 0 | 5 | DF, the drive works: not all of its controllers have failed |
+//! | 0 | 4 | RNR, no reset is required: no controller has failed |
+//! | 0 | 3, 2 | P0LA, P1LA: the PCIe link of port 0, of port 1 is up |
+//! | 1 | | SW, the critical warnings of all controllers, inverted: 3Fh is none. Reserved bits stay 0 |
+//! | 2 | | CTEMP, the highest composite temperature in degrees Celsius: 00h to 7Eh, 7Fh for 127 and more; C5h to FFh for -59 to -1, C4h for -60 and less; 80h where it is not known |
+//! | 3 | | PDLU, the highest percentage used |
+//! | 5:4 | | CCS, the composite flags: 0 RDY, 1 CFS, 2 SHST, 4 NSSRO, 5 CECO, 6 NAC, 7 FA, 8 CSTS, 9 CTEMP, 10 PDLU, 11 SPARE, 12 CWARN, 13 TCIDA |
+//! | 7:6 | | 0 |
+//!
+//! A flag of CCS is set when what it stands for changes in any controller, and stays until it is cleared here or with Configuration Set
+//! 02h; it does not come back because the controller's own flag is still set.
+//!
+//! # Controller Health Status Poll
+//!
+//! | byte | bit | field |
+//! |-|-|-|
+//! | 9:8 | | SCTLID, the lowest controller ID wanted |
+//! | 10 | | MAXRENT, how many are wanted, less one; 255 is refused |
+//! | 11 | 0, 1, 2 | INCF, INCPF, INCVF: include plain functions, SR-IOV physical functions, SR-IOV virtual functions |
+//! | 11 | 7 | ALL: include controllers in which nothing changed |
+//! | 12 | 0 to 4 | include controllers of which CSTS, CTEMP, PDLU, SPARE, CWARN changed |
+//! | 15 | 7 | CCF: clear the changed flags of the controllers returned, after they are copied |
+//!
+//! The response has the number of entries in byte 7 (RENT) and, from byte 8, for each controller in ascending order:
+//!
+//! | byte | field |
+//! |-|-|
+//! | 1:0 | controller ID |
+//! | 3:2 | CSTS: 0 RDY, 1 CFS, 3:2 SHST, 4 NSSRO, 5 CECO, 6 NAC, 7 FA, 8 TCIDA |
+//! | 5:4 | composite temperature in kelvins |
+//! | 6 | percentage used |
+//! | 7 | available spare in percent |
+//! | 8 | critical warnings, not inverted |
+//! | 10:9 | CHSCF, the changed flags, with the bits of CCS. Reserved in 1.2, and filled in nevertheless |
+//! | 15:11 | 0 |
+//!
+//! All fields of a controller are returned, not only those that were asked for. What CCF clears besides CHSCF are the bits of CSTS that
+//! record an event: NSSRO, CECO, NAC, FA and TCIDA. It leaves CCS as it is.
+//!
+//! Errors: Invalid Parameter at byte 10 for MAXRENT 255; Invalid Command Input Data Size for any Request Data.
 
 use crate::context::Context;
 use crate::exchange::{Exchange, Page};
@@ -17,22 +64,6 @@ const CONTROLLER_LENGTH: usize = 16;
 const WARNINGS: u8 = 0x3F;
 
 /// NVM Subsystem Health Status Poll.
-///
-/// Request: byte 15, bit 7, CS: clear the composite flags after they are copied. The response has from byte 8:
-///
-/// | byte | bit | field |
-/// |-|-|-|
-/// | 0 | 5 | DF, the drive works: not all of its controllers have failed |
-/// | 0 | 4 | RNR, no reset is required: no controller has failed |
-/// | 0 | 3, 2 | P0LA, P1LA: the PCIe link of port 0, of port 1 is up |
-/// | 1 | | SW, the critical warnings of all controllers, inverted: 3Fh is none. Reserved bits stay 0 |
-/// | 2 | | CTEMP, the highest composite temperature: see `celsius` |
-/// | 3 | | PDLU, the highest percentage used |
-/// | 5:4 | | CCS, the composite flags: 0 RDY, 1 CFS, 2 SHST, 4 NSSRO, 5 CECO, 6 NAC, 7 FA, 8 CSTS, 9 CTEMP, 10 PDLU, 11 SPARE, 12 CWARN, 13 TCIDA |
-/// | 7:6 | | 0 |
-///
-/// A flag of CCS is set when what it stands for changes in any controller, and stays until it is cleared here or with Configuration Set
-/// 02h; it does not come back because the controller's own flag is still set.
 pub(super) fn poll_subsystem<W: World>(
     context: &mut Context<'_, '_, W>,
     request: Request,
@@ -87,8 +118,7 @@ fn worst_health<W: World>(context: &mut Context<'_, '_, W>) -> HealthReport {
     worst
 }
 
-/// A temperature in kelvins as NSHDS has it in degrees Celsius: 00h to 7Eh, 7Fh for 127 and more; C5h to FFh for -59 to -1, C4h for -60
-/// and less; 80h where it is not known.
+/// A temperature in kelvins as CTEMP has it.
 fn celsius(kelvins: u16) -> u8 {
     if kelvins == 0 {
         return 0x80;
@@ -98,33 +128,6 @@ fn celsius(kelvins: u16) -> u8 {
 }
 
 /// Controller Health Status Poll.
-///
-/// | byte | bit | field |
-/// |-|-|-|
-/// | 9:8 | | SCTLID, the lowest controller ID wanted |
-/// | 10 | | MAXRENT, how many are wanted, less one; 255 is refused |
-/// | 11 | 0, 1, 2 | INCF, INCPF, INCVF: include plain functions, SR-IOV physical functions, SR-IOV virtual functions |
-/// | 11 | 7 | ALL: include controllers in which nothing changed |
-/// | 12 | 0 to 4 | include controllers of which CSTS, CTEMP, PDLU, SPARE, CWARN changed |
-/// | 15 | 7 | CCF: clear the changed flags of the controllers returned, after they are copied |
-///
-/// The response has the number of entries in byte 7 (RENT) and, from byte 8, for each controller in ascending order:
-///
-/// | byte | field |
-/// |-|-|
-/// | 1:0 | controller ID |
-/// | 3:2 | CSTS: 0 RDY, 1 CFS, 3:2 SHST, 4 NSSRO, 5 CECO, 6 NAC, 7 FA, 8 TCIDA |
-/// | 5:4 | composite temperature in kelvins |
-/// | 6 | percentage used |
-/// | 7 | available spare in percent |
-/// | 8 | critical warnings, not inverted |
-/// | 10:9 | CHSCF, the changed flags, with the bits of CCS. Reserved in 1.2, and filled in nevertheless |
-/// | 15:11 | 0 |
-///
-/// All fields of a controller are returned, not only those that were asked for. What CCF clears besides CHSCF are the bits of CSTS that
-/// record an event: NSSRO, CECO, NAC, FA and TCIDA. It leaves CCS as it is.
-///
-/// Errors: Invalid Parameter at byte 10 for MAXRENT 255; Invalid Command Input Data Size for any Request Data.
 pub(super) fn poll_controllers<W: World>(
     context: &mut Context<'_, '_, W>,
     request: Request,

@@ -11,6 +11,73 @@
 //!
 //! Errors: Invalid Parameter at byte 11 for a DTYP that is not listed here, at 10 for a port and at 8 for a controller that is not there;
 //! Invalid Command Input Data Size for any Request Data.
+//!
+//! # NVM Subsystem Information, DTYP 00h
+//!
+//! | byte | field |
+//! |-|-|
+//! | 0 | NUMP, ports less one |
+//! | 1, 2 | major and minor version |
+//! | 3 | NNSC (2.0): 0 |
+//! | 31:4 | 0 |
+//!
+//! # Port Information, DTYP 01h
+//!
+//! | byte | field |
+//! |-|-|
+//! | 0 | PRTTYP: 1 PCIe, 2 two-wire |
+//! | 1 | PRTCAP of the port of the management endpoint: bit 0 CIAPS, commands can pause by themselves; bit 1 AEMS (2.0), Asynchronous Event Messages |
+//! | 3:2 | MMTUS, the largest transmission unit, without the MCTP packet header |
+//! | 7:4 | MEBS, bytes of the Management Endpoint Buffer |
+//! | 31:8 | depends on the type |
+//!
+//! Of a PCIe port:
+//!
+//! | byte | field |
+//! |-|-|
+//! | 8 | maximum payload size, 0 (128 bytes) to 5 (4 KiB) |
+//! | 9 | supported link speeds, bit 0 (2.5 GT/s) to 5 (64 GT/s) |
+//! | 10 | current link speed, 1 to 6; 0 when the link is down |
+//! | 11 | maximum link width |
+//! | 12 | negotiated link width; 0 when the link is down |
+//! | 13 | port number |
+//!
+//! Of a two-wire port:
+//!
+//! | byte | field |
+//! |-|-|
+//! | 8 | address of the VPD; 0: none |
+//! | 9 | the fastest access to the VPD: 1 100 kHz, 2 400 kHz, 3 1 MHz; 0: none |
+//! | 10 | address of the management endpoint; 0: none |
+//! | 11 | the fastest access to the management endpoint, as in byte 9. Bit 7 (2.0: I3C) stays 0: OpenBMC reads the byte as a number |
+//! | 12 | bit 0, the NVMe Basic Management Command is supported |
+//!
+//! # Controller List, DTYP 02h
+//!
+//! How many, in 2 bytes, then the IDs that are at least CTRLID, each in 2 bytes, ascending.
+//!
+//! libnvme puts its first ID, always 0, into PORTID; PORTID is ignored.
+//!
+//! # Controller Information, DTYP 03h
+//!
+//! | byte | field |
+//! |-|-|
+//! | 0 | the port |
+//! | 5 | bit 0, the routing ID is valid |
+//! | 7:6 | PCI routing ID: bus 15:8, device 7:3, function 2:0 |
+//! | 9:8, 11:10 | PCI vendor and device ID |
+//! | 13:12, 15:14 | PCI subsystem vendor and subsystem ID |
+//! | 16 | PCI segment number (2.0): 0 |
+//!
+//! # Optionally Supported Command List, DTYP 04h
+//!
+//! How many, in 2 bytes, then a command type and an opcode for each. CTRLID says for which controller;
+//! all support the same.
+//!
+//! # Management Endpoint Buffer Command Support List, DTYP 05h
+//!
+//! Laid out like the list of optional commands: no command but MEB Read and MEB Write, which are not listed, uses the
+//! buffer.
 
 use crate::context::Context;
 use crate::exchange::{Exchange, Page};
@@ -64,13 +131,6 @@ fn structure<'p>(
 }
 
 /// NVM Subsystem Information, DTYP 00h.
-///
-/// | byte | field |
-/// |-|-|
-/// | 0 | NUMP, ports less one |
-/// | 1, 2 | major and minor version |
-/// | 3 | NNSC (2.0): 0 |
-/// | 31:4 | 0 |
 fn subsystem<W: World>(context: &mut Context<'_, '_, W>, exchange: &mut Exchange<'_>) -> Handled {
     let (answer, mut page) = structure(exchange, STRUCTURE_LENGTH)?;
     let ports = context.model.ports.len();
@@ -80,14 +140,6 @@ fn subsystem<W: World>(context: &mut Context<'_, '_, W>, exchange: &mut Exchange
 }
 
 /// Port Information, DTYP 01h.
-///
-/// | byte | field |
-/// |-|-|
-/// | 0 | PRTTYP: 1 PCIe, 2 two-wire |
-/// | 1 | PRTCAP: see `PORT_CAPABILITIES`; 0 for a port without a management endpoint |
-/// | 3:2 | MMTUS, the largest transmission unit, without the MCTP packet header |
-/// | 7:4 | MEBS, bytes of the Management Endpoint Buffer |
-/// | 31:8 | depends on the type |
 fn port_information<W: World>(
     context: &mut Context<'_, '_, W>,
     id: PortId,
@@ -110,14 +162,7 @@ fn port_information<W: World>(
     Ok(answer)
 }
 
-/// | byte | field |
-/// |-|-|
-/// | 8 | maximum payload size, 0 (128 bytes) to 5 (4 KiB) |
-/// | 9 | supported link speeds, bit 0 (2.5 GT/s) to 5 (64 GT/s) |
-/// | 10 | current link speed, 1 to 6; 0 when the link is down |
-/// | 11 | maximum link width |
-/// | 12 | negotiated link width; 0 when the link is down |
-/// | 13 | port number |
+/// The part of Port Information that PCIe ports have.
 fn pcie_port(port: PciePort, page: &mut Page<'_>) {
     let width = port.width as u8;
     let speeds = !u8::MAX.unbounded_shl(u32::from(port.generation));
@@ -136,13 +181,7 @@ fn pcie_port(port: PciePort, page: &mut Page<'_>) {
     );
 }
 
-/// | byte | field |
-/// |-|-|
-/// | 8 | address of the VPD; 0: none |
-/// | 9 | the fastest access to the VPD: 1 100 kHz, 2 400 kHz, 3 1 MHz; 0: none |
-/// | 10 | address of the management endpoint; 0: none |
-/// | 11 | the fastest access to the management endpoint, as in byte 9. Bit 7 (2.0: I3C) stays 0: OpenBMC reads the byte as a number |
-/// | 12 | bit 0, the NVMe Basic Management Command is supported |
+/// The part of Port Information that two-wire ports have.
 fn two_wire_port(port: TwoWirePort, page: &mut Page<'_>) {
     let vpd_frequency = port.vpd_frequency.map_or(0, |frequency| frequency as u8);
     page.put_u8(0, 2);
@@ -158,9 +197,7 @@ fn two_wire_port(port: TwoWirePort, page: &mut Page<'_>) {
     );
 }
 
-/// Controller List, DTYP 02h: how many, in 2 bytes, then the IDs that are at least CTRLID, each in 2 bytes, ascending.
-///
-/// libnvme puts its first ID, always 0, into PORTID; PORTID is ignored.
+/// Controller List, DTYP 02h.
 fn controllers<W: World>(
     context: &mut Context<'_, '_, W>,
     first: ControllerId,
@@ -184,15 +221,6 @@ fn controllers<W: World>(
 }
 
 /// Controller Information, DTYP 03h.
-///
-/// | byte | field |
-/// |-|-|
-/// | 0 | the port |
-/// | 5 | bit 0, the routing ID is valid |
-/// | 7:6 | PCI routing ID: bus 15:8, device 7:3, function 2:0 |
-/// | 9:8, 11:10 | PCI vendor and device ID |
-/// | 13:12, 15:14 | PCI subsystem vendor and subsystem ID |
-/// | 16 | PCI segment number (2.0): 0 |
 fn controller_information<W: World>(
     context: &mut Context<'_, '_, W>,
     id: ControllerId,
@@ -216,8 +244,7 @@ fn controller_information<W: World>(
     Ok(answer)
 }
 
-/// Optionally Supported Command List, DTYP 04h: how many, in 2 bytes, then a command type and an opcode for each. CTRLID says for which
-/// controller; all support the same.
+/// Optionally Supported Command List, DTYP 04h.
 fn optional_commands<W: World>(
     context: &mut Context<'_, '_, W>,
     id: ControllerId,
@@ -233,8 +260,7 @@ fn optional_commands<W: World>(
     command_list(exchange, || management().chain(admin()))
 }
 
-/// Management Endpoint Buffer Command Support List, DTYP 05h, laid out like the list of optional commands: no command but MEB Read and
-/// MEB Write, which are not listed, uses the buffer.
+/// Management Endpoint Buffer Command Support List, DTYP 05h.
 fn buffer_commands<W: World>(
     context: &mut Context<'_, '_, W>,
     port: PortId,
