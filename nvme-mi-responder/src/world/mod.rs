@@ -11,7 +11,7 @@ mod security;
 mod vpd;
 
 pub use effects::{Effects, MemoryEffects};
-pub use firmware::FirmwareStore;
+pub use firmware::{FirmwareError, FirmwareStore, MemoryFirmware, firmware_image_header};
 pub use health::{CriticalWarning, Health, HealthReport};
 pub use media::Media;
 pub use pcie::PcieAccess;
