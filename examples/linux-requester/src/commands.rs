@@ -16,6 +16,7 @@ use linux_requester::socket::MctpSocket;
 use linux_requester::{echo, inject, usb};
 
 use crate::guest_init;
+use crate::nvme_cli::NvmeCli;
 
 /// More than the packets of a 64 KiB message at the smallest transmission unit (1024), so that none is dropped.
 const QUEUE_LENGTH: u32 = 4096;
@@ -73,6 +74,15 @@ enum Command {
         /// Transfers of each kind
         #[arg(long, default_value_t = 200)]
         count: usize,
+    },
+    /// Run a command of nvme-cli against an endpoint
+    Nvme {
+        /// Where nvme-cli is, with its loader and libraries
+        folder: PathBuf,
+        endpoint_id: u8,
+        /// The command and its options, without the device
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        command: Vec<String>,
     },
     /// In a test guest: ask the host for something, then wait for a new interface
     AskHost { request: String },
@@ -165,6 +175,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             seed,
             count,
         } => inject_transfers(interface, *seed, *count),
+        Command::Nvme {
+            folder,
+            endpoint_id,
+            command,
+        } => NvmeCli::new(folder.clone(), *endpoint_id).show(&command.join(" ")),
         Command::AskHost { request } => ask_host(request),
         Command::GuestInit { plan } => guest_init::run(plan),
     }

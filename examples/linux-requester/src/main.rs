@@ -6,6 +6,8 @@
 mod commands;
 #[cfg(target_os = "linux")]
 mod guest_init;
+#[cfg(target_os = "linux")]
+mod nvme_cli;
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {

@@ -13,10 +13,24 @@ const CONSOLE: (u32, u32) = (5, 1);
 /// Where the plan is in the guest.
 pub(super) const PLAN: &str = "/plan";
 
-/// An archive with `program` as the first process and `plan` beside it.
-pub(super) fn image(program: &[u8], plan: &str) -> Vec<u8> {
+/// A program or library for the guest.
+pub(super) struct File {
+    /// A folder at the root, and the name in it.
+    pub(super) name: String,
+    pub(super) content: Vec<u8>,
+}
+
+/// An archive with `program` as the first process, `plan` beside it, and other files.
+pub(super) fn image(program: &[u8], plan: &str, files: &[File]) -> Vec<u8> {
     let mut archive = Vec::new();
-    for folder in ["dev", "proc", "sys"] {
+    let mut folders = vec!["dev", "proc", "sys", "tmp"];
+    folders.extend(
+        files
+            .iter()
+            .filter_map(|file| Some(file.name.split_once('/')?.0)),
+    );
+    folders.dedup();
+    for folder in folders {
         entry(&mut archive, folder, DIRECTORY, (0, 0), &[]);
     }
     entry(&mut archive, "dev/console", CHARACTER_DEVICE, CONSOLE, &[]);
@@ -28,6 +42,9 @@ pub(super) fn image(program: &[u8], plan: &str) -> Vec<u8> {
         (0, 0),
         plan.as_bytes(),
     );
+    for file in files {
+        entry(&mut archive, &file.name, PROGRAM, (0, 0), &file.content);
+    }
     entry(&mut archive, "TRAILER!!!", 0, (0, 0), &[]);
     archive
 }
@@ -81,8 +98,26 @@ mod tests {
     }
 
     #[test]
+    fn folder_of_files_is_made_once_and_before_them() {
+        let file = |name: &str| File {
+            name: name.into(),
+            content: vec![1],
+        };
+        let archive = image(b"program", "plan", &[file("tool/a"), file("tool/b")]);
+        let places = |name: &[u8]| -> Vec<_> {
+            let windows = archive.windows(name.len()).enumerate();
+            windows
+                .filter_map(|(place, window)| (window == name).then_some(place))
+                .collect()
+        };
+        assert_eq!(places(b"tool\0").len(), 1);
+        assert!(places(b"tool\0")[0] < places(b"tool/a\0")[0]);
+        assert!(places(b"tool/a\0")[0] < places(b"tool/b\0")[0]);
+    }
+
+    #[test]
     fn archive_ends_with_the_trailer() {
-        let archive = image(b"program", "plan");
+        let archive = image(b"program", "plan", &[]);
         assert!(archive.len().is_multiple_of(4));
         let trailer = b"TRAILER!!!";
         assert!(

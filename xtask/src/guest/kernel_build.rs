@@ -6,14 +6,14 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+use super::apt::{self, Apt};
 use super::install;
 use super::scenario::Linux;
-use crate::process::{output, succeeds, with_retries};
+use crate::process::{output, succeeds};
 use crate::project::Project;
 
 /// Where Debian has kernels that are newer than its releases.
 const SUITES: &str = "sid trixie-backports";
-const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 const TOOLS: &[&str] = &[
     "build-essential",
     "flex",
@@ -40,7 +40,6 @@ pub(super) fn build(project: &Project, linux: Linux, image: &Path) -> Result<()>
         fs::remove_dir_all(&folder)?;
     }
     fs::create_dir_all(&folder)?;
-    download(linux, &folder)?;
     let tree = unpack(linux, &folder)?;
     compile(&tree, &project.root.join("xtask/guest/kernel.config"))?;
     fs::copy(tree.join("arch/x86/boot/bzImage"), image)
@@ -53,49 +52,16 @@ fn is_there(tool: &str) -> bool {
     succeeds(Command::new(tool).arg("--version"))
 }
 
-/// Downloads the package with lists of our own, so that the computer's apt set-up stays as it is.
-fn download(linux: Linux, folder: &Path) -> Result<()> {
-    let entry = format!(
-        "Types: deb\nURIs: {}\nSuites: {SUITES}\nComponents: main\nSigned-By: {KEYRING}\n",
-        install::archive()?
-    );
-    let list = folder.join("apt.sources");
-    fs::write(&list, entry)?;
-    for part in ["lists/partial", "cache/archives/partial"] {
-        fs::create_dir_all(folder.join(part))?;
-    }
-    let apt_get = |args: &[&str]| {
-        let mut command = Command::new("apt-get");
-        command
-            .current_dir(folder)
-            .args(["-o", &format!("Dir::Etc::SourceList={}", list.display())])
-            .args(["-o", "Dir::Etc::SourceParts=/dev/null"])
-            .args([
-                "-o",
-                &format!("Dir::State::Lists={}", folder.join("lists").display()),
-            ])
-            .args([
-                "-o",
-                &format!("Dir::Cache={}", folder.join("cache").display()),
-            ])
-            .args(args);
-        with_retries(&mut command)
-    };
-    apt_get(&["update"])?;
-    apt_get(&["download", &format!("linux-source-{}", linux.version())]).with_context(|| {
-        format!(
-            "Debian has no sources of Linux {} any more",
-            linux.version()
-        )
-    })
-}
-
 fn unpack(linux: Linux, folder: &Path) -> Result<std::path::PathBuf> {
-    let package = fs::read_dir(folder)?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .find(|path| path.extension().is_some_and(|end| end == "deb"))
-        .context("no package was downloaded")?;
-    output(Command::new("dpkg-deb").arg("-x").arg(package).arg(folder))?;
+    let package = Apt::of_suites(SUITES, folder)?
+        .download(&format!("linux-source-{}", linux.version()))
+        .with_context(|| {
+            format!(
+                "Debian has no sources of Linux {} any more",
+                linux.version()
+            )
+        })?;
+    apt::unpack(&package, folder)?;
     let name = format!("linux-source-{}", linux.version());
     let archive = folder.join("usr/src").join(format!("{name}.tar.xz"));
     output(

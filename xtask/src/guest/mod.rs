@@ -5,11 +5,13 @@
 //! step of the plan did and tshark finds no malformed packet in what the device captured, but for those that a scenario
 //! injects.
 
+mod apt;
 mod capture;
 mod initramfs;
 pub(crate) mod install;
 mod kernel;
 mod kernel_build;
+mod nvme_cli;
 mod scenario;
 mod vm;
 
@@ -57,6 +59,8 @@ struct Programs {
     device: PathBuf,
     requester: PathBuf,
     tshark: Option<install::Tshark>,
+    /// The folder of what is downloaded.
+    tools: PathBuf,
 }
 
 /// Runs the scenarios asked for; the first failure ends the run.
@@ -123,6 +127,7 @@ fn programs(project: &Project, args: &Args) -> Result<Programs> {
         device,
         requester: build(project, "linux-requester", Some(GUEST_TARGET))?,
         tshark,
+        tools: project.target_dir.join("guest-tools"),
     })
 }
 
@@ -155,9 +160,17 @@ fn run_one(
     }
     std::fs::create_dir_all(&folder)?;
     let initramfs = folder.join("initramfs");
+    let files = match scenario.nvme_cli {
+        Some(release) => release.files(&programs.tools)?,
+        None => Vec::new(),
+    };
     std::fs::write(
         &initramfs,
-        initramfs::image(&std::fs::read(&programs.requester)?, &scenario.plan()),
+        initramfs::image(
+            &std::fs::read(&programs.requester)?,
+            &scenario.plan(),
+            &files,
+        ),
     )?;
     let outcome = vm::run(&vm::Setup {
         scenario,

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::nvme_cli::Release;
+
 /// A kernel version that the scenarios are written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Linux {
@@ -45,7 +47,7 @@ pub(super) enum Listener {
     Device,
 }
 
-/// One boot.
+/// One boot, or several.
 pub(super) struct Scenario {
     pub(super) name: &'static str,
     pub(super) linux: Linux,
@@ -60,6 +62,8 @@ pub(super) struct Scenario {
     pub(super) boots: u32,
     /// Whether the guest sends only what tshark can decode; if not, only the device's own packets are judged.
     pub(super) well_formed: bool,
+    /// Which nvme-cli the guest has.
+    pub(super) nvme_cli: Option<Release>,
     steps: &'static [Step],
 }
 
@@ -81,6 +85,8 @@ enum Step {
     RestartDevice,
     /// Malformed transfers in place of the kernel's driver.
     Inject,
+    /// nvme-cli's commands, each output checked.
+    NvmeCli,
 }
 
 /// The device's endpoint ID.
@@ -107,6 +113,8 @@ const GARBAGE: &[Step] = &[
     Step::Control,
     Step::ShortEcho,
 ];
+const NVME_CLI: &[Step] = &[Step::Bind, Step::Control, Step::NvmeCli];
+
 /// The short run.
 pub(super) fn smoke() -> Vec<Scenario> {
     vec![linux_7_2("smoke", 68, SHORT)]
@@ -146,7 +154,22 @@ pub(super) fn all() -> Vec<Scenario> {
             8187,
             GARBAGE,
         )),
+        nvme_cli(
+            Release::Bookworm,
+            linux_7_2("7.2-ehci-nvme-cli-2.3", 68, NVME_CLI),
+        ),
+        nvme_cli(
+            Release::Trixie,
+            linux_7_3("7.3-xhci-nvme-cli-2.13", "1.0", 251, NVME_CLI),
+        ),
     ]
+}
+
+fn nvme_cli(release: Release, scenario: Scenario) -> Scenario {
+    Scenario {
+        nvme_cli: Some(release),
+        ..scenario
+    }
 }
 
 fn linux_7_2(name: &'static str, mtu: u32, steps: &'static [Step]) -> Scenario {
@@ -159,6 +182,7 @@ fn linux_7_2(name: &'static str, mtu: u32, steps: &'static [Step]) -> Scenario {
         mtu,
         boots: 1,
         well_formed: true,
+        nvme_cli: None,
         steps,
     }
 }
@@ -226,7 +250,15 @@ impl Scenario {
             Step::Inject => (1..=3)
                 .map(|seed| format!("inject usb --seed {seed}"))
                 .collect(),
+            Step::NvmeCli => self.nvme_cli_commands(),
         }
+    }
+
+    fn nvme_cli_commands(&self) -> Vec<String> {
+        let Some(release) = self.nvme_cli else {
+            return Vec::new();
+        };
+        vec![format!("nvme /{} {ENDPOINT} id-ctrl", release.folder())]
     }
 }
 
