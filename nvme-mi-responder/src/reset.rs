@@ -1,6 +1,8 @@
 //! What a reset and a shutdown do to the model and the world, whoever asked for them.
 
-use crate::model::{BASELINE_TRANSMISSION_UNIT, Change, Model, PortId, SmbusFrequency, status};
+use crate::model::{
+    BASELINE_TRANSMISSION_UNIT, Change, Model, PortId, Settings, SmbusFrequency, status,
+};
 use crate::world::{Effects, ResetHook, ShutdownKind, World};
 
 /// CSTS.SHST: shutdown processing complete.
@@ -13,6 +15,7 @@ pub(crate) fn reset<W: World>(model: &mut Model<'_>, world: &mut W) {
     for controller in model.controllers.iter_mut() {
         controller.enabled = true;
         controller.status = status::READY;
+        controller.settings = Settings::default();
     }
     for change in [Change::Ready, Change::Enabled, Change::SubsystemReset] {
         model.raise_all(change);

@@ -1,6 +1,8 @@
 //! Controllers, their status, and what changed since it was last looked at.
 
+use super::history::{ChangedNamespaces, ErrorLog, Telemetry};
 use super::port::PortId;
+use super::settings::Settings;
 
 /// A controller: CNTLID of Identify, CTLID of NVMe-MI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -140,10 +142,14 @@ pub(crate) struct Controller {
     pub(crate) events: u32,
     /// As last seen; `None` before the first look.
     pub(crate) observed: Option<Observed>,
+    pub(crate) errors: ErrorLog,
+    pub(crate) changed_namespaces: ChangedNamespaces,
+    pub(crate) telemetry: Telemetry,
+    pub(crate) settings: Settings,
 }
 
 impl Controller {
-    pub(crate) const fn new(id: ControllerId, port: PortId, config: ControllerConfig) -> Self {
+    pub(crate) fn new(id: ControllerId, port: PortId, config: ControllerConfig) -> Self {
         Self {
             id,
             port,
@@ -153,6 +159,10 @@ impl Controller {
             changed: 0,
             events: 0,
             observed: None,
+            errors: ErrorLog::default(),
+            changed_namespaces: ChangedNamespaces::default(),
+            telemetry: Telemetry::default(),
+            settings: Settings::default(),
         }
     }
 

@@ -82,13 +82,15 @@ impl Model<'_> {
         }
     }
 
-    /// The health of the controller at `index` as every structure and log reports it.
+    /// The health of the controller at `index` as every structure and log reports it: with a warning if a temperature is beyond one of
+    /// the thresholds of feature 04h.
     pub(crate) fn health_of(&self, index: usize, health: &mut impl Health) -> HealthReport {
-        let id = self
-            .controllers
-            .get(index)
-            .map_or(ControllerId(u16::MAX), |controller| controller.id);
-        health.report(id)
+        let Some(controller) = self.controllers.get(index) else {
+            return HealthReport::default();
+        };
+        let mut report = health.report(controller.id);
+        controller.settings.thresholds.apply(&mut report, health);
+        report
     }
 
     /// The host enabled or disabled the controller: CC.EN.

@@ -5,18 +5,22 @@
 mod controller;
 mod error;
 mod health;
+mod history;
 mod identity;
 mod namespace;
 mod port;
+mod settings;
 
 pub(crate) use controller::{Change, Controller, status};
 pub use controller::{ControllerConfig, ControllerId, Function, PciAddress};
 pub use error::ModelError;
+pub(crate) use history::{ERRORS, FailedCommand};
 pub use identity::{Identity, Vendor};
 pub use namespace::NamespaceId;
 pub(crate) use namespace::{LBA_FORMATS, Namespace, bytes_of};
 pub(crate) use port::{BASELINE_TRANSMISSION_UNIT, Port};
 pub use port::{LinkWidth, PciePort, PortConfig, PortId, PortKind, SmbusFrequency, TwoWirePort};
+pub(crate) use settings::{Metadata, Settings, TEMPERATURES, Timestamp, default_thresholds};
 
 use heapless::{Vec, VecView};
 
@@ -41,6 +45,7 @@ pub(crate) struct State {
     pub(crate) next_serial: u16,
     /// Whether requesters may create, delete, attach and detach namespaces.
     pub(crate) namespace_management: bool,
+    pub(crate) timestamp: Timestamp,
 }
 
 /// A subsystem, whatever its capacities are.
@@ -238,6 +243,7 @@ impl Model<'_> {
             format,
             serial,
             attached: 0,
+            metadata: Metadata::default(),
         };
         self.namespaces
             .insert(before, namespace)
@@ -267,7 +273,7 @@ impl Model<'_> {
             return Err(ModelError::AlreadyAttached);
         }
         found.attached |= bit;
-        self.raise(index, Change::Namespaces);
+        self.namespace_changed(index, namespace);
         Ok(())
     }
 
@@ -292,7 +298,7 @@ impl Model<'_> {
             return Err(ModelError::NotAttached);
         }
         found.attached &= !bit;
-        self.raise(index, Change::Namespaces);
+        self.namespace_changed(index, namespace);
         Ok(())
     }
 

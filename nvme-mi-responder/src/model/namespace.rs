@@ -1,5 +1,7 @@
 //! Namespaces.
 
+use super::settings::Metadata;
+
 /// A namespace, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -20,6 +22,8 @@ pub(crate) struct Namespace {
     pub(crate) serial: u16,
     /// The controllers it is attached to: bit n is the n-th controller of the model.
     pub(crate) attached: u32,
+    /// Feature 7Fh.
+    pub(crate) metadata: Metadata,
 }
 
 impl Namespace {

@@ -50,6 +50,8 @@ pub struct HealthReport {
     pub warning_minutes: u32,
     /// Minutes at or above the critical temperature.
     pub critical_minutes: u32,
+    /// Temperatures of sensors 1 to 8 in kelvins. 0: there is no such sensor.
+    pub sensors: [u16; 8],
 }
 
 impl HealthReport {
@@ -72,6 +74,7 @@ impl HealthReport {
             media_errors: 0,
             warning_minutes: 0,
             critical_minutes: 0,
+            sensors: [0; 8],
         }
     }
 }
@@ -82,6 +85,50 @@ impl HealthReport {
 pub trait Health {
     /// The health of `controller` now.
     fn report(&mut self, controller: ControllerId) -> HealthReport;
+
+    /// The composite temperature in kelvins from which on the device is too hot to perform well (WCTEMP), and from which on feature 04h
+    /// warns by default.
+    fn warning_temperature(&self) -> u16 {
+        343
+    }
+
+    /// The composite temperature in kelvins from which on the device may fail (CCTEMP).
+    fn critical_temperature(&self) -> u16 {
+        353
+    }
+
+    /// A host asked for telemetry to be captured: what [`read_telemetry`](Self::read_telemetry) returns as [`Initiator::Host`] is now
+    /// that of this moment.
+    fn capture_telemetry(&mut self, controller: ControllerId) {
+        let _ = controller;
+    }
+
+    /// How much captured telemetry there is, in blocks of 512 bytes. None, the default: the telemetry logs have headers only.
+    fn telemetry_blocks(&self, controller: ControllerId, initiator: Initiator) -> u16 {
+        let _ = (controller, initiator);
+        0
+    }
+
+    /// Fills `into`, which is zero, with captured telemetry from `offset` on.
+    fn read_telemetry(
+        &mut self,
+        controller: ControllerId,
+        initiator: Initiator,
+        offset: u32,
+        into: &mut [u8],
+    ) {
+        let _ = (controller, initiator, offset, into);
+    }
+}
+
+/// Who had telemetry captured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Initiator {
+    /// A host, with Get Log Page.
+    Host,
+    /// The controller itself; see [`Model::telemetry_captured`](crate::Model::telemetry_captured).
+    Controller,
 }
 
 impl Health for HealthReport {

@@ -12,7 +12,7 @@ mod vpd;
 
 pub use effects::{Effects, MemoryEffects};
 pub use firmware::{FirmwareError, FirmwareStore, MemoryFirmware, firmware_image_header};
-pub use health::{CriticalWarning, Health, HealthReport};
+pub use health::{CriticalWarning, Health, HealthReport, Initiator};
 pub use media::Media;
 pub use pcie::PcieAccess;
 pub use reset::{MemoryReset, ResetHook, ShutdownKind};

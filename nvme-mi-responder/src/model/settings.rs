@@ -1,0 +1,111 @@
+//! Feature settings, as Set Features changes them.
+
+use crate::clock::Instant;
+use crate::world::{Health, HealthReport};
+
+/// Bytes of host metadata that each of a controller's, and a namespace's, metadata features holds, in descriptors.
+pub(crate) const METADATA_CAPACITY: usize = 96;
+
+/// Temperatures that have thresholds: the composite one, and 8 sensors.
+pub(crate) const TEMPERATURES: usize = 9;
+
+/// Bit 1 of the critical warning.
+const TEMPERATURE_WARNING: u8 = 1 << 1;
+
+/// The settings of a controller. A reset brings all back to their defaults.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Settings {
+    pub(crate) thresholds: Thresholds,
+    /// Features 7Dh and 7Eh.
+    pub(crate) metadata: [Metadata; 2],
+}
+
+/// The settings of the Temperature Threshold feature. `None`: the default.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Thresholds {
+    pub(crate) over: [Option<u16>; TEMPERATURES],
+    pub(crate) under: [Option<u16>; TEMPERATURES],
+}
+
+/// The thresholds of temperature `index` by default, over and under: the warning temperature for the composite one, and none.
+pub(crate) fn default_thresholds(index: usize, health: &impl Health) -> (u16, u16) {
+    let over = if index == 0 {
+        health.warning_temperature()
+    } else {
+        u16::MAX
+    };
+    (over, 0)
+}
+
+impl Thresholds {
+    /// The thresholds of temperature `index`, over and under.
+    pub(crate) fn of(&self, index: usize, health: &impl Health) -> (u16, u16) {
+        let (over, under) = default_thresholds(index, health);
+        let set = |thresholds: &[Option<u16>]| thresholds.get(index).copied().flatten();
+        (
+            set(&self.over).unwrap_or(over),
+            set(&self.under).unwrap_or(under),
+        )
+    }
+
+    /// Sets bit 1 of the critical warning if a temperature is at or beyond a threshold of its own.
+    pub(crate) fn apply(&self, report: &mut HealthReport, health: &impl Health) {
+        let temperatures = core::iter::once(report.temperature).chain(report.sensors);
+        let beyond = |(index, temperature)| {
+            let (over, under) = self.of(index, health);
+            temperature != 0 && (temperature >= over || temperature <= under)
+        };
+        if temperatures.enumerate().any(beyond) {
+            report.critical_warning |= TEMPERATURE_WARNING;
+        }
+    }
+}
+
+/// Metadata that a host leaves with the device: element descriptors, one after the other.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Metadata {
+    bytes: [u8; METADATA_CAPACITY],
+    length: usize,
+}
+
+impl Default for Metadata {
+    fn default() -> Self {
+        Self {
+            bytes: [0; METADATA_CAPACITY],
+            length: 0,
+        }
+    }
+}
+
+impl Metadata {
+    /// The descriptors.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+
+    /// Adds a descriptor at the end. `None`: there is no room.
+    pub(crate) fn push(&mut self, descriptor: &[u8]) -> Option<()> {
+        let end = self.length.checked_add(descriptor.len())?;
+        self.bytes
+            .get_mut(self.length..end)?
+            .copy_from_slice(descriptor);
+        self.length = end;
+        Some(())
+    }
+}
+
+/// Feature 0Eh: the time of day, in milliseconds since 1970.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Timestamp {
+    /// When it was set; `None`: it counts from the responder's start.
+    pub(crate) set: Option<(Instant, u64)>,
+}
+
+impl Timestamp {
+    /// The value at `now`, 48 bits.
+    pub(crate) fn at(self, now: Instant) -> u64 {
+        let (since, value) = self.set.unwrap_or((Instant::START, 0));
+        let elapsed = now.as_millis().saturating_sub(since.as_millis());
+        value.wrapping_add(elapsed) & 0xFFFF_FFFF_FFFF
+    }
+}
