@@ -59,6 +59,16 @@ impl<'b> Exchange<'b> {
         }
     }
 
+    /// Refuses a request whose data are to be in the Management Endpoint Buffer (MEB, bit 0 of byte 2): no command here uses it, and to
+    /// answer in the message instead would not be what the requester waits for.
+    pub(crate) fn refuse_endpoint_buffer(&self) -> Result<(), Failure> {
+        if bytes::u8_at(self.buffer, 2) & 1 == 0 {
+            Ok(())
+        } else {
+            Err(Failure::parameter(2, 0))
+        }
+    }
+
     /// Ends the request. The Response Data are the `length` bytes from `start` of the page that the caller now writes; they are zero
     /// where it writes nothing.
     pub(crate) fn answer(&mut self, start: u64, length: usize) -> Page<'_> {

@@ -79,14 +79,13 @@ pub(crate) enum Kind {
 /// | 1 | 6:3 | NMIMT: 0 control primitive, 1 MI command, 2 Admin command, 4 PCIe command |
 /// | 1 | 0 | CSI, the command slot; a response has that of its request |
 /// | 2 | 1 | CIAP, pause when the response is ready |
-/// | 2 | 0 | MEB, the data are in the Management Endpoint Buffer |
+/// | 2 | 0 | MEB, the data are in the Management Endpoint Buffer: for the command to refuse |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) kind: Kind,
     /// 0 or 1.
     pub(crate) slot: usize,
     pub(crate) auto_pause: bool,
-    pub(crate) in_buffer: bool,
 }
 
 impl Header {
@@ -105,7 +104,6 @@ impl Header {
             kind,
             slot: usize::from(flags & 1),
             auto_pause: more_flags & 2 != 0,
-            in_buffer: more_flags & 1 != 0,
         })
     }
 
@@ -246,8 +244,7 @@ mod tests {
             Header {
                 kind: Kind::Management,
                 slot: 0,
-                auto_pause: false,
-                in_buffer: false
+                auto_pause: false
             }
         );
     }

@@ -1,20 +1,47 @@
 //! Command slots (NVMe-MI 1.2, section 4.2): each holds one command and, in its place, the response to it.
+//!
+//! | state | code | until |
+//! |-|-|-|
+//! | Idle | 0 | a command comes |
+//! | Receive | 1 | its last packet is there; this is the router's, and never seen here |
+//! | Process | 2 | the command is carried out |
+//! | Transmit | 3 | the response is sent |
+//!
+//! A command for a slot that is not idle is dropped, and Get State says so (CMNICS). The sources for this crate disagree on which of the
+//! two commands is lost; the one whose response may already be on its way is kept.
 
 use crate::clock::Instant;
 use crate::context::Effect;
 use crate::message::{Header, Kind, MAX_MESSAGE_LENGTH, MESSAGE_TYPE};
 use crate::responder::Requester;
 
-/// What a slot does. Receive, the state in which packets come in, is the router's.
+/// What a slot does. The numbers are those of Get State.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum SlotState {
     /// The last response, if there was one, is still in the buffer.
     #[default]
-    Idle,
+    Idle = 0,
     /// The command is carried out, or waits for it.
-    Process,
+    Process = 2,
     /// The response is to be sent.
-    Transmit,
+    Transmit = 3,
+}
+
+/// Bytes of a message without data, such as all responses to control primitives, with its Message Integrity Check.
+pub(crate) const SHORT_LENGTH: usize = 12;
+
+/// A short message that waits to be sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Notice {
+    pub(crate) requester: Requester,
+    pub(crate) message: [u8; SHORT_LENGTH],
+}
+
+impl Notice {
+    /// The message without its message type byte.
+    pub(crate) fn body(&self) -> &[u8] {
+        self.message.split_first().map_or(&[], |(_, body)| body)
+    }
 }
 
 /// A command slot.
@@ -27,8 +54,18 @@ pub(crate) struct Slot {
     pub(crate) received: Instant,
     /// Whether the command was begun and is pending.
     pub(crate) begun: bool,
+    /// While it is: when to look at it again.
+    pub(crate) next_look: Instant,
+    /// Whether More Processing Required was said.
+    pub(crate) excused: bool,
+    /// More Processing Required, until it is sent.
+    pub(crate) excuse: Option<Notice>,
+    /// The response to the last control primitive, until it is sent.
+    pub(crate) primitive: Option<Notice>,
     /// What happens when the response has been sent.
     pub(crate) effect: Option<Effect>,
+    /// Counts what came in, so that [`Responder::sent`](crate::Responder::sent) ends what was sent and nothing newer.
+    pub(crate) serial: u8,
     /// Bytes of the message in the buffer: in `Process` the request, without Message Integrity Check; else the response, with it.
     pub(crate) length: usize,
     pub(crate) buffer: [u8; MAX_MESSAGE_LENGTH],
@@ -50,7 +87,12 @@ impl Slot {
             },
             received: Instant::START,
             begun: false,
+            next_look: Instant::NEVER,
+            excused: false,
+            excuse: None,
+            primitive: None,
             effect: None,
+            serial: 0,
             length: 0,
             buffer: [0; MAX_MESSAGE_LENGTH],
         }
@@ -69,7 +111,9 @@ impl Slot {
         self.header = header;
         self.received = now;
         self.begun = false;
+        self.excused = false;
         self.effect = None;
+        self.serial = self.serial.wrapping_add(1);
         self.length = content.len().saturating_add(1);
         crate::bytes::put(&mut self.buffer, 0, &[MESSAGE_TYPE]);
         crate::bytes::put(&mut self.buffer, 1, content);
@@ -78,12 +122,33 @@ impl Slot {
     /// Forgets the command and its response.
     pub(crate) fn discard(&mut self) {
         self.state = SlotState::Idle;
+        self.excuse = None;
         self.effect = None;
         self.length = 0;
+    }
+
+    /// Gets the last response ready to be sent once more, to `requester`. `false` if there is none.
+    pub(crate) fn replay(&mut self, requester: Requester) -> bool {
+        let has_response = self.state != SlotState::Process && self.length > 0;
+        if has_response {
+            self.state = SlotState::Transmit;
+            self.requester = requester;
+            self.serial = self.serial.wrapping_add(1);
+        }
+        has_response
     }
 
     /// The response without its message type byte.
     pub(crate) fn body(&self) -> &[u8] {
         self.buffer.get(1..self.length).unwrap_or_default()
+    }
+
+    /// Whether something is still to be sent for that exchange.
+    pub(crate) fn serves(&self, exchange: u16) -> bool {
+        let waits = |notice: &Option<Notice>| {
+            notice.is_some_and(|notice| notice.requester.exchange == exchange)
+        };
+        let works = self.state != SlotState::Idle && self.requester.exchange == exchange;
+        works || waits(&self.excuse) || waits(&self.primitive)
     }
 }

@@ -128,6 +128,7 @@ pub(crate) fn run<W: World>(
         .find(|entry| entry.opcode == opcode)
         .map(|entry| entry.command)
         .ok_or(Failure::new(Status::InvalidOpcode))?;
+    exchange.refuse_endpoint_buffer()?;
     let controller = ControllerId(u16_at(exchange.request(), 6));
     let controller = context
         .model

@@ -25,8 +25,9 @@
 //! | 0Ch | [Shutdown](reset) | if the reset hook says so |
 //!
 //! Every other opcode, among them SES Receive and Send (08h, 09h), which a storage device must not support, is an Invalid Command Opcode.
-//! A request is checked in this order: Message Integrity Check, request bit, kind, size of the fixed part, opcode, the command's own
-//! fields, size of the Request Data.
+//! A request is checked in this order: Message Integrity Check, request bit, kind, size of the fixed part, opcode, the
+//! Management Endpoint Buffer bit (Invalid Parameter at byte 2: no command uses the buffer), the command's own fields, size of the Request
+//! Data.
 
 pub mod configuration;
 pub mod health;
@@ -147,6 +148,7 @@ pub(crate) fn run<W: World>(
         .find(|entry| entry.opcode == opcode && abilities.include(entry.needs))
         .map(|entry| entry.command)
         .ok_or(Failure::new(Status::InvalidOpcode))?;
+    exchange.refuse_endpoint_buffer()?;
     match command {
         Command::ReadDataStructure => read_data_structure::run(context, request, exchange),
         Command::PollSubsystem => health::poll_subsystem(context, request, exchange),
