@@ -9,6 +9,10 @@ pub(crate) struct Context<'c, 'm, W> {
     pub(crate) now: Instant,
     /// Whether this command was begun before and ended as pending.
     pub(crate) resumed: bool,
+    /// The command slot it is in.
+    pub(crate) slot: u8,
+    /// Whether the other command slot carries out nothing.
+    pub(crate) alone: bool,
     pub(crate) model: &'c mut Model<'m>,
     pub(crate) world: &'c mut W,
     pub(crate) endpoint: &'c mut Endpoint<'m>,

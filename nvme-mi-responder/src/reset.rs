@@ -1,5 +1,6 @@
 //! What a reset and a shutdown do to the model and the world, whoever asked for them.
 
+use crate::admin::firmware;
 use crate::model::{
     BASELINE_TRANSMISSION_UNIT, Change, Model, PortId, Settings, SmbusFrequency, status,
 };
@@ -21,6 +22,7 @@ pub(crate) fn reset<W: World>(model: &mut Model<'_>, world: &mut W) {
         model.raise_all(change);
     }
     reset_ports(model, world.effects());
+    firmware::reset(model, world);
     world.reset().reset_subsystem();
     model.observe(world.health());
 }

@@ -198,6 +198,11 @@ impl<'m, W: World> Responder<'m, W> {
 
     /// Carries out, or goes on with, the command in slot `index`.
     fn process(&mut self, now: Instant, index: usize) {
+        let working = self
+            .slots
+            .iter()
+            .filter(|slot| slot.state == SlotState::Process);
+        let alone = working.count() == 1;
         let Some(slot) = self.slots.get_mut(index) else {
             return;
         };
@@ -207,6 +212,8 @@ impl<'m, W: World> Responder<'m, W> {
         let mut context = Context {
             now,
             resumed: slot.begun,
+            slot: index as u8,
+            alone,
             model: &mut self.model,
             world: &mut self.world,
             endpoint: &mut self.endpoint,

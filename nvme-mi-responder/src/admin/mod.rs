@@ -1,11 +1,12 @@
 //! Admin commands over NVMe-MI (NVMe-MI 1.2, section 6).
 
+pub mod firmware;
 pub mod identify;
 
 use crate::bytes::{u8_at, u16_at, u32_at};
 use crate::context::Context;
 use crate::exchange::{Exchange, Page};
-use crate::failure::{CompletionStatus, Failure, Handled, Status};
+use crate::failure::{Answer, CompletionStatus, Failure, Handled, Status};
 use crate::model::ControllerId;
 use crate::support::Abilities;
 use crate::world::World;
@@ -68,6 +69,8 @@ impl Data {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Command {
     Identify,
+    FirmwareCommit,
+    FirmwareDownload,
 }
 
 /// A command that exists if the device has what it needs.
@@ -92,10 +95,45 @@ impl Entry {
             effects: 1,
         }
     }
+
+    const fn optional(opcode: u8, command: Command, needs: Abilities, effects: u32) -> Self {
+        Self {
+            opcode,
+            command,
+            needs,
+            optional: true,
+            effects: 1 | effects,
+        }
+    }
+
+    /// Whether the command waits for another of that kind that is pending in the other command slot.
+    const fn is_alone(&self) -> bool {
+        self.effects & ALONE != 0
+    }
 }
 
+/// Effects: no other command is to be submitted to the subsystem until this one is done.
+const ALONE: u32 = 2 << 16;
+/// Effects: the content of logical blocks may change.
+const BLOCKS_CHANGE: u32 = 1 << 1;
+/// Effects: the capabilities of a namespace may change.
+const NAMESPACE_CHANGES: u32 = 1 << 2;
+/// Effects: the namespaces of the subsystem may change.
+const INVENTORY_CHANGES: u32 = 1 << 3;
+/// Effects: the capabilities of controllers may change.
+const CONTROLLER_CHANGES: u32 = 1 << 4;
+
 /// All commands, in ascending order: the one source of what is carried out and of what is reported as supported.
-pub(crate) const COMMANDS: &[Entry] = &[Entry::mandatory(0x06, Command::Identify)];
+pub(crate) const COMMANDS: &[Entry] = &[
+    Entry::mandatory(0x06, Command::Identify),
+    Entry::optional(
+        0x10,
+        Command::FirmwareCommit,
+        Abilities::FIRMWARE,
+        ALONE | CONTROLLER_CHANGES,
+    ),
+    Entry::optional(0x11, Command::FirmwareDownload, Abilities::FIRMWARE, ALONE),
+];
 
 /// The commands that a device with `abilities` supports.
 pub(crate) fn supported(abilities: Abilities) -> impl Iterator<Item = &'static Entry> {
@@ -124,9 +162,8 @@ pub(crate) fn run<W: World>(
     }
     let opcode = u8_at(exchange.request(), 4);
     let abilities = context.abilities();
-    let command = supported(abilities)
+    let entry = supported(abilities)
         .find(|entry| entry.opcode == opcode)
-        .map(|entry| entry.command)
         .ok_or(Failure::new(Status::InvalidOpcode))?;
     exchange.refuse_endpoint_buffer()?;
     let controller = ControllerId(u16_at(exchange.request(), 6));
@@ -136,8 +173,29 @@ pub(crate) fn run<W: World>(
         .ok_or(Failure::parameter(6, 0))?;
     let request = Request::parse(exchange.request(), controller);
     request.check_data(exchange)?;
+    if !entry.is_alone() {
+        return carry_out(entry.command, context, request, exchange);
+    }
+    let owner = context.model.state.turn;
+    if !context.alone && owner.is_some_and(|owner| owner != context.slot) {
+        return Ok(Answer::Pending);
+    }
+    let handled = carry_out(entry.command, context, request, exchange);
+    let is_pending = matches!(handled, Ok(Answer::Pending));
+    context.model.state.turn = is_pending.then_some(context.slot);
+    handled
+}
+
+fn carry_out<W: World>(
+    command: Command,
+    context: &mut Context<'_, '_, W>,
+    request: Request,
+    exchange: &mut Exchange<'_>,
+) -> Handled {
     match command {
         Command::Identify => identify::run(context, request, exchange),
+        Command::FirmwareCommit => firmware::commit(context, request),
+        Command::FirmwareDownload => firmware::download(context, request, exchange),
     }
 }
 
@@ -183,6 +241,17 @@ impl Request {
             _ => 0,
         };
         exchange.expect_request_data(expected)
+    }
+
+    /// Refuses data to the controller of another length than `length`, which the command itself says.
+    pub(crate) fn expect_data(&self, exchange: &Exchange<'_>, length: u64) -> Result<(), Failure> {
+        if self
+            .data_length
+            .is_some_and(|said| u64::from(said) != length)
+        {
+            return Err(Failure::parameter(32, 0));
+        }
+        exchange.expect_request_data(usize::try_from(length).unwrap_or(usize::MAX))
     }
 
     /// Ends the request with the data of its result, of which there are `natural_length` bytes. The page that is returned is that of the

@@ -24,6 +24,8 @@ pub(crate) use settings::{Metadata, Settings, TEMPERATURES, Timestamp, default_t
 
 use heapless::{Vec, VecView};
 
+use crate::admin::firmware::Download;
+
 /// An NVM subsystem with room for `PORTS` ports, `CONTROLLERS` controllers (at most 32) and `NAMESPACES` namespaces.
 ///
 /// Built with the methods of its [`Model`], to which it dereferences in all but name: [`Subsystem::model`].
@@ -37,7 +39,7 @@ pub struct Subsystem<'i, const PORTS: usize, const CONTROLLERS: usize, const NAM
 }
 
 /// State of the subsystem as a whole.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct State {
     /// Composite Controller Status Flags.
     pub(crate) composite: u16,
@@ -46,6 +48,10 @@ pub(crate) struct State {
     /// Whether requesters may create, delete, attach and detach namespaces.
     pub(crate) namespace_management: bool,
     pub(crate) timestamp: Timestamp,
+    /// The command slot whose Admin command is pending, if that must be alone.
+    pub(crate) turn: Option<u8>,
+    /// What was downloaded of a firmware image.
+    pub(crate) firmware: Download,
 }
 
 /// A subsystem, whatever its capacities are.
