@@ -8,7 +8,7 @@ pub trait Crc32c {
     fn crc32c(&mut self, parts: &[&[u8]]) -> u32;
 }
 
-/// In software, 4 bits at a time, with a table of 64 bytes.
+/// In software, 4 bits at a time, with a table of 64 bytes: 10 instructions for a byte of message on thumbv7em.
 #[derive(Clone, Copy, Debug, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct SoftwareCrc32c;
@@ -22,11 +22,53 @@ const NIBBLES: [u32; 16] = [
 
 impl Crc32c for SoftwareCrc32c {
     fn crc32c(&mut self, parts: &[&[u8]]) -> u32 {
-        let bytes = parts.iter().flat_map(|part| part.iter());
-        !bytes.fold(u32::MAX, |crc, byte| {
-            shift_nibble(shift_nibble(crc ^ u32::from(*byte)))
+        fold(parts, |crc, byte| {
+            shift_nibble(shift_nibble(crc ^ u32::from(byte)))
         })
     }
+}
+
+/// In software, 8 bits at a time, with a table of 1 KiB: 7 instructions for a byte of message on thumbv7em.
+#[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct TableCrc32c;
+
+/// What a byte adds.
+static BYTES: [u32; 256] = byte_table();
+
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "evaluated by the compiler, for which either would be an error"
+)]
+const fn byte_table() -> [u32; 256] {
+    let mut table = [0; 256];
+    let mut index = 0;
+    while index < 256 {
+        let low = NIBBLES[index & 0xF];
+        let first = low ^ (index as u32 >> 4);
+        table[index] = first >> 4 ^ NIBBLES[(first & 0xF) as usize];
+        index += 1;
+    }
+    table
+}
+
+impl Crc32c for TableCrc32c {
+    fn crc32c(&mut self, parts: &[&[u8]]) -> u32 {
+        fold(parts, |crc, byte| {
+            let index = usize::from(crc as u8 ^ byte);
+            // The index is below 256: the default costs nothing and is never taken.
+            crc >> 8 ^ BYTES.get(index).copied().unwrap_or(0)
+        })
+    }
+}
+
+/// The CRC of `parts`, which `add` computes byte by byte.
+fn fold(parts: &[&[u8]], add: impl Fn(u32, u8) -> u32) -> u32 {
+    let all = parts.iter().fold(u32::MAX, |crc, part| {
+        part.iter().fold(crc, |crc, byte| add(crc, *byte))
+    });
+    !all
 }
 
 fn shift_nibble(crc: u32) -> u32 {
@@ -42,6 +84,16 @@ mod tests {
     #[test]
     fn gives_the_check_value_of_crc_32c() {
         assert_eq!(SoftwareCrc32c.crc32c(&[b"123456789"]), 0xE306_9283);
+    }
+
+    #[test]
+    fn the_table_gives_the_same_as_the_nibbles() {
+        assert_eq!(TableCrc32c.crc32c(&[b"123456789"]), 0xE306_9283);
+        let every: [u8; 256] = core::array::from_fn(|index| index as u8);
+        assert_eq!(
+            TableCrc32c.crc32c(&[&every]),
+            SoftwareCrc32c.crc32c(&[&every])
+        );
     }
 
     #[test]

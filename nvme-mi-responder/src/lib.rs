@@ -30,7 +30,7 @@ mod support;
 pub mod world;
 
 pub use clock::Instant;
-pub use crc::{Crc32c, SoftwareCrc32c};
+pub use crc::{Crc32c, SoftwareCrc32c, TableCrc32c};
 pub use failure::{CompletionStatus, Failure, Status};
 pub use message::{DropReason, Drops, MAX_MESSAGE_LENGTH};
 pub use model::{
