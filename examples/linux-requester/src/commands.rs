@@ -12,6 +12,7 @@ use linux_requester::bus_owner::{self, Plan, Routes};
 use linux_requester::control::{ControlClient, command_name, completion_name};
 use linux_requester::interface::{self, Interface};
 use linux_requester::netlink::{Change, Rtnetlink};
+use linux_requester::nvme_mi::{self, ManagementError, status_name};
 use linux_requester::socket::MctpSocket;
 use linux_requester::{echo, inject, usb};
 
@@ -47,6 +48,8 @@ enum Command {
     Setup(SetupArguments),
     /// Send one control request and print the answer
     Control(ControlArguments),
+    /// Send one NVMe-MI command and print the answer
+    Mi(ManagementArguments),
     /// Have messages echoed and check every byte
     Echo(EchoArguments),
     /// Wait until there is an MCTP interface over USB
@@ -141,6 +144,34 @@ struct Retries {
 }
 
 #[derive(Args)]
+struct ManagementArguments {
+    endpoint_id: u8,
+    /// Hexadecimal, such as 01 for a health status poll
+    #[arg(value_parser = hex_byte)]
+    opcode: u8,
+    /// NMD0 and NMD1, hexadecimal
+    #[arg(value_parser = hex_dword, default_value = "0")]
+    dword0: u32,
+    #[arg(value_parser = hex_dword, default_value = "0")]
+    dword1: u32,
+    /// Request Data, hexadecimal
+    #[arg(long, value_parser = hex_bytes, default_value = "")]
+    data: HexBytes,
+    /// The response status has to be this, hexadecimal
+    #[arg(long, value_parser = hex_byte)]
+    expect: Option<u8>,
+    /// The response data have to start with these bytes, hexadecimal
+    #[arg(long, value_parser = hex_bytes)]
+    expect_data: Option<HexBytes>,
+    /// There must be no response, as to a Reset
+    #[arg(long, conflicts_with_all = ["expect", "expect_data"])]
+    silent: bool,
+    /// Milliseconds to wait for the answer
+    #[arg(long, default_value_t = 5000)]
+    wait: u64,
+}
+
+#[derive(Args)]
 struct EchoArguments {
     endpoint_id: u8,
     /// Payload bytes
@@ -162,6 +193,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         Command::Link { interface, state } => link(interface, *state),
         Command::Setup(arguments) => set_up(arguments),
         Command::Control(arguments) => control(arguments),
+        Command::Mi(arguments) => management(arguments),
         Command::Echo(arguments) => echo_sizes(arguments),
         Command::WaitInterface { timeout } => wait_interface(Duration::from_secs(*timeout)),
         Command::CycleLink {
@@ -326,6 +358,48 @@ fn control(arguments: &ControlArguments) -> Result<()> {
     Ok(())
 }
 
+fn management(arguments: &ManagementArguments) -> Result<()> {
+    let command = nvme_mi::Command {
+        opcode: arguments.opcode,
+        dwords: [arguments.dword0, arguments.dword1],
+        data: arguments.data.0.clone(),
+    };
+    let destination = Destination::EndpointId(arguments.endpoint_id);
+    let wait = Duration::from_millis(arguments.wait);
+    let start = Instant::now();
+    let response = match command.send(&mut MctpSocket::open()?, destination, wait) {
+        Err(ManagementError::NoAnswer { opcode, .. }) if arguments.silent => {
+            println!("NVMe-MI command {opcode:02x}h to {destination}: no answer, as it should be");
+            return Ok(());
+        }
+        response => response?,
+    };
+    let status = response.status;
+    println!(
+        "NVMe-MI command {:02x}h to {destination}: {} ({status:02x}h), NMRESP {:06x}h, data [{}], after {} ms",
+        arguments.opcode,
+        status_name(status),
+        response.management_response,
+        hex(&response.data),
+        start.elapsed().as_millis()
+    );
+    ensure!(!arguments.silent, "an answer, where there must be none");
+    if let Some(expected) = arguments.expect {
+        ensure!(
+            status == expected,
+            "status {status:02x}h instead of {expected:02x}h"
+        );
+    }
+    if let Some(expected) = &arguments.expect_data {
+        ensure!(
+            response.data.starts_with(&expected.0),
+            "data do not start with [{}]",
+            hex(&expected.0)
+        );
+    }
+    Ok(())
+}
+
 fn parse_destination(text: &str) -> Result<Destination> {
     if let Some(name) = text.strip_prefix("physical:") {
         let interface_index = Interface::named(name)?.index;
@@ -457,6 +531,10 @@ struct HexBytes(Vec<u8>);
 
 fn hex_byte(text: &str) -> Result<u8, String> {
     u8::from_str_radix(text, 16).map_err(|_| format!("`{text}` is not a hexadecimal byte"))
+}
+
+fn hex_dword(text: &str) -> Result<u32, String> {
+    u32::from_str_radix(text, 16).map_err(|_| format!("`{text}` is not a hexadecimal dword"))
 }
 
 fn hex_bytes(text: &str) -> Result<HexBytes, String> {

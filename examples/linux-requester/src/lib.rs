@@ -12,6 +12,7 @@
 //! | [`control`] | the control protocol: requests with retries, decoded answers |
 //! | [`bus_owner`] | how a bus owner takes a new endpoint into service |
 //! | [`echo`] | the echo service of the Linux MCTP tools, checked byte by byte |
+//! | [`nvme_mi`] | NVMe-MI commands, with their integrity check |
 //! | [`inject`] | malformed USB transfers, to see that a device survives them |
 //!
 //! Modules without a link need Linux; the others compile and are tested anywhere.
@@ -23,6 +24,7 @@ pub mod echo;
 pub mod exchange;
 pub mod inject;
 pub mod netlink;
+pub mod nvme_mi;
 
 #[cfg(target_os = "linux")]
 pub mod interface;
