@@ -1,5 +1,5 @@
 //! A device under test, as the requester sees it.
-#![allow(dead_code, reason = "each test uses some of it")]
+#![allow(dead_code, unreachable_pub, reason = "each test uses some of it")]
 
 use mctp::Eid;
 use nvme_mi_responder::world::World;
@@ -102,6 +102,22 @@ pub const ADMIN: Admin<'static> = Admin {
     data: &[],
 };
 
+impl Admin<'_> {
+    /// The request without its Message Integrity Check.
+    pub fn message(&self) -> Vec<u8> {
+        let mut message = vec![0x84, 0x10 | self.slot, 0, 0, self.opcode, self.flags];
+        message.extend(self.controller.to_le_bytes());
+        message.extend(self.namespace.to_le_bytes());
+        message.extend([0; 16]);
+        message.extend(self.offset.to_le_bytes());
+        message.extend(self.length.to_le_bytes());
+        message.extend([0; 8]);
+        message.extend(self.dwords.iter().flat_map(|dword| dword.to_le_bytes()));
+        message.extend(self.data);
+        message
+    }
+}
+
 pub fn crc(bytes: &[u8]) -> [u8; 4] {
     SoftwareCrc32c.crc32c(&[bytes]).to_le_bytes()
 }
@@ -176,23 +192,7 @@ impl<W: World> Device<W> {
 
     /// Sends an Admin command; returns status, completion and data.
     pub fn admin(&mut self, command: Admin<'_>) -> Vec<u8> {
-        let mut message = vec![
-            0x84,
-            0x10 | command.slot,
-            0,
-            0,
-            command.opcode,
-            command.flags,
-        ];
-        message.extend(command.controller.to_le_bytes());
-        message.extend(command.namespace.to_le_bytes());
-        message.extend([0; 16]);
-        message.extend(command.offset.to_le_bytes());
-        message.extend(command.length.to_le_bytes());
-        message.extend([0; 8]);
-        message.extend(command.dwords.iter().flat_map(|dword| dword.to_le_bytes()));
-        message.extend(command.data);
-        self.request(&message)
+        self.request(&command.message())
     }
 
     /// Sends an Admin command that succeeds; returns completion dword 0 and the data.
