@@ -1,5 +1,8 @@
 //! What a command handler works on.
 
+use mctp::Eid;
+
+use crate::aem::Events;
 use crate::clock::Instant;
 use crate::model::{Model, PortId, SmbusFrequency};
 use crate::world::ShutdownKind;
@@ -7,6 +10,8 @@ use crate::world::ShutdownKind;
 /// Everything but the message. Handlers take it first.
 pub(crate) struct Context<'c, 'm, W> {
     pub(crate) now: Instant,
+    /// Who sent the command.
+    pub(crate) requester: Eid,
     /// Whether this command was begun before and ended as pending.
     pub(crate) resumed: bool,
     /// The command slot it is in.
@@ -29,6 +34,12 @@ pub(crate) struct Endpoint<'m> {
     pub(crate) buffer: &'m mut [u8],
     /// A sanitize operation emptied the buffer, and the requester has not been told.
     pub(crate) buffer_lost: bool,
+    /// Responses are held back.
+    pub(crate) paused: bool,
+    /// Error flags of Get State.
+    pub(crate) errors: u16,
+    /// Asynchronous Event Messages.
+    pub(crate) events: Events,
 }
 
 /// What happens after the response to its command was sent, or instead of a response.

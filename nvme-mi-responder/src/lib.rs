@@ -14,15 +14,18 @@
 #![warn(missing_docs)]
 
 pub mod admin;
+pub mod aem;
 mod bytes;
 mod clock;
 mod context;
+pub mod control;
 mod crc;
 mod exchange;
 mod failure;
 mod message;
 pub mod mi;
 mod model;
+pub mod pcie;
 mod reset;
 mod responder;
 mod slots;
@@ -30,6 +33,7 @@ mod support;
 pub mod world;
 
 pub use clock::Instant;
+pub use control::TransportError;
 pub use crc::{Crc32c, SoftwareCrc32c, TableCrc32c};
 pub use failure::{CompletionStatus, Failure, Status};
 pub use message::{DropReason, Drops, MAX_MESSAGE_LENGTH};
@@ -38,4 +42,5 @@ pub use model::{
     PciAddress, PciePort, PortConfig, PortId, PortKind, SmbusFrequency, Subsystem, TwoWirePort,
     Vendor,
 };
-pub use responder::{Requester, Responder, Transmission};
+pub use responder::{EventMessage, Requester, Responder, Source, Transmission};
+pub use slots::MessageBuffers;

@@ -2,16 +2,19 @@
 
 use mctp::Eid;
 
+use crate::aem::Events;
 use crate::bytes::put;
 use crate::clock::Instant;
 use crate::context::{Context, Effect, Endpoint};
+use crate::control::flag;
+use crate::crc::Crc32c;
 use crate::exchange::Exchange;
 use crate::failure::{Answer, Failure, Handled, Refusal, Status};
 use crate::message::{self, DropReason, Drops, HEADER_LENGTH, Kind};
 use crate::model::{Model, ModelError, PortId};
-use crate::slots::{Slot, SlotState};
+use crate::slots::{MessageBuffers, Notice, SHORT_LENGTH, Slot, SlotState};
 use crate::world::{Effects, World};
-use crate::{admin, mi, reset};
+use crate::{admin, mi, pcie, reset};
 
 /// Who sent a request, and which: what the caller needs to send the response to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,34 +31,85 @@ pub struct Requester {
 pub struct Transmission<'a> {
     /// To whom: as it came with the request.
     pub requester: Requester,
-    /// Which command slot it comes from, for [`Responder::sent`].
-    pub slot: u8,
+    /// Which message it is, for [`Responder::sent`].
+    pub source: Source,
     /// The message after its message type byte, Message Integrity Check included. The integrity check bit of the type is set.
     pub body: &'a [u8],
 }
 
+/// Which message a [`Transmission`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Source {
+    slot: u8,
+    part: Part,
+    serial: u8,
+}
+
+/// What comes out of a slot, in the order in which it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+enum Part {
+    Primitive,
+    Excuse,
+    Response,
+}
+
+/// An Asynchronous Event Message to send: a request of its own, with a message tag that the endpoint owns, to which no response comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventMessage<'a> {
+    /// To whom.
+    pub endpoint_id: Eid,
+    /// The message after its message type byte, Message Integrity Check included. The integrity check bit of the type is set.
+    pub body: &'a [u8],
+}
+
+/// How long a command takes before its requester is told: well under the 1 s after which OpenBMC gives up.
+const EXCUSE_AFTER: u32 = 100;
+/// What the requester is then told to wait for the response, in units of 100 ms: 30 s. It is told once.
+const EXCUSE_TIME: u16 = 300;
+/// How often a pending command is looked at, in milliseconds.
+const LOOK_INTERVAL: u32 = 10;
+/// How often health is looked at while somebody wants to know of events, in milliseconds.
+const OBSERVE_INTERVAL: u32 = 500;
+
 /// A management endpoint that answers for a subsystem. No clock, no executor: time is an argument.
 ///
-/// - Inputs: [`receive`](Self::receive), [`sent`](Self::sent), [`advance`](Self::advance), and changes of the
-///   [`model`](Self::model) and the [`world`](Self::world).
-/// - Outputs: [`transmission`](Self::transmission), until there is none, after every input.
-/// - Getters: [`drops`](Self::drops).
+/// - Inputs: [`receive`](Self::receive), [`sent`](Self::sent), [`event_sent`](Self::event_sent), [`note`](Self::note), changes of the
+///   [`model`](Self::model) and the [`world`](Self::world), and [`advance`](Self::advance) when the
+///   [`next_deadline`](Self::next_deadline) comes.
+/// - Outputs: [`transmission`](Self::transmission) and [`event_message`](Self::event_message), until there is none, after every input.
+/// - Getters: [`next_deadline`](Self::next_deadline), [`serves`](Self::serves), [`drops`](Self::drops).
+///
+/// [`serve`](crate::serve) does all of that for the traits of the `mctp` crate.
+///
+/// A command is carried out when it comes. One whose world takes longer than 100 ms gets one More Processing Required (NVMe-MI 1.2, section
+/// 4.1.2.3), which asks for 30 s; its response then has the same message tag. For how long a requester may be told to wait the
+/// specification does not say; libnvme waits for as long as it is told to, and does not mind that the response comes sooner.
+///
+/// A subsystem reset ends all commands, pauses and subscriptions to events.
 #[derive(Debug)]
 pub struct Responder<'m, W> {
-    model: Model<'m>,
-    world: W,
-    endpoint: Endpoint<'m>,
-    slots: [Slot; 2],
+    pub(crate) model: Model<'m>,
+    pub(crate) world: W,
+    pub(crate) endpoint: Endpoint<'m>,
+    pub(crate) slots: [Slot<'m>; 2],
+    observe_at: Instant,
     drops: Drops,
 }
 
 impl<'m, W: World> Responder<'m, W> {
-    /// A management endpoint at `port` of the subsystem.
+    /// A management endpoint at `port` of the subsystem. Its messages are in `buffers`.
     ///
     /// # Errors
     ///
     /// [`ModelError::NoSuchPort`].
-    pub fn new(mut model: Model<'m>, port: PortId, mut world: W) -> Result<Self, ModelError> {
+    pub fn new(
+        mut model: Model<'m>,
+        port: PortId,
+        mut world: W,
+        buffers: &'m mut MessageBuffers,
+    ) -> Result<Self, ModelError> {
         model.port(port).ok_or(ModelError::NoSuchPort(port))?;
         model.forget_changes();
         model.observe(world.health());
@@ -66,8 +120,12 @@ impl<'m, W: World> Responder<'m, W> {
                 port,
                 buffer: &mut [],
                 buffer_lost: false,
+                paused: false,
+                errors: 0,
+                events: Events::new(),
             },
-            slots: [const { Slot::new() }; 2],
+            observe_at: Instant::NEVER,
+            slots: buffers.0.each_mut().map(Slot::new),
             drops: Drops::default(),
         })
     }
@@ -109,6 +167,11 @@ impl<'m, W: World> Responder<'m, W> {
         let taken = self.take(now, requester, integrity_check, body);
         if let Err(reason) = taken {
             self.drops.add(reason);
+            self.endpoint.errors |= match reason {
+                DropReason::BadIntegrityCheck => flag::BAD_INTEGRITY_CHECK,
+                DropReason::SlotBusy => flag::SLOT_BUSY,
+                _ => 0,
+            };
         }
         taken
     }
@@ -121,6 +184,10 @@ impl<'m, W: World> Responder<'m, W> {
         body: &[u8],
     ) -> Result<(), DropReason> {
         let (header, content) = message::open(self.world.crc(), integrity_check, body)?;
+        if header.kind == Kind::ControlPrimitive {
+            self.control(requester, header, content);
+            return Ok(());
+        }
         let Some(slot) = self.slots.get_mut(header.slot) else {
             return Ok(());
         };
@@ -128,45 +195,105 @@ impl<'m, W: World> Responder<'m, W> {
             return Err(DropReason::SlotBusy);
         }
         slot.accept(now, requester, header, content);
+        self.endpoint.paused |= header.auto_pause;
         self.model.observe(self.world.health());
         self.process(now, header.slot);
+        self.advance_events(now);
         Ok(())
     }
 
-    /// Time has passed: goes on with commands that are pending.
+    /// Time has passed: goes on with commands that are pending, and with events.
     pub fn advance(&mut self, now: Instant) {
         self.model.observe(self.world.health());
         for index in 0..self.slots.len() {
             self.process(now, index);
         }
+        self.advance_events(now);
     }
 
-    /// The next message to send, if there is one. It stays the next one until [`sent`](Self::sent).
+    fn advance_events(&mut self, now: Instant) {
+        self.endpoint
+            .events
+            .advance(now, &mut self.model, &mut self.world);
+        self.observe_at = if self.endpoint.events.is_subscribed() {
+            now.after(OBSERVE_INTERVAL)
+        } else {
+            Instant::NEVER
+        };
+    }
+
+    /// When to call [`advance`](Self::advance), if nothing else happens before.
+    pub fn next_deadline(&self) -> Instant {
+        let looks = self
+            .slots
+            .iter()
+            .filter(|slot| slot.state == SlotState::Process)
+            .map(|slot| slot.next_look);
+        let events = self.endpoint.events.next_deadline().min(self.observe_at);
+        looks.fold(events, Instant::min)
+    }
+
+    /// Whether something is still to be sent to that [`Requester::exchange`].
+    pub fn serves(&self, exchange: u16) -> bool {
+        self.slots.iter().any(|slot| slot.serves(exchange))
+    }
+
+    /// The next message to send, if there is one. It stays the next one until [`sent`](Self::sent), or another input.
     pub fn transmission(&self) -> Option<Transmission<'_>> {
-        let (index, slot) = (0u8..)
-            .zip(&self.slots)
-            .find(|(_, slot)| slot.state == SlotState::Transmit)?;
-        Some(Transmission {
-            requester: slot.requester,
-            slot: index,
-            body: slot.body(),
-        })
+        self.next_transmission(|_| true)
     }
 
-    /// The message from `slot` has been sent, or cannot be. What its command does after the response happens now.
-    pub fn sent(&mut self, slot: u8) {
-        let Some(slot) = self.slots.get_mut(usize::from(slot)) else {
+    /// The next message to send to that [`Requester::exchange`].
+    pub fn transmission_for(&self, exchange: u16) -> Option<Transmission<'_>> {
+        self.next_transmission(|requester| requester.exchange == exchange)
+    }
+
+    fn next_transmission(&self, wanted: impl Fn(Requester) -> bool) -> Option<Transmission<'_>> {
+        let parts: &[Part] = if self.endpoint.paused {
+            &[Part::Primitive]
+        } else {
+            &[Part::Primitive, Part::Excuse, Part::Response]
+        };
+        let candidates = parts
+            .iter()
+            .flat_map(|part| (0u8..).zip(&self.slots).map(move |slot| (*part, slot)));
+        candidates
+            .filter_map(|(part, (index, slot))| output(part, index, slot))
+            .find(|transmission| wanted(transmission.requester))
+    }
+
+    /// The message from `source` has been sent, or cannot be. What its command does after the response happens now.
+    pub fn sent(&mut self, source: Source) {
+        let Some(slot) = self.slots.get_mut(usize::from(source.slot)) else {
             return;
         };
-        if slot.state != SlotState::Transmit {
+        let current = output(source.part, source.slot, slot).map(|found| found.source);
+        if current != Some(source) {
             return;
         }
-        slot.state = SlotState::Idle;
-        let effect = slot.effect.take();
-        self.apply(effect);
+        match source.part {
+            Part::Primitive => slot.primitive = None,
+            Part::Excuse => slot.excuse = None,
+            Part::Response => {
+                slot.state = SlotState::Idle;
+                let effect = slot.effect.take();
+                self.apply(effect);
+            }
+        }
     }
 
-    fn apply(&mut self, effect: Option<Effect>) {
+    /// The Asynchronous Event Message to send, if there is one.
+    pub fn event_message(&self) -> Option<EventMessage<'_>> {
+        let (endpoint_id, body) = self.endpoint.events.message()?;
+        Some(EventMessage { endpoint_id, body })
+    }
+
+    /// The [`event_message`](Self::event_message) has been sent, or cannot be. It is sent again until it is acknowledged.
+    pub fn event_sent(&mut self, now: Instant) {
+        self.endpoint.events.sent(now);
+    }
+
+    pub(crate) fn apply(&mut self, effect: Option<Effect>) {
         match effect {
             None => {}
             Some(Effect::TransmissionUnit(port, unit)) => {
@@ -190,9 +317,13 @@ impl<'m, W: World> Responder<'m, W> {
     pub fn reset_subsystem(&mut self) {
         for slot in &mut self.slots {
             slot.discard();
+            slot.primitive = None;
         }
         self.endpoint.buffer.fill(0);
         self.endpoint.buffer_lost = false;
+        self.endpoint.paused = false;
+        self.endpoint.errors = flag::SUBSYSTEM_RESET;
+        self.endpoint.events = Events::new();
         reset::reset(&mut self.model, &mut self.world);
     }
 
@@ -211,6 +342,7 @@ impl<'m, W: World> Responder<'m, W> {
         }
         let mut context = Context {
             now,
+            requester: slot.requester.endpoint_id,
             resumed: slot.begun,
             slot: index as u8,
             alone,
@@ -227,18 +359,70 @@ impl<'m, W: World> Responder<'m, W> {
         );
         slot.begun = true;
         match outcome {
-            Outcome::Pending => {}
+            Outcome::Pending => {
+                slot.next_look = now.after(LOOK_INTERVAL);
+                slot.excuse_if_late(now, self.world.crc());
+            }
             Outcome::Silence => {
-                slot.state = SlotState::Idle;
                 let effect = slot.effect.take();
+                slot.discard();
                 self.apply(effect);
             }
             Outcome::Response(end) => {
+                slot.excuse = None;
                 put(&mut slot.buffer, 0, &slot.header.response());
                 slot.length = message::seal(self.world.crc(), &mut slot.buffer, end);
                 slot.state = SlotState::Transmit;
             }
         }
+    }
+}
+
+/// What `part` of a slot has to send.
+fn output<'s>(part: Part, index: u8, slot: &'s Slot<'_>) -> Option<Transmission<'s>> {
+    let (requester, serial, body) = match part {
+        Part::Primitive => {
+            let notice = slot.primitive.as_ref()?;
+            (notice.requester, slot.primitives, notice.body())
+        }
+        Part::Excuse => {
+            let notice = slot.excuse.as_ref()?;
+            (notice.requester, slot.serial, notice.body())
+        }
+        Part::Response if slot.state == SlotState::Transmit => {
+            (slot.requester, slot.serial, slot.body())
+        }
+        Part::Response => return None,
+    };
+    let source = Source {
+        slot: index,
+        part,
+        serial,
+    };
+    Some(Transmission {
+        requester,
+        source,
+        body,
+    })
+}
+
+impl Slot<'_> {
+    /// Gets More Processing Required ready, once, if the command has been taking long.
+    fn excuse_if_late(&mut self, now: Instant, crc: &mut impl Crc32c) {
+        if self.excused || now < self.received.after(EXCUSE_AFTER) {
+            return;
+        }
+        let [low, high] = EXCUSE_TIME.to_le_bytes();
+        let mut message = [0; SHORT_LENGTH];
+        put(&mut message, 0, &self.header.response());
+        let status = Status::MoreProcessingRequired as u8;
+        put(&mut message, HEADER_LENGTH, &[status, 0, low, high]);
+        message::seal(crc, &mut message, 8);
+        self.excused = true;
+        self.excuse = Some(Notice {
+            requester: self.requester,
+            message,
+        });
     }
 }
 
@@ -272,7 +456,17 @@ fn carry_out<W: World>(
             );
             (admin::run(context, &mut exchange), exchange.response_end())
         }
-        Kind::ControlPrimitive | Kind::Pcie => (Err(Failure::new(Status::InvalidOpcode).into()), 0),
+        Kind::Pcie => {
+            let mut exchange = Exchange::new(
+                buffer,
+                request_end,
+                pcie::REQUEST_LENGTH,
+                pcie::RESPONSE_LENGTH,
+            );
+            (pcie::run(context, &mut exchange), exchange.response_end())
+        }
+        // Those never get into a slot.
+        Kind::ControlPrimitive => (Err(Failure::new(Status::InvalidOpcode).into()), 0),
     };
     let end = match write_status(kind, handled, buffer) {
         Written::Nothing(outcome) => return outcome,

@@ -44,9 +44,29 @@ impl Notice {
     }
 }
 
+/// Room for a message.
+pub(crate) type MessageBuffer = [u8; MAX_MESSAGE_LENGTH];
+
+/// Room for the messages of both command slots: 8448 bytes, which belong in a static. New, all of them are zero.
+#[derive(Debug)]
+pub struct MessageBuffers(pub(crate) [MessageBuffer; 2]);
+
+impl MessageBuffers {
+    /// Room for messages.
+    pub const fn new() -> Self {
+        Self([[0; MAX_MESSAGE_LENGTH]; 2])
+    }
+}
+
+impl Default for MessageBuffers {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// A command slot.
 #[derive(Debug)]
-pub(crate) struct Slot {
+pub(crate) struct Slot<'m> {
     pub(crate) state: SlotState,
     pub(crate) requester: Requester,
     pub(crate) header: Header,
@@ -64,15 +84,17 @@ pub(crate) struct Slot {
     pub(crate) primitive: Option<Notice>,
     /// What happens when the response has been sent.
     pub(crate) effect: Option<Effect>,
-    /// Counts what came in, so that [`Responder::sent`](crate::Responder::sent) ends what was sent and nothing newer.
+    /// Counts commands and replays, so that [`Responder::sent`](crate::Responder::sent) ends what was sent and nothing newer.
     pub(crate) serial: u8,
+    /// Counts control primitives, likewise.
+    pub(crate) primitives: u8,
     /// Bytes of the message in the buffer: in `Process` the request, without Message Integrity Check; else the response, with it.
     pub(crate) length: usize,
-    pub(crate) buffer: [u8; MAX_MESSAGE_LENGTH],
+    pub(crate) buffer: &'m mut [u8],
 }
 
-impl Slot {
-    pub(crate) const fn new() -> Self {
+impl<'m> Slot<'m> {
+    pub(crate) fn new(buffer: &'m mut MessageBuffer) -> Self {
         Self {
             state: SlotState::Idle,
             requester: Requester {
@@ -83,7 +105,6 @@ impl Slot {
                 kind: Kind::Management,
                 slot: 0,
                 auto_pause: false,
-                in_buffer: false,
             },
             received: Instant::START,
             begun: false,
@@ -93,8 +114,9 @@ impl Slot {
             primitive: None,
             effect: None,
             serial: 0,
+            primitives: 0,
             length: 0,
-            buffer: [0; MAX_MESSAGE_LENGTH],
+            buffer,
         }
     }
 
@@ -115,8 +137,8 @@ impl Slot {
         self.effect = None;
         self.serial = self.serial.wrapping_add(1);
         self.length = content.len().saturating_add(1);
-        crate::bytes::put(&mut self.buffer, 0, &[MESSAGE_TYPE]);
-        crate::bytes::put(&mut self.buffer, 1, content);
+        crate::bytes::put(self.buffer, 0, &[MESSAGE_TYPE]);
+        crate::bytes::put(self.buffer, 1, content);
     }
 
     /// Forgets the command and its response.

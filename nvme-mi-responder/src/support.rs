@@ -23,6 +23,8 @@ impl Abilities {
     pub(crate) const NAMESPACE_MANAGEMENT: Self = Self(1 << 8);
     pub(crate) const PCIE: Self = Self(1 << 9);
     pub(crate) const BUFFER: Self = Self(1 << 10);
+    pub(crate) const PCIE_MEMORY: Self = Self(1 << 11);
+    pub(crate) const PCIE_IO: Self = Self(1 << 12);
 
     /// Whether everything in `needed` is here.
     pub(crate) const fn include(self, needed: Self) -> bool {
@@ -42,6 +44,7 @@ impl<W: World> Context<'_, '_, W> {
     /// What this device can do.
     pub(crate) fn abilities(&mut self) -> Abilities {
         let world = &mut *self.world;
+        let pcie = world.pcie().supports_configuration();
         Abilities::NONE
             .with(Abilities::FIRMWARE, world.firmware().slots() > 0)
             .with(Abilities::VPD_WRITE, world.vpd().is_writable())
@@ -61,7 +64,12 @@ impl<W: World> Context<'_, '_, W> {
                 Abilities::NAMESPACE_MANAGEMENT,
                 self.model.state.namespace_management,
             )
-            .with(Abilities::PCIE, world.pcie().supports_configuration())
+            .with(Abilities::PCIE, pcie)
+            .with(
+                Abilities::PCIE_MEMORY,
+                pcie && world.pcie().supports_memory(),
+            )
+            .with(Abilities::PCIE_IO, pcie && world.pcie().supports_io())
             .with(Abilities::BUFFER, !self.endpoint.buffer.is_empty())
     }
 }

@@ -7,7 +7,7 @@ use nvme_mi_responder::{
     ControllerConfig, ControllerId, Identity, ModelError, NamespaceId, PciePort, PortConfig,
     PortId, PortKind, Responder, Subsystem, TwoWirePort,
 };
-use support::{IDENTITY, PCIE_PORT, TWO_WIRE_PORT, reference_subsystem};
+use support::{IDENTITY, PCIE_PORT, TWO_WIRE_PORT, buffers, reference_subsystem};
 
 fn refusal(identity: Identity<'static>) -> ModelError {
     Subsystem::<1, 1, 1>::new(identity).unwrap_err()
@@ -260,6 +260,7 @@ fn an_endpoint_is_at_a_port_that_exists() {
         subsystem.model(),
         PortId(2),
         Parts::new(HealthReport::healthy()),
+        buffers(),
     );
     assert_eq!(refused.err(), Some(ModelError::NoSuchPort(PortId(2))));
 }

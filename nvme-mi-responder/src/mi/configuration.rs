@@ -10,6 +10,7 @@
 //! | 01h | SMBus/I2C frequency | byte 9, 3:0: 1 100 kHz, 2 400 kHz, 3 1 MHz; byte 11: port | byte 5, 3:0 |
 //! | 02h | health status change | bytes 13:12: which composite flags to clear | nothing |
 //! | 03h | MCTP transmission unit | bytes 13:12: its size; byte 11: port | bytes 6:5 |
+//! | 04h | [Asynchronous Events](crate::aem) (2.0) | which | which |
 //!
 //! A new frequency or transmission unit is reported to the world after the response was sent, which still travels with the old one. Both
 //! are back at 100 kHz and 64 bytes after a reset.
@@ -17,6 +18,7 @@
 //! Errors: Invalid Parameter at byte 8 for another CID, at 11 for a port that is not there or, for 01h, not two-wire, at 9 for a
 //! frequency and at 12 for a size that the port cannot have; Invalid Command Input Data Size for any Request Data of 01h to 03h.
 
+use crate::aem;
 use crate::context::{Context, Effect};
 use crate::exchange::Exchange;
 use crate::failure::{Answer, Failure, Handled};
@@ -28,6 +30,7 @@ use super::Request;
 const SMBUS_FREQUENCY: u8 = 0x01;
 const HEALTH_STATUS_CHANGE: u8 = 0x02;
 const TRANSMISSION_UNIT: u8 = 0x03;
+const ASYNCHRONOUS_EVENT: u8 = 0x04;
 
 /// Configuration Set.
 pub(super) fn set<W: World>(
@@ -43,6 +46,7 @@ pub(super) fn set<W: World>(
         TRANSMISSION_UNIT => {
             set_transmission_unit(context, port, (request.dword1 & 0xFFFF) as u16, exchange)
         }
+        ASYNCHRONOUS_EVENT => aem::set(context, request.dword0, exchange),
         _ => Err(Failure::parameter(8, 0).into()),
     }
 }
@@ -59,6 +63,7 @@ pub(super) fn get<W: World>(
         SMBUS_FREQUENCY => u32::from(two_wire(context, port)?.0.frequency as u8),
         HEALTH_STATUS_CHANGE => 0,
         TRANSMISSION_UNIT => u32::from(find(context, port)?.transmission_unit),
+        ASYNCHRONOUS_EVENT => return aem::get(context, exchange),
         _ => return Err(Failure::parameter(8, 0).into()),
     };
     exchange.expect_request_data(0)?;

@@ -6,6 +6,7 @@
 //!
 //! | byte | bit | field |
 //! |-|-|-|
+//! | 0 | 7 | ATF (2.0): an [Asynchronous Event Message](crate::aem) was not acknowledged and given up |
 //! | 0 | 5 | DF, the drive works: not all of its controllers have failed |
 //! | 0 | 4 | RNR, no reset is required: no controller has failed |
 //! | 0 | 3, 2 | P0LA, P1LA: the PCIe link of port 0, of port 1 is up |
@@ -50,7 +51,7 @@
 use crate::context::Context;
 use crate::exchange::{Exchange, Page};
 use crate::failure::{Answer, Failure, Handled};
-use crate::model::{Controller, Function, PortId, PortKind, status};
+use crate::model::{Controller, Function, Model, PortId, PortKind, status};
 use crate::world::{HealthReport, World};
 
 use super::Request;
@@ -70,7 +71,7 @@ pub(super) fn poll_subsystem<W: World>(
     exchange: &mut Exchange<'_>,
 ) -> Handled {
     exchange.expect_request_data(0)?;
-    let worst = worst_health(context);
+    let worst = subsystem_health(context.model, context.world);
     let status = subsystem_status(context);
     let composite = context.model.state.composite;
     let mut page = exchange.answer(0, SUBSYSTEM_LENGTH);
@@ -78,8 +79,8 @@ pub(super) fn poll_subsystem<W: World>(
         0,
         &[
             status,
-            !worst.critical_warning & WARNINGS,
-            celsius(worst.temperature),
+            worst.warnings,
+            worst.temperature,
             worst.percentage_used,
         ],
     );
@@ -95,7 +96,8 @@ fn subsystem_status<W: World>(context: &Context<'_, '_, W>) -> u8 {
     let controllers = &context.model.controllers;
     let works = controllers.is_empty() || !controllers.iter().all(failed);
     let needs_no_reset = !controllers.iter().any(failed);
-    u8::from(works) << 5
+    u8::from(context.endpoint.events.has_failed()) << 7
+        | u8::from(works) << 5
         | u8::from(needs_no_reset) << 4
         | u8::from(is_linked(context, PortId(0))) << 3
         | u8::from(is_linked(context, PortId(1))) << 2
@@ -106,16 +108,33 @@ fn is_linked<W>(context: &Context<'_, '_, W>, port: PortId) -> bool {
     matches!(kind, Some(PortKind::Pcie(pcie)) if pcie.link.is_some())
 }
 
+/// The health of the subsystem as its health data structure has it.
+pub(crate) struct SubsystemHealth {
+    pub(crate) warnings: u8,
+    pub(crate) temperature: u8,
+    pub(crate) percentage_used: u8,
+    pub(crate) available_spare: u8,
+}
+
 /// All warnings, and the worst of each value, of all controllers.
-fn worst_health<W: World>(context: &mut Context<'_, '_, W>) -> HealthReport {
-    let mut worst = HealthReport::default();
-    for index in 0..context.model.controllers.len() {
-        let report = context.model.health_of(index, context.world.health());
+pub(crate) fn subsystem_health<W: World>(model: &Model<'_>, world: &mut W) -> SubsystemHealth {
+    let mut worst = HealthReport {
+        available_spare: u8::MAX,
+        ..HealthReport::default()
+    };
+    for index in 0..model.controllers.len() {
+        let report = model.health_of(index, world.health());
         worst.critical_warning |= report.critical_warning;
         worst.temperature = worst.temperature.max(report.temperature);
         worst.percentage_used = worst.percentage_used.max(report.percentage_used);
+        worst.available_spare = worst.available_spare.min(report.available_spare);
     }
-    worst
+    SubsystemHealth {
+        warnings: !worst.critical_warning & WARNINGS,
+        temperature: celsius(worst.temperature),
+        percentage_used: worst.percentage_used,
+        available_spare: worst.available_spare,
+    }
 }
 
 /// A temperature in kelvins as CTEMP has it.

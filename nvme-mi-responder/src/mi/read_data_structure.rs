@@ -84,7 +84,7 @@ use crate::exchange::{Exchange, Page};
 use crate::failure::{Answer, Failure, Handled};
 use crate::model::{ControllerId, PciePort, PortId, PortKind, TwoWirePort};
 use crate::world::World;
-use crate::{admin, mi};
+use crate::{admin, mi, pcie};
 
 use super::Request;
 
@@ -96,11 +96,12 @@ const VERSION: [u8; 2] = [1, 2];
 
 /// Capabilities of the port of the management endpoint (PRTCAP): bit 0, commands can be paused by themselves (CIAPS); bit 1, 2.0:
 /// Asynchronous Event Messages (AEMS).
-const PORT_CAPABILITIES: u8 = 0;
+const PORT_CAPABILITIES: u8 = 3;
 
 /// Command types of command lists: the message type field (NMIMT) in its place in the message header.
 const MANAGEMENT: u8 = 0x08;
 const ADMIN: u8 = 0x10;
+const PCIE: u8 = 0x20;
 
 pub(super) fn run<W: World>(
     context: &mut Context<'_, '_, W>,
@@ -257,7 +258,8 @@ fn optional_commands<W: World>(
     let abilities = context.abilities();
     let management = || mi::optional_opcodes(abilities).map(|opcode| [MANAGEMENT, opcode]);
     let admin = || admin::optional_opcodes(abilities).map(|opcode| [ADMIN, opcode]);
-    command_list(exchange, || management().chain(admin()))
+    let pcie = || pcie::optional_opcodes(abilities).map(|opcode| [PCIE, opcode]);
+    command_list(exchange, || management().chain(admin()).chain(pcie()))
 }
 
 /// Management Endpoint Buffer Command Support List, DTYP 05h.

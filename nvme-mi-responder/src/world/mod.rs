@@ -14,7 +14,7 @@ pub use effects::{Effects, MemoryEffects};
 pub use firmware::{FirmwareError, FirmwareStore, MemoryFirmware, firmware_image_header};
 pub use health::{CriticalWarning, Health, HealthReport, Initiator};
 pub use media::Media;
-pub use pcie::PcieAccess;
+pub use pcie::{MemoryPcie, PcieAccess, PcieDirection, PcieError, PcieRange, PcieSpace};
 pub use reset::{MemoryReset, ResetHook, ShutdownKind};
 pub use security::SecurityProtocols;
 pub use vpd::{MemoryVpd, VpdError, VpdStore};

@@ -4,9 +4,9 @@
 use mctp::Eid;
 use nvme_mi_responder::world::World;
 use nvme_mi_responder::{
-    ControllerConfig, Crc32c, Identity, Instant, LinkWidth, NamespaceId, PciAddress, PciePort,
-    PortConfig, PortId, PortKind, Requester, Responder, SmbusFrequency, SoftwareCrc32c, Subsystem,
-    TwoWirePort, Vendor,
+    ControllerConfig, Crc32c, Identity, Instant, LinkWidth, MessageBuffers, NamespaceId,
+    PciAddress, PciePort, PortConfig, PortId, PortKind, Requester, Responder, SmbusFrequency,
+    SoftwareCrc32c, Subsystem, TwoWirePort, Vendor,
 };
 
 pub const IDENTITY: Identity<'static> = Identity {
@@ -67,6 +67,11 @@ pub fn reference_subsystem() -> Subsystem<'static, 2, 2, 4> {
     assert_eq!(first, NamespaceId(1));
     subsystem.model().allow_namespace_management();
     subsystem
+}
+
+/// Message buffers that live as long as the test.
+pub fn buffers() -> &'static mut MessageBuffers {
+    Box::leak(Box::new(MessageBuffers::new()))
 }
 
 /// A responder and the time.
@@ -134,7 +139,7 @@ impl<W: World> Device<W> {
     }
 
     pub fn of(model: nvme_mi_responder::Model<'static>, world: W) -> Self {
-        let responder = Responder::new(model, PortId(1), world).unwrap();
+        let responder = Responder::new(model, PortId(1), world, buffers()).unwrap();
         Self {
             responder,
             now: Instant::START,
@@ -158,8 +163,8 @@ impl<W: World> Device<W> {
     pub fn response(&mut self) -> Option<Vec<u8>> {
         let transmission = self.responder.transmission()?;
         let response = [&[0x84], transmission.body].concat();
-        let slot = transmission.slot;
-        self.responder.sent(slot);
+        let source = transmission.source;
+        self.responder.sent(source);
         Some(response)
     }
 

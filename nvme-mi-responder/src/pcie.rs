@@ -1,0 +1,186 @@
+//! The PCIe command set (NVMe-MI 1.2, section 7): access to the PCI functions of controllers, message kind 4.
+//!
+//! | byte | request | response |
+//! |-|-|-|
+//! | 3:0 | message header | the same, with the response bit |
+//! | 4 | opcode | [status](crate::Status) |
+//! | 5 | 0 | 0, or where the invalid parameter is |
+//! | 7:6 | CTLID, the controller | |
+//! | 9:8 | LENGTH, how many bytes, 0 to 4096 | data read, from 8 on |
+//! | 10 | 2:0, the Base Address Register, 0 to 5; memory and I/O only | |
+//! | 15:12 | OFFSET, the first byte; of configuration space 11:0, the rest ignored | |
+//! | 19:16 | the high half of OFFSET, memory only | |
+//! | 20.. | data to write | |
+//!
+//! | opcode | command | supported |
+//! |-|-|-|
+//! | 00h, 01h | configuration space read, write | if the [`PcieAccess`] supports configuration space |
+//! | 02h, 03h | memory read, write | if it supports memory, too |
+//! | 04h, 05h | I/O read, write | if it supports I/O, too |
+//!
+//! Data are padded to 4 bytes: with zeros in what is read; in what is written the padding is there, and ignored. Reading and writing
+//! nothing succeeds.
+//!
+//! Errors, in the order in which they are looked for: Invalid Command Size; Invalid Command Opcode; Invalid Parameter at byte 6 for a controller
+//! that is not there, at 8 for a LENGTH over 4096, at 10 for a Base Address Register that is not there, at 12 for a range outside
+//! of its space; Invalid Command Input Data Size; Access Denied; PCIe Inaccessible.
+
+use core::task::Poll;
+
+use crate::bytes::{u8_at, u16_at, u32_at, u64_at};
+use crate::context::Context;
+use crate::exchange::Exchange;
+use crate::failure::{Answer, Failure, Handled, Status};
+use crate::model::ControllerId;
+use crate::support::Abilities;
+use crate::world::{PcieAccess, PcieDirection, PcieError, PcieRange, PcieSpace, World};
+
+/// Bytes of a request before data.
+pub(crate) const REQUEST_LENGTH: usize = 20;
+/// Bytes of a response before data.
+pub(crate) const RESPONSE_LENGTH: usize = 8;
+
+/// The most bytes that are read or written at once.
+const LIMIT: u16 = 4096;
+/// Bytes of configuration space.
+const CONFIGURATION_LENGTH: u64 = 4096;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Space {
+    Configuration,
+    Memory,
+    Io,
+}
+
+/// A command that exists if the device has what it needs.
+struct Entry {
+    opcode: u8,
+    space: Space,
+    direction: PcieDirection,
+    needs: Abilities,
+}
+
+impl Entry {
+    const fn new(opcode: u8, space: Space, direction: PcieDirection) -> Self {
+        let needs = match space {
+            Space::Configuration => Abilities::PCIE,
+            Space::Memory => Abilities::PCIE_MEMORY,
+            Space::Io => Abilities::PCIE_IO,
+        };
+        Self {
+            opcode,
+            space,
+            direction,
+            needs,
+        }
+    }
+}
+
+/// All commands: the one source of what is carried out and of what is reported as supported.
+const COMMANDS: &[Entry] = &[
+    Entry::new(0x00, Space::Configuration, PcieDirection::Read),
+    Entry::new(0x01, Space::Configuration, PcieDirection::Write),
+    Entry::new(0x02, Space::Memory, PcieDirection::Read),
+    Entry::new(0x03, Space::Memory, PcieDirection::Write),
+    Entry::new(0x04, Space::Io, PcieDirection::Read),
+    Entry::new(0x05, Space::Io, PcieDirection::Write),
+];
+
+/// The opcodes of the commands, all of which are optional, that a device with `abilities` supports.
+pub(crate) fn optional_opcodes(abilities: Abilities) -> impl Iterator<Item = u8> {
+    let supported = move |entry: &&Entry| abilities.include(entry.needs);
+    COMMANDS.iter().filter(supported).map(|entry| entry.opcode)
+}
+
+/// Carries out the command in `exchange`.
+pub(crate) fn run<W: World>(
+    context: &mut Context<'_, '_, W>,
+    exchange: &mut Exchange<'_>,
+) -> Handled {
+    let message = exchange.request();
+    if message.len() < REQUEST_LENGTH {
+        return Err(Failure::new(Status::InvalidCommandSize).into());
+    }
+    let opcode = u8_at(message, 4);
+    let abilities = context.abilities();
+    let entry = COMMANDS
+        .iter()
+        .find(|entry| entry.opcode == opcode && abilities.include(entry.needs))
+        .ok_or(Failure::new(Status::InvalidOpcode))?;
+    let range = parse_range(entry.space, message);
+    if context.model.controller_index(range.controller).is_none() {
+        return Err(Failure::parameter(6, 0).into());
+    }
+    check_range(range)?;
+    let padded = usize::from(range.length).next_multiple_of(4);
+    let carried = match entry.direction {
+        PcieDirection::Read => 0,
+        PcieDirection::Write => padded,
+    };
+    exchange.expect_request_data(carried)?;
+    let pcie = context.world.pcie();
+    match pcie.prepare(range, entry.direction) {
+        Poll::Pending => return Ok(Answer::Pending),
+        Poll::Ready(prepared) => prepared.map_err(failure)?,
+    }
+    let length = usize::from(range.length);
+    match entry.direction {
+        PcieDirection::Read => {
+            let mut page = exchange.answer(0, padded);
+            pcie.read(range, page.window().get_mut(..length).unwrap_or_default());
+        }
+        PcieDirection::Write => {
+            let data = exchange.request_data();
+            pcie.write(range, data.get(..length).unwrap_or_default());
+        }
+    }
+    Ok(Answer::Done(0))
+}
+
+fn parse_range(space: Space, message: &[u8]) -> PcieRange {
+    let register = u8_at(message, 10) & 7;
+    let (space, offset) = match space {
+        Space::Configuration => {
+            let offset = u16_at(message, 12) & 0x0FFF;
+            (PcieSpace::Configuration, u64::from(offset))
+        }
+        Space::Memory => (PcieSpace::Memory(register), u64_at(message, 12)),
+        Space::Io => (PcieSpace::Io(register), u64::from(u32_at(message, 12))),
+    };
+    PcieRange {
+        controller: ControllerId(u16_at(message, 6)),
+        space,
+        offset,
+        length: u16_at(message, 8),
+    }
+}
+
+/// Checks what can be checked without the device.
+fn check_range(range: PcieRange) -> Result<(), Failure> {
+    if range.length > LIMIT {
+        return Err(Failure::parameter(8, 0));
+    }
+    if matches!(range.space, PcieSpace::Memory(6..) | PcieSpace::Io(6..)) {
+        return Err(Failure::parameter(10, 0));
+    }
+    let limit = match range.space {
+        PcieSpace::Configuration => CONFIGURATION_LENGTH,
+        PcieSpace::Memory(_) => u64::MAX,
+        PcieSpace::Io(_) => 1 << 32,
+    };
+    let end = range.offset.checked_add(u64::from(range.length));
+    if end.is_some_and(|end| end <= limit) {
+        Ok(())
+    } else {
+        Err(Failure::parameter(12, 0))
+    }
+}
+
+fn failure(error: PcieError) -> Failure {
+    match error {
+        PcieError::NoSuchSpace => Failure::parameter(10, 0),
+        PcieError::OutOfRange => Failure::parameter(12, 0),
+        PcieError::Denied => Failure::new(Status::AccessDenied),
+        PcieError::Inaccessible => Failure::new(Status::PcieInaccessible),
+    }
+}
