@@ -20,7 +20,7 @@ pub use namespace::NamespaceId;
 pub(crate) use namespace::{LBA_FORMATS, Namespace, bytes_of};
 pub(crate) use port::{BASELINE_TRANSMISSION_UNIT, Port};
 pub use port::{LinkWidth, PciePort, PortConfig, PortId, PortKind, SmbusFrequency, TwoWirePort};
-pub(crate) use settings::{Metadata, Settings, TEMPERATURES, Timestamp, default_thresholds};
+pub(crate) use settings::{Metadata, Settings, TEMPERATURES, default_thresholds};
 
 use heapless::{Vec, VecView};
 
@@ -47,7 +47,6 @@ pub(crate) struct State {
     pub(crate) next_serial: u16,
     /// Whether requesters may create, delete, attach and detach namespaces.
     pub(crate) namespace_management: bool,
-    pub(crate) timestamp: Timestamp,
     /// The command slot whose Admin command is pending, if that must be alone.
     pub(crate) turn: Option<u8>,
     /// What was downloaded of a firmware image.
@@ -251,9 +250,9 @@ impl Model<'_> {
             attached: 0,
             metadata: Metadata::default(),
         };
-        self.namespaces
-            .insert(before, namespace)
-            .map_err(|_| ModelError::TooManyNamespaces)?;
+        let added = self.namespaces.push(namespace);
+        added.map_err(|_| ModelError::TooManyNamespaces)?;
+        move_last_to(self.namespaces, before);
         self.state.next_serial = serial.wrapping_add(1);
         Ok(id)
     }
@@ -349,6 +348,18 @@ impl Model<'_> {
     }
 }
 
+/// Moves the last item to `place`, and those from there on one further.
+fn move_last_to<T>(items: &mut [T], place: usize) {
+    for left in (place..items.len()).rev() {
+        if let Some([left, right]) = items
+            .get_mut(left..)
+            .and_then(|rest| rest.first_chunk_mut())
+        {
+            core::mem::swap(left, right);
+        }
+    }
+}
+
 fn check_pcie(port: PciePort) -> Result<(), ModelError> {
     let link = port.link.unwrap_or(1);
     let good = (1..=6).contains(&port.generation)
@@ -358,5 +369,23 @@ fn check_pcie(port: PciePort) -> Result<(), ModelError> {
         Ok(())
     } else {
         Err(ModelError::InvalidPciePort)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::move_last_to;
+
+    #[test]
+    fn the_last_item_moves_to_any_place_and_the_others_keep_their_order() {
+        let moved = |place| {
+            let mut items = [1, 2, 3, 9];
+            move_last_to(&mut items, place);
+            items
+        };
+        assert_eq!(
+            [0, 1, 2, 3].map(moved),
+            [[9, 1, 2, 3], [1, 9, 2, 3], [1, 2, 9, 3], [1, 2, 3, 9]]
+        );
     }
 }
