@@ -141,6 +141,22 @@ impl Page<'_> {
         }
     }
 
+    /// What the window has of the `length` bytes from `start` of the structure, and where in these bytes it begins.
+    pub(crate) fn part(&mut self, start: u64, length: usize) -> (u32, &mut [u8]) {
+        let skipped = self.start.saturating_sub(start);
+        let before = start.saturating_sub(self.start);
+        let left = u64::try_from(length).unwrap_or(0).saturating_sub(skipped);
+        let from = usize::try_from(before).unwrap_or(usize::MAX);
+        let window = self.window.get_mut(from..).unwrap_or_default();
+        let shorter = window
+            .len()
+            .min(usize::try_from(left).unwrap_or(usize::MAX));
+        (
+            u32::try_from(skipped).unwrap_or(u32::MAX),
+            window.get_mut(..shorter).unwrap_or_default(),
+        )
+    }
+
     /// The bytes that are wanted.
     pub(crate) fn window(&mut self) -> &mut [u8] {
         self.window

@@ -1,37 +1,220 @@
 //! Identify, opcode 06h (NVM Express Base 2.0, section 5.17).
+//!
+//! | byte | field |
+//! |-|-|
+//! | 11:8 | NSID |
+//! | 44 | CNS, which structure |
+//! | 47:46 | CNTID, a controller |
+//! | 51 | CSI, the I/O command set, where the table says so: 00h (NVM) is the only one |
+//!
+//! Every structure has 4096 bytes, of which the requester gets the window that it asks for. Other fields are ignored; among them CNTID where
+//! the table does not name it, above all for CNS 01h.
+//!
+//! | CNS | structure | NSID |
+//! |-|-|-|
+//! | 00h | [Identify Namespace](namespace) | a namespace; FFFFFFFFh for what all have in common, if namespaces can be managed |
+//! | 01h | [Identify Controller](controller) | ignored. Every libnvme asks for the first 72 bytes of controller 0 first |
+//! | 02h | IDs of the active namespaces above NSID, ascending, 4 bytes each | less than FFFFFFFEh |
+//! | 03h | [identification descriptors](namespace) | an active namespace |
+//! | 05h | Identify Namespace of the I/O command set CSI: zero, as all of its optional features | a namespace |
+//! | 06h | Identify Controller of CSI: zero, likewise | ignored |
+//! | 07h | as 02h, for CSI | |
+//! | 08h | [Identify Namespace independent of the I/O command set](namespace) | a namespace |
+//! | 10h | IDs of the allocated namespaces above NSID | less than FFFFFFFEh |
+//! | 11h | Identify Namespace of an allocated namespace, attached or not | a namespace |
+//! | 12h | controllers to which NSID is attached, from CNTID on: their number, then their IDs, ascending, 2 bytes each | an allocated namespace |
+//! | 13h | controllers of the subsystem from CNTID on, likewise | ignored |
+//! | 14h | [primary controller capabilities](controller): no resources to share | ignored |
+//! | 15h | secondary controllers: none | ignored |
+//! | 17h | UUID list: empty | ignored |
+//! | 1Ah, 1Bh | as 10h, and as 05h for an allocated namespace, for CSI | |
+//! | 1Ch | [I/O command sets](controller) of controller CNTID; FFFFh is the one that is asked | ignored |
+//!
+//! A namespace is *active* if it is attached to the controller that is asked, and *allocated* if it exists. IDs go up to NN of Identify
+//! Controller, which is how many namespaces the subsystem has room for. The structure of an ID that is not active (00h, 05h, 08h) or not
+//! allocated (11h, 1Bh) is zero.
+//!
+//! | error | when |
+//! |-|-|
+//! | Invalid Field (02h) | another CNS; another CSI; a CNTID that CNS 1Ch does not find; an ID that is not active (03h) or not allocated (12h) |
+//! | Invalid Namespace or Format (0Bh) | NSID is 0 or above NN where a namespace is asked for, or above FFFFFFFDh where a list is |
+
+pub mod controller;
+pub mod namespace;
 
 use crate::context::Context;
 use crate::exchange::{Exchange, Page};
 use crate::failure::{Answer, CompletionStatus, Handled};
+use crate::model::{ControllerId, Model, Namespace, NamespaceId};
+use crate::support::Abilities;
 use crate::world::World;
 
 use super::Request;
 
 /// Bytes of every structure.
 const STRUCTURE_LENGTH: u32 = 4096;
+/// NSID: all namespaces.
+pub(super) const ALL_NAMESPACES: u32 = 0xFFFF_FFFF;
+/// NSID: the lowest that no list can start after.
+const FIRST_NOT_LISTED: u32 = 0xFFFF_FFFE;
+/// CNTID: the controller that is asked.
+const THIS_CONTROLLER: u16 = 0xFFFF;
+
+/// What is asked for. Namespaces are places in [`Model::namespaces`].
+enum Structure {
+    /// A structure of zeros.
+    Empty,
+    Controller,
+    PrimaryCapabilities,
+    CommandSets,
+    CommonNamespace,
+    Namespace(usize),
+    IndependentNamespace,
+    Descriptors(usize),
+    /// IDs above this one, of all namespaces or of those that are active.
+    Namespaces(u32, Scope),
+    /// IDs from this one on, of the controllers with these bits of [`Namespace::attached`].
+    Controllers(u16, u32),
+}
+
+/// Which namespaces a command sees.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    Active,
+    Allocated,
+}
 
 pub(super) fn run<W: World>(
     context: &mut Context<'_, '_, W>,
     request: Request,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
-    let fill = match request.dword10 & 0xFF {
-        0x01 => controller,
-        _ => return Err(CompletionStatus::INVALID_FIELD.into()),
-    };
+    let manages = context.abilities().include(Abilities::NAMESPACE_MANAGEMENT);
+    let structure = wanted(context.model, request, manages)?;
     let mut page = request.return_data(exchange, 0, STRUCTURE_LENGTH)?;
-    fill(context, request, &mut page);
+    let page = &mut page;
+    match structure {
+        Structure::Empty => {}
+        Structure::Controller => controller::put(context, request.controller, page),
+        Structure::PrimaryCapabilities => {
+            controller::put_primary_capabilities(context.model, request.controller, page);
+        }
+        Structure::CommandSets => controller::put_command_sets(page),
+        Structure::CommonNamespace => namespace::put_common(page),
+        Structure::Namespace(index) => namespace::put(context, index, page),
+        Structure::IndependentNamespace => namespace::put_independent(context.model, page),
+        Structure::Descriptors(index) => namespace::put_descriptors(context, index, page),
+        Structure::Namespaces(after, scope) => {
+            put_namespaces(context.model, request.controller, after, scope, page);
+        }
+        Structure::Controllers(first, attached) => {
+            put_controllers(context.model, first, attached, page);
+        }
+    }
     Ok(Answer::Done(0))
 }
 
-/// Controller data structure, CNS 01h.
-fn controller<W: World>(context: &mut Context<'_, '_, W>, request: Request, page: &mut Page<'_>) {
-    let identity = &context.model.identity;
-    page.put_u16(0, identity.vendor.pci_vendor);
-    page.put_u16(2, identity.vendor.pci_subsystem_vendor);
-    page.put_text(4, 20, identity.serial_number);
-    page.put_text(24, 40, identity.model_number);
-    if let Some(controller) = context.model.controllers.get(request.controller) {
-        page.put_u16(78, controller.id.0);
+/// Finds out what is asked for.
+fn wanted(
+    model: &Model<'_>,
+    request: Request,
+    manages_namespaces: bool,
+) -> Result<Structure, CompletionStatus> {
+    let [cns, _, id_low, id_high] = request.dword10.to_le_bytes();
+    let id = u16::from_le_bytes([id_low, id_high]);
+    if takes_command_set(cns) && request.dword11 >> 24 != 0 {
+        return Err(CompletionStatus::INVALID_FIELD);
     }
+    let found = |scope| find(model, request, scope);
+    let of_all = request.namespace_id == ALL_NAMESPACES && manages_namespaces;
+    Ok(match cns {
+        0x00 if of_all => Structure::CommonNamespace,
+        0x00 => found(Scope::Active)?.map_or(Structure::Empty, Structure::Namespace),
+        0x11 => found(Scope::Allocated)?.map_or(Structure::Empty, Structure::Namespace),
+        0x08 => found(Scope::Active)?.map_or(Structure::Empty, |_| Structure::IndependentNamespace),
+        0x03 => found(Scope::Active)?
+            .map(Structure::Descriptors)
+            .ok_or(CompletionStatus::INVALID_FIELD)?,
+        0x05 if of_all => Structure::Empty,
+        0x05 | 0x1B => found(Scope::Allocated).map(|_| Structure::Empty)?,
+        0x02 | 0x07 => namespaces_after(request.namespace_id, Scope::Active)?,
+        0x10 | 0x1A => namespaces_after(request.namespace_id, Scope::Allocated)?,
+        0x12 => {
+            let index = found(Scope::Allocated)?.ok_or(CompletionStatus::INVALID_FIELD)?;
+            let namespace = model.namespaces.get(index);
+            Structure::Controllers(id, namespace.map_or(0, |namespace| namespace.attached))
+        }
+        0x13 => Structure::Controllers(id, u32::MAX),
+        0x01 => Structure::Controller,
+        0x14 => Structure::PrimaryCapabilities,
+        0x06 | 0x15 | 0x17 => Structure::Empty,
+        0x1C if id == THIS_CONTROLLER || model.controller_index(ControllerId(id)).is_some() => {
+            Structure::CommandSets
+        }
+        _ => return Err(CompletionStatus::INVALID_FIELD),
+    })
+}
+
+const fn takes_command_set(cns: u8) -> bool {
+    matches!(cns, 0x05 | 0x06 | 0x07 | 0x1A | 0x1B)
+}
+
+/// Where the namespace is that the request names; `None`: its ID is not active or not allocated.
+pub(super) fn find(
+    model: &Model<'_>,
+    request: Request,
+    scope: Scope,
+) -> Result<Option<usize>, CompletionStatus> {
+    let id = request.namespace_id;
+    if id == 0 || id > highest_namespace_id(model) {
+        return Err(CompletionStatus::INVALID_NAMESPACE);
+    }
+    let is_meant =
+        |namespace: &Namespace| namespace.id.0 == id && sees(scope, request.controller, namespace);
+    Ok(model.namespaces.iter().position(is_meant))
+}
+
+fn sees(scope: Scope, controller: usize, namespace: &Namespace) -> bool {
+    let bit = 1u32.unbounded_shl(controller as u32);
+    scope == Scope::Allocated || namespace.attached & bit != 0
+}
+
+/// NN: as IDs are given out from the lowest, there is none above the number of namespaces there is room for.
+pub(super) fn highest_namespace_id(model: &Model<'_>) -> u32 {
+    u32::try_from(model.namespaces.capacity()).unwrap_or(u32::MAX)
+}
+
+fn namespaces_after(id: u32, scope: Scope) -> Result<Structure, CompletionStatus> {
+    if id >= FIRST_NOT_LISTED {
+        Err(CompletionStatus::INVALID_NAMESPACE)
+    } else {
+        Ok(Structure::Namespaces(id, scope))
+    }
+}
+
+fn put_namespaces(
+    model: &Model<'_>,
+    controller: usize,
+    after: u32,
+    scope: Scope,
+    page: &mut Page<'_>,
+) {
+    let listed = |namespace: &&Namespace| {
+        namespace.id > NamespaceId(after) && sees(scope, controller, namespace)
+    };
+    let offsets = (0..u64::from(STRUCTURE_LENGTH)).step_by(4);
+    for (offset, namespace) in offsets.zip(model.namespaces.iter().filter(listed)) {
+        page.put_u32(offset, namespace.id.0);
+    }
+}
+
+fn put_controllers(model: &Model<'_>, first: u16, attached: u32, page: &mut Page<'_>) {
+    let mut count = 0u16;
+    for (index, controller) in (0u32..).zip(model.controllers.iter()) {
+        if controller.id.0 >= first && attached & 1u32.unbounded_shl(index) != 0 {
+            count = count.saturating_add(1);
+            page.put_u16(u64::from(count).saturating_mul(2), controller.id.0);
+        }
+    }
+    page.put_u16(0, count);
 }

@@ -1,12 +1,15 @@
 //! Admin commands over NVMe-MI (NVMe-MI 1.2, section 6).
 
+pub mod error_log;
+pub mod features;
 pub mod firmware;
 pub mod identify;
+pub mod log_page;
 
 use crate::bytes::{u8_at, u16_at, u32_at};
 use crate::context::Context;
 use crate::exchange::{Exchange, Page};
-use crate::failure::{Answer, CompletionStatus, Failure, Handled, Status};
+use crate::failure::{Answer, CompletionStatus, Failure, Handled, Refusal, Status};
 use crate::model::ControllerId;
 use crate::support::Abilities;
 use crate::world::World;
@@ -68,7 +71,10 @@ impl Data {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Command {
+    GetLogPage,
     Identify,
+    SetFeatures,
+    GetFeatures,
     FirmwareCommit,
     FirmwareDownload,
 }
@@ -125,7 +131,10 @@ const CONTROLLER_CHANGES: u32 = 1 << 4;
 
 /// All commands, in ascending order: the one source of what is carried out and of what is reported as supported.
 pub(crate) const COMMANDS: &[Entry] = &[
+    Entry::mandatory(0x02, Command::GetLogPage),
     Entry::mandatory(0x06, Command::Identify),
+    Entry::optional(0x09, Command::SetFeatures, Abilities::NONE, 0),
+    Entry::mandatory(0x0A, Command::GetFeatures),
     Entry::optional(
         0x10,
         Command::FirmwareCommit,
@@ -186,17 +195,25 @@ pub(crate) fn run<W: World>(
     handled
 }
 
+/// Carries out a command for a controller. That it failed is in the controller's error log.
 fn carry_out<W: World>(
     command: Command,
     context: &mut Context<'_, '_, W>,
     request: Request,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
-    match command {
+    let handled = match command {
+        Command::GetLogPage => log_page::run(context, request, exchange),
+        Command::SetFeatures => features::set(context, request, exchange),
+        Command::GetFeatures => features::get(context, request, exchange),
         Command::Identify => identify::run(context, request, exchange),
         Command::FirmwareCommit => firmware::commit(context, request),
         Command::FirmwareDownload => firmware::download(context, request, exchange),
+    };
+    if let Err(Refusal::Command(status)) = handled {
+        error_log::record(context.model, exchange.request(), status);
     }
+    handled
 }
 
 impl Request {

@@ -121,10 +121,18 @@ pub(crate) const COMMANDS: &[Entry] = &[
     Entry::optional(0x0C, Command::ShutDown, Abilities::SHUTDOWN),
 ];
 
+/// The commands that a device with `abilities` supports.
+pub(crate) fn supported(abilities: Abilities) -> impl Iterator<Item = &'static Entry> {
+    COMMANDS
+        .iter()
+        .filter(move |entry| abilities.include(entry.needs))
+}
+
 /// The opcodes of the optional commands that a device with `abilities` supports.
 pub(crate) fn optional_opcodes(abilities: Abilities) -> impl Iterator<Item = u8> {
-    let supported = move |entry: &&Entry| entry.optional && abilities.include(entry.needs);
-    COMMANDS.iter().filter(supported).map(|entry| entry.opcode)
+    supported(abilities)
+        .filter(|entry| entry.optional)
+        .map(|entry| entry.opcode)
 }
 
 /// Carries out the command in `exchange`. Checked in this order: size of the fixed part, opcode; then each command its own fields, the
@@ -143,9 +151,8 @@ pub(crate) fn run<W: World>(
         dword1: u32_at(message, 12),
     };
     let abilities = context.abilities();
-    let command = COMMANDS
-        .iter()
-        .find(|entry| entry.opcode == opcode && abilities.include(entry.needs))
+    let command = supported(abilities)
+        .find(|entry| entry.opcode == opcode)
         .map(|entry| entry.command)
         .ok_or(Failure::new(Status::InvalidOpcode))?;
     exchange.refuse_endpoint_buffer()?;

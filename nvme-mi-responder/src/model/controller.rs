@@ -2,7 +2,7 @@
 
 use super::history::{ChangedNamespaces, ErrorLog, Telemetry};
 use super::port::PortId;
-use super::settings::Settings;
+use super::settings::{Settings, Timestamp};
 
 /// A controller: CNTLID of Identify, CTLID of NVMe-MI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -146,6 +146,8 @@ pub(crate) struct Controller {
     pub(crate) changed_namespaces: ChangedNamespaces,
     pub(crate) telemetry: Telemetry,
     pub(crate) settings: Settings,
+    /// Kept through resets.
+    pub(crate) timestamp: Timestamp,
 }
 
 impl Controller {
@@ -163,6 +165,7 @@ impl Controller {
             changed_namespaces: ChangedNamespaces::default(),
             telemetry: Telemetry::default(),
             settings: Settings::default(),
+            timestamp: Timestamp::default(),
         }
     }
 

@@ -23,8 +23,8 @@ pub(crate) struct Settings {
 /// The settings of the Temperature Threshold feature. `None`: the default.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Thresholds {
-    pub(crate) over: [Option<u16>; TEMPERATURES],
-    pub(crate) under: [Option<u16>; TEMPERATURES],
+    over: [Option<u16>; TEMPERATURES],
+    under: [Option<u16>; TEMPERATURES],
 }
 
 /// The thresholds of temperature `index` by default, over and under: the warning temperature for the composite one, and none.
@@ -46,6 +46,18 @@ impl Thresholds {
             set(&self.over).unwrap_or(over),
             set(&self.under).unwrap_or(under),
         )
+    }
+
+    /// Sets a threshold of temperature `index`.
+    pub(crate) fn set(&mut self, index: usize, under: bool, kelvins: u16) {
+        let thresholds = if under {
+            &mut self.under
+        } else {
+            &mut self.over
+        };
+        if let Some(threshold) = thresholds.get_mut(index) {
+            *threshold = Some(kelvins);
+        }
     }
 
     /// Sets bit 1 of the critical warning if a temperature is at or beyond a threshold of its own.

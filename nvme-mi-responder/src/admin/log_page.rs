@@ -1,0 +1,414 @@
+//! Get Log Page, opcode 02h (NVM Express Base 2.0, section 5.16).
+//!
+//! | byte | bits | field |
+//! |-|-|-|
+//! | 11:8 | | NSID: 0 or FFFFFFFFh, as no log is of a single namespace |
+//! | 44 | | LID, which log |
+//! | 45 | 6:0 | LSP: bit 0 with LID 07h, capture telemetry |
+//! | 45 | 7 | RAE: what the log reports remains to be reported |
+//! | 49:46 | | NUMD, dwords wanted, less one |
+//! | 59:52 | | LPO, the first byte wanted, a multiple of 4 |
+//! | 62 | 7 | OT: LPO is an index. Not supported |
+//! | 63 | | CSI, the I/O command set, with LID 05h: 00h (NVM) is the only one |
+//!
+//! LPO and NUMD name a part of the log, DOFST and DLEN (see [Admin commands](super)) a part of that part, which is the response. What lies
+//! beyond the end of the log is zero.
+//!
+//! | LID | log | bytes |
+//! |-|-|-|
+//! | 00h | Supported Log Pages: for each LID 4 bytes, bit 0 it is supported | 1024 |
+//! | 01h | [Error Information](super::error_log) | 64 for each of 16 entries |
+//! | 02h | SMART / Health Information | 512 |
+//! | 03h | Firmware Slot Information | 512 |
+//! | 04h | Changed Namespace List | 4096 |
+//! | 05h | Commands Supported and Effects | 4096 |
+//! | 07h, 08h | Telemetry, initiated by a host and by the controller | 512 and a multiple of 512 |
+//! | 12h | Feature Identifiers Supported and Effects | 1024 |
+//! | 13h | NVMe-MI Commands Supported and Effects | 4096 |
+//!
+//! | error | when |
+//! |-|-|
+//! | Invalid Log Page (type 1, 09h) | LID is another |
+//! | Invalid Field (02h) | LPO is beyond the end of the log, or not a multiple of 4; OT is set; NSID is a namespace; CSI is another |
+//! | Invalid Namespace or Format (0Bh) | NSID is none that can be |
+//!
+//! # SMART / Health Information
+//!
+//! | byte | field |
+//! |-|-|
+//! | 0 | [critical warning](crate::world::CriticalWarning); bit 1 also by feature 04h |
+//! | 2:1 | composite temperature in kelvins |
+//! | 3, 4, 5 | available spare, its threshold, and percentage used |
+//! | 32, 48 | thousands of 512-byte units read, written. These and the following have 16 bytes |
+//! | 64, 80, 96 | read commands, write commands, minutes busy |
+//! | 112, 128, 144 | power cycles, hours powered on, unsafe shutdowns |
+//! | 160, 176 | media errors, entries of the error log ever |
+//! | 195:192, 199:196 | minutes above the warning and the critical temperature |
+//! | 215:200 | 8 sensors in kelvins, 2 bytes each, 0 for none |
+//!
+//! These are the values that the health polls of the Management Interface report: one source.
+//!
+//! # Firmware Slot Information
+//!
+//! | byte | field |
+//! |-|-|
+//! | 0 | bits 2:0 active slot, 6:4 slot that is active after the next reset, 0: the same |
+//! | 8 n .. | revision of slot n, 1 to 7: 8 bytes of ASCII; zero if the slot is empty |
+//!
+//! # Changed Namespace List
+//!
+//! IDs of the namespaces that were attached, detached or changed since the log was last read with RAE 0, ascending, 4 bytes each. The first
+//! is FFFFFFFFh, alone, if the controller lost count: it has room for the IDs up to 31.
+//!
+//! # Commands Supported and Effects
+//!
+//! For each Admin opcode, and from byte 1024 for each I/O opcode, 4 bytes: 0 supported, 1 changes logical blocks, 2 changes capabilities
+//! of namespaces, 3 changes which namespaces there are, 4 changes capabilities of controllers, 18:16 restrictions on other commands. The
+//! I/O commands are those that a controller must have: Flush, Write and Read. The NVMe-MI commands, LID 13h, have the same bits.
+//!
+//! # Feature Identifiers Supported and Effects
+//!
+//! For each FID 4 bytes: 0 supported, 4 changes capabilities of the controller, and the scope: 20 namespace, 21 controller.
+//!
+//! # Telemetry
+//!
+//! | byte | field |
+//! |-|-|
+//! | 0 | LID |
+//! | 7:5 | IEEE OUI, least significant byte first |
+//! | 9:8, 11:10, 13:12 | last block of data areas 1, 2 and 3: the same, as all is in area 1 |
+//! | 381 | LID 07h: generation, which each capture that a host asks for increases |
+//! | 382 | bit 0, there is telemetry of the controller that was not read. Reading LID 08h with RAE 0 clears it |
+//! | 383 | generation of the telemetry of the controller |
+//! | 512.. | blocks of 512 bytes |
+//!
+//! Parts need not be multiples of 512 bytes here, which the specification asks of requesters.
+
+use crate::context::Context;
+use crate::exchange::{Exchange, Page};
+use crate::failure::{Answer, CompletionStatus, Failure, Handled};
+use crate::model::{ControllerId, Model};
+use crate::support::Abilities;
+use crate::world::{FirmwareStore, Health, Initiator, World};
+use crate::{admin, mi};
+
+use super::identify::{ALL_NAMESPACES, highest_namespace_id};
+use super::{Request, error_log, features};
+
+/// There is no such log.
+const INVALID_LOG_PAGE: CompletionStatus = CompletionStatus::specific(0x09);
+
+/// Bytes of a block, and of the header, of a telemetry log.
+const BLOCK: u32 = 512;
+
+#[derive(Clone, Copy)]
+enum Log {
+    SupportedLogs,
+    Errors,
+    Health,
+    Firmware,
+    ChangedNamespaces,
+    CommandEffects,
+    Telemetry(Initiator),
+    FeatureEffects,
+    ManagementEffects,
+}
+
+/// A log that exists if the device has what it needs.
+struct Entry {
+    id: u8,
+    log: Log,
+    length: u32,
+    needs: Abilities,
+    /// Its bit in LPA of Identify Controller.
+    attribute: u8,
+}
+
+impl Entry {
+    const fn new(id: u8, log: Log, length: u32) -> Self {
+        Self {
+            id,
+            log,
+            length,
+            needs: Abilities::NONE,
+            attribute: 0,
+        }
+    }
+
+    const fn with_attribute(self, bit: u8) -> Self {
+        Self {
+            attribute: 1 << bit,
+            ..self
+        }
+    }
+}
+
+/// All logs: the one source of what can be read and of what is reported as supported.
+const LOGS: &[Entry] = &[
+    Entry::new(0x00, Log::SupportedLogs, 1024).with_attribute(5),
+    Entry::new(0x01, Log::Errors, error_log::LENGTH),
+    Entry::new(0x02, Log::Health, 512),
+    Entry::new(0x03, Log::Firmware, 512),
+    Entry::new(0x04, Log::ChangedNamespaces, 4096),
+    Entry::new(0x05, Log::CommandEffects, 4096).with_attribute(1),
+    Entry::new(0x07, Log::Telemetry(Initiator::Host), BLOCK).with_attribute(3),
+    Entry::new(0x08, Log::Telemetry(Initiator::Controller), BLOCK),
+    Entry::new(0x12, Log::FeatureEffects, 1024),
+    Entry::new(0x13, Log::ManagementEffects, 4096),
+];
+
+/// LPA bit 2: any part of a log can be read.
+const PARTIAL_READS: u8 = 1 << 2;
+
+fn supported(abilities: Abilities) -> impl Iterator<Item = &'static Entry> {
+    let is_there = move |entry: &&Entry| abilities.include(entry.needs);
+    LOGS.iter().filter(is_there)
+}
+
+/// LPA of Identify Controller.
+pub(super) fn attributes(abilities: Abilities) -> u8 {
+    supported(abilities).fold(PARTIAL_READS, |bits, entry| bits | entry.attribute)
+}
+
+pub(super) fn run<W: World>(
+    context: &mut Context<'_, '_, W>,
+    request: Request,
+    exchange: &mut Exchange<'_>,
+) -> Handled {
+    let abilities = context.abilities();
+    let part = Part::parse(request);
+    let entry = supported(abilities)
+        .find(|entry| entry.id == part.id)
+        .ok_or(INVALID_LOG_PAGE)?;
+    part.check(request, entry.log, context.model)?;
+    if part.captures && matches!(entry.log, Log::Telemetry(Initiator::Host)) {
+        capture_telemetry(context, request.controller);
+    }
+    if part.offset > length_of(context, request.controller, entry) {
+        return Err(CompletionStatus::INVALID_FIELD.into());
+    }
+    let mut page = part.answer(request, exchange)?;
+    put(context, request.controller, abilities, entry.log, &mut page);
+    if !part.retains {
+        forget(context, request.controller, entry.log);
+    }
+    Ok(Answer::Done(0))
+}
+
+/// The part of a log that is asked for.
+struct Part {
+    id: u8,
+    offset: u64,
+    length: u32,
+    retains: bool,
+    captures: bool,
+}
+
+impl Part {
+    fn parse(request: Request) -> Self {
+        let [id, specific, low, high] = request.dword10.to_le_bytes();
+        let [upper_low, upper_high, ..] = request.dword11.to_le_bytes();
+        let dwords = u32::from_le_bytes([low, high, upper_low, upper_high]);
+        Self {
+            id,
+            offset: u64::from(request.dword13) << 32 | u64::from(request.dword12),
+            length: dwords.saturating_add(1).saturating_mul(4),
+            retains: specific & 0x80 != 0,
+            captures: specific & 1 != 0,
+        }
+    }
+
+    fn check(&self, request: Request, log: Log, model: &Model<'_>) -> Result<(), CompletionStatus> {
+        let offset_is_index = request.dword14 & 1 << 23 != 0;
+        let other_command_set = matches!(log, Log::CommandEffects) && request.dword14 >> 24 != 0;
+        if offset_is_index || other_command_set || !self.offset.is_multiple_of(4) {
+            return Err(CompletionStatus::INVALID_FIELD);
+        }
+        match request.namespace_id {
+            0 | ALL_NAMESPACES => Ok(()),
+            id if id <= highest_namespace_id(model) => Err(CompletionStatus::INVALID_FIELD),
+            _ => Err(CompletionStatus::INVALID_NAMESPACE),
+        }
+    }
+
+    fn answer<'p>(
+        &self,
+        request: Request,
+        exchange: &'p mut Exchange<'_>,
+    ) -> Result<Page<'p>, Failure> {
+        request.return_data(exchange, self.offset, self.length)
+    }
+}
+
+fn id_of(model: &Model<'_>, controller: usize) -> ControllerId {
+    model
+        .controllers
+        .get(controller)
+        .map_or(ControllerId(0), |controller| controller.id)
+}
+
+fn capture_telemetry<W: World>(context: &mut Context<'_, '_, W>, controller: usize) {
+    if let Some(controller) = context.model.controllers.get_mut(controller) {
+        let generation = &mut controller.telemetry.host_generation;
+        *generation = generation.wrapping_add(1);
+        context.world.health().capture_telemetry(controller.id);
+    }
+}
+
+/// Bytes of a log.
+fn length_of<W: World>(context: &mut Context<'_, '_, W>, controller: usize, entry: &Entry) -> u64 {
+    let id = id_of(context.model, controller);
+    let blocks = match entry.log {
+        Log::Telemetry(initiator) => context.world.health().telemetry_blocks(id, initiator),
+        _ => 0,
+    };
+    let data = u64::from(blocks).saturating_mul(u64::from(BLOCK));
+    u64::from(entry.length).saturating_add(data)
+}
+
+/// The log was read for good.
+fn forget<W: World>(context: &mut Context<'_, '_, W>, controller: usize, log: Log) {
+    let Some(controller) = context.model.controllers.get_mut(controller) else {
+        return;
+    };
+    match log {
+        Log::ChangedNamespaces => controller.changed_namespaces = Default::default(),
+        Log::Telemetry(Initiator::Controller) => controller.telemetry.available = false,
+        _ => {}
+    }
+}
+
+fn put<W: World>(
+    context: &mut Context<'_, '_, W>,
+    controller: usize,
+    abilities: Abilities,
+    log: Log,
+    page: &mut Page<'_>,
+) {
+    match log {
+        Log::SupportedLogs => {
+            put_dwords(page, 0, supported(abilities).map(|entry| (entry.id, 1)));
+        }
+        Log::Errors => error_log::put(context.model, controller, page),
+        Log::Health => put_health(context, controller, page),
+        Log::Firmware => put_firmware(context, page),
+        Log::ChangedNamespaces => put_changed_namespaces(context.model, controller, page),
+        Log::CommandEffects => {
+            let effects = |entry: &admin::Entry| (entry.opcode, entry.effects);
+            put_dwords(page, 0, admin::supported(abilities).map(effects));
+            put_dwords(page, 1024, IO_COMMANDS);
+        }
+        Log::Telemetry(initiator) => put_telemetry(context, controller, initiator, page),
+        Log::FeatureEffects => put_dwords(page, 0, features::effects()),
+        Log::ManagementEffects => {
+            let opcodes = mi::supported(abilities).map(|entry| (entry.opcode, 1));
+            put_dwords(page, 0, opcodes);
+        }
+    }
+}
+
+/// Flush, Write, which changes logical blocks, and Read.
+const IO_COMMANDS: [(u8, u32); 3] = [(0x00, 1), (0x01, 3), (0x02, 1)];
+
+/// Puts dwords of which each has a number into a table that starts at `offset`.
+fn put_dwords(page: &mut Page<'_>, offset: u64, dwords: impl IntoIterator<Item = (u8, u32)>) {
+    for (number, dword) in dwords {
+        let place = u64::from(number).saturating_mul(4);
+        page.put_u32(place.saturating_add(offset), dword);
+    }
+}
+
+fn put_health<W: World>(context: &mut Context<'_, '_, W>, controller: usize, page: &mut Page<'_>) {
+    let report = context.model.health_of(controller, context.world.health());
+    let errors = context.model.controllers.get(controller);
+    let errors = errors.map_or(0, |controller| controller.errors.count);
+    page.put_u8(0, report.critical_warning);
+    page.put_u16(1, report.temperature);
+    page.put_u8(3, report.available_spare);
+    page.put_u8(4, report.spare_threshold);
+    page.put_u8(5, report.percentage_used);
+    let counters = [
+        report.data_units_read,
+        report.data_units_written,
+        report.host_reads,
+        report.host_writes,
+        report.busy_minutes,
+        report.power_cycles,
+        report.power_on_hours,
+        report.unsafe_shutdowns,
+        report.media_errors,
+        errors,
+    ];
+    for (offset, counter) in (32..).step_by(16).zip(counters) {
+        page.put_u64(offset, counter);
+    }
+    page.put_u32(192, report.warning_minutes);
+    page.put_u32(196, report.critical_minutes);
+    for (offset, sensor) in (200..).step_by(2).zip(report.sensors) {
+        page.put_u16(offset, sensor);
+    }
+}
+
+fn put_firmware<W: World>(context: &mut Context<'_, '_, W>, page: &mut Page<'_>) {
+    let store = context.world.firmware();
+    let slots = store.slots().min(7);
+    if slots == 0 {
+        page.put_u8(0, 1);
+        page.put_text(8, 8, context.model.identity.firmware_revision);
+        return;
+    }
+    let next = store.next_slot().unwrap_or(0);
+    page.put_u8(0, store.active_slot() & 7 | (next & 7) << 4);
+    for slot in 1..=slots {
+        if let Some(revision) = store.revision(slot) {
+            page.put(u64::from(slot).saturating_mul(8), &revision);
+        }
+    }
+}
+
+fn put_changed_namespaces(model: &Model<'_>, controller: usize, page: &mut Page<'_>) {
+    let Some(controller) = model.controllers.get(controller) else {
+        return;
+    };
+    match controller.changed_namespaces.ids() {
+        Some(ids) => {
+            for (offset, id) in (0..).step_by(4).zip(ids) {
+                page.put_u32(offset, id);
+            }
+        }
+        None => page.put_u32(0, ALL_NAMESPACES),
+    }
+}
+
+fn put_telemetry<W: World>(
+    context: &mut Context<'_, '_, W>,
+    controller: usize,
+    initiator: Initiator,
+    page: &mut Page<'_>,
+) {
+    let Some(controller) = context.model.controllers.get(controller) else {
+        return;
+    };
+    let telemetry = controller.telemetry;
+    let health = context.world.health();
+    let blocks = health.telemetry_blocks(controller.id, initiator);
+    let [first, second, third] = context.model.identity.vendor.ieee_oui;
+    page.put(5, &[third, second, first]);
+    for offset in [8, 10, 12] {
+        page.put_u16(offset, blocks);
+    }
+    match initiator {
+        Initiator::Host => {
+            page.put_u8(0, 0x07);
+            page.put_u8(381, telemetry.host_generation);
+        }
+        Initiator::Controller => page.put_u8(0, 0x08),
+    }
+    page.put_u8(382, u8::from(telemetry.available));
+    page.put_u8(383, telemetry.controller_generation);
+    let length = u32::from(blocks).saturating_mul(BLOCK);
+    let (offset, window) = page.part(u64::from(BLOCK), length as usize);
+    if !window.is_empty() {
+        health.read_telemetry(controller.id, initiator, offset, window);
+    }
+}
