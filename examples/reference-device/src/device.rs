@@ -9,14 +9,22 @@ use mctp_router::{Clock, Config, PortConfig, PortId, Router, RouterStorage, Serv
 use mctp_transport::HEADER_LEN;
 use mctp_usb::{BufferTooSmall, MctpUsbClass, SendLimits, Version};
 
+use nvme_mi_responder::world::World;
+
 use crate::identity::{Identity, SERIAL_NUMBER_LEN};
+use crate::management::{Management, UnitChanges};
 use crate::observer::{Observed, Observer};
+use nvme_mi_responder::Responder;
 
 const USB: PortId = PortId(0);
+/// The longest packet after a Configuration Set: that of a two-wire port with a transmission unit of 250.
+const LARGEST_CONFIGURED_PACKET: u16 = 250 + HEADER_LEN as u16;
+/// Of NVMe-MI: 1.2 and 2.0, encoded as in DSP0236 section 12.7.2.
+const NVME_MI_VERSIONS: &[[u8; 4]] = &[[0xF1, 0xF2, 0xFF, 0x00], [0xF2, 0xF0, 0xFF, 0x00]];
 const PORTS: usize = 1;
 const SHORT_MESSAGES: usize = 4;
-/// The echo service.
-const CHANNELS: usize = 1;
+/// The echo service, NVMe-MI, and a request of NVMe-MI's own.
+const CHANNELS: usize = 3;
 const ROUTES: usize = 2;
 
 /// How the device is set up.
@@ -26,7 +34,8 @@ pub struct Options {
     pub usb_version: Version,
     /// `wMaxPacketSize` of the bulk endpoints: 512 at high speed, 64 at full speed.
     pub usb_max_packet_size: u16,
-    /// The longest MCTP packet sent, in bytes, packet header included, as Linux counts its MTU: at least 68.
+    /// The longest MCTP packet sent, in bytes, packet header included, as Linux counts its MTU: at least 68. Until the transmission unit of the
+    /// subsystem's port is configured over NVMe-MI.
     pub mtu: u16,
     /// The longest message received, in bytes, message type included. [`Memory`] limits it as well.
     pub max_message: usize,
@@ -102,6 +111,7 @@ pub async fn run<
     'd,
     D,
     C,
+    W,
     const RECEIVE: usize,
     const TRANSFER: usize,
     const MESSAGES: usize,
@@ -112,11 +122,13 @@ pub async fn run<
     identity: &Identity<'d>,
     options: &Options,
     memory: &'d mut Memory<'d, RECEIVE, TRANSFER, MESSAGES, MESSAGE>,
+    management: Management<'d, W>,
     observer: &impl Observer,
 ) -> Result<Infallible, BufferTooSmall>
 where
     D: Driver<'d>,
     C: Clock,
+    W: World,
 {
     let Memory {
         config_descriptor,
@@ -167,7 +179,12 @@ where
         router.run_receive(USB, &mut receiver),
         router.run_send(USB, &mut sender),
     );
-    let services = join(echo(&router), report_events(&router, observer));
+    let services = join4(
+        echo(&router),
+        manage(&router, management.responder),
+        follow_unit(&router, management.port, management.unit_changes),
+        report_events(&router, observer),
+    );
     join4(usb.run(), link, router.run_timers(), services)
         .await
         .0
@@ -178,7 +195,8 @@ fn class_config<const TRANSFER: usize>(options: &Options) -> mctp_usb::Config<'s
     config.max_packet_size = options.usb_max_packet_size;
     config.interface_name = Some("MCTP");
     config.send = SendLimits {
-        max_packet: options.mtu,
+        // What a Configuration Set may ask for later; the router keeps to the unit that is set.
+        max_packet: options.mtu.max(LARGEST_CONFIGURED_PACKET),
         ..SendLimits::new(options.usb_version)
     };
     config.send.max_transfer = config
@@ -202,6 +220,53 @@ async fn echo<C: Clock>(router: &Router<'_, NoopRawMutex, C>) {
                 .respond(message.integrity_check(), &[message.bytes()])
                 .await;
         }
+    }
+}
+
+/// Serves NVMe-MI.
+async fn manage<C: Clock, W: World>(
+    router: &Router<'_, NoopRawMutex, C>,
+    mut responder: Responder<'_, W>,
+) {
+    let service = Service::message_type(mctp::MCTP_TYPE_NVME).with_versions(NVME_MI_VERSIONS);
+    let Ok(mut listener) = router.listener(service) else {
+        return;
+    };
+    loop {
+        let message = listener.receive().await;
+        let requester = nvme_mi_responder::Requester {
+            endpoint_id: message.source(),
+            exchange: 0,
+        };
+        let _ = responder.receive(
+            nvme_mi_responder::Instant::START,
+            requester,
+            message.integrity_check().0,
+            message.bytes(),
+        );
+        while let Some(t) = responder.transmission() {
+            let source = t.source;
+            let _ = message.respond(mctp::MsgIC(true), &[t.body]).await;
+            responder.sent(source);
+        }
+    }
+}
+
+/// Lets the link follow the transmission unit of the subsystem's port.
+async fn follow_unit<C: Clock>(
+    router: &Router<'_, NoopRawMutex, C>,
+    port: nvme_mi_responder::PortId,
+    changes: &UnitChanges,
+) {
+    loop {
+        let unit = changes.next_of(port).await.into();
+        router.configure_port(
+            USB,
+            PortConfig {
+                unit,
+                ..PortConfig::default()
+            },
+        );
     }
 }
 

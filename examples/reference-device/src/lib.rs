@@ -4,10 +4,15 @@
 
 mod device;
 mod identity;
+mod management;
 mod observer;
 
 pub use device::{Memory, Options, run};
 pub use identity::{Identity, NAMESPACE, uuid_from_unique_id};
+pub use management::{
+    DefaultSubsystem, DefaultWorld, MANAGEMENT_PORT, Management, UnitChanges, default_firmware,
+    default_subsystem, default_world,
+};
 pub use mctp_router::{Clock, Event, Instant};
 pub use mctp_transport::DropCounters;
 pub use mctp_usb::Version;

@@ -5,12 +5,17 @@ use std::time::Duration;
 
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embedded_io_adapters::tokio_1::FromTokio;
-use reference_device::{Direction, DropCounters, Event, Identity, Memory, Observer, Options};
+use nvme_mi_responder::{MessageBuffers, Responder};
+use reference_device::{
+    Direction, DropCounters, Event, Identity, MANAGEMENT_PORT, Management, Memory, Observer,
+    Options, UnitChanges,
+};
 use tokio::io::{AsyncRead, AsyncWrite};
 use usbredir_device::{Buffers, State};
 
 use crate::cli::{DeviceSettings, LARGEST_MAX_MESSAGE};
 use crate::clock::TokioClock;
+use crate::firmware::LoggedFirmware;
 use crate::pcap::{self, Capture};
 
 /// Bytes of a transfer to the guest, and of those from it that may wait: more than the longest that Linux asks for.
@@ -21,6 +26,9 @@ const LONGEST_TRANSFER: usize = 8191;
 
 /// How long a bulk OUT endpoint may leave its queue full before the rest of the bus goes on without it.
 const PATIENCE: Duration = Duration::from_millis(100);
+
+/// The longest firmware image, in bytes.
+const FIRMWARE_SLOT: usize = 8 << 20;
 
 /// Bytes of each packet in the log.
 const LOGGED: usize = 32;
@@ -81,12 +89,32 @@ pub async fn run<T>(
         ..Options::default()
     };
     let mut memory = Box::new(DeviceMemory::new());
+    let serial_number = settings.serial_number();
+    let mut subsystem = reference_device::default_subsystem(&serial_number)
+        .expect("twelve digits are a serial number");
+    let unit_changes = UnitChanges::new();
+    let mut images = vec![0; 4 * FIRMWARE_SLOT];
+    let firmware = LoggedFirmware(reference_device::default_firmware(&mut images));
+    let mut buffers = Box::new(MessageBuffers::new());
+    let responder = Responder::new(
+        subsystem.model(),
+        MANAGEMENT_PORT,
+        reference_device::default_world(firmware, &unit_changes),
+        &mut buffers,
+    )
+    .expect("the default model has the port of its management endpoint");
+    let management = Management {
+        responder,
+        port: MANAGEMENT_PORT,
+        unit_changes: &unit_changes,
+    };
     let device = reference_device::run(
         driver,
         TokioClock::start(),
         &identity,
         &options,
         &mut memory,
+        management,
         observer,
     );
     tokio::select! {

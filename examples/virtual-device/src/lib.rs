@@ -13,6 +13,7 @@ pub mod clock;
 pub mod connection;
 pub mod demo;
 pub mod device;
+mod firmware;
 pub mod host;
 
 pub mod pcap;

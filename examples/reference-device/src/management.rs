@@ -1,0 +1,144 @@
+//! The NVM subsystem that the device manages over NVMe-MI.
+
+use embassy_sync::blocking_mutex::raw::NoopRawMutex;
+use embassy_sync::signal::Signal;
+use nvme_mi_responder::world::{
+    Effects, FirmwareStore, HealthReport, MemoryFirmware, MemoryReset, MemoryVpd, Parts,
+};
+use nvme_mi_responder::{
+    ControllerConfig, Identity, LinkWidth, ModelError, PciAddress, PciePort, PortConfig, PortId,
+    PortKind, Responder, SmbusFrequency, Subsystem, TwoWirePort, vendor_from_build,
+};
+
+/// The two-wire port of the default model, where the management endpoint is.
+pub const MANAGEMENT_PORT: PortId = PortId(1);
+
+/// What [`run`](crate::run) serves as NVMe-MI.
+pub struct Management<'d, W> {
+    /// Answers for the subsystem, such as for a [`default_subsystem`] in a [`default_world`].
+    pub responder: Responder<'d, W>,
+    /// The port of the subsystem whose transmission unit is that of the USB link.
+    pub port: PortId,
+    /// Where changes of it come from: the one that the responder's world has.
+    pub unit_changes: &'d UnitChanges,
+}
+
+/// Two ports, two controllers, four namespaces.
+pub type DefaultSubsystem<'i> = Subsystem<'i, 2, 2, 4>;
+
+/// What is around a [`default_subsystem`] with firmware store `F`.
+pub type DefaultWorld<'w, F> = Parts<HealthReport, F, MemoryVpd<256>, MemoryReset, &'w UnitChanges>;
+
+/// The default model.
+///
+/// | part | is |
+/// |-|-|
+/// | port 0 | PCIe Gen4 x4, link up |
+/// | port 1 | two-wire, address 1Dh, transmission unit up to 250, up to 1 MHz; the management endpoint |
+/// | controllers 0 and 1 | functions of one PCI device on port 0 |
+/// | namespace 1 | 2,097,152 blocks of 512 bytes, attached to both |
+/// | namespace 2 | 1,048,576 blocks of 512 bytes, attached to none |
+/// | namespaces 3 and 4 | may be created |
+/// | capacity | 4 GiB |
+///
+/// # Errors
+///
+/// When `serial_number` has more than 20 characters, or others than printable ASCII.
+pub fn default_subsystem(serial_number: &str) -> Result<DefaultSubsystem<'_>, ModelError> {
+    let mut subsystem = Subsystem::new(Identity {
+        serial_number,
+        model_number: "Reference NVM subsystem",
+        firmware_revision: "REF00001",
+        qualified_name: "nqn.2014-08.com.example:reference-device",
+        capacity: 4 << 30,
+        vendor: vendor_from_build!(),
+    })?;
+    let pcie = subsystem.add_port(PortConfig {
+        kind: PortKind::Pcie(PciePort {
+            generation: 4,
+            width: LinkWidth::X4,
+            link: Some(4),
+            payload_exponent: 1,
+            number: 0,
+        }),
+        max_transmission_unit: 64,
+    })?;
+    subsystem.add_port(PortConfig {
+        kind: PortKind::TwoWire(TwoWirePort {
+            vpd_address: 0x53,
+            vpd_frequency: Some(SmbusFrequency::Khz400),
+            endpoint_address: 0x1D,
+            frequency: SmbusFrequency::Mhz1,
+            basic_management: false,
+        }),
+        max_transmission_unit: 250,
+    })?;
+    let shared = subsystem.add_namespace(2_097_152)?;
+    subsystem.add_namespace(1_048_576)?;
+    for function in 0..2 {
+        let address = Some(PciAddress {
+            bus: 1,
+            device: 0,
+            function,
+        });
+        let controller = subsystem.add_controller(
+            pcie,
+            ControllerConfig {
+                address,
+                ..ControllerConfig::default()
+            },
+        )?;
+        subsystem.attach_namespace(shared, controller)?;
+    }
+    subsystem.model().allow_namespace_management();
+    Ok(subsystem)
+}
+
+/// Three firmware slots in `memory`, which is parted in four: one area for each slot and one for what is downloaded. Slot 1 is read-only and active with
+/// revision `REF00001`, slot 2 has `REF00002`, slot 3 is empty; images can be activated without a reset.
+///
+/// Without memory there are no downloads.
+pub fn default_firmware(memory: &mut [u8]) -> MemoryFirmware<'_, 3> {
+    MemoryFirmware::new(memory, [Some(*b"REF00001"), Some(*b"REF00002"), None])
+        .with_read_only_first_slot()
+        .with_immediate_activation()
+}
+
+/// Firmware in `store`, everything else in memory: healthy at 303 K, blank VPD, resets.
+pub fn default_world<F: FirmwareStore>(
+    store: F,
+    unit_changes: &UnitChanges,
+) -> DefaultWorld<'_, F> {
+    Parts::new(HealthReport::healthy())
+        .with_firmware(store)
+        .with_vpd(MemoryVpd::new([0xFF; 256]))
+        .with_reset(MemoryReset::default())
+        .with_effects(unit_changes)
+}
+
+/// Passes a new transmission unit from the subsystem on to the USB link.
+#[derive(Default)]
+pub struct UnitChanges(Signal<NoopRawMutex, (PortId, u16)>);
+
+impl UnitChanges {
+    /// None yet.
+    pub const fn new() -> Self {
+        Self(Signal::new())
+    }
+
+    /// The next change of the transmission unit of `port`, in bytes.
+    pub(crate) async fn next_of(&self, port: PortId) -> u16 {
+        loop {
+            let (changed, unit) = self.0.wait().await;
+            if changed == port {
+                return unit;
+            }
+        }
+    }
+}
+
+impl Effects for &UnitChanges {
+    fn transmission_unit_changed(&mut self, port: PortId, unit: u16) {
+        self.0.signal((port, unit));
+    }
+}
