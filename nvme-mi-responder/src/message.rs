@@ -40,17 +40,19 @@ pub enum DropReason {
 /// How many messages were dropped, by reason. The counts stay at their maximum when they reach it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Drops([u16; 7]);
+pub struct Drops([u32; 7]);
 
 impl Drops {
     /// How many messages were dropped for `reason`.
-    pub fn count(&self, reason: DropReason) -> u16 {
+    pub fn count(&self, reason: DropReason) -> u32 {
         self.0.get(reason as usize).copied().unwrap_or(0)
     }
 
     /// How many messages were dropped.
     pub fn total(&self) -> u32 {
-        self.0.iter().map(|count| u32::from(*count)).sum()
+        self.0
+            .iter()
+            .fold(0, |sum, count| sum.saturating_add(*count))
     }
 
     pub(crate) fn add(&mut self, reason: DropReason) {

@@ -1,6 +1,8 @@
 //! A device under test, as the requester sees it.
 #![allow(dead_code, unreachable_pub, reason = "each test uses some of it")]
 
+pub mod golden;
+
 use mctp::Eid;
 use nvme_mi_responder::world::World;
 use nvme_mi_responder::{
