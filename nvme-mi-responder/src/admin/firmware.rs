@@ -259,8 +259,11 @@ fn activate<W: World>(context: &mut Context<'_, '_, W>, action: Action, slot: u8
 
 /// The slot that a commit is about.
 fn slot_for(store: &impl FirmwareStore, wanted: u8, stores: bool) -> Result<u8, CompletionStatus> {
-    let first_writable = 1 + u8::from(store.is_first_slot_read_only());
-    let first = if stores { first_writable } else { 1 };
+    let first = if stores && store.is_first_slot_read_only() {
+        2
+    } else {
+        1
+    };
     let mut slots = first..=store.slots();
     if wanted != 0 {
         return slots.find(|slot| *slot == wanted).ok_or(INVALID_SLOT);

@@ -5,6 +5,7 @@ pub mod features;
 pub mod firmware;
 pub mod identify;
 pub mod log_page;
+pub mod namespace;
 
 use crate::bytes::{u8_at, u16_at, u32_at};
 use crate::context::Context;
@@ -77,6 +78,8 @@ enum Command {
     GetFeatures,
     FirmwareCommit,
     FirmwareDownload,
+    NamespaceManagement,
+    NamespaceAttachment,
 }
 
 /// A command that exists if the device has what it needs.
@@ -136,12 +139,24 @@ pub(crate) const COMMANDS: &[Entry] = &[
     Entry::optional(0x09, Command::SetFeatures, Abilities::NONE, 0),
     Entry::mandatory(0x0A, Command::GetFeatures),
     Entry::optional(
+        0x0D,
+        Command::NamespaceManagement,
+        Abilities::NAMESPACE_MANAGEMENT,
+        ALONE | INVENTORY_CHANGES,
+    ),
+    Entry::optional(
         0x10,
         Command::FirmwareCommit,
         Abilities::FIRMWARE,
         ALONE | CONTROLLER_CHANGES,
     ),
     Entry::optional(0x11, Command::FirmwareDownload, Abilities::FIRMWARE, ALONE),
+    Entry::optional(
+        0x15,
+        Command::NamespaceAttachment,
+        Abilities::NAMESPACE_MANAGEMENT,
+        ALONE | INVENTORY_CHANGES,
+    ),
 ];
 
 /// The commands that a device with `abilities` supports.
@@ -209,6 +224,8 @@ fn carry_out<W: World>(
         Command::Identify => identify::run(context, request, exchange),
         Command::FirmwareCommit => firmware::commit(context, request),
         Command::FirmwareDownload => firmware::download(context, request, exchange),
+        Command::NamespaceManagement => namespace::manage(context, request, exchange),
+        Command::NamespaceAttachment => namespace::attach(context, request, exchange),
     };
     if let Err(Refusal::Command(status)) = handled {
         error_log::record(context.model, exchange.request(), status);

@@ -48,6 +48,9 @@ pub enum ModelError {
     /// It is attached already.
     #[error("the namespace is attached to that controller already")]
     AlreadyAttached,
+    /// It is attached to another controller, and not shared.
+    #[error("the namespace is private and attached to another controller")]
+    IsPrivate,
     /// It is not attached.
     #[error("the namespace is not attached to that controller")]
     NotAttached,

@@ -248,6 +248,7 @@ impl Model<'_> {
             format,
             serial,
             attached: 0,
+            shared: true,
             metadata: Metadata::default(),
         };
         let added = self.namespaces.push(namespace);
@@ -255,56 +256,6 @@ impl Model<'_> {
         move_last_to(self.namespaces, before);
         self.state.next_serial = serial.wrapping_add(1);
         Ok(id)
-    }
-
-    /// Attaches a namespace to a controller.
-    ///
-    /// # Errors
-    ///
-    /// [`ModelError::NoSuchNamespace`], [`ModelError::NoSuchController`], [`ModelError::AlreadyAttached`].
-    pub fn attach_namespace(
-        &mut self,
-        namespace: NamespaceId,
-        controller: ControllerId,
-    ) -> Result<(), ModelError> {
-        let index = self
-            .controller_index(controller)
-            .ok_or(ModelError::NoSuchController(controller))?;
-        let found = self
-            .namespace_mut(namespace)
-            .ok_or(ModelError::NoSuchNamespace(namespace))?;
-        let bit = 1u32.unbounded_shl(index as u32);
-        if found.attached & bit != 0 {
-            return Err(ModelError::AlreadyAttached);
-        }
-        found.attached |= bit;
-        self.namespace_changed(index, namespace);
-        Ok(())
-    }
-
-    /// Detaches a namespace from a controller.
-    ///
-    /// # Errors
-    ///
-    /// [`ModelError::NoSuchNamespace`], [`ModelError::NoSuchController`], [`ModelError::NotAttached`].
-    pub fn detach_namespace(
-        &mut self,
-        namespace: NamespaceId,
-        controller: ControllerId,
-    ) -> Result<(), ModelError> {
-        let index = self
-            .controller_index(controller)
-            .ok_or(ModelError::NoSuchController(controller))?;
-        let found = self
-            .namespace_mut(namespace)
-            .ok_or(ModelError::NoSuchNamespace(namespace))?;
-        let bit = 1u32.unbounded_shl(index as u32);
-        if found.attached & bit == 0 {
-            return Err(ModelError::NotAttached);
-        }
-        found.attached &= !bit;
-        self.namespace_changed(index, namespace);
-        Ok(())
     }
 
     /// Lets requesters create, delete, attach and detach namespaces.

@@ -1,0 +1,401 @@
+//! The async shell, with listeners in memory and a clock that is set.
+
+mod support;
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+use mctp::{AsyncListener, AsyncReqChannel, AsyncRespChannel, Eid, Error, MsgIC, MsgType};
+use nvme_mi_responder::world::{
+    Health, HealthReport, NotSupported, Parts, PcieAccess, PcieDirection, PcieError, PcieRange,
+};
+use nvme_mi_responder::{
+    Clock, ControllerId, DropReason, Drops, Instant, MAX_MESSAGE_LENGTH, PortId, Responder, serve,
+};
+use support::{buffers, reference_subsystem, sealed};
+
+/// What requesters sent, what they got, and everything else that the responder does not see through.
+#[derive(Default)]
+struct Outside {
+    now: Cell<u64>,
+    requests: RefCell<VecDeque<(u8, Vec<u8>)>>,
+    listening: Cell<usize>,
+    /// Requester, tag of the request, message.
+    responses: RefCell<Vec<(u8, usize, Vec<u8>)>>,
+    events: RefCell<Vec<(u8, Vec<u8>)>>,
+    taken: Cell<usize>,
+    is_broken: Cell<bool>,
+    refuses_responses: Cell<bool>,
+    pcie_is_slow: Cell<bool>,
+    kelvins: Cell<u16>,
+}
+
+#[derive(Clone)]
+struct Handle(Rc<Outside>);
+
+struct Response {
+    outside: Handle,
+    requester: u8,
+    tag: usize,
+}
+
+impl AsyncListener for Handle {
+    type RespChannel<'a> = Response;
+
+    async fn recv<'f>(
+        &mut self,
+        buffer: &'f mut [u8],
+    ) -> mctp::Result<(MsgType, MsgIC, &'f mut [u8], Response)> {
+        self.0.listening.set(self.0.listening.get() + 1);
+        let (requester, message) = poll_fn(|_| {
+            if self.0.is_broken.get() {
+                return Poll::Ready(Err(Error::RxFailure));
+            }
+            match self.0.requests.borrow_mut().pop_front() {
+                Some(request) => Poll::Ready(Ok(request)),
+                None => Poll::Pending,
+            }
+        })
+        .await?;
+        self.0.listening.set(self.0.listening.get() - 1);
+        let tag = self.0.taken.get();
+        self.0.taken.set(tag + 1);
+        let body = buffer.get_mut(..message.len() - 1).ok_or(Error::NoSpace)?;
+        body.copy_from_slice(&message[1..]);
+        let response = Response {
+            outside: self.clone(),
+            requester,
+            tag,
+        };
+        Ok((MsgType(4), MsgIC(message[0] & 0x80 != 0), body, response))
+    }
+}
+
+impl AsyncRespChannel for Response {
+    type ReqChannel<'a> = Events;
+
+    async fn send_vectored(&mut self, check: MsgIC, bufs: &[&[u8]]) -> mctp::Result<()> {
+        assert!(check.0, "without the integrity check bit");
+        if self.outside.0.refuses_responses.get() {
+            return Err(Error::TxFailure);
+        }
+        let message = [&[0x84], &*bufs.concat()].concat();
+        let response = (self.requester, self.tag, message);
+        self.outside.0.responses.borrow_mut().push(response);
+        Ok(())
+    }
+    fn remote_eid(&self) -> Eid {
+        Eid(self.requester)
+    }
+    fn req_channel(&self) -> mctp::Result<Events> {
+        Err(Error::Unsupported)
+    }
+}
+
+struct Events(Handle, Eid);
+
+impl AsyncReqChannel for Events {
+    async fn send_vectored(
+        &mut self,
+        message_type: MsgType,
+        check: MsgIC,
+        bufs: &[&[u8]],
+    ) -> mctp::Result<()> {
+        let message = [&[message_type.0 | u8::from(check.0) << 7], &*bufs.concat()].concat();
+        self.0.0.events.borrow_mut().push((self.1.0, message));
+        Ok(())
+    }
+    async fn recv<'f>(&mut self, _: &'f mut [u8]) -> mctp::Result<(MsgType, MsgIC, &'f mut [u8])> {
+        Err(Error::Unsupported)
+    }
+    fn remote_eid(&self) -> Eid {
+        self.1
+    }
+}
+
+impl Clock for Handle {
+    fn now(&self) -> Instant {
+        Instant::from_millis(self.0.now.get())
+    }
+    fn wait_until(&self, deadline: Instant) -> impl Future<Output = ()> {
+        poll_fn(move |_| {
+            if self.now() >= deadline {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+    }
+}
+
+impl PcieAccess for Handle {
+    fn supports_configuration(&self) -> bool {
+        true
+    }
+    fn prepare(&mut self, _: PcieRange, _: PcieDirection) -> Poll<Result<(), PcieError>> {
+        if self.0.pcie_is_slow.get() {
+            Poll::Pending
+        } else {
+            Poll::Ready(Ok(()))
+        }
+    }
+}
+
+impl Health for Handle {
+    fn report(&mut self, _: ControllerId) -> HealthReport {
+        HealthReport {
+            temperature: self.0.kelvins.get(),
+            ..HealthReport::healthy()
+        }
+    }
+}
+
+#[derive(Default)]
+struct Flag(AtomicBool);
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Polls because something happened outside, then for as long as the future wakes itself.
+fn settle<F: Future>(future: &mut Pin<&mut F>) -> Option<F::Output> {
+    let flag = Arc::new(Flag::default());
+    let waker = Waker::from(flag.clone());
+    let mut context = Context::from_waker(&waker);
+    for _ in 0..1000 {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return Some(output);
+        }
+        if !flag.0.swap(false, Ordering::Relaxed) {
+            return None;
+        }
+    }
+    panic!("it never rests");
+}
+
+struct Bench<F> {
+    outside: Handle,
+    server: F,
+}
+
+impl<F: Future<Output = (Error, Drops)> + Unpin> Bench<F> {
+    fn settle(&mut self) -> Option<(Error, Drops)> {
+        settle(&mut Pin::new(&mut self.server))
+    }
+
+    /// Sends a message without its Message Integrity Check.
+    fn send(&mut self, requester: u8, message: &[u8]) {
+        self.send_raw(requester, &sealed(message));
+    }
+
+    fn send_raw(&mut self, requester: u8, message: &[u8]) {
+        let request = (requester, message.to_vec());
+        self.outside.0.requests.borrow_mut().push_back(request);
+        assert!(self.settle().is_none());
+    }
+
+    fn wait(&mut self, milliseconds: u64) {
+        for _ in 0..milliseconds {
+            self.outside.0.now.set(self.outside.0.now.get() + 1);
+            assert!(self.settle().is_none());
+        }
+    }
+
+    /// Requester, tag and bytes 1 and 4 of each response since the last time.
+    fn responses(&mut self) -> Vec<(u8, usize, u8, u8)> {
+        let responses = self.outside.0.responses.take();
+        let summary = |(requester, tag, message): (u8, usize, Vec<u8>)| {
+            (requester, tag, message[1], message[4])
+        };
+        responses.into_iter().map(summary).collect()
+    }
+}
+
+/// A reference device behind `LISTENERS` listeners.
+fn bench<const LISTENERS: usize>() -> Bench<Pin<Box<dyn Future<Output = (Error, Drops)>>>> {
+    let outside = Handle(Rc::default());
+    outside.0.kelvins.set(303);
+    let world = Parts::new(outside.clone()).with_pcie(outside.clone());
+    let server = Box::pin(run::<LISTENERS>(outside.clone(), world));
+    Bench { outside, server }
+}
+
+type World = Parts<
+    Handle,
+    NotSupported,
+    NotSupported,
+    NotSupported,
+    NotSupported,
+    NotSupported,
+    NotSupported,
+    Handle,
+>;
+
+async fn run<const LISTENERS: usize>(outside: Handle, world: World) -> (Error, Drops) {
+    let mut subsystem = reference_subsystem();
+    let mut responder = Responder::new(subsystem.model(), PortId(1), world, buffers()).unwrap();
+    let listeners = [(); LISTENERS].map(|()| outside.clone());
+    let event_channel = |endpoint_id| Events(outside.clone(), endpoint_id);
+    let mut buffer = [0; MAX_MESSAGE_LENGTH];
+    let buffer = &mut buffer[..300];
+    let error = serve(&mut responder, listeners, event_channel, &outside, buffer).await;
+    (error, responder.drops())
+}
+
+const POLL: [u8; 16] = [0x84, 0x08, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+const READ_PCIE: [u8; 20] = [
+    0x84, 0x20, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+];
+const PAUSE: [u8; 8] = [0x84, 0, 0, 0, 0, 0, 0, 0];
+const RESUME: [u8; 8] = [0x84, 0, 0, 0, 1, 0, 0, 0];
+const ABORT: [u8; 8] = [0x84, 0, 0, 0, 2, 0, 0, 0];
+const REPLAY: [u8; 8] = [0x84, 0, 0, 0, 4, 0, 0, 0];
+
+fn in_slot_1<const N: usize>(mut message: [u8; N]) -> [u8; N] {
+    message[1] |= 1;
+    message
+}
+
+#[test]
+fn answers_whoever_asks_with_their_tag() {
+    let mut bench = bench::<3>();
+    bench.send(8, &POLL);
+    bench.send(9, &in_slot_1(POLL));
+    assert_eq!(bench.responses(), [(8, 0, 0x88, 0), (9, 1, 0x89, 0)]);
+}
+
+#[test]
+fn a_slow_command_gets_more_processing_required_and_then_its_response_with_the_same_tag() {
+    for mut bench in [bench::<1>(), bench::<3>()] {
+        bench.outside.0.pcie_is_slow.set(true);
+        bench.send(8, &READ_PCIE);
+        bench.wait(99);
+        assert_eq!(bench.responses(), []);
+        bench.wait(11);
+        assert_eq!(bench.responses(), [(8, 0, 0xA0, 1)]);
+        bench.wait(500);
+        assert_eq!(bench.responses(), []);
+        bench.outside.0.pcie_is_slow.set(false);
+        bench.wait(10);
+        assert_eq!(bench.responses(), [(8, 0, 0xA0, 0)]);
+    }
+}
+
+#[test]
+fn a_slow_command_holds_up_neither_the_other_slot_nor_control_primitives() {
+    let mut bench = bench::<3>();
+    bench.outside.0.pcie_is_slow.set(true);
+    bench.send(8, &READ_PCIE);
+    bench.send(9, &in_slot_1(POLL));
+    assert_eq!(bench.responses(), [(9, 1, 0x89, 0)]);
+    bench.send(9, &in_slot_1(READ_PCIE));
+    bench.send(8, &ABORT);
+    assert_eq!(bench.responses(), [(8, 3, 0x80, 0)]);
+    bench.outside.0.pcie_is_slow.set(false);
+    bench.wait(10);
+    assert_eq!(bench.responses(), [(9, 2, 0xA1, 0)]);
+    bench.send(8, &POLL);
+    assert_eq!(bench.responses(), [(8, 4, 0x88, 0)]);
+}
+
+#[test]
+fn a_pause_holds_responses_until_resume() {
+    let mut bench = bench::<3>();
+    bench.send(8, &PAUSE);
+    bench.send(8, &POLL);
+    bench.send(8, &in_slot_1(POLL));
+    assert_eq!(bench.responses(), [(8, 0, 0x80, 0)]);
+    bench.send(8, &RESUME);
+    let mut responses = bench.responses();
+    responses.sort();
+    assert_eq!(
+        responses,
+        [(8, 1, 0x88, 0), (8, 2, 0x89, 0), (8, 3, 0x80, 0)]
+    );
+}
+
+#[test]
+fn a_single_listener_is_not_held_up_by_a_pause_and_replay_has_the_response() {
+    let mut bench = bench::<1>();
+    bench.send(8, &PAUSE);
+    bench.send(8, &POLL);
+    assert_eq!(bench.responses(), [(8, 0, 0x80, 0)]);
+    bench.send(8, &REPLAY);
+    assert_eq!(bench.responses(), [(8, 2, 0x80, 0), (8, 2, 0x88, 0)]);
+}
+
+#[test]
+fn what_is_dropped_costs_only_itself() {
+    let mut bench = bench::<3>();
+    let mut damaged = sealed(&POLL);
+    damaged[7] ^= 1;
+    for _ in 0..10 {
+        bench.send_raw(8, &damaged);
+    }
+    bench.send_raw(8, &[0x84; 400]);
+    assert_eq!(bench.responses(), []);
+    bench.send(8, &POLL);
+    assert_eq!(bench.responses(), [(8, 11, 0x88, 0)]);
+    bench.outside.0.is_broken.set(true);
+    let (_, drops) = bench.settle().unwrap();
+    assert_eq!(drops.count(DropReason::BadIntegrityCheck), 10);
+    assert_eq!(drops.count(DropReason::TooLong), 1);
+}
+
+#[test]
+fn a_response_that_cannot_be_sent_costs_only_itself() {
+    let mut bench = bench::<3>();
+    bench.outside.0.refuses_responses.set(true);
+    bench.send(8, &POLL);
+    bench.outside.0.refuses_responses.set(false);
+    bench.send(8, &POLL);
+    assert_eq!(bench.responses(), [(8, 1, 0x88, 0)]);
+}
+
+#[test]
+fn events_go_to_their_subscriber_and_again_until_acknowledged() {
+    let mut bench = bench::<3>();
+    let enable = [
+        0x84, 8, 0, 0, 3, 0, 0, 0, 4, 20, 1, 0, 0, 0, 0, 0, 1, 0, 8, 0, 5, 3, 6, 0x80,
+    ];
+    bench.send(9, &enable);
+    bench.outside.0.kelvins.set(343);
+    bench.wait(499);
+    assert_eq!(bench.outside.0.events.take(), []);
+    // Seen after half a second, collected for one.
+    bench.wait(1001);
+    let events = bench.outside.0.events.take();
+    assert_eq!(events.len(), 1);
+    assert_eq!((events[0].0, &events[0].1[..2]), (9, &[0x84, 0x28][..]));
+    bench.wait(2000);
+    assert_eq!(bench.outside.0.events.take().len(), 1);
+    let acknowledge = [
+        0x84, 8, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 0, 5,
+    ];
+    bench.send(9, &acknowledge);
+    bench.wait(10_000);
+    assert_eq!(bench.outside.0.events.take(), []);
+}
+
+#[test]
+fn one_listener_at_a_time_uses_the_buffer() {
+    let mut bench = bench::<3>();
+    bench.send(8, &POLL);
+    assert_eq!(bench.outside.0.listening.get(), 1);
+}
+
+#[test]
+fn a_listener_that_fails_ends_the_service_with_its_error() {
+    let mut bench = bench::<3>();
+    bench.send(8, &POLL);
+    bench.outside.0.is_broken.set(true);
+    assert!(matches!(bench.settle(), Some((Error::RxFailure, _))));
+}
