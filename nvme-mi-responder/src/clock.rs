@@ -1,5 +1,7 @@
 //! Time, as an argument.
 
+use core::future::Future;
+
 /// A point in time, in milliseconds since a start that the caller's clock chose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -26,5 +28,26 @@ impl Instant {
     #[must_use]
     pub const fn after(self, milliseconds: u32) -> Self {
         Self(self.0.saturating_add(milliseconds as u64))
+    }
+}
+
+/// The clock of the device, for [`serve`](crate::serve).
+///
+/// On embassy boards it is two lines over `embassy_time`.
+pub trait Clock {
+    /// The time now. Never goes back.
+    fn now(&self) -> Instant;
+
+    /// Returns once `deadline` has come; at once if it has. [`Instant::NEVER`] never comes.
+    fn wait_until(&self, deadline: Instant) -> impl Future<Output = ()>;
+}
+
+impl<C: Clock> Clock for &C {
+    fn now(&self) -> Instant {
+        (**self).now()
+    }
+
+    fn wait_until(&self, deadline: Instant) -> impl Future<Output = ()> {
+        (**self).wait_until(deadline)
     }
 }

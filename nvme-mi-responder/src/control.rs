@@ -149,7 +149,7 @@ impl<W: World> Responder<'_, W> {
         }
     }
 
-    fn abort(&mut self, index: usize) -> u16 {
+    pub(crate) fn abort(&mut self, index: usize) -> u16 {
         self.endpoint.paused = false;
         let Some(slot) = self.slots.get_mut(index) else {
             return 0;

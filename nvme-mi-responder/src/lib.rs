@@ -28,11 +28,12 @@ mod model;
 pub mod pcie;
 mod reset;
 mod responder;
+mod serve;
 mod slots;
 mod support;
 pub mod world;
 
-pub use clock::Instant;
+pub use clock::{Clock, Instant};
 pub use control::TransportError;
 pub use crc::{Crc32c, SoftwareCrc32c, TableCrc32c};
 pub use failure::{CompletionStatus, Failure, Status};
@@ -43,4 +44,5 @@ pub use model::{
     Vendor,
 };
 pub use responder::{EventMessage, Requester, Responder, Source, Transmission};
+pub use serve::serve;
 pub use slots::MessageBuffers;

@@ -238,6 +238,44 @@ impl<'m, W: World> Responder<'m, W> {
         self.slots.iter().any(|slot| slot.serves(exchange))
     }
 
+    /// Whether only a pause keeps the response for that exchange from being sent.
+    pub(crate) fn holds_back(&self, exchange: u16) -> bool {
+        let is_held = |slot: &Slot<'_>| {
+            slot.state == SlotState::Transmit && slot.requester.exchange == exchange
+        };
+        self.endpoint.paused && self.slots.iter().any(is_held)
+    }
+
+    /// Takes the response for that exchange as sent.
+    pub(crate) fn give_up(&mut self, exchange: u16) {
+        while let Some(source) = self.response_for(exchange) {
+            self.sent(source);
+        }
+    }
+
+    fn response_for(&self, exchange: u16) -> Option<Source> {
+        let mut responses = (0u8..)
+            .zip(&self.slots)
+            .filter_map(|(index, slot)| output(Part::Response, index, slot));
+        let found = responses.find(|response| response.requester.exchange == exchange);
+        found.map(|response| response.source)
+    }
+
+    /// Aborts all commands: nobody waits for their responses.
+    pub(crate) fn abort_all(&mut self) {
+        for index in 0..self.slots.len() {
+            self.abort(index);
+            if let Some(slot) = self.slots.get_mut(index) {
+                slot.primitive = None;
+            }
+        }
+    }
+
+    /// Counts a message that did not get here.
+    pub(crate) fn count_drop(&mut self, reason: DropReason) {
+        self.drops.add(reason);
+    }
+
     /// The next message to send, if there is one. It stays the next one until [`sent`](Self::sent), or another input.
     pub fn transmission(&self) -> Option<Transmission<'_>> {
         self.next_transmission(|_| true)
@@ -354,7 +392,7 @@ impl<'m, W: World> Responder<'m, W> {
         let outcome = carry_out(
             &mut context,
             slot.header.kind,
-            &mut slot.buffer,
+            slot.buffer,
             slot.length,
         );
         slot.begun = true;
@@ -370,8 +408,8 @@ impl<'m, W: World> Responder<'m, W> {
             }
             Outcome::Response(end) => {
                 slot.excuse = None;
-                put(&mut slot.buffer, 0, &slot.header.response());
-                slot.length = message::seal(self.world.crc(), &mut slot.buffer, end);
+                put(slot.buffer, 0, &slot.header.response());
+                slot.length = message::seal(self.world.crc(), slot.buffer, end);
                 slot.state = SlotState::Transmit;
             }
         }
