@@ -88,6 +88,28 @@ fn serves_through_the_listener_trait() {
 }
 
 #[test]
+fn a_shared_listener_receives_while_it_owes_a_response() {
+    let mut device = running();
+    let listener = device.router.listener(PLAIN).unwrap();
+    device.world.spawn(async move {
+        let (mut first, mut second) = (&listener, &listener);
+        let (mut early, mut late) = ([0; 100], [0; 100]);
+        let (_, _, early, mut answer_early) = first.recv(&mut early).await.unwrap();
+        let (_, _, late, mut answer_late) = second.recv(&mut late).await.unwrap();
+        answer_late.send(late).await.unwrap();
+        answer_early.send(early).await.unwrap();
+    });
+    for tag in [2, 5] {
+        let request = REQUEST.tag(tag).packets(&[PLAIN_TYPE, tag], 64);
+        device.usb.packets(&request);
+    }
+    device.world.run();
+    let sent = assemble(&device.usb.sent());
+    let answers = sent.iter().map(|sent| (sent.header.tag, sent.message[1]));
+    assert_eq!(answers.collect::<Vec<_>>(), [(5, 5), (2, 2)]);
+}
+
+#[test]
 fn a_service_may_be_written_over_the_traits_alone() {
     let mut device = running();
     let mut listener = device.router.listener(ECHO).unwrap();

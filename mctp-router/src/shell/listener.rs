@@ -184,7 +184,34 @@ impl<'r, 'b, M: RawMutex, C: Clock> AsyncListener for Listener<'r, 'b, M, C> {
         &mut self,
         buf: &'f mut [u8],
     ) -> mctp::Result<(MsgType, MsgIC, &'f mut [u8], Self::RespChannel<'_>)> {
-        let message = self.receive().await;
+        self.receive_into(buf).await
+    }
+}
+
+/// For a service that receives the next message while it still owes the response to the last one: several shared references to its
+/// listener are that many listeners. Only one of them may receive at a time.
+impl<'l, 'b, M: RawMutex, C: Clock> AsyncListener for &'l Listener<'_, 'b, M, C> {
+    type RespChannel<'a>
+        = Responder<'l, 'b, M, C>
+    where
+        Self: 'a;
+
+    /// [`mctp::Error::NoSpace`] when `buf` is too short for the message, which is then lost.
+    async fn recv<'f>(
+        &mut self,
+        buf: &'f mut [u8],
+    ) -> mctp::Result<(MsgType, MsgIC, &'f mut [u8], Self::RespChannel<'_>)> {
+        self.receive_into(buf).await
+    }
+}
+
+impl<'b, M: RawMutex, C: Clock> Listener<'_, 'b, M, C> {
+    /// Receives a copy of the next message.
+    async fn receive_into<'f>(
+        &self,
+        buf: &'f mut [u8],
+    ) -> mctp::Result<(MsgType, MsgIC, &'f mut [u8], Responder<'_, 'b, M, C>)> {
+        let message = Receive(NextMessage::new(self.router, self.channel)).await;
         let bytes = message.bytes();
         let buf = buf.get_mut(..bytes.len()).ok_or(mctp::Error::NoSpace)?;
         buf.copy_from_slice(bytes);
