@@ -33,7 +33,7 @@
 //! | Feature Identifier Not Saveable (type 1, 0Dh) | SV |
 //! | Feature Not Changeable (type 1, 0Eh) | Set of FID 02h |
 //! | Feature Not Namespace Specific (type 1, 0Fh) | Set of another FID than 7Fh for one namespace |
-//! | NVMe-MI Invalid Command Input Data Size | Set with more or less data than the feature has |
+//! | NVMe-MI Invalid Command Input Data Size | Set with more or less data than the feature has; metadata may come without the zeros at their end |
 //!
 //! # Temperature Threshold
 //!
@@ -69,7 +69,7 @@
 use crate::bytes::{u8_at, u16_at, u64_at};
 use crate::context::Context;
 use crate::exchange::Exchange;
-use crate::failure::{Answer, CompletionStatus, Handled};
+use crate::failure::{Answer, CompletionStatus, Failure, Handled, Refusal, Status};
 use crate::model::{Metadata, Model, TEMPERATURES, default_thresholds};
 use crate::world::World;
 
@@ -93,6 +93,8 @@ const CONTROLLER_SCOPE: u32 = 1 << 21;
 const TIMESTAMP_LENGTH: u32 = 8;
 /// Bytes of metadata.
 const METADATA_LENGTH: u32 = 4096;
+/// Bytes of metadata before the first descriptor.
+const METADATA_HEADER: usize = 2;
 /// Bytes of a metadata descriptor before its value.
 const DESCRIPTOR_HEADER: usize = 4;
 
@@ -220,6 +222,9 @@ pub(super) fn set<W: World>(
         Kind::Temperature => set_threshold(context, request, exchange)?,
         Kind::Timestamp => set_timestamp(context, request, exchange)?,
         Kind::Metadata(of) => {
+            if exchange.request_data().len() < METADATA_HEADER {
+                return Err(Failure::new(Status::InvalidInputDataSize).into());
+            }
             let metadata = metadata_of(context.model, request, of)?;
             let changed = change(metadata, request.dword11, exchange.request_data(), of)?;
             *metadata = changed;
@@ -300,7 +305,7 @@ fn set_threshold<W: World>(
     context: &mut Context<'_, '_, W>,
     request: Request,
     exchange: &Exchange<'_>,
-) -> Result<(), crate::failure::Refusal> {
+) -> Result<(), Refusal> {
     exchange.expect_request_data(0)?;
     let selected = Selected::parse(request.dword11)?;
     let all = selected.temperature == ALL_TEMPERATURES;
@@ -345,7 +350,7 @@ fn set_timestamp<W: World>(
     context: &mut Context<'_, '_, W>,
     request: Request,
     exchange: &Exchange<'_>,
-) -> Result<(), crate::failure::Refusal> {
+) -> Result<(), Refusal> {
     exchange.expect_request_data(TIMESTAMP_LENGTH as usize)?;
     let value = u64_at(exchange.request_data(), 0);
     if let Some(controller) = context.model.controllers.get_mut(request.controller) {
@@ -385,7 +390,7 @@ fn get_metadata<W: World>(
     if current {
         let count = descriptors(metadata.as_bytes()).count();
         page.put_u8(0, u8::try_from(count).unwrap_or(u8::MAX));
-        page.put(2, metadata.as_bytes());
+        page.put(METADATA_HEADER as u32, metadata.as_bytes());
     }
     Ok(Answer::Done(0))
 }
@@ -404,7 +409,7 @@ fn change(
         _ => return Err(CompletionStatus::INVALID_FIELD),
     };
     let count = usize::from(u8_at(data, 0));
-    let given = || descriptors(data.get(2..).unwrap_or_default()).take(count);
+    let given = || descriptors(data.get(METADATA_HEADER..).unwrap_or_default()).take(count);
     if given().count() != count {
         return Err(CompletionStatus::INVALID_FIELD);
     }
