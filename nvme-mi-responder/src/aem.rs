@@ -356,12 +356,12 @@ pub(crate) fn get<W: World>(
     let length = LIST_HEADER.saturating_add(ENTRY.saturating_mul(usize::from(EVENTS)));
     let mut page = exchange.answer(0, length);
     let [low, high, ..] = length.to_le_bytes();
-    let mut offset = LIST_HEADER as u64;
+    let mut offset = LIST_HEADER as u32;
     page.put(0, &[EVENTS, 0, low, high, LIST_HEADER.to_le_bytes()[0]]);
     for event in 0..EVENTS {
         let is_enabled = u8::from(enabled & 1 << event != 0) << 7;
         page.put(offset, &[ENTRY.to_le_bytes()[0], event, is_enabled]);
-        offset = offset.saturating_add(ENTRY as u64);
+        offset = offset.saturating_add(ENTRY as u32);
     }
     Ok(Answer::Done(0))
 }

@@ -82,6 +82,8 @@ impl<'b> Exchange<'b> {
             .get_mut(self.response_start..self.response_end)
             .unwrap_or_default();
         window.fill(0);
+        // No page is as long as that: one that starts there has nothing to show.
+        let start = u32::try_from(start).unwrap_or(u32::MAX);
         Page { window, start }
     }
 
@@ -94,45 +96,45 @@ impl<'b> Exchange<'b> {
 /// A data structure of which the bytes from `start` are wanted. What is put outside the window is not kept.
 pub(crate) struct Page<'w> {
     window: &'w mut [u8],
-    start: u64,
+    start: u32,
 }
 
 impl Page<'_> {
     /// Puts `data` at `offset` of the structure.
     // In flash once, not once for each of the hundreds of fields.
     #[inline(never)]
-    pub(crate) fn put(&mut self, offset: u64, data: &[u8]) {
+    pub(crate) fn put(&mut self, offset: u32, data: &[u8]) {
         if offset >= self.start {
-            let into = usize::try_from(offset.saturating_sub(self.start)).unwrap_or(usize::MAX);
+            let into = offset.saturating_sub(self.start) as usize;
             copy_what_fits(self.window.get_mut(into..).unwrap_or_default(), data);
         } else {
-            let skipped = usize::try_from(self.start.saturating_sub(offset)).unwrap_or(usize::MAX);
+            let skipped = self.start.saturating_sub(offset) as usize;
             copy_what_fits(self.window, data.get(skipped..).unwrap_or_default());
         }
     }
 
     /// Puts a byte.
-    pub(crate) fn put_u8(&mut self, offset: u64, value: u8) {
+    pub(crate) fn put_u8(&mut self, offset: u32, value: u8) {
         self.put(offset, &[value]);
     }
 
     /// Puts a 2-byte field.
-    pub(crate) fn put_u16(&mut self, offset: u64, value: u16) {
+    pub(crate) fn put_u16(&mut self, offset: u32, value: u16) {
         self.put(offset, &value.to_le_bytes());
     }
 
     /// Puts a 4-byte field.
-    pub(crate) fn put_u32(&mut self, offset: u64, value: u32) {
+    pub(crate) fn put_u32(&mut self, offset: u32, value: u32) {
         self.put(offset, &value.to_le_bytes());
     }
 
     /// Puts an 8-byte field.
-    pub(crate) fn put_u64(&mut self, offset: u64, value: u64) {
+    pub(crate) fn put_u64(&mut self, offset: u32, value: u64) {
         self.put(offset, &value.to_le_bytes());
     }
 
     /// Puts ASCII text, with spaces up to `length` bytes.
-    pub(crate) fn put_text(&mut self, offset: u64, length: u8, text: &str) {
+    pub(crate) fn put_text(&mut self, offset: u32, length: u8, text: &str) {
         let mut at = offset;
         let spaces = core::iter::repeat(b' ');
         for byte in text.bytes().chain(spaces).take(usize::from(length)) {
@@ -142,19 +144,13 @@ impl Page<'_> {
     }
 
     /// What the window has of the `length` bytes from `start` of the structure, and where in these bytes it begins.
-    pub(crate) fn part(&mut self, start: u64, length: usize) -> (u32, &mut [u8]) {
+    pub(crate) fn part(&mut self, start: u32, length: u32) -> (u32, &mut [u8]) {
         let skipped = self.start.saturating_sub(start);
-        let before = start.saturating_sub(self.start);
-        let left = u64::try_from(length).unwrap_or(0).saturating_sub(skipped);
-        let from = usize::try_from(before).unwrap_or(usize::MAX);
-        let window = self.window.get_mut(from..).unwrap_or_default();
-        let shorter = window
-            .len()
-            .min(usize::try_from(left).unwrap_or(usize::MAX));
-        (
-            u32::try_from(skipped).unwrap_or(u32::MAX),
-            window.get_mut(..shorter).unwrap_or_default(),
-        )
+        let before = start.saturating_sub(self.start) as usize;
+        let left = length.saturating_sub(skipped) as usize;
+        let window = self.window.get_mut(before..).unwrap_or_default();
+        let shorter = window.len().min(left);
+        (skipped, window.get_mut(..shorter).unwrap_or_default())
     }
 
     /// The bytes that are wanted.

@@ -45,7 +45,7 @@ pub(super) fn put(model: &Model<'_>, controller: usize, page: &mut Page<'_>) {
     let Some(controller) = model.controllers.get(controller) else {
         return;
     };
-    let entries = (0u64..).step_by(ENTRY as usize);
+    let entries = (0u32..).step_by(ENTRY as usize);
     for (start, (number, command)) in entries.zip(controller.errors.newest_first()) {
         page.put_u64(start, number);
         page.put_u16(start.saturating_add(12), command.status << 1);

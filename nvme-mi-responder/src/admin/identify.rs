@@ -202,7 +202,7 @@ fn put_namespaces(
     let listed = |namespace: &&Namespace| {
         namespace.id > NamespaceId(after) && sees(scope, controller, namespace)
     };
-    let offsets = (0..u64::from(STRUCTURE_LENGTH)).step_by(4);
+    let offsets = (0..STRUCTURE_LENGTH).step_by(4);
     for (offset, namespace) in offsets.zip(model.namespaces.iter().filter(listed)) {
         page.put_u32(offset, namespace.id.0);
     }
@@ -213,7 +213,7 @@ fn put_controllers(model: &Model<'_>, first: u16, attached: u32, page: &mut Page
     for (index, controller) in (0u32..).zip(model.controllers.iter()) {
         if controller.id.0 >= first && attached & 1u32.unbounded_shl(index) != 0 {
             count = count.saturating_add(1);
-            page.put_u16(u64::from(count).saturating_mul(2), controller.id.0);
+            page.put_u16(u32::from(count).saturating_mul(2), controller.id.0);
         }
     }
     page.put_u16(0, count);

@@ -311,9 +311,9 @@ fn put<W: World>(
 const IO_COMMANDS: [(u8, u32); 3] = [(0x00, 1), (0x01, 3), (0x02, 1)];
 
 /// Puts dwords of which each has a number into a table that starts at `offset`.
-fn put_dwords(page: &mut Page<'_>, offset: u64, dwords: impl IntoIterator<Item = (u8, u32)>) {
+fn put_dwords(page: &mut Page<'_>, offset: u32, dwords: impl IntoIterator<Item = (u8, u32)>) {
     for (number, dword) in dwords {
-        let place = u64::from(number).saturating_mul(4);
+        let place = u32::from(number).saturating_mul(4);
         page.put_u32(place.saturating_add(offset), dword);
     }
 }
@@ -361,7 +361,7 @@ fn put_firmware<W: World>(context: &mut Context<'_, '_, W>, page: &mut Page<'_>)
     page.put_u8(0, store.active_slot() & 7 | (next & 7) << 4);
     for slot in 1..=slots {
         if let Some(revision) = store.revision(slot) {
-            page.put(u64::from(slot).saturating_mul(8), &revision);
+            page.put(u32::from(slot).saturating_mul(8), &revision);
         }
     }
 }
@@ -407,7 +407,7 @@ fn put_telemetry<W: World>(
     page.put_u8(382, u8::from(telemetry.available));
     page.put_u8(383, telemetry.controller_generation);
     let length = u32::from(blocks).saturating_mul(BLOCK);
-    let (offset, window) = page.part(u64::from(BLOCK), length as usize);
+    let (offset, window) = page.part(BLOCK, length);
     if !window.is_empty() {
         health.read_telemetry(controller.id, initiator, offset, window);
     }

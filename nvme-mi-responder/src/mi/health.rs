@@ -163,7 +163,7 @@ pub(super) fn poll_controllers<W: World>(
         .take(selection.limit)
         .count();
     let mut page = exchange.answer(0, count.saturating_mul(CONTROLLER_LENGTH));
-    let mut offset = 0u64;
+    let mut offset = 0u32;
     let mut left = count;
     for index in 0..context.model.controllers.len() {
         let report = context.model.health_of(index, context.world.health());
@@ -177,7 +177,7 @@ pub(super) fn poll_controllers<W: World>(
         if selection.clears {
             controller.forget_changes();
         }
-        offset = offset.saturating_add(CONTROLLER_LENGTH as u64);
+        offset = offset.saturating_add(CONTROLLER_LENGTH as u32);
         left = left.saturating_sub(1);
     }
     Ok(Answer::Done(u32::try_from(count).unwrap_or(0) << 16))
@@ -185,7 +185,7 @@ pub(super) fn poll_controllers<W: World>(
 
 fn put_controller(
     page: &mut Page<'_>,
-    offset: u64,
+    offset: u32,
     controller: &Controller,
     report: &HealthReport,
 ) {

@@ -79,7 +79,7 @@ pub(super) fn put<W: World>(
     page: &mut Page<'_>,
 ) {
     for (offset, value) in CONSTANTS {
-        page.put_u8(u64::from(*offset), *value);
+        page.put_u8(u32::from(*offset), *value);
     }
     put_identity(context, page);
     put_place(context, controller, page);

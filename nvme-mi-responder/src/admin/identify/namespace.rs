@@ -90,13 +90,13 @@ pub(super) fn put_descriptors<W: World>(
     };
     let identifiers = identifiers(context, &namespace);
     let uuid = uuid(identifiers.nguid);
-    let mut offset = 0u64;
+    let mut offset = 0u32;
     let values: [&[u8]; 4] = [&identifiers.eui64, &identifiers.nguid, &uuid, &[0]];
     for (kind, value) in (1u8..).zip(values) {
         let length = u8::try_from(value.len()).unwrap_or(0);
         page.put(offset, &[kind, length]);
         page.put(offset.saturating_add(4), value);
-        offset = offset.saturating_add(4).saturating_add(u64::from(length));
+        offset = offset.saturating_add(4).saturating_add(u32::from(length));
     }
 }
 
