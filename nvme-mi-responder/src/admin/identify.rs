@@ -69,7 +69,7 @@ enum Structure {
     CommandSets,
     CommonNamespace,
     Namespace(usize),
-    IndependentNamespace,
+    IndependentNamespace(usize),
     Descriptors(usize),
     /// IDs above this one, of all namespaces or of those that are active.
     Namespaces(u32, Scope),
@@ -102,7 +102,9 @@ pub(super) fn run<W: World>(
         Structure::CommandSets => controller::put_command_sets(page),
         Structure::CommonNamespace => namespace::put_common(page),
         Structure::Namespace(index) => namespace::put(context, index, page),
-        Structure::IndependentNamespace => namespace::put_independent(context.model, page),
+        Structure::IndependentNamespace(index) => {
+            namespace::put_independent(context.model, index, page);
+        }
         Structure::Descriptors(index) => namespace::put_descriptors(context, index, page),
         Structure::Namespaces(after, scope) => {
             put_namespaces(context.model, request.controller, after, scope, page);
@@ -131,7 +133,7 @@ fn wanted(
         0x00 if of_all => Structure::CommonNamespace,
         0x00 => found(Scope::Active)?.map_or(Structure::Empty, Structure::Namespace),
         0x11 => found(Scope::Allocated)?.map_or(Structure::Empty, Structure::Namespace),
-        0x08 => found(Scope::Active)?.map_or(Structure::Empty, |_| Structure::IndependentNamespace),
+        0x08 => found(Scope::Active)?.map_or(Structure::Empty, Structure::IndependentNamespace),
         0x03 => found(Scope::Active)?
             .map(Structure::Descriptors)
             .ok_or(CompletionStatus::INVALID_FIELD)?,

@@ -24,8 +24,8 @@
 //!
 //! | error | when |
 //! |-|-|
-//! | Invalid Field (02h) | SEL is another; NSZE or NCAP is 0; NCAP is above NSZE |
-//! | Invalid Namespace or Format (0Bh) | delete: there is no such namespace |
+//! | Invalid Field (02h) | SEL is another; NSZE or NCAP is 0; NCAP is above NSZE; delete: NSID is free |
+//! | Invalid Namespace or Format (0Bh) | delete: NSID is 0 or above NN |
 //! | Invalid Format (type 1, 0Ah) | there is no such LBA format, or it cannot have protection information |
 //! | Namespace Insufficient Capacity (type 1, 15h) | less is left |
 //! | Namespace Identifier Unavailable (type 1, 16h) | there are as many namespaces as there can be |
@@ -46,8 +46,8 @@
 //!
 //! | error | when |
 //! |-|-|
-//! | Invalid Field (02h) | SEL is another |
-//! | Invalid Namespace or Format (0Bh) | there is no such namespace |
+//! | Invalid Field (02h) | SEL is another; NSID is free |
+//! | Invalid Namespace or Format (0Bh) | NSID is 0 or above NN |
 //! | Namespace Already Attached (type 1, 18h) | it is, to one of them |
 //! | Namespace Is Private (type 1, 19h) | it would be attached to several and is not shared |
 //! | Namespace Not Attached (type 1, 1Ah) | detach: to one of them |
@@ -60,12 +60,11 @@ use crate::bytes::{u8_at, u16_at, u32_at, u64_at};
 use crate::context::Context;
 use crate::exchange::Exchange;
 use crate::failure::{Answer, CompletionStatus, Handled};
-use crate::model::{ControllerId, LBA_FORMATS, Model, ModelError, NamespaceId};
+use crate::model::{ControllerId, LBA_FORMATS, Model, ModelError, Namespace, NamespaceId};
 
 use super::Request;
+use super::identify::{ALL_NAMESPACES, highest_namespace_id};
 
-/// The namespace ID that stands for all.
-const ALL: u32 = u32::MAX;
 /// The most controllers in a list.
 const MAX_CONTROLLERS: usize = 2047;
 
@@ -132,8 +131,9 @@ fn format_of(flbas: u8, protection: u8) -> Result<u8, CompletionStatus> {
 }
 
 fn delete(model: &mut Model<'_>, id: u32) -> Handled {
-    if id != ALL {
-        model.delete_namespace(NamespaceId(id)).map_err(status_of)?;
+    if id != ALL_NAMESPACES {
+        let found = find(model, id)?.id;
+        model.delete_namespace(found).map_err(status_of)?;
         return Ok(Answer::Done(0));
     }
     while let Some(id) = model.namespaces.last().map(|last| last.id) {
@@ -154,11 +154,8 @@ pub(super) fn attach<W>(
         _ => return Err(CompletionStatus::INVALID_FIELD.into()),
     };
     let model = &mut *context.model;
-    let id = NamespaceId(request.namespace_id);
-    let found = model
-        .namespace(id)
-        .ok_or(CompletionStatus::INVALID_NAMESPACE)?;
-    let (attached, shared) = (found.attached, found.shared);
+    let found = find(model, request.namespace_id)?;
+    let (id, attached, shared) = (found.id, found.attached, found.shared);
     let wanted = controllers_of(model, exchange.request_data())?;
     let attached = if attaches {
         attach_to(attached, wanted, shared)?
@@ -167,6 +164,16 @@ pub(super) fn attach<W>(
     };
     model.change_attachment(id, attached);
     Ok(Answer::Done(0))
+}
+
+/// The namespace with this ID.
+pub(super) fn find<'n>(model: &'n Model<'_>, id: u32) -> Result<&'n Namespace, CompletionStatus> {
+    if id == 0 || id > highest_namespace_id(model) {
+        return Err(CompletionStatus::INVALID_NAMESPACE);
+    }
+    model
+        .namespace(NamespaceId(id))
+        .ok_or(CompletionStatus::INVALID_FIELD)
 }
 
 fn attach_to(attached: u32, wanted: u32, shared: bool) -> Result<u32, CompletionStatus> {
@@ -210,7 +217,6 @@ fn controllers_of(model: &Model<'_>, list: &[u8]) -> Result<u32, CompletionStatu
 
 fn status_of(error: ModelError) -> CompletionStatus {
     match error {
-        ModelError::NoSuchNamespace(_) => CompletionStatus::INVALID_NAMESPACE,
         ModelError::InsufficientCapacity => INSUFFICIENT_CAPACITY,
         ModelError::TooManyNamespaces => IDENTIFIER_UNAVAILABLE,
         _ => CompletionStatus::INVALID_FIELD,

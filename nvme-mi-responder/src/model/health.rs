@@ -3,6 +3,7 @@
 use crate::world::{Health, HealthReport};
 
 use super::controller::{Change, Observed, status};
+use super::history::ChangedNamespaces;
 use super::{ControllerId, Model, ModelError};
 
 impl Model<'_> {
@@ -37,6 +38,7 @@ impl Model<'_> {
         for controller in self.controllers.iter_mut() {
             controller.forget_changes();
             controller.events = 0;
+            controller.changed_namespaces = ChangedNamespaces::default();
             controller.observed = None;
         }
     }

@@ -263,6 +263,11 @@ impl Model<'_> {
         self.state.namespace_management = true;
     }
 
+    /// Forbids that, as it is in the beginning.
+    pub fn forbid_namespace_management(&mut self) {
+        self.state.namespace_management = false;
+    }
+
     /// Bytes that belong to no namespace.
     pub fn unallocated(&self) -> u64 {
         let used = self

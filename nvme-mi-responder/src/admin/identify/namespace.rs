@@ -68,15 +68,19 @@ pub(super) fn put<W: World>(context: &mut Context<'_, '_, W>, index: usize, page
         page.put_u64(offset, namespace.blocks);
     }
     page.put_u8(26, namespace.format);
-    page.put_u8(30, sharing(context.model));
+    page.put_u8(30, u8::from(namespace.shared));
     page.put_u64(48, namespace.bytes());
     let identifiers = identifiers(context, &namespace);
     page.put(104, &identifiers.nguid);
     page.put(120, &identifiers.eui64);
 }
 
-pub(super) fn put_independent(model: &Model<'_>, page: &mut Page<'_>) {
-    page.put_u8(1, sharing(model));
+pub(super) fn put_independent(model: &Model<'_>, index: usize, page: &mut Page<'_>) {
+    let shared = model
+        .namespaces
+        .get(index)
+        .is_some_and(|namespace| namespace.shared);
+    page.put_u8(1, u8::from(shared));
     page.put_u8(14, 1);
 }
 
@@ -98,11 +102,6 @@ pub(super) fn put_descriptors<W: World>(
         page.put(offset.saturating_add(4), value);
         offset = offset.saturating_add(4).saturating_add(u32::from(length));
     }
-}
-
-/// NMIC.
-fn sharing(model: &Model<'_>) -> u8 {
-    u8::from(model.controllers.len() > 1)
 }
 
 fn identifiers<W: World>(context: &mut Context<'_, '_, W>, namespace: &Namespace) -> Identifiers {
