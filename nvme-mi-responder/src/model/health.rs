@@ -38,8 +38,8 @@ impl Model<'_> {
         for controller in self.controllers.iter_mut() {
             controller.forget_changes();
             controller.events = 0;
-            controller.changed_namespaces = ChangedNamespaces::default();
             controller.observed = None;
+            controller.changed_namespaces = ChangedNamespaces::default();
         }
     }
 

@@ -136,3 +136,76 @@ impl Health for HealthReport {
         *self
     }
 }
+
+/// Adds telemetry of `BYTES` bytes, kept in memory, to another source of health.
+#[derive(Clone, Copy, Debug)]
+pub struct MemoryTelemetry<H, const BYTES: usize> {
+    /// Temperature, wear, spare and warnings.
+    pub health: H,
+    /// What a capture takes.
+    pub content: [u8; BYTES],
+    by_host: Option<[u8; BYTES]>,
+    by_controller: Option<[u8; BYTES]>,
+}
+
+impl<H: Health, const BYTES: usize> MemoryTelemetry<H, BYTES> {
+    /// With this content, of which nothing is captured yet.
+    pub const fn new(health: H, content: [u8; BYTES]) -> Self {
+        Self {
+            health,
+            content,
+            by_host: None,
+            by_controller: None,
+        }
+    }
+
+    /// Captures as the controller does by itself. [`Model::telemetry_captured`](crate::Model::telemetry_captured) makes it known.
+    pub fn capture(&mut self) {
+        self.by_controller = Some(self.content);
+    }
+
+    fn captured(&self, initiator: Initiator) -> &[u8] {
+        let captured = match initiator {
+            Initiator::Host => &self.by_host,
+            Initiator::Controller => &self.by_controller,
+        };
+        captured.as_ref().map_or(&[], |content| content)
+    }
+}
+
+impl<H: Health, const BYTES: usize> Health for MemoryTelemetry<H, BYTES> {
+    fn report(&mut self, controller: ControllerId) -> HealthReport {
+        self.health.report(controller)
+    }
+
+    fn warning_temperature(&self) -> u16 {
+        self.health.warning_temperature()
+    }
+
+    fn critical_temperature(&self) -> u16 {
+        self.health.critical_temperature()
+    }
+
+    fn capture_telemetry(&mut self, _: ControllerId) {
+        self.by_host = Some(self.content);
+    }
+
+    fn telemetry_blocks(&self, _: ControllerId, initiator: Initiator) -> u16 {
+        let blocks = self.captured(initiator).len().div_ceil(512);
+        u16::try_from(blocks).unwrap_or(u16::MAX)
+    }
+
+    fn read_telemetry(
+        &mut self,
+        _: ControllerId,
+        initiator: Initiator,
+        offset: u32,
+        into: &mut [u8],
+    ) {
+        let from = usize::try_from(offset).unwrap_or(usize::MAX);
+        let left = self.captured(initiator).get(from..).unwrap_or_default();
+        for (byte, captured) in into.iter_mut().zip(left) {
+            *byte = *captured;
+        }
+    }
+}

@@ -12,7 +12,7 @@ mod vpd;
 
 pub use effects::{Effects, MemoryEffects};
 pub use firmware::{FirmwareError, FirmwareStore, MemoryFirmware, firmware_image_header};
-pub use health::{CriticalWarning, Health, HealthReport, Initiator};
+pub use health::{CriticalWarning, Health, HealthReport, Initiator, MemoryTelemetry};
 pub use media::Media;
 pub use pcie::{MemoryPcie, PcieAccess, PcieDirection, PcieError, PcieRange, PcieSpace};
 pub use reset::{MemoryReset, ResetHook, ShutdownKind};
