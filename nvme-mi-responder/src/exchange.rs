@@ -87,6 +87,12 @@ impl<'b> Exchange<'b> {
         Page { window, start }
     }
 
+    /// Makes the Response Data shorter than [`answer`](Self::answer) made them.
+    pub(crate) fn shorten(&mut self, length: usize) {
+        let end = self.response_start.saturating_add(length);
+        self.response_end = self.response_end.min(end);
+    }
+
     /// Bytes of the response without Message Integrity Check.
     pub(crate) fn response_end(&self) -> usize {
         self.response_end

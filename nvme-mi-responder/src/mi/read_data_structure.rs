@@ -91,6 +91,9 @@ use super::Request;
 /// Bytes of the subsystem, port and controller structures.
 const STRUCTURE_LENGTH: usize = 32;
 
+/// Bytes of the longest list.
+const LIST_LIMIT: usize = 4096;
+
 /// NVMe-MI version that is reported, major and minor.
 const VERSION: [u8; 2] = [1, 2];
 
@@ -204,21 +207,15 @@ fn controllers<W: World>(
     first: ControllerId,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
-    let ids = || {
-        context
-            .model
-            .controllers
-            .iter()
-            .map(|controller| controller.id)
-            .filter(|id| *id >= first)
-    };
-    let count = ids().count();
-    let (answer, mut page) = structure(exchange, list_length(count))?;
-    page.put_u16(0, u16::try_from(count).unwrap_or(u16::MAX));
-    for (offset, id) in (2..).step_by(2).zip(ids()) {
-        page.put_u16(offset, id.0);
-    }
-    Ok(answer)
+    let controllers = context
+        .model
+        .controllers
+        .iter()
+        .filter(|controller| controller.id >= first);
+    list(
+        exchange,
+        &mut controllers.map(|controller| controller.id.0.to_le_bytes()),
+    )
 }
 
 /// Controller Information, DTYP 03h.
@@ -256,10 +253,10 @@ fn optional_commands<W: World>(
         .controller_index(id)
         .ok_or(Failure::parameter(8, 0))?;
     let abilities = context.abilities();
-    let management = || mi::optional_opcodes(abilities).map(|opcode| [MANAGEMENT, opcode]);
-    let admin = || admin::optional_opcodes(abilities).map(|opcode| [ADMIN, opcode]);
-    let pcie = || pcie::optional_opcodes(abilities).map(|opcode| [PCIE, opcode]);
-    command_list(exchange, || management().chain(admin()).chain(pcie()))
+    let management = mi::optional_opcodes(abilities).map(|opcode| [MANAGEMENT, opcode]);
+    let admin = admin::optional_opcodes(abilities).map(|opcode| [ADMIN, opcode]);
+    let pcie = pcie::optional_opcodes(abilities).map(|opcode| [PCIE, opcode]);
+    list(exchange, &mut management.chain(admin).chain(pcie))
 }
 
 /// Management Endpoint Buffer Command Support List, DTYP 05h.
@@ -269,23 +266,20 @@ fn buffer_commands<W: World>(
     exchange: &mut Exchange<'_>,
 ) -> Handled {
     context.model.port(port).ok_or(Failure::parameter(10, 0))?;
-    command_list(exchange, core::iter::empty)
+    list(exchange, &mut core::iter::empty())
 }
 
-fn command_list<I: Iterator<Item = [u8; 2]>>(
-    exchange: &mut Exchange<'_>,
-    commands: impl Fn() -> I,
-) -> Handled {
-    let count = commands().count();
-    let (answer, mut page) = structure(exchange, list_length(count))?;
-    page.put_u16(0, u16::try_from(count).unwrap_or(u16::MAX));
-    for (offset, command) in (2..).step_by(2).zip(commands()) {
-        page.put(offset, &command);
+/// Ends the request with a list: how many, in 2 bytes, then the entries.
+fn list(exchange: &mut Exchange<'_>, entries: &mut dyn Iterator<Item = [u8; 2]>) -> Handled {
+    let (_, mut page) = structure(exchange, LIST_LIMIT)?;
+    let mut count = 0u16;
+    let mut end = 2u32;
+    for entry in entries {
+        page.put(end, &entry);
+        count = count.saturating_add(1);
+        end = end.saturating_add(2);
     }
-    Ok(answer)
-}
-
-/// Bytes of a list of `count` entries of 2 bytes and the number of them.
-fn list_length(count: usize) -> usize {
-    count.saturating_add(1).saturating_mul(2)
+    page.put_u16(0, count);
+    exchange.shorten(end as usize);
+    Ok(Answer::Done(end))
 }
