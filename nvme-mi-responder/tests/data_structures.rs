@@ -2,11 +2,13 @@
 
 mod support;
 
-use nvme_mi_responder::world::{HealthReport, MemoryReset, MemoryVpd, Parts};
+use nvme_mi_responder::world::{
+    HealthReport, MemoryFirmware, MemoryPcie, MemoryReset, MemoryVpd, Parts,
+};
 use nvme_mi_responder::{
     ControllerConfig, LinkWidth, PciAddress, PciePort, PortConfig, PortKind, Subsystem,
 };
-use support::{Device, IDENTITY, PCIE_PORT, TWO_WIRE_PORT, field};
+use support::{ADMIN, Admin, Device, IDENTITY, PCIE_PORT, TWO_WIRE_PORT, field};
 
 fn device() -> Device<Parts<HealthReport>> {
     Device::reference(Parts::new(HealthReport::healthy()))
@@ -172,40 +174,86 @@ fn an_unknown_controller_is_refused_at_byte_8() {
     assert_eq!(read(&mut device(), 2, 0, 4), [4, 0, 8, 0]);
 }
 
-/// The MI opcodes of the Optionally Supported Command List.
-fn optional_management(response: &[u8]) -> Vec<u8> {
+/// Command types of the Optionally Supported Command List.
+const MANAGEMENT: u8 = 0x08;
+const ADMIN_COMMAND: u8 = 0x10;
+const PCIE: u8 = 0x20;
+
+/// The opcodes of a type in the Optionally Supported Command List.
+fn optional(response: &[u8], command_type: u8) -> Vec<u8> {
     let count = field(response, 4, 2) as usize;
     assert_eq!(field(response, 1, 2) as usize, 2 + 2 * count);
     let entries = response[6..][..2 * count].chunks(2);
-    entries
-        .filter(|entry| entry[0] == 0x08)
-        .map(|entry| entry[1])
-        .collect()
+    let of_type = entries.filter(|entry| entry[0] == command_type);
+    of_type.map(|entry| entry[1]).collect()
 }
 
 #[test]
 fn the_list_of_optional_commands_is_what_is_carried_out() {
+    let memory = Box::leak(vec![0; 4 * 8192].into_boxed_slice());
     let world = Parts::new(HealthReport::healthy())
+        .with_firmware(MemoryFirmware::new(
+            memory,
+            [Some(*b"REF00001"), None, None],
+        ))
         .with_vpd(MemoryVpd::new([0; 16]))
-        .with_reset(MemoryReset::default());
+        .with_reset(MemoryReset::default())
+        .with_pcie(MemoryPcie::<2>::new(&IDENTITY.vendor));
     let mut device = Device::reference(world);
     device.responder = device
         .responder
         .with_endpoint_buffer(Box::leak(Box::new([0; 16])));
-    let listed = optional_management(&device.mi(0, dword0(0, 0, 4), 0, &[]));
-    assert_eq!(listed, [0x06, 0x07, 0x0A, 0x0B, 0x0C]);
-    for opcode in 0x05..=0xFF {
+    let list = device.mi(0, dword0(0, 0, 4), 0, &[]);
+    assert_eq!(optional(&list, MANAGEMENT), [0x06, 0x07, 0x0A, 0x0B, 0x0C]);
+    for opcode in 0..=0xFF {
         // A type that neither Reset nor Shutdown has, so that they are refused and nothing is reset.
-        let response = device.mi(opcode, 0xFF00_0000, 0, &[]);
-        let supported = opcode == 0x05 || listed.contains(&opcode);
-        assert_eq!(response[0] != 3, supported, "opcode {opcode:#x}");
+        let supported = device.mi(opcode, 0xFF00_0000, 0, &[])[0] != 3;
+        let expected = opcode <= 0x05 || optional(&list, MANAGEMENT).contains(&opcode);
+        assert_eq!(supported, expected, "MI opcode {opcode:#x}");
+        // A controller that is not there: known commands are refused for that, unknown ones before.
+        let refusal = device.admin(Admin {
+            opcode,
+            controller: 9,
+            ..ADMIN
+        });
+        let mandatory = [0x02, 0x06, 0x0A].contains(&opcode);
+        let expected = mandatory || optional(&list, ADMIN_COMMAND).contains(&opcode);
+        assert_eq!(
+            refusal == [4, 0, 6, 0],
+            expected,
+            "Admin opcode {opcode:#x}"
+        );
+        assert!(expected || refusal == [3, 0, 0, 0]);
+        let mut pcie = vec![0x84, 0x20, 0, 0, opcode, 0, 9, 0];
+        pcie.resize(20, 0);
+        let supported = device.request(&pcie) == [4, 0, 6, 0];
+        assert_eq!(
+            supported,
+            optional(&list, PCIE).contains(&opcode),
+            "PCIe opcode {opcode:#x}"
+        );
+    }
+}
+
+#[test]
+fn prohibited_admin_commands_are_invalid_opcodes() {
+    let prohibited = [
+        0x00, 0x01, 0x04, 0x05, 0x08, 0x0C, 0x18, 0x19, 0x1A, 0x1D, 0x1E, 0x7C, 0x7F, 0x21, 0x22,
+        0x25, 0x29, 0x39, 0x3D, 0x3E, 0x41, 0x42, 0x45, 0x85, 0x88, 0x89,
+    ];
+    for opcode in prohibited {
+        assert_eq!(
+            device().admin(Admin { opcode, ..ADMIN }),
+            [3, 0, 0, 0],
+            "opcode {opcode:#x}"
+        );
     }
 }
 
 #[test]
 fn a_device_without_options_lists_and_carries_out_none() {
     let mut device = device();
-    assert_eq!(optional_management(&read(&mut device, 0, 0, 4)), [0u8; 0]);
+    assert_eq!(optional(&read(&mut device, 0, 0, 4), MANAGEMENT), [0u8; 0]);
     for opcode in [
         0x06, 0x07, 0x08, 0x09, 0x0A, 0x0B, 0x0C, 0x0D, 0xBF, 0xC0, 0xFF,
     ] {

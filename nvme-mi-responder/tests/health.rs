@@ -3,7 +3,7 @@
 mod support;
 
 use nvme_mi_responder::world::{HealthReport, Parts};
-use nvme_mi_responder::{ControllerConfig, ControllerId, Function, NamespaceId, Subsystem};
+use nvme_mi_responder::{ControllerConfig, ControllerId, Function, NamespaceId, PortId, Subsystem};
 use support::{Device, IDENTITY, PCIE_PORT, TWO_WIRE_PORT, field};
 
 type Healthy = Device<Parts<HealthReport>>;
@@ -118,6 +118,13 @@ fn a_drive_with_failed_controllers_needs_a_reset_and_one_with_none_left_has_fail
         .set_fatal(ControllerId(1), true)
         .unwrap();
     assert_eq!(poll_subsystem(&mut device, false)[0], 0x08);
+}
+
+#[test]
+fn a_link_that_goes_down_is_not_active() {
+    let mut device = device();
+    device.responder.model().set_link(PortId(0), None).unwrap();
+    assert_eq!(poll_subsystem(&mut device, false)[0], 0x30);
 }
 
 #[test]

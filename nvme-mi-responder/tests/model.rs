@@ -254,6 +254,27 @@ fn changes_of_controllers_that_are_not_there_are_refused() {
 }
 
 #[test]
+fn only_pcie_ports_have_a_link_and_only_one_they_can_have() {
+    let mut subsystem = reference_subsystem();
+    let mut model = subsystem.model();
+    let (pcie, two_wire, none) = (PortId(0), PortId(1), PortId(2));
+    assert_eq!(
+        model.set_link(two_wire, None),
+        Err(ModelError::NotPcie(two_wire))
+    );
+    assert_eq!(
+        model.set_link(none, None),
+        Err(ModelError::NoSuchPort(none))
+    );
+    assert_eq!(
+        model.set_link(pcie, Some(5)),
+        Err(ModelError::InvalidPciePort)
+    );
+    assert_eq!(model.set_link(pcie, None), Ok(()));
+    assert_eq!(model.set_link(pcie, Some(3)), Ok(()));
+}
+
+#[test]
 fn an_endpoint_is_at_a_port_that_exists() {
     let mut subsystem = reference_subsystem();
     let refused = Responder::new(

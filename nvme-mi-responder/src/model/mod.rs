@@ -268,6 +268,21 @@ impl Model<'_> {
         self.state.namespace_management = false;
     }
 
+    /// The PCIe link of a port came up at this generation, changed to it, or (`None`) went down.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::NoSuchPort`], [`ModelError::NotPcie`], [`ModelError::InvalidPciePort`].
+    pub fn set_link(&mut self, port: PortId, link: Option<u8>) -> Result<(), ModelError> {
+        let found = self.port_mut(port).ok_or(ModelError::NoSuchPort(port))?;
+        let PortKind::Pcie(pcie) = &mut found.config.kind else {
+            return Err(ModelError::NotPcie(port));
+        };
+        check_pcie(PciePort { link, ..*pcie })?;
+        pcie.link = link;
+        Ok(())
+    }
+
     /// Bytes that belong to no namespace.
     pub fn unallocated(&self) -> u64 {
         let used = self
