@@ -3,7 +3,7 @@
 use super::{ControllerId, Model, ModelError, NamespaceId};
 use crate::model::Change;
 
-/// Entries of the error log.
+/// Entries of the error log, a power of two.
 pub(crate) const ERRORS: usize = 16;
 
 /// A command that failed.
@@ -40,7 +40,7 @@ impl ErrorLog {
 }
 
 fn place(number: u64) -> usize {
-    (number % ERRORS as u64) as usize
+    number as usize & (ERRORS - 1)
 }
 
 /// The namespaces of a controller that changed since the list of them was read.
