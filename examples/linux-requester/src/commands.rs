@@ -17,7 +17,7 @@ use linux_requester::socket::MctpSocket;
 use linux_requester::{echo, inject, usb};
 
 use crate::guest_init;
-use crate::nvme_cli::NvmeCli;
+use crate::nvme_cli::{self, Chapter, NvmeCli};
 
 /// More than the packets of a 64 KiB message at the smallest transmission unit (1024), so that none is dropped.
 const QUEUE_LENGTH: u32 = 4096;
@@ -86,6 +86,13 @@ enum Command {
         /// The command and its options, without the device
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
         command: Vec<String>,
+    },
+    /// Check what nvme-cli says of the reference device with its default model
+    NvmeCheck {
+        /// Where nvme-cli is, with its loader and libraries
+        folder: PathBuf,
+        endpoint_id: u8,
+        chapter: Chapter,
     },
     /// In a test guest: ask the host for something, then wait for a new interface
     AskHost { request: String },
@@ -212,6 +219,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             endpoint_id,
             command,
         } => NvmeCli::new(folder.clone(), *endpoint_id).show(&command.join(" ")),
+        Command::NvmeCheck {
+            folder,
+            endpoint_id,
+            chapter,
+        } => nvme_cli::run(folder.clone(), *endpoint_id, *chapter),
         Command::AskHost { request } => ask_host(request),
         Command::GuestInit { plan } => guest_init::run(plan),
     }

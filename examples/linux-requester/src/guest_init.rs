@@ -1,7 +1,8 @@
 //! Process 1 of a test guest: runs a plan, says how it went, and powers off.
 //!
 //! A plan is a text file with one command of this program a line; `#` starts a comment line. What the host has to see is
-//! printed as a line that starts with [`MARK`]: `pass`, `fail: ` and why, or `ask: ` and a request.
+//! printed as a line that starts with [`MARK`]: `pass`, `fail: ` and why, `ask: ` and a request, or `log: ` and what has to be in the
+//! device's log.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -33,6 +34,11 @@ pub(crate) fn run(plan: &Path) -> Result<()> {
 /// Prints a line for the host to act on.
 pub(crate) fn tell_host(request: &str) {
     say(&format!("ask: {request}"));
+}
+
+/// Has the host check that the device has logged a line with this in it.
+pub(crate) fn expect_device_log(text: &str) {
+    say(&format!("log: {text}"));
 }
 
 fn say(text: &str) {

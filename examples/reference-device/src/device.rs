@@ -21,6 +21,10 @@ const USB: PortId = PortId(0);
 const LARGEST_CONFIGURED_PACKET: u16 = 250 + HEADER_LEN as u16;
 /// Of NVMe-MI: 1.2 and 2.0, encoded as in DSP0236 section 12.7.2.
 const NVME_MI_VERSIONS: &[[u8; 4]] = &[[0xF1, 0xF2, 0xFF, 0x00], [0xF2, 0xF0, 0xFF, 0x00]];
+/// One for each command slot, one for control primitives.
+const NVME_MI_LISTENERS: usize = 3;
+/// The longest NVMe-MI message, in bytes, message type not counted.
+const NVME_MI_MESSAGE: usize = nvme_mi_responder::MAX_MESSAGE_LENGTH - 1;
 const PORTS: usize = 1;
 const SHORT_MESSAGES: usize = 4;
 /// The echo service, NVMe-MI, and a request of NVMe-MI's own.
@@ -74,6 +78,7 @@ pub struct Memory<
     serial_number: [u8; SERIAL_NUMBER_LEN],
     class: mctp_usb::State<'d>,
     receive: [u8; RECEIVE],
+    nvme_mi_message: [u8; NVME_MI_MESSAGE],
     router: RouterStorage<'d, PORTS, TRANSFER, SHORT_MESSAGES, MESSAGES, MESSAGE, CHANNELS, ROUTES>,
 }
 
@@ -89,6 +94,7 @@ impl<const RECEIVE: usize, const TRANSFER: usize, const MESSAGES: usize, const M
             serial_number: [0; SERIAL_NUMBER_LEN],
             class: mctp_usb::State::new(),
             receive: [0; RECEIVE],
+            nvme_mi_message: [0; NVME_MI_MESSAGE],
             router: RouterStorage::new(),
         }
     }
@@ -137,6 +143,7 @@ where
         serial_number,
         class,
         receive,
+        nvme_mi_message,
         router,
     } = memory;
     let usb_config = identity.usb_config(serial_number);
@@ -157,7 +164,7 @@ where
         max_message_len: options.max_message.saturating_sub(1),
         ..Config::new(identity.uuid)
     };
-    let router = Router::<NoopRawMutex, C>::new(router, clock, &config);
+    let router = Router::<NoopRawMutex, &C>::new(router, &clock, &config);
     let unit = usize::from(options.mtu).saturating_sub(HEADER_LEN);
     router.configure_port(
         USB,
@@ -179,9 +186,10 @@ where
         router.run_receive(USB, &mut receiver),
         router.run_send(USB, &mut sender),
     );
+    let mut responder = management.responder;
     let services = join4(
         echo(&router),
-        manage(&router, management.responder),
+        manage(&router, &mut responder, &clock, nvme_mi_message),
         follow_unit(&router, management.port, management.unit_changes),
         report_events(&router, observer),
     );
@@ -223,32 +231,40 @@ async fn echo<C: Clock>(router: &Router<'_, NoopRawMutex, C>) {
     }
 }
 
-/// Serves NVMe-MI.
+/// Serves NVMe-MI: both command slots and control primitives at once.
 async fn manage<C: Clock, W: World>(
     router: &Router<'_, NoopRawMutex, C>,
-    mut responder: Responder<'_, W>,
+    responder: &mut Responder<'_, W>,
+    clock: C,
+    buffer: &mut [u8],
 ) {
     let service = Service::message_type(mctp::MCTP_TYPE_NVME).with_versions(NVME_MI_VERSIONS);
-    let Ok(mut listener) = router.listener(service) else {
+    let Ok(listener) = router.listener(service) else {
         return;
     };
-    loop {
-        let message = listener.receive().await;
-        let requester = nvme_mi_responder::Requester {
-            endpoint_id: message.source(),
-            exchange: 0,
-        };
-        let _ = responder.receive(
-            nvme_mi_responder::Instant::START,
-            requester,
-            message.integrity_check().0,
-            message.bytes(),
-        );
-        while let Some(t) = responder.transmission() {
-            let source = t.source;
-            let _ = message.respond(mctp::MsgIC(true), &[t.body]).await;
-            responder.sent(source);
-        }
+    let event_channel = |endpoint_id| router.request_channel(endpoint_id);
+    // It ends only if the listener does, which this one does not.
+    nvme_mi_responder::serve(
+        responder,
+        [&listener; NVME_MI_LISTENERS],
+        event_channel,
+        &ManagementClock(clock),
+        buffer,
+    )
+    .await;
+}
+
+/// The router's clock, for the responder.
+struct ManagementClock<C>(C);
+
+impl<C: Clock> nvme_mi_responder::Clock for ManagementClock<C> {
+    fn now(&self) -> nvme_mi_responder::Instant {
+        nvme_mi_responder::Instant::from_millis(self.0.now().as_millis())
+    }
+
+    async fn wait_until(&self, deadline: nvme_mi_responder::Instant) {
+        let deadline = mctp_router::Instant::from_millis(deadline.as_millis());
+        self.0.wait_until(deadline).await;
     }
 }
 

@@ -258,7 +258,9 @@ impl Scenario {
         let Some(release) = self.nvme_cli else {
             return Vec::new();
         };
-        vec![format!("nvme /{} {ENDPOINT} id-ctrl", release.folder())]
+        ["identify", "logs", "settings", "firmware"]
+            .map(|chapter| format!("nvme-check /{} {ENDPOINT} {chapter}", release.folder()))
+            .into()
     }
 }
 

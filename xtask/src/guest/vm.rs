@@ -121,6 +121,7 @@ impl Machine<'_> {
             match message.split_once(": ") {
                 None if message == "pass" => return Ok(()),
                 Some(("fail", reason)) => return Err(anyhow!("in the guest: {reason}")),
+                Some(("log", text)) => self.expect_device_log(text)?,
                 Some(("ask", "restart-device")) => self.restart_device()?,
                 _ => bail!("the guest said `{message}`, which means nothing here"),
             }
@@ -215,6 +216,15 @@ impl Machine<'_> {
     fn restart_device(&mut self) -> Result<()> {
         self.device = None;
         self.start_device()
+    }
+
+    /// The device logs what it does before it answers, so that the line is there already.
+    fn expect_device_log(&self, text: &str) -> Result<()> {
+        let log = std::fs::read_to_string(self.device_log(self.captures.len()))?;
+        if !log.lines().any(|line| line.contains(text)) {
+            bail!("the device has not logged `{text}`");
+        }
+        Ok(())
     }
 
     fn wait_for_socket(&self) -> Result<()> {

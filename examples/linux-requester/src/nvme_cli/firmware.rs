@@ -1,0 +1,220 @@
+//! Firmware updates.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Result, bail, ensure};
+use crc::{CRC_32_ISCSI, Crc};
+use linux_requester::address::Destination;
+use linux_requester::nvme_mi::{Command, ManagementError};
+use linux_requester::socket::MctpSocket;
+use sha2::{Digest, Sha256};
+
+use super::program::NvmeCli;
+use super::{expect, expect_numbers, text};
+use crate::guest_init;
+
+const INVALID_FIELD: u16 = 0x002;
+const INVALID_SLOT: u16 = 0x106;
+const INVALID_IMAGE: u16 = 0x107;
+const OVERLAPPING_RANGE: u16 = 0x114;
+
+const FILE: &str = "/tmp/image";
+const PAGE: usize = 4096;
+/// Of the large image.
+const LARGE: usize = 3 << 20;
+/// Actions of Firmware Commit.
+const STORE: u8 = 0;
+const STORE_AND_ACTIVATE_ON_RESET: u8 = 1;
+const ACTIVATE_ON_RESET: u8 = 2;
+const ACTIVATE_NOW: u8 = 3;
+
+pub(super) fn check(nvme: &NvmeCli) -> Result<()> {
+    expect_slots(nvme, 0x01, ["REF00001", "REF00002", ""])?;
+    refusals(nvme)?;
+    update(nvme)?;
+    bad_images(nvme)?;
+    actions(nvme)
+}
+
+/// What must not work, and changes nothing.
+fn refusals(nvme: &NvmeCli) -> Result<()> {
+    refused_commit(nvme, 3, STORE_AND_ACTIVATE_ON_RESET, INVALID_IMAGE)?;
+    download(nvme, &image("BAD00001", 4 * PAGE), "")?;
+    // A piece again, one that is no whole page, and one beyond the longest image.
+    let piece = |data: usize, offset: usize| {
+        format!(
+            "admin-passthru --opcode=0x11 --write --input-file={FILE} --data-len={data} --cdw10={} --cdw11={}",
+            data / 4 - 1,
+            offset / 4
+        )
+    };
+    nvme.refused(&piece(PAGE, PAGE), OVERLAPPING_RANGE)?;
+    nvme.refused(&piece(512, 8 * PAGE), INVALID_FIELD)?;
+    nvme.refused(&piece(PAGE, 8 * PAGE + 512), INVALID_FIELD)?;
+    nvme.refused(&piece(PAGE, 1 << 30), INVALID_FIELD)?;
+    // The slot that is read-only, and one that there is not.
+    refused_commit(nvme, 1, STORE, INVALID_SLOT)?;
+    refused_commit(nvme, 4, STORE, INVALID_SLOT)?;
+    // A gap shows when the image is committed.
+    nvme.raw(&piece(PAGE, 0))?;
+    nvme.raw(&piece(PAGE, 2 * PAGE))?;
+    refused_commit(nvme, 3, STORE, INVALID_IMAGE)?;
+    expect_slots(nvme, 0x01, ["REF00001", "REF00002", ""])
+}
+
+/// Download, commit, reset: the way of an update.
+fn update(nvme: &NvmeCli) -> Result<()> {
+    install(
+        nvme,
+        &image("REF00003", 16 * PAGE),
+        3,
+        STORE_AND_ACTIVATE_ON_RESET,
+    )?;
+    expect_slots(nvme, 0x31, ["REF00001", "REF00002", "REF00003"])?;
+    expect_running(nvme, "REF00001")?;
+    reset(nvme)?;
+    expect_slots(nvme, 0x03, ["REF00001", "REF00002", "REF00003"])?;
+    expect_running(nvme, "REF00003")
+}
+
+fn bad_images(nvme: &NvmeCli) -> Result<()> {
+    let mut damaged = image("BAD00002", 4 * PAGE);
+    damaged[3 * PAGE] ^= 0x01;
+    download(nvme, &damaged, "")?;
+    refused_commit(nvme, 2, STORE, INVALID_IMAGE)?;
+    // An interrupted download: the rest is lost in a reset.
+    let good = image("BAD00003", 4 * PAGE);
+    download(nvme, &good[..2 * PAGE], "")?;
+    reset(nvme)?;
+    download(nvme, &good[2 * PAGE..], &format!("--offset={}", 2 * PAGE))?;
+    refused_commit(nvme, 2, STORE, INVALID_IMAGE)?;
+    expect_slots(nvme, 0x03, ["REF00001", "REF00002", "REF00003"])
+}
+
+/// Each action of Firmware Commit.
+fn actions(nvme: &NvmeCli) -> Result<()> {
+    install(nvme, &image("REF00004", 2 * PAGE), 2, STORE)?;
+    expect_slots(nvme, 0x03, ["REF00001", "REF00004", "REF00003"])?;
+    commit(nvme, 2, ACTIVATE_ON_RESET)?;
+    expect_slots(nvme, 0x23, ["REF00001", "REF00004", "REF00003"])?;
+    reset(nvme)?;
+    expect_slots(nvme, 0x02, ["REF00001", "REF00004", "REF00003"])?;
+    expect_running(nvme, "REF00004")?;
+    install(nvme, &image("REF00005", 3 * PAGE), 3, ACTIVATE_NOW)?;
+    expect_slots(nvme, 0x03, ["REF00001", "REF00004", "REF00005"])?;
+    expect_running(nvme, "REF00005")?;
+    // Back to what came with the device.
+    commit(nvme, 1, ACTIVATE_NOW)?;
+    expect_running(nvme, "REF00001")?;
+    expect_slots(nvme, 0x01, ["REF00001", "REF00004", "REF00005"])
+}
+
+/// A large image, downloaded in full after a download that ended in the middle.
+pub(super) fn download_large(nvme: &NvmeCli) -> Result<()> {
+    let image = image("LARGE001", LARGE);
+    // As of a requester that was killed: nvme-cli starts over at the beginning.
+    download(nvme, &image[..41 * PAGE], "")?;
+    install(nvme, &image, 2, STORE_AND_ACTIVATE_ON_RESET)?;
+    let start = std::time::Instant::now();
+    reset(nvme)?;
+    expect_running(nvme, "LARGE001")?;
+    println!("reset after {} ms", start.elapsed().as_millis());
+    commit(nvme, 1, ACTIVATE_NOW)
+}
+
+/// Downloads and commits an image, and has the host see that the device stored every byte of it.
+fn install(nvme: &NvmeCli, image: &[u8], slot: u8, action: u8) -> Result<()> {
+    download(nvme, image, "")?;
+    commit(nvme, slot, action)?;
+    let digest: String = Sha256::digest(image)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let revision = String::from_utf8_lossy(&image[8..16]);
+    guest_init::expect_device_log(&format!(
+        "firmware slot {slot} has {revision}: {} bytes, SHA-256 {digest}",
+        image.len()
+    ));
+    Ok(())
+}
+
+fn download(nvme: &NvmeCli, image: &[u8], options: &str) -> Result<()> {
+    fs::write(FILE, image)?;
+    let text = nvme.text(&format!("fw-download --fw={FILE} {options}"))?;
+    ensure!(text.contains("success"), "no success: {text}");
+    Ok(())
+}
+
+fn commit(nvme: &NvmeCli, slot: u8, action: u8) -> Result<()> {
+    let text = nvme.text(&format!("fw-commit --slot={slot} --action={action}"))?;
+    ensure!(text.contains("Success"), "no success: {text}");
+    Ok(())
+}
+
+fn refused_commit(nvme: &NvmeCli, slot: u8, action: u8, status: u16) -> Result<()> {
+    nvme.refused(
+        &format!("fw-commit --slot={slot} --action={action}"),
+        status,
+    )
+}
+
+/// Checks the firmware slots as nvme-cli shows them: AFI, and the revision of each slot.
+fn expect_slots(nvme: &NvmeCli, active: u64, revisions: [&str; 3]) -> Result<()> {
+    let log = nvme.json("fw-log")?;
+    // One object named after the device.
+    let Some(slots) = log.as_object().and_then(|log| log.values().next()) else {
+        bail!("no slots in {log}");
+    };
+    expect_numbers(slots, &[("Active Firmware Slot (afi)", active)])?;
+    for (slot, revision) in (1..).zip(revisions) {
+        let name = format!("Firmware Rev Slot {slot}");
+        let found = slots.get(&name).and_then(|text| text.as_str());
+        let found = found.and_then(|text| text.split_once('(')?.1.strip_suffix(')'));
+        expect(&name, found.unwrap_or_default(), revision)?;
+    }
+    Ok(())
+}
+
+fn expect_running(nvme: &NvmeCli, revision: &str) -> Result<()> {
+    for controller in 0..2 {
+        let found = nvme.of_controller(controller).json("id-ctrl")?;
+        expect("fr", text(&found, "fr")?, revision)?;
+    }
+    Ok(())
+}
+
+/// The Reset command of the Management Interface, which is not answered.
+fn reset(nvme: &NvmeCli) -> Result<()> {
+    let command = Command {
+        opcode: 0x07,
+        dwords: [0; 2],
+        data: Vec::new(),
+    };
+    let destination = Destination::EndpointId(nvme.endpoint_id());
+    let wait = Duration::from_millis(200);
+    match command.send(&mut MctpSocket::open()?, destination, wait) {
+        Err(ManagementError::NoAnswer { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+        Ok(response) => bail!(
+            "the reset was answered with status {:02x}h",
+            response.status
+        ),
+    }
+}
+
+/// An image as the reference device takes it: magic, revision, length and CRC-32C, then the content.
+fn image(revision: &str, length: usize) -> Vec<u8> {
+    let content: Vec<u8> = (0..length - 24)
+        .map(|index| (index * 31 + index / PAGE) as u8)
+        .collect();
+    let mut image = format!("NVMI-IMG{revision:8}").into_bytes();
+    image.extend((content.len() as u32).to_le_bytes());
+    let crc = Crc::<u32>::new(&CRC_32_ISCSI);
+    let mut digest = crc.digest();
+    digest.update(&image);
+    digest.update(&content);
+    image.extend(digest.finalize().to_le_bytes());
+    image.extend(content);
+    image
+}

@@ -1,0 +1,158 @@
+//! nvme-cli as a program.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+/// The bit of a printed status that says Do Not Retry.
+const DO_NOT_RETRY: u16 = 0x4000;
+
+/// nvme-cli as the guest tests have it: the program, `loader` and all libraries in one folder.
+pub(crate) struct NvmeCli {
+    folder: PathBuf,
+    endpoint_id: u8,
+    /// `mctp:NETWORK,ENDPOINT`
+    device: String,
+}
+
+/// What a run printed, and whether it was content.
+struct Output {
+    success: bool,
+    stdout: Vec<u8>,
+    stderr: String,
+}
+
+impl Output {
+    fn all(&self) -> String {
+        format!("{}{}", String::from_utf8_lossy(&self.stdout), self.stderr)
+    }
+}
+
+impl NvmeCli {
+    pub(crate) fn new(folder: PathBuf, endpoint_id: u8) -> Self {
+        Self {
+            folder,
+            endpoint_id,
+            device: format!("mctp:1,{endpoint_id}"),
+        }
+    }
+
+    pub(crate) fn endpoint_id(&self) -> u8 {
+        self.endpoint_id
+    }
+
+    /// The same for a controller other than 0.
+    pub(crate) fn of_controller(&self, controller: u16) -> Self {
+        Self {
+            folder: self.folder.clone(),
+            endpoint_id: self.endpoint_id,
+            device: format!("{}:{controller}", self.device),
+        }
+    }
+
+    /// Runs one command: its name, then its options; the device is put in between.
+    fn run(&self, command: &str) -> Result<Output> {
+        let (name, options) = command.split_once(' ').unwrap_or((command, ""));
+        let output = Command::new(self.folder.join("loader"))
+            .arg("--library-path")
+            .arg(&self.folder)
+            .arg(self.folder.join("nvme"))
+            .args([name, &self.device])
+            .args(options.split_whitespace())
+            .stdin(Stdio::null())
+            .output()
+            .with_context(|| format!("cannot start nvme-cli in {}", self.folder.display()))?;
+        Ok(Output {
+            success: output.status.success(),
+            stdout: output.stdout,
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    }
+
+    /// Runs a command and prints what it prints.
+    pub(crate) fn show(&self, command: &str) -> Result<()> {
+        let output = self.run(command)?;
+        print!("{}", output.all());
+        ensure!(output.success, "nvme {command} failed");
+        Ok(())
+    }
+
+    /// What a command prints that has to succeed.
+    pub(crate) fn raw(&self, command: &str) -> Result<Vec<u8>> {
+        let output = self.run(command)?;
+        ensure!(
+            output.success,
+            "nvme {command} failed and said: {}",
+            output.all().trim()
+        );
+        println!("nvme {command}: {} bytes", output.stdout.len());
+        Ok(output.stdout)
+    }
+
+    pub(crate) fn text(&self, command: &str) -> Result<String> {
+        Ok(String::from_utf8_lossy(&self.raw(command)?).into_owned())
+    }
+
+    /// The object that a command prints.
+    pub(crate) fn json(&self, command: &str) -> Result<Value> {
+        let command = format!("{command} -o json");
+        let output = self.raw(&command)?;
+        serde_json::from_slice(&output).with_context(|| {
+            let text = String::from_utf8_lossy(&output);
+            format!("nvme {command} printed no JSON: {text}")
+        })
+    }
+
+    /// Runs a command that has to fail with this completion status: bits 10 to 8 its type, 7 to 0 its code.
+    pub(crate) fn refused(&self, command: &str, status: u16) -> Result<()> {
+        self.failed(command, "NVMe status:", status)
+    }
+
+    /// Runs a command that has to fail with this NVMe-MI response status.
+    pub(crate) fn refused_by_endpoint(&self, command: &str, status: u16) -> Result<()> {
+        self.failed(command, "NVMe-MI status:", status)
+    }
+
+    fn failed(&self, command: &str, kind: &str, status: u16) -> Result<()> {
+        let output = self.run(command)?;
+        let text = output.all();
+        ensure!(
+            !output.success,
+            "nvme {command} succeeded instead of failing with {status:#x}"
+        );
+        let line = text.lines().find(|line| line.contains(kind));
+        let Some(line) = line else {
+            bail!("nvme {command} has no {kind} {status:#x} but says: {text}");
+        };
+        let printed = printed_status(line)
+            .with_context(|| format!("nvme {command} printed no status: {line}"))?;
+        ensure!(
+            printed & !DO_NOT_RETRY == status,
+            "nvme {command} failed with {printed:#x} instead of {status:#x}: {line}"
+        );
+        println!("nvme {command}: {line}");
+        Ok(())
+    }
+}
+
+/// The number in the last parentheses of a line: `...(0x4109)`.
+fn printed_status(line: &str) -> Option<u16> {
+    let (_, number) = line.rsplit_once("(0x")?;
+    let (number, _) = number.split_once(')')?;
+    u16::from_str_radix(number, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_is_the_number_at_the_end_of_the_line() {
+        let line = "NVMe status: Invalid Log Page: The log page indicated is invalid(0x4109)";
+        assert_eq!(printed_status(line), Some(0x4109));
+        assert_eq!(printed_status("NVMe status: (0x2002) "), Some(0x2002));
+        assert_eq!(printed_status("no status"), None);
+    }
+}
