@@ -40,7 +40,8 @@ fn reset_ports(model: &mut Model<'_>, effects: &mut impl Effects) {
     }
 }
 
-/// A shutdown of the subsystem, after which it is complete in all controllers.
+/// A shutdown of the subsystem, after which it is complete in all controllers. It is a Controller Level Reset of them, too: what was
+/// downloaded and not committed is lost, and firmware that waits for a reset is active.
 pub(crate) fn shut_down<W: World>(model: &mut Model<'_>, world: &mut W, kind: ShutdownKind) {
     for index in 0..model.controllers.len() {
         let found = model.controllers.get_mut(index);
@@ -50,5 +51,6 @@ pub(crate) fn shut_down<W: World>(model: &mut Model<'_>, world: &mut W, kind: Sh
             model.raise(index, Change::Shutdown);
         }
     }
+    firmware::reset(model, world);
     world.reset().shut_down(kind);
 }

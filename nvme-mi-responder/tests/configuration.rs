@@ -4,12 +4,13 @@ mod support;
 
 use mctp::Eid;
 use nvme_mi_responder::world::{
-    HealthReport, MemoryEffects, MemoryReset, MemoryVpd, NotSupported, Parts, ShutdownKind,
+    FirmwareStore, HealthReport, MemoryEffects, MemoryFirmware, MemoryReset, MemoryVpd,
+    NotSupported, Parts, ShutdownKind,
 };
 use nvme_mi_responder::{
     PortConfig, PortId, PortKind, Requester, SmbusFrequency, Subsystem, TwoWirePort,
 };
-use support::{Device, IDENTITY, PCIE_PORT, TWO_WIRE_PORT, field, sealed};
+use support::{ADMIN, Admin, Device, IDENTITY, PCIE_PORT, TWO_WIRE_PORT, field, sealed};
 
 type World = Parts<HealthReport, NotSupported, MemoryVpd<256>, MemoryReset, MemoryEffects>;
 
@@ -328,5 +329,31 @@ fn a_shutdown_happens_after_its_response_and_shows_in_every_controller() {
         // SHST and CSTS changed; SHST is 2, complete.
         assert_eq!(field(&device.mi(0x01, 0, 0, &[]), 8, 2), 0x0104);
         assert_eq!(device.mi(0x02, 0x8100_0000, 0, &[])[6], 0x09);
+    }
+}
+
+#[test]
+fn reset_and_shutdown_activate_firmware_that_waits_for_a_reset() {
+    for opcode in [0x07, 0x0C] {
+        let memory = Box::leak(vec![0; 3 * 8192].into_boxed_slice());
+        let slots = [Some(*b"REF00001"), Some(*b"REF00002")];
+        let mut device =
+            Device::reference(world().with_firmware(MemoryFirmware::new(memory, slots)));
+        // Action 2, activate on reset, for slot 2.
+        let commit = Admin {
+            opcode: 0x10,
+            dwords: [2 << 3 | 2, 0, 0, 0, 0, 0],
+            ..ADMIN
+        };
+        device.admin_ok(commit);
+        assert_eq!(device.responder.world().firmware.active_slot(), 1);
+        device.raw(&sealed(&[
+            0x84, 8, 0, 0, opcode, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        ]));
+        assert_eq!(
+            device.responder.world().firmware.active_slot(),
+            2,
+            "opcode {opcode}"
+        );
     }
 }
