@@ -1,7 +1,7 @@
 //! Packetising: a message from its sender's slices into transfers (DSP0236 1.3.3, sections 8.4 and 8.5).
 
 use mctp::Eid;
-use mctp_transport::{MessageTag, PhysicalAddress, RawHeader, Transfer};
+use mctp_transport::{MessageTag, PhysicalAddress, RawHeader, Room, Transfer};
 
 use super::Port;
 use crate::config::PortId;
@@ -13,13 +13,14 @@ use crate::config::PortId;
 pub struct Outgoing {
     pub(crate) port: PortId,
     pub(crate) address: PhysicalAddress,
+    /// Of the next packet, without EOM. Has SOM until the first packet is in a transfer; until then its source is not known.
     pub(crate) header: RawHeader,
-    pub(crate) type_ic: u8,
-    pub(crate) unit: usize,
-    /// Bytes not yet in a transfer, the message type byte included.
-    remaining: usize,
+    type_ic: u8,
     /// The port's session in which it began.
     pub(crate) session: u8,
+    unit: usize,
+    /// Bytes not yet in a transfer, the message type byte included.
+    remaining: usize,
     /// Where the next byte is: which slice, and where in it.
     slice: usize,
     offset: usize,
@@ -31,16 +32,15 @@ impl Outgoing {
         address: PhysicalAddress,
         header: RawHeader,
         type_ic: u8,
-        unit: usize,
     ) -> Self {
         Self {
             port,
             address,
             header,
             type_ic,
-            unit,
-            remaining: 0,
             session: 0,
+            unit: 0,
+            remaining: 0,
             slice: 0,
             offset: 0,
         }
@@ -51,40 +51,20 @@ impl Outgoing {
         self.port
     }
 
-    /// Counts what is to be sent, the first time.
+    /// What is known when `message` is about to be sent, in packets of `unit`.
     #[inline]
-    pub(crate) fn start_with(&mut self, message: &[&[u8]]) {
-        if self.header.is_start() {
-            self.remaining = message
-                .iter()
-                .fold(1, |sum: usize, slice| sum.saturating_add(slice.len()));
-        }
-    }
-
-    /// Puts a message of one slice and one packet into the port's transfer: the commonest, and the one where every instruction counts most.
-    /// `false`, and nothing done, if it is another or does not fit.
-    #[inline]
-    pub(crate) fn fill_one(&mut self, port: &mut Port<'_>, message: &[&[u8]]) -> bool {
-        let ([message], Some(transfer)) = (message, port.current()) else {
-            return false;
-        };
-        if !self.header.is_start() || self.remaining > self.unit {
-            return false;
-        }
-        match transfer.push(self.address, self.header.with_end(), self.remaining) {
-            Some([first, rest @ ..]) if rest.len() == message.len() => {
-                *first = self.type_ic;
-                rest.copy_from_slice(message);
-                self.remaining = 0;
-                true
-            }
-            _ => false,
-        }
+    pub(crate) fn start(&mut self, source: Eid, session: u8, unit: usize, message: &[&[u8]]) {
+        self.header = self.header.with_source(source);
+        self.session = session;
+        self.unit = unit;
+        self.remaining = message
+            .iter()
+            .fold(1, |sum: usize, slice| sum.saturating_add(slice.len()));
     }
 
     /// Puts as many packets into the port's transfers as fit. `true` when the last one is in.
     #[inline(never)]
-    pub(crate) fn fill_many(&mut self, port: &mut Port<'_>, message: &[&[u8]]) -> bool {
+    pub(crate) fn fill(&mut self, port: &mut Port<'_>, message: &[&[u8]]) -> bool {
         while let Some(transfer) = port.current() {
             self.fill_transfer(transfer, message);
             if self.remaining == 0 {
@@ -99,72 +79,104 @@ impl Outgoing {
 
     #[inline]
     fn fill_transfer(&mut self, transfer: &mut Transfer<'_>, message: &[&[u8]]) {
-        let mut has_room = !self.header.is_start() || self.push_one(transfer, message);
-        while has_room && self.remaining > 0 {
-            // What stops a run is the end of the room, the last packet, or a packet that begins in one slice and ends in another.
-            has_room = if self.push_run(transfer, message) {
-                transfer.fits(self.unit.min(self.remaining))
-            } else {
-                self.push_one(transfer, message)
-            };
-        }
-    }
-
-    /// Puts the packets into a transfer that are as a whole in one slice, the last packet excepted. `false` if there is none.
-    #[inline]
-    fn push_run(&mut self, transfer: &mut Transfer<'_>, message: &[&[u8]]) -> bool {
+        let Some(mut room) = transfer.room(self.address) else {
+            return;
+        };
         let slice = message.get(self.slice).copied().unwrap_or_default();
-        let rest = slice.get(self.offset..).unwrap_or_default();
-        // The last packet has at least one byte. None of this wraps: something remains, and a run is part of it.
-        let run = rest.get(..self.remaining.wrapping_sub(1)).unwrap_or(rest);
-        let packets = transfer.push_run(self.address, self.header, self.unit, run);
-        let len = packets.wrapping_mul(self.unit);
-        self.offset = self.offset.wrapping_add(len);
-        self.remaining = self.remaining.wrapping_sub(len);
-        self.header = self.header.after(packets);
-        packets > 0
+        let Some(mut rest) = slice.get(self.offset..) else {
+            return;
+        };
+        // The first packet, the last, and those that begin in one slice and end in another go one by one, all others in runs.
+        let mut goes_on = !self.header.is_start() || self.push_one(&mut room, message, &mut rest);
+        while goes_on && self.remaining > 0 {
+            let is_last = self.remaining <= self.unit;
+            goes_on = (is_last || self.push_run(&mut room, &mut rest))
+                && self.push_one(&mut room, message, &mut rest);
+        }
+        let slice = message.get(self.slice).copied().unwrap_or_default();
+        self.offset = slice.len().wrapping_sub(rest.len());
     }
 
-    /// Puts the next packet into a transfer. `false` when there is no room for it.
-    #[inline(never)]
-    fn push_one(&mut self, transfer: &mut Transfer<'_>, message: &[&[u8]]) -> bool {
-        let payload_len = self.remaining.min(self.unit);
-        let header = if payload_len == self.remaining {
+    /// Puts middle packets into a transfer for as long as they are as a whole in `rest`, what is not yet sent of the current slice. `false`
+    /// when there is no room for all of them.
+    #[inline(always)]
+    fn push_run(&mut self, room: &mut Room<'_>, rest: &mut &[u8]) -> bool {
+        let len = rest.len();
+        // The last packet of the message has at least one byte.
+        let keep = usize::from(self.remaining == len);
+        self.header = room.push_run(self.header, self.unit, rest, keep);
+        let sent = len.wrapping_sub(rest.len());
+        self.remaining = self.remaining.wrapping_sub(sent);
+        sent == 0 || rest.len() < self.unit.wrapping_add(keep)
+    }
+
+    /// Puts the next packet into a transfer, whichever it is. `false` when there is no room for it.
+    #[inline(always)]
+    fn push_one<'m>(
+        &mut self,
+        room: &mut Room<'_>,
+        message: &[&'m [u8]],
+        rest: &mut &'m [u8],
+    ) -> bool {
+        let len = self.remaining.min(self.unit);
+        let header = if len == self.remaining {
             self.header.with_end()
         } else {
             self.header
         };
-        let Some(payload) = transfer.push(self.address, header, payload_len) else {
+        let Some(payload) = room.push(header, len) else {
             return false;
         };
-        match payload {
-            [first, rest @ ..] if self.header.is_start() => {
-                *first = self.type_ic;
-                self.copy_next(message, rest);
-            }
-            payload => self.copy_next(message, payload),
-        }
-        self.remaining = self.remaining.saturating_sub(payload_len);
+        let to = behind_type(self.header, self.type_ic, payload);
+        self.remaining = self.remaining.wrapping_sub(len);
         self.header = self.header.next();
+        match rest.split_at_checked(to.len()) {
+            Some((from, behind)) => {
+                to.copy_from_slice(from);
+                *rest = behind;
+            }
+            None => *rest = self.gather(message, rest, to),
+        }
         true
     }
 
-    /// Copies the next bytes of the message, from as many of its slices as it takes.
-    #[inline]
-    fn copy_next(&mut self, message: &[&[u8]], mut to: &mut [u8]) {
-        while let Some(slice) = message.get(self.slice) {
-            let from = slice.get(self.offset..).unwrap_or_default();
-            let len = from.len().min(to.len());
+    /// Copies the next bytes of the message, from as many of its slices as it takes. Returns what is left of the slice it ended in.
+    #[inline(never)]
+    fn gather<'m>(
+        &mut self,
+        message: &[&'m [u8]],
+        mut rest: &'m [u8],
+        mut to: &mut [u8],
+    ) -> &'m [u8] {
+        loop {
+            let len = rest.len().min(to.len());
             let (to_now, to_later) = core::mem::take(&mut to).split_at_mut(len);
-            to_now.copy_from_slice(from.split_at(len).0);
-            self.offset = self.offset.wrapping_add(len);
+            let (from, later) = rest.split_at(len);
+            to_now.copy_from_slice(from);
+            rest = later;
             to = to_later;
-            if to.is_empty() {
-                return;
-            }
-            self.slice = self.slice.wrapping_add(1);
-            self.offset = 0;
+            let next = self.slice.wrapping_add(1);
+            let Some(slice) = message.get(next).filter(|_| !to.is_empty()) else {
+                return rest;
+            };
+            self.slice = next;
+            rest = slice;
         }
+    }
+}
+
+/// Puts the message type into a start packet. Returns where the message goes on.
+#[inline(always)]
+fn behind_type(header: RawHeader, type_ic: u8, payload: &mut [u8]) -> &mut [u8] {
+    if !header.is_start() {
+        return payload;
+    }
+    match payload {
+        [first, others @ ..] => {
+            *first = type_ic;
+            others
+        }
+        [] => &mut [],
     }
 }
 

@@ -1,6 +1,8 @@
 //! What waits to be sent at a port: transfers being filled, and control responses that overtake them.
 
-use mctp_transport::{PacketHeader, PhysicalAddress, Transfer, TransferLayout};
+use mctp_transport::{
+    BASELINE_TRANSMISSION_UNIT, PacketHeader, PhysicalAddress, Transfer, TransferLayout,
+};
 
 use crate::clock::Instant;
 use crate::config::PortConfig;
@@ -32,7 +34,8 @@ pub(crate) struct Port<'b> {
     pub(crate) link_up: bool,
     /// How often what waited was given up: a message begun before does not go on.
     pub(crate) session: u8,
-    pub(crate) config: PortConfig,
+    unit: usize,
+    max_receive_unit: usize,
     layout: TransferLayout,
     /// It changed while the transport had transfers, which may still have the old one.
     layout_changed: bool,
@@ -67,10 +70,8 @@ impl<'b> Port<'b> {
     pub(crate) const EMPTY: Self = Self {
         link_up: false,
         session: 0,
-        config: PortConfig {
-            unit: 0,
-            max_receive_unit: usize::MAX,
-        },
+        unit: 0,
+        max_receive_unit: usize::MAX,
         layout: Self::UNKNOWN_LAYOUT,
         layout_changed: false,
         max_unit: 0,
@@ -141,9 +142,28 @@ impl<'b> Port<'b> {
         self.max_unit > 0 && self.current.as_ref().is_some_and(is_empty)
     }
 
-    /// The largest packet payload that fits a transfer.
-    pub(crate) fn max_unit(&self) -> usize {
-        self.max_unit
+    /// Sets the units.
+    pub(crate) fn configure(&mut self, config: PortConfig) {
+        self.unit = config.unit;
+        self.max_receive_unit = config.max_receive_unit.max(BASELINE_TRANSMISSION_UNIT);
+    }
+
+    /// The payload of the packets sent where no route says otherwise.
+    #[inline]
+    pub(crate) fn unit(&self) -> usize {
+        self.usable_unit(self.unit)
+    }
+
+    /// What of `unit` the transport carries; never less than every endpoint takes.
+    #[inline]
+    pub(crate) fn usable_unit(&self, unit: usize) -> usize {
+        unit.min(self.max_unit).max(BASELINE_TRANSMISSION_UNIT)
+    }
+
+    /// The largest packet payload accepted.
+    #[inline]
+    pub(crate) fn max_receive_unit(&self) -> usize {
+        self.max_receive_unit
     }
 
     /// Notes that something waits to be taken; returns whether nothing did before.
@@ -222,6 +242,7 @@ impl<'b> Port<'b> {
         })
     }
 
+    #[inline(never)]
     fn take_response(&mut self) -> Option<Outbound<'b>> {
         let next = self.next_response;
         let age =
@@ -240,29 +261,42 @@ impl<'b> Port<'b> {
         })
     }
 
-    /// Takes a transfer back. `taken` says that the neighbour is there, and did not let it wait.
+    /// Takes a transfer back. `taken` says that the neighbour is there, and did not let it wait. [`wait_anew`](Self::wait_anew) is next.
     #[inline]
-    pub(crate) fn give_back(&mut self, now: Instant, outbound: Outbound<'b>, taken: bool) {
+    pub(crate) fn give_back(&mut self, outbound: Outbound<'b>, taken: bool) {
         if self.layout_changed {
             outbound.transfer.reset(self.layout);
         } else {
             outbound.transfer.clear();
         }
-        let place = if outbound.is_response {
-            self.responses
-                .iter_mut()
-                .map(|response| &mut response.transfer)
-                .find(|transfer| transfer.is_none())
+        if outbound.is_response {
+            self.give_back_response(outbound.transfer);
         } else if self.current.is_none() {
-            Some(&mut self.current)
+            self.current = Some(outbound.transfer);
         } else {
-            Some(&mut self.spare)
-        };
-        if let Some(place) = place {
-            *place = Some(outbound.transfer);
+            self.spare = Some(outbound.transfer);
         }
-        self.stalled &= !taken;
-        self.waiting_since = self.has_waiting().then_some(now);
+        if taken {
+            self.stalled = false;
+        }
+    }
+
+    #[inline(never)]
+    fn give_back_response(&mut self, transfer: &'b mut Transfer<'b>) {
+        let mut places = self
+            .responses
+            .iter_mut()
+            .map(|response| &mut response.transfer);
+        if let Some(place) = places.find(|place| place.is_none()) {
+            *place = Some(transfer);
+        }
+    }
+
+    /// The neighbour took something: if something `waits` for it, it does so since now. Returns whether there is a deadline for it.
+    #[inline]
+    pub(crate) fn wait_anew(&mut self, now: Instant, waits: bool) -> bool {
+        self.waiting_since = waits.then_some(now);
+        waits && !self.stalled
     }
 
     /// Whether the transport has a transfer, when nothing waits.
@@ -279,7 +313,7 @@ impl<'b> Port<'b> {
     }
 
     #[inline]
-    fn has_waiting(&self) -> bool {
+    pub(crate) fn has_waiting(&self) -> bool {
         self.queued_responses > 0 || self.full.is_some() || self.current_has_packets()
     }
 

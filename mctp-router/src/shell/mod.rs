@@ -21,9 +21,9 @@ use mctp_transport::{
 
 use crate::clock::{Clock, Instant, milliseconds};
 use crate::config::{BusOwner, Config, Event, PortConfig, PortId, Route};
-use crate::router_core::{ChannelId, LentMessage, Outbound, Receipt, RouterCore, Slots};
+use crate::router_core::{ChannelId, LentMessage, Outbound, Receipt, RouterCore};
 use crate::service::Service;
-use crate::storage::{Parts, RouterStorage};
+use crate::storage::RouterStorage;
 
 use line::{Line, Place};
 pub use listener::{Listener, Message, Receive, Responder};
@@ -215,20 +215,11 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
         clock: C,
         config: &Config,
     ) -> Self {
-        let Parts {
-            ports,
-            port_wakers,
-            short_slots,
-            long_slots,
-            channels,
-            channel_wakers,
-            routes,
-        } = storage.parts();
-        let slots = Slots::new(short_slots, long_slots, config.max_message_len);
+        let (parts, wakers) = storage.parts();
         let shared = Shared {
-            core: RouterCore::from_parts(ports, slots, channels, routes, config),
-            channels: channel_wakers,
-            ports: port_wakers,
+            core: RouterCore::from_parts(parts, config),
+            channels: wakers.channels,
+            ports: wakers.ports,
             timer: None,
             event: None,
             armed: Instant::NEVER,
@@ -455,13 +446,16 @@ impl<M: RawMutex, C: Clock> Sending<'_, '_, M, C> {
     fn poll_next(&mut self, context: &Context<'_>) -> Poll<()> {
         let (router, port) = (self.router, self.port);
         router.lock(|shared| {
-            if let Some(outbound) = self.outbound.take() {
-                let now = router.clock.now();
-                shared.core.transmit_done(now, port, outbound, self.result);
-                shared.rearm();
-            }
-            if let Some(outbound) = shared.core.poll_transmit(port) {
-                self.outbound = Some(outbound);
+            self.outbound = match self.outbound.take() {
+                Some(last) => {
+                    let now = router.clock.now();
+                    let next = shared.core.next_transmit(now, port, last, self.result);
+                    shared.rearm();
+                    next
+                }
+                None => shared.core.poll_transmit(port),
+            };
+            if self.outbound.is_some() {
                 self.result = Err(SendError::LinkDown);
                 // There is a buffer to fill while this one is sent.
                 shared.wake_next_sender(port);

@@ -9,7 +9,7 @@ use mctp_transport::DropReason;
 
 use super::{Router, Shared, register};
 use crate::clock::{Clock, Instant};
-use crate::router_core::{ChannelId, Outgoing, Progress, RouterCore, SendFailure};
+use crate::router_core::{ChannelId, Outgoing, Progress, SendFailure};
 
 /// Sends a message. When dropped before its end, the message ends where it is; the receiver discards it.
 #[allow(missing_debug_implementations)]
@@ -24,18 +24,18 @@ pub struct SendMessage<'s, 'b, M: RawMutex, C: Clock> {
 }
 
 impl<'s, 'b, M: RawMutex, C: Clock> SendMessage<'s, 'b, M, C> {
-    /// Sends `message` for `channel`, to where `address` says.
+    /// Sends `message` for `channel`, to where `outgoing` says.
     #[inline]
     pub(super) fn new(
         router: &'s Router<'b, M, C>,
         channel: ChannelId,
-        address: impl FnOnce(&RouterCore<'b>) -> Outgoing,
+        outgoing: Outgoing,
         message: &'s [&'s [u8]],
     ) -> Self {
         Self {
             router,
             channel,
-            outgoing: router.lock(|shared| address(&shared.core)),
+            outgoing,
             message,
             waits: false,
         }
