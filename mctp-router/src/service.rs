@@ -27,6 +27,8 @@ pub struct Service {
     /// Message type, vendor and subtype as far as they are among the first bytes of a message, and how many bits of them that are not.
     opening: u64,
     unused_bits: u8,
+    /// Bytes of a message that has all of them.
+    least_len: usize,
 }
 
 /// The first bytes of a message, to find its service by: as many as [`OPENING_LEN`], the message type (without IC bit) the lowest.
@@ -72,11 +74,13 @@ impl Service {
             versions: &[],
             opening: message_type.0 as u64,
             unused_bits: 56,
+            least_len: 1,
         }
     }
 
     /// With these bytes next in the opening, as many as there is room for.
     const fn opened_by(mut self, bytes: &[u8]) -> Self {
+        self.least_len = self.least_len.saturating_add(bytes.len());
         let mut rest = bytes;
         while let [first, others @ ..] = rest
             && self.unused_bits > 0
@@ -132,16 +136,11 @@ impl Service {
     pub(crate) fn serves(&self, opening: &Opening<'_>) -> bool {
         // A shift by 56 bits or less: the message type always counts.
         (self.opening ^ opening.bits).wrapping_shl(self.unused_bits.into()) == 0
-            && self.serves_rest(opening.message)
+            && opening.message.len() >= self.least_len
+            && (self.least_len <= OPENING_LEN || self.has_subtype(opening.message))
     }
 
-    /// Whether a request whose opening is that of this service is long enough for it, and has all of its subtype.
-    #[inline]
-    fn serves_rest(&self, message: &[u8]) -> bool {
-        let opening_len = OPENING_LEN.saturating_sub(usize::from(self.unused_bits / 8));
-        message.len() >= opening_len && (self.unused_bits > 0 || self.has_subtype(message))
-    }
-
+    /// For a message that is long enough.
     #[inline(never)]
     fn has_subtype(&self, message: &[u8]) -> bool {
         let vendor_len = match self.vendor {
@@ -152,7 +151,7 @@ impl Service {
         let subtype = message.get(1..).and_then(|body| body.get(vendor_len..));
         subtype.is_some_and(|rest| {
             let mut pairs = rest.iter().zip(self.subtype);
-            rest.len() >= self.subtype.len() && pairs.all(|(byte, wanted)| byte == wanted)
+            pairs.all(|(byte, wanted)| byte == wanted)
         })
     }
 

@@ -169,7 +169,8 @@ impl<'b> Transfer<'b> {
     pub fn frames(&mut self) -> Frames<'_> {
         Frames {
             rest: self.buffer.get_mut(..self.used).unwrap_or_default(),
-            layout: self.layout,
+            headroom: self.layout.headroom,
+            tailroom: self.layout.tailroom,
         }
     }
 
@@ -301,7 +302,8 @@ pub struct Frame<'a> {
 #[derive(Debug)]
 pub struct Frames<'a> {
     rest: &'a mut [u8],
-    layout: TransferLayout,
+    headroom: u8,
+    tailroom: u8,
 }
 
 impl<'a> Iterator for Frames<'a> {
@@ -311,9 +313,9 @@ impl<'a> Iterator for Frames<'a> {
     fn next(&mut self) -> Option<Frame<'a>> {
         let length = usize::from(u16::from_le_bytes(*self.rest.first_chunk()?));
         let (headroom, rest) =
-            core::mem::take(&mut self.rest).split_at_mut_checked(self.layout.headroom.into())?;
+            core::mem::take(&mut self.rest).split_at_mut_checked(self.headroom.into())?;
         let (packet, rest) = rest.split_at_mut_checked(length)?;
-        let (tailroom, rest) = rest.split_at_mut_checked(self.layout.tailroom.into())?;
+        let (tailroom, rest) = rest.split_at_mut_checked(self.tailroom.into())?;
         self.rest = rest;
         Some(Frame {
             headroom,

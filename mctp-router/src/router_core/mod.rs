@@ -365,7 +365,7 @@ impl RouterCore<'_> {
         let timeout = self.assembly_timeout;
         let expired = self
             .slots
-            .free_unfinished(|slot| slot.deadline(timeout) <= now);
+            .free_unfinished(|slot| slot.last_packet().is_over(timeout, now));
         self.count_drops(DropReason::AssemblyTimeout, expired);
     }
 

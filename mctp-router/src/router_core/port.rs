@@ -34,6 +34,8 @@ pub(crate) struct Port<'b> {
     pub(crate) link_up: bool,
     /// How often what waited was given up: a message begun before does not go on.
     pub(crate) session: u8,
+    /// As configured, and what of it the transport carries.
+    wanted_unit: usize,
     unit: usize,
     max_receive_unit: usize,
     layout: TransferLayout,
@@ -70,7 +72,8 @@ impl<'b> Port<'b> {
     pub(crate) const EMPTY: Self = Self {
         link_up: false,
         session: 0,
-        unit: 0,
+        wanted_unit: 0,
+        unit: BASELINE_TRANSMISSION_UNIT,
         max_receive_unit: usize::MAX,
         layout: Self::UNKNOWN_LAYOUT,
         layout_changed: false,
@@ -116,6 +119,7 @@ impl<'b> Port<'b> {
             .as_ref()
             .or(self.spare.as_ref())
             .map_or(0, |transfer| transfer.max_unit());
+        self.unit = self.usable_unit(self.wanted_unit);
         given_up
     }
 
@@ -144,14 +148,15 @@ impl<'b> Port<'b> {
 
     /// Sets the units.
     pub(crate) fn configure(&mut self, config: PortConfig) {
-        self.unit = config.unit;
+        self.wanted_unit = config.unit;
+        self.unit = self.usable_unit(config.unit);
         self.max_receive_unit = config.max_receive_unit.max(BASELINE_TRANSMISSION_UNIT);
     }
 
     /// The payload of the packets sent where no route says otherwise.
     #[inline]
     pub(crate) fn unit(&self) -> usize {
-        self.usable_unit(self.unit)
+        self.unit
     }
 
     /// What of `unit` the transport carries; never less than every endpoint takes.

@@ -113,8 +113,8 @@ impl<'b> RouterCore<'b> {
         let (header, payload) = bytes.split_first_chunk()?;
         let header = RawHeader::from_bytes(*header);
         let slot = self.slots.expecting(header)?;
-        let in_time = slot.deadline(self.assembly_timeout) > now;
-        if !in_time || !slot.append_expected(now, header, payload) {
+        let is_late = slot.last_packet().is_over(self.assembly_timeout, now);
+        if is_late || !slot.append_expected(now, header, payload) {
             return None;
         }
         if !header.is_end() {
@@ -178,7 +178,7 @@ impl<'b> RouterCore<'b> {
                 DropReason::UnexpectedResponse
             });
         };
-        if slot.deadline(timeout) <= now {
+        if slot.last_packet().is_over(timeout, now) {
             self.slots.abandon();
             self.drops.count(DropReason::AssemblyTimeout);
             return Err(DropReason::MiddleWithoutStart);
@@ -228,9 +228,6 @@ impl<'b> RouterCore<'b> {
         if header.is_end() {
             self.replace_unfinished(header);
         }
-        if body.len() > self.max_message_len {
-            return Err(DropReason::MessageTooLong);
-        }
         let origin = Origin {
             address,
             header,
@@ -244,8 +241,8 @@ impl<'b> RouterCore<'b> {
             // With several services, none may take all buffers.
             fair: self.open_channels > 1,
         };
-        if !self.slots.begin(now, &start) && !self.begin_in_place_of_another(now, &start) {
-            return Err(DropReason::NoMessageBuffer);
+        if !self.slots.begin(now, &start) {
+            self.begin_in_place_of_another(now, &start)?;
         }
         if header.is_end() {
             return Ok(self.delivered(owner));
@@ -255,10 +252,21 @@ impl<'b> RouterCore<'b> {
     }
 
     #[inline(never)]
-    fn begin_in_place_of_another(&mut self, now: Instant, start: &Start<'_>) -> bool {
+    fn begin_in_place_of_another(
+        &mut self,
+        now: Instant,
+        start: &Start<'_>,
+    ) -> Result<(), DropReason> {
+        if start.body.len() > self.max_message_len {
+            return Err(DropReason::MessageTooLong);
+        }
         let evicted = self.slots.evict(now, self.eviction_age, start);
         self.count_drops(DropReason::EvictedUnfinished, evicted.into());
-        evicted && self.slots.begin(now, start)
+        if evicted && self.slots.begin(now, start) {
+            Ok(())
+        } else {
+            Err(DropReason::NoMessageBuffer)
+        }
     }
 
     #[inline]
@@ -276,13 +284,17 @@ impl<'b> RouterCore<'b> {
     }
 
     /// The listener that a request which begins with `payload` is for.
-    #[inline]
+    #[inline(always)]
     fn listener_for(&self, payload: &[u8]) -> Result<ChannelId, DropReason> {
         let opening = Opening::of(payload);
-        self.find_channel(
-            |channel| matches!(channel, Channel::Listener(service) if service.serves(&opening)),
-        )
-        .ok_or(DropReason::UnsupportedMessageType)
+        for (channel, index) in self.channels.iter().zip(0..) {
+            if let Channel::Listener(service) = channel
+                && service.serves(&opening)
+            {
+                return Ok(ChannelId(index));
+            }
+        }
+        Err(DropReason::UnsupportedMessageType)
     }
 
     /// The request that a response is to.
@@ -310,12 +322,14 @@ impl<'b> RouterCore<'b> {
         self.find_channel(|channel| matches!(channel, Channel::Request(request) if request.is_answered_by(header, from)))
     }
 
-    #[inline]
+    #[inline(always)]
     fn find_channel(&self, condition: impl Fn(&Channel) -> bool) -> Option<ChannelId> {
-        self.channels
-            .iter()
-            .zip(0..)
-            .find_map(|(channel, index)| condition(channel).then_some(ChannelId(index)))
+        for (channel, index) in self.channels.iter().zip(0..) {
+            if condition(channel) {
+                return Some(ChannelId(index));
+            }
+        }
+        None
     }
 
     #[inline(never)]

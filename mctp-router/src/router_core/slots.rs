@@ -127,23 +127,6 @@ impl<'b> Slot<'b> {
         self.buffer = buffer.get_mut(..len).unwrap_or_default();
     }
 
-    /// Puts the first bytes of a message in. `false`, and nothing done, if they are too many.
-    #[inline]
-    fn begin(&mut self, now: Instant, owner: ChannelId, origin: Origin, body: &[u8]) -> bool {
-        let Some(place) = self.buffer.get_mut(..body.len()) else {
-            return false;
-        };
-        place.copy_from_slice(body);
-        self.owner = owner;
-        self.origin = origin;
-        self.len = body.len();
-        // The unit counts the message type byte as well. Does not wrap: a slice is shorter than `usize::MAX`.
-        self.unit = body.len().wrapping_add(1);
-        self.last_packet = now;
-        self.next_header = next_header(origin.header.next());
-        true
-    }
-
     /// Adds a packet whose header is the expected one. `false`, and nothing done, if anything else about it is not as expected.
     #[inline]
     pub(crate) fn append_expected(
@@ -199,8 +182,8 @@ impl<'b> Slot<'b> {
     }
 
     #[inline]
-    pub(crate) fn deadline(&self, timeout: u32) -> Instant {
-        self.last_packet.after(timeout)
+    pub(crate) fn last_packet(&self) -> Instant {
+        self.last_packet
     }
 }
 
@@ -275,11 +258,11 @@ impl<'b> List<'b> {
         Some(slot)
     }
 
+    /// Whether there is a free slot for the owner of `start`, who holds this many of its kind.
     #[inline]
-    fn has_one_only(&self) -> bool {
-        self.first
-            .as_ref()
-            .is_some_and(|first| first.next.is_none())
+    fn has_one_for(&self, held: u8, start: &Start<'_>) -> bool {
+        let first = self.first.as_ref();
+        first.is_some_and(|first| !start.fair || held == 0 || first.next.is_some())
     }
 
     /// Takes the first slot for which `condition` holds out of the list.
@@ -399,45 +382,48 @@ impl<'b> Slots<'b> {
     fn release(&mut self, slot: &'b mut Slot<'b>) {
         if let Some(inbox) = self.inboxes.get_mut(slot.owner.index()) {
             let held = inbox.held.of(slot.kind);
-            *held = held.saturating_sub(1);
+            // It was counted when it began.
+            *held = held.wrapping_sub(1);
         }
         self.free(slot.kind).push_first(slot);
     }
 
     /// Starts a message of several packets, or takes one of a single packet, which goes to a short slot if it can. `false` when there is no
     /// slot for it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn begin(&mut self, now: Instant, start: &Start<'_>) -> bool {
         let is_complete = start.origin.header.is_end();
-        let fits_short = is_complete && start.body.len() <= SHORT_MESSAGE_LEN;
-        let begun = fits_short && self.begin_in(Kind::Short, now, start);
-        begun || self.begin_in(Kind::Long, now, start)
-    }
-
-    #[inline]
-    fn begin_in(&mut self, kind: Kind, now: Instant, start: &Start<'_>) -> bool {
-        let free = match kind {
-            Kind::Short => &mut self.free_short,
-            Kind::Long => &mut self.free_long,
-        };
         let Some(inbox) = self.inboxes.get_mut(start.owner.index()) else {
             return false;
         };
-        let held = inbox.held.of(kind);
-        if start.fair && *held > 0 && free.has_one_only() {
+        let fits_short = is_complete && start.body.len() <= SHORT_MESSAGE_LEN;
+        let (free, held) = if fits_short && self.free_short.has_one_for(inbox.held.short, start) {
+            (&mut self.free_short, &mut inbox.held.short)
+        } else if self.free_long.has_one_for(inbox.held.long, start) {
+            (&mut self.free_long, &mut inbox.held.long)
+        } else {
             return false;
-        }
+        };
         let Some(slot) = free.take_first() else {
             return false;
         };
-        if !slot.begin(now, start.owner, start.origin, start.body) {
+        let Some(place) = slot.buffer.get_mut(..start.body.len()) else {
             free.push_first(slot);
             return false;
-        }
-        *held = held.saturating_add(1);
-        if start.origin.header.is_end() {
+        };
+        place.copy_from_slice(start.body);
+        slot.len = start.body.len();
+        slot.owner = start.owner;
+        slot.origin = start.origin;
+        // There are far fewer slots.
+        *held = held.wrapping_add(1);
+        if is_complete {
             inbox.messages.push_last(slot);
         } else {
+            // The unit counts the message type byte as well. Does not wrap: a slice is shorter than `usize::MAX`.
+            slot.unit = start.body.len().wrapping_add(1);
+            slot.last_packet = now;
+            slot.next_header = next_header(start.origin.header.next());
             self.unfinished.push_first(slot);
         }
         true
@@ -519,7 +505,7 @@ impl<'b> Slots<'b> {
         let old = self
             .unfinished
             .iter()
-            .filter(|slot| slot.deadline(age) <= now);
+            .filter(|slot| slot.last_packet.is_over(age, now));
         let Some(oldest) = old.min_by_key(|slot| slot.last_packet) else {
             return false;
         };

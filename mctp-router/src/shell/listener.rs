@@ -29,6 +29,7 @@ impl<'r, 'b, M: RawMutex, C: Clock> Listener<'r, 'b, M, C> {
     }
 
     /// Waits for the next message, and lends it in place. The future may be dropped at any time without losing a message.
+    #[inline]
     pub fn receive(&mut self) -> Receive<'_, 'b, M, C> {
         Receive(NextMessage::new(self.router, self.channel))
     }
@@ -106,6 +107,7 @@ impl<'m, 'b, M: RawMutex, C: Clock> Message<'m, 'b, M, C> {
     /// Send one response of a message at a time.
     ///
     /// Errors as of [`Responder`]'s `send_vectored`.
+    #[inline]
     pub fn respond<'a>(
         &'a self,
         integrity_check: MsgIC,

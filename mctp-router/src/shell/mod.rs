@@ -160,34 +160,31 @@ impl Shared<'_> {
     /// Takes a packet, and wakes whom it concerns.
     #[inline]
     fn packet(&mut self, now: Instant, port: PortId, source: PhysicalAddress, bytes: &[u8]) {
-        match self.core.receive_expected(now, bytes) {
-            // Nobody, and no deadline is earlier for it.
-            Some(Receipt::Stored) => {}
-            Some(receipt) => self.after_packet(port, receipt),
-            None => {
-                let receipt = self.core.receive_other(now, port, source, bytes);
-                self.after_packet(port, receipt);
-            }
-        }
-    }
-
-    #[inline(never)]
-    fn after_packet(&mut self, port: PortId, receipt: Receipt) {
-        self.rearm();
+        let receipt = match self.core.receive_expected(now, bytes) {
+            // Concerns nobody, and no deadline is earlier for it.
+            Some(Receipt::Stored) => return,
+            Some(receipt) => receipt,
+            None => self.core.receive_other(now, port, source, bytes),
+        };
         match receipt {
             Receipt::Delivered(channel) => {
                 if let Some(wakers) = self.channel(channel) {
                     wake(&mut wakers.receive);
                 }
             }
-            Receipt::Control => {
-                self.wake_port(port);
-                self.wake_for_event();
-            }
-            // A request whose answer found no place was carried out all the same.
-            Receipt::Dropped(_) => self.wake_for_event(),
-            Receipt::Stored => {}
+            Receipt::Stored => self.rearm(),
+            Receipt::Control | Receipt::Dropped(_) => self.after_rare_packet(port, receipt),
         }
+    }
+
+    #[inline(never)]
+    fn after_rare_packet(&mut self, port: PortId, receipt: Receipt) {
+        if receipt == Receipt::Control {
+            self.wake_port(port);
+            self.rearm();
+        }
+        // Also for one that was dropped: a request whose answer found no place was carried out all the same.
+        self.wake_for_event();
     }
 }
 
@@ -408,11 +405,12 @@ impl<'r, 'b, M: RawMutex, C: Clock> NextMessage<'r, 'b, M, C> {
     fn poll_message(&mut self, context: &Context<'_>) -> Option<LentMessage<'b>> {
         self.router.lock(|shared| {
             let message = shared.core.take_message(self.channel);
-            self.waits = message.is_none();
-            if self.waits
-                && let Some(wakers) = shared.channel(self.channel)
-            {
+            if message.is_some() {
+                // It was woken for it.
+                self.waits = false;
+            } else if let Some(wakers) = shared.channel(self.channel) {
                 register(&mut wakers.receive, context);
+                self.waits = true;
             }
             message
         })
