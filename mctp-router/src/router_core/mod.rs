@@ -19,7 +19,7 @@ use crate::storage::{Parts, RouterStorage};
 
 pub use outgoing::{OpenError, Outgoing, Target};
 pub use port::Outbound;
-pub(crate) use port::Port;
+pub(crate) use port::{Link, Port};
 pub use slots::LentMessage;
 pub(crate) use slots::{Inbox, Origin, Slot, Slots};
 
@@ -354,9 +354,10 @@ impl RouterCore<'_> {
             }
         }
         for port in self.ports.iter_mut() {
-            port.stalled |= port
-                .stall_deadline(self.send_timeout)
-                .is_some_and(|deadline| deadline <= now);
+            let deadline = port.stall_deadline(self.send_timeout);
+            if deadline.is_some_and(|deadline| deadline <= now) {
+                port.link = Link::Stalled;
+            }
         }
         self.next_deadline = self.earliest_deadline();
     }

@@ -28,10 +28,19 @@ struct Response<'b> {
     queued: Option<u32>,
 }
 
+/// Whether a port's link takes messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Link {
+    Down,
+    Up,
+    /// It is up, but the neighbour took nothing for the send time limit. Nothing is queued until it takes something.
+    Stalled,
+}
+
 /// One port.
 #[derive(Debug)]
 pub(crate) struct Port<'b> {
-    pub(crate) link_up: bool,
+    pub(crate) link: Link,
     /// How often what waited was given up: a message begun before does not go on.
     pub(crate) session: u8,
     /// As configured, and what of it the transport carries.
@@ -55,8 +64,6 @@ pub(crate) struct Port<'b> {
     responses_in_a_row: u8,
     /// Since when something waits that the neighbour has not taken.
     waiting_since: Option<Instant>,
-    /// The neighbour took nothing for the send time limit. Nothing is queued until it takes something.
-    pub(crate) stalled: bool,
 }
 
 impl<'b> Port<'b> {
@@ -70,7 +77,7 @@ impl<'b> Port<'b> {
     };
 
     pub(crate) const EMPTY: Self = Self {
-        link_up: false,
+        link: Link::Down,
         session: 0,
         wanted_unit: 0,
         unit: BASELINE_TRANSMISSION_UNIT,
@@ -91,7 +98,6 @@ impl<'b> Port<'b> {
         queued_responses: 0,
         responses_in_a_row: 0,
         waiting_since: None,
-        stalled: false,
     };
 
     pub(crate) fn set_transfers(
@@ -182,7 +188,7 @@ impl<'b> Port<'b> {
     /// When the neighbour will have taken nothing for `timeout`.
     pub(crate) fn stall_deadline(&self, timeout: u32) -> Option<Instant> {
         self.waiting_since
-            .filter(|_| !self.stalled)
+            .filter(|_| self.link == Link::Up)
             .map(|since| since.after(timeout))
     }
 
@@ -281,8 +287,8 @@ impl<'b> Port<'b> {
         } else {
             self.spare = Some(outbound.transfer);
         }
-        if taken {
-            self.stalled = false;
+        if taken && self.link == Link::Stalled {
+            self.link = Link::Up;
         }
     }
 
@@ -301,7 +307,7 @@ impl<'b> Port<'b> {
     #[inline]
     pub(crate) fn wait_anew(&mut self, now: Instant, waits: bool) -> bool {
         self.waiting_since = waits.then_some(now);
-        waits && !self.stalled
+        waits && self.link == Link::Up
     }
 
     /// Whether the transport has a transfer, when nothing waits.
@@ -339,7 +345,9 @@ impl<'b> Port<'b> {
         self.queued_responses = 0;
         self.session = self.session.wrapping_add(1);
         self.waiting_since = None;
-        self.stalled = false;
+        if self.link == Link::Stalled {
+            self.link = Link::Up;
+        }
         given_up
     }
 }

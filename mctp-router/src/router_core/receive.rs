@@ -4,7 +4,7 @@ use mctp::{Eid, MCTP_ADDR_ANY};
 use mctp_transport::{DropReason, HeaderError, Packet, PhysicalAddress, RawHeader, Received};
 
 use super::slots::{Key, LentMessage, Mismatch, Origin, Start};
-use super::{Channel, ChannelId, Receipt, RouterCore};
+use super::{Channel, ChannelId, Link, Receipt, RouterCore};
 use crate::clock::Instant;
 use crate::config::{Event, PortId};
 use crate::control::{self, ControlRequest};
@@ -49,9 +49,9 @@ impl<'b> RouterCore<'b> {
     /// The port's link can carry packets.
     pub fn link_up(&mut self, port_id: PortId) {
         if let Some(port) = self.port(port_id)
-            && !port.link_up
+            && port.link == Link::Down
         {
-            port.link_up = true;
+            port.link = Link::Up;
             port.clear();
             self.responder.events.push(Event::LinkUp(port_id));
         }
@@ -63,9 +63,10 @@ impl<'b> RouterCore<'b> {
         let Some(port) = self.port(port_id) else {
             return;
         };
-        if !core::mem::take(&mut port.link_up) {
+        if port.link == Link::Down {
             return;
         }
+        port.link = Link::Down;
         let unsent = port.clear();
         let unfinished = self
             .slots
@@ -98,13 +99,34 @@ impl<'b> RouterCore<'b> {
         address: PhysicalAddress,
         bytes: &[u8],
     ) -> Receipt {
-        match self.try_receive(now, port, address, bytes) {
-            Ok(receipt) => receipt,
-            Err(reason) => {
-                self.drops.count(reason);
-                Receipt::Dropped(reason)
-            }
+        let Some((header, payload)) = bytes.split_first_chunk() else {
+            return self.dropped(DropReason::Truncated);
+        };
+        let header = RawHeader::from_bytes(*header);
+        if !header.has_known_version() {
+            return self.dropped(HeaderError::UnsupportedVersion.into());
         }
+        if matches!(header.source().0, 1..=7 | 0xFF) {
+            return self.dropped(DropReason::InvalidSource);
+        }
+        let max_receive_unit = self.port(port).map_or(0, |port| port.max_receive_unit());
+        if payload.len() > max_receive_unit {
+            return self.dropped(DropReason::UnsupportedTransmissionUnit);
+        }
+        let from = (port, address);
+        if header.is_start() {
+            self.start_message(now, from, header, payload)
+        } else {
+            let receipt = self.continue_message(now, from, header, payload);
+            receipt.unwrap_or_else(|reason| self.dropped(reason))
+        }
+    }
+
+    /// Counts a packet that is discarded.
+    #[inline(never)]
+    fn dropped(&mut self, reason: DropReason) -> Receipt {
+        self.drops.count(reason);
+        Receipt::Dropped(reason)
     }
 
     /// Takes the packet that an unfinished message waits for, the commonest by far, without asking what its start was asked.
@@ -121,34 +143,6 @@ impl<'b> RouterCore<'b> {
             return Some(Receipt::Stored);
         }
         self.complete()
-    }
-
-    #[inline]
-    fn try_receive(
-        &mut self,
-        now: Instant,
-        port: PortId,
-        address: PhysicalAddress,
-        bytes: &[u8],
-    ) -> Result<Receipt, DropReason> {
-        let (header, payload) = bytes.split_first_chunk().ok_or(DropReason::Truncated)?;
-        let header = RawHeader::from_bytes(*header);
-        if !header.has_known_version() {
-            return Err(HeaderError::UnsupportedVersion.into());
-        }
-        if matches!(header.source().0, 1..=7 | 0xFF) {
-            return Err(DropReason::InvalidSource);
-        }
-        let max_receive_unit = self.port(port).map_or(0, |port| port.max_receive_unit());
-        if payload.len() > max_receive_unit {
-            return Err(DropReason::UnsupportedTransmissionUnit);
-        }
-        let from = (port, address);
-        if header.is_start() {
-            self.start_message(now, from, header, payload)
-        } else {
-            self.continue_message(now, from, header, payload)
-        }
     }
 
     /// Whether a packet for `destination` is for this endpoint. While it has no endpoint ID it is known by its physical address only.
@@ -207,23 +201,31 @@ impl<'b> RouterCore<'b> {
         (port, address): (PortId, PhysicalAddress),
         header: RawHeader,
         payload: &[u8],
-    ) -> Result<Receipt, DropReason> {
-        let (&type_ic, body) = payload.split_first().ok_or(DropReason::Truncated)?;
+    ) -> Receipt {
+        let Some((&type_ic, body)) = payload.split_first() else {
+            return self.dropped(DropReason::Truncated);
+        };
         let from = (port, address);
         if type_ic & TYPE_MASK == mctp::MCTP_TYPE_CONTROL.0 && header.is_tag_owner() {
-            return self.receive_control_request(now, from, header, payload);
+            let receipt = self.receive_control_request(now, from, header, payload);
+            return receipt.unwrap_or_else(|reason| self.dropped(reason));
         }
         if !self.is_us(header.destination()) {
-            return Err(DropReason::NotOurDestination);
+            return self.dropped(DropReason::NotOurDestination);
         }
         if !header.is_end() {
             // The packets to come are of this message, even if it is not for us: none of them may end up in an older one.
             self.replace_unfinished(header);
         }
         let owner = if header.is_tag_owner() {
-            self.listener_for(payload)?
+            self.listener_for(payload)
+                .ok_or(DropReason::UnsupportedMessageType)
         } else {
-            self.request_for(header, from, payload)?
+            self.request_for(header, from, payload)
+        };
+        let owner = match owner {
+            Ok(owner) => owner,
+            Err(reason) => return self.dropped(reason),
         };
         if header.is_end() {
             self.replace_unfinished(header);
@@ -241,14 +243,16 @@ impl<'b> RouterCore<'b> {
             // With several services, none may take all buffers.
             fair: self.open_channels > 1,
         };
-        if !self.slots.begin(now, &start) {
-            self.begin_in_place_of_another(now, &start)?;
+        if !self.slots.begin(now, &start)
+            && let Err(reason) = self.begin_in_place_of_another(now, &start)
+        {
+            return self.dropped(reason);
         }
         if header.is_end() {
-            return Ok(self.delivered(owner));
+            return self.delivered(owner);
         }
         self.wake_by(now.after(self.assembly_timeout));
-        Ok(Receipt::Stored)
+        Receipt::Stored
     }
 
     #[inline(never)]
@@ -285,16 +289,16 @@ impl<'b> RouterCore<'b> {
 
     /// The listener that a request which begins with `payload` is for.
     #[inline(always)]
-    fn listener_for(&self, payload: &[u8]) -> Result<ChannelId, DropReason> {
+    fn listener_for(&self, payload: &[u8]) -> Option<ChannelId> {
         let opening = Opening::of(payload);
         for (channel, index) in self.channels.iter().zip(0..) {
             if let Channel::Listener(service) = channel
                 && service.serves(&opening)
             {
-                return Ok(ChannelId(index));
+                return Some(ChannelId(index));
             }
         }
-        Err(DropReason::UnsupportedMessageType)
+        None
     }
 
     /// The request that a response is to.
@@ -378,7 +382,7 @@ impl<'b> RouterCore<'b> {
         let Some(answer) = answer else {
             return Ok(Receipt::Control);
         };
-        let Some(port) = self.port(port_id).filter(|port| port.link_up) else {
+        let Some(port) = self.port(port_id).filter(|port| port.link != Link::Down) else {
             return Err(DropReason::LinkDown);
         };
         match port.queue_response(address, answer.header, &answer.payload) {

@@ -5,8 +5,8 @@ use mctp_transport::{MessageTag, PacketHeader, PhysicalAddress, SendError, Seque
 
 use super::outgoing::next_free_tag;
 use super::{
-    Channel, ChannelId, LentMessage, OpenError, Origin, Outbound, Outgoing, Progress, Request,
-    RouterCore, SendFailure, Target,
+    Channel, ChannelId, LentMessage, Link, OpenError, Origin, Outbound, Outgoing, Progress,
+    Request, RouterCore, SendFailure, Target,
 };
 use crate::clock::Instant;
 use crate::config::{PortId, Route};
@@ -155,11 +155,11 @@ impl<'b> RouterCore<'b> {
         let Some(port) = self.ports.get_mut(usize::from(outgoing.port.0)) else {
             return Err(SendFailure::NoLink);
         };
-        if !port.link_up {
-            return Err(SendFailure::NoLink);
-        }
-        if port.stalled {
-            return Err(SendFailure::Stalled);
+        if port.link != Link::Up {
+            return Err(match port.link {
+                Link::Stalled => SendFailure::Stalled,
+                _ => SendFailure::NoLink,
+            });
         }
         if outgoing.header.is_start() {
             let route = route_to(self.routes, outgoing.header.destination());
