@@ -1,7 +1,7 @@
 //! Packetising: a message from its sender's slices into transfers (DSP0236 1.3.3, sections 8.4 and 8.5).
 
 use mctp::Eid;
-use mctp_transport::{MessageTag, PhysicalAddress, RawHeader, Room, Transfer};
+use mctp_transport::{MessageTag, PhysicalAddress, RawHeader, Transfer};
 
 use super::Port;
 use crate::config::PortId;
@@ -116,58 +116,63 @@ impl Outgoing {
         let Some(mut rest) = slice.get(self.offset..) else {
             return;
         };
-        // The first packet, the last, and those that begin in one slice and end in another go one by one, all others in runs.
-        let mut goes_on = !self.header.is_start() || self.push_one(&mut room, message, &mut rest);
-        while goes_on && self.remaining > 0 {
-            let is_last = self.remaining <= self.unit;
-            goes_on = (is_last || self.push_run(&mut room, &mut rest))
-                && self.push_one(&mut room, message, &mut rest);
+        let unit = self.unit;
+        let (mut header, mut remaining) = (self.header, self.remaining);
+        if header.is_start() {
+            let len = remaining.min(unit);
+            let first_header = if len == remaining {
+                header.with_end()
+            } else {
+                header
+            };
+            let Some([first, to @ ..]) = room.push(first_header, len) else {
+                return;
+            };
+            *first = self.type_ic;
+            rest = self.copy(message, rest, to);
+            remaining = remaining.wrapping_sub(len);
+            header = header.next();
         }
+        while remaining > unit {
+            let len = rest.len();
+            // The last packet of the message has at least one byte.
+            let keep = usize::from(remaining == len);
+            header = room.push_run(header, unit, &mut rest, keep);
+            let sent = len.wrapping_sub(rest.len());
+            remaining = remaining.wrapping_sub(sent);
+            if rest.len() >= unit.wrapping_add(keep) && sent > 0 || remaining <= unit {
+                break;
+            }
+            // This one ends in another slice than it begins.
+            let Some(to) = room.push(header, unit) else {
+                break;
+            };
+            rest = self.copy(message, rest, to);
+            remaining = remaining.wrapping_sub(unit);
+            header = header.next();
+        }
+        if remaining > 0
+            && remaining <= unit
+            && let Some(to) = room.push(header.with_end(), remaining)
+        {
+            rest = self.copy(message, rest, to);
+            remaining = 0;
+        }
+        (self.header, self.remaining) = (header, remaining);
         let slice = message.get(self.slice).copied().unwrap_or_default();
         self.offset = slice.len().wrapping_sub(rest.len());
     }
 
-    /// Puts middle packets into a transfer for as long as they are as a whole in `rest`, what is not yet sent of the current slice. `false`
-    /// when there is no room for all of them.
+    /// Copies the next bytes of the message: most often all from `rest`, what is not yet sent of the current slice. Returns what is then.
     #[inline(always)]
-    fn push_run(&mut self, room: &mut Room<'_>, rest: &mut &[u8]) -> bool {
-        let len = rest.len();
-        // The last packet of the message has at least one byte.
-        let keep = usize::from(self.remaining == len);
-        self.header = room.push_run(self.header, self.unit, rest, keep);
-        let sent = len.wrapping_sub(rest.len());
-        self.remaining = self.remaining.wrapping_sub(sent);
-        sent == 0 || rest.len() < self.unit.wrapping_add(keep)
-    }
-
-    /// Puts the next packet into a transfer, whichever it is. `false` when there is no room for it.
-    #[inline(always)]
-    fn push_one<'m>(
-        &mut self,
-        room: &mut Room<'_>,
-        message: &[&'m [u8]],
-        rest: &mut &'m [u8],
-    ) -> bool {
-        let len = self.remaining.min(self.unit);
-        let header = if len == self.remaining {
-            self.header.with_end()
-        } else {
-            self.header
-        };
-        let Some(payload) = room.push(header, len) else {
-            return false;
-        };
-        let to = behind_type(self.header, self.type_ic, payload);
-        self.remaining = self.remaining.wrapping_sub(len);
-        self.header = self.header.next();
+    fn copy<'m>(&mut self, message: &[&'m [u8]], rest: &'m [u8], to: &mut [u8]) -> &'m [u8] {
         match rest.split_at_checked(to.len()) {
             Some((from, behind)) => {
                 to.copy_from_slice(from);
-                *rest = behind;
+                behind
             }
-            None => *rest = self.gather(message, rest, to),
+            None => self.gather(message, rest, to),
         }
-        true
     }
 
     /// Copies the next bytes of the message, from as many of its slices as it takes. Returns what is left of the slice it ended in.
@@ -192,21 +197,6 @@ impl Outgoing {
             self.slice = next;
             rest = slice;
         }
-    }
-}
-
-/// Puts the message type into a start packet. Returns where the message goes on.
-#[inline(always)]
-fn behind_type(header: RawHeader, type_ic: u8, payload: &mut [u8]) -> &mut [u8] {
-    if !header.is_start() {
-        return payload;
-    }
-    match payload {
-        [first, others @ ..] => {
-            *first = type_ic;
-            others
-        }
-        [] => &mut [],
     }
 }
 
