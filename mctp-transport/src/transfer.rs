@@ -20,7 +20,7 @@ pub struct TransferLayout {
     pub tailroom: u8,
     /// The longest MCTP packet the transport carries, in bytes, packet header included.
     pub max_packet: u16,
-    /// The longest transfer, in bytes, all frames with their room included.
+    /// The most bytes that the transport takes at once, all frames with their room included. May be several transfers on its bus.
     pub max_transfer: u16,
     /// Whether a transfer may hold more than one packet. If it may, all of them go to the same physical address.
     pub packs: bool,
