@@ -5,8 +5,9 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
-use mctp::{Eid, MsgType};
+use mctp::{Eid, MsgType, Tag};
 use mctp_estack::router::{PortBottom, PortBuilder, PortId, PortLookup, PortStorage};
+use mctp_estack::fragment::SendOutput;
 use mctp_estack::{Router, Stack};
 
 use crate::link::{DEVICE, Link, MESSAGE_TYPE};
@@ -42,6 +43,34 @@ pub fn echo(case: &Case) {
     let service = pin!(async { panic!("{}", mctp_echo::serve(&mut listener, &mut buffer).await) });
     let send = pin!(send(&mut bottom, &link));
     run(case, &link, &mut [receive, service, send]);
+}
+
+/// Its sans-IO core by hand, as `ours::echo_by_core` does it with ours.
+pub fn echo_by_core(case: &Case) {
+    let link = case.link();
+    let mtu = case.unit + HEADER_LEN;
+    let mut stack = Stack::new(DEVICE, mtu, 0);
+    let mut buffer = vec![0; mtu];
+    let service = pin!(async {
+        loop {
+            let packet = poll_fn(|_| link.next_packet().map_or(Poll::Pending, Poll::Ready)).await;
+            let Ok(Some((message, handle))) = stack.receive(packet) else {
+                continue;
+            };
+            let (peer, typ, ic) = (message.source, message.typ, message.ic);
+            let tag = Some(Tag::Unowned(message.tag.tag()));
+            let sent = stack.start_send(peer, typ, tag, true, ic, None, None);
+            let mut fragmenter = sent.expect("a response");
+            let message = stack.fetch_message(&handle);
+            while let SendOutput::Packet(packet) =
+                fragmenter.fragment(message.payload, &mut buffer)
+            {
+                link.send(packet);
+            }
+            stack.finished_receive(handle);
+        }
+    });
+    run(case, &link, &mut [service]);
 }
 
 async fn receive(router: &Router<'_>, link: &Link) -> Infallible {

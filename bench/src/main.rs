@@ -30,6 +30,7 @@ const SUBJECTS: &[(&str, Subject)] = &[
     ("core", ours::echo_by_core),
     ("traits", ours::echo_through_traits),
     ("mctp-estack", estack::echo),
+    ("mctp-estack-core", estack::echo_by_core),
     ("assemble", ours::assemble),
     ("packetise", ours::packetise),
 ];
@@ -120,7 +121,7 @@ fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let Some((run, case)) = parse(&arguments) else {
         eprintln!(
-            "usage: bench in-place|core|traits|mctp-estack|assemble|packetise PAYLOAD UNIT ROUNDS"
+            "usage: bench in-place|core|traits|mctp-estack|mctp-estack-core|assemble|packetise PAYLOAD UNIT ROUNDS"
         );
         return ExitCode::FAILURE;
     };

@@ -13,7 +13,9 @@ use mctp_transport::{TransferLayout, TransportRx, TransportTx};
 use crate::link::{DEVICE, Link};
 use crate::{Case, LONGEST_MESSAGE, run};
 
-type Storage<'b> = RouterStorage<'b, 1, 512, 4, 2, LONGEST_MESSAGE, 4, 2>;
+/// Four transfers of MCTP over USB 1.0.
+const TRANSFER_LEN: usize = 2048;
+type Storage<'b> = RouterStorage<'b, 1, TRANSFER_LEN, 4, 2, LONGEST_MESSAGE, 4, 2>;
 type OurRouter<'b> = Router<'b, NoopRawMutex, StoppedClock>;
 const PORT: PortId = PortId(0);
 const ECHO: Service = Service::vendor_pci(mctp_echo::VENDOR_ID, &[mctp_echo::SUBTYPE]);
@@ -62,7 +64,7 @@ impl TransportTx for Sender<'_> {
             headroom: 4,
             tailroom: 0,
             max_packet: 251,
-            max_transfer: 512,
+            max_transfer: u16::MAX,
             packs: true,
         }
     }

@@ -25,6 +25,12 @@ impl Instant {
         self.0
     }
 
+    /// Whether `milliseconds` have passed at `now`.
+    #[inline]
+    pub(crate) const fn is_over(self, milliseconds: u32, now: Self) -> bool {
+        now.0.saturating_sub(self.0) >= milliseconds as u64
+    }
+
     /// The point in time `milliseconds` after this one.
     #[must_use]
     pub(crate) const fn after(self, milliseconds: u32) -> Self {

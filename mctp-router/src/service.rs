@@ -24,6 +24,43 @@ pub struct Service {
     pub(crate) subtype: &'static [u8],
     pub(crate) command_set: u16,
     pub(crate) versions: &'static [[u8; 4]],
+    /// Message type, vendor and subtype as far as they are among the first bytes of a message, and how many bits of them that are not.
+    opening: u64,
+    unused_bits: u8,
+    /// Bytes of a message that has all of them.
+    least_len: usize,
+}
+
+/// The first bytes of a message, to find its service by: as many as [`OPENING_LEN`], the message type (without IC bit) the lowest.
+pub(crate) struct Opening<'p> {
+    bits: u64,
+    message: &'p [u8],
+}
+
+const OPENING_LEN: usize = 8;
+const IC_BIT: u64 = 0x80;
+
+impl<'p> Opening<'p> {
+    /// Of a message that starts with `message`, the message type byte first.
+    #[inline]
+    pub(crate) fn of(message: &'p [u8]) -> Self {
+        let bytes = message.first_chunk().copied();
+        let bytes = bytes.unwrap_or_else(|| Self::of_short(message));
+        Self {
+            bits: u64::from_le_bytes(bytes) & !IC_BIT,
+            message,
+        }
+    }
+
+    #[inline(never)]
+    fn of_short(message: &[u8]) -> [u8; OPENING_LEN] {
+        let mut bytes = [0; OPENING_LEN];
+        bytes
+            .iter_mut()
+            .zip(message)
+            .for_each(|(to, from)| *to = *from);
+        bytes
+    }
 }
 
 impl Service {
@@ -35,7 +72,25 @@ impl Service {
             subtype: &[],
             command_set: 0,
             versions: &[],
+            opening: message_type.0 as u64,
+            unused_bits: 56,
+            least_len: 1,
         }
+    }
+
+    /// With these bytes next in the opening, as many as there is room for.
+    const fn opened_by(mut self, bytes: &[u8]) -> Self {
+        self.least_len = self.least_len.saturating_add(bytes.len());
+        let mut rest = bytes;
+        while let [first, others @ ..] = rest
+            && self.unused_bits > 0
+        {
+            self.opening |=
+                (*first as u64).wrapping_shl(64_u32.wrapping_sub(self.unused_bits as u32));
+            self.unused_bits = self.unused_bits.saturating_sub(8);
+            rest = others;
+        }
+        self
     }
 
     /// Messages of type 7Eh from this PCI vendor. Where several services share a vendor ID, `subtype` tells them apart: the
@@ -46,6 +101,8 @@ impl Service {
             subtype,
             ..Self::message_type(mctp::MCTP_TYPE_VENDOR_PCIE)
         }
+        .opened_by(&vendor_id.to_be_bytes())
+        .opened_by(subtype)
     }
 
     /// Messages of type 7Fh from this IANA enterprise; `subtype` as in [`vendor_pci`](Self::vendor_pci).
@@ -55,6 +112,8 @@ impl Service {
             subtype,
             ..Self::message_type(mctp::MCTP_TYPE_VENDOR_IANA)
         }
+        .opened_by(&enterprise.to_be_bytes())
+        .opened_by(subtype)
     }
 
     /// The command set that Get Vendor Defined Message Support reports; its meaning is the vendor's. 0 unless set.
@@ -72,19 +131,27 @@ impl Service {
         self
     }
 
-    /// Whether a request of `message_type` that starts with `body` is for this service.
-    pub(crate) fn serves(&self, message_type: MsgType, body: &[u8]) -> bool {
-        if self.message_type != message_type {
-            return false;
-        }
-        let after_vendor = match self.vendor {
-            None => return true,
-            Some(Vendor::Pci(id)) => body.strip_prefix(&id.to_be_bytes()),
-            Some(Vendor::Iana(id)) => body.strip_prefix(&id.to_be_bytes()),
+    /// Whether a request that opens so is for this service.
+    #[inline]
+    pub(crate) fn serves(&self, opening: &Opening<'_>) -> bool {
+        // A shift by 56 bits or less: the message type always counts.
+        (self.opening ^ opening.bits).wrapping_shl(self.unused_bits.into()) == 0
+            && opening.message.len() >= self.least_len
+            && (self.least_len <= OPENING_LEN || self.has_subtype(opening.message))
+    }
+
+    /// For a message that is long enough.
+    #[inline(never)]
+    fn has_subtype(&self, message: &[u8]) -> bool {
+        let vendor_len = match self.vendor {
+            None => 0,
+            Some(Vendor::Pci(_)) => 2,
+            Some(Vendor::Iana(_)) => 4,
         };
-        after_vendor.is_some_and(|rest| {
+        let subtype = message.get(1..).and_then(|body| body.get(vendor_len..));
+        subtype.is_some_and(|rest| {
             let mut pairs = rest.iter().zip(self.subtype);
-            rest.len() >= self.subtype.len() && pairs.all(|(byte, wanted)| byte == wanted)
+            pairs.all(|(byte, wanted)| byte == wanted)
         })
     }
 
@@ -112,14 +179,45 @@ mod tests {
 
     const ECHO: Service = Service::vendor_pci(0xCCDE, &[0xF0]);
 
+    fn serves(service: Service, message: &[u8]) -> bool {
+        service.serves(&Opening::of(message))
+    }
+
     #[test]
     fn a_vendor_service_gets_its_own_requests_only() {
-        assert!(ECHO.serves(MsgType(0x7E), &[0xCC, 0xDE, 0xF0]));
-        assert!(ECHO.serves(MsgType(0x7E), &[0xCC, 0xDE, 0xF0, 1]));
-        assert!(!ECHO.serves(MsgType(0x7E), &[0xCC, 0xDE, 0xF1, 1]));
-        assert!(!ECHO.serves(MsgType(0x7E), &[0xCC, 0xDE]));
-        assert!(!ECHO.serves(MsgType(0x7F), &[0xCC, 0xDE, 0xF0]));
-        assert!(Service::vendor_iana(0x0102_0304, &[]).serves(MsgType(0x7F), &[1, 2, 3, 4]));
+        assert!(serves(ECHO, &[0x7E, 0xCC, 0xDE, 0xF0]));
+        assert!(serves(ECHO, &[0xFE, 0xCC, 0xDE, 0xF0, 1]));
+        assert!(serves(ECHO, &[0x7E, 0xCC, 0xDE, 0xF0, 1, 2, 3, 4, 5, 6]));
+        assert!(!serves(ECHO, &[0x7E, 0xCC, 0xDE, 0xF1, 1]));
+        assert!(!serves(ECHO, &[0x7E, 0xCC, 0xDE]));
+        assert!(!serves(ECHO, &[0x7F, 0xCC, 0xDE, 0xF0]));
+        let iana = Service::vendor_iana(0x0102_0304, &[]);
+        assert!(serves(iana, &[0x7F, 1, 2, 3, 4]));
+        assert!(!serves(iana, &[0x7F, 1, 2, 3, 5]));
+    }
+
+    #[test]
+    fn bytes_that_a_message_does_not_have_are_not_zeros() {
+        let zeros = Service::vendor_pci(0, &[0]);
+        assert!(!serves(zeros, &[0x7E]) && !serves(zeros, &[0x7E, 0, 0]));
+        assert!(serves(zeros, &[0x7E, 0, 0, 0]));
+    }
+
+    #[test]
+    fn a_subtype_of_any_length_counts_whole() {
+        let message = [0x7F, 0, 0, 0, 9, 1, 2, 3, 4, 5, 6];
+        for len in 0..=6 {
+            let subtype: &'static [u8] = &[1, 2, 3, 4, 5, 6][..len];
+            let service = Service::vendor_iana(9, subtype);
+            for cut in 1..=message.len() {
+                assert_eq!(serves(service, &message[..cut]), cut >= 5 + len);
+            }
+            for changed in 0..5 + len {
+                let mut other = message;
+                other[changed] ^= 1;
+                assert!(!serves(service, &other), "{len} {changed}");
+            }
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use mctp_transport::Transfer;
 
 use crate::config::Route;
-use crate::router_core::{Channel, Port, Slot};
+use crate::router_core::{Channel, Inbox, Port, Slot};
 use crate::shell::{ChannelWakers, PortWakers};
 
 /// Bytes of a short message buffer: the longest message that fits one packet of MCTP over USB 1.0 (247) or SMBus (250), rounded up.
@@ -20,14 +20,14 @@ pub(crate) const RESPONSE_LEN: usize = 84;
 /// | parameter | counts | RAM on a 32-bit target, bytes each |
 /// |-|-|-|
 /// | `PORTS` | transports | 2 × `TRANSFER_LEN` + 672 |
-/// | `TRANSFER_LEN` | bytes of a transfer buffer; the transport's longest transfer (512 for USB 1.0) | |
+/// | `TRANSFER_LEN` | bytes of a transfer buffer: what the transport takes at once (512 for one transfer of USB 1.0; 2,048 for four is faster) | |
 /// | `SHORT_MESSAGES` | buffers for received messages of one packet | 256 + 56 |
 /// | `LONG_MESSAGES` | buffers for received messages of any length, at least 1 | `LONG_MESSAGE_LEN` + 56 |
 /// | `LONG_MESSAGE_LEN` | the longest message received, message type byte not counted | |
-/// | `CHANNELS` | listeners and open requests together | 48 |
+/// | `CHANNELS` | listeners and open requests together | 64 |
 /// | `ROUTES` | routes | 16 |
 ///
-/// A device that sends responses only, with two services, serves well with `<1, 512, 4, 2, 4224, 4, 2>`: 11,760 bytes in all.
+/// A device that sends responses only, with two services, serves well with `<1, 512, 4, 2, 4224, 4, 2>`: 11,824 bytes in all.
 ///
 /// Control responses wait in buffers of their own, for which a transport may ask for up to 16 bytes of header and trailer.
 ///
@@ -51,22 +51,28 @@ pub struct RouterStorage<
     long_buffers: [[u8; LONG_MESSAGE_LEN]; LONG_MESSAGES],
     ports: [Port<'b>; PORTS],
     port_wakers: [PortWakers; PORTS],
-    short_slots: [Slot<'b>; SHORT_MESSAGES],
-    long_slots: [Slot<'b>; LONG_MESSAGES],
+    short_slots: [Option<Slot<'b>>; SHORT_MESSAGES],
+    long_slots: [Option<Slot<'b>>; LONG_MESSAGES],
+    inboxes: [Inbox<'b>; CHANNELS],
     channels: [Channel; CHANNELS],
     channel_wakers: [ChannelWakers; CHANNELS],
     routes: [Option<Route>; ROUTES],
 }
 
-/// The storage with its buffers handed out, its capacities forgotten.
+/// The core's part of the storage with its buffers handed out, its capacities forgotten.
 pub(crate) struct Parts<'b> {
     pub(crate) ports: &'b mut [Port<'b>],
-    pub(crate) port_wakers: &'b mut [PortWakers],
-    pub(crate) short_slots: &'b mut [Slot<'b>],
-    pub(crate) long_slots: &'b mut [Slot<'b>],
+    /// The short ones, and the long ones. None is `None`.
+    pub(crate) slots: [&'b mut [Option<Slot<'b>>]; 2],
+    pub(crate) inboxes: &'b mut [Inbox<'b>],
     pub(crate) channels: &'b mut [Channel],
-    pub(crate) channel_wakers: &'b mut [ChannelWakers],
     pub(crate) routes: &'b mut [Option<Route>],
+}
+
+/// The async shell's part.
+pub(crate) struct Wakers<'b> {
+    pub(crate) ports: &'b mut [PortWakers],
+    pub(crate) channels: &'b mut [ChannelWakers],
 }
 
 impl<
@@ -123,8 +129,9 @@ impl<
             long_buffers: [[0; LONG_MESSAGE_LEN]; LONG_MESSAGES],
             ports: [const { Port::EMPTY }; PORTS],
             port_wakers: [const { PortWakers::NONE }; PORTS],
-            short_slots: [const { Slot::EMPTY }; SHORT_MESSAGES],
-            long_slots: [const { Slot::EMPTY }; LONG_MESSAGES],
+            short_slots: [const { None }; SHORT_MESSAGES],
+            long_slots: [const { None }; LONG_MESSAGES],
+            inboxes: [const { Inbox::EMPTY }; CHANNELS],
             channels: [const { Channel::Free }; CHANNELS],
             channel_wakers: [const { ChannelWakers::NONE }; CHANNELS],
             routes: [const { None }; ROUTES],
@@ -132,7 +139,7 @@ impl<
     }
 
     /// Gives each port and slot its buffers.
-    pub(crate) fn parts(&'b mut self) -> Parts<'b> {
+    pub(crate) fn parts(&'b mut self) -> (Parts<'b>, Wakers<'b>) {
         let ports = self.ports.iter_mut();
         let bulk = self.transfers.iter_mut().zip(&mut self.transfer_buffers);
         for (port, (transfers, buffers)) in ports.zip(bulk) {
@@ -152,20 +159,23 @@ impl<
             }));
         }
         for (slot, buffer) in self.short_slots.iter_mut().zip(&mut self.short_buffers) {
-            slot.set_buffer(buffer);
+            *slot = Some(Slot::short(buffer));
         }
         for (slot, buffer) in self.long_slots.iter_mut().zip(&mut self.long_buffers) {
-            slot.set_buffer(buffer);
+            *slot = Some(Slot::long(buffer));
         }
-        Parts {
+        let parts = Parts {
             ports: &mut self.ports,
-            port_wakers: &mut self.port_wakers,
-            short_slots: &mut self.short_slots,
-            long_slots: &mut self.long_slots,
+            slots: [&mut self.short_slots, &mut self.long_slots],
+            inboxes: &mut self.inboxes,
             channels: &mut self.channels,
-            channel_wakers: &mut self.channel_wakers,
             routes: &mut self.routes,
-        }
+        };
+        let wakers = Wakers {
+            ports: &mut self.port_wakers,
+            channels: &mut self.channel_wakers,
+        };
+        (parts, wakers)
     }
 }
 
@@ -200,10 +210,10 @@ const _: () = {
     const fn bytes<T>() -> usize {
         size_of::<T>()
     }
-    assert!(bytes::<RouterStorage<'static, 1, 512, 4, 2, 4224, 4, 2>>() == 11_760);
-    assert!(bytes::<RouterStorage<'static, 2, 512, 4, 2, 4224, 4, 2>>() == 11_760 + 2 * 512 + 672);
-    assert!(bytes::<RouterStorage<'static, 1, 512, 5, 2, 4224, 4, 2>>() == 11_760 + 256 + 56);
-    assert!(bytes::<RouterStorage<'static, 1, 512, 4, 3, 4224, 4, 2>>() == 11_760 + 4224 + 56);
-    assert!(bytes::<RouterStorage<'static, 1, 512, 4, 2, 4224, 5, 2>>() == 11_760 + 48);
-    assert!(bytes::<RouterStorage<'static, 1, 512, 4, 2, 4224, 4, 3>>() == 11_760 + 16);
+    assert!(bytes::<RouterStorage<'static, 1, 512, 4, 2, 4224, 4, 2>>() == 11_824);
+    assert!(bytes::<RouterStorage<'static, 2, 512, 4, 2, 4224, 4, 2>>() == 11_824 + 2 * 512 + 672);
+    assert!(bytes::<RouterStorage<'static, 1, 512, 5, 2, 4224, 4, 2>>() == 11_824 + 256 + 56);
+    assert!(bytes::<RouterStorage<'static, 1, 512, 4, 3, 4224, 4, 2>>() == 11_824 + 4224 + 56);
+    assert!(bytes::<RouterStorage<'static, 1, 512, 4, 2, 4224, 5, 2>>() == 11_824 + 64);
+    assert!(bytes::<RouterStorage<'static, 1, 512, 4, 2, 4224, 4, 3>>() == 11_824 + 16);
 };

@@ -741,24 +741,37 @@ fn a_neighbour_that_does_not_accept_a_transfer_is_there_all_the_same() {
 }
 
 #[test]
-fn a_message_addressed_before_the_layout_shrank_fails_and_leaves_the_port_usable() {
+fn a_message_addressed_before_the_layout_shrank_goes_in_packets_that_fit() {
     let (mut device, echo) = Device::echo();
     device.set_unit(USB, 247);
     let mut outgoing = response(&mut device, echo, REQUEST);
-    let max_packet = 68;
-    device.core.set_layout(
-        USB,
-        TransferLayout {
-            max_packet,
-            ..support::USB_LAYOUT
-        },
-    );
+    device.core.set_layout(USB, with_max_packet(68));
+    assert_eq!(device.send(&mut outgoing, &[&[7; 200]]), Ok(Progress::Done));
+    let (_, packets) = device.transfer(USB).unwrap();
+    let lengths: Vec<usize> = packets.iter().map(Vec::len).collect();
+    assert_eq!(lengths, [68, 68, 68, 4 + 201 - 3 * 64]);
+    device.assert_serves(echo);
+}
+
+#[test]
+fn a_transport_too_narrow_for_a_packet_gets_none_and_the_port_stays_usable() {
+    let (mut device, echo) = Device::echo();
+    let mut outgoing = response(&mut device, echo, REQUEST);
+    device.core.set_layout(USB, with_max_packet(67));
     assert_eq!(
         device.send(&mut outgoing, &[&[7; 200]]),
         Err(SendFailure::NoLink)
     );
     device.advance(60_000);
+    device.core.set_layout(USB, support::USB_LAYOUT);
     device.assert_serves(echo);
+}
+
+fn with_max_packet(max_packet: u16) -> TransferLayout {
+    TransferLayout {
+        max_packet,
+        ..support::USB_LAYOUT
+    }
 }
 
 #[test]

@@ -164,6 +164,8 @@ impl RawHeader {
     const END: u32 = 1 << END_SHIFT << Self::FLAGS_SHIFT;
     const SEQUENCE_ONE: u32 = 1 << SEQUENCE_SHIFT << Self::FLAGS_SHIFT;
     const SEQUENCE: u32 = 3 * Self::SEQUENCE_ONE;
+    const TAG_OWNER: u32 = 1 << TAG_OWNER_SHIFT << Self::FLAGS_SHIFT;
+    const TAG: u32 = 7 << Self::FLAGS_SHIFT;
 
     /// The header in these bytes, not checked.
     #[inline]
@@ -181,6 +183,59 @@ impl RawHeader {
     #[inline]
     pub const fn bits(self) -> u32 {
         self.0
+    }
+
+    /// The header with its fields, checked.
+    #[inline]
+    pub const fn parse(self) -> Result<PacketHeader, HeaderError> {
+        PacketHeader::parse(self.to_bytes())
+    }
+
+    /// Whether the header version is the one there is, 1.
+    #[inline]
+    pub const fn has_known_version(self) -> bool {
+        self.0 & 0x0F == HEADER_VERSION as u32
+    }
+
+    /// The destination endpoint ID.
+    #[inline]
+    pub const fn destination(self) -> Eid {
+        Eid((self.0 >> 8) as u8)
+    }
+
+    /// The source endpoint ID.
+    #[inline]
+    pub const fn source(self) -> Eid {
+        Eid((self.0 >> 16) as u8)
+    }
+
+    /// Whether the TO bit is set: the sender chose the tag.
+    #[inline]
+    pub const fn is_tag_owner(self) -> bool {
+        self.0 & Self::TAG_OWNER != 0
+    }
+
+    /// The message tag.
+    #[inline]
+    pub const fn tag(self) -> MessageTag {
+        MessageTag::from_low_bits((self.0 >> Self::FLAGS_SHIFT) as u8)
+    }
+
+    /// The header of the first packet of the response to a message that began with this header: to its source, with its tag, which it does
+    /// not own.
+    #[inline]
+    #[must_use]
+    pub const fn of_response(self, source: Eid) -> Self {
+        let tag = self.0 & Self::TAG;
+        let source = (source.0 as u32) << 16;
+        Self(Self::START | tag | source | self.0 >> 8 & 0xFF00 | HEADER_VERSION as u32)
+    }
+
+    /// The same header from another source.
+    #[inline]
+    #[must_use]
+    pub const fn with_source(self, source: Eid) -> Self {
+        Self(self.0 & !0x00FF_0000 | (source.0 as u32) << 16)
     }
 
     /// Whether the SOM bit is set.
@@ -316,6 +371,31 @@ mod tests {
             assert_eq!(raw.with_end().after(packets), expected.into());
         }
         assert_eq!(raw.next(), raw.after(1));
+    }
+
+    #[test]
+    fn a_raw_header_has_the_fields_of_the_checked_one() {
+        for flags in 0..=255 {
+            let raw = RawHeader::from_bytes([0x01, 200, 100, flags]);
+            let header = raw.parse().unwrap();
+            assert_eq!((raw.destination(), raw.source()), (Eid(200), Eid(100)));
+            assert_eq!(raw.tag(), header.tag);
+            assert_eq!(raw.is_tag_owner(), header.tag_owner);
+            let expected = PacketHeader {
+                destination: Eid(100),
+                source: Eid(7),
+                start: true,
+                end: false,
+                sequence: SequenceNumber(0),
+                tag_owner: false,
+                tag: header.tag,
+            };
+            assert_eq!(raw.of_response(Eid(7)), expected.into());
+            assert_eq!(raw.with_source(Eid(7)).to_bytes(), [0x01, 200, 7, flags]);
+        }
+        let versions =
+            (0..=255).filter(|byte| RawHeader::from_bytes([*byte, 9, 8, 0]).has_known_version());
+        assert!(versions.eq((0..16).map(|reserved| reserved << 4 | 1)));
     }
 
     #[test]

@@ -23,5 +23,5 @@ pub use drop_reason::{DropCounters, DropReason};
 pub use header::{BASELINE_TRANSMISSION_UNIT, HEADER_LEN, HEADER_VERSION};
 pub use header::{HeaderError, MessageTag, Packet, PacketHeader, RawHeader, SequenceNumber};
 pub use mctp::Eid;
-pub use transfer::{Frame, Frames, Transfer, TransferLayout};
+pub use transfer::{Frame, Frames, Room, Transfer, TransferLayout};
 pub use transport::{Received, SendError, TransportRx, TransportTx};

@@ -20,7 +20,7 @@ pub struct TransferLayout {
     pub tailroom: u8,
     /// The longest MCTP packet the transport carries, in bytes, packet header included.
     pub max_packet: u16,
-    /// The longest transfer, in bytes, all frames with their room included.
+    /// The most bytes that the transport takes at once, all frames with their room included. May be several transfers on its bus.
     pub max_transfer: u16,
     /// Whether a transfer may hold more than one packet. If it may, all of them go to the same physical address.
     pub packs: bool,
@@ -142,79 +142,25 @@ impl<'b> Transfer<'b> {
         header: impl Into<RawHeader>,
         payload_len: usize,
     ) -> Option<&mut [u8]> {
-        if !self.fits(payload_len) || !self.is_for(destination) {
-            return None;
-        }
-        let frame_len = self.frame_len(payload_len);
-        let frame = self.buffer.get_mut(self.used..)?.get_mut(..frame_len)?;
-        self.used = self.used.wrapping_add(frame_len);
-        let packet_len = payload_len.wrapping_add(HEADER_LEN) as u16;
-        *frame.first_chunk_mut()? = packet_len.to_le_bytes();
-        let packet = frame.get_mut(self.layout.headroom.into()..)?;
-        let (packet_header, payload) = packet.split_first_chunk_mut()?;
-        *packet_header = header.into().to_bytes();
-        payload.get_mut(..payload_len)
+        self.room(destination)?.push(header, payload_len)
     }
 
-    /// Pushes packets of exactly `unit` bytes of payload each, the pieces of `payload` in their order, as many as there are and fit. The
-    /// first has `header`, the others what follows on it. Returns how many they are.
+    /// The room for packets to `destination`; `None` when the packets already in the transfer go elsewhere, or it may hold no more of them.
     #[inline]
-    pub fn push_run(
-        &mut self,
-        destination: PhysicalAddress,
-        header: impl Into<RawHeader>,
-        unit: usize,
-        payload: &[u8],
-    ) -> usize {
-        if unit == 0 || !self.layout.packs || !self.fits(unit) || !self.is_for(destination) {
-            return 0;
-        }
-        let frame_len = self.frame_len(unit);
-        let room = self.buffer.get_mut(self.used..self.end.into());
-        let frames = room.unwrap_or_default().chunks_exact_mut(frame_len.max(1));
-        let headroom = usize::from(self.layout.headroom);
-        let packet_len = (unit.wrapping_add(HEADER_LEN) as u16).to_le_bytes();
-        let mut header = header.into();
-        let mut packets = 0_usize;
-        for (frame, piece) in frames.zip(payload.chunks_exact(unit)) {
-            if let Some(length) = frame.first_chunk_mut() {
-                *length = packet_len;
-            }
-            let packet = frame.get_mut(headroom..).unwrap_or_default();
-            if let Some((packet_header, payload)) = packet.split_first_chunk_mut()
-                && let Some(payload) = payload.get_mut(..piece.len())
-            {
-                *packet_header = header.to_bytes();
-                payload.copy_from_slice(piece);
-            }
-            header = header.next();
-            packets = packets.wrapping_add(1);
-        }
-        self.used = self.used.wrapping_add(packets.wrapping_mul(frame_len));
-        packets
-    }
-
-    /// Whether there is room for one more packet with this much payload, if it goes to the same neighbour.
-    #[inline]
-    pub fn fits(&self, payload_len: usize) -> bool {
-        payload_len <= self.max_payload.into()
-            && self.used.wrapping_add(self.frame_len(payload_len)) <= self.end.into()
-    }
-
-    /// Whether the next packet may go to `destination`.
-    #[inline]
-    fn is_for(&mut self, destination: PhysicalAddress) -> bool {
+    pub fn room(&mut self, destination: PhysicalAddress) -> Option<Room<'_>> {
         if self.used == 0 {
             self.destination = destination;
-            return true;
+        } else if !self.layout.packs || self.destination != destination {
+            return None;
         }
-        self.layout.packs && self.destination == destination
-    }
-
-    /// Bytes of the frame of a packet whose payload is not too long. Does not wrap: both are 16-bit values.
-    #[inline]
-    fn frame_len(&self, payload_len: usize) -> usize {
-        payload_len.wrapping_add(self.overhead.into())
+        Some(Room {
+            rest: self.buffer.get_mut(self.used..self.end.into())?,
+            used: &mut self.used,
+            before: u16::from(self.layout.headroom).wrapping_add(HEADER_LEN as u16),
+            behind: self.layout.tailroom.into(),
+            max_payload: self.max_payload,
+            packs: self.layout.packs,
+        })
     }
 
     /// Walks the frames in the order in which they were pushed, for the transport to write its headers and trailers.
@@ -223,7 +169,8 @@ impl<'b> Transfer<'b> {
     pub fn frames(&mut self) -> Frames<'_> {
         Frames {
             rest: self.buffer.get_mut(..self.used).unwrap_or_default(),
-            layout: self.layout,
+            headroom: self.layout.headroom,
+            tailroom: self.layout.tailroom,
         }
     }
 
@@ -244,6 +191,102 @@ impl<'b> Transfer<'b> {
     }
 }
 
+/// The room of a transfer for packets to one neighbour. See [`Transfer::room`].
+#[derive(Debug)]
+pub struct Room<'t> {
+    rest: &'t mut [u8],
+    used: &'t mut usize,
+    /// Bytes of a frame before its payload, packet header included, and behind it.
+    before: u16,
+    behind: u16,
+    max_payload: u16,
+    packs: bool,
+}
+
+impl<'t> Room<'t> {
+    /// As [`Transfer::push`]. Packets pushed one after the other stand one behind the other.
+    #[inline]
+    pub fn push(
+        &mut self,
+        header: impl Into<RawHeader>,
+        payload_len: usize,
+    ) -> Option<&'t mut [u8]> {
+        if payload_len > self.max_payload.into() {
+            return None;
+        }
+        let frame_len = self.frame_len(payload_len);
+        if frame_len > self.rest.len() {
+            return None;
+        }
+        let (frame, rest) = core::mem::take(&mut self.rest).split_at_mut_checked(frame_len)?;
+        if self.packs {
+            self.rest = rest;
+        }
+        *self.used = self.used.wrapping_add(frame_len);
+        let (before, payload) = frame.split_at_mut_checked(self.before.into())?;
+        *before.last_chunk_mut()? = header.into().to_bytes();
+        *before.first_chunk_mut()? = packet_len(payload_len);
+        payload.get_mut(..payload_len)
+    }
+
+    /// Pushes packets of exactly `unit` bytes of payload each, taken from the front of `payload`, as many as fit and leave `keep` bytes of it.
+    /// The first has `header`, the others what follows on it. Returns what follows on the last. Does nothing in a transfer that is for one
+    /// packet only: use [`push`](Self::push) there.
+    #[inline]
+    pub fn push_run(
+        &mut self,
+        mut header: RawHeader,
+        unit: usize,
+        payload: &mut &[u8],
+        keep: usize,
+    ) -> RawHeader {
+        if !self.packs || unit > self.max_payload.into() {
+            return header;
+        }
+        let frame_len = self.frame_len(unit);
+        let least = unit.wrapping_add(keep);
+        let mut room = core::mem::take(&mut self.rest);
+        let mut unsent = *payload;
+        while unsent.len() >= least
+            && let Some((piece, later)) = unsent.split_at_checked(unit)
+            && frame_len <= room.len()
+        {
+            let (frame, rest) = room.split_at_mut(frame_len);
+            let (before, payload) = frame.split_at_mut(self.before.into());
+            if let Some(place) = before.last_chunk_mut() {
+                *place = header.to_bytes();
+            }
+            if let Some(place) = before.first_chunk_mut() {
+                *place = packet_len(unit);
+            }
+            if let Some(place) = payload.get_mut(..piece.len()) {
+                place.copy_from_slice(piece);
+            }
+            header = header.next();
+            unsent = later;
+            room = rest;
+            *self.used = self.used.wrapping_add(frame_len);
+        }
+        self.rest = room;
+        *payload = unsent;
+        header
+    }
+
+    /// Bytes of the frame of a packet whose payload is not too long. Does not wrap: all are 16-bit values.
+    #[inline]
+    fn frame_len(&self, payload_len: usize) -> usize {
+        usize::from(self.before)
+            .wrapping_add(payload_len)
+            .wrapping_add(self.behind.into())
+    }
+}
+
+/// What stands in the headroom until the transport puts its header there.
+#[inline]
+fn packet_len(payload_len: usize) -> [u8; 2] {
+    (payload_len.wrapping_add(HEADER_LEN) as u16).to_le_bytes()
+}
+
 /// One packet of a transfer with the room around it.
 #[derive(Debug)]
 pub struct Frame<'a> {
@@ -259,7 +302,8 @@ pub struct Frame<'a> {
 #[derive(Debug)]
 pub struct Frames<'a> {
     rest: &'a mut [u8],
-    layout: TransferLayout,
+    headroom: u8,
+    tailroom: u8,
 }
 
 impl<'a> Iterator for Frames<'a> {
@@ -269,9 +313,9 @@ impl<'a> Iterator for Frames<'a> {
     fn next(&mut self) -> Option<Frame<'a>> {
         let length = usize::from(u16::from_le_bytes(*self.rest.first_chunk()?));
         let (headroom, rest) =
-            core::mem::take(&mut self.rest).split_at_mut_checked(self.layout.headroom.into())?;
+            core::mem::take(&mut self.rest).split_at_mut_checked(self.headroom.into())?;
         let (packet, rest) = rest.split_at_mut_checked(length)?;
-        let (tailroom, rest) = rest.split_at_mut_checked(self.layout.tailroom.into())?;
+        let (tailroom, rest) = rest.split_at_mut_checked(self.tailroom.into())?;
         self.rest = rest;
         Some(Frame {
             headroom,
@@ -359,30 +403,6 @@ mod tests {
         assert_eq!(transfer.max_unit(), 31);
         assert!(!fill(&mut transfer, &[0; 32]));
         assert!(fill(&mut transfer, &[0; 31]));
-    }
-
-    #[test]
-    fn a_run_is_what_single_packets_would_be() {
-        let payload: Vec<u8> = (0..100).collect();
-        for (unit, count) in [(7, 14), (33, 3), (64, 1), (101, 0), (0, 0)] {
-            let (mut one, mut other) = ([0; 240], [0; 240]);
-            let mut run = Transfer::new(&mut one, LAYOUT);
-            let mut single = Transfer::new(&mut other, LAYOUT);
-            assert!(fill(&mut run, b"first") && fill(&mut single, b"first"));
-            let mut header = RawHeader::from(HEADER).next();
-            let first = header;
-            let mut fit = 0;
-            for piece in payload.chunks_exact(unit.max(1)).take(count) {
-                if let Some(place) = single.push(HERE, header, unit) {
-                    place.copy_from_slice(piece);
-                    header = header.next();
-                    fit += 1;
-                }
-            }
-            assert_eq!(run.push_run(HERE, first, unit, &payload), fit);
-            assert_eq!(run.as_bytes(), single.as_bytes());
-            assert!(!run.fits(240) && run.fits(unit) == single.fits(unit));
-        }
     }
 
     #[test]

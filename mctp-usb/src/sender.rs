@@ -18,7 +18,7 @@ const BASELINE_PACKET: u16 = 68;
 pub struct SendLimits {
     /// The longest MCTP packet, packet header included, in bytes; taken as 68 when less, and as [`Version::max_packet`] when more.
     pub max_packet: u16,
-    /// The longest transfer, in bytes; taken as one packet when less, and in 1.0 as 512 when more.
+    /// The longest USB transfer, in bytes; taken as one packet when less, and in 1.0 as 512 when more.
     ///
     /// The default in 1.0 is 511, not 512: at high speed every transfer is then a short USB packet and ends by itself, for a host
     /// that reads 512 bytes at a time (Linux 7.2) as for one that reads more. It costs nothing for the longest packets, of which two are 510
@@ -56,14 +56,17 @@ struct Unfinished {
 
 /// Sends MCTP packets to a bulk IN endpoint.
 ///
-/// A [`Transfer`] is one USB transfer. The host sees its end by a short USB packet, or else a zero-length packet; in 1.0 there is none after
+/// In 1.1 a [`Transfer`] is one USB transfer. In 1.0, where USB transfers are short, it may be longer than one: it goes out as several of whole
+/// packets, each as full as [`SendLimits::max_transfer`] allows. So a stack with a longer buffer is asked for more less often.
+///
+/// The host sees the end of a USB transfer by a short USB packet, or else a zero-length packet; in 1.0 there is none after
 /// 512 bytes (which only a [`SendLimits::max_transfer`] of 512 allows) unless [`SendLimits::zlp_after_full_transfer`] asks for it.
 ///
 /// # When a send is dropped half-way
 ///
 /// The next [`send`](TransportTx::send) first ends what is on the wire, so that the host does not join the two:
 ///
-/// - 1.0, high speed: nothing to end, a transfer is one USB packet and was sent or not.
+/// - 1.0, high speed: nothing to end, a USB transfer is one USB packet and was sent or not.
 /// - 1.0, full speed: a zero-length packet. The host drops the packet that broke off.
 /// - 1.1: a packet may go on in the next transfer, so ending the transfer is not enough: the packet that broke off is completed with
 ///   zeros. The host takes it for a packet; the message it belongs to is damaged, which only a message integrity check shows. Don't
@@ -76,6 +79,8 @@ pub struct Sender<'d, E> {
     events: &'d BusEvents,
     version: Version,
     layout: TransferLayout,
+    /// Of one USB transfer.
+    max_transfer: usize,
     zlp_after_full_transfer: bool,
     unfinished: Unfinished,
 }
@@ -83,11 +88,13 @@ pub struct Sender<'d, E> {
 impl<'d, E: EndpointIn> Sender<'d, E> {
     /// Sends to `endpoint`.
     pub fn new(endpoint: E, version: Version, events: &'d BusEvents, limits: SendLimits) -> Self {
+        let (layout, max_transfer) = layout(version, limits);
         Self {
             endpoint,
             events,
             version,
-            layout: layout(version, limits),
+            layout,
+            max_transfer,
             zlp_after_full_transfer: limits.zlp_after_full_transfer,
             unfinished: Unfinished::default(),
         }
@@ -114,8 +121,35 @@ impl<'d, E: EndpointIn> Sender<'d, E> {
         Ok(())
     }
 
-    /// Sends the USB packets of a transfer whose headers are written.
-    async fn write(&mut self, transfer: &[u8]) -> Result<(), EndpointError> {
+    /// Sends packets whose headers are written, in as many USB transfers as it takes.
+    async fn write_all(&mut self, mut packets: &[u8]) -> Result<(), EndpointError> {
+        while let Some((transfer, later)) = packets.split_at_checked(self.next_len(packets))
+            && !transfer.is_empty()
+        {
+            self.write(transfer, !later.is_empty()).await?;
+            packets = later;
+        }
+        Ok(())
+    }
+
+    /// The length of the next USB transfer: as many whole packets as it takes.
+    fn next_len(&self, packets: &[u8]) -> usize {
+        if packets.len() <= self.max_transfer {
+            return packets.len();
+        }
+        let mut len: usize = 0;
+        while let Some(header) = packets.get(len..).and_then(<[u8]>::first_chunk)
+            && let Some(packet) = self.version.decode(*header)
+            && let with_it = len.saturating_add(packet)
+            && with_it <= self.max_transfer
+        {
+            len = with_it;
+        }
+        len
+    }
+
+    /// Sends the USB packets of one USB transfer. `more` says that another is to follow.
+    async fn write(&mut self, transfer: &[u8], more: bool) -> Result<(), EndpointError> {
         let full = self.max_packet_size();
         let mut frames = Frames::new(self.version, transfer);
         let mut rest = transfer;
@@ -130,7 +164,7 @@ impl<'d, E: EndpointIn> Sender<'d, E> {
                 },
                 open: packet.len() == full,
             };
-            if self.events.take_sender_restarted() && !rest.is_empty() {
+            if self.events.take_sender_restarted() && (more || !rest.is_empty()) {
                 return Err(EndpointError::Disabled);
             }
         }
@@ -179,7 +213,7 @@ impl<E: EndpointIn> TransportTx for Sender<'_, E> {
         }
         let mut sent = self.end_unfinished().await;
         if sent.is_ok() {
-            sent = self.write(transfer.as_bytes()).await;
+            sent = self.write_all(transfer.as_bytes()).await;
         }
         sent.map_err(|error| match error {
             EndpointError::Disabled => {
@@ -226,7 +260,8 @@ impl<'t> Frames<'t> {
     }
 }
 
-const fn layout(version: Version, limits: SendLimits) -> TransferLayout {
+/// What the stack is asked for, and the longest USB transfer.
+const fn layout(version: Version, limits: SendLimits) -> (TransferLayout, usize) {
     let max_packet = if limits.max_packet < BASELINE_PACKET {
         BASELINE_PACKET
     } else if limits.max_packet > version.max_packet() {
@@ -240,13 +275,17 @@ const fn layout(version: Version, limits: SendLimits) -> TransferLayout {
         Version::V1_0 if limits.max_transfer > MAX_TRANSFER_1_0 as u16 => MAX_TRANSFER_1_0 as u16,
         _ => limits.max_transfer,
     };
-    TransferLayout {
+    let layout = TransferLayout {
         headroom: HEADER_LEN as u8,
         tailroom: 0,
         max_packet,
-        max_transfer,
+        max_transfer: match version {
+            Version::V1_0 => u16::MAX,
+            Version::V1_1 => max_transfer,
+        },
         packs: true,
-    }
+    };
+    (layout, max_transfer as usize)
 }
 
 #[cfg(test)]
@@ -330,11 +369,38 @@ mod tests {
     fn a_1_0_transfer_takes_two_packets_of_251_bytes_and_ends_by_itself() {
         let mut sender = sender(Version::V1_0, 512);
         let layout = sender.layout();
-        assert_eq!((layout.max_packet, layout.max_transfer), (251, 511));
+        assert_eq!((layout.max_packet, sender.max_transfer), (251, 511));
         send(&mut sender, &[251, 251]).unwrap();
         assert_eq!(written_lens(&sender), [510]);
         assert_eq!((layout.headroom, layout.tailroom), (4, 0));
         assert!(layout.packs);
+    }
+
+    #[test]
+    fn more_than_a_1_0_transfer_takes_goes_out_in_several_of_whole_packets() {
+        let mut high_speed = sender(Version::V1_0, 512);
+        send(&mut high_speed, &[251; 5]).unwrap();
+        send(&mut high_speed, &[200, 200, 200, 60, 4, 4]).unwrap();
+        let expected = [510, 510, 255, 408, 284];
+        assert_eq!(written_lens(&high_speed), expected);
+        let mut full_speed = sender(Version::V1_0, 64);
+        send(&mut full_speed, &[200, 200, 200]).unwrap();
+        let two = [&[64; 6][..], &[24]].concat();
+        let one = [64, 64, 64, 12];
+        assert_eq!(written_lens(&full_speed), [&two[..], &one].concat());
+    }
+
+    #[test]
+    fn a_host_that_starts_anew_between_two_transfers_gets_nothing_of_the_rest() {
+        let events = BusEvents::new();
+        let limits = SendLimits::new(Version::V1_0);
+        let mut sender = Sender::new(MockIn::new(512), Version::V1_0, &events, limits);
+        for (written, expected) in [(1, Err(SendError::LinkDown)), (4, Ok(()))] {
+            sender.endpoint.written.clear();
+            sender.endpoint.reset_at = Some((written, &events));
+            assert_eq!(send(&mut sender, &[251; 8]), expected);
+            assert_eq!(written_lens(&sender), vec![510; written]);
+        }
     }
 
     #[test]
@@ -345,8 +411,8 @@ mod tests {
             zlp_after_full_transfer: false,
         };
         let of = |version, limits| {
-            let layout = layout(version, limits);
-            (layout.max_packet, layout.max_transfer)
+            let (layout, max_transfer) = layout(version, limits);
+            (layout.max_packet, max_transfer)
         };
         assert_eq!(of(Version::V1_0, limits(0, 0)), (68, 72));
         assert_eq!(of(Version::V1_0, limits(9000, 9000)), (251, 512));
@@ -356,24 +422,17 @@ mod tests {
     }
 
     #[test]
-    fn a_transfer_that_is_too_long_or_laid_out_for_others_is_not_sent() {
+    fn a_transfer_laid_out_for_others_is_not_sent() {
         let mut sender = sender(Version::V1_0, 512);
         let mut buffer = [0; 9000];
         let good = sender.layout();
         for (layout, packet_lens) in [
             (
                 TransferLayout {
-                    max_transfer: 600,
-                    ..good
-                },
-                &[251, 251, 4][..],
-            ),
-            (
-                TransferLayout {
                     max_packet: 252,
                     ..good
                 },
-                &[252],
+                &[252][..],
             ),
             (
                 TransferLayout {

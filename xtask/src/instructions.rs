@@ -89,9 +89,15 @@ impl Bench {
     }
 
     fn echo_table(&self, over: &mut Vec<String>) -> Result<String> {
-        let mut table = format!(
-            "Instructions for an echo round trip (x86-64, opt-level 3, fat LTO, one codegen unit)\n{:>12} {:>16} {:>16} {:>12} {:>6}   {}\n",
+        let mut table = "Instructions for an echo round trip (x86-64, opt-level 3, fat LTO, one codegen unit); ratio: mctp-estack / ours\n\
+             sans-IO cores by hand, then the async routers\n"
+            .to_owned();
+        table += &format!(
+            "{:>10} {:>14} {:>12} {:>6}   {:>14} {:>14} {:>12} {:>6}   {}\n",
             "bytes/unit",
+            "core",
+            "mctp-estack",
+            "ratio",
             "in place",
             "mctp traits",
             "mctp-estack",
@@ -100,11 +106,15 @@ impl Bench {
         );
         for &(payload, unit) in SIZES {
             let size = format!("{payload}/{unit}");
+            let core = self.instructions("core", payload, unit)?;
+            let estack_core = self.instructions("mctp-estack-core", payload, unit)?;
             let in_place = self.instructions("in-place", payload, unit)?;
             let traits = self.instructions("traits", payload, unit)?;
             let estack = self.instructions("mctp-estack", payload, unit)?;
             table += &format!(
-                "{size:>12} {:>16} {:>16} {estack:>12.0} {:>6.1}   {:.2}, {:.2}\n",
+                "{size:>10} {:>14} {estack_core:>12.0} {:>6.1}   {:>14} {:>14} {estack:>12.0} {:>6.1}   {:.2}, {:.2}\n",
+                self.against_budget("core", &size, core, over)?,
+                estack_core / core,
                 self.against_budget("in-place", &size, in_place, over)?,
                 self.against_budget("traits", &size, traits, over)?,
                 estack / in_place,

@@ -62,7 +62,7 @@ impl Default for Options {
 /// | parameter | meaning |
 /// |-|-|
 /// | `RECEIVE` | bytes of the receive buffer: [`mctp_usb::RECEIVE_BUFFER_LEN_1_0`] or [`mctp_usb::RECEIVE_BUFFER_LEN_1_1`] |
-/// | `TRANSFER` | bytes of each of the two send buffers: the longest transfer, 512 for MCTP over USB 1.0 |
+/// | `TRANSFER` | bytes of each of the two send buffers: 512, one transfer of MCTP over USB 1.0, or a multiple of it |
 /// | `MESSAGES` | how many messages of several packets can be received at once |
 /// | `MESSAGE` | the longest of them, in bytes, message type not counted |
 pub struct Memory<

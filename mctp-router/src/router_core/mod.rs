@@ -8,7 +8,7 @@ mod slots;
 
 use mctp::Eid;
 use mctp_transport::{
-    DropCounters, DropReason, MessageTag, PacketHeader, PhysicalAddress, TransferLayout,
+    DropCounters, DropReason, MessageTag, PhysicalAddress, RawHeader, TransferLayout,
 };
 
 use crate::clock::{Instant, milliseconds};
@@ -19,9 +19,9 @@ use crate::storage::{Parts, RouterStorage};
 
 pub use outgoing::{OpenError, Outgoing, Target};
 pub use port::Outbound;
-pub(crate) use port::Port;
+pub(crate) use port::{Link, Port};
 pub use slots::LentMessage;
-pub(crate) use slots::{Origin, Slot, Slots};
+pub(crate) use slots::{Inbox, Origin, Slot, Slots};
 
 /// A listener or an open request of the router: an index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,15 +56,10 @@ pub(crate) struct Request {
 
 impl Request {
     /// Whether a response with this header, from there, answers the request.
-    fn is_answered_by(
-        &self,
-        header: &PacketHeader,
-        port: PortId,
-        address: PhysicalAddress,
-    ) -> bool {
-        let from_peer = self.peer == header.source
-            || self.peer.0 == 0 && (self.port, self.address) == (port, address);
-        self.tag == header.tag && from_peer && !self.expired
+    fn is_answered_by(&self, header: RawHeader, from: (PortId, PhysicalAddress)) -> bool {
+        let from_peer =
+            self.peer == header.source() || self.peer.0 == 0 && (self.port, self.address) == from;
+        self.tag == header.tag() && from_peer && !self.expired
     }
 }
 
@@ -153,7 +148,6 @@ pub struct RouterCore<'b> {
     accepted: u32,
     open_channels: usize,
     last_tag: MessageTag,
-    next_ticket: u32,
     next_deadline: Instant,
     max_message_len: usize,
     assembly_timeout: u32,
@@ -184,30 +178,20 @@ impl<'b> RouterCore<'b> {
         >,
         config: &Config,
     ) -> Self {
-        let Parts {
-            ports,
-            short_slots,
-            long_slots,
-            channels,
-            routes,
-            ..
-        } = storage.parts();
-        Self::from_parts(
-            ports,
-            Slots::new(short_slots, long_slots, config.max_message_len),
-            channels,
-            routes,
-            config,
-        )
+        Self::from_parts(storage.parts().0, config)
     }
 
-    pub(crate) fn from_parts(
-        ports: &'b mut [Port<'b>],
-        slots: Slots<'b>,
-        channels: &'b mut [Channel],
-        routes: &'b mut [Option<Route>],
-        config: &Config,
-    ) -> Self {
+    pub(crate) fn from_parts(parts: Parts<'b>, config: &Config) -> Self {
+        let Parts {
+            ports,
+            slots,
+            inboxes,
+            channels,
+            routes,
+        } = parts;
+        let [short, long] = slots;
+        let slots = short.iter_mut().chain(long).flatten();
+        let slots = Slots::new(slots, inboxes, config.max_message_len);
         let max_message_len = slots.longest();
         Self {
             ports,
@@ -219,7 +203,6 @@ impl<'b> RouterCore<'b> {
             accepted: 0,
             open_channels: 0,
             last_tag: MessageTag::default(),
-            next_ticket: 0,
             next_deadline: Instant::NEVER,
             max_message_len,
             assembly_timeout: milliseconds(config.assembly_timeout),
@@ -234,7 +217,7 @@ impl<'b> RouterCore<'b> {
     /// Sets the units of a port. Takes effect with the next message.
     pub fn configure_port(&mut self, port: PortId, config: PortConfig) {
         if let Some(port) = self.port(port) {
-            port.config = config;
+            port.configure(config);
         }
     }
 
@@ -371,9 +354,10 @@ impl RouterCore<'_> {
             }
         }
         for port in self.ports.iter_mut() {
-            port.stalled |= port
-                .stall_deadline(self.send_timeout)
-                .is_some_and(|deadline| deadline <= now);
+            let deadline = port.stall_deadline(self.send_timeout);
+            if deadline.is_some_and(|deadline| deadline <= now) {
+                port.link = Link::Stalled;
+            }
         }
         self.next_deadline = self.earliest_deadline();
     }
@@ -382,7 +366,7 @@ impl RouterCore<'_> {
         let timeout = self.assembly_timeout;
         let expired = self
             .slots
-            .free_unfinished(|slot| slot.deadline(timeout) <= now);
+            .free_unfinished(|slot| slot.last_packet().is_over(timeout, now));
         self.count_drops(DropReason::AssemblyTimeout, expired);
     }
 

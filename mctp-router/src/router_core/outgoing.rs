@@ -13,13 +13,14 @@ use crate::config::PortId;
 pub struct Outgoing {
     pub(crate) port: PortId,
     pub(crate) address: PhysicalAddress,
+    /// Of the next packet, without EOM. Has SOM until the first packet is in a transfer; until then its source is not known.
     pub(crate) header: RawHeader,
-    pub(crate) type_ic: u8,
-    pub(crate) unit: usize,
-    /// Bytes not yet in a transfer, the message type byte included.
-    remaining: usize,
+    type_ic: u8,
     /// The port's session in which it began.
     pub(crate) session: u8,
+    unit: usize,
+    /// Bytes not yet in a transfer, the message type byte included.
+    remaining: usize,
     /// Where the next byte is: which slice, and where in it.
     slice: usize,
     offset: usize,
@@ -31,16 +32,15 @@ impl Outgoing {
         address: PhysicalAddress,
         header: RawHeader,
         type_ic: u8,
-        unit: usize,
     ) -> Self {
         Self {
             port,
             address,
             header,
             type_ic,
-            unit,
-            remaining: 0,
             session: 0,
+            unit: 0,
+            remaining: 0,
             slice: 0,
             offset: 0,
         }
@@ -51,20 +51,31 @@ impl Outgoing {
         self.port
     }
 
-    /// Counts what is to be sent, the first time.
-    #[inline]
-    pub(crate) fn start_with(&mut self, message: &[&[u8]]) {
-        if self.header.is_start() {
-            self.remaining = message
+    /// What is known when `message` is about to be sent, in packets of `unit`.
+    #[inline(always)]
+    pub(crate) fn start(&mut self, source: Eid, session: u8, unit: usize, message: &[&[u8]]) {
+        self.header = self.header.with_source(source);
+        self.session = session;
+        self.unit = unit;
+        self.remaining = match message {
+            // A slice is shorter than `usize::MAX`.
+            [slice] => slice.len().wrapping_add(1),
+            slices => slices
                 .iter()
-                .fold(1, |sum: usize, slice| sum.saturating_add(slice.len()));
-        }
+                .fold(1, |sum: usize, slice| sum.saturating_add(slice.len())),
+        };
+    }
+
+    /// Puts as many packets into the port's transfers as fit. `true` when the last one is in.
+    #[inline(always)]
+    pub(crate) fn fill(&mut self, port: &mut Port<'_>, message: &[&[u8]]) -> bool {
+        self.fill_whole(port, message) || self.fill_many(port, message)
     }
 
     /// Puts a message of one slice and one packet into the port's transfer: the commonest, and the one where every instruction counts most.
     /// `false`, and nothing done, if it is another or does not fit.
-    #[inline]
-    pub(crate) fn fill_one(&mut self, port: &mut Port<'_>, message: &[&[u8]]) -> bool {
+    #[inline(always)]
+    fn fill_whole(&mut self, port: &mut Port<'_>, message: &[&[u8]]) -> bool {
         let ([message], Some(transfer)) = (message, port.current()) else {
             return false;
         };
@@ -82,9 +93,8 @@ impl Outgoing {
         }
     }
 
-    /// Puts as many packets into the port's transfers as fit. `true` when the last one is in.
     #[inline(never)]
-    pub(crate) fn fill_many(&mut self, port: &mut Port<'_>, message: &[&[u8]]) -> bool {
+    fn fill_many(&mut self, port: &mut Port<'_>, message: &[&[u8]]) -> bool {
         while let Some(transfer) = port.current() {
             self.fill_transfer(transfer, message);
             if self.remaining == 0 {
@@ -99,71 +109,93 @@ impl Outgoing {
 
     #[inline]
     fn fill_transfer(&mut self, transfer: &mut Transfer<'_>, message: &[&[u8]]) {
-        let mut has_room = !self.header.is_start() || self.push_one(transfer, message);
-        while has_room && self.remaining > 0 {
-            // What stops a run is the end of the room, the last packet, or a packet that begins in one slice and ends in another.
-            has_room = if self.push_run(transfer, message) {
-                transfer.fits(self.unit.min(self.remaining))
-            } else {
-                self.push_one(transfer, message)
-            };
-        }
-    }
-
-    /// Puts the packets into a transfer that are as a whole in one slice, the last packet excepted. `false` if there is none.
-    #[inline]
-    fn push_run(&mut self, transfer: &mut Transfer<'_>, message: &[&[u8]]) -> bool {
+        let Some(mut room) = transfer.room(self.address) else {
+            return;
+        };
         let slice = message.get(self.slice).copied().unwrap_or_default();
-        let rest = slice.get(self.offset..).unwrap_or_default();
-        // The last packet has at least one byte. None of this wraps: something remains, and a run is part of it.
-        let run = rest.get(..self.remaining.wrapping_sub(1)).unwrap_or(rest);
-        let packets = transfer.push_run(self.address, self.header, self.unit, run);
-        let len = packets.wrapping_mul(self.unit);
-        self.offset = self.offset.wrapping_add(len);
-        self.remaining = self.remaining.wrapping_sub(len);
-        self.header = self.header.after(packets);
-        packets > 0
-    }
-
-    /// Puts the next packet into a transfer. `false` when there is no room for it.
-    #[inline(never)]
-    fn push_one(&mut self, transfer: &mut Transfer<'_>, message: &[&[u8]]) -> bool {
-        let payload_len = self.remaining.min(self.unit);
-        let header = if payload_len == self.remaining {
-            self.header.with_end()
-        } else {
-            self.header
+        let Some(mut rest) = slice.get(self.offset..) else {
+            return;
         };
-        let Some(payload) = transfer.push(self.address, header, payload_len) else {
-            return false;
-        };
-        match payload {
-            [first, rest @ ..] if self.header.is_start() => {
-                *first = self.type_ic;
-                self.copy_next(message, rest);
-            }
-            payload => self.copy_next(message, payload),
-        }
-        self.remaining = self.remaining.saturating_sub(payload_len);
-        self.header = self.header.next();
-        true
-    }
-
-    /// Copies the next bytes of the message, from as many of its slices as it takes.
-    #[inline]
-    fn copy_next(&mut self, message: &[&[u8]], mut to: &mut [u8]) {
-        while let Some(slice) = message.get(self.slice) {
-            let from = slice.get(self.offset..).unwrap_or_default();
-            let len = from.len().min(to.len());
-            let (to_now, to_later) = core::mem::take(&mut to).split_at_mut(len);
-            to_now.copy_from_slice(from.split_at(len).0);
-            self.offset = self.offset.wrapping_add(len);
-            to = to_later;
-            if to.is_empty() {
+        let unit = self.unit;
+        let (mut header, mut remaining) = (self.header, self.remaining);
+        if header.is_start() {
+            let len = remaining.min(unit);
+            let first_header = if len == remaining {
+                header.with_end()
+            } else {
+                header
+            };
+            let Some([first, to @ ..]) = room.push(first_header, len) else {
                 return;
+            };
+            *first = self.type_ic;
+            rest = self.copy(message, rest, to);
+            remaining = remaining.wrapping_sub(len);
+            header = header.next();
+        }
+        while remaining > unit {
+            let len = rest.len();
+            // The last packet of the message has at least one byte.
+            let keep = usize::from(remaining == len);
+            header = room.push_run(header, unit, &mut rest, keep);
+            let sent = len.wrapping_sub(rest.len());
+            remaining = remaining.wrapping_sub(sent);
+            if rest.len() >= unit.wrapping_add(keep) && sent > 0 || remaining <= unit {
+                break;
             }
-            self.slice = self.slice.wrapping_add(1);
-            self.offset = 0;
+            // This one ends in another slice than it begins.
+            let Some(to) = room.push(header, unit) else {
+                break;
+            };
+            rest = self.copy(message, rest, to);
+            remaining = remaining.wrapping_sub(unit);
+            header = header.next();
+        }
+        if remaining > 0
+            && remaining <= unit
+            && let Some(to) = room.push(header.with_end(), remaining)
+        {
+            rest = self.copy(message, rest, to);
+            remaining = 0;
+        }
+        (self.header, self.remaining) = (header, remaining);
+        let slice = message.get(self.slice).copied().unwrap_or_default();
+        self.offset = slice.len().wrapping_sub(rest.len());
+    }
+
+    /// Copies the next bytes of the message: most often all from `rest`, what is not yet sent of the current slice. Returns what is then.
+    #[inline(always)]
+    fn copy<'m>(&mut self, message: &[&'m [u8]], rest: &'m [u8], to: &mut [u8]) -> &'m [u8] {
+        match rest.split_at_checked(to.len()) {
+            Some((from, behind)) => {
+                to.copy_from_slice(from);
+                behind
+            }
+            None => self.gather(message, rest, to),
+        }
+    }
+
+    /// Copies the next bytes of the message, from as many of its slices as it takes. Returns what is left of the slice it ended in.
+    #[inline(never)]
+    fn gather<'m>(
+        &mut self,
+        message: &[&'m [u8]],
+        mut rest: &'m [u8],
+        mut to: &mut [u8],
+    ) -> &'m [u8] {
+        loop {
+            let len = rest.len().min(to.len());
+            let (to_now, to_later) = core::mem::take(&mut to).split_at_mut(len);
+            let (from, later) = rest.split_at(len);
+            to_now.copy_from_slice(from);
+            rest = later;
+            to = to_later;
+            let next = self.slice.wrapping_add(1);
+            let Some(slice) = message.get(next).filter(|_| !to.is_empty()) else {
+                return rest;
+            };
+            self.slice = next;
+            rest = slice;
         }
     }
 }

@@ -1,6 +1,8 @@
 //! What waits to be sent at a port: transfers being filled, and control responses that overtake them.
 
-use mctp_transport::{PacketHeader, PhysicalAddress, Transfer, TransferLayout};
+use mctp_transport::{
+    BASELINE_TRANSMISSION_UNIT, PacketHeader, PhysicalAddress, Transfer, TransferLayout,
+};
 
 use crate::clock::Instant;
 use crate::config::PortConfig;
@@ -26,13 +28,25 @@ struct Response<'b> {
     queued: Option<u32>,
 }
 
+/// Whether a port's link takes messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Link {
+    Down,
+    Up,
+    /// It is up, but the neighbour took nothing for the send time limit. Nothing is queued until it takes something.
+    Stalled,
+}
+
 /// One port.
 #[derive(Debug)]
 pub(crate) struct Port<'b> {
-    pub(crate) link_up: bool,
+    pub(crate) link: Link,
     /// How often what waited was given up: a message begun before does not go on.
     pub(crate) session: u8,
-    pub(crate) config: PortConfig,
+    /// As configured, and what of it the transport carries.
+    wanted_unit: usize,
+    unit: usize,
+    max_receive_unit: usize,
     layout: TransferLayout,
     /// It changed while the transport had transfers, which may still have the old one.
     layout_changed: bool,
@@ -50,8 +64,6 @@ pub(crate) struct Port<'b> {
     responses_in_a_row: u8,
     /// Since when something waits that the neighbour has not taken.
     waiting_since: Option<Instant>,
-    /// The neighbour took nothing for the send time limit. Nothing is queued until it takes something.
-    pub(crate) stalled: bool,
 }
 
 impl<'b> Port<'b> {
@@ -65,12 +77,11 @@ impl<'b> Port<'b> {
     };
 
     pub(crate) const EMPTY: Self = Self {
-        link_up: false,
+        link: Link::Down,
         session: 0,
-        config: PortConfig {
-            unit: 0,
-            max_receive_unit: usize::MAX,
-        },
+        wanted_unit: 0,
+        unit: BASELINE_TRANSMISSION_UNIT,
+        max_receive_unit: usize::MAX,
         layout: Self::UNKNOWN_LAYOUT,
         layout_changed: false,
         max_unit: 0,
@@ -87,7 +98,6 @@ impl<'b> Port<'b> {
         queued_responses: 0,
         responses_in_a_row: 0,
         waiting_since: None,
-        stalled: false,
     };
 
     pub(crate) fn set_transfers(
@@ -115,6 +125,7 @@ impl<'b> Port<'b> {
             .as_ref()
             .or(self.spare.as_ref())
             .map_or(0, |transfer| transfer.max_unit());
+        self.unit = self.usable_unit(self.wanted_unit);
         given_up
     }
 
@@ -141,9 +152,29 @@ impl<'b> Port<'b> {
         self.max_unit > 0 && self.current.as_ref().is_some_and(is_empty)
     }
 
-    /// The largest packet payload that fits a transfer.
-    pub(crate) fn max_unit(&self) -> usize {
-        self.max_unit
+    /// Sets the units.
+    pub(crate) fn configure(&mut self, config: PortConfig) {
+        self.wanted_unit = config.unit;
+        self.unit = self.usable_unit(config.unit);
+        self.max_receive_unit = config.max_receive_unit.max(BASELINE_TRANSMISSION_UNIT);
+    }
+
+    /// The payload of the packets sent where no route says otherwise.
+    #[inline]
+    pub(crate) fn unit(&self) -> usize {
+        self.unit
+    }
+
+    /// What of `unit` the transport carries; never less than every endpoint takes.
+    #[inline]
+    pub(crate) fn usable_unit(&self, unit: usize) -> usize {
+        unit.min(self.max_unit).max(BASELINE_TRANSMISSION_UNIT)
+    }
+
+    /// The largest packet payload accepted.
+    #[inline]
+    pub(crate) fn max_receive_unit(&self) -> usize {
+        self.max_receive_unit
     }
 
     /// Notes that something waits to be taken; returns whether nothing did before.
@@ -157,7 +188,7 @@ impl<'b> Port<'b> {
     /// When the neighbour will have taken nothing for `timeout`.
     pub(crate) fn stall_deadline(&self, timeout: u32) -> Option<Instant> {
         self.waiting_since
-            .filter(|_| !self.stalled)
+            .filter(|_| self.link == Link::Up)
             .map(|since| since.after(timeout))
     }
 
@@ -222,6 +253,7 @@ impl<'b> Port<'b> {
         })
     }
 
+    #[inline(never)]
     fn take_response(&mut self) -> Option<Outbound<'b>> {
         let next = self.next_response;
         let age =
@@ -240,29 +272,42 @@ impl<'b> Port<'b> {
         })
     }
 
-    /// Takes a transfer back. `taken` says that the neighbour is there, and did not let it wait.
+    /// Takes a transfer back. `taken` says that the neighbour is there, and did not let it wait. [`wait_anew`](Self::wait_anew) is next.
     #[inline]
-    pub(crate) fn give_back(&mut self, now: Instant, outbound: Outbound<'b>, taken: bool) {
+    pub(crate) fn give_back(&mut self, outbound: Outbound<'b>, taken: bool) {
         if self.layout_changed {
             outbound.transfer.reset(self.layout);
         } else {
             outbound.transfer.clear();
         }
-        let place = if outbound.is_response {
-            self.responses
-                .iter_mut()
-                .map(|response| &mut response.transfer)
-                .find(|transfer| transfer.is_none())
+        if outbound.is_response {
+            self.give_back_response(outbound.transfer);
         } else if self.current.is_none() {
-            Some(&mut self.current)
+            self.current = Some(outbound.transfer);
         } else {
-            Some(&mut self.spare)
-        };
-        if let Some(place) = place {
-            *place = Some(outbound.transfer);
+            self.spare = Some(outbound.transfer);
         }
-        self.stalled &= !taken;
-        self.waiting_since = self.has_waiting().then_some(now);
+        if taken && self.link == Link::Stalled {
+            self.link = Link::Up;
+        }
+    }
+
+    #[inline(never)]
+    fn give_back_response(&mut self, transfer: &'b mut Transfer<'b>) {
+        let mut places = self
+            .responses
+            .iter_mut()
+            .map(|response| &mut response.transfer);
+        if let Some(place) = places.find(|place| place.is_none()) {
+            *place = Some(transfer);
+        }
+    }
+
+    /// The neighbour took something: if something `waits` for it, it does so since now. Returns whether there is a deadline for it.
+    #[inline]
+    pub(crate) fn wait_anew(&mut self, now: Instant, waits: bool) -> bool {
+        self.waiting_since = waits.then_some(now);
+        waits && self.link == Link::Up
     }
 
     /// Whether the transport has a transfer, when nothing waits.
@@ -279,7 +324,7 @@ impl<'b> Port<'b> {
     }
 
     #[inline]
-    fn has_waiting(&self) -> bool {
+    pub(crate) fn has_waiting(&self) -> bool {
         self.queued_responses > 0 || self.full.is_some() || self.current_has_packets()
     }
 
@@ -300,7 +345,9 @@ impl<'b> Port<'b> {
         self.queued_responses = 0;
         self.session = self.session.wrapping_add(1);
         self.waiting_since = None;
-        self.stalled = false;
+        if self.link == Link::Stalled {
+            self.link = Link::Up;
+        }
         given_up
     }
 }

@@ -1,16 +1,14 @@
 //! Packets in: addressing, assembly and the discards of DSP0236 1.3.3, sections 8.6 to 8.10.
 
-use mctp::{Eid, MCTP_ADDR_ANY, MsgType};
-use mctp_transport::{
-    BASELINE_TRANSMISSION_UNIT, DropReason, Packet, PacketHeader, PhysicalAddress, RawHeader,
-    Received,
-};
+use mctp::{Eid, MCTP_ADDR_ANY};
+use mctp_transport::{DropReason, HeaderError, Packet, PhysicalAddress, RawHeader, Received};
 
 use super::slots::{Key, LentMessage, Mismatch, Origin, Start};
-use super::{Channel, ChannelId, Receipt, RouterCore};
+use super::{Channel, ChannelId, Link, Receipt, RouterCore};
 use crate::clock::Instant;
 use crate::config::{Event, PortId};
 use crate::control::{self, ControlRequest};
+use crate::service::Opening;
 
 const TYPE_MASK: u8 = 0x7F;
 
@@ -51,9 +49,9 @@ impl<'b> RouterCore<'b> {
     /// The port's link can carry packets.
     pub fn link_up(&mut self, port_id: PortId) {
         if let Some(port) = self.port(port_id)
-            && !port.link_up
+            && port.link == Link::Down
         {
-            port.link_up = true;
+            port.link = Link::Up;
             port.clear();
             self.responder.events.push(Event::LinkUp(port_id));
         }
@@ -65,9 +63,10 @@ impl<'b> RouterCore<'b> {
         let Some(port) = self.port(port_id) else {
             return;
         };
-        if !core::mem::take(&mut port.link_up) {
+        if port.link == Link::Down {
             return;
         }
+        port.link = Link::Down;
         let unsent = port.clear();
         let unfinished = self
             .slots
@@ -100,13 +99,34 @@ impl<'b> RouterCore<'b> {
         address: PhysicalAddress,
         bytes: &[u8],
     ) -> Receipt {
-        match self.try_receive(now, port, address, bytes) {
-            Ok(receipt) => receipt,
-            Err(reason) => {
-                self.drops.count(reason);
-                Receipt::Dropped(reason)
-            }
+        let Some((header, payload)) = bytes.split_first_chunk() else {
+            return self.dropped(DropReason::Truncated);
+        };
+        let header = RawHeader::from_bytes(*header);
+        if !header.has_known_version() {
+            return self.dropped(HeaderError::UnsupportedVersion.into());
         }
+        if matches!(header.source().0, 1..=7 | 0xFF) {
+            return self.dropped(DropReason::InvalidSource);
+        }
+        let max_receive_unit = self.port(port).map_or(0, |port| port.max_receive_unit());
+        if payload.len() > max_receive_unit {
+            return self.dropped(DropReason::UnsupportedTransmissionUnit);
+        }
+        let from = (port, address);
+        if header.is_start() {
+            self.start_message(now, from, header, payload)
+        } else {
+            let receipt = self.continue_message(now, from, header, payload);
+            receipt.unwrap_or_else(|reason| self.dropped(reason))
+        }
+    }
+
+    /// Counts a packet that is discarded.
+    #[inline(never)]
+    fn dropped(&mut self, reason: DropReason) -> Receipt {
+        self.drops.count(reason);
+        Receipt::Dropped(reason)
     }
 
     /// Takes the packet that an unfinished message waits for, the commonest by far, without asking what its start was asked.
@@ -115,44 +135,14 @@ impl<'b> RouterCore<'b> {
         let (header, payload) = bytes.split_first_chunk()?;
         let header = RawHeader::from_bytes(*header);
         let slot = self.slots.expecting(header)?;
-        let in_time = slot.deadline(self.assembly_timeout) > now;
-        if !in_time || !slot.append_expected(now, header, payload) {
+        let is_late = slot.last_packet().is_over(self.assembly_timeout, now);
+        if is_late || !slot.append_expected(now, header, payload) {
             return None;
         }
         if !header.is_end() {
             return Some(Receipt::Stored);
         }
-        slot.complete(self.next_ticket);
-        let owner = slot.owner();
-        self.slots.note_complete();
-        Some(self.delivered(owner))
-    }
-
-    #[inline]
-    fn try_receive(
-        &mut self,
-        now: Instant,
-        port: PortId,
-        address: PhysicalAddress,
-        bytes: &[u8],
-    ) -> Result<Receipt, DropReason> {
-        let packet = Packet::parse(bytes)?;
-        let raw = RawHeader::from_bytes(*bytes.first_chunk().ok_or(DropReason::Truncated)?);
-        let source = packet.header.source;
-        if source == MCTP_ADDR_ANY || matches!(source.0, 1..=7) {
-            return Err(DropReason::InvalidSource);
-        }
-        let max_receive_unit = self
-            .port(port)
-            .map_or(0, |port| port.config.max_receive_unit);
-        if packet.payload.len() > max_receive_unit.max(BASELINE_TRANSMISSION_UNIT) {
-            return Err(DropReason::UnsupportedTransmissionUnit);
-        }
-        if packet.header.start {
-            self.start_message(now, port, address, raw, &packet)
-        } else {
-            self.continue_message(now, port, address, raw, &packet)
-        }
+        self.complete()
     }
 
     /// Whether a packet for `destination` is for this endpoint. While it has no endpoint ID it is known by its physical address only.
@@ -166,187 +156,219 @@ impl<'b> RouterCore<'b> {
     fn continue_message(
         &mut self,
         now: Instant,
-        port: PortId,
-        address: PhysicalAddress,
-        raw: RawHeader,
-        packet: &Packet<'_>,
+        from: (PortId, PhysicalAddress),
+        header: RawHeader,
+        payload: &[u8],
     ) -> Result<Receipt, DropReason> {
-        let header = &packet.header;
-        if !self.is_us(header.destination) {
+        if !self.is_us(header.destination()) {
             return Err(DropReason::NotOurDestination);
         }
         let timeout = self.assembly_timeout;
-        let Some(slot) = self.slots.assembling(Key::of(raw)) else {
-            let awaited =
-                header.tag_owner || self.request_answered_by(header, port, address).is_some();
+        let Some(slot) = self.slots.assembling(Key::of(header)) else {
+            let awaited = header.is_tag_owner() || self.request_answered_by(header, from).is_some();
             return Err(if awaited {
                 DropReason::MiddleWithoutStart
             } else {
                 DropReason::UnexpectedResponse
             });
         };
-        if slot.deadline(timeout) <= now {
-            slot.free();
+        if slot.last_packet().is_over(timeout, now) {
+            self.slots.abandon();
             self.drops.count(DropReason::AssemblyTimeout);
             return Err(DropReason::MiddleWithoutStart);
         }
-        if let Err(mismatch) = slot.append(now, raw, packet.payload) {
-            slot.free();
+        if let Err(mismatch) = slot.append(now, header, payload) {
+            self.slots.abandon();
             return Err(mismatch.into());
         }
-        if !header.end {
+        if !header.is_end() {
             return Ok(Receipt::Stored);
         }
-        slot.complete(self.next_ticket);
-        let owner = slot.owner();
-        self.slots.note_complete();
-        Ok(self.delivered(owner))
+        self.complete().ok_or(DropReason::MiddleWithoutStart)
+    }
+
+    /// The message that got a packet last is complete.
+    #[inline]
+    fn complete(&mut self) -> Option<Receipt> {
+        let owner = self.slots.complete()?;
+        Some(self.delivered(owner))
     }
 
     #[inline(always)]
     fn start_message(
         &mut self,
         now: Instant,
-        port: PortId,
-        address: PhysicalAddress,
-        raw: RawHeader,
-        packet: &Packet<'_>,
-    ) -> Result<Receipt, DropReason> {
-        let header = &packet.header;
-        let (&type_ic, body) = packet.payload.split_first().ok_or(DropReason::Truncated)?;
-        let message_type = MsgType(type_ic & TYPE_MASK);
-        let is_control_request = message_type == mctp::MCTP_TYPE_CONTROL && header.tag_owner;
-        let broadcast_control = header.destination == MCTP_ADDR_ANY && is_control_request;
-        if !self.is_us(header.destination) && !broadcast_control {
-            return Err(DropReason::NotOurDestination);
+        (port, address): (PortId, PhysicalAddress),
+        header: RawHeader,
+        payload: &[u8],
+    ) -> Receipt {
+        let Some((&type_ic, body)) = payload.split_first() else {
+            return self.dropped(DropReason::Truncated);
+        };
+        let from = (port, address);
+        if type_ic & TYPE_MASK == mctp::MCTP_TYPE_CONTROL.0 && header.is_tag_owner() {
+            let receipt = self.receive_control_request(now, from, header, payload);
+            return receipt.unwrap_or_else(|reason| self.dropped(reason));
         }
-        if !header.end {
+        if !self.is_us(header.destination()) {
+            return self.dropped(DropReason::NotOurDestination);
+        }
+        if !header.is_end() {
             // The packets to come are of this message, even if it is not for us: none of them may end up in an older one.
-            self.replace_unfinished(Key::of(raw));
+            self.replace_unfinished(header);
         }
-        if is_control_request {
-            return self.answer_control(now, port, address, packet);
+        let owner = if header.is_tag_owner() {
+            self.listener_for(payload)
+                .ok_or(DropReason::UnsupportedMessageType)
+        } else {
+            self.request_for(header, from, payload)
+        };
+        let owner = match owner {
+            Ok(owner) => owner,
+            Err(reason) => return self.dropped(reason),
+        };
+        if header.is_end() {
+            self.replace_unfinished(header);
         }
-        let owner = self.owner_of(message_type, header, body, port, address)?;
         let origin = Origin {
-            port,
             address,
-            source: header.source,
-            tag: header.tag,
+            header,
+            port,
             type_ic,
         };
         let start = Start {
-            header: raw,
             owner,
             origin,
-            complete: header.end.then_some(self.next_ticket),
+            body,
+            // With several services, none may take all buffers.
+            fair: self.open_channels > 1,
         };
-        if header.end {
-            self.replace_unfinished(Key::of(raw));
+        if !self.slots.begin(now, &start)
+            && let Err(reason) = self.begin_in_place_of_another(now, &start)
+        {
+            return self.dropped(reason);
         }
-        if body.len() > self.max_message_len {
-            return Err(DropReason::MessageTooLong);
-        }
-        self.begin(now, &start, body)
-    }
-
-    /// Gives a message its buffer and first bytes.
-    #[inline]
-    fn begin(&mut self, now: Instant, start: &Start, body: &[u8]) -> Result<Receipt, DropReason> {
-        // With several services, none may take all buffers.
-        let fair = self.open_channels > 1;
-        let begun = self.slots.begin(now, start, body, fair)
-            || self.begin_in_place_of_another(now, start, body, fair);
-        if !begun {
-            return Err(DropReason::NoMessageBuffer);
-        }
-        if start.complete.is_some() {
-            return Ok(self.delivered(start.owner));
+        if header.is_end() {
+            return self.delivered(owner);
         }
         self.wake_by(now.after(self.assembly_timeout));
-        Ok(Receipt::Stored)
+        Receipt::Stored
     }
 
     #[inline(never)]
     fn begin_in_place_of_another(
         &mut self,
         now: Instant,
-        start: &Start,
-        body: &[u8],
-        fair: bool,
-    ) -> bool {
-        let age = self.eviction_age;
-        let evicted = self.slots.evict(now, age, start.owner, fair);
+        start: &Start<'_>,
+    ) -> Result<(), DropReason> {
+        if start.body.len() > self.max_message_len {
+            return Err(DropReason::MessageTooLong);
+        }
+        let evicted = self.slots.evict(now, self.eviction_age, start);
         self.count_drops(DropReason::EvictedUnfinished, evicted.into());
-        evicted && self.slots.begin(now, start, body, fair)
+        if evicted && self.slots.begin(now, start) {
+            Ok(())
+        } else {
+            Err(DropReason::NoMessageBuffer)
+        }
     }
 
     #[inline]
     fn delivered(&mut self, owner: ChannelId) -> Receipt {
-        self.next_ticket = self.next_ticket.wrapping_add(1);
         self.accepted = self.accepted.saturating_add(1);
         Receipt::Delivered(owner)
     }
 
     /// A new start packet ends the unfinished message of the same terminus (DSP0236 section 8.9).
-    #[inline(always)]
-    fn replace_unfinished(&mut self, key: Key) {
-        if let Some(slot) = self.slots.assembling(key) {
-            slot.free();
+    #[inline]
+    fn replace_unfinished(&mut self, header: RawHeader) {
+        if self.slots.replace(Key::of(header)) {
             self.drops.count(DropReason::ReplacedByNewStart);
         }
     }
 
-    /// Who gets a message: the request that it answers, or the listener of its type.
-    fn owner_of(
-        &self,
-        message_type: MsgType,
-        header: &PacketHeader,
-        body: &[u8],
-        port: PortId,
-        address: PhysicalAddress,
-    ) -> Result<ChannelId, DropReason> {
-        if header.tag_owner {
-            let serves = |channel: &Channel| matches!(channel, Channel::Listener(service) if service.serves(message_type, body));
-            return self
-                .find_channel(serves)
-                .ok_or(DropReason::UnsupportedMessageType);
+    /// The listener that a request which begins with `payload` is for.
+    #[inline(always)]
+    fn listener_for(&self, payload: &[u8]) -> Option<ChannelId> {
+        let opening = Opening::of(payload);
+        for (channel, index) in self.channels.iter().zip(0..) {
+            if let Channel::Listener(service) = channel
+                && service.serves(&opening)
+            {
+                return Some(ChannelId(index));
+            }
         }
-        let is_one_packet_response = header.end && control::is_response(body);
-        if message_type == mctp::MCTP_TYPE_CONTROL && !is_one_packet_response {
+        None
+    }
+
+    /// The request that a response is to.
+    #[inline(never)]
+    fn request_for(
+        &self,
+        header: RawHeader,
+        from: (PortId, PhysicalAddress),
+        payload: &[u8],
+    ) -> Result<ChannelId, DropReason> {
+        let (type_ic, body) = payload.split_first().ok_or(DropReason::Truncated)?;
+        let is_one_packet_response = header.is_end() && control::is_response(body);
+        if type_ic & TYPE_MASK == mctp::MCTP_TYPE_CONTROL.0 && !is_one_packet_response {
             return Err(DropReason::InvalidControlMessage);
         }
-        self.request_answered_by(header, port, address)
+        self.request_answered_by(header, from)
             .ok_or(DropReason::UnexpectedResponse)
     }
 
     fn request_answered_by(
         &self,
-        header: &PacketHeader,
-        port: PortId,
-        address: PhysicalAddress,
+        header: RawHeader,
+        from: (PortId, PhysicalAddress),
     ) -> Option<ChannelId> {
-        self.find_channel(|channel| matches!(channel, Channel::Request(request) if request.is_answered_by(header, port, address)))
+        self.find_channel(|channel| matches!(channel, Channel::Request(request) if request.is_answered_by(header, from)))
     }
 
+    #[inline(always)]
     fn find_channel(&self, condition: impl Fn(&Channel) -> bool) -> Option<ChannelId> {
-        self.channels
-            .iter()
-            .zip(0..)
-            .find_map(|(channel, index)| condition(channel).then_some(ChannelId(index)))
+        for (channel, index) in self.channels.iter().zip(0..) {
+            if condition(channel) {
+                return Some(ChannelId(index));
+            }
+        }
+        None
+    }
+
+    #[inline(never)]
+    fn receive_control_request(
+        &mut self,
+        now: Instant,
+        from: (PortId, PhysicalAddress),
+        header: RawHeader,
+        payload: &[u8],
+    ) -> Result<Receipt, DropReason> {
+        let destination = header.destination();
+        if !self.is_us(destination) && destination != MCTP_ADDR_ANY {
+            return Err(DropReason::NotOurDestination);
+        }
+        if !header.is_end() {
+            // As for any other message.
+            self.replace_unfinished(header);
+        }
+        let packet = Packet {
+            header: header.parse()?,
+            payload,
+        };
+        self.answer_control(now, from, &packet)
     }
 
     /// Control requests need no buffer: they are answered from their packet, and the answer has its own place at the port.
-    #[inline(never)]
+    #[inline]
     fn answer_control(
         &mut self,
         now: Instant,
-        port_id: PortId,
-        address: PhysicalAddress,
+        (port_id, address): (PortId, PhysicalAddress),
         packet: &Packet<'_>,
     ) -> Result<Receipt, DropReason> {
         let request = ControlRequest::parse(packet, port_id, address)?;
-        self.replace_unfinished(Key::of(packet.header.into()));
+        self.replace_unfinished(packet.header.into());
         self.accepted = self.accepted.saturating_add(1);
         let services = self.channels.iter().filter_map(|channel| match channel {
             Channel::Listener(service) => Some(service),
@@ -360,7 +382,7 @@ impl<'b> RouterCore<'b> {
         let Some(answer) = answer else {
             return Ok(Receipt::Control);
         };
-        let Some(port) = self.port(port_id).filter(|port| port.link_up) else {
+        let Some(port) = self.port(port_id).filter(|port| port.link != Link::Down) else {
             return Err(DropReason::LinkDown);
         };
         match port.queue_response(address, answer.header, &answer.payload) {
@@ -384,7 +406,7 @@ impl<'b> RouterCore<'b> {
     /// Lends the oldest complete message of `channel`.
     #[inline]
     pub fn take_message(&mut self, channel: ChannelId) -> Option<LentMessage<'b>> {
-        self.slots.take(channel)
+        self.slots.lend(channel)
     }
 
     /// Takes a lent message back; its buffer is free again.

@@ -1,15 +1,12 @@
 //! Messages out: tags, routes and units (DSP0236 1.3.3, sections 8.4 to 8.6 and 11.7).
 
-use mctp::{Eid, MsgIC, MsgType};
-use mctp_transport::{
-    BASELINE_TRANSMISSION_UNIT, MessageTag, PacketHeader, PhysicalAddress, SendError,
-    SequenceNumber,
-};
+use mctp::{Eid, MCTP_ADDR_NULL, MsgIC, MsgType};
+use mctp_transport::{MessageTag, PacketHeader, PhysicalAddress, SendError, SequenceNumber};
 
 use super::outgoing::next_free_tag;
 use super::{
-    Channel, ChannelId, LentMessage, OpenError, Origin, Outbound, Outgoing, Progress, Request,
-    RouterCore, SendFailure, Target,
+    Channel, ChannelId, LentMessage, Link, OpenError, Origin, Outbound, Outgoing, Progress,
+    Request, RouterCore, SendFailure, Target,
 };
 use crate::clock::Instant;
 use crate::config::{PortId, Route};
@@ -32,35 +29,54 @@ impl<'b> RouterCore<'b> {
         outbound: Outbound<'b>,
         result: Result<(), SendError>,
     ) {
-        let timeout = self.send_timeout;
+        self.count_result(result);
+        let Some(place) = self.ports.get_mut(usize::from(port.0)) else {
+            return;
+        };
+        place.give_back(outbound, result != Err(SendError::LinkDown));
+        if place.wait_anew(now, place.has_waiting()) {
+            self.wake_by(now.after(self.send_timeout));
+        }
+    }
+
+    /// [`transmit_done`](Self::transmit_done) for the last transfer, then [`poll_transmit`](Self::poll_transmit) for the next.
+    #[inline]
+    pub(crate) fn next_transmit(
+        &mut self,
+        now: Instant,
+        port: PortId,
+        last: Outbound<'b>,
+        result: Result<(), SendError>,
+    ) -> Option<Outbound<'b>> {
+        self.count_result(result);
+        let port = self.ports.get_mut(usize::from(port.0))?;
+        port.give_back(last, result != Err(SendError::LinkDown));
+        // Whatever waits comes now.
+        let next = port.take();
+        if port.wait_anew(now, next.is_some()) {
+            self.wake_by(now.after(self.send_timeout));
+        }
+        next
+    }
+
+    #[inline]
+    fn count_result(&mut self, result: Result<(), SendError>) {
         if let Err(error) = result {
             self.drops.count(error.into());
-        }
-        let Some(port) = self.port(port) else { return };
-        port.give_back(now, outbound, result != Err(SendError::LinkDown));
-        if let Some(deadline) = port.stall_deadline(timeout) {
-            self.wake_by(deadline);
         }
     }
 
     /// The response to `message`: to the requester's endpoint ID and physical address, with its tag and message type.
+    #[inline]
     pub fn response_to(&self, message: &LentMessage<'_>, integrity_check: MsgIC) -> Outgoing {
-        self.response(&message.origin, integrity_check)
+        Self::response(message.origin(), integrity_check)
     }
 
-    pub(crate) fn response(&self, origin: &Origin, integrity_check: MsgIC) -> Outgoing {
+    #[inline]
+    pub(crate) fn response(origin: &Origin, integrity_check: MsgIC) -> Outgoing {
         let type_ic = mctp::encode_type_ic(origin.message_type(), integrity_check);
-        let header = PacketHeader {
-            destination: origin.source,
-            source: self.responder.endpoint_id,
-            start: true,
-            end: false,
-            sequence: SequenceNumber::default(),
-            tag_owner: false,
-            tag: origin.tag,
-        };
-        let unit = self.unit_to(origin.source, origin.port);
-        Outgoing::new(origin.port, origin.address, header.into(), type_ic, unit)
+        let header = origin.header.of_response(MCTP_ADDR_NULL);
+        Outgoing::new(origin.port, origin.address, header, type_ic)
     }
 
     /// Opens a request to `target`: finds its way, and a tag that no other request to the same peer has.
@@ -100,7 +116,7 @@ impl<'b> RouterCore<'b> {
         self.last_tag = tag;
         let header = PacketHeader {
             destination: peer,
-            source: self.responder.endpoint_id,
+            source: MCTP_ADDR_NULL,
             start: true,
             end: false,
             sequence: SequenceNumber::default(),
@@ -109,13 +125,7 @@ impl<'b> RouterCore<'b> {
         };
         Ok((
             channel,
-            Outgoing::new(
-                port,
-                address,
-                header.into(),
-                type_ic,
-                self.unit_to(peer, port),
-            ),
+            Outgoing::new(port, address, header.into(), type_ic),
         ))
     }
 
@@ -142,21 +152,27 @@ impl<'b> RouterCore<'b> {
         outgoing: &mut Outgoing,
         message: &[&[u8]],
     ) -> Result<Progress, SendFailure> {
-        outgoing.start_with(message);
-        let port = self
-            .port(outgoing.port)
-            .filter(|port| port.link_up)
-            .ok_or(SendFailure::NoLink)?;
-        if port.stalled {
-            return Err(SendFailure::Stalled);
+        let Some(port) = self.ports.get_mut(usize::from(outgoing.port.0)) else {
+            return Err(SendFailure::NoLink);
+        };
+        if port.link != Link::Up {
+            return Err(match port.link {
+                Link::Stalled => SendFailure::Stalled,
+                _ => SendFailure::NoLink,
+            });
         }
         if outgoing.header.is_start() {
-            outgoing.session = port.session;
+            let route = route_to(self.routes, outgoing.header.destination());
+            let unit = match route.filter(|route| route.port == outgoing.port) {
+                Some(route) => port.usable_unit(route.unit),
+                None => port.unit(),
+            };
+            outgoing.start(self.responder.endpoint_id, port.session, unit, message);
         } else if outgoing.session != port.session {
             // Its beginning was given up.
             return Err(SendFailure::NoLink);
         }
-        let is_done = outgoing.fill_one(port, message) || outgoing.fill_many(port, message);
+        let is_done = outgoing.fill(port, message);
         if !is_done && port.takes_nothing() {
             // The layout has changed since the message was addressed. Nothing of it waits, so no time limit would end it.
             return Err(SendFailure::NoLink);
@@ -171,16 +187,8 @@ impl<'b> RouterCore<'b> {
         })
     }
 
-    fn route_to(&self, endpoint_id: Eid) -> Option<&Route> {
-        let covers =
-            |route: &&Route| route.first.0 <= endpoint_id.0 && endpoint_id.0 <= route.last.0;
-        self.routes.iter().flatten().find(covers)
-    }
-
     fn way_to(&self, endpoint_id: Eid) -> (PortId, PhysicalAddress) {
-        let by_route = self
-            .route_to(endpoint_id)
-            .map(|route| (route.port, route.address));
+        let by_route = route_to(self.routes, endpoint_id).map(|route| (route.port, route.address));
         let by_owner = || {
             self.responder
                 .bus_owner
@@ -188,16 +196,11 @@ impl<'b> RouterCore<'b> {
         };
         by_route.or_else(by_owner).unwrap_or_default()
     }
+}
 
-    /// The unit for packets to `endpoint_id` by `port`.
-    fn unit_to(&self, endpoint_id: Eid, port_id: PortId) -> usize {
-        let route = self
-            .route_to(endpoint_id)
-            .filter(|route| route.port == port_id);
-        let Some(port) = self.ports.get(usize::from(port_id.0)) else {
-            return BASELINE_TRANSMISSION_UNIT;
-        };
-        let wanted = route.map_or(port.config.unit, |route| route.unit);
-        wanted.min(port.max_unit()).max(BASELINE_TRANSMISSION_UNIT)
-    }
+#[inline]
+fn route_to(routes: &[Option<Route>], endpoint_id: Eid) -> Option<&Route> {
+    let covers = |route: &&Route| route.first.0 <= endpoint_id.0 && endpoint_id.0 <= route.last.0;
+    // From the first to the last that is used: routes are never removed.
+    routes.iter().map_while(Option::as_ref).find(covers)
 }

@@ -1,47 +1,50 @@
 //! Received messages: the buffers they are assembled in, and wait in until their service takes them.
+//!
+//! A slot is a buffer with a message in it. It moves, by reference, from list to list: free, unfinished, the inbox of its channel; then it is
+//! lent, and free again. Each step is a pointer moved, and none looks for a slot.
 
 use mctp::{Eid, MsgIC, MsgType};
-use mctp_transport::{MessageTag, PhysicalAddress, RawHeader};
+use mctp_transport::{PhysicalAddress, RawHeader};
 
 use super::ChannelId;
 use crate::clock::Instant;
 use crate::config::PortId;
+use crate::storage::SHORT_MESSAGE_LEN;
 
 /// What ties the packets of a message together: source endpoint ID, tag owner bit and tag, and nothing else (DSP0236 section 8.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Key(u16);
+pub(crate) struct Key(u32);
 
 impl Key {
     #[inline]
     pub(crate) const fn of(header: RawHeader) -> Self {
-        // The source endpoint ID, then the flags without SOM, EOM and packet sequence number.
-        Self((header.bits() >> 16) as u16 & 0x0FFF)
+        // The source endpoint ID, and the flags without SOM, EOM and packet sequence number.
+        Self(header.bits() & 0x0FFF_0000)
     }
 }
 
 /// Where a message came from: all that its response needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Origin {
-    pub(crate) port: PortId,
     pub(crate) address: PhysicalAddress,
-    pub(crate) source: Eid,
-    pub(crate) tag: MessageTag,
+    /// Of the start packet.
+    pub(crate) header: RawHeader,
+    pub(crate) port: PortId,
     /// Message type and IC bit, as in the start packet.
     pub(crate) type_ic: u8,
 }
 
-const SEQUENCE: u32 = 3 << 28;
-/// The header of no packet: it has a bit that [`next_header`] clears.
-const NO_HEADER: u32 = 1 << 30;
-
 impl Origin {
     pub(crate) const NOBODY: Self = Self {
-        port: PortId(0),
         address: PhysicalAddress::POINT_TO_POINT,
-        source: Eid(0),
-        tag: MessageTag::from_low_bits(0),
+        header: RawHeader::from_bytes([0; 4]),
+        port: PortId(0),
         type_ic: 0,
     };
+
+    pub(crate) fn source(&self) -> Eid {
+        self.header.source()
+    }
 
     pub(crate) fn message_type(&self) -> MsgType {
         mctp::decode_type_ic(self.type_ic).0
@@ -52,56 +55,14 @@ impl Origin {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Free,
-    /// Waits for its next packet.
-    Assembling,
-    /// Waits for its service, in the order of the tickets.
-    Complete {
-        ticket: u32,
-    },
-    /// Its service reads it.
-    Lent,
-}
-
-/// One message buffer and the message in it.
-#[derive(Debug)]
-pub(crate) struct Slot<'b> {
-    /// `None` while lent.
-    buffer: Option<&'b mut [u8]>,
-    state: State,
-    key: Key,
-    owner: ChannelId,
-    origin: Origin,
-    len: usize,
-    /// Payload bytes of the start packet, which all middle packets must have.
-    unit: usize,
-    /// The header of the next packet if all goes well, as [`next_header`] has it; of no packet unless assembling.
-    next_header: u32,
-    last_packet: Instant,
-}
+const SEQUENCE: u32 = 3 << 28;
+/// The header of no packet: it has a bit that [`next_header`] clears.
+const NO_HEADER: u32 = 1 << 30;
 
 /// A packet header but for the bits that a packet may have either way: the reserved ones, and EOM.
 #[inline]
 const fn next_header(header: RawHeader) -> u32 {
     header.bits() & 0xBFFF_FF0F
-}
-
-/// Which slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct SlotId {
-    long: bool,
-    index: u8,
-}
-
-/// The start of a message, as its slot needs it.
-pub(crate) struct Start {
-    pub(crate) header: RawHeader,
-    pub(crate) owner: ChannelId,
-    pub(crate) origin: Origin,
-    /// Set for a message of one packet: its place among the complete ones.
-    pub(crate) complete: Option<u32>,
 }
 
 /// Why a packet ended the message that it continued.
@@ -111,67 +72,59 @@ pub(crate) enum Mismatch {
     TooLong,
 }
 
-impl<'b> Slot<'b> {
-    pub(crate) const EMPTY: Self = Self {
-        buffer: None,
-        state: State::Free,
-        key: Key(0),
-        owner: ChannelId(0),
-        origin: Origin::NOBODY,
-        len: 0,
-        unit: 0,
-        next_header: NO_HEADER,
-        last_packet: Instant::START,
-    };
+/// One message buffer and the message in it.
+#[derive(Debug)]
+pub(crate) struct Slot<'b> {
+    /// The one behind it in its list.
+    next: Option<&'b mut Slot<'b>>,
+    buffer: &'b mut [u8],
+    len: usize,
+    /// Payload bytes of the start packet, which all middle packets must have.
+    unit: usize,
+    /// While unfinished: the header of the next packet if all goes well, as [`next_header`] has it.
+    next_header: u32,
+    owner: ChannelId,
+    kind: Kind,
+    origin: Origin,
+    last_packet: Instant,
+}
 
-    pub(crate) fn set_buffer(&mut self, buffer: &'b mut [u8]) {
-        self.buffer = Some(buffer);
+/// Which buffers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// For complete messages of one packet.
+    Short,
+    /// For any message.
+    Long,
+}
+
+impl<'b> Slot<'b> {
+    fn new(buffer: &'b mut [u8], kind: Kind) -> Self {
+        Self {
+            next: None,
+            buffer,
+            len: 0,
+            unit: 0,
+            next_header: NO_HEADER,
+            owner: ChannelId(0),
+            kind,
+            origin: Origin::NOBODY,
+            last_packet: Instant::START,
+        }
+    }
+
+    pub(crate) fn short(buffer: &'b mut [u8]) -> Self {
+        Self::new(buffer, Kind::Short)
+    }
+
+    pub(crate) fn long(buffer: &'b mut [u8]) -> Self {
+        Self::new(buffer, Kind::Long)
     }
 
     fn limit(&mut self, len: usize) {
-        self.buffer = match self.buffer.take() {
-            Some(buffer) if buffer.len() > len => buffer.get_mut(..len),
-            buffer => buffer,
-        };
-    }
-
-    fn is_free(&self) -> bool {
-        self.state == State::Free && self.buffer.is_some()
-    }
-
-    #[inline]
-    fn assembles(&self, key: Key) -> bool {
-        self.key == key && self.state == State::Assembling
-    }
-
-    fn holds_message(&self) -> bool {
-        matches!(self.state, State::Assembling | State::Complete { .. })
-    }
-
-    /// Puts the first bytes of a message in.
-    #[inline]
-    fn begin(&mut self, now: Instant, start: &Start, body: &[u8]) -> Result<(), Mismatch> {
-        let buffer = self.buffer.as_deref_mut().ok_or(Mismatch::TooLong)?;
-        buffer
-            .get_mut(..body.len())
-            .ok_or(Mismatch::TooLong)?
-            .copy_from_slice(body);
-        self.state = match start.complete {
-            Some(ticket) => State::Complete { ticket },
-            None => State::Assembling,
-        };
-        self.key = Key::of(start.header);
-        self.owner = start.owner;
-        self.origin = start.origin;
-        self.len = body.len();
-        // The unit counts the message type byte as well.
-        self.unit = body.len().saturating_add(1);
-        self.last_packet = now;
-        self.next_header = match start.complete {
-            Some(_) => NO_HEADER,
-            None => next_header(start.header.next()),
-        };
-        Ok(())
+        let buffer = core::mem::take(&mut self.buffer);
+        let len = len.min(buffer.len());
+        self.buffer = buffer.get_mut(..len).unwrap_or_default();
     }
 
     /// Adds a packet whose header is the expected one. `false`, and nothing done, if anything else about it is not as expected.
@@ -189,8 +142,8 @@ impl<'b> Slot<'b> {
         }
         let Some(place) = self
             .buffer
-            .as_deref_mut()
-            .and_then(|buffer| buffer.get_mut(self.len..)?.get_mut(..payload.len()))
+            .get_mut(self.len..)
+            .and_then(|rest| rest.get_mut(..payload.len()))
         else {
             return false;
         };
@@ -212,331 +165,401 @@ impl<'b> Slot<'b> {
         if (header.bits() ^ self.next_header) & SEQUENCE != 0 {
             return Err(Mismatch::Sequence);
         }
-        let fits_unit = if header.is_end() {
-            payload.len() <= self.unit
-        } else {
-            payload.len() == self.unit
-        };
+        let fits_unit =
+            payload.len() == self.unit || (header.is_end() && payload.len() < self.unit);
         if !fits_unit {
             return Err(Mismatch::Size);
         }
-        let buffer = self.buffer.as_deref_mut().ok_or(Mismatch::TooLong)?;
-        buffer
-            .get_mut(self.len..)
-            // By the payload's own length, so that the compiler sees that a copy between equal lengths cannot panic.
-            .and_then(|rest| rest.get_mut(..payload.len()))
-            .ok_or(Mismatch::TooLong)?
-            .copy_from_slice(payload);
-        self.len = self.len.wrapping_add(payload.len());
-        self.last_packet = now;
-        self.next_header = next_header(header.next());
-        Ok(())
-    }
-
-    pub(crate) fn complete(&mut self, ticket: u32) {
-        self.state = State::Complete { ticket };
-        self.next_header = NO_HEADER;
-    }
-
-    /// Gives up the message; the buffer is free again.
-    pub(crate) fn free(&mut self) {
-        self.state = State::Free;
-        self.next_header = NO_HEADER;
+        if self.append_expected(now, header, payload) {
+            Ok(())
+        } else {
+            Err(Mismatch::TooLong)
+        }
     }
 
     pub(crate) fn origin(&self) -> &Origin {
         &self.origin
     }
 
-    pub(crate) fn owner(&self) -> ChannelId {
-        self.owner
-    }
-
-    pub(crate) fn deadline(&self, timeout: u32) -> Instant {
-        self.last_packet.after(timeout)
+    #[inline]
+    pub(crate) fn last_packet(&self) -> Instant {
+        self.last_packet
     }
 }
 
 /// A complete message, lent to whoever reads it. Give it back to [`RouterCore::give_back`](crate::RouterCore::give_back).
 #[derive(Debug)]
 #[must_use = "a message that is not given back keeps its buffer"]
-pub struct LentMessage<'b> {
-    slot: SlotId,
-    buffer: &'b mut [u8],
-    len: usize,
-    pub(crate) origin: Origin,
-}
+pub struct LentMessage<'b>(&'b mut Slot<'b>);
 
 impl LentMessage<'_> {
     /// The message from behind the message type byte. If it has an integrity check, that is its end.
     #[inline]
     pub fn bytes(&self) -> &[u8] {
-        self.buffer.get(..self.len).unwrap_or_default()
+        self.0.buffer.get(..self.0.len).unwrap_or_default()
     }
 
     /// The message type.
     pub fn message_type(&self) -> MsgType {
-        self.origin.message_type()
+        self.origin().message_type()
     }
 
     /// Whether the message says that it has an integrity check (the IC bit).
     pub fn integrity_check(&self) -> MsgIC {
-        self.origin.integrity_check()
+        self.origin().integrity_check()
     }
 
     /// Who sent it.
     pub fn source(&self) -> Eid {
-        self.origin.source
+        self.origin().source()
     }
 
     /// The port it came by, and the neighbour that it came from.
     pub fn neighbour(&self) -> (PortId, PhysicalAddress) {
-        (self.origin.port, self.origin.address)
+        (self.origin().port, self.origin().address)
     }
+
+    #[inline]
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.0.origin
+    }
+}
+
+/// Slots one behind the other.
+#[derive(Debug)]
+struct List<'b> {
+    first: Option<&'b mut Slot<'b>>,
+}
+
+impl<'b> List<'b> {
+    const EMPTY: Self = Self { first: None };
+
+    #[inline]
+    fn push_first(&mut self, slot: &'b mut Slot<'b>) {
+        slot.next = self.first.take();
+        self.first = Some(slot);
+    }
+
+    /// Goes through the list, which is short: mostly it is empty.
+    #[inline]
+    fn push_last(&mut self, slot: &'b mut Slot<'b>) {
+        slot.next = None;
+        let mut end = &mut self.first;
+        while let Some(other) = end {
+            end = &mut other.next;
+        }
+        *end = Some(slot);
+    }
+
+    #[inline]
+    fn take_first(&mut self) -> Option<&'b mut Slot<'b>> {
+        let slot = self.first.take()?;
+        self.first = slot.next.take();
+        Some(slot)
+    }
+
+    /// Whether there is a free slot for the owner of `start`, who holds this many of its kind.
+    #[inline]
+    fn has_one_for(&self, held: u8, start: &Start<'_>) -> bool {
+        let first = self.first.as_ref();
+        first.is_some_and(|first| !start.fair || held == 0 || first.next.is_some())
+    }
+
+    /// Takes the first slot for which `condition` holds out of the list.
+    fn take(&mut self, condition: impl Fn(&Slot<'b>) -> bool) -> Option<&'b mut Slot<'b>> {
+        let mut place = &mut self.first;
+        while place.as_ref().is_some_and(|slot| !condition(slot)) {
+            place = &mut place.as_mut()?.next;
+        }
+        let slot = place.take()?;
+        *place = slot.next.take();
+        Some(slot)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Slot<'b>> {
+        core::iter::successors(self.first.as_deref(), |slot| slot.next.as_deref())
+    }
+
+    fn for_each(&mut self, mut act: impl FnMut(&mut Slot<'b>)) {
+        let mut rest = self.first.as_deref_mut();
+        while let Some(slot) = rest {
+            act(slot);
+            rest = slot.next.as_deref_mut();
+        }
+    }
+}
+
+/// What a channel has of the slots.
+#[derive(Debug)]
+pub(crate) struct Inbox<'b> {
+    /// Complete messages that wait for the channel's service, the oldest first.
+    messages: List<'b>,
+    /// How many slots are the channel's, whatever becomes of them.
+    held: Held,
+}
+
+#[derive(Debug)]
+struct Held {
+    short: u8,
+    long: u8,
+}
+
+impl Held {
+    #[inline]
+    fn of(&mut self, kind: Kind) -> &mut u8 {
+        match kind {
+            Kind::Short => &mut self.short,
+            Kind::Long => &mut self.long,
+        }
+    }
+}
+
+impl Inbox<'_> {
+    pub(crate) const EMPTY: Self = Self {
+        messages: List::EMPTY,
+        held: Held { short: 0, long: 0 },
+    };
 }
 
 /// All message buffers. Short ones hold complete messages of one packet, long ones any message.
 pub(crate) struct Slots<'b> {
-    short: &'b mut [Slot<'b>],
-    long: &'b mut [Slot<'b>],
-    /// The long slot that got a packet last.
-    latest: usize,
-    /// How many messages are complete and wait for their service.
-    complete: u8,
+    free_short: List<'b>,
+    free_long: List<'b>,
+    /// Those whose next packet has not come; the one that got a packet last is the first.
+    unfinished: List<'b>,
+    inboxes: &'b mut [Inbox<'b>],
+    longest: usize,
+}
+
+/// The start of a message, as its slot needs it.
+pub(crate) struct Start<'p> {
+    pub(crate) owner: ChannelId,
+    pub(crate) origin: Origin,
+    pub(crate) body: &'p [u8],
+    /// None may take all slots: the last free one of a kind is kept for owners that hold none.
+    pub(crate) fair: bool,
 }
 
 impl<'b> Slots<'b> {
     /// All slots, none of which takes a message longer than `max_message_len`.
     pub(crate) fn new(
-        short: &'b mut [Slot<'b>],
-        long: &'b mut [Slot<'b>],
+        slots: impl DoubleEndedIterator<Item = &'b mut Slot<'b>>,
+        inboxes: &'b mut [Inbox<'b>],
         max_message_len: usize,
     ) -> Self {
-        for slot in short.iter_mut().chain(long.iter_mut()) {
+        let mut all = Self {
+            free_short: List::EMPTY,
+            free_long: List::EMPTY,
+            unfinished: List::EMPTY,
+            inboxes,
+            longest: 0,
+        };
+        for slot in slots.rev() {
             slot.limit(max_message_len);
+            if slot.kind == Kind::Long {
+                all.longest = all.longest.max(slot.buffer.len());
+            }
+            all.free(slot.kind).push_first(slot);
         }
-        Self {
-            short,
-            long,
-            latest: 0,
-            complete: 0,
-        }
-    }
-
-    /// Counts a message that [`Slot::complete`] made complete.
-    #[inline]
-    pub(crate) fn note_complete(&mut self) {
-        self.complete = self.complete.saturating_add(1);
+        all
     }
 
     /// The length of the longest message that there is a buffer for.
     pub(crate) fn longest(&self) -> usize {
-        let buffers = self.long.iter().filter_map(|slot| slot.buffer.as_ref());
-        buffers.map(|buffer| buffer.len()).max().unwrap_or(0)
+        self.longest
     }
 
-    /// The unfinished message that a packet belongs to.
     #[inline]
-    pub(crate) fn assembling(&mut self, key: Key) -> Option<&mut Slot<'b>> {
-        self.long.iter_mut().find(|slot| slot.assembles(key))
+    fn free(&mut self, kind: Kind) -> &mut List<'b> {
+        match kind {
+            Kind::Short => &mut self.free_short,
+            Kind::Long => &mut self.free_long,
+        }
+    }
+
+    /// Gives a slot up: it is nobody's, and free.
+    #[inline]
+    fn release(&mut self, slot: &'b mut Slot<'b>) {
+        if let Some(inbox) = self.inboxes.get_mut(slot.owner.index()) {
+            let held = inbox.held.of(slot.kind);
+            // It was counted when it began.
+            *held = held.wrapping_sub(1);
+        }
+        self.free(slot.kind).push_first(slot);
+    }
+
+    /// Starts a message of several packets, or takes one of a single packet, which goes to a short slot if it can. `false` when there is no
+    /// slot for it.
+    #[inline(always)]
+    pub(crate) fn begin(&mut self, now: Instant, start: &Start<'_>) -> bool {
+        let is_complete = start.origin.header.is_end();
+        let Some(inbox) = self.inboxes.get_mut(start.owner.index()) else {
+            return false;
+        };
+        let fits_short = is_complete && start.body.len() <= SHORT_MESSAGE_LEN;
+        let (free, held) = if fits_short && self.free_short.has_one_for(inbox.held.short, start) {
+            (&mut self.free_short, &mut inbox.held.short)
+        } else if self.free_long.has_one_for(inbox.held.long, start) {
+            (&mut self.free_long, &mut inbox.held.long)
+        } else {
+            return false;
+        };
+        let Some(slot) = free.take_first() else {
+            return false;
+        };
+        let Some(place) = slot.buffer.get_mut(..start.body.len()) else {
+            free.push_first(slot);
+            return false;
+        };
+        place.copy_from_slice(start.body);
+        slot.len = start.body.len();
+        slot.owner = start.owner;
+        slot.origin = start.origin;
+        // There are far fewer slots.
+        *held = held.wrapping_add(1);
+        if is_complete {
+            inbox.messages.push_last(slot);
+        } else {
+            // The unit counts the message type byte as well. Does not wrap: a slice is shorter than `usize::MAX`.
+            slot.unit = start.body.len().wrapping_add(1);
+            slot.last_packet = now;
+            slot.next_header = next_header(start.origin.header.next());
+            self.unfinished.push_first(slot);
+        }
+        true
     }
 
     /// The unfinished message whose next packet has this header, if all goes well.
     #[inline]
     pub(crate) fn expecting(&mut self, header: RawHeader) -> Option<&mut Slot<'b>> {
-        let is_awaited = |slot: &Slot<'_>| slot.next_header == next_header(header);
+        let expected = next_header(header);
         // Most often it is for the same message as the packet before.
-        if !self.long.get(self.latest).is_some_and(is_awaited) {
+        let first = self.unfinished.first.as_ref();
+        if first.is_none_or(|slot| slot.next_header != expected) {
             if header.is_start() {
                 return None;
             }
-            self.latest = self.find_expecting(header)?;
+            self.bring_to_front(|slot| slot.next_header == expected)?;
         }
-        self.long.get_mut(self.latest)
+        self.unfinished.first.as_deref_mut()
+    }
+
+    /// The unfinished message that a packet belongs to.
+    pub(crate) fn assembling(&mut self, key: Key) -> Option<&mut Slot<'b>> {
+        self.bring_to_front(|slot| Key::of(slot.origin.header) == key)?;
+        self.unfinished.first.as_deref_mut()
     }
 
     #[inline(never)]
-    fn find_expecting(&self, header: RawHeader) -> Option<usize> {
-        let header = next_header(header);
-        self.long.iter().position(|slot| slot.next_header == header)
+    fn bring_to_front(&mut self, condition: impl Fn(&Slot<'b>) -> bool) -> Option<()> {
+        let slot = self.unfinished.take(condition)?;
+        self.unfinished.push_first(slot);
+        Some(())
+    }
+
+    /// Puts the unfinished message that got a packet last into the inbox of its channel: it is complete. Returns whose it is.
+    #[inline]
+    pub(crate) fn complete(&mut self) -> Option<ChannelId> {
+        let slot = self.unfinished.take_first()?;
+        let owner = slot.owner;
+        self.inboxes
+            .get_mut(owner.index())?
+            .messages
+            .push_last(slot);
+        Some(owner)
+    }
+
+    /// Gives up the unfinished message that got a packet last.
+    pub(crate) fn abandon(&mut self) {
+        if let Some(slot) = self.unfinished.take_first() {
+            self.release(slot);
+        }
+    }
+
+    /// Gives up the unfinished message of this key; `false` if there is none.
+    #[inline]
+    pub(crate) fn replace(&mut self, key: Key) -> bool {
+        self.unfinished.first.is_some()
+            && self.abandon_one(|slot| Key::of(slot.origin.header) == key)
+    }
+
+    #[inline(never)]
+    fn abandon_one(&mut self, condition: impl Fn(&Slot<'b>) -> bool) -> bool {
+        match self.unfinished.take(condition) {
+            Some(slot) => {
+                self.release(slot);
+                true
+            }
+            None => false,
+        }
     }
 
     /// Has the destination of the packets to come looked at again: the own endpoint ID changed.
     pub(crate) fn expect_anew(&mut self) {
-        for slot in self.long.iter_mut() {
-            slot.next_header = slot.next_header & SEQUENCE | NO_HEADER;
-        }
+        self.unfinished
+            .for_each(|slot| slot.next_header = slot.next_header & SEQUENCE | NO_HEADER);
     }
 
-    /// Starts a message; `false` when there is no buffer for it. One of a single packet goes to a short buffer if it can.
-    #[inline(always)]
-    pub(crate) fn begin(&mut self, now: Instant, start: &Start, body: &[u8], fair: bool) -> bool {
-        let fits_short =
-            start.complete.is_some() && body.len() <= crate::storage::SHORT_MESSAGE_LEN;
-        let short = if fits_short {
-            free_for(self.short, start.owner, fair)
-        } else {
-            None
-        };
-        let slot = match short {
-            Some(index) => self.short.get_mut(index),
-            None => {
-                free_for(self.long, start.owner, fair).and_then(|index| self.long.get_mut(index))
-            }
-        };
-        let begun = slot.is_some_and(|slot| slot.begin(now, start, body).is_ok());
-        self.complete = self
-            .complete
-            .saturating_add(u8::from(begun && start.complete.is_some()));
-        begun
-    }
-
-    /// Frees the unfinished message that has stood still for longest, if that is at least `age` and `owner` may have its place.
-    pub(crate) fn evict(&mut self, now: Instant, age: u32, owner: ChannelId, fair: bool) -> bool {
-        let unfinished = self.long.iter().zip(0_usize..);
-        let oldest = unfinished
-            .filter(|(slot, _)| slot.state == State::Assembling && slot.deadline(age) <= now)
-            .min_by_key(|(slot, _)| slot.last_packet);
-        let Some((_, oldest)) = oldest else {
+    /// Frees the unfinished message that has stood still for longest, if that is at least `age` and helps `start` to a slot.
+    pub(crate) fn evict(&mut self, now: Instant, age: u32, start: &Start<'_>) -> bool {
+        let old = self
+            .unfinished
+            .iter()
+            .filter(|slot| slot.last_packet.is_over(age, now));
+        let Some(oldest) = old.min_by_key(|slot| slot.last_packet) else {
             return false;
         };
-        self.set_state(oldest, State::Free);
-        let helps = free_for(self.long, owner, fair).is_some();
-        if !helps {
-            self.set_state(oldest, State::Assembling);
-        }
-        helps
-    }
-
-    fn set_state(&mut self, long: usize, state: State) {
-        if let Some(slot) = self.long.get_mut(long) {
-            slot.state = state;
-            slot.next_header = slot.next_header & SEQUENCE | NO_HEADER;
-        }
+        let (key, owner) = (Key::of(oldest.origin.header), oldest.owner);
+        let owns_both = u8::from(owner == start.owner);
+        let inbox = self.inboxes.get(start.owner.index());
+        let holds_another = inbox.is_some_and(|inbox| inbox.held.long > owns_both);
+        // With the oldest one there are two free ones if there was one before.
+        let helps = !start.fair || !holds_another || self.free_long.first.is_some();
+        helps && self.abandon_one(|slot| Key::of(slot.origin.header) == key)
     }
 
     /// Frees the unfinished messages for which `condition` holds; returns how many there were.
-    pub(crate) fn free_unfinished(
-        &mut self,
-        mut condition: impl FnMut(&Slot<'b>) -> bool,
-    ) -> usize {
-        let unfinished = self
-            .long
-            .iter_mut()
-            .filter(|slot| slot.state == State::Assembling);
-        unfinished
-            .filter(|slot| condition(slot))
-            .map(|slot| slot.free())
-            .count()
+    pub(crate) fn free_unfinished(&mut self, condition: impl Fn(&Slot<'b>) -> bool) -> usize {
+        let mut freed = 0_usize;
+        while self.abandon_one(&condition) {
+            freed = freed.saturating_add(1);
+        }
+        freed
     }
 
     /// Frees all messages of a channel that nobody reads.
     pub(crate) fn free_owned(&mut self, owner: ChannelId) {
-        let owned = self.short.iter_mut().chain(self.long.iter_mut());
-        owned
-            .filter(|slot| slot.owner == owner && slot.holds_message())
-            .for_each(Slot::free);
-        let all = self.short.iter().chain(self.long.iter());
-        let complete = all.filter(|slot| matches!(slot.state, State::Complete { .. }));
-        self.complete = complete.fold(0, |count: u8, _| count.saturating_add(1));
+        self.free_unfinished(|slot| slot.owner == owner);
+        while let Some(slot) = self.take_from_inbox(owner) {
+            self.release(slot);
+        }
     }
 
     /// When the unfinished message that has stood still for longest was last heard of.
     pub(crate) fn oldest_unfinished(&self) -> Option<Instant> {
-        self.long
-            .iter()
-            .filter(|slot| slot.state == State::Assembling)
-            .map(|slot| slot.last_packet)
-            .min()
+        self.unfinished.iter().map(|slot| slot.last_packet).min()
     }
 
     /// Whether a complete message waits for a channel.
     pub(crate) fn has_complete(&self, owner: ChannelId) -> bool {
-        let mut slots = self.short.iter().chain(self.long.iter());
-        slots.any(|slot| slot.owner == owner && matches!(slot.state, State::Complete { .. }))
+        let inbox = self.inboxes.get(owner.index());
+        inbox.is_some_and(|inbox| inbox.messages.first.is_some())
+    }
+
+    #[inline]
+    fn take_from_inbox(&mut self, owner: ChannelId) -> Option<&'b mut Slot<'b>> {
+        self.inboxes.get_mut(owner.index())?.messages.take_first()
     }
 
     /// Lends the oldest complete message of a channel.
     #[inline]
-    pub(crate) fn take(&mut self, owner: ChannelId) -> Option<LentMessage<'b>> {
-        if self.complete == 0 {
-            return None;
-        }
-        let id = self.oldest_complete(owner)?;
-        self.lend(id)
+    pub(crate) fn lend(&mut self, owner: ChannelId) -> Option<LentMessage<'b>> {
+        self.take_from_inbox(owner).map(LentMessage)
     }
 
-    fn oldest_complete(&self, owner: ChannelId) -> Option<SlotId> {
-        let mut unseen = self.complete;
-        let mut oldest = None;
-        'found: for (long, slots) in [(false, &*self.short), (true, &*self.long)] {
-            for (slot, index) in slots.iter().zip(0..) {
-                if unseen == 0 {
-                    break 'found;
-                }
-                if let State::Complete { ticket } = slot.state {
-                    unseen = unseen.saturating_sub(1);
-                    if slot.owner == owner
-                        && oldest.is_none_or(|(other, _)| is_older(ticket, other))
-                    {
-                        oldest = Some((ticket, SlotId { long, index }));
-                    }
-                }
-            }
-        }
-        oldest.map(|(_, id)| id)
-    }
-
+    /// Takes back a lent message.
     #[inline]
-    fn lend(&mut self, id: SlotId) -> Option<LentMessage<'b>> {
-        let slot = self.get_mut(id)?;
-        let buffer = slot.buffer.take()?;
-        slot.state = State::Lent;
-        let message = LentMessage {
-            slot: id,
-            buffer,
-            len: slot.len,
-            origin: slot.origin,
-        };
-        self.complete = self.complete.saturating_sub(1);
-        Some(message)
-    }
-
-    /// Takes back a lent buffer.
     pub(crate) fn give_back(&mut self, message: LentMessage<'b>) {
-        if let Some(slot) = self.get_mut(message.slot) {
-            slot.buffer = Some(message.buffer);
-            slot.state = State::Free;
-        }
+        self.release(message.0);
     }
-
-    fn get_mut(&mut self, id: SlotId) -> Option<&mut Slot<'b>> {
-        let slots = if id.long {
-            &mut *self.long
-        } else {
-            &mut *self.short
-        };
-        slots.get_mut(usize::from(id.index))
-    }
-}
-
-/// A free slot that `owner` may take. With `fair`, the last free one is kept for owners that hold none.
-#[inline]
-fn free_for(slots: &[Slot<'_>], owner: ChannelId, fair: bool) -> Option<usize> {
-    let first = slots.iter().position(Slot::is_free)?;
-    if !fair {
-        return Some(first);
-    }
-    let another_free = slots.iter().filter(|slot| slot.is_free()).nth(1).is_some();
-    let holds_one = || {
-        slots
-            .iter()
-            .any(|slot| slot.owner == owner && slot.state != State::Free)
-    };
-    (another_free || !holds_one()).then_some(first)
-}
-
-/// Compares tickets although they wrap.
-fn is_older(ticket: u32, other: u32) -> bool {
-    (ticket.wrapping_sub(other) as i32) < 0
 }

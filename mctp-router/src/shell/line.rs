@@ -16,6 +16,16 @@ impl Line {
         first: None,
         last: None,
     };
+
+    #[inline]
+    pub(super) fn first(&self) -> Option<ChannelId> {
+        self.first
+    }
+
+    #[inline]
+    pub(super) fn last(&self) -> Option<ChannelId> {
+        self.last
+    }
 }
 
 /// A channel's place in a line.
@@ -40,15 +50,21 @@ impl Shared<'_> {
         self.ports.get(usize::from(port.0))?.line.first
     }
 
-    /// Gives a channel the last place, and takes its old one away.
-    pub(super) fn go_to_end_of_line(&mut self, channel: ChannelId, port: PortId) {
-        let last = self
-            .ports
-            .get(usize::from(port.0))
-            .and_then(|port| port.line.last);
-        if last == Some(channel) {
-            return;
+    /// Gives a channel a place, unless it has one.
+    #[inline(never)]
+    pub(super) fn join_line(&mut self, channel: ChannelId, port: PortId) {
+        let waits = self
+            .channels
+            .get(channel.index())
+            .is_some_and(|channel| channel.place.port.is_some());
+        if !waits {
+            self.go_to_end_of_line(channel, port);
         }
+    }
+
+    /// Gives a channel the last place, and takes its old one away.
+    #[inline(never)]
+    pub(super) fn go_to_end_of_line(&mut self, channel: ChannelId, port: PortId) {
         self.leave_line(channel);
         let Some(line) = self
             .ports
@@ -67,12 +83,6 @@ impl Shared<'_> {
         if let Some(place) = self.place(channel) {
             place.port = Some(port);
         }
-    }
-
-    pub(super) fn is_in_line(&self, channel: ChannelId) -> bool {
-        self.channels
-            .get(channel.index())
-            .is_some_and(|channel| channel.place.port.is_some())
     }
 
     /// Takes a channel's place away. Returns where it waited.

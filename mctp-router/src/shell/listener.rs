@@ -29,6 +29,7 @@ impl<'r, 'b, M: RawMutex, C: Clock> Listener<'r, 'b, M, C> {
     }
 
     /// Waits for the next message, and lends it in place. The future may be dropped at any time without losing a message.
+    #[inline]
     pub fn receive(&mut self) -> Receive<'_, 'b, M, C> {
         Receive(NextMessage::new(self.router, self.channel))
     }
@@ -94,7 +95,7 @@ impl<'m, 'b, M: RawMutex, C: Clock> Message<'m, 'b, M, C> {
 
     /// Who sent it.
     pub fn source(&self) -> Eid {
-        self.origin().source
+        self.origin().source()
     }
 
     /// The port it came by, and the neighbour that it came from.
@@ -106,13 +107,14 @@ impl<'m, 'b, M: RawMutex, C: Clock> Message<'m, 'b, M, C> {
     /// Send one response of a message at a time.
     ///
     /// Errors as of [`Responder`]'s `send_vectored`.
+    #[inline]
     pub fn respond<'a>(
         &'a self,
         integrity_check: MsgIC,
         response: &'a [&'a [u8]],
     ) -> SendMessage<'a, 'b, M, C> {
-        let address = |core: &RouterCore<'b>| core.response(self.origin(), integrity_check);
-        SendMessage::new(self.router, self.channel, address, response)
+        let outgoing = RouterCore::response(self.origin(), integrity_check);
+        SendMessage::new(self.router, self.channel, outgoing, response)
     }
 
     /// Discards the message because its integrity check failed, and counts it (DSP0236 section 8.9).
@@ -123,7 +125,7 @@ impl<'m, 'b, M: RawMutex, C: Clock> Message<'m, 'b, M, C> {
     fn origin(&self) -> &Origin {
         self.lent
             .as_ref()
-            .map_or(&Origin::NOBODY, |lent| &lent.origin)
+            .map_or(&Origin::NOBODY, LentMessage::origin)
     }
 }
 
@@ -153,12 +155,12 @@ impl<'m, 'b, M: RawMutex, C: Clock> AsyncRespChannel for Responder<'m, 'b, M, C>
         Self: 'a;
 
     async fn send_vectored(&mut self, integrity_check: MsgIC, bufs: &[&[u8]]) -> mctp::Result<()> {
-        let address = |core: &RouterCore<'b>| core.response(&self.origin, integrity_check);
-        SendMessage::new(self.router, self.channel, address, bufs).await
+        let outgoing = RouterCore::response(&self.origin, integrity_check);
+        SendMessage::new(self.router, self.channel, outgoing, bufs).await
     }
 
     fn remote_eid(&self) -> Eid {
-        self.origin.source
+        self.origin.source()
     }
 
     fn req_channel(&self) -> mctp::Result<Self::ReqChannel<'_>> {
@@ -166,7 +168,7 @@ impl<'m, 'b, M: RawMutex, C: Clock> AsyncRespChannel for Responder<'m, 'b, M, C>
         Ok(RequestChannel::new(
             self.router,
             Target {
-                endpoint_id: self.origin.source,
+                endpoint_id: self.origin.source(),
                 neighbour,
             },
         ))

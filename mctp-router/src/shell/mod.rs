@@ -21,9 +21,9 @@ use mctp_transport::{
 
 use crate::clock::{Clock, Instant, milliseconds};
 use crate::config::{BusOwner, Config, Event, PortConfig, PortId, Route};
-use crate::router_core::{ChannelId, LentMessage, Outbound, Receipt, RouterCore, Slots};
+use crate::router_core::{ChannelId, LentMessage, Outbound, Receipt, RouterCore};
 use crate::service::Service;
-use crate::storage::{Parts, RouterStorage};
+use crate::storage::RouterStorage;
 
 use line::{Line, Place};
 pub use listener::{Listener, Message, Receive, Responder};
@@ -160,34 +160,31 @@ impl Shared<'_> {
     /// Takes a packet, and wakes whom it concerns.
     #[inline]
     fn packet(&mut self, now: Instant, port: PortId, source: PhysicalAddress, bytes: &[u8]) {
-        match self.core.receive_expected(now, bytes) {
-            // Nobody, and no deadline is earlier for it.
-            Some(Receipt::Stored) => {}
-            Some(receipt) => self.after_packet(port, receipt),
-            None => {
-                let receipt = self.core.receive_other(now, port, source, bytes);
-                self.after_packet(port, receipt);
-            }
-        }
-    }
-
-    #[inline(never)]
-    fn after_packet(&mut self, port: PortId, receipt: Receipt) {
-        self.rearm();
+        let receipt = match self.core.receive_expected(now, bytes) {
+            // Concerns nobody, and no deadline is earlier for it.
+            Some(Receipt::Stored) => return,
+            Some(receipt) => receipt,
+            None => self.core.receive_other(now, port, source, bytes),
+        };
         match receipt {
             Receipt::Delivered(channel) => {
                 if let Some(wakers) = self.channel(channel) {
                     wake(&mut wakers.receive);
                 }
             }
-            Receipt::Control => {
-                self.wake_port(port);
-                self.wake_for_event();
-            }
-            // A request whose answer found no place was carried out all the same.
-            Receipt::Dropped(_) => self.wake_for_event(),
-            Receipt::Stored => {}
+            Receipt::Stored => self.rearm(),
+            Receipt::Control | Receipt::Dropped(_) => self.after_rare_packet(port, receipt),
         }
+    }
+
+    #[inline(never)]
+    fn after_rare_packet(&mut self, port: PortId, receipt: Receipt) {
+        if receipt == Receipt::Control {
+            self.wake_port(port);
+            self.rearm();
+        }
+        // Also for one that was dropped: a request whose answer found no place was carried out all the same.
+        self.wake_for_event();
     }
 }
 
@@ -215,20 +212,11 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
         clock: C,
         config: &Config,
     ) -> Self {
-        let Parts {
-            ports,
-            port_wakers,
-            short_slots,
-            long_slots,
-            channels,
-            channel_wakers,
-            routes,
-        } = storage.parts();
-        let slots = Slots::new(short_slots, long_slots, config.max_message_len);
+        let (parts, wakers) = storage.parts();
         let shared = Shared {
-            core: RouterCore::from_parts(ports, slots, channels, routes, config),
-            channels: channel_wakers,
-            ports: port_wakers,
+            core: RouterCore::from_parts(parts, config),
+            channels: wakers.channels,
+            ports: wakers.ports,
             timer: None,
             event: None,
             armed: Instant::NEVER,
@@ -417,11 +405,12 @@ impl<'r, 'b, M: RawMutex, C: Clock> NextMessage<'r, 'b, M, C> {
     fn poll_message(&mut self, context: &Context<'_>) -> Option<LentMessage<'b>> {
         self.router.lock(|shared| {
             let message = shared.core.take_message(self.channel);
-            self.waits = message.is_none();
-            if self.waits
-                && let Some(wakers) = shared.channel(self.channel)
-            {
+            if message.is_some() {
+                // It was woken for it.
+                self.waits = false;
+            } else if let Some(wakers) = shared.channel(self.channel) {
                 register(&mut wakers.receive, context);
+                self.waits = true;
             }
             message
         })
@@ -455,13 +444,16 @@ impl<M: RawMutex, C: Clock> Sending<'_, '_, M, C> {
     fn poll_next(&mut self, context: &Context<'_>) -> Poll<()> {
         let (router, port) = (self.router, self.port);
         router.lock(|shared| {
-            if let Some(outbound) = self.outbound.take() {
-                let now = router.clock.now();
-                shared.core.transmit_done(now, port, outbound, self.result);
-                shared.rearm();
-            }
-            if let Some(outbound) = shared.core.poll_transmit(port) {
-                self.outbound = Some(outbound);
+            self.outbound = match self.outbound.take() {
+                Some(last) => {
+                    let now = router.clock.now();
+                    let next = shared.core.next_transmit(now, port, last, self.result);
+                    shared.rearm();
+                    next
+                }
+                None => shared.core.poll_transmit(port),
+            };
+            if self.outbound.is_some() {
                 self.result = Err(SendError::LinkDown);
                 // There is a buffer to fill while this one is sent.
                 shared.wake_next_sender(port);

@@ -125,7 +125,7 @@ impl<M: RawMutex, C: Clock> AsyncReqChannel for RequestChannel<'_, '_, M, C> {
             open: Some(channel),
             timeout: self.timeout,
         };
-        SendMessage::new(self.router, channel, |_| outgoing, bufs).await?;
+        SendMessage::new(self.router, channel, outgoing, bufs).await?;
         self.open = unsent.open.take();
         self.await_response(channel);
         Ok(())

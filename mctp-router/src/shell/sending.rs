@@ -7,9 +7,9 @@ use core::task::{Context, Poll};
 use embassy_sync::blocking_mutex::raw::RawMutex;
 use mctp_transport::DropReason;
 
-use super::{Router, Shared, register};
+use super::{Router, Shared, register, wake};
 use crate::clock::{Clock, Instant};
-use crate::router_core::{ChannelId, Outgoing, Progress, RouterCore, SendFailure};
+use crate::router_core::{ChannelId, Outgoing, Progress, SendFailure};
 
 /// Sends a message. When dropped before its end, the message ends where it is; the receiver discards it.
 #[allow(missing_debug_implementations)]
@@ -24,18 +24,18 @@ pub struct SendMessage<'s, 'b, M: RawMutex, C: Clock> {
 }
 
 impl<'s, 'b, M: RawMutex, C: Clock> SendMessage<'s, 'b, M, C> {
-    /// Sends `message` for `channel`, to where `address` says.
+    /// Sends `message` for `channel`, to where `outgoing` says.
     #[inline]
     pub(super) fn new(
         router: &'s Router<'b, M, C>,
         channel: ChannelId,
-        address: impl FnOnce(&RouterCore<'b>) -> Outgoing,
+        outgoing: Outgoing,
         message: &'s [&'s [u8]],
     ) -> Self {
         Self {
             router,
             channel,
-            outgoing: router.lock(|shared| address(&shared.core)),
+            outgoing,
             message,
             waits: false,
         }
@@ -53,7 +53,8 @@ impl<M: RawMutex, C: Clock> Future for SendMessage<'_, '_, M, C> {
             match shared.try_send(now, this.channel, &mut this.outgoing, this.message) {
                 Some(result) => {
                     // Whoever keeps the finished future does not keep its place.
-                    if core::mem::take(&mut this.waits) {
+                    if this.waits {
+                        this.waits = false;
                         shared.end_turn(this.channel);
                     }
                     Poll::Ready(result)
@@ -87,24 +88,26 @@ impl Shared<'_> {
         message: &[&[u8]],
     ) -> Option<mctp::Result<()>> {
         let port = outgoing.port();
-        if self
-            .first_in_line(port)
-            .is_some_and(|first| first != channel)
-        {
-            if !self.is_in_line(channel) {
-                self.go_to_end_of_line(channel, port);
-            }
+        let Some(wakers) = self.ports.get_mut(usize::from(port.0)) else {
+            return Some(Err(mctp::Error::Unreachable));
+        };
+        if wakers.line.first().is_some_and(|first| first != channel) {
+            self.join_line(channel, port);
             return None;
         }
         match self.core.send(now, outgoing, message) {
-            Ok(progress) => {
-                self.wake_port(port);
+            Ok(Progress::Done) => {
+                wake(&mut wakers.transmit);
                 self.rearm();
-                if progress == Progress::Done {
-                    return Some(Ok(()));
-                }
+                Some(Ok(()))
+            }
+            Ok(Progress::Partial) => {
+                wake(&mut wakers.transmit);
                 // Having had its turn it goes to the end of the line, so that all messages proceed together.
-                self.go_to_end_of_line(channel, port);
+                if wakers.line.last() != Some(channel) {
+                    self.go_to_end_of_line(channel, port);
+                }
+                self.rearm();
                 None
             }
             Err(SendFailure::NoLink) => Some(Err(mctp::Error::Unreachable)),
