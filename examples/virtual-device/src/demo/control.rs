@@ -25,6 +25,9 @@ const VERSIONS: [u8; 17] = [
     0x00,
 ];
 
+/// 1.2 and 2.0 of NVMe-MI.
+const NVME_MI_VERSIONS: [u8; 9] = [2, 0xF1, 0xF2, 0xFF, 0x00, 0xF2, 0xF0, 0xFF, 0x00];
+
 /// A request and the only right answer to it.
 struct Step<'a> {
     label: &'a str,
@@ -91,7 +94,7 @@ pub(super) async fn show(
     Ok(())
 }
 
-fn steps<'a>(uuid: &'a [u8], uuid_text: &'a str) -> [Step<'a>; 11] {
+fn steps<'a>(uuid: &'a [u8], uuid_text: &'a str) -> [Step<'a>; 12] {
     let ask = |label, command, data, answer, means| Step {
         label,
         destination: DEVICE,
@@ -148,6 +151,13 @@ fn steps<'a>(uuid: &'a [u8], uuid_text: &'a str) -> [Step<'a>; 11] {
             &VERSIONS,
             "1.0, 1.1, 1.2, 1.3.3",
         ),
+        ask(
+            "Get MCTP Version Support, NVMe-MI",
+            0x04,
+            &[0x04],
+            &NVME_MI_VERSIONS,
+            "1.2, 2.0",
+        ),
         refuse(
             "Get MCTP Version Support, PLDM",
             0x04,
@@ -159,8 +169,8 @@ fn steps<'a>(uuid: &'a [u8], uuid_text: &'a str) -> [Step<'a>; 11] {
             "Get Message Type Support",
             0x05,
             &[],
-            &[2, 0x00, 0x7E],
-            "00h control, 7Eh vendor defined (PCI)",
+            &[3, 0x00, 0x04, 0x7E],
+            "00h control, 04h NVMe-MI, 7Eh vendor defined (PCI)",
         ),
         ask(
             "Get Vendor Defined Message Support 0",
