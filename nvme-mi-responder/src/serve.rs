@@ -7,6 +7,7 @@ use core::ops::{Deref, DerefMut};
 use core::task::{Poll, Waker};
 
 use embassy_futures::select::{Either, select, select_array};
+use embassy_futures::yield_now;
 use mctp::{AsyncListener, AsyncReqChannel, AsyncRespChannel, Eid, Error, MsgIC};
 
 use crate::clock::Clock;

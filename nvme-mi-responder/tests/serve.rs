@@ -5,7 +5,7 @@ mod support;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -398,4 +398,57 @@ fn a_listener_that_fails_ends_the_service_with_its_error() {
     bench.send(8, &POLL);
     bench.outside.0.is_broken.set(true);
     assert!(matches!(bench.settle(), Some((Error::RxFailure, _))));
+}
+
+#[test]
+fn a_service_that_was_dropped_serves_again_without_what_was_pending() {
+    let outside = Handle(Rc::default());
+    outside.0.kelvins.set(303);
+    outside.0.pcie_is_slow.set(true);
+    let world = Parts::new(outside.clone()).with_pcie(outside.clone());
+    let mut subsystem = reference_subsystem();
+    let mut responder = Responder::new(subsystem.model(), PortId(1), world, buffers()).unwrap();
+    let mut buffer = [0; MAX_MESSAGE_LENGTH];
+    for round in 0..2 {
+        let request = (8, sealed(&READ_PCIE));
+        outside.0.requests.borrow_mut().push_back(request);
+        let listeners = [(); 3].map(|()| outside.clone());
+        let event_channel = |endpoint_id| Events(outside.clone(), endpoint_id);
+        let server = serve(
+            &mut responder,
+            listeners,
+            event_channel,
+            &outside,
+            &mut buffer,
+        );
+        assert!(settle(&mut pin!(server)).is_none());
+        assert_eq!(outside.0.taken.get(), round + 1);
+    }
+    outside.0.pcie_is_slow.set(false);
+    let request = (9, sealed(&READ_PCIE));
+    outside.0.requests.borrow_mut().push_back(request);
+    let listeners = [(); 3].map(|()| outside.clone());
+    let event_channel = |endpoint_id| Events(outside.clone(), endpoint_id);
+    let server = serve(
+        &mut responder,
+        listeners,
+        event_channel,
+        &outside,
+        &mut buffer,
+    );
+    assert!(settle(&mut pin!(server)).is_none());
+    let responses = outside.0.responses.take();
+    assert_eq!(responses.len(), 1);
+    assert_eq!((responses[0].0, responses[0].1), (9, 2));
+    assert_eq!(responder.drops().total(), 0);
+}
+
+#[test]
+fn a_flood_of_messages_is_answered_one_after_the_other() {
+    let mut bench = bench::<3>();
+    let requests = std::iter::repeat_n((8, sealed(&POLL)), 200);
+    bench.outside.0.requests.borrow_mut().extend(requests);
+    assert!(bench.settle().is_none());
+    let tags = bench.responses().into_iter().map(|response| response.1);
+    assert_eq!(tags.collect::<Vec<_>>(), Vec::from_iter(0..200));
 }
