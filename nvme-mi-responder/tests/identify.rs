@@ -92,6 +92,67 @@ fn the_controller_says_who_made_it_and_which_one_it_is() {
     assert!(data[768 + name.len()..1024].iter().all(|byte| *byte == 0));
 }
 
+/// Zeros, with these bytes at these offsets.
+fn structure(fields: &[(usize, &[u8])]) -> Vec<u8> {
+    let mut data = vec![0; 4096];
+    for (offset, bytes) in fields {
+        data[*offset..][..bytes.len()].copy_from_slice(bytes);
+    }
+    data
+}
+
+#[test]
+fn identify_controller_has_every_byte_where_it_belongs_and_no_other() {
+    let capacity: u64 = 4 << 30;
+    let left = capacity - 3 * 1_048_576 * 512;
+    let expected = structure(&[
+        (0, &[0xFF, 0xFF, 0xFF, 0xFF]),
+        (4, b"REF0123456789       "),
+        (24, b"Reference NVM subsystem                 "),
+        (64, b"REF00001"),
+        (73, &[0x48, 0xDE, 0xAC]),
+        (76, &[0b11, 0, 0, 0]),
+        (80, &[0, 0, 2, 0]),
+        (92, &[0, 1, 0, 0]),
+        (111, &[1]),
+        (253, &[1, 0, 1]),
+        (256, &[1 << 3, 0]),
+        (258, &[3, 3, 0b11, 0b10_1110, 15, 0]),
+        (266, &343u16.to_le_bytes()),
+        (268, &353u16.to_le_bytes()),
+        (280, &capacity.to_le_bytes()),
+        (296, &left.to_le_bytes()),
+        (512, &[0x66, 0x44]),
+        (516, &[4, 0, 0, 0]),
+        (520, &[0x50, 0]),
+        (540, &[4, 0, 0, 0]),
+        (768, b"nqn.2014-08.com.example:reference"),
+    ]);
+    assert_eq!(controller_of(&mut device()), expected);
+}
+
+#[test]
+fn identify_namespace_has_every_byte_where_it_belongs_and_no_other() {
+    // The CRC-32C of the serial number of the subsystem, of which this is the first namespace.
+    let [s0, s1, s2, s3] = [3, 2, 1, 0].map(|at| support::crc(b"REF0123456789")[at]);
+    let eui64 = [0xAC, 0xDE, 0x48, s1, s2, s3, 0, 0];
+    let nguid = [&[s0, s1, s2, s3, 0, 0, 0, 0], &eui64[..]].concat();
+    let blocks = 2_097_152u64.to_le_bytes();
+    let expected = structure(&[
+        (0, &blocks),
+        (8, &blocks),
+        (16, &blocks),
+        (25, &[1]),
+        (30, &[1]),
+        (48, &(1u64 << 30).to_le_bytes()),
+        (104, &nguid),
+        (120, &eui64),
+        (128, &[0, 0, 9, 0, 0, 0, 12, 0]),
+    ]);
+    assert_eq!(device().admin_ok(identify(0x00, 1)).1, expected);
+    assert_eq!(device().admin_ok(identify(0x11, 1)).1, expected);
+}
+
 #[test]
 fn the_controller_says_where_it_is() {
     let mut device = device();
