@@ -119,22 +119,28 @@ impl Page<'_> {
         }
     }
 
+    // Not inlined: structures have many fields, and each call would take twice as much code.
+
     /// Puts a byte.
+    #[inline(never)]
     pub(crate) fn put_u8(&mut self, offset: u32, value: u8) {
         self.put(offset, &[value]);
     }
 
     /// Puts a 2-byte field.
+    #[inline(never)]
     pub(crate) fn put_u16(&mut self, offset: u32, value: u16) {
         self.put(offset, &value.to_le_bytes());
     }
 
     /// Puts a 4-byte field.
+    #[inline(never)]
     pub(crate) fn put_u32(&mut self, offset: u32, value: u32) {
         self.put(offset, &value.to_le_bytes());
     }
 
     /// Puts an 8-byte field.
+    #[inline(never)]
     pub(crate) fn put_u64(&mut self, offset: u32, value: u64) {
         self.put(offset, &value.to_le_bytes());
     }
