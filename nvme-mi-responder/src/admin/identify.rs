@@ -38,6 +38,9 @@
 //! |-|-|
 //! | Invalid Field (02h) | another CNS; another CSI; a CNTID that CNS 1Ch does not find; an ID that is not active (03h) or not allocated (12h) |
 //! | Invalid Namespace or Format (0Bh) | NSID is 0 or above NN where a namespace is asked for, or above FFFFFFFDh where a list is |
+//!
+//! That CNS 03h and 12h fail for an ID without a namespace is the rule for all commands, to which the other structures are exceptions; the
+//! specification does not repeat it there, and requesters print either status.
 
 pub mod controller;
 pub mod namespace;
@@ -123,42 +126,61 @@ fn wanted(
     manages_namespaces: bool,
 ) -> Result<Structure, CompletionStatus> {
     let [cns, _, id_low, id_high] = request.dword10.to_le_bytes();
-    let id = u16::from_le_bytes([id_low, id_high]);
-    if takes_command_set(cns) && request.dword11 >> 24 != 0 {
+    let first = u16::from_le_bytes([id_low, id_high]);
+    if matches!(cns, 0x05..=0x07 | 0x1A | 0x1B) && request.dword11 >> 24 != 0 {
         return Err(CompletionStatus::INVALID_FIELD);
     }
-    let found = |scope| find(model, request, scope);
     let of_all = request.namespace_id == ALL_NAMESPACES && manages_namespaces;
+    match cns {
+        0x00 if of_all => Ok(Structure::CommonNamespace),
+        0x05 if of_all => Ok(Structure::Empty),
+        0x00 | 0x03 | 0x05 | 0x08 | 0x11 | 0x12 | 0x1B => of_namespace(model, request, cns, first),
+        0x02 | 0x07 | 0x10 | 0x1A if request.namespace_id < FIRST_NOT_LISTED => {
+            Ok(Structure::Namespaces(request.namespace_id, scope_of(cns)))
+        }
+        0x02 | 0x07 | 0x10 | 0x1A => Err(CompletionStatus::INVALID_NAMESPACE),
+        0x13 => Ok(Structure::Controllers(first, u32::MAX)),
+        0x01 => Ok(Structure::Controller),
+        0x14 => Ok(Structure::PrimaryCapabilities),
+        0x06 | 0x15 | 0x17 => Ok(Structure::Empty),
+        0x1C if is_controller(model, first) => Ok(Structure::CommandSets),
+        _ => Err(CompletionStatus::INVALID_FIELD),
+    }
+}
+
+/// The same for what there is of one namespace.
+fn of_namespace(
+    model: &Model<'_>,
+    request: Request,
+    cns: u8,
+    first: u16,
+) -> Result<Structure, CompletionStatus> {
+    let Some(index) = find(model, request, scope_of(cns))? else {
+        return match cns {
+            0x03 | 0x12 => Err(CompletionStatus::INVALID_FIELD),
+            _ => Ok(Structure::Empty),
+        };
+    };
+    let attached = |namespace: &Namespace| namespace.attached;
     Ok(match cns {
-        0x00 if of_all => Structure::CommonNamespace,
-        0x00 => found(Scope::Active)?.map_or(Structure::Empty, Structure::Namespace),
-        0x11 => found(Scope::Allocated)?.map_or(Structure::Empty, Structure::Namespace),
-        0x08 => found(Scope::Active)?.map_or(Structure::Empty, Structure::IndependentNamespace),
-        0x03 => found(Scope::Active)?
-            .map(Structure::Descriptors)
-            .ok_or(CompletionStatus::INVALID_FIELD)?,
-        0x05 if of_all => Structure::Empty,
-        0x05 | 0x1B => found(Scope::Allocated).map(|_| Structure::Empty)?,
-        0x02 | 0x07 => namespaces_after(request.namespace_id, Scope::Active)?,
-        0x10 | 0x1A => namespaces_after(request.namespace_id, Scope::Allocated)?,
-        0x12 => {
-            let index = found(Scope::Allocated)?.ok_or(CompletionStatus::INVALID_FIELD)?;
-            let namespace = model.namespaces.get(index);
-            Structure::Controllers(id, namespace.map_or(0, |namespace| namespace.attached))
-        }
-        0x13 => Structure::Controllers(id, u32::MAX),
-        0x01 => Structure::Controller,
-        0x14 => Structure::PrimaryCapabilities,
-        0x06 | 0x15 | 0x17 => Structure::Empty,
-        0x1C if id == THIS_CONTROLLER || model.controller_index(ControllerId(id)).is_some() => {
-            Structure::CommandSets
-        }
-        _ => return Err(CompletionStatus::INVALID_FIELD),
+        0x00 | 0x11 => Structure::Namespace(index),
+        0x03 => Structure::Descriptors(index),
+        0x08 => Structure::IndependentNamespace(index),
+        0x12 => Structure::Controllers(first, model.namespaces.get(index).map_or(0, attached)),
+        _ => Structure::Empty,
     })
 }
 
-const fn takes_command_set(cns: u8) -> bool {
-    matches!(cns, 0x05 | 0x06 | 0x07 | 0x1A | 0x1B)
+/// Which namespaces a structure is of.
+const fn scope_of(cns: u8) -> Scope {
+    match cns {
+        0x00..0x10 => Scope::Active,
+        _ => Scope::Allocated,
+    }
+}
+
+fn is_controller(model: &Model<'_>, id: u16) -> bool {
+    id == THIS_CONTROLLER || model.controller_index(ControllerId(id)).is_some()
 }
 
 /// Where the namespace is that the request names; `None`: its ID is not active or not allocated.
@@ -184,14 +206,6 @@ fn sees(scope: Scope, controller: usize, namespace: &Namespace) -> bool {
 /// NN: as IDs are given out from the lowest, there is none above the number of namespaces there is room for.
 pub(super) fn highest_namespace_id(model: &Model<'_>) -> u32 {
     u32::try_from(model.namespaces.capacity()).unwrap_or(u32::MAX)
-}
-
-fn namespaces_after(id: u32, scope: Scope) -> Result<Structure, CompletionStatus> {
-    if id >= FIRST_NOT_LISTED {
-        Err(CompletionStatus::INVALID_NAMESPACE)
-    } else {
-        Ok(Structure::Namespaces(id, scope))
-    }
 }
 
 fn put_namespaces(
