@@ -73,6 +73,8 @@ pub struct CompletionStatus(u16);
 impl CompletionStatus {
     /// Generic command status 02h, with Do Not Retry.
     pub const INVALID_FIELD: Self = Self::generic(0x02);
+    /// Generic command status 06h: Internal Error. It may succeed later.
+    pub const INTERNAL_ERROR: Self = Self::generic(0x06).retryable();
     /// Generic command status 0Bh, with Do Not Retry: Invalid Namespace or Format.
     pub const INVALID_NAMESPACE: Self = Self::generic(0x0B);
 

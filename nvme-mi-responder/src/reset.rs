@@ -1,6 +1,6 @@
 //! What a reset and a shutdown do to the model and the world, whoever asked for them.
 
-use crate::admin::firmware;
+use crate::admin::{firmware, self_test};
 use crate::model::{
     BASELINE_TRANSMISSION_UNIT, Change, Model, PortId, Settings, SmbusFrequency, status,
 };
@@ -23,6 +23,7 @@ pub(crate) fn reset<W: World>(model: &mut Model<'_>, world: &mut W) {
     }
     reset_ports(model, world.effects());
     firmware::reset(model, world);
+    self_test::reset(model, world);
     world.reset().reset_subsystem();
     model.observe(world.health());
 }
@@ -41,7 +42,7 @@ fn reset_ports(model: &mut Model<'_>, effects: &mut impl Effects) {
 }
 
 /// A shutdown of the subsystem, after which it is complete in all controllers. It is a Controller Level Reset of them, too: what was
-/// downloaded and not committed is lost, and firmware that waits for a reset is active.
+/// downloaded and not committed is lost, firmware that waits for a reset is active, and a short self-test ends.
 pub(crate) fn shut_down<W: World>(model: &mut Model<'_>, world: &mut W, kind: ShutdownKind) {
     for index in 0..model.controllers.len() {
         let found = model.controllers.get_mut(index);
@@ -52,5 +53,6 @@ pub(crate) fn shut_down<W: World>(model: &mut Model<'_>, world: &mut W, kind: Sh
         }
     }
     firmware::reset(model, world);
+    self_test::reset(model, world);
     world.reset().shut_down(kind);
 }

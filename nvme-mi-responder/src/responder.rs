@@ -196,7 +196,7 @@ impl<'m, W: World> Responder<'m, W> {
         }
         slot.accept(now, requester, header, content);
         self.endpoint.paused |= header.auto_pause;
-        self.model.observe(self.world.health());
+        self.observe(now);
         self.process(now, header.slot);
         self.advance_events(now);
         Ok(())
@@ -204,11 +204,17 @@ impl<'m, W: World> Responder<'m, W> {
 
     /// Time has passed: goes on with commands that are pending, and with events.
     pub fn advance(&mut self, now: Instant) {
-        self.model.observe(self.world.health());
+        self.observe(now);
         for index in 0..self.slots.len() {
             self.process(now, index);
         }
         self.advance_events(now);
+    }
+
+    /// Looks at the health, and at what runs in the background.
+    fn observe(&mut self, now: Instant) {
+        admin::observe(&mut self.model, &mut self.world, now);
+        self.model.observe(self.world.health());
     }
 
     fn advance_events(&mut self, now: Instant) {
@@ -389,12 +395,7 @@ impl<'m, W: World> Responder<'m, W> {
             endpoint: &mut self.endpoint,
             effect: &mut slot.effect,
         };
-        let outcome = carry_out(
-            &mut context,
-            slot.header.kind,
-            slot.buffer,
-            slot.length,
-        );
+        let outcome = carry_out(&mut context, slot.header.kind, slot.buffer, slot.length);
         slot.begun = true;
         match outcome {
             Outcome::Pending => {

@@ -61,7 +61,6 @@ const PAGE: u32 = 4096;
 const INVALID_SLOT: CompletionStatus = CompletionStatus::specific(0x06);
 const INVALID_IMAGE: CompletionStatus = CompletionStatus::specific(0x07);
 const OVERLAPPING_RANGE: CompletionStatus = CompletionStatus::specific(0x14);
-const INTERNAL_ERROR: CompletionStatus = CompletionStatus::generic(0x06).retryable();
 
 /// The bytes of an image that are there.
 #[derive(Clone, Debug, Default)]
@@ -119,7 +118,7 @@ impl Download {
         if has_room || self.pieces.iter().any(|other| other.touches(&piece)) {
             Ok(())
         } else {
-            Err(INTERNAL_ERROR)
+            Err(CompletionStatus::INTERNAL_ERROR)
         }
     }
 
@@ -290,7 +289,7 @@ fn needs_reset(error: FirmwareError) -> bool {
 
 fn status_of(error: FirmwareError) -> CompletionStatus {
     let code = match error {
-        FirmwareError::Failed => return INTERNAL_ERROR,
+        FirmwareError::Failed => return CompletionStatus::INTERNAL_ERROR,
         FirmwareError::InvalidImage => return INVALID_IMAGE,
         FirmwareError::NeedsConventionalReset => 0x0B,
         FirmwareError::NeedsSubsystemReset => 0x10,

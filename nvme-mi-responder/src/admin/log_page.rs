@@ -22,9 +22,11 @@
 //! | 03h | Firmware Slot Information | 512 |
 //! | 04h | Changed Namespace List | 4096 |
 //! | 05h | Commands Supported and Effects | 4096 |
+//! | 06h | [Device Self-test](super::self_test) | 564 |
 //! | 07h, 08h | Telemetry, initiated by a host and by the controller | 512 and a multiple of 512 |
 //! | 12h | Feature Identifiers Supported and Effects | 1024 |
 //! | 13h | NVMe-MI Commands Supported and Effects | 4096 |
+//! | 81h | [Sanitize Status](super::sanitize) | 512 |
 //!
 //! | error | when |
 //! |-|-|
@@ -93,7 +95,7 @@ use crate::world::{FirmwareStore, Health, Initiator, World};
 use crate::{admin, mi};
 
 use super::identify::{ALL_NAMESPACES, highest_namespace_id};
-use super::{Request, error_log, features};
+use super::{Request, error_log, features, sanitize, self_test};
 
 /// There is no such log.
 const INVALID_LOG_PAGE: CompletionStatus = CompletionStatus::specific(0x09);
@@ -109,6 +111,8 @@ enum Log {
     Firmware,
     ChangedNamespaces,
     CommandEffects,
+    SelfTests,
+    Sanitize,
     Telemetry(Initiator),
     FeatureEffects,
     ManagementEffects,
@@ -135,6 +139,10 @@ impl Entry {
         }
     }
 
+    const fn that_needs(self, needs: Abilities) -> Self {
+        Self { needs, ..self }
+    }
+
     const fn with_attribute(self, bit: u8) -> Self {
         Self {
             attribute: 1 << bit,
@@ -151,10 +159,12 @@ const LOGS: &[Entry] = &[
     Entry::new(0x03, Log::Firmware, 512),
     Entry::new(0x04, Log::ChangedNamespaces, 4096),
     Entry::new(0x05, Log::CommandEffects, 4096).with_attribute(1),
+    Entry::new(0x06, Log::SelfTests, self_test::LOG_LENGTH).that_needs(Abilities::SELF_TEST),
     Entry::new(0x07, Log::Telemetry(Initiator::Host), BLOCK).with_attribute(3),
     Entry::new(0x08, Log::Telemetry(Initiator::Controller), BLOCK),
     Entry::new(0x12, Log::FeatureEffects, 1024),
     Entry::new(0x13, Log::ManagementEffects, 4096),
+    Entry::new(0x81, Log::Sanitize, sanitize::LOG_LENGTH).that_needs(Abilities::SANITIZE),
 ];
 
 /// LPA bit 2: any part of a log can be read.
@@ -298,6 +308,8 @@ fn put<W: World>(
             put_dwords(page, 0, admin::supported(abilities).map(effects));
             put_dwords(page, 1024, IO_COMMANDS);
         }
+        Log::SelfTests => self_test::put_log(context.model, page),
+        Log::Sanitize => sanitize::put_log(context, page),
         Log::Telemetry(initiator) => put_telemetry(context, controller, initiator, page),
         Log::FeatureEffects => put_dwords(page, 0, features::effects()),
         Log::ManagementEffects => {

@@ -3,15 +3,20 @@
 pub mod error_log;
 pub mod features;
 pub mod firmware;
+pub mod format;
 pub mod identify;
 pub mod log_page;
 pub mod namespace;
+pub mod sanitize;
+pub mod security;
+pub mod self_test;
 
 use crate::bytes::{u8_at, u16_at, u32_at};
+use crate::clock::Instant;
 use crate::context::Context;
 use crate::exchange::{Exchange, Page};
 use crate::failure::{Answer, CompletionStatus, Failure, Handled, Refusal, Status};
-use crate::model::ControllerId;
+use crate::model::{ControllerId, Model};
 use crate::support::Abilities;
 use crate::world::World;
 
@@ -80,6 +85,11 @@ enum Command {
     FirmwareDownload,
     NamespaceManagement,
     NamespaceAttachment,
+    SelfTest,
+    Format,
+    SecuritySend,
+    SecurityReceive,
+    Sanitize,
 }
 
 /// A command that exists if the device has what it needs.
@@ -151,11 +161,26 @@ pub(crate) const COMMANDS: &[Entry] = &[
         ALONE | CONTROLLER_CHANGES,
     ),
     Entry::optional(0x11, Command::FirmwareDownload, Abilities::FIRMWARE, ALONE),
+    Entry::optional(0x14, Command::SelfTest, Abilities::SELF_TEST, 0),
     Entry::optional(
         0x15,
         Command::NamespaceAttachment,
         Abilities::NAMESPACE_MANAGEMENT,
         ALONE | INVENTORY_CHANGES,
+    ),
+    Entry::optional(
+        0x80,
+        Command::Format,
+        Abilities::FORMAT,
+        ALONE | BLOCKS_CHANGE | NAMESPACE_CHANGES,
+    ),
+    Entry::optional(0x81, Command::SecuritySend, Abilities::SECURITY, ALONE),
+    Entry::optional(0x82, Command::SecurityReceive, Abilities::SECURITY, ALONE),
+    Entry::optional(
+        0x84,
+        Command::Sanitize,
+        Abilities::SANITIZE,
+        ALONE | BLOCKS_CHANGE,
     ),
 ];
 
@@ -217,7 +242,24 @@ fn carry_out<W: World>(
     request: Request,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
-    let handled = match command {
+    let allowed = context.model.state.sanitize.check(request.opcode);
+    let handled = match allowed {
+        Ok(()) => dispatch(command, context, request, exchange),
+        Err(status) => Err(status.into()),
+    };
+    if let Err(Refusal::Command(status)) = handled {
+        error_log::record(context.model, exchange.request(), status);
+    }
+    handled
+}
+
+fn dispatch<W: World>(
+    command: Command,
+    context: &mut Context<'_, '_, W>,
+    request: Request,
+    exchange: &mut Exchange<'_>,
+) -> Handled {
+    match command {
         Command::GetLogPage => log_page::run(context, request, exchange),
         Command::SetFeatures => features::set(context, request, exchange),
         Command::GetFeatures => features::get(context, request, exchange),
@@ -226,11 +268,18 @@ fn carry_out<W: World>(
         Command::FirmwareDownload => firmware::download(context, request, exchange),
         Command::NamespaceManagement => namespace::manage(context, request, exchange),
         Command::NamespaceAttachment => namespace::attach(context, request, exchange),
-    };
-    if let Err(Refusal::Command(status)) = handled {
-        error_log::record(context.model, exchange.request(), status);
+        Command::SelfTest => self_test::run(context, request),
+        Command::Format => format::run(context, request),
+        Command::SecuritySend => security::send(context, request, exchange),
+        Command::SecurityReceive => security::receive(context, request, exchange),
+        Command::Sanitize => sanitize::run(context, request),
     }
-    handled
+}
+
+/// Looks how far what runs in the background is.
+pub(crate) fn observe<W: World>(model: &mut Model<'_>, world: &mut W, now: Instant) {
+    self_test::observe(model, world, now);
+    sanitize::observe(model, world, now);
 }
 
 impl Request {

@@ -61,14 +61,16 @@ use crate::context::Context;
 use crate::exchange::Exchange;
 use crate::failure::{Answer, CompletionStatus, Handled};
 use crate::model::{ControllerId, LBA_FORMATS, Model, ModelError, Namespace, NamespaceId};
+use crate::world::World;
 
 use super::Request;
 use super::identify::{ALL_NAMESPACES, highest_namespace_id};
+use super::self_test::{self, Outcome};
 
 /// The most controllers in a list.
 const MAX_CONTROLLERS: usize = 2047;
 
-const INVALID_FORMAT: CompletionStatus = CompletionStatus::specific(0x0A);
+pub(super) const INVALID_FORMAT: CompletionStatus = CompletionStatus::specific(0x0A);
 const INSUFFICIENT_CAPACITY: CompletionStatus = CompletionStatus::specific(0x15);
 const IDENTIFIER_UNAVAILABLE: CompletionStatus = CompletionStatus::specific(0x16);
 const ALREADY_ATTACHED: CompletionStatus = CompletionStatus::specific(0x18);
@@ -80,14 +82,14 @@ const INVALID_ANA_GROUP: CompletionStatus = CompletionStatus::specific(0x24);
 const COMMAND_SET_NOT_SUPPORTED: CompletionStatus = CompletionStatus::specific(0x29);
 
 /// Namespace Management.
-pub(super) fn manage<W>(
+pub(super) fn manage<W: World>(
     context: &mut Context<'_, '_, W>,
     request: Request,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
     match request.dword10 & 0xF {
         0 => create(context.model, request, exchange.request_data()),
-        1 => delete(context.model, request.namespace_id),
+        1 => delete(context, request.namespace_id),
         _ => Err(CompletionStatus::INVALID_FIELD.into()),
     }
 }
@@ -121,7 +123,7 @@ fn size_of(description: &[u8]) -> Result<u64, CompletionStatus> {
 }
 
 /// The index of the LBA format. `flbas` is as in the description of a namespace.
-fn format_of(flbas: u8, protection: u8) -> Result<u8, CompletionStatus> {
+pub(super) fn format_of(flbas: u8, protection: u8) -> Result<u8, CompletionStatus> {
     let format = flbas & 0xF | flbas >> 1 & 0x30;
     if usize::from(format) < LBA_FORMATS.len() && protection == 0 {
         Ok(format)
@@ -130,15 +132,21 @@ fn format_of(flbas: u8, protection: u8) -> Result<u8, CompletionStatus> {
     }
 }
 
-fn delete(model: &mut Model<'_>, id: u32) -> Handled {
+fn delete<W: World>(context: &mut Context<'_, '_, W>, id: u32) -> Handled {
     if id != ALL_NAMESPACES {
-        let found = find(model, id)?.id;
-        model.delete_namespace(found).map_err(status_of)?;
-        return Ok(Answer::Done(0));
+        let id = find(context.model, id)?.id;
+        return delete_one(context, id);
     }
-    while let Some(id) = model.namespaces.last().map(|last| last.id) {
-        model.delete_namespace(id).map_err(status_of)?;
+    while let Some(id) = context.model.namespaces.last().map(|last| last.id) {
+        delete_one(context, id)?;
     }
+    Ok(Answer::Done(0))
+}
+
+fn delete_one<W: World>(context: &mut Context<'_, '_, W>, id: NamespaceId) -> Handled {
+    let (model, world) = (&mut *context.model, &mut *context.world);
+    self_test::stop_of_namespace(model, world, id.0, Outcome::NamespaceDeleted);
+    model.delete_namespace(id).map_err(status_of)?;
     Ok(Answer::Done(0))
 }
 
@@ -167,13 +175,27 @@ pub(super) fn attach<W>(
 }
 
 /// The namespace with this ID.
-pub(super) fn find<'n>(model: &'n Model<'_>, id: u32) -> Result<&'n Namespace, CompletionStatus> {
+fn find<'n>(model: &'n Model<'_>, id: u32) -> Result<&'n Namespace, CompletionStatus> {
     if id == 0 || id > highest_namespace_id(model) {
         return Err(CompletionStatus::INVALID_NAMESPACE);
     }
     model
         .namespace(NamespaceId(id))
         .ok_or(CompletionStatus::INVALID_FIELD)
+}
+
+/// The namespace with this ID, which is attached to the controller at that place.
+pub(super) fn find_active<'n>(
+    model: &'n Model<'_>,
+    id: u32,
+    controller: usize,
+) -> Result<&'n Namespace, CompletionStatus> {
+    let found = find(model, id)?;
+    if found.attached & 1u32.unbounded_shl(controller as u32) != 0 {
+        Ok(found)
+    } else {
+        Err(CompletionStatus::INVALID_FIELD)
+    }
 }
 
 fn attach_to(attached: u32, wanted: u32, shared: bool) -> Result<u32, CompletionStatus> {

@@ -7,6 +7,7 @@
 //! | byte | bit | field |
 //! |-|-|-|
 //! | 0 | 7 | ATF (2.0): an [Asynchronous Event Message](crate::aem) was not acknowledged and given up |
+//! | 0 | 6 | SFM (2.0): in [failure mode](crate::admin::sanitize) of a sanitize operation |
 //! | 0 | 5 | DF, the drive works: not all of its controllers have failed |
 //! | 0 | 4 | RNR, no reset is required: no controller has failed |
 //! | 0 | 3, 2 | P0LA, P1LA: the PCIe link of port 0, of port 1 is up |
@@ -97,6 +98,7 @@ fn subsystem_status<W: World>(context: &Context<'_, '_, W>) -> u8 {
     let works = controllers.is_empty() || !controllers.iter().all(failed);
     let needs_no_reset = !controllers.iter().any(failed);
     u8::from(context.endpoint.events.has_failed()) << 7
+        | u8::from(context.model.state.sanitize.has_failed()) << 6
         | u8::from(works) << 5
         | u8::from(needs_no_reset) << 4
         | u8::from(is_linked(context, PortId(0))) << 3

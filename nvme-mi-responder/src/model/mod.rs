@@ -25,6 +25,8 @@ pub(crate) use settings::{Metadata, Settings, TEMPERATURES, default_thresholds};
 use heapless::{Vec, VecView};
 
 use crate::admin::firmware::Download;
+use crate::admin::sanitize::Sanitize;
+use crate::admin::self_test::SelfTests;
 
 /// An NVM subsystem with room for `PORTS` ports, `CONTROLLERS` controllers (at most 32) and `NAMESPACES` namespaces.
 ///
@@ -51,6 +53,8 @@ pub(crate) struct State {
     pub(crate) turn: Option<u8>,
     /// What was downloaded of a firmware image.
     pub(crate) firmware: Download,
+    pub(crate) self_tests: SelfTests,
+    pub(crate) sanitize: Sanitize,
 }
 
 /// A subsystem, whatever its capacities are.

@@ -13,10 +13,13 @@ mod vpd;
 pub use effects::{Effects, MemoryEffects};
 pub use firmware::{FirmwareError, FirmwareStore, MemoryFirmware, firmware_image_header};
 pub use health::{CriticalWarning, Health, HealthReport, Initiator, MemoryTelemetry};
-pub use media::Media;
+pub use media::{
+    Format, Media, MediaError, MemoryMedia, SanitizeAction, SanitizeProgress, SecureErase,
+    SelfTest, SelfTestProgress,
+};
 pub use pcie::{MemoryPcie, PcieAccess, PcieDirection, PcieError, PcieRange, PcieSpace};
 pub use reset::{MemoryReset, ResetHook, ShutdownKind};
-pub use security::SecurityProtocols;
+pub use security::{SecurityInformation, SecurityProtocols};
 pub use vpd::{MemoryVpd, VpdError, VpdStore};
 
 use crate::crc::{Crc32c, SoftwareCrc32c};

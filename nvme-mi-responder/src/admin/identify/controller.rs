@@ -25,12 +25,13 @@
 //! | 267:266, 269:268 | WCTEMP, CCTEMP: warning and critical temperature in kelvins |
 //! | 295:280, 311:296 | TNVMCAP, UNVMCAP: bytes in all, bytes in no namespace |
 //! | 317:316 | EDSTT: minutes of an extended self-test |
+//! | 318 | DSTO: 1 if there are self-tests, one at a time in the subsystem |
 //! | 319 | FWUG: 1, pieces of 4 KiB, or FFh, of any length. No more, as a requester takes it for the length of its pieces |
 //! | 331:328 | SANICAP: as the world says |
 //! | 512, 513 | SQES, CQES: 66h, 44h, entries of 64 and 16 bytes |
 //! | 519:516 | NN, the highest namespace ID |
 //! | 521:520 | ONCS: bit 4 the select field of Get Features, bit 6 timestamp |
-//! | 524 | FNA: 0, format and erase work on single namespaces |
+//! | 524 | FNA: format and erase work on single namespaces, bits 1:0 are 0; bit 2 cryptographic erase |
 //! | 543:540 | MNAN: as NN |
 //! | 1023:768 | SUBNQN, ended by a zero |
 //! | 2079:2048 | power state 0, of which the power is not reported: 0 |
@@ -132,10 +133,21 @@ fn put_limits<W: World>(context: &mut Context<'_, '_, W>, page: &mut Page<'_>) {
     page.put_u8(261, log_page::attributes(abilities));
     page.put_u16(266, context.world.health().warning_temperature());
     page.put_u16(268, context.world.health().critical_temperature());
-    page.put_u32(328, context.world.media().sanitize_capabilities());
+    put_media(context.world.media(), page);
     let namespaces = highest_namespace_id(context.model);
     page.put_u32(516, namespaces);
     page.put_u32(540, namespaces);
+}
+
+fn put_media(media: &impl Media, page: &mut Page<'_>) {
+    if media.supports_self_test() {
+        page.put_u16(316, media.extended_self_test_minutes());
+        page.put_u8(318, 1);
+    }
+    page.put_u32(328, media.sanitize_capabilities());
+    if media.supports_format() {
+        page.put_u8(524, u8::from(media.supports_cryptographic_erase()) << 2);
+    }
 }
 
 /// OACS.

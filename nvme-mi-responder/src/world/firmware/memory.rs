@@ -62,7 +62,8 @@ impl<'b, const SLOTS: usize> MemoryFirmware<'b, SLOTS> {
     pub fn new(memory: &'b mut [u8], revisions: [Option<[u8; 8]>; SLOTS]) -> Self {
         const { assert!(SLOTS >= 1 && SLOTS <= 7, "there are 1 to 7 firmware slots") };
         // Whole dwords, so that any piece fits or is out of range as a whole.
-        let area_length = (memory.len() / SLOTS.saturating_add(1)) & !3;
+        let areas = SLOTS.saturating_add(1);
+        let area_length = memory.len().checked_div(areas).unwrap_or(0) & !3;
         let mut area = 0usize;
         let slots = revisions.map(|revision| {
             area = area.saturating_add(1);

@@ -1,0 +1,133 @@
+//! Format NVM, opcode 80h (NVM Express Base 2.0, section 5.14).
+//!
+//! | byte | bits | field |
+//! |-|-|-|
+//! | 11:8 | | NSID; FFFFFFFFh: all namespaces that are attached to the controller |
+//! | 44 | 3:0 | LBAFL, lower bits of the index of the LBA format: 0 blocks of 512 bytes, 1 of 4096 |
+//! | 44 | 7:5 | PI, kind of protection information: none, 0, as there are no metadata |
+//! | 45 | 3:1 | SES, secure erase: 0 none, 1 user data, 2 cryptographic, where FNA bit 2 says so |
+//! | 45 | 5:4 | LBAFU, upper bits of the index |
+//!
+//! MSET and PIL are without meaning as there are no metadata, and ignored. A namespace keeps its bytes: with larger blocks it has fewer of
+//! them. It can take long; the requester is told that more processing is required. If the format is another than before, the controllers to
+//! which the namespace is attached are told that it changed. A self-test of the namespace ends.
+//!
+//! | error | when |
+//! |-|-|
+//! | Invalid Field (02h) | SES is another; NSID is not attached to the controller |
+//! | Invalid Namespace or Format (0Bh) | NSID is 0 or above NN; FFFFFFFFh and none is attached |
+//! | Invalid Format (type 1, 0Ah) | there is no such LBA format, it cannot have protection information, or no block of it fits into the namespace |
+//! | Internal Error (06h), may be tried again | the media failed |
+//! | Sanitize In Progress (1Dh), Sanitize Failed (1Ch) | see [Sanitize](super::sanitize) |
+
+use core::task::Poll;
+
+use crate::context::Context;
+use crate::failure::{Answer, CompletionStatus, Handled};
+use crate::model::{ControllerId, LBA_FORMATS, Model, Namespace, NamespaceId};
+use crate::world::{Format, Media, SecureErase, World};
+
+use super::Request;
+use super::identify::ALL_NAMESPACES;
+use super::namespace::{INVALID_FORMAT, find_active, format_of};
+use super::self_test::{self, Outcome};
+
+pub(super) fn run<W: World>(context: &mut Context<'_, '_, W>, request: Request) -> Handled {
+    let erase = erase_of(request.dword10, context.world.media())?;
+    let flbas = (request.dword10 & 0xF | request.dword10 >> 7 & 0x60) as u8;
+    let format = format_of(flbas, (request.dword10 >> 5 & 7) as u8)?;
+    let targets = Targets::new(context.model, request)?;
+    targets.check(context.model, format)?;
+    if !context.resumed {
+        let (model, world) = (&mut *context.model, &mut *context.world);
+        self_test::stop_of_namespace(model, world, request.namespace_id, Outcome::Formatted);
+    }
+    let order = Format {
+        controller: targets.controller,
+        namespace: targets.namespace,
+        block_length: 1u32.unbounded_shl(u32::from(shift_of(format))),
+        erase,
+    };
+    match context.world.media().format(context.now, order) {
+        Poll::Pending => return Ok(Answer::Pending),
+        Poll::Ready(done) => done.map_err(|_| CompletionStatus::INTERNAL_ERROR)?,
+    }
+    targets.change(context.model, format);
+    Ok(Answer::Done(0))
+}
+
+fn erase_of(dword10: u32, media: &impl Media) -> Result<SecureErase, CompletionStatus> {
+    match dword10 >> 9 & 7 {
+        0 => Ok(SecureErase::None),
+        1 => Ok(SecureErase::UserData),
+        2 if media.supports_cryptographic_erase() => Ok(SecureErase::Cryptographic),
+        _ => Err(CompletionStatus::INVALID_FIELD),
+    }
+}
+
+fn shift_of(format: u8) -> u8 {
+    LBA_FORMATS.get(usize::from(format)).copied().unwrap_or(9)
+}
+
+/// What is formatted.
+struct Targets {
+    controller: ControllerId,
+    /// The bit of the controller in the attachments.
+    bit: u32,
+    /// `None`: all of the controller.
+    namespace: Option<NamespaceId>,
+}
+
+impl Targets {
+    fn new(model: &Model<'_>, request: Request) -> Result<Self, CompletionStatus> {
+        let all = request.namespace_id == ALL_NAMESPACES;
+        if !all {
+            find_active(model, request.namespace_id, request.controller)?;
+        }
+        let controller = model.controllers.get(request.controller);
+        Ok(Self {
+            controller: controller.map_or(ControllerId(0), |controller| controller.id),
+            bit: 1u32.unbounded_shl(request.controller as u32),
+            namespace: (!all).then_some(NamespaceId(request.namespace_id)),
+        })
+    }
+
+    fn include(&self, namespace: &Namespace) -> bool {
+        match self.namespace {
+            Some(id) => namespace.id == id,
+            None => namespace.attached & self.bit != 0,
+        }
+    }
+
+    /// Makes sure that there are any, and that each has room for a block.
+    fn check(&self, model: &Model<'_>, format: u8) -> Result<(), CompletionStatus> {
+        let shift = u32::from(shift_of(format));
+        let mut targets = model
+            .namespaces
+            .iter()
+            .filter(|found| self.include(found))
+            .peekable();
+        if targets.peek().is_none() {
+            return Err(CompletionStatus::INVALID_NAMESPACE);
+        }
+        if targets.any(|target| target.bytes().unbounded_shr(shift) == 0) {
+            return Err(INVALID_FORMAT);
+        }
+        Ok(())
+    }
+
+    fn change(&self, model: &mut Model<'_>, format: u8) {
+        for index in 0..model.namespaces.len() {
+            let found = model.namespaces.get_mut(index);
+            let Some(target) = found.filter(|found| self.include(found)) else {
+                continue;
+            };
+            if target.format != format {
+                target.blocks = target.bytes().unbounded_shr(u32::from(shift_of(format)));
+                target.format = format;
+                let (attached, id) = (target.attached, target.id);
+                model.namespace_changed_in(attached, id);
+            }
+        }
+    }
+}
