@@ -119,9 +119,9 @@ fn requests() -> Vec<Vec<u8>> {
         ..ADMIN
     };
     for command in [
-        admin(0x02, 512, 0x007F_0002, &[]),
-        admin(0x06, 4096, 1, &[]),
-        admin(0x06, 4096, 0, &[]),
+        admin(0x02, 64, 0x007F_0002, &[]),
+        admin(0x06, 72, 1, &[]),
+        admin(0x06, 72, 0, &[]),
         admin(0x09, 0, 4, &[]),
         admin(0x0A, 0, 4, &[]),
         admin(0x0D, 0, 1, &[]),
