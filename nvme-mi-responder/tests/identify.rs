@@ -3,13 +3,12 @@
 mod support;
 
 use nvme_mi_responder::world::{
-    Health, HealthReport, Media, MemoryFirmware, MemoryVpd, NotSupported, Parts, SecurityProtocols,
-    World,
+    Health, HealthReport, Media, MemoryFirmware, MemoryVpd, Parts, World,
 };
 use nvme_mi_responder::{
     ControllerConfig, ControllerId, Function, Instant, NamespaceId, PortId, Responder, Subsystem,
 };
-use support::{ADMIN, Admin, Device, IDENTITY, PCIE_PORT, buffers, field};
+use support::{ADMIN, Admin, Device, IDENTITY, PCIE_PORT, buffers, everything, field};
 
 const INVALID_FIELD: u16 = 0x002;
 const INVALID_NAMESPACE: u16 = 0x00B;
@@ -17,6 +16,20 @@ const ALL: u32 = 0xFFFF_FFFF;
 
 fn device() -> Device<Parts<HealthReport>> {
     Device::reference(Parts::new(HealthReport::healthy()))
+}
+
+/// One controller, and none of the optional commands.
+fn device_without_anything() -> Device<Parts<HealthReport>> {
+    let subsystem = Box::leak(Box::new(Subsystem::<1, 1, 4>::new(IDENTITY).unwrap()));
+    let port = subsystem.add_port(PCIE_PORT).unwrap();
+    let function = ControllerConfig::default();
+    subsystem.add_controller(port, function).unwrap();
+    let world = Parts::new(HealthReport::healthy());
+    let responder = Responder::new(subsystem.model(), port, world, buffers());
+    Device {
+        responder: responder.unwrap(),
+        now: Instant::START,
+    }
 }
 
 fn identify(cns: u8, namespace: u32) -> Admin<'static> {
@@ -218,10 +231,10 @@ fn queue_entries_have_the_sizes_that_all_have() {
 
 #[test]
 fn a_device_without_optional_parts_claims_none() {
-    let subsystem = Box::leak(Box::new(support::reference_subsystem()));
-    let mut device = Device::of(subsystem.model(), Parts::new(HealthReport::healthy()));
+    let mut device = device_without_anything();
     let data = controller_of(&mut device);
-    assert_eq!(field(&data, 256, 2) & 0x0017, 0, "OACS");
+    assert_eq!(field(&data, 256, 2), 0, "OACS");
+    assert_eq!(field(&data, 316, 3), 0, "EDSTT and DSTO");
     assert_eq!(data[260], 0b0011, "FRMW: one read-only slot");
     assert_eq!(data[254], 0, "VWCI");
     assert_eq!(field(&data, 328, 4), 0, "SANICAP");
@@ -248,45 +261,36 @@ fn assert_optional_commands_are_those_claimed(device: &mut Device<impl World>) -
 
 #[test]
 fn oacs_stands_for_the_commands_that_work() {
-    assert_optional_commands_are_those_claimed(&mut device());
-    let memory = Box::leak(Box::new([0; 8 * 4096]));
-    let firmware = MemoryFirmware::new(memory, [None; 3]);
-    let world = Parts::new(HealthReport::healthy()).with_firmware(firmware);
-    let claimed = assert_optional_commands_are_those_claimed(&mut Device::reference(world));
-    assert_ne!(claimed & 1 << 2, 0);
-}
-
-#[derive(Clone, Copy)]
-struct Erases;
-
-impl Media for Erases {
-    fn sanitize_capabilities(&self) -> u32 {
-        7
-    }
+    let mut none = device_without_anything();
+    assert_eq!(assert_optional_commands_are_those_claimed(&mut none), 0);
+    let mut some = device();
+    assert_eq!(
+        assert_optional_commands_are_those_claimed(&mut some),
+        1 << 3
+    );
+    let mut all = everything();
+    let claimed = assert_optional_commands_are_those_claimed(&mut all);
+    assert_eq!(claimed, 0b1_1111);
 }
 
 #[test]
-fn sanitize_capabilities_are_those_of_the_media() {
-    let world = Parts::new(HealthReport::healthy()).with_media(Erases);
-    let data = controller_of(&mut Device::reference(world));
-    assert_eq!(field(&data, 328, 4) & 7, 7);
-}
-
-struct Locks;
-
-impl SecurityProtocols for Locks {
-    fn protocols(&self) -> &[u8] {
-        &[0]
-    }
-}
-
-#[test]
-fn oacs_claims_security_only_with_security_commands() {
-    let world = Parts::new(HealthReport::healthy()).with_security(Locks);
-    assert_optional_commands_are_those_claimed(&mut Device::reference(world));
-    let world = Parts::new(HealthReport::healthy()).with_security(NotSupported);
-    let claimed = assert_optional_commands_are_those_claimed(&mut Device::reference(world));
-    assert_eq!(claimed & 1, 0);
+fn what_the_media_can_do_is_told() {
+    let mut device = everything();
+    let data = controller_of(&mut device);
+    let media = &mut device.responder.world().media;
+    assert_eq!(
+        field(&data, 316, 2),
+        u64::from(media.extended_self_test_minutes())
+    );
+    assert_eq!(data[318], 1, "one self-test at a time");
+    let capabilities = media.sanitize_capabilities();
+    assert_eq!(field(&data, 328, 4), u64::from(capabilities));
+    assert_ne!(capabilities & 7, 0);
+    assert_eq!(
+        data[524],
+        u8::from(media.supports_cryptographic_erase()) << 2,
+        "FNA: of single namespaces"
+    );
 }
 
 #[test]
@@ -448,21 +452,7 @@ fn what_all_namespaces_have_in_common_is_told_where_they_can_be_managed() {
     assert_eq!(field(&data, 0, 8), 0);
     assert_eq!(data[25], 1);
     assert_eq!(data[128..136], [0, 0, 9, 0, 0, 0, 12, 0]);
-    let subsystem = Box::leak(Box::new(Subsystem::<1, 1, 4>::new(IDENTITY).unwrap()));
-    let port = subsystem.add_port(PCIE_PORT).unwrap();
-    subsystem
-        .add_controller(port, ControllerConfig::default())
-        .unwrap();
-    let responder = Responder::new(
-        subsystem.model(),
-        port,
-        Parts::new(HealthReport::healthy()),
-        buffers(),
-    );
-    let mut fixed = Device {
-        responder: responder.unwrap(),
-        now: Instant::START,
-    };
+    let mut fixed = device_without_anything();
     assert_eq!(fixed.admin_status(identify(0x00, ALL)), INVALID_NAMESPACE);
 }
 

@@ -4,7 +4,10 @@
 pub mod golden;
 
 use mctp::Eid;
-use nvme_mi_responder::world::World;
+use nvme_mi_responder::world::{
+    HealthReport, MemoryFirmware, MemoryMedia, MemoryReset, MemoryVpd, NotSupported, Parts,
+    SecurityInformation, World,
+};
 use nvme_mi_responder::{
     ControllerConfig, Crc32c, Identity, Instant, LinkWidth, MessageBuffers, NamespaceId,
     PciAddress, PciePort, PortConfig, PortId, PortKind, Requester, Responder, SmbusFrequency,
@@ -74,6 +77,33 @@ pub fn reference_subsystem() -> Subsystem<'static, 2, 2, 4> {
 /// Message buffers that live as long as the test.
 pub fn buffers() -> &'static mut MessageBuffers {
     Box::leak(Box::new(MessageBuffers::new()))
+}
+
+pub type Everything = Parts<
+    HealthReport,
+    MemoryFirmware<'static, 3>,
+    MemoryVpd<256>,
+    MemoryReset,
+    NotSupported,
+    SecurityInformation,
+    MemoryMedia,
+>;
+
+/// The reference device with all optional commands.
+pub fn everything() -> Device<Everything> {
+    let memory = Box::leak(vec![0; 4 * 8192].into_boxed_slice());
+    let slots = [Some(*b"REF00001"), Some(*b"REF00002"), None];
+    let world = Parts::new(HealthReport::healthy())
+        .with_firmware(MemoryFirmware::new(memory, slots).with_read_only_first_slot())
+        .with_vpd(MemoryVpd::new([0; 256]))
+        .with_reset(MemoryReset::default())
+        .with_security(SecurityInformation)
+        .with_media(MemoryMedia::new());
+    let mut device = Device::reference(world);
+    device.responder = device
+        .responder
+        .with_endpoint_buffer(Box::leak(Box::new([0; 512])));
+    device
 }
 
 /// A responder and the time.
