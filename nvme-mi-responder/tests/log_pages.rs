@@ -135,7 +135,13 @@ fn any_part_of_a_log_is_that_part_of_it() {
     let mut device = everything();
     for (id, length) in LENGTHS {
         let whole = read(&mut device, id, length);
-        for (offset, part) in [(0, 4), (4, 8), (12, 64), (length / 8 * 4, 256), (length - 4, 4)] {
+        for (offset, part) in [
+            (0, 4),
+            (4, 8),
+            (12, 64),
+            (length / 8 * 4, 256),
+            (length - 4, 4),
+        ] {
             let (_, data) = device.admin_ok(log_part(id, offset.into(), part));
             let expected = &whole[offset as usize..];
             let expected = &expected[..expected.len().min(part as usize)];
