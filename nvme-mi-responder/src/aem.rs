@@ -262,32 +262,36 @@ impl Events {
         let firmware = world.firmware();
         let slots = firmware.active_slot() & 7 | (firmware.next_slot().unwrap_or(0) & 7) << 4;
         let mut of_subsystem = 0;
-        for controller in model.controllers.iter_mut() {
-            let events = core::mem::take(&mut controller.events);
-            of_subsystem |= events & OF_SUBSYSTEM;
-            for event in (0..EVENTS).filter(|event| events & !OF_SUBSYSTEM & 1 << event != 0) {
-                let shutdown = (controller.status & status::SHUTDOWN) >> 2;
+        let mut controllers = model.controllers.iter_mut();
+        loop {
+            // What is the subsystem's comes last.
+            let controller = controllers.next();
+            let is_last = controller.is_none();
+            let (scope, events, shutdown) = match controller {
+                Some(controller) => {
+                    let events = core::mem::take(&mut controller.events);
+                    of_subsystem |= events & OF_SUBSYSTEM;
+                    let scope = (SCOPE_CONTROLLER, controller.id.0);
+                    let shutdown = (controller.status & status::SHUTDOWN) >> 2;
+                    (scope, events & !OF_SUBSYSTEM, shutdown)
+                }
+                None => ((SCOPE_SUBSYSTEM, 0), of_subsystem, 0),
+            };
+            for event in (0..EVENTS).filter(|event| events & 1 << event != 0) {
                 let information = match event {
                     SHUTDOWN => Some(shutdown.to_le_bytes()[0]),
                     FIRMWARE => Some(slots),
+                    TEMPERATURE => Some(health.temperature),
+                    PERCENTAGE_USED => Some(health.percentage_used),
+                    SPARE => Some(health.available_spare),
+                    WARNINGS => Some(health.warnings),
                     _ => None,
                 };
-                list.add(
-                    event,
-                    SCOPE_CONTROLLER,
-                    u32::from(controller.id.0),
-                    information,
-                );
+                list.add(event, scope, information);
             }
-        }
-        for event in (0..EVENTS).filter(|event| of_subsystem & 1 << event != 0) {
-            let information = match event {
-                TEMPERATURE => health.temperature,
-                PERCENTAGE_USED => health.percentage_used,
-                SPARE => health.available_spare,
-                _ => health.warnings,
-            };
-            list.add(event, SCOPE_SUBSYSTEM, 0, Some(information));
+            if is_last {
+                break;
+            }
         }
         self.length = list.finish();
     }
@@ -312,21 +316,30 @@ struct Occurrences<'m> {
 }
 
 impl Occurrences<'_> {
-    fn add(&mut self, event: u8, scope: u8, scope_id: u32, information: Option<u8>) {
-        let length = OCCURRENCE.saturating_add(usize::from(information.is_some()));
+    fn add(&mut self, event: u8, scope: (u8, u16), information: Option<u8>) {
+        let has_information = u8::from(information.is_some());
+        let length = OCCURRENCE.saturating_add(usize::from(has_information));
         let end = self.end.saturating_add(length);
         if end.saturating_add(CHECK_LENGTH) > MESSAGE_LENGTH {
             self.overflow = true;
             return;
         }
-        let [id0, id1, id2, id3] = scope_id.to_le_bytes();
-        let header = OCCURRENCE.to_le_bytes()[0];
-        let has_information = u8::from(information.is_some());
-        let occurrence = [header, has_information, 0, event, id0, id1, id2, id3, scope];
+        let (scope, id) = scope;
+        let [id_low, id_high] = id.to_le_bytes();
+        let occurrence = [
+            OCCURRENCE as u8,
+            has_information,
+            0,
+            event,
+            id_low,
+            id_high,
+            0,
+            0,
+            scope,
+            information.unwrap_or(0),
+        ];
+        // The last byte is overwritten where there is no information.
         put(self.message, self.end, &occurrence);
-        if let Some(information) = information {
-            put(self.message, end.saturating_sub(1), &[information]);
-        }
         self.end = end;
         self.count = self.count.saturating_add(1);
     }
@@ -336,7 +349,7 @@ impl Occurrences<'_> {
         let [low, high, ..] = self.end.saturating_sub(HEADER_LENGTH).to_le_bytes();
         let overflow = u8::from(self.overflow) << 7;
         put(self.message, 0, &[MESSAGE_TYPE, 0x28, 0, 0]);
-        let header = OCCURRENCES_HEADER.to_le_bytes()[0];
+        let header = OCCURRENCES_HEADER as u8;
         put(
             self.message,
             HEADER_LENGTH,
@@ -357,10 +370,10 @@ pub(crate) fn get<W: World>(
     let mut page = exchange.answer(0, length);
     let [low, high, ..] = length.to_le_bytes();
     let mut offset = LIST_HEADER as u32;
-    page.put(0, &[EVENTS, 0, low, high, LIST_HEADER.to_le_bytes()[0]]);
+    page.put(0, &[EVENTS, 0, low, high, LIST_HEADER as u8]);
     for event in 0..EVENTS {
         let is_enabled = u8::from(enabled & 1 << event != 0) << 7;
-        page.put(offset, &[ENTRY.to_le_bytes()[0], event, is_enabled]);
+        page.put(offset, &[ENTRY as u8, event, is_enabled]);
         offset = offset.saturating_add(ENTRY as u32);
     }
     Ok(Answer::Done(0))
@@ -393,7 +406,7 @@ pub(crate) fn set<W: World>(
     events.subscriber = requester;
     let generation = events.generation << 3;
     let mut page = exchange.answer(0, OCCURRENCES_HEADER);
-    let header = OCCURRENCES_HEADER.to_le_bytes()[0];
+    let header = OCCURRENCES_HEADER as u8;
     page.put(0, &[0, 0, header, 0, 0, header, generation]);
     Ok(Answer::Done(0))
 }

@@ -284,26 +284,31 @@ impl<'m, W: World> Responder<'m, W> {
 
     /// The next message to send, if there is one. It stays the next one until [`sent`](Self::sent), or another input.
     pub fn transmission(&self) -> Option<Transmission<'_>> {
-        self.next_transmission(|_| true)
+        self.next_transmission(None)
     }
 
     /// The next message to send to that [`Requester::exchange`].
     pub fn transmission_for(&self, exchange: u16) -> Option<Transmission<'_>> {
-        self.next_transmission(|requester| requester.exchange == exchange)
+        self.next_transmission(Some(exchange))
     }
 
-    fn next_transmission(&self, wanted: impl Fn(Requester) -> bool) -> Option<Transmission<'_>> {
+    fn next_transmission(&self, exchange: Option<u16>) -> Option<Transmission<'_>> {
         let parts: &[Part] = if self.endpoint.paused {
             &[Part::Primitive]
         } else {
             &[Part::Primitive, Part::Excuse, Part::Response]
         };
-        let candidates = parts
-            .iter()
-            .flat_map(|part| (0u8..).zip(&self.slots).map(move |slot| (*part, slot)));
-        candidates
-            .filter_map(|(part, (index, slot))| output(part, index, slot))
-            .find(|transmission| wanted(transmission.requester))
+        for part in parts {
+            for (index, slot) in (0u8..).zip(&self.slots) {
+                let found = output(*part, index, slot).filter(|found| {
+                    exchange.is_none_or(|exchange| exchange == found.requester.exchange)
+                });
+                if found.is_some() {
+                    return found;
+                }
+            }
+        }
+        None
     }
 
     /// The message from `source` has been sent, or cannot be. What its command does after the response happens now.
