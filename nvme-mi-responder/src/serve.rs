@@ -110,6 +110,8 @@ async fn answer<W: World, C: Clock>(
         shared
             .listening
             .set(shared.listening.get().saturating_add(1));
+        // However many messages wait, time and other tasks have their turns.
+        yield_now().await;
     }
 }
 
