@@ -69,6 +69,11 @@ fn shift_of(format: u8) -> u8 {
     LBA_FORMATS.get(usize::from(format)).copied().unwrap_or(9)
 }
 
+/// The blocks that the namespace has in another format.
+fn blocks_in(namespace: &Namespace, format: u8) -> u64 {
+    namespace.bytes().unbounded_shr(u32::from(shift_of(format)))
+}
+
 /// What is formatted.
 struct Targets {
     controller: ControllerId,
@@ -101,19 +106,18 @@ impl Targets {
 
     /// Makes sure that there are any, and that each has room for a block.
     fn check(&self, model: &Model<'_>, format: u8) -> Result<(), CompletionStatus> {
-        let shift = u32::from(shift_of(format));
-        let mut targets = model
-            .namespaces
-            .iter()
-            .filter(|found| self.include(found))
-            .peekable();
-        if targets.peek().is_none() {
-            return Err(CompletionStatus::INVALID_NAMESPACE);
+        let mut exist = false;
+        for target in model.namespaces.iter().filter(|found| self.include(found)) {
+            exist = true;
+            if blocks_in(target, format) == 0 {
+                return Err(INVALID_FORMAT);
+            }
         }
-        if targets.any(|target| target.bytes().unbounded_shr(shift) == 0) {
-            return Err(INVALID_FORMAT);
+        if exist {
+            Ok(())
+        } else {
+            Err(CompletionStatus::INVALID_NAMESPACE)
         }
-        Ok(())
     }
 
     fn change(&self, model: &mut Model<'_>, format: u8) {
@@ -123,7 +127,7 @@ impl Targets {
                 continue;
             };
             if target.format != format {
-                target.blocks = target.bytes().unbounded_shr(u32::from(shift_of(format)));
+                target.blocks = blocks_in(target, format);
                 target.format = format;
                 let (attached, id) = (target.attached, target.id);
                 model.namespace_changed_in(attached, id);

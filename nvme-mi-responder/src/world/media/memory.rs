@@ -35,13 +35,17 @@ struct Span {
 }
 
 impl Span {
-    /// How much of `whole` is done; `None`: all of it.
+    /// How much of `whole`, at most 65536, is done; `None`: all of it.
     fn done(self, now: Instant, whole: u32) -> Option<u32> {
         let passed = now.as_millis().saturating_sub(self.began.as_millis());
-        let done = passed
-            .saturating_mul(u64::from(whole))
-            .checked_div(u64::from(self.takes))?;
-        u32::try_from(done).ok().filter(|done| *done < whole)
+        let passed = u32::try_from(passed)
+            .ok()
+            .filter(|passed| *passed < self.takes)?;
+        // No more than 16 bits of it count, so that the product fits.
+        let excess = 16u32.saturating_sub(passed.leading_zeros());
+        let product = (passed >> excess).saturating_mul(whole);
+        let done = product.checked_div(self.takes >> excess)?;
+        Some(done.min(whole.saturating_sub(1)))
     }
 }
 
@@ -148,5 +152,31 @@ impl Media for MemoryMedia {
 
     fn is_erased(&self) -> bool {
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_part_that_is_done_grows_to_the_end_whatever_it_takes() {
+        for takes in [1, 2, 99, 5_000, 65_535, 65_536, 3_600_000, u32::MAX] {
+            let span = Span {
+                began: Instant::from_millis(7),
+                takes,
+            };
+            for whole in [100, 65_536] {
+                let at = |passed| span.done(span.began.after(passed), whole);
+                assert_eq!(at(0), Some(0));
+                assert_eq!(at(takes), None);
+                let quarters = (0..4u64).map(|part| at((u64::from(takes) * part / 4) as u32));
+                for (part, done) in (0u64..).zip(quarters) {
+                    let exact = u64::from(takes) * part / 4 * u64::from(whole) / u64::from(takes);
+                    let exact = exact as u32;
+                    assert!(done.unwrap().abs_diff(exact) <= 2, "{takes} {part}");
+                }
+            }
+        }
     }
 }
