@@ -398,6 +398,11 @@ pub(crate) fn set<W: World>(
     events.retry_delay = u32::from(retry_delay.max(1)).saturating_mul(100);
     events.delay = u32::from(delay).saturating_mul(1000);
     events.functions = functions;
+    let added = change.enabled & !events.enabled;
+    for controller in context.model.controllers.iter_mut() {
+        // That was before.
+        controller.events &= !added;
+    }
     events.enabled = events.enabled & !change.disabled | change.enabled;
     if events.enabled == 0 || events.subscriber != requester || events.has_failed() {
         // What the last subscriber was told nobody acknowledges any more.
@@ -422,8 +427,9 @@ impl Events {
 /// An AE Enable List.
 struct Enabling {
     count: u8,
-    /// A bit for each ID.
+    /// Events to enable, a bit for each ID.
     enabled: u32,
+    /// All events that are named.
     disabled: u32,
 }
 

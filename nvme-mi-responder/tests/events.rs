@@ -313,6 +313,14 @@ fn what_is_not_enabled_or_was_before_is_not_sent() {
 }
 
 #[test]
+fn what_the_sync_itself_makes_the_device_see_was_before() {
+    let mut bench = Bench::new();
+    bench.0.responder.world().health.temperature = 313;
+    bench.enable(&[6]);
+    assert_eq!(bench.messages(10_000), []);
+}
+
+#[test]
 fn every_event_of_the_model_has_its_scope_and_information() {
     let mut bench = Bench::new();
     bench.enable(&[0, 1, 2, 3, 4, 6, 7, 8, 9]);
