@@ -35,20 +35,16 @@ struct Span {
 }
 
 impl Span {
-    /// How much of `whole` is done; `None`: all of it.
+    /// How much of `whole`, at most 65536, is done; `None`: all of it.
     fn done(self, now: Instant, whole: u32) -> Option<u32> {
         let passed = now.as_millis().saturating_sub(self.began.as_millis());
-        let mut passed = u32::try_from(passed).ok()?;
-        let mut takes = self.takes;
-        if passed >= takes {
-            return None;
-        }
-        // So that 32 bits are enough: a division of 64 bits is 1 KB of flash, where there is no instruction for it.
-        while passed > u32::from(u16::MAX) {
-            passed >>= 1;
-            takes >>= 1;
-        }
-        let done = passed.saturating_mul(whole).checked_div(takes)?;
+        let passed = u32::try_from(passed)
+            .ok()
+            .filter(|passed| *passed < self.takes)?;
+        // No more than 16 bits of it count, so that the product fits.
+        let excess = 16u32.saturating_sub(passed.leading_zeros());
+        let product = (passed >> excess).saturating_mul(whole);
+        let done = product.checked_div(self.takes >> excess)?;
         Some(done.min(whole.saturating_sub(1)))
     }
 }
@@ -156,35 +152,6 @@ impl Media for MemoryMedia {
 
     fn is_erased(&self) -> bool {
         true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn progress_is_a_part_of_the_time_however_long_that_is() {
-        for takes in [1, 2, 3, 100, 65_535, 65_536, 131_071, 3_600_000, u32::MAX] {
-            let span = Span {
-                began: Instant::from_millis(7),
-                takes,
-            };
-            let after = |passed: u64| span.done(Instant::from_millis(7 + passed), 1 << 16);
-            let takes = u64::from(takes);
-            assert_eq!(after(takes), None);
-            for passed in [0, 1, takes / 3, takes / 2, takes - 1] {
-                let Some(done) = after(passed) else {
-                    assert!(passed >= takes);
-                    continue;
-                };
-                let exact = (passed << 16) / takes;
-                assert!(
-                    u64::from(done).abs_diff(exact) <= 2,
-                    "{passed} of {takes}: {done}, {exact}"
-                );
-            }
-        }
     }
 }
 
