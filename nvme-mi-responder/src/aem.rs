@@ -151,6 +151,7 @@ pub(crate) struct Events {
     /// ENCFA, ENPFA and ENVFA in bits 0 to 2.
     functions: u8,
     state: State,
+    /// Bits 4:0 are sent.
     generation: u8,
     retries: u8,
     length: usize,
@@ -209,7 +210,7 @@ impl Events {
         }
         match self.state {
             State::Collecting(until) if now >= until => {
-                self.generation = self.generation.wrapping_add(1) & 0x1F;
+                self.generation = self.generation.wrapping_add(1);
                 self.retries = 0;
                 self.compose(model, world);
                 self.seal(world.crc());

@@ -288,6 +288,26 @@ fn what_was_sent_before_an_abort_does_not_end_the_next_command() {
 }
 
 #[test]
+fn what_was_sent_before_a_replay_does_not_end_the_replay() {
+    let mut bench = Bench::new();
+    bench.take(&POLL).unwrap();
+    let before = bench.device.responder.transmission().unwrap().source;
+    bench.primitive(0, REPLAY, 0);
+    bench.device.responder.sent(before);
+    assert_eq!(bench.kinds(), [(0x88, 0)]);
+}
+
+#[test]
+fn what_was_sent_for_one_primitive_does_not_end_the_next() {
+    let mut bench = Bench::new();
+    bench.take(&[0x84, 0, 0, 0, GET_STATE, 1, 0, 0]).unwrap();
+    let before = bench.device.responder.transmission().unwrap().source;
+    bench.take(&[0x84, 0, 0, 0, GET_STATE, 2, 0, 0]).unwrap();
+    bench.device.responder.sent(before);
+    assert_eq!(bench.sent()[0].2[5], 2);
+}
+
+#[test]
 fn only_the_exchange_that_something_is_for_is_served() {
     let mut bench = Bench::new();
     bench.take_from(8, 5, &POLL).unwrap();
