@@ -11,8 +11,8 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 
-use crate::instructions;
 use crate::project::Project;
+use crate::{instructions, size};
 
 /// Arguments of `cargo xtask ci`.
 #[derive(clap::Args)]
@@ -72,6 +72,11 @@ const STEPS: &[Step] = &[
         name: "firmware",
         checks: "boards build, and fit their committed flash and RAM budget",
         run: firmware::check,
+    },
+    Step {
+        name: "size",
+        checks: "the NVMe-MI responder fits its flash and RAM budget, and links without a panic",
+        run: size::check,
     },
     Step {
         name: "panic-free",

@@ -4,10 +4,12 @@
 
 mod ci;
 mod guest;
+mod image;
 mod install;
 mod instructions;
 mod process;
 mod project;
+mod size;
 
 use std::process::ExitCode;
 
@@ -31,6 +33,8 @@ enum Command {
     Guest(guest::Args),
     /// Count the instructions of echo round trips, beside mctp-estack
     Instructions,
+    /// Flash and RAM that the NVMe-MI responder takes on a Cortex-M, and what takes the most
+    Size,
 }
 
 fn main() -> ExitCode {
@@ -38,6 +42,7 @@ fn main() -> ExitCode {
         Command::Ci(args) => ci::run(&args),
         Command::Guest(args) => guest::run(&args),
         Command::Instructions => instructions::run(),
+        Command::Size => size::run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

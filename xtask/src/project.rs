@@ -7,8 +7,12 @@ use anyhow::{Context, Result, bail};
 use cargo_metadata::{Metadata, MetadataCommand, Package};
 
 /// Workspaces beside the root one: firmware, measurements and link proofs, each with a lock file of its own.
-pub(crate) const NESTED_WORKSPACES: &[&str] =
-    &["examples/nucleo-h7s3", "xtask/panic-free", "bench"];
+pub(crate) const NESTED_WORKSPACES: &[&str] = &[
+    "examples/nucleo-h7s3",
+    "xtask/panic-free",
+    "xtask/size",
+    "bench",
+];
 
 /// The workspace in which `cargo xtask` was started.
 pub(crate) struct Project {
