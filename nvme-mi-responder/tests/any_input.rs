@@ -4,8 +4,8 @@ mod support;
 
 use mctp::Eid;
 use nvme_mi_responder::world::{
-    HealthReport, MemoryEffects, MemoryFirmware, MemoryPcie, MemoryReset, MemoryVpd, NotSupported,
-    Parts,
+    HealthReport, MemoryEffects, MemoryFirmware, MemoryMedia, MemoryPcie, MemoryReset, MemoryVpd,
+    Parts, SecurityInformation,
 };
 use nvme_mi_responder::{Instant, Requester};
 use support::golden::{Golden, REQUESTS};
@@ -17,8 +17,8 @@ type Everything = Parts<
     MemoryVpd<256>,
     MemoryReset,
     MemoryEffects,
-    NotSupported,
-    NotSupported,
+    SecurityInformation,
+    MemoryMedia,
     MemoryPcie<2>,
 >;
 
@@ -31,6 +31,8 @@ fn device() -> Device<Everything> {
         .with_vpd(MemoryVpd::new([0; 256]))
         .with_reset(MemoryReset::default())
         .with_effects(MemoryEffects::default())
+        .with_security(SecurityInformation)
+        .with_media(MemoryMedia::new())
         .with_pcie(MemoryPcie::new(&IDENTITY.vendor));
     let mut device = Device::reference(world);
     device.responder = device

@@ -58,7 +58,7 @@ fn device() -> Device<World<Store>> {
 /// An image of `pages` pages.
 fn image(revision: &[u8; 8], pages: usize) -> Vec<u8> {
     let content: Vec<u8> = (0..pages * PAGE - 24)
-        .map(|at| (at * 31 >> 3) as u8)
+        .map(|at| ((at * 31) >> 3) as u8)
         .collect();
     let mut image = firmware_image_header(*revision, &content).to_vec();
     image.extend(content);
@@ -663,6 +663,140 @@ impl Device<World<Slow>> {
     fn finish(&mut self, command: Admin<'_>) -> Vec<u8> {
         self.send(command);
         self.wait().1
+    }
+}
+
+#[test]
+fn a_download_of_one_dword_is_answered_byte_for_byte() {
+    let mut device = device_with(store().with_pieces_of_any_length());
+    let request = piece(0, &[1, 2, 3, 4]).message();
+    let mut expected = vec![0x84, 0x10, 0, 0, 0x11, 1, 0, 0];
+    expected.resize(32, 0);
+    expected.extend([4, 0, 0, 0]);
+    expected.resize(68, 0);
+    expected.extend([1, 2, 3, 4]);
+    assert_eq!(request, expected);
+    let mut answer = vec![0x84, 0x90];
+    answer.resize(20, 0);
+    answer.extend([0x47, 0x4D, 0x00, 0x88]);
+    assert_eq!(device.raw(&support::sealed(&request)), Some(answer));
+}
+
+#[test]
+fn three_mebibytes_arrive_as_they_were_sent() {
+    let memory = Box::leak(vec![0; 4 * (3 << 20)].into_boxed_slice());
+    let slots = [Some(*b"REF00001"), Some(*b"REF00002"), None];
+    let mut device = device_with(MemoryFirmware::new(memory, slots));
+    let image = image(b"REF00003", 768);
+    let killed_at = 500 * PAGE;
+    device.download(&image[..killed_at]);
+    device.download(&image);
+    device.admin_ok(commit(3, STORE_AND_ACTIVATE_ON_RESET));
+    device.reset();
+    assert!(device.firmware().image(3) == Some(&image[..]));
+    assert_eq!(device.firmware().running_revision(), Some(*b"REF00003"));
+}
+
+/// What the specification says of a download, for comparison: which pages are there.
+#[derive(Default)]
+struct Pages {
+    present: [bool; 8],
+    ended: bool,
+}
+
+impl Pages {
+    fn download(&mut self, at: usize, count: usize) -> Option<u16> {
+        if at + count > 8 {
+            return Some(INVALID_FIELD);
+        }
+        if self.ended || at == 0 && self.present[0] {
+            *self = Self::default();
+        }
+        if self.present[at..at + count].contains(&true) {
+            return Some(OVERLAPPING_RANGE);
+        }
+        self.present[at..at + count].fill(true);
+        None
+    }
+
+    fn commit(&mut self, slot: u32, good: bool) -> Option<u16> {
+        self.ended = true;
+        if !(2..=3).contains(&slot) {
+            return Some(INVALID_SLOT);
+        }
+        let whole = self
+            .present
+            .iter()
+            .skip_while(|page| **page)
+            .all(|page| !page);
+        let good = good && whole && self.present[0];
+        self.present = [false; 8];
+        (!good).then_some(INVALID_IMAGE)
+    }
+}
+
+#[test]
+fn any_order_of_downloads_and_commits_is_answered_as_specified() {
+    const PIECE: usize = 1024;
+    let memory = Box::leak(vec![0; 4 * 8 * PIECE].into_boxed_slice());
+    let slots = [Some(*b"REF00001"), Some(*b"REF00002"), None];
+    let store = MemoryFirmware::new(memory, slots)
+        .with_read_only_first_slot()
+        .with_pieces_of_any_length()
+        .with_verification(|image| (image.len() > PIECE).then_some(*b"TAKEN   "));
+    let mut device = device_with(store);
+    let mut expected = Pages::default();
+    let mut contents = vec![0; 8 * PIECE];
+    let mut random = 1u32;
+    let mut next = |limit: u32| {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (random >> 16) % limit
+    };
+    let (mut taken, mut refused) = (0, 0);
+    for round in 0..20_000u32 {
+        let status = if next(4) > 0 {
+            let (at, count) = (next(9) as usize, 1 + next(3) as usize);
+            let data = vec![round as u8; count * PIECE];
+            let status = expected.download(at, count);
+            if status.is_none() {
+                contents[at * PIECE..][..data.len()].copy_from_slice(&data);
+            }
+            assert_eq!(device.outcome(piece(at * PIECE, &data)), status, "{round}");
+            status
+        } else {
+            let slot = 1 + next(4);
+            let pages = expected.present.iter().take_while(|page| **page).count();
+            let before: Vec<_> = (1..=3).map(|slot| device.image(slot)).collect();
+            let status = expected.commit(slot, pages > 1);
+            assert_eq!(device.outcome(commit(slot, STORE)), status, "{round}");
+            for other in 1..=3 {
+                let mut kept = before[other as usize - 1].clone();
+                if status.is_none() && u32::from(other) == slot {
+                    kept = Some(contents[..pages * PIECE].to_vec());
+                }
+                assert_eq!(device.image(other), kept, "{round}");
+            }
+            status
+        };
+        match status {
+            None => taken += 1,
+            Some(_) => refused += 1,
+        }
+    }
+    assert!(taken > 2_000 && refused > 2_000, "{taken} {refused}");
+}
+
+impl Device<World<Store>> {
+    /// The completion status, `None` for success.
+    fn outcome(&mut self, command: Admin<'_>) -> Option<u16> {
+        let response = self.admin(command);
+        assert_eq!(response[..4], [0; 4]);
+        let status = field(&response, 12, 4) >> 17;
+        (status != 0).then_some(status as u16 & 0x7FF)
+    }
+
+    fn image(&mut self, slot: u8) -> Option<Vec<u8>> {
+        self.firmware().image(slot).map(<[u8]>::to_vec)
     }
 }
 

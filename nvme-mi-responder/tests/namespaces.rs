@@ -467,3 +467,97 @@ fn a_device_that_does_not_allow_it_has_no_namespace_commands() {
         [3, 0, 0, 0]
     );
 }
+
+/// What the specification says of namespaces, for comparison: size and attachments by ID.
+type Expected = std::collections::BTreeMap<u32, (u64, [bool; 2])>;
+
+fn expect_creation(expected: &mut Expected, blocks: u64) -> Option<u16> {
+    let used: u64 = expected.values().map(|(blocks, _)| blocks * 512).sum();
+    if expected.len() == 4 {
+        return Some(IDENTIFIER_UNAVAILABLE);
+    }
+    if blocks * 512 > (4 << 30) - used {
+        return Some(INSUFFICIENT_CAPACITY);
+    }
+    let id = (1..).find(|id| !expected.contains_key(id)).unwrap();
+    expected.insert(id, (blocks, [false; 2]));
+    None
+}
+
+fn expect_attachment(expected: &mut Expected, id: u32, ids: &[u16], attach: bool) -> Option<u16> {
+    if id == 0 || id > 4 {
+        return Some(INVALID_NAMESPACE);
+    }
+    let Some((_, attached)) = expected.get_mut(&id) else {
+        return Some(INVALID_FIELD);
+    };
+    if ids.iter().any(|id| attached[usize::from(*id)] == attach) {
+        return Some(if attach {
+            ALREADY_ATTACHED
+        } else {
+            NOT_ATTACHED
+        });
+    }
+    for id in ids {
+        attached[usize::from(*id)] = attach;
+    }
+    None
+}
+
+#[test]
+fn any_order_of_namespace_commands_leaves_what_was_specified() {
+    let mut device = device();
+    let mut expected = Expected::from([(1, (2_097_152, [true; 2])), (2, (1_048_576, [false; 2]))]);
+    let mut random = 1u32;
+    let mut next = |limit: u32| {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (random >> 16) % limit
+    };
+    let (mut done, mut refused) = (0, 0);
+    for round in 0..5_000 {
+        let id = next(6);
+        let ids: &[u16] = [&[0][..], &[1], &[0, 1]][next(3) as usize];
+        let (status, response) = match next(8) {
+            0..=2 => {
+                let blocks = u64::from(next(4) + 1) << 20;
+                let status = expect_creation(&mut expected, blocks);
+                (status, device.admin(create(&description(blocks))))
+            }
+            3 => {
+                let exists = expected.remove(&id).is_some();
+                let invalid = if id == 0 || id > 4 {
+                    INVALID_NAMESPACE
+                } else {
+                    INVALID_FIELD
+                };
+                ((!exists).then_some(invalid), device.admin(delete(id)))
+            }
+            choice => {
+                let attach = choice < 6;
+                let status = expect_attachment(&mut expected, id, ids, attach);
+                let select = if attach { ATTACH } else { DETACH };
+                (
+                    status,
+                    device.admin(attachment(select, id, &controllers(ids))),
+                )
+            }
+        };
+        let found = field(&response, 12, 4) >> 17 & 0x7FF;
+        assert_eq!(found, u64::from(status.unwrap_or(0)), "{round}");
+        *(if status.is_none() {
+            &mut done
+        } else {
+            &mut refused
+        }) += 1;
+        let ids = expected.keys().copied();
+        assert_eq!(device.allocated(), ids.collect::<Vec<_>>(), "{round}");
+        for controller in 0..2 {
+            let active = expected
+                .iter()
+                .filter(|(_, (_, at))| at[usize::from(controller)]);
+            let active: Vec<u32> = active.map(|(id, _)| *id).collect();
+            assert_eq!(device.active(controller), active, "{round}");
+        }
+    }
+    assert!(done > 1_000 && refused > 1_000, "{done} {refused}");
+}

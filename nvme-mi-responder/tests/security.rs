@@ -108,7 +108,7 @@ fn protocols_that_do_not_exist_are_refused() {
 #[test]
 fn data_go_to_the_protocol_and_come_back() {
     let mut device = device(Echo::default());
-    let data: Vec<u8> = (0..4096).map(|at| (at * 7 >> 4) as u8).collect();
+    let data: Vec<u8> = (0..4096).map(|at| ((at * 7) >> 4) as u8).collect();
     device.admin_ok(send(1, 0x1234, &data));
     assert_eq!(device.admin_ok(receive(1, 0x1234, 4096)).1, data);
     let part = Admin {

@@ -51,7 +51,6 @@ pub(crate) struct Request {
     pub(crate) dword12: u32,
     pub(crate) dword13: u32,
     pub(crate) dword14: u32,
-    pub(crate) dword15: u32,
     data_offset: u32,
     /// `None`: the command's natural length, because the request says none. libnvme 1.x sends Get Features and Set Features so.
     data_length: Option<u32>,
@@ -295,7 +294,6 @@ impl Request {
             dword12: u32_at(message, 52),
             dword13: u32_at(message, 56),
             dword14: u32_at(message, 60),
-            dword15: u32_at(message, 64),
             data_offset: u32_at(message, 28),
             data_length: says_length.then_some(data_length),
         }
