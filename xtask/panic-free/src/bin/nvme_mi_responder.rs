@@ -1,0 +1,162 @@
+//! `nvme-mi-responder`: the model and the responder, with every piece of the world that can be in memory, in every state that their private
+//! fields can have.
+#![no_std]
+#![no_main]
+
+use core::hint::black_box;
+
+use nvme_mi_responder::world::{
+    HealthReport, MemoryEffects, MemoryFirmware, MemoryMedia, MemoryPcie, MemoryReset,
+    MemoryTelemetry, MemoryVpd, Parts, SecurityInformation, World, firmware_image_header,
+};
+use nvme_mi_responder::{
+    ControllerConfig, ControllerId, Crc32c, DropReason, Identity, Instant, LinkWidth,
+    MessageBuffers, Model, NamespaceId, PciAddress, PciePort, PortConfig, PortId, PortKind,
+    Requester, Responder, SmbusFrequency, SoftwareCrc32c, Subsystem, TableCrc32c, TransportError,
+    TwoWirePort, Vendor,
+};
+use panic_free::{any_bytes, any_number, any_state};
+
+panic_free::entry!(run);
+
+fn run() {
+    checks(&mut SoftwareCrc32c);
+    checks(&mut TableCrc32c);
+    black_box(firmware_image_header([0; 8], any_bytes()));
+    if let Ok(mut subsystem) = Subsystem::<2, 2, 4>::new(black_box(identity())) {
+        build(&mut any_state(&mut subsystem).model());
+        let mut buffers = MessageBuffers::new();
+        let (mut images, mut endpoint_buffer) = ([0; 64], [0; 64]);
+        let responder = Responder::new(
+            subsystem.model(),
+            any_port(),
+            world(any_state(&mut images[..])),
+            any_state(&mut buffers),
+        );
+        if let Ok(responder) = responder {
+            let buffer = any_state(&mut endpoint_buffer[..]);
+            exchange(&mut responder.with_endpoint_buffer(buffer));
+        }
+    }
+}
+
+fn checks(crc: &mut impl Crc32c) {
+    black_box(crc.crc32c(black_box(&[any_bytes(), any_bytes()][..])));
+}
+
+fn any_text() -> &'static str {
+    str::from_utf8(any_bytes()).unwrap_or_default()
+}
+
+fn any_port() -> PortId {
+    PortId(any_number() as u8)
+}
+
+fn any_controller() -> ControllerId {
+    ControllerId(any_number() as u16)
+}
+
+fn any_namespace() -> NamespaceId {
+    black_box(NamespaceId(any_number() as u32))
+}
+
+fn any_time() -> Instant {
+    Instant::from_millis(any_number() as u64)
+}
+
+fn identity() -> Identity<'static> {
+    Identity {
+        serial_number: any_text(),
+        model_number: any_text(),
+        firmware_revision: any_text(),
+        qualified_name: any_text(),
+        capacity: any_number() as u64,
+        vendor: Vendor::NOT_FOR_DISTRIBUTION,
+    }
+}
+
+fn world(images: &mut [u8]) -> impl World {
+    let firmware = MemoryFirmware::new(images, black_box([Some(*b"REF00001"), None, None]));
+    let health = MemoryTelemetry::<_, 512>::new(HealthReport::healthy(), [0; 512]);
+    Parts::new(health)
+        .with_firmware(firmware)
+        .with_vpd(MemoryVpd::new([0; 256]))
+        .with_reset(MemoryReset::default())
+        .with_effects(MemoryEffects::default())
+        .with_security(SecurityInformation)
+        .with_media(MemoryMedia::new())
+        .with_pcie(MemoryPcie::<2>::new(&Vendor::NOT_FOR_DISTRIBUTION))
+}
+
+fn build(model: &mut Model<'_>) {
+    let pcie = PortKind::Pcie(PciePort {
+        generation: any_number() as u8,
+        width: LinkWidth::X4,
+        link: Some(any_number() as u8),
+        payload_exponent: any_number() as u8,
+        number: any_number() as u8,
+    });
+    let two_wire = PortKind::TwoWire(TwoWirePort {
+        vpd_address: any_number() as u8,
+        vpd_frequency: Some(SmbusFrequency::Khz400),
+        endpoint_address: any_number() as u8,
+        frequency: SmbusFrequency::Mhz1,
+        basic_management: false,
+    });
+    let _ = black_box(model.add_port(PortConfig {
+        kind: black_box([pcie, two_wire])[any_number() & 1],
+        max_transmission_unit: any_number() as u16,
+    }));
+    let config = black_box(ControllerConfig {
+        address: Some(PciAddress::default()),
+        ..ControllerConfig::default()
+    });
+    let _ = black_box(any_state(model).add_controller(any_port(), config));
+    let _ = black_box(any_state(model).add_namespace(any_number() as u64));
+    let _ = black_box(any_state(model).attach_namespace(any_namespace(), any_controller()));
+    change(any_state(model));
+}
+
+fn change(model: &mut Model<'_>) {
+    model.allow_namespace_management();
+    let _ = black_box(model.set_link(any_port(), black_box(Some(4))));
+    let controller = any_controller();
+    let _ = black_box(any_state(model).set_enabled(controller, black_box(true)));
+    let _ = black_box(any_state(model).set_ready(controller, black_box(true)));
+    let _ = black_box(any_state(model).set_fatal(controller, black_box(true)));
+    let _ = black_box(any_state(model).set_shutdown_status(controller, any_number() as u8));
+    let _ = black_box(any_state(model).telemetry_captured(controller));
+    let _ = black_box(any_state(model).detach_namespace(any_namespace(), controller));
+    let _ = black_box(any_state(model).delete_namespace(any_namespace()));
+    black_box(any_state(model).unallocated());
+}
+
+fn exchange<W: World>(responder: &mut Responder<'_, W>) {
+    let requester = Requester {
+        endpoint_id: mctp::Eid(any_number() as u8),
+        exchange: any_number() as u16,
+    };
+    let integrity_check = black_box(true);
+    let _ = black_box(any_state(responder).receive(
+        any_time(),
+        requester,
+        integrity_check,
+        any_bytes(),
+    ));
+    any_state(responder).advance(any_time());
+    any_state(responder).note(black_box(TransportError::Timeout));
+    let number = any_number() as u16;
+    black_box(any_state(responder).transmission_for(number));
+    if let Some(transmission) = any_state(responder).transmission() {
+        black_box(transmission.body);
+        let source = black_box(transmission.source);
+        any_state(responder).sent(source);
+    }
+    black_box(any_state(responder).event_message());
+    any_state(responder).event_sent(any_time());
+    black_box((responder.next_deadline(), responder.serves(number)));
+    let drops = responder.drops();
+    black_box((drops.total(), drops.count(black_box(DropReason::TooShort))));
+    change(any_state(responder).model());
+    any_state(responder).reset_subsystem();
+}
