@@ -33,7 +33,7 @@
 //! | 1:0 | the slot: 0 Idle, 2 Process, 3 Transmit |
 //! | 3 | CMNICS: a command came to a slot that was not idle |
 //! | 4 | BMICE: a Message Integrity Check was wrong |
-//! | 5 to 13 | as [`TransportError`](crate::TransportError) has them |
+//! | 5 to 13 | as [`TransportError`](crate::TransportError) has them, if the transport [says so](crate::world::Effects::take_errors) |
 //! | 14 | NSSRO: the subsystem was reset |
 //! | 15 | PFLG: paused |
 //!
@@ -47,7 +47,7 @@ use crate::failure::Status;
 use crate::message::{self, Header};
 use crate::responder::{Requester, Responder};
 use crate::slots::{Notice, SHORT_LENGTH, SlotState};
-use crate::world::World;
+use crate::world::{Effects, World};
 
 /// Bytes of a primitive behind the message type byte, without Message Integrity Check.
 const CONTENT_LENGTH: usize = 7;
@@ -91,10 +91,26 @@ pub enum TransportError {
     PacketLength = 13,
 }
 
+/// A set of [`TransportError`]s.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct TransportErrors(u16);
+
+impl TransportErrors {
+    /// Nothing went wrong.
+    pub const NONE: Self = Self(0);
+
+    /// These and `error`.
+    #[must_use]
+    pub const fn with(self, error: TransportError) -> Self {
+        Self(self.0 | 1 << error as u8)
+    }
+}
+
 impl<W: World> Responder<'_, W> {
     /// Something was wrong with a packet: Get State will say so.
     pub fn note(&mut self, error: TransportError) {
-        self.endpoint.errors |= 1 << error as u8;
+        self.endpoint.errors |= TransportErrors::NONE.with(error).0;
     }
 
     /// Carries out a control primitive and gets the response to it ready.
@@ -175,6 +191,7 @@ impl<W: World> Responder<'_, W> {
         } else {
             0
         };
+        self.endpoint.errors |= self.world.effects().take_errors().0;
         let errors = self.endpoint.errors;
         if clears {
             self.endpoint.errors = 0;

@@ -34,7 +34,7 @@ mod support;
 pub mod world;
 
 pub use clock::{Clock, Instant};
-pub use control::TransportError;
+pub use control::{TransportError, TransportErrors};
 pub use crc::{Crc32c, SoftwareCrc32c, TableCrc32c};
 pub use failure::{CompletionStatus, Failure, Status};
 pub use message::{DropReason, Drops, MAX_MESSAGE_LENGTH};

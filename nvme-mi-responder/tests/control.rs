@@ -11,7 +11,7 @@ use nvme_mi_responder::world::{
     HealthReport, MemoryEffects, MemoryReset, NotSupported, Parts, PcieAccess, PcieDirection,
     PcieError, PcieRange,
 };
-use nvme_mi_responder::{DropReason, Instant, PortId, Requester, TransportError};
+use nvme_mi_responder::{DropReason, Instant, PortId, Requester, TransportError, TransportErrors};
 use support::{Device, sealed};
 
 /// PCI functions that answer when they are let.
@@ -240,6 +240,19 @@ fn get_state_has_a_flag_for_each_transport_error() {
         assert_eq!(bench.state(0), 1 << bit, "{error:?}");
         assert_eq!(bench.state(1), 1 << bit, "{error:?}");
     }
+}
+
+#[test]
+fn what_the_transport_has_seen_is_flagged_until_it_is_cleared() {
+    let mut bench = Bench::new();
+    let errors = TransportErrors::NONE
+        .with(TransportError::HeaderVersion)
+        .with(TransportError::PacketLength);
+    bench.device.responder.world().effects.errors = errors;
+    let flags = 1 << 7 | 1 << 13;
+    assert_eq!(bench.state(0), flags);
+    assert_eq!(bench.primitive(1, GET_STATE, 1), (0, flags));
+    assert_eq!(bench.state(0), IDLE);
 }
 
 // Slots.
