@@ -170,8 +170,11 @@ struct ManagementArguments {
     /// The response data have to start with these bytes, hexadecimal
     #[arg(long, value_parser = hex_bytes)]
     expect_data: Option<HexBytes>,
+    /// The response has to have this value in its bytes 5 to 7, hexadecimal: NMRESP, or for Invalid Parameter bit (5) and byte (7:6) of it
+    #[arg(long, value_parser = hex_dword)]
+    expect_value: Option<u32>,
     /// There must be no response, as to a Reset
-    #[arg(long, conflicts_with_all = ["expect", "expect_data"])]
+    #[arg(long, conflicts_with_all = ["expect", "expect_data", "expect_value"])]
     silent: bool,
     /// Milliseconds to wait for the answer
     #[arg(long, default_value_t = 5000)]
@@ -400,6 +403,13 @@ fn management(arguments: &ManagementArguments) -> Result<()> {
         ensure!(
             status == expected,
             "status {status:02x}h instead of {expected:02x}h"
+        );
+    }
+    if let Some(expected) = arguments.expect_value {
+        let value = response.management_response;
+        ensure!(
+            value == expected,
+            "bytes 5 to 7 are {value:06x}h instead of {expected:06x}h"
         );
     }
     if let Some(expected) = &arguments.expect_data {

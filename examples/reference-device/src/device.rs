@@ -19,8 +19,8 @@ use nvme_mi_responder::Responder;
 const USB: PortId = PortId(0);
 /// The longest packet after a Configuration Set: that of a two-wire port with a transmission unit of 250.
 const LARGEST_CONFIGURED_PACKET: u16 = 250 + HEADER_LEN as u16;
-/// Of NVMe-MI: 1.2 and 2.0, encoded as in DSP0236 section 12.7.2.
-const NVME_MI_VERSIONS: &[[u8; 4]] = &[[0xF1, 0xF2, 0xFF, 0x00], [0xF2, 0xF0, 0xFF, 0x00]];
+/// Of NVMe-MI over MCTP: DSP0235 1.0.1, encoded as in DSP0236 section 12.7.2. For a message type the version is that of its binding.
+const NVME_MI_VERSIONS: &[[u8; 4]] = &[[0xF1, 0xF0, 0xF1, 0x00]];
 /// One for each command slot, one for control primitives.
 const NVME_MI_LISTENERS: usize = 3;
 /// The longest NVMe-MI message, in bytes, message type not counted.

@@ -3,12 +3,16 @@
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::signal::Signal;
 use nvme_mi_responder::world::{
-    Effects, FirmwareStore, HealthReport, MemoryFirmware, MemoryReset, MemoryVpd, Parts,
+    Effects, FirmwareStore, HealthReport, MemoryFirmware, MemoryMedia, MemoryPcie, MemoryReset,
+    MemoryVpd, Parts, SecurityInformation,
 };
 use nvme_mi_responder::{
     ControllerConfig, Identity, LinkWidth, ModelError, PciAddress, PciePort, PortConfig, PortId,
-    PortKind, Responder, SmbusFrequency, Subsystem, TwoWirePort, vendor_from_build,
+    PortKind, Responder, SmbusFrequency, Subsystem, TwoWirePort, Vendor, vendor_from_build,
 };
+
+/// Who made the device, from the build environment; see [`vendor_from_build!`].
+const VENDOR: Vendor = vendor_from_build!();
 
 /// The two-wire port of the default model, where the management endpoint is.
 pub const MANAGEMENT_PORT: PortId = PortId(1);
@@ -27,7 +31,16 @@ pub struct Management<'d, W> {
 pub type DefaultSubsystem<'i> = Subsystem<'i, 2, 2, 4>;
 
 /// What is around a [`default_subsystem`] with firmware store `F`.
-pub type DefaultWorld<'w, F> = Parts<HealthReport, F, MemoryVpd<256>, MemoryReset, &'w UnitChanges>;
+pub type DefaultWorld<'w, F> = Parts<
+    HealthReport,
+    F,
+    MemoryVpd<256>,
+    MemoryReset,
+    &'w UnitChanges,
+    SecurityInformation,
+    MemoryMedia,
+    MemoryPcie<2>,
+>;
 
 /// The default model.
 ///
@@ -51,7 +64,7 @@ pub fn default_subsystem(serial_number: &str) -> Result<DefaultSubsystem<'_>, Mo
         firmware_revision: "REF00001",
         qualified_name: "nqn.2014-08.com.example:reference-device",
         capacity: 4 << 30,
-        vendor: vendor_from_build!(),
+        vendor: VENDOR,
     })?;
     let pcie = subsystem.add_port(PortConfig {
         kind: PortKind::Pcie(PciePort {
@@ -104,7 +117,8 @@ pub fn default_firmware(memory: &mut [u8]) -> MemoryFirmware<'_, 3> {
         .with_immediate_activation()
 }
 
-/// Firmware in `store`, everything else in memory: healthy at 303 K, blank VPD, resets.
+/// Firmware in `store`, everything else in memory: healthy at 303 K, blank VPD, resets, format, sanitize and self-test of media that are not there,
+/// the security protocol that says which others there are (none), and PCI configuration spaces.
 pub fn default_world<F: FirmwareStore>(
     store: F,
     unit_changes: &UnitChanges,
@@ -114,6 +128,9 @@ pub fn default_world<F: FirmwareStore>(
         .with_vpd(MemoryVpd::new([0xFF; 256]))
         .with_reset(MemoryReset::default())
         .with_effects(unit_changes)
+        .with_security(SecurityInformation)
+        .with_media(MemoryMedia::new())
+        .with_pcie(MemoryPcie::new(&VENDOR))
 }
 
 /// Passes a new transmission unit from the subsystem on to the USB link.

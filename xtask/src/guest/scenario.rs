@@ -85,6 +85,8 @@ enum Step {
     RestartDevice,
     /// Malformed transfers in place of the kernel's driver.
     Inject,
+    /// Commands of the NVMe Management Interface.
+    Management,
     /// nvme-cli's commands, each output checked.
     NvmeCli,
 }
@@ -113,7 +115,54 @@ const GARBAGE: &[Step] = &[
     Step::Control,
     Step::ShortEcho,
 ];
-const NVME_CLI: &[Step] = &[Step::Bind, Step::Control, Step::NvmeCli];
+const NVME_CLI: &[Step] = &[Step::Bind, Step::Control, Step::Management, Step::NvmeCli];
+
+const NVME_CLI_CHAPTERS: &[&str] = &[
+    "identify",
+    "logs",
+    "settings",
+    "namespaces",
+    "media",
+    "firmware",
+];
+
+/// Opcode, NMD0 and NMD1 of NVMe-MI commands, and what the reference device has to answer.
+const MANAGEMENT: &[&str] = &[
+    // Subsystem information: two ports.
+    "00 00000000 --expect 00 --expect-data 01",
+    // Ports 0, PCIe, and 1, two-wire with units up to 250; there is no port 2.
+    "00 01000000 --expect 00 --expect-data 01",
+    "00 01010000 --expect 00 --expect-data 0203fa00",
+    "00 01020000 --expect 04 --expect-value 000a00",
+    // Controllers 0 and 1, and what 1 is; there is no controller 2.
+    "00 02000000 --expect 00 --expect-data 020000000100",
+    "00 03000001 --expect 00 --expect-data 00000000000101",
+    "00 03000002 --expect 04 --expect-value 000800",
+    // Optional commands of controller 0; a structure that there is not.
+    "00 04000000 --expect 00",
+    "00 06000000 --expect 04 --expect-value 000b00",
+    // Health of the subsystem, 30 degrees and 3 % used, and of both controllers, 303 K.
+    "01 00000000 80000000 --expect 00 --expect-data 38ff1e03",
+    "02 81ff0000 --expect 04",
+    "02 81010000 --expect 00 --expect-value 020000 --expect-data 000001002f01036400",
+    // SMBus frequency 100 kHz, then 1 MHz; not on the PCIe port, and there is no fourth one.
+    "04 01000001 --expect 00 --expect-value 000001",
+    "03 01000301 --expect 00",
+    "04 01000001 --expect 00 --expect-value 000003",
+    "03 00000101 --expect 04 --expect-value 000b00",
+    "03 01000401 --expect 04 --expect-value 000900",
+    // Transmission units: 64 at first, and none above 250.
+    "04 01000003 --expect 00 --expect-value 000040",
+    "03 01000003 3f --expect 04 --expect-value 000c00",
+    "03 01000003 fb --expect 04 --expect-value 000c00",
+    // VPD, and bytes beyond its end.
+    "05 00000000 10 --expect 00 --expect-data ffffffffffffffffffffffffffffffff",
+    "05 000000f8 10 --expect 04",
+    // Commands that a storage device does not have.
+    "08 00000000 --expect 03",
+    "0d 00000000 --expect 03",
+    "ff 00000000 --expect 03",
+];
 
 /// The short run.
 pub(super) fn smoke() -> Vec<Scenario> {
@@ -250,6 +299,7 @@ impl Scenario {
             Step::Inject => (1..=3)
                 .map(|seed| format!("inject usb --seed {seed}"))
                 .collect(),
+            Step::Management => self.management_commands(),
             Step::NvmeCli => self.nvme_cli_commands(),
         }
     }
@@ -258,9 +308,30 @@ impl Scenario {
         let Some(release) = self.nvme_cli else {
             return Vec::new();
         };
-        ["identify", "logs", "settings", "firmware"]
-            .map(|chapter| format!("nvme-check /{} {ENDPOINT} {chapter}", release.folder()))
-            .into()
+        let chapter = |name: &&str| format!("nvme-check /{} {ENDPOINT} {name}", release.folder());
+        let mut commands: Vec<_> = NVME_CLI_CHAPTERS.iter().map(chapter).collect();
+        // Resets have set the unit back.
+        commands.push(self.set_unit());
+        commands.push(chapter(&"large-firmware"));
+        commands
+    }
+
+    /// Configures the device's transmission unit over NVMe-MI.
+    fn set_unit(&self) -> String {
+        let unit = self.mtu - 4;
+        format!("mi {ENDPOINT} 03 01000003 {unit:x} --expect 00")
+    }
+
+    /// The Management Interface commands of the reference device's default model.
+    fn management_commands(&self) -> Vec<String> {
+        let mi = |rest: &str| format!("mi {ENDPOINT} {rest}");
+        let mut commands: Vec<_> = MANAGEMENT.iter().map(|rest| mi(rest)).collect();
+        commands.push(self.set_unit());
+        let unit = self.mtu - 4;
+        commands.push(mi(&format!(
+            "04 01000003 --expect 00 --expect-value {unit:x}"
+        )));
+        commands
     }
 }
 

@@ -53,7 +53,8 @@ fn controllers(nvme: &NvmeCli) -> Result<()> {
                 ("nn", 4),
                 ("mnan", 4),
                 ("oncs", 0x50),
-                ("fna", 0),
+                // Cryptographic erase.
+                ("fna", 0b100),
             ],
         )?;
         // Crypto erase, block erase and overwrite.

@@ -147,7 +147,7 @@ fn which_exist(nvme: &NvmeCli) -> Result<()> {
     }
     let text = nvme.text("supported-log-pages")?;
     for id in LOGS {
-        // `LID 0x12 - ...` or `LID 0x12 (...)`, with more or fewer zeros.
+        // `LID 0x12 - ...` or `LID 0x12 (...)`; 0 without its 0x.
         let listed = text.lines().any(|line| line_names(line, id));
         ensure!(listed, "log {id:#x} is not in the printed list");
     }
@@ -155,9 +155,10 @@ fn which_exist(nvme: &NvmeCli) -> Result<()> {
 }
 
 fn line_names(line: &str, id: u8) -> bool {
-    line.split(|c: char| !c.is_ascii_alphanumeric())
-        .filter_map(|word| word.strip_prefix("0x"))
-        .any(|digits| u8::from_str_radix(digits, 16) == Ok(id))
+    let mut words = line.split_whitespace();
+    let digits = words.nth(1).map(|word| word.trim_start_matches("0x"));
+    // All zeros of a number were trimmed with its 0x.
+    digits.is_some_and(|digits| u8::from_str_radix(digits, 16).unwrap_or(0) == id)
 }
 
 fn effects(nvme: &NvmeCli) -> Result<()> {

@@ -5,6 +5,8 @@
 mod firmware;
 mod identify;
 mod logs;
+mod media;
+mod namespaces;
 mod program;
 mod settings;
 
@@ -28,6 +30,10 @@ pub(crate) enum Chapter {
     Settings,
     /// A firmware update, and all that can be wrong with one
     Firmware,
+    /// Namespaces made, attached, detached and deleted
+    Namespaces,
+    /// Self-test, format, sanitize and security protocols
+    Media,
     /// The download of an image of 3 MiB
     LargeFirmware,
 }
@@ -40,6 +46,8 @@ pub(crate) fn run(folder: PathBuf, endpoint_id: u8, chapter: Chapter) -> Result<
         Chapter::Logs => logs::check(&nvme),
         Chapter::Settings => settings::check(&nvme),
         Chapter::Firmware => firmware::check(&nvme),
+        Chapter::Namespaces => namespaces::check(&nvme),
+        Chapter::Media => media::check(&nvme),
         Chapter::LargeFirmware => firmware::download_large(&nvme),
     }
 }

@@ -71,6 +71,11 @@ impl NvmeCli {
         })
     }
 
+    /// Whether this version sends the command over NVMe-MI at all. It is run for that, and may fail.
+    pub(crate) fn is_for_mctp(&self, command: &str) -> Result<bool> {
+        Ok(!self.run(command)?.all().contains("not a direct transport"))
+    }
+
     /// Runs a command and prints what it prints.
     pub(crate) fn show(&self, command: &str) -> Result<()> {
         let output = self.run(command)?;

@@ -5,6 +5,13 @@ use anyhow::{Result, ensure};
 use super::program::NvmeCli;
 
 const INVALID_FIELD: u16 = 0x002;
+/// NVMe-MI Invalid Command Opcode.
+const INVALID_OPCODE: u16 = 0x03;
+/// Queues, Abort, Asynchronous Event Request, Keep Alive, Directives, NVMe-MI Send and Receive, doorbells; then some that do not exist. libnvme does not send
+/// those whose lowest two bits are set.
+const PROHIBITED_COMMANDS: [u8; 14] = [
+    0x00, 0x01, 0x04, 0x05, 0x08, 0x0C, 0x18, 0x19, 0x1A, 0x1D, 0x1E, 0x7C, 0x3C, 0xC0,
+];
 
 pub(super) fn check(nvme: &NvmeCli) -> Result<()> {
     values(nvme)?;
@@ -13,7 +20,12 @@ pub(super) fn check(nvme: &NvmeCli) -> Result<()> {
         nvme.refused(&format!("get-feature -n 1 -f {prohibited}"), INVALID_FIELD)?;
     }
     // Reserved values of the select field.
-    nvme.refused("admin-passthru --opcode=0x0a --cdw10=0x404", INVALID_FIELD)
+    nvme.refused("admin-passthru --opcode=0x0a --cdw10=0x404", INVALID_FIELD)?;
+    for prohibited in PROHIBITED_COMMANDS {
+        let command = format!("admin-passthru --opcode={prohibited}");
+        nvme.refused_by_endpoint(&command, INVALID_OPCODE)?;
+    }
+    Ok(())
 }
 
 fn values(nvme: &NvmeCli) -> Result<()> {

@@ -25,8 +25,8 @@ const VERSIONS: [u8; 17] = [
     0x00,
 ];
 
-/// 1.2 and 2.0 of NVMe-MI.
-const NVME_MI_VERSIONS: [u8; 9] = [2, 0xF1, 0xF2, 0xFF, 0x00, 0xF2, 0xF0, 0xFF, 0x00];
+/// 1.0.1 of the binding, DSP0235.
+const NVME_MI_VERSIONS: [u8; 5] = [1, 0xF1, 0xF0, 0xF1, 0x00];
 
 /// A request and the only right answer to it.
 struct Step<'a> {
@@ -156,7 +156,7 @@ fn steps<'a>(uuid: &'a [u8], uuid_text: &'a str) -> [Step<'a>; 12] {
             0x04,
             &[0x04],
             &NVME_MI_VERSIONS,
-            "1.2, 2.0",
+            "1.0.1",
         ),
         refuse(
             "Get MCTP Version Support, PLDM",

@@ -1,0 +1,123 @@
+//! Self-test, format, sanitize, and security protocols.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+
+use super::program::NvmeCli;
+use super::{expect, expect_numbers};
+
+const INVALID_FIELD: u16 = 0x002;
+const INVALID_NAMESPACE: u16 = 0x00B;
+const SANITIZE_IN_PROGRESS: u16 = 0x01D;
+const INVALID_FORMAT: u16 = 0x10A;
+const SELF_TEST_IN_PROGRESS: u16 = 0x11D;
+
+/// No operation of the default model takes longer.
+const LONGEST_OPERATION: Duration = Duration::from_secs(20);
+
+pub(super) fn check(nvme: &NvmeCli) -> Result<()> {
+    self_test(nvme)?;
+    format(nvme)?;
+    sanitize(nvme)?;
+    security(nvme)
+}
+
+/// Reads a log until `is_over` says so of it.
+fn wait_for(nvme: &NvmeCli, command: &str, is_over: impl Fn(&[u8]) -> bool) -> Result<Vec<u8>> {
+    let deadline = Instant::now() + LONGEST_OPERATION;
+    loop {
+        let log = nvme.raw(command)?;
+        if is_over(&log) {
+            return Ok(log);
+        }
+        ensure!(Instant::now() < deadline, "the operation does not end");
+        sleep(Duration::from_millis(500));
+    }
+}
+
+fn self_test(nvme: &NvmeCli) -> Result<()> {
+    let start =
+        |code: u8| format!("admin-passthru --opcode=0x14 --namespace-id=0xffffffff --cdw10={code}");
+    let log = "get-log --log-id=6 --log-len=564 -b";
+    nvme.refused(&start(5), INVALID_FIELD)?;
+
+    nvme.raw(&start(1))?;
+    expect("test under way", nvme.raw(log)?[0], 1)?;
+    nvme.text("self-test-log")?;
+    nvme.refused(&start(1), SELF_TEST_IN_PROGRESS)?;
+    let done = wait_for(nvme, log, |log| log[0] == 0)?;
+    // A short test that passed.
+    expect("result", done[4], 0x10)?;
+    expect("result before it", done[4 + 28] & 0x0F, 0x0F)?;
+
+    // An extended one that is aborted.
+    nvme.raw(&start(2))?;
+    nvme.raw(&start(0xF))?;
+    let aborted = nvme.raw(log)?;
+    expect("test under way", aborted[0], 0)?;
+    expect("result", aborted[4], 0x21)?;
+    expect("result before it", aborted[4 + 28], 0x10)
+}
+
+fn format(nvme: &NvmeCli) -> Result<()> {
+    nvme.raw("format -n 1 --lbaf=1 --force")?;
+    expect_numbers(
+        &nvme.json("id-ns -n 1")?,
+        &[("flbas", 1), ("nsze", 262_144), ("nvmcap", 1 << 30)],
+    )?;
+    // It is the only namespace that changed since the device started.
+    let changed = nvme.raw("get-log --log-id=4 --log-len=4096 -b")?;
+    ensure!(
+        changed.chunks(4).any(|id| id == [1, 0, 0, 0]),
+        "namespace 1 is not in the list of changed ones"
+    );
+    nvme.raw("format -n 1 --lbaf=0 --ses=1 --force")?;
+    expect_numbers(
+        &nvme.json("id-ns -n 1")?,
+        &[("flbas", 0), ("nsze", 2_097_152)],
+    )?;
+    nvme.refused("format -n 1 --lbaf=5 --force", INVALID_FORMAT)?;
+    nvme.refused("format -n 9 --lbaf=0 --force", INVALID_NAMESPACE)?;
+    // It is not attached to this controller.
+    let by_opcode = "admin-passthru --opcode=0x80 --namespace-id=2";
+    nvme.refused(by_opcode, INVALID_FIELD)
+}
+
+fn sanitize(nvme: &NvmeCli) -> Result<()> {
+    let log = "get-log --log-id=0x81 --log-len=512 -b";
+    let is_over = |log: &[u8]| log[..2] == [0xFF, 0xFF];
+    nvme.refused("admin-passthru --opcode=0x84 --cdw10=6", INVALID_FIELD)?;
+    // Nothing has failed that could be left: a success without an effect.
+    nvme.raw("sanitize --sanact=2")?;
+    let running = nvme.raw(log)?;
+    ensure!(!is_over(&running), "the operation was over at once");
+    expect("status", running[2] & 0b111, 2)?;
+    nvme.text("sanitize-log")?;
+    nvme.refused("sanitize --sanact=4", SANITIZE_IN_PROGRESS)?;
+    nvme.refused(
+        "admin-passthru --opcode=0x80 --namespace-id=1",
+        SANITIZE_IN_PROGRESS,
+    )?;
+    nvme.json("id-ctrl")?;
+    let done = wait_for(nvme, log, is_over)?;
+    expect("status", done[2] & 0b111, 1)?;
+    expect("dword 10", &done[4..8], &[2, 0, 0, 0])?;
+    nvme.text("sanitize-log").map(drop)
+}
+
+fn security(nvme: &NvmeCli) -> Result<()> {
+    let printed = nvme.raw("security-recv --secp=0 --spsp=0 --size=264 --al=264 -b")?;
+    // A line that says so, then what was received.
+    let start = printed.iter().position(|byte| *byte == b'\n');
+    let list = &printed[start.map_or(0, |newline| newline + 1)..];
+    expect("bytes", list.len(), 264)?;
+    // One protocol: 00h.
+    expect("protocols", &list[..9], &[0, 0, 0, 0, 0, 0, 0, 1, 0])?;
+    let unknown = "security-recv --secp=0xEA --spsp=0 --size=64 --al=64";
+    nvme.refused(unknown, INVALID_FIELD)?;
+    std::fs::write("/tmp/security", [0; 64])?;
+    let send = "security-send --secp=0 --spsp=0 --tl=64 --file=/tmp/security";
+    nvme.refused(send, INVALID_FIELD)
+}
