@@ -33,7 +33,7 @@
 //! | 1:0 | the slot: 0 Idle, 2 Process, 3 Transmit |
 //! | 3 | CMNICS: a command came to a slot that was not idle |
 //! | 4 | BMICE: a Message Integrity Check was wrong |
-//! | 5 to 13 | as [`TransportError`](crate::TransportError) has them, if the transport [says so](crate::world::Effects::take_errors) |
+//! | 5 to 13 | as [`TransportError`] has them, if the transport [says so](crate::world::Effects::take_errors) |
 //! | 14 | NSSRO: the subsystem was reset |
 //! | 15 | PFLG: paused |
 //!
