@@ -30,6 +30,22 @@ use crate::world::World;
 ///
 /// The future may be dropped at any time. When the responder is served again, commands that were pending and responses that were not sent
 /// have been aborted.
+///
+/// ```
+/// use mctp::{AsyncListener, AsyncReqChannel, Eid, Error};
+/// use nvme_mi_responder::world::World;
+/// use nvme_mi_responder::{Clock, MAX_MESSAGE_LENGTH, Responder, serve};
+///
+/// async fn run<W: World, L: AsyncListener, Q: AsyncReqChannel>(
+///     mut responder: Responder<'_, W>,
+///     listeners: [L; 3],
+///     event_channel: impl FnMut(Eid) -> Q,
+///     clock: impl Clock,
+/// ) -> Error {
+///     let mut buffer = [0; MAX_MESSAGE_LENGTH];
+///     serve(&mut responder, listeners, event_channel, &clock, &mut buffer).await
+/// }
+/// ```
 pub async fn serve<W, L, Q, C, const LISTENERS: usize>(
     responder: &mut Responder<'_, W>,
     listeners: [L; LISTENERS],
