@@ -13,6 +13,8 @@
 //! | 08h | available spare | subsystem | the lowest of all controllers, in percent |
 //! | 09h | SMART warnings | subsystem | as byte 1 there |
 //! | 0Ah | telemetry data available | controller | |
+//! | 0Bh | PCIe link up or down | subsystem | |
+//! | 0Ch | a sanitize operation failed | subsystem | |
 //!
 //! That the scopes are these, and the information of 07h to 09h, the sources for this crate do not say; libnvme takes any.
 //!
@@ -95,9 +97,17 @@ use crate::model::{Controller, Function, Model, status};
 use crate::world::{FirmwareStore, World};
 
 /// How many events there are: their IDs are those below.
-const EVENTS: u8 = 0x0B;
+const EVENTS: u8 = 0x0D;
 /// Events whose scope is the subsystem, as bits.
-const OF_SUBSYSTEM: u32 = 1 << TEMPERATURE | 1 << PERCENTAGE_USED | 1 << SPARE | 1 << WARNINGS;
+const OF_SUBSYSTEM: u32 = 1 << TEMPERATURE
+    | 1 << PERCENTAGE_USED
+    | 1 << SPARE
+    | 1 << WARNINGS
+    | LINK_CHANGED
+    | SANITIZE_FAILED;
+/// The events that no flag of the health polls stands for, as bits.
+pub(crate) const LINK_CHANGED: u32 = 1 << 0x0B;
+pub(crate) const SANITIZE_FAILED: u32 = 1 << 0x0C;
 
 const SHUTDOWN: u8 = 0x02;
 const FIRMWARE: u8 = 0x05;

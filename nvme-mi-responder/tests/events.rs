@@ -3,11 +3,27 @@
 mod support;
 
 use mctp::Eid;
-use nvme_mi_responder::world::{HealthReport, MemoryReset, NotSupported, Parts};
-use nvme_mi_responder::{ControllerConfig, ControllerId, Function, Instant, Requester, Subsystem};
-use support::{Device, IDENTITY, PCIE_PORT, TWO_WIRE_PORT, sealed};
+use nvme_mi_responder::world::{HealthReport, MemoryMedia, MemoryReset, NotSupported, Parts};
+use nvme_mi_responder::{
+    ControllerConfig, ControllerId, Function, Instant, PortId, Requester, Subsystem,
+};
+use support::{ADMIN, Admin, Device, IDENTITY, PCIE_PORT, TWO_WIRE_PORT, sealed};
 
-type World = Parts<HealthReport, NotSupported, NotSupported, MemoryReset>;
+type World = Parts<
+    HealthReport,
+    NotSupported,
+    NotSupported,
+    MemoryReset,
+    NotSupported,
+    NotSupported,
+    MemoryMedia,
+>;
+
+fn world() -> World {
+    Parts::new(HealthReport::healthy())
+        .with_reset(MemoryReset::default())
+        .with_media(MemoryMedia::new())
+}
 
 struct Bench(Device<World>);
 
@@ -27,7 +43,7 @@ struct Message {
 
 impl Bench {
     fn new() -> Self {
-        let world = Parts::new(HealthReport::healthy()).with_reset(MemoryReset::default());
+        let world = world();
         Self(Device::reference(world))
     }
 
@@ -72,7 +88,7 @@ impl Bench {
 
     fn enabled(&mut self) -> Vec<u8> {
         let response = self.mi_from(SUBSCRIBER, 4, 4, &[]);
-        let entries = response[9..][..33].chunks(3);
+        let entries = response[9..][..39].chunks(3);
         let enabled = entries.filter(|entry| entry[2] & 0x80 != 0);
         enabled.map(|entry| entry[1]).collect()
     }
@@ -177,12 +193,12 @@ fn is_temperature(message: &Message, generation: u8, retries: u8) -> bool {
 fn the_supported_list_has_the_lengths_that_libnvme_insists_on() {
     let response = Bench::new().mi_from(8, 4, 4, &[]);
     assert_eq!(response[..4], [0; 4]);
-    assert_eq!(response[4..9], [11, 0, 38, 0, 5]);
-    for event in 0..11 {
+    assert_eq!(response[4..9], [13, 0, 44, 0, 5]);
+    for event in 0..13 {
         let entry = &response[9 + 3 * usize::from(event)..][..3];
         assert_eq!(entry, [3, event, 0]);
     }
-    assert_eq!(response.len(), 4 + 40, "padded");
+    assert_eq!(response.len(), 4 + 44);
 }
 
 #[test]
@@ -230,7 +246,7 @@ fn a_sync_that_is_malformed_is_refused_where_it_is_and_changes_nothing() {
         (changed(1, 1), 17),
         (changed(4, 6), 20),
         (changed(5, 4), 21),
-        (changed(6, 11), 22),
+        (changed(6, 13), 22),
         (changed(9, 0xC0), 25),
     ] {
         let response = bench.mi_from(8, 3, 4, &data);
@@ -302,6 +318,38 @@ fn events_within_the_delay_are_in_one_message() {
 }
 
 #[test]
+fn a_link_that_goes_down_or_comes_up_is_one_event() {
+    let mut bench = Bench::new();
+    bench.enable(&[0x0B]);
+    let model = bench.0.responder.model();
+    model.set_link(PortId(0), Some(3)).unwrap();
+    assert_eq!(bench.messages(2000), [], "still up");
+    for link in [None, Some(4)] {
+        let model = bench.0.responder.model();
+        model.set_link(PortId(0), link).unwrap();
+        let message = bench.message(2000);
+        assert_eq!(message.occurrences, [(0x0B, 2, 0, vec![])]);
+        bench.acknowledge(SUBSCRIBER);
+    }
+}
+
+#[test]
+fn a_sanitize_operation_that_failed_is_an_event() {
+    let mut bench = Bench::new();
+    bench.enable(&[0x0C]);
+    bench.0.responder.world().media.sanitize_fails = true;
+    let block_erase = Admin {
+        opcode: 0x84,
+        dwords: [2, 0, 0, 0, 0, 0],
+        ..ADMIN
+    };
+    bench.0.admin_ok(block_erase);
+    assert_eq!(bench.messages(4900), []);
+    let message = bench.message(2000);
+    assert_eq!(message.occurrences, [(0x0C, 2, 0, vec![])]);
+}
+
+#[test]
 fn what_is_not_enabled_or_was_before_is_not_sent() {
     let mut bench = Bench::new();
     bench.warm_up(313);
@@ -367,7 +415,7 @@ fn controller_events_are_only_of_the_functions_that_are_wanted() {
             subsystem.add_controller(pcie, config).unwrap();
         }
         let subsystem = Box::leak(Box::new(subsystem));
-        let world = Parts::new(HealthReport::healthy()).with_reset(MemoryReset::default());
+        let world = world();
         let mut bench = Bench(Device::of(subsystem.model(), world));
         bench.set(SUBSCRIBER, [20, 1, functions], &[(0, true), (6, true)]);
         for id in 0..3 {
@@ -394,7 +442,7 @@ fn more_occurrences_than_fit_are_cut_off_and_the_list_says_so() {
             .unwrap();
     }
     let subsystem = Box::leak(Box::new(subsystem));
-    let world = Parts::new(HealthReport::healthy()).with_reset(MemoryReset::default());
+    let world = world();
     let mut bench = Bench(Device::of(subsystem.model(), world));
     bench.enable(&[0]);
     for id in 0..32 {

@@ -12,7 +12,7 @@
 //!
 //! The operation runs in the background, through resets too. The Management Endpoint Buffer is empty from then on, which its next access is told, and a
 //! self-test ends. Until it is done the other Admin commands than Get Log Page, Identify, Get Features and Set Features fail. They also do
-//! in *failure mode*, into which an operation that failed leads; only Sanitize leads out. NVM Subsystem Health Status says so (SFM).
+//! in *failure mode*, into which an operation that failed leads; only Sanitize leads out. NVM Subsystem Health Status says so (SFM), and the [Asynchronous Event](crate::aem) 0Ch.
 //!
 //! | error | when |
 //! |-|-|
@@ -33,6 +33,7 @@
 //! | 7:4 | | dword 10 of the command |
 //! | 31:8 | | estimates of six kinds of operations in seconds: FFFFFFFFh, not reported |
 
+use crate::aem;
 use crate::clock::Instant;
 use crate::context::Context;
 use crate::exchange::Page;
@@ -209,6 +210,7 @@ pub(super) fn observe<W: World>(model: &mut Model<'_>, world: &mut W, now: Insta
         SanitizeProgress::Failed => {
             sanitize.state = State::Failed;
             sanitize.failure_mode = true;
+            model.raise_event(aem::SANITIZE_FAILED);
         }
     }
 }

@@ -32,6 +32,13 @@ impl Model<'_> {
         }
     }
 
+    /// Events happened, as bits with the number of their IDs, that no flag stands for.
+    pub(crate) fn raise_event(&mut self, events: u32) {
+        for controller in self.controllers.iter_mut() {
+            controller.events |= events;
+        }
+    }
+
     /// Nothing has changed, and nothing was looked at.
     pub(crate) fn forget_changes(&mut self) {
         self.state.composite = 0;

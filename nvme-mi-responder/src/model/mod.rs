@@ -27,6 +27,7 @@ use heapless::{Vec, VecView};
 use crate::admin::firmware::Download;
 use crate::admin::sanitize::Sanitize;
 use crate::admin::self_test::SelfTests;
+use crate::aem::LINK_CHANGED;
 
 /// An NVM subsystem with room for `PORTS` ports, `CONTROLLERS` controllers (at most 32) and `NAMESPACES` namespaces.
 ///
@@ -283,7 +284,9 @@ impl Model<'_> {
             return Err(ModelError::NotPcie(port));
         };
         check_pcie(PciePort { link, ..*pcie })?;
-        pcie.link = link;
+        if core::mem::replace(&mut pcie.link, link).is_some() != link.is_some() {
+            self.raise_event(LINK_CHANGED);
+        }
         Ok(())
     }
 
