@@ -57,7 +57,9 @@ fn identify_in(cns: u8, namespace: u32, command_set: u8) -> Admin<'static> {
 }
 
 fn controller_of(device: &mut Device<impl World>) -> Vec<u8> {
-    device.admin_ok(identify(0x01, 0)).1
+    let (value, data) = device.admin_ok(identify(0x01, 0));
+    assert_eq!(value, 0);
+    data
 }
 
 /// The list of namespaces, up to the zero that ends it.
@@ -496,7 +498,7 @@ fn active_and_allocated_namespaces_are_listed_apart() {
 }
 
 #[test]
-fn a_full_subsystem_attached_to_everything_is_listed_whole() {
+fn five_attached_namespaces_and_more_are_listed_whole() {
     let mut device = device();
     let model = device.responder.model();
     while model.add_namespace(1).is_ok() {}
