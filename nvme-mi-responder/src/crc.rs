@@ -8,7 +8,7 @@ pub trait Crc32c {
     fn crc32c(&mut self, parts: &[&[u8]]) -> u32;
 }
 
-/// In software, 4 bits at a time, with a table of 64 bytes: 10 instructions for a byte of message on thumbv7em.
+/// In software, 4 bits at a time, with a table of 64 bytes: 7 instructions for a byte of message on thumbv7em.
 #[derive(Clone, Copy, Debug, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct SoftwareCrc32c;
@@ -22,13 +22,17 @@ const NIBBLES: [u32; 16] = [
 
 impl Crc32c for SoftwareCrc32c {
     fn crc32c(&mut self, parts: &[&[u8]]) -> u32 {
-        fold(parts, |crc, byte| {
-            shift_nibble(shift_nibble(crc ^ u32::from(byte)))
-        })
+        fold(parts, |crc| shift_nibble(shift_nibble(crc)))
     }
 }
 
-/// In software, 8 bits at a time, with a table of 1 KiB: 7 instructions for a byte of message on thumbv7em.
+fn shift_nibble(crc: u32) -> u32 {
+    // The index is below 16: the default costs nothing and is never taken.
+    let added = NIBBLES.get((crc & 0xF) as usize).copied().unwrap_or(0);
+    crc >> 4 ^ added
+}
+
+/// In software, 8 bits at a time, with a table of 1 KiB: 4 instructions for a byte of message on thumbv7em.
 #[derive(Clone, Copy, Debug, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct TableCrc32c;
@@ -55,26 +59,27 @@ const fn byte_table() -> [u32; 256] {
 
 impl Crc32c for TableCrc32c {
     fn crc32c(&mut self, parts: &[&[u8]]) -> u32 {
-        fold(parts, |crc, byte| {
-            let index = usize::from(crc as u8 ^ byte);
+        fold(parts, |crc| {
             // The index is below 256: the default costs nothing and is never taken.
-            crc >> 8 ^ BYTES.get(index).copied().unwrap_or(0)
+            let added = BYTES.get((crc & 0xFF) as usize).copied().unwrap_or(0);
+            crc >> 8 ^ added
         })
     }
 }
 
-/// The CRC of `parts`, which `add` computes byte by byte.
-fn fold(parts: &[&[u8]], add: impl Fn(u32, u8) -> u32) -> u32 {
-    let all = parts.iter().fold(u32::MAX, |crc, part| {
-        part.iter().fold(crc, |crc, byte| add(crc, *byte))
-    });
-    !all
-}
-
-fn shift_nibble(crc: u32) -> u32 {
-    // The index is below 16: the default costs nothing and is never taken.
-    let added = NIBBLES.get((crc & 0xF) as usize).copied().unwrap_or(0);
-    (crc >> 4) ^ added
+/// The CRC of `parts`, with `shift` to move a byte out of it. Four bytes are added at once, which saves a third of the instructions.
+fn fold(parts: &[&[u8]], shift: impl Fn(u32) -> u32) -> u32 {
+    let mut crc = u32::MAX;
+    for part in parts {
+        let (words, bytes) = part.as_chunks();
+        for word in words {
+            crc = shift(shift(shift(shift(crc ^ u32::from_le_bytes(*word)))));
+        }
+        for byte in bytes {
+            crc = shift(crc ^ u32::from(*byte));
+        }
+    }
+    !crc
 }
 
 #[cfg(test)]
@@ -98,9 +103,13 @@ mod tests {
 
     #[test]
     fn parts_count_as_if_concatenated() {
-        assert_eq!(
-            SoftwareCrc32c.crc32c(&[b"1", b"", b"23456789"]),
-            0xE306_9283
-        );
+        let text = b"123456789";
+        for end in 0..=text.len() {
+            for start in 0..=end {
+                let parts = [&text[..start], &text[start..end], &text[end..]];
+                assert_eq!(SoftwareCrc32c.crc32c(&parts), 0xE306_9283);
+                assert_eq!(TableCrc32c.crc32c(&parts), 0xE306_9283);
+            }
+        }
     }
 }
