@@ -625,3 +625,20 @@ fn what_the_media_cannot_do_does_not_exist() {
         assert_eq!(device.admin_status(command), 0x109);
     }
 }
+
+#[test]
+fn the_effects_of_commands_are_what_they_do() {
+    let log = device().log(0x05, 4096);
+    for (opcode, effects) in [
+        (0x0D, 0x0002_0009),
+        (0x10, 0x0002_0011),
+        (0x11, 0x0002_0001),
+        (0x14, 0x0000_0001),
+        (0x15, 0x0002_0009),
+        (0x80, 0x0002_0007),
+        (0x81, 0),
+        (0x84, 0x0002_0003),
+    ] {
+        assert_eq!(field(&log, opcode * 4, 4), effects, "{opcode:02X}h");
+    }
+}
