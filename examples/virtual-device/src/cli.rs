@@ -10,6 +10,7 @@ use mctp_usb::Version;
 use uuid::Uuid;
 
 use crate::connection::{Address, Connection};
+use crate::model_file::DeviceModel;
 
 /// The device's UUID unless another is asked for: version 5 (RFC 9562, section 5.5) of the name "virtual-device" in
 /// [`reference_device::NAMESPACE`].
@@ -39,6 +40,8 @@ Examples:
         -device usb-redir,chardev=mctp,bus=usb.0
   virtual-device usbredir --connect tcp:127.0.0.1:4000 --pcap mctp.pcap
       Attaches to a guest whose chardev waits on that port, and captures the packets.
+  virtual-device usbredir --listen unix:mctp.sock --model my-drive.toml
+      Manages another NVM subsystem than the default one; models/default.toml says what may be in such a file.
   virtual-device usbredir --help
       All ways to attach, with the QEMU options for each.";
 
@@ -83,6 +86,10 @@ struct DeviceArguments {
     /// The device's UUID. Its first 12 hex digits are the USB serial number.
     #[arg(long, global = true, value_name = "UUID", default_value_t = DEFAULT_UUID, value_parser = parse_uuid)]
     uuid: Uuid,
+    /// Describes the NVM subsystem that the device manages over NVMe-MI: identity, ports, controllers, namespaces,
+    /// health, firmware slots. Without it: models/default.toml, which is also the documentation of such files.
+    #[arg(long, global = true, value_name = "FILE")]
+    model: Option<PathBuf>,
     /// Writes every MCTP packet that the device sends or receives to FILE, for Wireshark 4.2 or later.
     #[arg(long, global = true, value_name = "FILE")]
     pcap: Option<PathBuf>,
@@ -135,6 +142,8 @@ pub struct DeviceSettings {
     pub max_message: usize,
     /// The device's identity.
     pub uuid: Uuid,
+    /// What it manages.
+    pub model: DeviceModel,
 }
 
 impl DeviceSettings {
@@ -167,6 +176,7 @@ impl Default for DeviceSettings {
             mtu: SMALLEST_MTU,
             max_message: DEFAULT_MAX_MESSAGE,
             uuid: DEFAULT_UUID,
+            model: DeviceModel::default(),
         }
     }
 }
@@ -211,6 +221,10 @@ impl Invocation {
             mtu: device.mtu,
             max_message: device.max_message,
             uuid: device.uuid,
+            model: match device.model {
+                Some(path) => DeviceModel::read(&path).map_err(Refusal::BadInput)?,
+                None => DeviceModel::default(),
+            },
         };
         settings.check().map_err(Refusal::BadInput)?;
         let (mode, default_log) = match command {
@@ -382,6 +396,21 @@ mod tests {
         for bad in ["--max-message 63", "--max-message 65537"] {
             assert!(refusal(bad).contains("is not in 64 to 65536"), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_model_file_is_read_with_either_command() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/models/hot-single-port.toml");
+        for command in ["", "usbredir --listen unix:s"] {
+            let invocation = parse(&format!("{command} --model {file}")).unwrap();
+            assert_eq!(invocation.device.model.model_number, "Hot and worn");
+        }
+        let line = "--model no-such-file.toml";
+        assert!(refusal(line).starts_with("--model no-such-file.toml: "));
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        let sentence = refusal(&format!("--model {file}"));
+        assert!(sentence.contains("Cargo.toml, line "), "{sentence}");
+        assert!(sentence.contains("unknown key"), "{sentence}");
     }
 
     #[test]

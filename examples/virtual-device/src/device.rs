@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embedded_io_adapters::tokio_1::FromTokio;
+use nvme_mi_responder::world::MemoryPcie;
 use nvme_mi_responder::{MessageBuffers, Responder};
 use reference_device::{
-    Direction, DropCounters, Event, Identity, MANAGEMENT_PORT, Management, Memory, Observer,
-    Options, UnitChanges,
+    Direction, DropCounters, Event, Identity, Management, Memory, Observer, Options, UnitChanges,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use usbredir_device::{Buffers, State};
@@ -16,6 +16,7 @@ use usbredir_device::{Buffers, State};
 use crate::cli::{DeviceSettings, LARGEST_MAX_MESSAGE};
 use crate::clock::TokioClock;
 use crate::firmware::LoggedFirmware;
+use crate::model_file::{CONTROLLERS, FIRMWARE_SLOTS};
 use crate::pcap::{self, Capture};
 
 /// Bytes of a transfer to the guest, and of those from it that may wait: more than the longest that Linux asks for.
@@ -90,22 +91,31 @@ pub async fn run<T>(
     };
     let mut memory = Box::new(DeviceMemory::new());
     let serial_number = settings.serial_number();
-    let mut subsystem = reference_device::default_subsystem(&serial_number)
-        .expect("twelve digits are a serial number");
+    let model = &settings.model;
+    let revision = model.revision();
+    let mut subsystem = model
+        .build(&serial_number, &revision)
+        .expect("a model that was read from a file breaks no rule");
     let unit_changes = UnitChanges::new();
-    let mut images = vec![0; 4 * FIRMWARE_SLOT];
-    let firmware = LoggedFirmware(reference_device::default_firmware(&mut images));
+    let mut images = vec![0; (FIRMWARE_SLOTS + 1) * FIRMWARE_SLOT];
+    let firmware = LoggedFirmware {
+        store: model.firmware.build(&mut images),
+        slots: model.firmware.slots.len().try_into().unwrap_or(u8::MAX),
+    };
+    let mut surroundings = reference_device::default_world(firmware, &unit_changes)
+        .with_pcie(MemoryPcie::<CONTROLLERS>::new(&model.vendor));
+    surroundings.health = model.health;
     let mut buffers = Box::new(MessageBuffers::new());
     let responder = Responder::new(
         subsystem.model(),
-        MANAGEMENT_PORT,
-        reference_device::default_world(firmware, &unit_changes),
+        model.management_port,
+        surroundings,
         &mut buffers,
     )
-    .expect("the default model has the port of its management endpoint");
+    .expect("a model that was read from a file has the port of its management endpoint");
     let management = Management {
         responder,
-        port: MANAGEMENT_PORT,
+        port: model.management_port,
         unit_changes: &unit_changes,
     };
     let device = reference_device::run(

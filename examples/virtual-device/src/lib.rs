@@ -2,6 +2,7 @@
 //!
 //! - [`cli`]: the command line, checked.
 //! - [`device`]: the reference device, assembled for a PC.
+//! - [`model_file`]: what the device manages, from a file.
 //! - [`host`]: what is at the other end of the cable: USB host, MCTP bus owner, requester.
 //! - [`demo`]: both, joined by a bus in memory.
 //! - [`connection`]: the byte streams on which a QEMU guest's USB bus can be reached.
@@ -15,6 +16,6 @@ pub mod demo;
 pub mod device;
 mod firmware;
 pub mod host;
-
+pub mod model_file;
 pub mod pcap;
 pub mod usbredir;
