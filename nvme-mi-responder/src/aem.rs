@@ -132,8 +132,8 @@ const SCOPE_SUBSYSTEM: u8 = 2;
 const RETRIES: u8 = 3;
 /// Where retry count and generation are in a message.
 const GENERATION: usize = HEADER_LENGTH + 6;
-/// Bytes of the longest message: room for 16 occurrences.
-const MESSAGE_LENGTH: usize = HEADER_LENGTH + OCCURRENCES_HEADER + 16 * 10 + CHECK_LENGTH;
+/// Bytes of the longest message: room for 20 occurrences, which is all that can happen to a subsystem of two controllers.
+const MESSAGE_LENGTH: usize = HEADER_LENGTH + OCCURRENCES_HEADER + 20 * 10 + CHECK_LENGTH;
 
 /// What the message is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
