@@ -487,6 +487,17 @@ fn changed_namespaces_are_listed_until_they_are_read_for_good() {
 }
 
 #[test]
+fn a_reset_forgets_which_namespaces_changed() {
+    let mut device = device();
+    let model = device.responder.model();
+    model
+        .attach_namespace(NamespaceId(2), ControllerId(0))
+        .unwrap();
+    device.responder.reset_subsystem();
+    assert_eq!(read(&mut device, 0x04, 8), [0; 8]);
+}
+
+#[test]
 fn changed_namespaces_are_those_of_the_controller() {
     let mut device = device();
     let list = |controller| Admin {

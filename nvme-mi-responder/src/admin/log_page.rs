@@ -59,8 +59,8 @@
 //!
 //! # Changed Namespace List
 //!
-//! IDs of the namespaces that were attached, detached or changed since the log was last read with RAE 0, ascending, 4 bytes each. The first
-//! is FFFFFFFFh, alone, if the controller lost count: it has room for the IDs up to 31.
+//! IDs of the namespaces that were attached, detached or changed since the log was last read with RAE 0, or since a reset of the subsystem,
+//! ascending, 4 bytes each. The first is FFFFFFFFh, alone, if the controller lost count: it has room for the IDs up to 31.
 //!
 //! # Commands Supported and Effects
 //!
