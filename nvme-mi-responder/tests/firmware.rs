@@ -753,7 +753,7 @@ fn any_order_of_downloads_and_commits_is_answered_as_specified() {
         (random >> 16) % limit
     };
     let (mut taken, mut refused) = (0, 0);
-    for round in 0..20_000u32 {
+    for round in 0..8_000u32 {
         let status = if next(4) > 0 {
             let (at, count) = (next(9) as usize, 1 + next(3) as usize);
             let data = vec![round as u8; count * PIECE];
@@ -783,7 +783,7 @@ fn any_order_of_downloads_and_commits_is_answered_as_specified() {
             Some(_) => refused += 1,
         }
     }
-    assert!(taken > 2_000 && refused > 2_000, "{taken} {refused}");
+    assert!(taken > 800 && refused > 800, "{taken} {refused}");
 }
 
 impl Device<World<Store>> {
@@ -951,6 +951,23 @@ fn a_reset_while_the_store_works_does_not_keep_the_next_command_waiting() {
     device.send(abandoned);
     device.responder.reset_subsystem();
     assert_eq!(device.finish(piece(0, &image)), [0; 16]);
+    assert_eq!(device.finish(commit(3, STORE)), [0; 16]);
+    assert_eq!(device.firmware().inner.image(3), Some(&image[..]));
+}
+
+#[test]
+fn an_aborted_piece_keeps_nobody_waiting_and_can_be_sent_again() {
+    let mut device = device_with(Slow::new());
+    let image = image(b"REF00003", 1);
+    device.send(piece(0, &image));
+    let abort = support::sealed(&[0x84, 0, 0, 0, 2, 0, 0, 0]);
+    let response = device.raw(&abort).unwrap();
+    assert_eq!(response[..6], [0x84, 0x80, 0, 0, 0, 0]);
+    let again = Admin {
+        slot: 1,
+        ..piece(0, &image)
+    };
+    assert_eq!(device.finish(again), [0; 16]);
     assert_eq!(device.finish(commit(3, STORE)), [0; 16]);
     assert_eq!(device.firmware().inner.image(3), Some(&image[..]));
 }

@@ -514,7 +514,7 @@ fn any_order_of_namespace_commands_leaves_what_was_specified() {
         (random >> 16) % limit
     };
     let (mut done, mut refused) = (0, 0);
-    for round in 0..5_000 {
+    for round in 0..2_000 {
         let id = next(6);
         let ids: &[u16] = [&[0][..], &[1], &[0, 1]][next(3) as usize];
         let (status, response) = match next(8) {
@@ -559,5 +559,5 @@ fn any_order_of_namespace_commands_leaves_what_was_specified() {
             assert_eq!(device.active(controller), active, "{round}");
         }
     }
-    assert!(done > 1_000 && refused > 1_000, "{done} {refused}");
+    assert!(done > 400 && refused > 400, "{done} {refused}");
 }
