@@ -147,12 +147,9 @@ impl Page<'_> {
 
     /// Puts ASCII text, with spaces up to `length` bytes.
     pub(crate) fn put_text(&mut self, offset: u32, length: u8, text: &str) {
-        let mut at = offset;
-        let spaces = core::iter::repeat(b' ');
-        for byte in text.bytes().chain(spaces).take(usize::from(length)) {
-            self.put_u8(at, byte);
-            at = at.saturating_add(1);
-        }
+        self.part(offset, u32::from(length)).1.fill(b' ');
+        let text = text.as_bytes();
+        self.put(offset, text.get(..usize::from(length)).unwrap_or(text));
     }
 
     /// What the window has of the `length` bytes from `start` of the structure, and where in these bytes it begins.
