@@ -1,4 +1,5 @@
-//! Round trips to be counted by callgrind: `bench SUBJECT PAYLOAD UNIT ROUNDS`.
+//! Round trips to be counted by callgrind: `bench SUBJECT PAYLOAD UNIT ROUNDS`, and `bench nvme-mi COMMAND CHECK ROUNDS`, for which see
+//! [`responder`].
 //!
 //! A round trip: the packets of a request enter the receive side of the device, are assembled, go to the echo service by an async listener,
 //! and the packets of its response leave by the send side. PAYLOAD is the length of the message behind the message type byte, UNIT the
@@ -8,6 +9,7 @@
 mod estack;
 mod link;
 mod ours;
+mod responder;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -119,12 +121,16 @@ fn parse(arguments: &[String]) -> Option<(Subject, Case)> {
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
-    let Some((run, case)) = parse(&arguments) else {
+    if let Some((run, case)) = parse(&arguments) {
+        run(&case);
+    } else if let Some(commands) = responder::parse(&arguments) {
+        commands.run();
+    } else {
         eprintln!(
-            "usage: bench in-place|core|traits|mctp-estack|mctp-estack-core|assemble|packetise PAYLOAD UNIT ROUNDS"
+            "usage: bench in-place|core|traits|mctp-estack|mctp-estack-core|assemble|packetise PAYLOAD UNIT ROUNDS\n\
+                    bench nvme-mi health-poll|identify|firmware-download software|table|engine ROUNDS"
         );
         return ExitCode::FAILURE;
-    };
-    run(&case);
+    }
     ExitCode::SUCCESS
 }

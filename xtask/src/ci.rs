@@ -100,7 +100,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "instructions",
-        checks: "an echo round trip stays within its budget of instructions",
+        checks: "echo round trips and NVMe-MI commands stay within their budget of instructions",
         run: instructions::check,
     },
 ];

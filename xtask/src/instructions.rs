@@ -1,4 +1,5 @@
-//! `cargo xtask instructions`: what a round trip through the router costs, in instructions, beside `mctp-estack`.
+//! `cargo xtask instructions`: what a round trip through the router costs, in instructions, beside `mctp-estack`, and what a command through the
+//! NVMe-MI responder.
 //!
 //! The programs are in `bench/`. Each is run twice under Valgrind, with different numbers of round trips: what differs, divided by how many
 //! more there were, is one round trip without the start of the program. Instructions are counted by callgrind, copied bytes by DHAT. Neither
@@ -20,6 +21,11 @@ const MORE_ROUNDS: u64 = 300;
 
 /// Message bytes behind the message type byte, and packet payload bytes: two packets, one, 65 and 17.
 const SIZES: &[(u64, u64)] = &[(64, 64), (246, 247), (4096, 64), (4096, 247)];
+
+/// Commands through the NVMe-MI responder.
+const COMMANDS: &[&str] = &["health-poll", "identify", "firmware-download"];
+/// What computes their Message Integrity Check: 4 bits at a time, 8 bits, or an engine that costs nothing.
+const CHECKS: &[&str] = &["software", "table", "engine"];
 
 /// `rep movsb` and `rep stosb`, which glibc takes for long blocks on some processors, count as one instruction a byte.
 const NO_STRING_INSTRUCTIONS: &str = "glibc.cpu.x86_rep_movsb_threshold=1000000000:\
@@ -46,7 +52,11 @@ fn within_budget(over: &[String]) -> Result<String> {
             over.join("\n")
         );
     }
-    Ok(format!("{} echo sizes within budget", SIZES.len()))
+    Ok(format!(
+        "{} echo sizes and {} NVMe-MI commands within budget",
+        SIZES.len(),
+        COMMANDS.len()
+    ))
 }
 
 /// The tables, and a line for each budget that is exceeded.
@@ -55,7 +65,8 @@ fn measure(project: &Project) -> Result<(String, Vec<String>)> {
     let mut over = Vec::new();
     let echo = bench.echo_table(&mut over)?;
     let parts = bench.parts_table(&mut over)?;
-    Ok((format!("{echo}\n{parts}"), over))
+    let commands = bench.commands_table(&mut over)?;
+    Ok((format!("{echo}\n{parts}\n{commands}"), over))
 }
 
 /// The measuring program and its budgets.
@@ -149,6 +160,27 @@ impl Bench {
         Ok(table)
     }
 
+    /// What a command costs, from the request as it is received to the response as it is sent.
+    fn commands_table(&self, over: &mut Vec<String>) -> Result<String> {
+        let mut table =
+            "Instructions of a command through the NVMe-MI responder, by what computes the integrity check of both messages\n"
+                .to_owned();
+        table += &format!("{:>18}", "");
+        table.extend(CHECKS.iter().map(|check| format!(" {check:>16}")));
+        table += "\n";
+        for command in COMMANDS {
+            table += &format!("{command:>18}");
+            for check in CHECKS {
+                let callgrind = ["--tool=callgrind", "--callgrind-out-file=/dev/null"];
+                let arguments = ["nvme-mi", command, check];
+                let count = self.per_round(&callgrind, "Collected :", &arguments)?;
+                table += &format!(" {:>16}", self.against_budget(command, check, count, over)?);
+            }
+            table += "\n";
+        }
+        Ok(table)
+    }
+
     /// The figure with its budget. Notes it in `over` when it is more.
     fn against_budget(
         &self,
@@ -170,24 +202,20 @@ impl Bench {
 
     fn instructions(&self, subject: &str, payload: u64, unit: u64) -> Result<f64> {
         let callgrind = ["--tool=callgrind", "--callgrind-out-file=/dev/null"];
-        self.per_round(&callgrind, "Collected :", subject, payload, unit)
+        let [payload, unit] = [payload, unit].map(|number| number.to_string());
+        self.per_round(&callgrind, "Collected :", &[subject, &payload, &unit])
     }
 
     /// How often a payload byte is copied by `memcpy` between entering and leaving the device, both directions together.
     fn copies(&self, subject: &str, payload: u64, unit: u64) -> Result<f64> {
         let dhat = ["--tool=dhat", "--mode=copy", "--dhat-out-file=/dev/null"];
-        let bytes = self.per_round(&dhat, "Total:", subject, payload, unit)?;
+        let arguments = [subject, &payload.to_string(), &unit.to_string()];
+        let bytes = self.per_round(&dhat, "Total:", &arguments)?;
         Ok(bytes / payload as f64)
     }
 
-    fn per_round(
-        &self,
-        tool: &[&str],
-        label: &str,
-        subject: &str,
-        payload: u64,
-        unit: u64,
-    ) -> Result<f64> {
+    /// What Valgrind's `tool` prints behind `label`, for one round of what `arguments` ask of the program.
+    fn per_round(&self, tool: &[&str], label: &str, arguments: &[&str]) -> Result<f64> {
         let total = |rounds: u64| {
             let mut command = Command::new("valgrind");
             command
@@ -195,8 +223,8 @@ impl Bench {
                 .arg("--log-fd=1")
                 .args(tool)
                 .arg(&self.program)
-                .arg(subject)
-                .args([payload, unit, rounds].map(|number| number.to_string()));
+                .args(arguments)
+                .arg(rounds.to_string());
             let printed = output(&mut command)?;
             number_after(label, &printed)
                 .with_context(|| format!("Valgrind did not print `{label}`:\n{printed}"))

@@ -31,7 +31,7 @@ enum Command {
     Ci(ci::Args),
     /// Run the virtual device against a Linux kernel in QEMU
     Guest(guest::Args),
-    /// Count the instructions of echo round trips, beside mctp-estack
+    /// Count the instructions of echo round trips, beside mctp-estack, and of NVMe-MI commands
     Instructions,
     /// Flash and RAM that the NVMe-MI responder takes on a Cortex-M, and what takes the most
     Size,

@@ -1,0 +1,145 @@
+//! Commands through the sans-IO NVMe-MI responder with the default model: the message in, the response out, the Message Integrity Check of
+//! both included.
+
+use std::hint::black_box;
+
+use mctp::Eid;
+use nvme_mi_responder::{
+    Crc32c, Instant, MessageBuffers, Requester, Responder, SoftwareCrc32c, TableCrc32c,
+};
+use reference_device::{
+    MANAGEMENT_PORT, UnitChanges, default_firmware, default_subsystem, default_world,
+};
+
+const REQUESTER: Requester = Requester {
+    endpoint_id: Eid(8),
+    exchange: 0,
+};
+/// Message type NVMe-MI with the integrity check bit.
+const MESSAGE_TYPE: u8 = 0x84;
+/// Data of the largest commands.
+const PAGE: u32 = 4096;
+
+/// Commands by name.
+const COMMANDS: &[(&str, fn() -> Command)] = &[
+    ("health-poll", health_poll),
+    ("identify", identify),
+    ("firmware-download", firmware_download),
+];
+
+/// A request and what must come of it.
+struct Command {
+    /// From the message type byte to the end, without Message Integrity Check.
+    request: Vec<u8>,
+    /// Bytes of the response, with it.
+    response: usize,
+}
+
+/// NVM Subsystem Health Status Poll that clears the status.
+fn health_poll() -> Command {
+    let mut request = vec![MESSAGE_TYPE, 0x08, 0, 0, 0x01];
+    request.resize(15, 0);
+    request.push(0x80);
+    Command {
+        request,
+        response: 8 + 8 + 4,
+    }
+}
+
+/// All of Identify Controller.
+fn identify() -> Command {
+    Command {
+        request: admin(0x06, PAGE, [1, 0]),
+        response: 20 + PAGE as usize + 4,
+    }
+}
+
+/// The first 4096 bytes of a firmware image: each time of a new one.
+fn firmware_download() -> Command {
+    let mut request = admin(0x11, PAGE, [PAGE / 4 - 1, 0]);
+    request.extend((0..=u8::MAX).cycle().take(PAGE as usize));
+    Command {
+        request,
+        response: 20 + 4,
+    }
+}
+
+/// An Admin command with `length` bytes of data, and dwords 10 and 11.
+fn admin(opcode: u8, length: u32, dwords: [u32; 2]) -> Vec<u8> {
+    let mut request = vec![MESSAGE_TYPE, 0x10, 0, 0, opcode, 1];
+    request.resize(32, 0);
+    request.extend(length.to_le_bytes());
+    request.resize(44, 0);
+    request.extend(dwords.into_iter().flat_map(u32::to_le_bytes));
+    request.resize(68, 0);
+    request
+}
+
+/// In place of an engine that costs nothing: what is left is the responder itself.
+struct FreeEngine;
+
+impl Crc32c for FreeEngine {
+    fn crc32c(&mut self, _: &[&[u8]]) -> u32 {
+        0
+    }
+}
+
+/// What to measure.
+pub struct Case {
+    command: Command,
+    check: fn(&Self),
+    rounds: usize,
+}
+
+/// The case of `nvme-mi COMMAND CHECK ROUNDS`.
+pub fn parse(arguments: &[String]) -> Option<Case> {
+    let [subject, command, check, rounds] = arguments else {
+        return None;
+    };
+    let (_, command) = COMMANDS.iter().find(|(name, _)| name == command)?;
+    let check: fn(&Case) = match check.as_str() {
+        "software" => |case| run(case, SoftwareCrc32c),
+        "table" => |case| run(case, TableCrc32c),
+        "engine" => |case| run(case, FreeEngine),
+        _ => return None,
+    };
+    (subject == "nvme-mi").then_some(Case {
+        command: command(),
+        check,
+        rounds: rounds.parse().ok()?,
+    })
+}
+
+impl Case {
+    pub fn run(&self) {
+        (self.check)(self);
+    }
+}
+
+fn run(case: &Case, mut crc: impl Crc32c) {
+    let mut request = case.command.request.clone();
+    request.extend(crc.crc32c(&[&request]).to_le_bytes());
+    let body = &request[1..];
+
+    let mut subsystem = default_subsystem("0123456789ab").expect("a good serial number");
+    let unit_changes = UnitChanges::new();
+    let mut images = vec![0; 4 * 2 * PAGE as usize];
+    let world = default_world(default_firmware(&mut images), &unit_changes).with_crc(crc);
+    let mut buffers = MessageBuffers::new();
+    let responder = Responder::new(subsystem.model(), MANAGEMENT_PORT, world, &mut buffers);
+    let mut responder = responder.expect("the default model has the port");
+
+    let mut round = || {
+        let taken = responder.receive(Instant::START, REQUESTER, true, black_box(body));
+        taken.expect("a good request");
+        let transmission = responder.transmission().expect("a response");
+        let sent = black_box(transmission.body);
+        assert_eq!(sent.len() + 1, case.command.response);
+        assert_eq!(sent[3], 0, "status");
+        let source = transmission.source;
+        responder.sent(source);
+    };
+    for _ in 0..case.rounds {
+        round();
+    }
+}
