@@ -20,19 +20,23 @@ const MESSAGE_TYPE: u8 = 0x84;
 /// Data of the largest commands.
 const PAGE: u32 = 4096;
 
-/// Commands by name.
-const COMMANDS: &[(&str, fn() -> Command)] = &[
-    ("health-poll", health_poll),
-    ("identify", identify),
-    ("firmware-download", firmware_download),
-];
-
 /// A request and what must come of it.
 struct Command {
     /// From the message type byte to the end, without Message Integrity Check.
     request: Vec<u8>,
     /// Bytes of the response, with it.
     response: usize,
+}
+
+impl Command {
+    fn by_name(name: &str) -> Option<Self> {
+        match name {
+            "health-poll" => Some(health_poll()),
+            "identify" => Some(identify()),
+            "firmware-download" => Some(firmware_download()),
+            _ => None,
+        }
+    }
 }
 
 /// NVM Subsystem Health Status Poll that clears the status.
@@ -96,15 +100,17 @@ pub fn parse(arguments: &[String]) -> Option<Case> {
     let [subject, command, check, rounds] = arguments else {
         return None;
     };
-    let (_, command) = COMMANDS.iter().find(|(name, _)| name == command)?;
     let check: fn(&Case) = match check.as_str() {
         "software" => |case| run(case, SoftwareCrc32c),
         "table" => |case| run(case, TableCrc32c),
         "engine" => |case| run(case, FreeEngine),
         _ => return None,
     };
-    (subject == "nvme-mi").then_some(Case {
-        command: command(),
+    if subject != "nvme-mi" {
+        return None;
+    }
+    Some(Case {
+        command: Command::by_name(command)?,
         check,
         rounds: rounds.parse().ok()?,
     })
