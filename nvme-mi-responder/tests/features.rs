@@ -202,7 +202,7 @@ fn thresholds_are_the_warning_temperature_and_none_by_default() {
 #[test]
 fn a_threshold_that_is_set_is_current_and_not_default() {
     let mut device = device();
-    device.admin_ok(set(0x04, 350, &[]));
+    assert_eq!(device.admin_ok(set(0x04, 350, &[])), (0, vec![]));
     device.admin_ok(set(0x04, UNDER | 280, &[]));
     assert_eq!(threshold(&mut device, CURRENT, 0), 350);
     assert_eq!(threshold(&mut device, CURRENT, UNDER), 280);
@@ -626,7 +626,15 @@ fn metadata_beyond_what_there_is_room_for_change_nothing() {
 
 #[test]
 fn metadata_without_their_count_have_a_wrong_size() {
-    assert_eq!(device().admin(set(0x7E, REPLACE, &[])), [6, 0, 0, 0]);
+    let unsaid = |data| Admin {
+        flags: 0,
+        length: 0,
+        ..set(0x7E, REPLACE, data)
+    };
+    let mut device = device();
+    assert_eq!(device.admin(unsaid(&[])), [6, 0, 0, 0]);
+    assert_eq!(device.admin(unsaid(&[0])), [6, 0, 0, 0]);
+    assert_eq!(device.admin_ok(unsaid(&[0, 0])), (0, vec![]));
 }
 
 #[test]
