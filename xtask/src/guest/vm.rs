@@ -16,7 +16,7 @@ use super::scenario::{Listener, Scenario};
 /// A guest that prints nothing for this long hangs.
 const SILENCE: Duration = Duration::from_secs(60);
 /// A guest that prints for ever is stopped.
-const LONGEST_RUN: Duration = Duration::from_secs(180);
+const LONGEST_RUN: Duration = Duration::from_secs(300);
 const SOCKET_TIME: Duration = Duration::from_secs(10);
 /// Lines of the guest's first process that are for us.
 const MARK: &str = "@guest ";

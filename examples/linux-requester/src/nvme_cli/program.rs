@@ -1,13 +1,19 @@
 //! nvme-cli as a program.
 
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread::{sleep, spawn};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 /// The bit of a printed status that says Do Not Retry.
 const DO_NOT_RETRY: u16 = 0x4000;
+
+/// The host takes a guest that prints nothing for a minute for dead.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
 
 /// nvme-cli as the guest tests have it: the program, `loader` and all libraries in one folder.
 pub(crate) struct NvmeCli {
@@ -19,7 +25,7 @@ pub(crate) struct NvmeCli {
 
 /// What a run printed, and whether it was content.
 struct Output {
-    success: bool,
+    status: ExitStatus,
     stdout: Vec<u8>,
     stderr: String,
 }
@@ -52,23 +58,49 @@ impl NvmeCli {
         }
     }
 
-    /// Runs one command: its name, then its options; the device is put in between.
-    fn run(&self, command: &str) -> Result<Output> {
+    /// One command: its name, then its options; the device is put in between.
+    fn command(&self, command: &str) -> Command {
         let (name, options) = command.split_once(' ').unwrap_or((command, ""));
-        let output = Command::new(self.folder.join("loader"))
+        let mut program = Command::new(self.folder.join("loader"));
+        program
             .arg("--library-path")
             .arg(&self.folder)
             .arg(self.folder.join("nvme"))
             .args([name, &self.device])
             .args(options.split_whitespace())
-            .stdin(Stdio::null())
+            .stdin(Stdio::null());
+        program
+    }
+
+    fn run(&self, command: &str) -> Result<Output> {
+        let output = self
+            .command(command)
             .output()
-            .with_context(|| format!("cannot start nvme-cli in {}", self.folder.display()))?;
+            .with_context(|| self.no_start())?;
         Ok(Output {
-            success: output.status.success(),
+            status: output.status,
             stdout: output.stdout,
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         })
+    }
+
+    fn no_start(&self) -> String {
+        format!("cannot start nvme-cli in {}", self.folder.display())
+    }
+
+    /// Runs a command and kills it after that time. Whether it had not ended before.
+    pub(crate) fn kill_after(&self, command: &str, time: Duration) -> Result<bool> {
+        let mut program = self.command(command);
+        let mut child = program.spawn().with_context(|| self.no_start())?;
+        sleep(time);
+        let killed = child.try_wait()?.is_none();
+        child.kill()?;
+        child.wait()?;
+        println!(
+            "nvme {command}: killed after {} ms: {killed}",
+            time.as_millis()
+        );
+        Ok(killed)
     }
 
     /// Whether this version sends the command over NVMe-MI at all. It is run for that, and may fail.
@@ -80,16 +112,29 @@ impl NvmeCli {
     pub(crate) fn show(&self, command: &str) -> Result<()> {
         let output = self.run(command)?;
         print!("{}", output.all());
-        ensure!(output.success, "nvme {command} failed");
+        ensure!(output.status.success(), "nvme {command} failed");
         Ok(())
+    }
+
+    /// Whether a command succeeds. It must not fail with a word.
+    pub(crate) fn succeeds_or_is_silent(&self, command: &str) -> Result<bool> {
+        let output = self.run(command)?;
+        let (status, text) = (output.status, output.all());
+        println!("nvme {command}: {status}, {}", text.trim());
+        ensure!(
+            status.success() || text.is_empty(),
+            "nvme {command} ended with {status} and said: {text}"
+        );
+        Ok(status.success())
     }
 
     /// What a command prints that has to succeed.
     pub(crate) fn raw(&self, command: &str) -> Result<Vec<u8>> {
         let output = self.run(command)?;
         ensure!(
-            output.success,
-            "nvme {command} failed and said: {}",
+            output.status.success(),
+            "nvme {command} ended with {} and said: {}",
+            output.status,
             output.all().trim()
         );
         println!("nvme {command}: {} bytes", output.stdout.len());
@@ -124,7 +169,7 @@ impl NvmeCli {
         let output = self.run(command)?;
         let text = output.all();
         ensure!(
-            !output.success,
+            !output.status.success(),
             "nvme {command} succeeded instead of failing with {status:#x}"
         );
         let line = text.lines().find(|line| line.contains(kind));
@@ -140,6 +185,21 @@ impl NvmeCli {
         println!("nvme {command}: {line}");
         Ok(())
     }
+}
+
+/// Says every now and then that the guest is alive, as long as `work` lasts.
+fn with_signs_of_life<T>(work: impl FnOnce() -> T) -> T {
+    let (done, is_done) = channel::<()>();
+    let teller = spawn(move || {
+        while is_done.recv_timeout(SIGN_OF_LIFE) == Err(RecvTimeoutError::Timeout) {
+            println!("... still running");
+        }
+    });
+    let result = work();
+    drop(done);
+    // It only prints.
+    let _ = teller.join();
+    result
 }
 
 /// The number in the last parentheses of a line: `...(0x4109)`.
