@@ -1,6 +1,6 @@
 //! See the README beside this crate's manifest, or `virtual-device --help`.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -50,7 +50,12 @@ async fn work(invocation: &Invocation) -> anyhow::Result<ExitCode> {
     let log = Log::new(capture);
     match &invocation.mode {
         Mode::Demo => {
-            let passed = demo::run(&invocation.device, &log, &mut std::io::stdout()).await?;
+            let mut out = std::io::stdout();
+            let options = demo::Options {
+                live: out.is_terminal(),
+                ..demo::Options::default()
+            };
+            let passed = demo::run(&invocation.device, options, &log, &mut out).await?;
             Ok(if passed {
                 ExitCode::SUCCESS
             } else {

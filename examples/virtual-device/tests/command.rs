@@ -70,6 +70,13 @@ impl Running {
             .unwrap_or_else(|_| panic!("no {words:?}"))
     }
 
+    /// The TCP address that it says it listens on.
+    async fn address(&mut self) -> String {
+        let line = self.says("listening on tcp:").await;
+        let address = line.split("tcp:").nth(1).unwrap();
+        address.split(';').next().unwrap().to_owned()
+    }
+
     /// Asks it to end, and returns whether it did so as it should.
     async fn terminate(mut self) -> bool {
         let id = self
@@ -131,6 +138,8 @@ fn bad_input_is_one_sentence_and_exit_code_2() {
             &["usbredir"],
             &["usbredir", "--listen", "nowhere"],
             &["nonsense"],
+            &["--model", "no-such-file.toml"],
+            &["usbredir", "--listen", "unix:s", "--model", BAD_MODEL],
         ] {
             let output = output(arguments).await;
             let text = String::from_utf8(output.stderr).unwrap();
@@ -138,6 +147,37 @@ fn bad_input_is_one_sentence_and_exit_code_2() {
             assert_eq!(text.lines().count(), 1, "{text}");
             assert!(output.stdout.is_empty());
         }
+    });
+}
+
+/// TOML, but no model.
+const BAD_MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+
+#[test]
+fn a_model_file_decides_what_is_managed() {
+    block_on(async {
+        let model = concat!(env!("CARGO_MANIFEST_DIR"), "/models/hot-single-port.toml");
+        let text = String::from_utf8(output(&["--model", model]).await.stdout).unwrap();
+        assert!(text.contains("Hot and worn, HOT0000000000001"), "{text}");
+
+        let mut device = Running::start(&["--listen", "tcp:127.0.0.1:0", "--model", model]);
+        let stream = TcpStream::connect(device.address().await).await.unwrap();
+        let guest = Guest::attach(stream).await.unwrap();
+        let found = enumerate(&guest).await.unwrap();
+        let pipes = Pipes::of(&found.configuration.interfaces[0]).unwrap();
+        // NVM Subsystem Health Status Poll: both warnings, 78 degrees Celsius, 101 % used.
+        let request = b"\x84\x08\0\0\x01\0\0\0\0\0\0\0\0\0\0\x80\xaa\xef\x81\xb4";
+        let log = PacketLog::default();
+        let response = requester::run(&guest, pipes, 64, &log, async |requester| {
+            requester.request(Eid(0), request).await.unwrap()
+        })
+        .await;
+        assert_eq!(
+            response[..16],
+            [
+                0x84, 0x88, 0, 0, 0, 0, 0, 0, 0x38, 0x3C, 78, 101, 0, 0, 0, 0
+            ]
+        );
     });
 }
 
@@ -245,17 +285,9 @@ fn a_killed_program_does_not_block_its_socket_file() {
 fn a_tcp_port_serves_one_guest_after_the_other() {
     block_on(async {
         let mut device = Running::start(&["--listen", "tcp:127.0.0.1:0"]);
-        let line = device.says("listening on tcp:127.0.0.1:").await;
-        let port = line
-            .split("tcp:127.0.0.1:")
-            .nth(1)
-            .unwrap()
-            .split(';')
-            .next()
-            .unwrap();
+        let address = device.address().await;
         for _ in 0..2 {
-            let address = format!("127.0.0.1:{port}");
-            use_device(TcpStream::connect(address).await.unwrap()).await;
+            use_device(TcpStream::connect(&address).await.unwrap()).await;
         }
         assert!(device.terminate().await);
     });

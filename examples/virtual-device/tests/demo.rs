@@ -6,23 +6,82 @@ use mctp_usb::Version::{V1_0, V1_1};
 use support::block_on;
 use virtual_device::cli::DeviceSettings;
 use virtual_device::demo;
+use virtual_device::model_file::DeviceModel;
 
 fn screen(settings: &DeviceSettings) -> String {
     let mut out = Vec::new();
-    let passed = block_on(demo::run(settings, &(), &mut out)).unwrap();
+    let options = demo::Options {
+        image_length: 64 * 1024,
+        live: false,
+    };
+    let passed = block_on(demo::run(settings, options, &(), &mut out)).unwrap();
     let text = String::from_utf8(out).unwrap();
     assert!(passed, "{settings:?}\n{text}");
     text
 }
 
+/// Lines of each chapter with its heading.
+fn chapters(text: &str) -> Vec<usize> {
+    text.split("\n\n")
+        .map(|chapter| chapter.lines().count())
+        .collect()
+}
+
 #[test]
-fn the_demo_fits_one_screen() {
+fn every_chapter_of_the_demo_fits_one_screen() {
     let text = screen(&DeviceSettings::default());
-    assert!(text.lines().count() <= 45, "{text}");
+    assert!(chapters(&text).iter().all(|lines| *lines <= 24), "{text}");
     assert!(
         text.lines().all(|line| line.chars().count() <= 100),
         "{text}"
     );
+}
+
+#[test]
+fn the_firmware_update_shows_the_slots_before_and_after() {
+    let text = screen(&DeviceSettings::default());
+    for words in [
+        "1: REF00001 runs, 2: REF00002, 3: empty",
+        "1: REF00001 runs, 2: REF00002, 3: DEMO0001 next",
+        "1: REF00001, 2: REF00002, 3: DEMO0001 runs",
+        "[####################] 100 % 64.0 KiB, 16 pieces",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+}
+
+#[test]
+fn every_example_of_a_model_is_what_its_file_says() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/models");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let model = DeviceModel::read(&path).unwrap();
+        let words = model.model_number.clone();
+        let text = screen(&DeviceSettings {
+            model,
+            ..DeviceSettings::default()
+        });
+        assert!(text.contains(&words), "{text}");
+        assert!(chapters(&text).iter().all(|lines| *lines <= 24), "{text}");
+    }
+}
+
+#[test]
+fn a_model_without_anything_to_manage_or_update_is_no_failure() {
+    let mut model = DeviceModel::default();
+    model.controllers.clear();
+    let text = screen(&DeviceSettings {
+        model: model.clone(),
+        ..DeviceSettings::default()
+    });
+    assert!(text.contains("the model has no controllers"), "{text}");
+    let mut model = DeviceModel::default();
+    model.firmware.slots.truncate(1);
+    let text = screen(&DeviceSettings {
+        model,
+        ..DeviceSettings::default()
+    });
+    assert!(text.contains("none of them can be written"), "{text}");
 }
 
 #[test]

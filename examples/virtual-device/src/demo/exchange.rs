@@ -1,18 +1,24 @@
 //! A request and its response, down to the packets.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use mctp::Eid;
 use mctp_transport::Packet;
 
+use crate::device::Hex;
 use crate::host::requester::{HOST, Requester};
 use crate::host::transport::{Direction, PacketLog, join_packets};
+
+/// How long there must be no answer where none is allowed: many times what the device takes for one.
+const SILENCE: Duration = Duration::from_millis(50);
 
 /// Asks, and checks all of the answer that does not depend on the question.
 pub(super) struct Exchanger<'r, 'b, 'l> {
     pub(super) requester: Requester<'r, 'b>,
     pub(super) log: &'l PacketLog,
-    pub(super) unit: usize,
+    /// The most payload bytes in a packet, either way.
+    pub(super) unit: Cell<usize>,
 }
 
 /// What crossed the wire.
@@ -44,8 +50,27 @@ impl Exchanger<'_, '_, '_> {
             response_packets,
             time,
         };
-        exchange.check(destination, request, self.unit)?;
+        exchange.check(destination, request, self.unit.get())?;
         Ok(exchange)
+    }
+
+    /// Sends `request`, to which there must be no answer.
+    pub(super) async fn ask_in_vain(&self, destination: Eid, request: &[u8]) -> Result<(), String> {
+        let asked = self
+            .requester
+            .request_within(SILENCE, destination, request)
+            .await;
+        match asked {
+            Err(mctp::Error::TimedOut) => Ok(()),
+            Err(error) => Err(error.to_string()),
+            Ok(answer) => Err(format!("there was an answer: {}", Hex(&answer))),
+        }
+    }
+
+    /// From now on, packets have `unit` bytes of payload.
+    pub(super) fn set_unit(&self, unit: usize) {
+        self.requester.set_unit(unit);
+        self.unit.set(unit);
     }
 }
 

@@ -3,18 +3,34 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
+/// Columns of the screen.
+const WIDTH: usize = 100;
+
+/// Characters of a progress bar, its ends not counted.
+const BAR: usize = 20;
+
+/// A progress bar.
+pub(super) fn bar(done: usize, all: usize) -> String {
+    let part = |of: usize| (of * done).checked_div(all).unwrap_or(of);
+    let filled = "#".repeat(part(BAR));
+    format!("[{filled:.<BAR$}] {:3} %", part(100))
+}
+
 /// Writes the screen and counts the checks on it.
 pub(super) struct Screen<'w> {
     out: &'w mut dyn Write,
+    /// Whether a line can be written over, as on a terminal.
+    live: bool,
     checks: usize,
     failures: usize,
     took: Duration,
 }
 
 impl<'w> Screen<'w> {
-    pub(super) fn new(out: &'w mut dyn Write) -> Self {
+    pub(super) fn new(out: &'w mut dyn Write, live: bool) -> Self {
         Self {
             out,
+            live,
             checks: 0,
             failures: 0,
             took: Duration::ZERO,
@@ -37,6 +53,10 @@ impl<'w> Screen<'w> {
     /// One check: what was shown, or what is wrong.
     pub(super) fn check(&mut self, label: &str, result: Result<String, String>) -> io::Result<()> {
         self.checks += 1;
+        if self.live {
+            // There may be a progress bar.
+            write!(self.out, "\r{:WIDTH$}\r", "")?;
+        }
         match result {
             Ok(shown) => writeln!(self.out, "  ok  {label:<36} {shown}"),
             Err(wrong) => {
@@ -44,6 +64,15 @@ impl<'w> Screen<'w> {
                 writeln!(self.out, "WRONG {label:<36} {wrong}")
             }
         }
+    }
+
+    /// How far something has come, on the line where its check will be.
+    pub(super) fn progress(&mut self, label: &str, done: usize, all: usize) -> io::Result<()> {
+        if self.live {
+            write!(self.out, "\r      {label:<36} {}", bar(done, all))?;
+            self.out.flush()?;
+        }
+        Ok(())
     }
 
     pub(super) fn took(&mut self, time: Duration) {
@@ -54,6 +83,7 @@ impl<'w> Screen<'w> {
     pub(super) fn finish(self) -> io::Result<bool> {
         let Self {
             out,
+            live: _,
             checks,
             failures,
             took,
@@ -78,12 +108,36 @@ mod tests {
     #[test]
     fn one_failure_makes_the_whole_fail() {
         let mut out = Vec::new();
-        let mut screen = Screen::new(&mut out);
+        let mut screen = Screen::new(&mut out, false);
         screen.check("good", Ok("as it should be".into())).unwrap();
         screen.check("bad", Err("something else".into())).unwrap();
         assert!(!screen.finish().unwrap());
         let text = String::from_utf8(out).unwrap();
         assert!(text.contains("WRONG bad"));
         assert!(text.ends_with("1 of 2 checks FAILED.\n"));
+    }
+
+    #[test]
+    fn a_bar_fills_from_the_left() {
+        assert_eq!(bar(0, 768), "[....................]   0 %");
+        assert_eq!(bar(460, 768), "[###########.........]  59 %");
+        assert_eq!(bar(768, 768), "[####################] 100 %");
+        assert_eq!(bar(0, 0), "[####################] 100 %");
+    }
+
+    #[test]
+    fn a_check_is_written_over_the_progress_before_it_and_only_on_a_terminal() {
+        let written = |live| {
+            let mut out = Vec::new();
+            let mut screen = Screen::new(&mut out, live);
+            screen.progress("download", 1, 2).unwrap();
+            screen.check("download", Ok("done".into())).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let check = format!("  ok  {:<36} done\n", "download");
+        assert_eq!(written(false), check);
+        let live = written(true);
+        assert!(live.contains("[##########..........]  50 %\r"), "{live:?}");
+        assert!(live.ends_with(&format!("\r{check}")), "{live:?}");
     }
 }

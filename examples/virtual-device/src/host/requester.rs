@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
-use mctp::{AsyncReqChannel, Eid, MsgType};
+use mctp::{AsyncReqChannel, Eid};
 use mctp_router::{Config, Event, PortConfig, PortId, Router, RouterStorage};
 use mctp_transport::PhysicalAddress;
 
@@ -32,23 +32,52 @@ pub struct Requester<'r, 'b> {
 impl Requester<'_, '_> {
     /// Sends a request, message type first, and returns the response, message type first.
     ///
-    /// Endpoint ID 0 is whoever is at the other end of the cable.
+    /// Endpoint ID 0 is whoever is at the other end of the cable. Bit 7 of the message type says that there is an integrity check at the
+    /// end of the message; the caller makes it.
     ///
     /// # Errors
     ///
     /// When the request cannot be sent, or no response comes within seconds.
     pub async fn request(&self, destination: Eid, request: &[u8]) -> mctp::Result<Vec<u8>> {
-        let (message_type, body) = request.split_first().ok_or(mctp::Error::BadArgument)?;
+        self.request_within(TIMEOUT, destination, request).await
+    }
+
+    /// The same with another time limit.
+    ///
+    /// # Errors
+    ///
+    /// When the request cannot be sent, or no response comes in that time.
+    pub async fn request_within(
+        &self,
+        limit: Duration,
+        destination: Eid,
+        request: &[u8],
+    ) -> mctp::Result<Vec<u8>> {
+        let (first, body) = request.split_first().ok_or(mctp::Error::BadArgument)?;
+        let (message_type, integrity_check) = mctp::decode_type_ic(*first);
         let mut channel = self
             .router
             .request_channel_at(USB, PhysicalAddress::POINT_TO_POINT, destination)
-            .with_timeout(TIMEOUT);
-        channel.send(MsgType(*message_type), body).await?;
+            .with_timeout(limit);
+        channel
+            .send_vectored(message_type, integrity_check, &[body])
+            .await?;
         let mut buffer = vec![0; LONGEST_MESSAGE];
         let (message_type, integrity_check, body) = channel.recv(&mut buffer).await?;
         let mut response = vec![mctp::encode_type_ic(message_type, integrity_check)];
         response.extend_from_slice(body);
         Ok(response)
+    }
+
+    /// From now on, packets to the device have at most `unit` bytes of payload.
+    pub fn set_unit(&self, unit: usize) {
+        self.router.configure_port(
+            USB,
+            PortConfig {
+                unit,
+                ..PortConfig::default()
+            },
+        );
     }
 }
 
