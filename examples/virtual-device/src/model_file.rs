@@ -4,6 +4,7 @@
 //! `nvme-mi-responder` itself where it has them, so that nothing is left to go wrong when the device is switched on.
 
 mod tables;
+mod values;
 
 use std::fmt::{self, Display, Formatter};
 use std::path::Path;

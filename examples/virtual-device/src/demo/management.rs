@@ -169,12 +169,12 @@ impl Host<'_, '_, '_, '_> {
                 device,
                 function,
             }) => {
-                format!("{bus:02x}:{device:02x}.{function}")
+                format!("at {bus:02x}:{device:02x}.{function}")
             }
-            None => "not known".into(),
+            None => "somewhere".into(),
         };
         Ok(format!(
-            "PCI {:04x}:{:04x} at {place} on port {}; {}",
+            "PCI {:04x}:{:04x} {place} on port {}; {}",
             model.vendor.pci_vendor,
             model.vendor.pci_device,
             controller.port.0,

@@ -21,6 +21,8 @@ pub(super) struct Screen<'w> {
     out: &'w mut dyn Write,
     /// Whether a line can be written over, as on a terminal.
     live: bool,
+    /// The progress bar on the line that is being written.
+    bar: Option<String>,
     checks: usize,
     failures: usize,
     took: Duration,
@@ -31,6 +33,7 @@ impl<'w> Screen<'w> {
         Self {
             out,
             live,
+            bar: None,
             checks: 0,
             failures: 0,
             took: Duration::ZERO,
@@ -53,10 +56,7 @@ impl<'w> Screen<'w> {
     /// One check: what was shown, or what is wrong.
     pub(super) fn check(&mut self, label: &str, result: Result<String, String>) -> io::Result<()> {
         self.checks += 1;
-        if self.live {
-            // There may be a progress bar.
-            write!(self.out, "\r{:WIDTH$}\r", "")?;
-        }
+        self.clear_progress()?;
         match result {
             Ok(shown) => writeln!(self.out, "  ok  {label:<36} {shown}"),
             Err(wrong) => {
@@ -68,11 +68,20 @@ impl<'w> Screen<'w> {
 
     /// How far something has come, on the line where its check will be.
     pub(super) fn progress(&mut self, label: &str, done: usize, all: usize) -> io::Result<()> {
-        if self.live {
-            write!(self.out, "\r      {label:<36} {}", bar(done, all))?;
-            self.out.flush()?;
+        let bar = bar(done, all);
+        if !self.live || self.bar.as_ref() == Some(&bar) {
+            return Ok(());
         }
-        Ok(())
+        write!(self.out, "\r      {label:<36} {bar}")?;
+        self.bar = Some(bar);
+        self.out.flush()
+    }
+
+    fn clear_progress(&mut self) -> io::Result<()> {
+        match self.bar.take() {
+            Some(_) => write!(self.out, "\r{:WIDTH$}\r", ""),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn took(&mut self, time: Duration) {
@@ -84,6 +93,7 @@ impl<'w> Screen<'w> {
         let Self {
             out,
             live: _,
+            bar: _,
             checks,
             failures,
             took,
@@ -130,7 +140,8 @@ mod tests {
         let written = |live| {
             let mut out = Vec::new();
             let mut screen = Screen::new(&mut out, live);
-            screen.progress("download", 1, 2).unwrap();
+            screen.progress("download", 500, 1000).unwrap();
+            screen.progress("download", 501, 1000).unwrap();
             screen.check("download", Ok("done".into())).unwrap();
             String::from_utf8(out).unwrap()
         };
@@ -139,5 +150,6 @@ mod tests {
         let live = written(true);
         assert!(live.contains("[##########..........]  50 %\r"), "{live:?}");
         assert!(live.ends_with(&format!("\r{check}")), "{live:?}");
+        assert_eq!(live.matches('%').count(), 1, "the same bar is written once");
     }
 }
