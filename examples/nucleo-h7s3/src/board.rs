@@ -31,8 +31,8 @@ impl Board {
     /// Starts the clocks and takes the pins. `out_buffer` holds what the host sends until it is read.
     pub fn start(out_buffer: &'static mut [u8; USB_OUT_BUFFER]) -> Self {
         let mut core = defmt::unwrap!(cortex_m::Peripherals::take());
-        // The code stands in flash, which takes seven wait states at this speed. The data cache stays off: it would
-        // keep the debugger from seeing the log.
+        // The code stands in SRAM behind a bus of half this speed. The data cache stays off: it would keep the debugger
+        // from seeing the log.
         core.SCB.enable_icache();
         let Peripherals {
             USB_OTG_HS,

@@ -1,6 +1,6 @@
 //! The reference device on the STM32H7S3L8 Nucleo board.
 //!
-//! The device is `reference_device::run`. Here are the clock, memory and log it asks for; [`board`] has the hardware.
+//! The device is `reference_device::run`. Here are the clock, memory, NVM subsystem and log it asks for; [`board`] has the hardware.
 
 #![no_std]
 #![no_main]
@@ -8,6 +8,7 @@
 mod board;
 mod clock;
 mod log;
+mod management;
 
 use defmt::info;
 use embassy_executor::Spawner;
@@ -41,6 +42,7 @@ async fn main(_spawner: Spawner) {
         &identity,
         &options,
         MEMORY.init_with(Memory::new),
+        management::start(&identity),
         &EventLog,
     );
     let (Err(error), ()) = join(device, board::blink(board.led)).await;
