@@ -186,7 +186,7 @@ mod tests {
         let good = bytes("88 00 00 04 00 08 00 6f a7 41 c4");
         let response = decode(&good).unwrap();
         assert_eq!(response.status, 4);
-        assert_eq!(response.management_response, 0x0008_00);
+        assert_eq!(response.management_response, 0x0800);
         assert_eq!(response.data, [0u8; 0]);
         for length in 0..good.len() {
             assert!(decode(&good[..length]).is_err(), "{length}");

@@ -128,7 +128,7 @@ pub async fn run<
     identity: &Identity<'d>,
     options: &Options,
     memory: &'d mut Memory<'d, RECEIVE, TRANSFER, MESSAGES, MESSAGE>,
-    management: Management<'d, W>,
+    management: Management<'_, W>,
     observer: &impl Observer,
 ) -> Result<Infallible, BufferTooSmall>
 where

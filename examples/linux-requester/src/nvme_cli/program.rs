@@ -73,10 +73,8 @@ impl NvmeCli {
     }
 
     fn run(&self, command: &str) -> Result<Output> {
-        let output = self
-            .command(command)
-            .output()
-            .with_context(|| self.no_start())?;
+        let mut program = self.command(command);
+        let output = with_signs_of_life(|| program.output()).with_context(|| self.no_start())?;
         Ok(Output {
             status: output.status,
             stdout: output.stdout,
