@@ -22,7 +22,8 @@
 //!   Commands are still carried out. A command with the CIAP bit in its header pauses when it comes; that has no response of its own. Whether
 //!   CIAP pauses then or when the response is ready the sources for this crate do not say; what it does to that response is the same.
 //! - **Abort** ends the command of its slot alone, or discards its response, and ends a pause. What a command whose response is discarded
-//!   has done stays done. A command here begins when it comes: one that is aborted is one that takes long, of which some was done.
+//!   has done stays done. A command here begins when it comes, unless it waits for one in the other slot: one that is aborted is one that takes
+//!   long, of which some was done, or one that waits, of which nothing was.
 //! - **Replay** ends a pause, and sends the last response of its slot once more, to whoever sent the Replay, behind the response to it. RRO
 //!   other than 0 would need the help of whatever makes packets of messages, which the MCTP traits do not give: it is refused.
 //!
@@ -170,12 +171,13 @@ impl<W: World> Responder<'_, W> {
         let Some(slot) = self.slots.get_mut(index) else {
             return 0;
         };
-        let state = slot.state;
+        let (state, begun) = (slot.state, slot.begun);
         let effect = slot.effect.take();
         slot.discard();
         match state {
             SlotState::Idle => 0,
-            SlotState::Process => 2,
+            SlotState::Process if begun => 2,
+            SlotState::Process => 1,
             SlotState::Transmit => {
                 // The command was carried out: what it does afterwards belongs to it.
                 self.apply(effect);

@@ -129,6 +129,8 @@ pub(crate) enum Answer {
     Done(u32),
     /// It is not done: the handler is called again with the same request, which it left as it was.
     Pending,
+    /// It is not begun: the handler is called again with the same request, when the other command slot may have done its work.
+    Waiting,
     /// No response is sent, ever: the subsystem was reset.
     Silence,
 }

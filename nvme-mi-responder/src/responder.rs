@@ -401,9 +401,9 @@ impl<'m, W: World> Responder<'m, W> {
             effect: &mut slot.effect,
         };
         let outcome = carry_out(&mut context, slot.header.kind, slot.buffer, slot.length);
-        slot.begun = true;
+        slot.begun |= !matches!(outcome, Outcome::Waiting);
         match outcome {
-            Outcome::Pending => {
+            Outcome::Pending | Outcome::Waiting => {
                 slot.next_look = now.after(LOOK_INTERVAL);
                 slot.excuse_if_late(now, self.world.crc());
             }
@@ -473,6 +473,7 @@ impl Slot<'_> {
 /// What became of a command.
 enum Outcome {
     Pending,
+    Waiting,
     Silence,
     /// The response is in the buffer from byte 4 to this one.
     Response(usize),
@@ -531,6 +532,7 @@ enum Written {
 fn write_status(kind: Kind, handled: Handled, buffer: &mut [u8]) -> Written {
     match handled {
         Ok(Answer::Pending) => Written::Nothing(Outcome::Pending),
+        Ok(Answer::Waiting) => Written::Nothing(Outcome::Waiting),
         Ok(Answer::Silence) => Written::Nothing(Outcome::Silence),
         Ok(Answer::Done(dword0)) if kind == Kind::Admin => {
             put(buffer, HEADER_LENGTH, &admin::completion(Ok(dword0)));

@@ -430,6 +430,50 @@ fn a_long_format_gets_its_response_when_it_is_done() {
     assert_eq!(device.identify(0x00, 1)[26], 1);
 }
 
+/// A format in command slot 1.
+fn format_beside(namespace: u32) -> Vec<u8> {
+    let command = Admin {
+        slot: 1,
+        ..format(namespace, 0)
+    };
+    support::sealed(&command.message())
+}
+
+#[test]
+fn a_format_that_waited_for_the_other_slot_still_ends_a_self_test() {
+    let mut device = device();
+    let mut controllers = [0; 4096];
+    controllers[0] = 1;
+    device.admin_ok(Admin {
+        opcode: 0x15,
+        namespace: 2,
+        length: 4096,
+        data: &controllers,
+        ..ADMIN
+    });
+    device.admin_ok(self_test(EXTENDED, 1));
+    device.media().format_time = 60;
+    assert_eq!(device.raw(&support::sealed(&format(2, 0).message())), None);
+    assert_eq!(device.raw(&format_beside(1)), None);
+    for slot in 0..2 {
+        device.wait(60);
+        device.responder.advance(device.now);
+        assert_eq!(device.response().unwrap()[1], 0x90 | slot);
+    }
+    assert_eq!(device.result(), 0x24);
+}
+
+#[test]
+fn abort_says_that_nothing_was_done_of_a_command_that_waits_for_the_other_slot() {
+    let mut device = device();
+    device.media().format_time = 60;
+    assert_eq!(device.raw(&support::sealed(&format(1, 0).message())), None);
+    assert_eq!(device.raw(&format_beside(1)), None);
+    let abort = |slot| [0x84, slot, 0, 0, 2, 0, 0, 0];
+    assert_eq!(device.request(&abort(1)), [0, 0, 1, 0]);
+    assert_eq!(device.request(&abort(0)), [0, 0, 2, 0]);
+}
+
 #[test]
 fn a_drive_that_was_never_sanitized_says_so() {
     let log = device().sanitize_log();

@@ -226,7 +226,7 @@ pub(crate) fn run<W: World>(
     }
     let owner = context.model.state.turn;
     if !context.alone && owner.is_some_and(|owner| owner != context.slot) {
-        return Ok(Answer::Pending);
+        return Ok(Answer::Waiting);
     }
     let handled = carry_out(entry.command, context, request, exchange);
     let is_pending = matches!(handled, Ok(Answer::Pending));
