@@ -89,6 +89,11 @@ const STEPS: &[Step] = &[
         run: build::properties,
     },
     Step {
+        name: "any-input",
+        checks: "the NVMe-MI responder survives any message, all values and lengths",
+        run: build::any_input,
+    },
+    Step {
         name: "demo",
         checks: "the virtual device with its in-process host: every answer is right",
         run: device::demo,

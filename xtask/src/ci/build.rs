@@ -103,6 +103,15 @@ pub(super) fn properties(project: &Project) -> Result<String> {
     Ok(format!("up to {CASES} random inputs each"))
 }
 
+/// Unoptimized, these tests take a sample.
+pub(super) fn any_input(project: &Project) -> Result<String> {
+    let mut cargo = project.cargo(".");
+    cargo.args(["test", "--locked", "--release"]);
+    cargo.args(["--package", "nvme-mi-responder", "--test", "any_input"]);
+    output(&mut cargo)?;
+    Ok("a million random messages, every change of a byte".to_owned())
+}
+
 pub(super) fn no_std(project: &Project) -> Result<String> {
     install::targets(MICROCONTROLLERS)?;
     for target in MICROCONTROLLERS {
