@@ -7,7 +7,6 @@ use nvme_mi_responder::{
     ControllerConfig, Function, LinkWidth, ModelError, NamespaceId, PciAddress, PciePort,
     PortConfig, PortId, PortKind, SmbusFrequency, TwoWirePort, Vendor, vendor_from_build,
 };
-use serde::de::{Deserialize, Deserializer, Error as _, Unexpected};
 use toml::Spanned;
 
 use super::values::{Number, Problem, one_of, problem, within, within_or};
@@ -36,6 +35,7 @@ fn from_toml(text: &str, error: &toml::de::Error) -> BadModel {
         .message()
         .replace("unknown field", "unknown key")
         .replace("missing field", "missing key")
+        .replace("expected a sequence", "expected a list in brackets")
         .replace('\n', ", ");
     BadModel {
         line: error.span().map(|span| line_of(text, span.start)),
@@ -321,22 +321,23 @@ struct TwoWireTable {
 }
 
 #[derive(Clone, Copy, serde::Deserialize)]
-enum Frequency {
-    #[serde(rename = "100 kHz")]
-    Khz100,
-    #[serde(rename = "400 kHz")]
-    Khz400,
-    #[serde(rename = "1 MHz")]
-    Mhz1,
-}
+#[serde(try_from = "String")]
+struct Frequency(SmbusFrequency);
 
-impl From<Frequency> for SmbusFrequency {
-    fn from(frequency: Frequency) -> Self {
-        match frequency {
-            Frequency::Khz100 => Self::Khz100,
-            Frequency::Khz400 => Self::Khz400,
-            Frequency::Mhz1 => Self::Mhz1,
-        }
+impl TryFrom<String> for Frequency {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Ok(Self(match &*text {
+            "100 kHz" => SmbusFrequency::Khz100,
+            "400 kHz" => SmbusFrequency::Khz400,
+            "1 MHz" => SmbusFrequency::Mhz1,
+            _ => {
+                return Err(format!(
+                    "a frequency is \"100 kHz\", \"400 kHz\" or \"1 MHz\", not {text:?}"
+                ));
+            }
+        }))
     }
 }
 
@@ -351,9 +352,9 @@ impl TwoWireTable {
         }
         Ok(TwoWirePort {
             vpd_address: within_or("vpd_address", &this.vpd_address, 0..=0x7F, 0)?,
-            vpd_frequency: this.vpd_frequency.map(Into::into),
+            vpd_frequency: this.vpd_frequency.map(|frequency| frequency.0),
             endpoint_address: within("address", &this.address, 0..=0x7F)?,
-            frequency: this.frequency.into(),
+            frequency: this.frequency.0,
             basic_management: this.basic_management,
         })
     }
@@ -371,21 +372,23 @@ struct ControllerTable {
 }
 
 #[derive(Clone, Copy, Default, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum FunctionName {
-    #[default]
-    Plain,
-    Physical,
-    Virtual,
-}
+#[serde(try_from = "String")]
+struct FunctionName(Function);
 
-impl From<FunctionName> for Function {
-    fn from(name: FunctionName) -> Self {
-        match name {
-            FunctionName::Plain => Self::Plain,
-            FunctionName::Physical => Self::Physical,
-            FunctionName::Virtual => Self::Virtual,
-        }
+impl TryFrom<String> for FunctionName {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Ok(Self(match &*text {
+            "plain" => Function::Plain,
+            "physical" => Function::Physical,
+            "virtual" => Function::Virtual,
+            _ => {
+                return Err(format!(
+                    "a function is \"plain\", \"physical\" or \"virtual\", not {text:?}"
+                ));
+            }
+        }))
     }
 }
 
@@ -396,8 +399,8 @@ impl ControllerTable {
         Ok(ControllerModel {
             port: PortId(within("port", &self.port, 0..=255)?),
             config: ControllerConfig {
-                function: self.function.into(),
-                address: self.pci_address.as_ref().map(|address| address.0),
+                function: self.function.0,
+                address: self.pci_address.map(|address| address.0),
             },
             namespaces: self
                 .namespaces
@@ -409,15 +412,16 @@ impl ControllerTable {
 }
 
 /// Bus, device and function.
+#[derive(Clone, Copy, serde::Deserialize)]
+#[serde(try_from = "String")]
 struct Address(PciAddress);
 
-impl<'de> Deserialize<'de> for Address {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let address = pci_address(&text).map(Self);
-        address.ok_or_else(|| {
-            let expected = "bus, device (to 1f) and function (to 7) in hexadecimal, as \"01:00.0\"";
-            D::Error::invalid_value(Unexpected::Str(&text), &expected)
+impl TryFrom<String> for Address {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        pci_address(&text).map(Self).ok_or_else(|| {
+            format!("a PCI address is bus, device (to 1f) and function (to 7) in hexadecimal, as \"01:00.0\", not {text:?}")
         })
     }
 }

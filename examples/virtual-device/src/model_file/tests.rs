@@ -159,18 +159,58 @@ fn a_missing_key_is_named() {
 #[test]
 fn a_value_of_the_wrong_type_is_shown_with_the_right_one() {
     for (key, line, words) in [
-        ("lanes = 4", "lanes = \"four\"", "expected a whole number"),
+        (
+            "lanes = 4",
+            "lanes = \"four\"",
+            "string \"four\", expected a whole number",
+        ),
         ("lanes = 4", "lanes = 4.0", "expected a whole number"),
+        (
+            "lanes = 4",
+            "lanes = 99999999999999999999",
+            "99999999999999999999 is too large a number",
+        ),
+        (
+            "lanes = 4",
+            "lanes = 9223372036854775808",
+            "9223372036854775808 is too large a number",
+        ),
         ("model_number", "model_number = 5", "expected a string"),
         (
             "namespace_management",
             "namespace_management = 1",
             "expected a boolean",
         ),
-        ("slots = [", "slots = \"REF00001\"", "expected a sequence"),
-        ("frequency = \"1 MHz\"", "frequency = \"2 MHz\"", "`1 MHz`"),
-        ("\"01:00.1\"", "pci_address = \"01:20.1\"", "as \"01:00.0\""),
-        ("\"01:00.1\"", "pci_address = \"+1:00.1\"", "as \"01:00.0\""),
+        (
+            "slots = [",
+            "slots = \"REF00001\"",
+            "expected a list in brackets",
+        ),
+        (
+            "frequency = \"1 MHz\"",
+            "frequency = 3",
+            "expected a string",
+        ),
+        (
+            "frequency = \"1 MHz\"",
+            "frequency = \"2 MHz\"",
+            "or \"1 MHz\", not \"2 MHz\"",
+        ),
+        (
+            "\"01:00.1\"",
+            "function = \"main\"",
+            "or \"virtual\", not \"main\"",
+        ),
+        (
+            "\"01:00.1\"",
+            "pci_address = \"01:20.1\"",
+            "as \"01:00.0\", not \"01:20.1\"",
+        ),
+        (
+            "\"01:00.1\"",
+            "pci_address = \"+1:00.1\"",
+            "as \"01:00.0\", not \"+1:00.1\"",
+        ),
         ("[port.pcie]", "[port.pcie", "]"),
     ] {
         let sentence = complaint(key, line);
@@ -317,6 +357,37 @@ fn too_many_of_anything_is_told_at_the_first_that_is_too_many() {
         sentence,
         "the subsystem has no room for another port: 8 are the most"
     );
+}
+
+#[test]
+fn a_file_that_was_cut_or_changed_anywhere_is_a_model_or_has_one_sentence_said_of_it() {
+    let lines: Vec<_> = DEFAULT.lines().collect();
+    let without = |at: usize| [&lines[..at], &lines[at + 1..]].concat().join("\n");
+    let cut = |at: usize| DEFAULT.get(..at).unwrap_or_default().to_owned();
+    let texts = (0..lines.len()).map(without);
+    let texts = texts.chain((0..DEFAULT.len()).step_by(11).map(cut));
+    let numbers = [0, 1, 7, 8, 32, 255, 65_535, u64::MAX >> 1, u64::MAX];
+    let texts = texts.chain(numbers.iter().map(|number| {
+        let replaced = lines.iter().map(|line| match line.split_once(" = ") {
+            Some((key, value)) if value.starts_with(|first: char| first.is_ascii_digit()) => {
+                format!("{key} = {number}\n")
+            }
+            _ => format!("{line}\n"),
+        });
+        replaced.collect()
+    }));
+    let (mut good, mut bad) = (0, 0);
+    for text in texts {
+        match DeviceModel::parse(&text) {
+            Ok(_) => good += 1,
+            Err(error) => {
+                assert!(!error.to_string().contains('\n'), "{error}");
+                bad += 1;
+            }
+        }
+    }
+    // Without a comment, or a key that may be left out, and without one that may not.
+    assert!(good > 50 && bad > 50, "{good} good, {bad} bad");
 }
 
 #[test]

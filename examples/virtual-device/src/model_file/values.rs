@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 use std::ops::RangeInclusive;
 
-use serde::de::{Deserialize, Deserializer, Unexpected, Visitor};
+use serde::de::{Deserialize, Deserializer, Visitor};
 use toml::Spanned;
 
 /// Something wrong at a byte of the text.
@@ -43,9 +43,13 @@ impl<'de> Deserialize<'de> for Number {
                 Ok(Number(value))
             }
 
+            // What is not an `i64` is beyond it.
             fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Number, E> {
-                let number = i64::try_from(value).map(Number);
-                number.map_err(|_| E::invalid_value(Unexpected::Unsigned(value), &self))
+                self.visit_i128(value.into())
+            }
+
+            fn visit_i128<E: serde::de::Error>(self, value: i128) -> Result<Number, E> {
+                Err(E::custom(format!("{value} is too large a number")))
             }
         }
         deserializer.deserialize_i64(Whole)
