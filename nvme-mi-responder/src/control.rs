@@ -72,24 +72,24 @@ pub(crate) mod flag {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
 pub enum TransportError {
-    /// The next packet of a message did not come in time.
+    /// The next packet of a message did not come in time. Of 1.x.
     Timeout = 5,
-    /// A packet is not of the unit of its message (UTUNT).
-    UnexpectedUnit = 6,
+    /// A packet is longer than the transmission unit that is supported (UTUNT).
+    UnsupportedUnit = 6,
     /// The packet header has another version (BHVS).
     HeaderVersion = 7,
-    /// The destination is another endpoint (UDSTID).
+    /// The destination is an endpoint that is not here (UDSTID).
     UnknownDestination = 8,
-    /// A packet is not as its medium wants it (ITU).
-    InvalidUnit = 9,
-    /// A packet within a message came without its start (UMEP).
+    /// A packet is not of the transmission unit of its message (ITU).
+    IncorrectUnit = 9,
+    /// A packet from the middle or the end of a message came without its start (UMEP).
     UnexpectedMiddle = 10,
     /// A packet is out of sequence (OSPSN).
     OutOfSequence = 11,
-    /// A message started before the one before it had ended (BUEMT).
-    UnexpectedStart = 12,
-    /// A packet is shorter or longer than it says (BPOPL).
-    PacketLength = 13,
+    /// A message tag is bad, unexpected or expired (BUEMT).
+    MessageTag = 12,
+    /// A packet is bad, or something else went wrong in the medium (BPOPL).
+    PhysicalLayer = 13,
 }
 
 /// A set of [`TransportError`]s.

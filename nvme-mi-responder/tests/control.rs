@@ -226,14 +226,14 @@ fn clearing_the_error_flags_keeps_the_pause_and_the_slot_state() {
 fn get_state_has_a_flag_for_each_transport_error() {
     for (error, bit) in [
         (TransportError::Timeout, 5),
-        (TransportError::UnexpectedUnit, 6),
+        (TransportError::UnsupportedUnit, 6),
         (TransportError::HeaderVersion, 7),
         (TransportError::UnknownDestination, 8),
-        (TransportError::InvalidUnit, 9),
+        (TransportError::IncorrectUnit, 9),
         (TransportError::UnexpectedMiddle, 10),
         (TransportError::OutOfSequence, 11),
-        (TransportError::UnexpectedStart, 12),
-        (TransportError::PacketLength, 13),
+        (TransportError::MessageTag, 12),
+        (TransportError::PhysicalLayer, 13),
     ] {
         let mut bench = Bench::new();
         bench.device.responder.note(error);
@@ -247,7 +247,7 @@ fn what_the_transport_has_seen_is_flagged_until_it_is_cleared() {
     let mut bench = Bench::new();
     let errors = TransportErrors::NONE
         .with(TransportError::HeaderVersion)
-        .with(TransportError::PacketLength);
+        .with(TransportError::PhysicalLayer);
     bench.device.responder.world().effects.errors = errors;
     let flags = 1 << 7 | 1 << 13;
     assert_eq!(bench.state(0), flags);
