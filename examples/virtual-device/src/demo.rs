@@ -8,6 +8,7 @@ mod exchange;
 mod expected;
 mod firmware_update;
 mod management;
+mod namespace_life;
 mod nvme_mi;
 mod screen;
 mod usb;
@@ -214,7 +215,12 @@ mod tests {
         assert!(!passed);
         assert_eq!(
             wrong_lines(&text),
-            ["4220 bytes", "a damaged image", "Firmware Image Download"],
+            [
+                "4220 bytes",
+                "create, attach, detach, delete",
+                "a damaged image",
+                "Firmware Image Download"
+            ],
             "{text}"
         );
     }
@@ -259,7 +265,14 @@ mod tests {
         let wrong = wrong_with_model(|model| model.namespaces[1] += 1);
         assert_eq!(wrong, ["Identify Controller", "namespace 2"]);
         let wrong = wrong_with_model(|model| model.namespaces.truncate(1));
-        assert_eq!(wrong, ["Identify Controller", "namespaces"]);
+        assert_eq!(
+            wrong,
+            [
+                "Identify Controller",
+                "namespaces",
+                "create, attach, detach, delete"
+            ]
+        );
     }
 
     #[test]
@@ -268,6 +281,7 @@ mod tests {
             "subsystem health",
             "controller health",
             "SMART log",
+            "create, attach, detach, delete",
             "subsystem health after the reset",
         ];
         let wrong = wrong_with_model(|model| model.health.temperature = 304);

@@ -203,3 +203,33 @@ fn the_endpoint_id_survives_unplugging_for_a_moment() {
         },
     ));
 }
+
+/// Get State of command slot 1 that clears the error flags, tag A5h. Returns the flags.
+async fn take_error_flags(host: &mut RawHost) -> u16 {
+    let get_state = [0x84, 1, 0, 0, 3, 0xA5, 1, 0, 0x36, 0x21, 0x4B, 0xD1];
+    host.send(&frame(&[&[1, 0, 8, 0xC8], &get_state[..]].concat()))
+        .await;
+    let packets = host.receive().await;
+    let [1, 8, _, _, 0x84, 0x81, 0, 0, 0, 0xA5, low, high, ..] = packets[0][..] else {
+        panic!("not a state: {packets:02x?}");
+    };
+    u16::from_le_bytes([low, high])
+}
+
+#[test]
+fn what_was_wrong_with_packets_is_in_the_state_of_the_management_endpoint() {
+    block_on_in_virtual_time(with_device(
+        &DeviceSettings::default(),
+        async |mut host: RawHost| {
+            assert_eq!(take_error_flags(&mut host).await, 0);
+            let bad_version = [2, 0, 8, 0xC8, 0, 0x80, 2];
+            let another_destination = [1, 0x55, 8, 0xC8, 0, 0x80, 2];
+            let without_start = [1, 0, 8, 0x18, 0, 0x80, 2];
+            for packet in [bad_version, another_destination, without_start] {
+                host.send(&frame(&packet)).await;
+            }
+            assert_eq!(take_error_flags(&mut host).await, 1 << 7 | 1 << 8 | 1 << 10);
+            assert_eq!(take_error_flags(&mut host).await, 0);
+        },
+    ));
+}

@@ -59,11 +59,15 @@ impl Host<'_, '_, '_, '_> {
         screen.check("subsystem health", self.subsystem_health().await)?;
         screen.check("controller health", self.controller_health().await)?;
         screen.check("SMART log", self.smart_log().await)?;
+        if self.can_create_namespace() {
+            let result = self.create_and_delete().await;
+            screen.check("create, attach, detach, delete", result)?;
+        }
         screen.check("a request that was damaged", self.damaged().await)?;
         Ok(())
     }
 
-    fn model(&self) -> &DeviceModel {
+    pub(super) fn model(&self) -> &DeviceModel {
         &self.settings.model
     }
 
@@ -86,7 +90,7 @@ impl Host<'_, '_, '_, '_> {
     }
 
     /// Identify.
-    async fn ask_identity(
+    pub(super) async fn ask_identity(
         &self,
         structure: u32,
         controller: u16,
@@ -159,8 +163,7 @@ impl Host<'_, '_, '_, '_> {
         let information = expected::controller(model, controller);
         same("Controller Information", &found, &information)?;
         let found = self.ask_identity(0x02, id, 0).await?;
-        let mut namespaces: Vec<_> = controller.namespaces.iter().map(|id| id.0).collect();
-        namespaces.sort_unstable();
+        let namespaces = self.attached_namespaces(id);
         let list = expected::namespace_list(namespaces.iter().copied());
         same("its list of namespaces", &found, &list)?;
         let place = match controller.config.address {
@@ -180,6 +183,14 @@ impl Host<'_, '_, '_, '_> {
             controller.port.0,
             numbered("namespace", &namespaces)
         ))
+    }
+
+    /// IDs of the namespaces that the model attaches to a controller, ascending.
+    pub(super) fn attached_namespaces(&self, controller: u16) -> Vec<u32> {
+        let controller = &self.model().controllers[usize::from(controller)];
+        let mut ids: Vec<_> = controller.namespaces.iter().map(|id| id.0).collect();
+        ids.sort_unstable();
+        ids
     }
 
     async fn identify(&self) -> Result<String, String> {

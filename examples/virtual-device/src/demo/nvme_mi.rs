@@ -62,6 +62,8 @@ pub(super) struct AdminCommand<'d> {
 /// How an Admin command ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Completion {
+    /// Dword 0 of the completion queue entry: what the command returns beside data.
+    pub(super) value: u32,
     /// Status code type in bits 10:8, status code in 7:0; 0 is success.
     pub(super) status: u16,
     pub(super) data: Vec<u8>,
@@ -115,10 +117,19 @@ impl AdminCommand<'_> {
         completion(&exchange.response, self.returns)
     }
 
-    /// Runs it. It must succeed.
+    /// Runs it. It must succeed; returns its data.
     pub(super) async fn run(&self, exchanger: &Exchanger<'_, '_, '_>) -> Result<Vec<u8>, String> {
+        let completion = self.succeed(exchanger).await?;
+        Ok(completion.data)
+    }
+
+    /// Runs it. It must succeed.
+    pub(super) async fn succeed(
+        &self,
+        exchanger: &Exchanger<'_, '_, '_>,
+    ) -> Result<Completion, String> {
         match self.complete(exchanger).await? {
-            Completion { status: 0, data } => Ok(data),
+            completion @ Completion { status: 0, .. } => Ok(completion),
             Completion { status, .. } => Err(format!(
                 "Admin command {:02x}h: status type {}, {:02x}h",
                 self.opcode,
@@ -170,14 +181,26 @@ fn completion(response: &[u8], length: usize) -> Result<Completion, String> {
     if message.len() < ADMIN_RESPONSE || message[5..8] != [0; 3] {
         return Err("the response has no completion queue entry".into());
     }
-    let dword3 = u32::from_le_bytes([message[16], message[17], message[18], message[19]]);
+    let dword = |at: usize| {
+        u32::from_le_bytes([
+            message[at],
+            message[at + 1],
+            message[at + 2],
+            message[at + 3],
+        ])
+    };
+    let dword3 = dword(16);
     if dword3 & 0xFFFF != 0 {
         return Err("the completion has a command identifier".into());
     }
     let status = (dword3 >> 17) as u16 & 0x7FF;
     let length = if status == 0 { length } else { 0 };
     let data = data_of(&message[ADMIN_RESPONSE..], length)?;
-    Ok(Completion { status, data })
+    Ok(Completion {
+        value: dword(8),
+        status,
+        data,
+    })
 }
 
 /// The first `length` bytes; all that may be behind them are the zeros that fill a dword.
