@@ -191,6 +191,7 @@ pub(super) fn run<W: World>(
         .find(|entry| entry.id == part.id)
         .ok_or(INVALID_LOG_PAGE)?;
     part.check(request, entry.log, context.model)?;
+    request.window_length(part.length)?;
     if part.captures && matches!(entry.log, Log::Telemetry(Initiator::Host)) {
         capture_telemetry(context, request.controller);
     }

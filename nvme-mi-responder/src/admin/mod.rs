@@ -1,4 +1,59 @@
-//! Admin commands over NVMe-MI (NVMe-MI 1.2, section 6).
+//! Admin commands over NVMe-MI (NVMe-MI 1.2, section 6.2 and figure 114): message kind 2.
+//!
+//! | byte | request |
+//! |-|-|
+//! | 3:0 | message header, kind 2 |
+//! | 4 | opcode; its bits 1:0 say which way data go: 0 none, 1 to the controller, 2 from the controller |
+//! | 5 | command flags: bit 0 (DLENV) the data length is valid, bit 1 (DOFSTV) the data offset is valid, of 1.1 only, ignored; bit 2 (ISH) ignore shutdown, of 2.0, ignored as commands are carried out after a shutdown too |
+//! | 7:6 | CTLID, the controller |
+//! | 11:8 | dword 1, NSID |
+//! | 27:12 | dwords 2 to 5 |
+//! | 31:28 | DOFST, data offset: where in the result the bytes to return begin |
+//! | 35:32 | DLEN, data length: bytes to return, or bytes of Request Data; at most 4096 |
+//! | 43:36 | 0 |
+//! | 67:44 | dwords 10 to 15 |
+//! | 68.. | Request Data |
+//!
+//! | byte | response to a command that a controller carried out or refused |
+//! |-|-|
+//! | 4, 7:5 | status 0, 0 |
+//! | 11:8, 15:12 | dwords 0 and 1 of the completion |
+//! | 19:16 | dword 3: bit 31 Do Not Retry, 27:25 status code type, 24:17 status code, the rest 0, command ID too |
+//! | 20.. | Response Data: DLEN bytes, or none if the command failed |
+//!
+//! Any other status is a response of 8 bytes, without a completion. These are the only reasons for one, in the order in which they are looked
+//! at; all else that is wrong with a command is a status in its completion.
+//!
+//! | status | when |
+//! |-|-|
+//! | Invalid Command Size | the fixed part is not whole |
+//! | Invalid Command Opcode | the opcode is none of the table below |
+//! | Invalid Parameter at byte 2 | data in the Management Endpoint Buffer: no command uses it |
+//! | Invalid Parameter at byte 6 | there is no such controller |
+//! | Invalid Parameter at byte 28 | DOFST is no multiple of 4, or not 0 though no data are returned |
+//! | Invalid Parameter at byte 32 | DLEN is above 4096, not 0 for a command without data, or no multiple of 4 for data to the controller |
+//! | Invalid Command Input Data Size | Request Data are not DLEN bytes; there are any for a command that takes none |
+//! | Invalid Parameter at byte 28 or 32 | DOFST or DLEN is outside the result, or DLEN no multiple of 4. Only a command that has a result gets this: `nvme get-feature` of nvme-cli 3.0 asks for 510 bytes of FID 1Eh, and goes on with the next only if that is an Invalid Field |
+//!
+//! DLEN 0 has three meanings. With DLENV no data are returned. Without, the whole result is, up to 4096 bytes: libnvme 1.x asks so for features. And as
+//! the length of Request Data it says nothing, with DLENV or without: libnvme 1.x sets features so, and before 1.11 `nvme_mi_admin_xfer`
+//! sends all data so.
+//!
+//! | opcode | command | supported |
+//! |-|-|-|
+//! | 02h | [Get Log Page](log_page) | always |
+//! | 06h | [Identify](identify) | always |
+//! | 09h, 0Ah | [Set Features](features), which is optional, and [Get Features](features) | always |
+//! | 0Dh, 15h | [Namespace Management, Namespace Attachment](namespace) | if the model allows it |
+//! | 10h, 11h | [Firmware Commit, Firmware Image Download](firmware) | if there is a firmware store |
+//! | 14h | [Device Self-test](self_test) | if the media say so |
+//! | 80h | [Format NVM](format) | if the media say so |
+//! | 81h, 82h | [Security Send, Security Receive](security) | if there are security protocols |
+//! | 84h | [Sanitize](sanitize) | if the media say so |
+//!
+//! Every other opcode is an Invalid Command Opcode. Among them are the optional 1Ch, 20h, 24h and 86h, and those that a storage device must not
+//! support: 00h, 01h, 04h, 05h, 08h, 0Ch, 18h, 19h, 1Ah, 1Dh, 1Eh, 7Ch, 7Fh, and by 2.0 also 21h, 22h, 25h, 29h, 39h, 3Dh, 3Eh, 41h, 42h,
+//! 45h, 85h, 88h and 89h. (1.2 can be read so that these are an Invalid Parameter at byte 4; requesters print either.)
 
 pub mod error_log;
 pub mod features;
@@ -283,10 +338,13 @@ pub(crate) fn observe<W: World>(model: &mut Model<'_>, world: &mut W, now: Insta
 
 impl Request {
     fn parse(message: &[u8], controller: usize) -> Self {
+        let opcode = u8_at(message, 4);
         let data_length = u32_at(message, 32);
-        let says_length = u8_at(message, 5) & 1 != 0 || data_length != 0;
+        // Before 1.11 libnvme sends data with a length that it calls valid and leaves 0.
+        let is_valid = u8_at(message, 5) & 1 != 0 && Data::of(opcode) != Data::ToController;
+        let says_length = is_valid || data_length != 0;
         Self {
-            opcode: u8_at(message, 4),
+            opcode,
             controller,
             namespace_id: u32_at(message, 8),
             dword10: u32_at(message, 44),
@@ -302,26 +360,25 @@ impl Request {
     /// Checks data offset and length as far as they do not depend on the command, and the size of the Request Data.
     fn check_data(&self, exchange: &Exchange<'_>) -> Result<(), Failure> {
         let direction = Data::of(self.opcode);
-        let length = self.data_length.unwrap_or(0);
-        if !self.data_offset.is_multiple_of(4)
-            || (direction != Data::FromController && self.data_offset != 0)
-        {
+        let returns = direction == Data::FromController;
+        if !self.data_offset.is_multiple_of(4) || (!returns && self.data_offset != 0) {
             return Err(Failure::parameter(28, 0));
         }
-        if !length.is_multiple_of(4)
-            || length > MAX_DATA_LENGTH
-            || (direction == Data::None && length != 0)
-        {
+        let length = self.data_length.unwrap_or(0);
+        let limit = match direction {
+            Data::None => 0,
+            _ => MAX_DATA_LENGTH,
+        };
+        // What is returned is looked at when there is something to return: see the module.
+        if length > limit || !(returns || length.is_multiple_of(4)) {
             return Err(Failure::parameter(32, 0));
         }
         let carried = exchange.request_data().len();
-        let expected = match (direction, self.data_length) {
-            // libnvme before 1.11 sends data without saying how much.
-            (Data::ToController, None) if carried <= MAX_DATA_LENGTH as usize => carried,
-            (Data::ToController, length) => length.unwrap_or(0) as usize,
+        exchange.expect_request_data(match (direction, self.data_length) {
+            (Data::ToController, None) if carried <= limit as usize => carried,
+            (Data::ToController, _) => length as usize,
             _ => 0,
-        };
-        exchange.expect_request_data(expected)
+        })
     }
 
     /// Refuses data to the controller of another length than `length`, which the command itself says.
@@ -340,24 +397,36 @@ impl Request {
     ///
     /// # Errors
     ///
-    /// The data offset or length is outside the result.
+    /// As [`window_length`](Self::window_length).
     pub(crate) fn return_data<'p>(
         &self,
         exchange: &'p mut Exchange<'_>,
         offset: u64,
         natural_length: u32,
     ) -> Result<Page<'p>, Failure> {
+        let length = self.window_length(natural_length)?;
+        let start = offset.saturating_add(u64::from(self.data_offset));
+        Ok(exchange.answer(start, length as usize))
+    }
+
+    /// How much of a result of `natural_length` bytes is wanted.
+    ///
+    /// # Errors
+    ///
+    /// The data offset or length is outside the result, or the length no multiple of 4.
+    pub(crate) fn window_length(&self, natural_length: u32) -> Result<u32, Failure> {
         if self.data_offset > natural_length {
             return Err(Failure::parameter(28, 0));
         }
-        let available = natural_length.saturating_sub(self.data_offset);
-        let length = match self.data_length {
-            Some(length) if length > available => return Err(Failure::parameter(32, 0)),
-            Some(length) => length,
-            None => available.min(MAX_DATA_LENGTH),
-        };
-        let start = offset.saturating_add(u64::from(self.data_offset));
-        Ok(exchange.answer(start, length as usize))
+        let available = natural_length
+            .saturating_sub(self.data_offset)
+            .min(MAX_DATA_LENGTH);
+        match self.data_length {
+            Some(length) if !length.is_multiple_of(4) || length > available => {
+                Err(Failure::parameter(32, 0))
+            }
+            length => Ok(length.unwrap_or(available)),
+        }
     }
 }
 
