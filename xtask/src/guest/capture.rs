@@ -8,6 +8,9 @@ use anyhow::{Context, Result, bail};
 
 use super::install::Tshark;
 
+/// Bytes before each packet in a Linux cooked capture.
+const COOKED_HEADER: u32 = 16;
+
 /// Which packets of a capture have to be good.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Judged {
@@ -47,6 +50,26 @@ pub(super) fn check(tshark: &Tshark, capture: &Path, judged: Judged) -> Result<u
         bail!("{} has no such packets", capture.display());
     }
     Ok(packets)
+}
+
+/// Bytes of the longest packet that the device sent, MCTP header included.
+pub(super) fn longest_sent(tshark: &Tshark, capture: &Path) -> Result<u32> {
+    let sent = [
+        "-Y",
+        Judged::Sent.filter(),
+        "-T",
+        "fields",
+        "-e",
+        "frame.len",
+    ];
+    let lengths = read(tshark, capture, &sent)?;
+    let longest = lengths
+        .lines()
+        .filter_map(|line| line.parse::<u32>().ok())
+        .max();
+    Ok(longest
+        .context("the device sent nothing")?
+        .saturating_sub(COOKED_HEADER))
 }
 
 /// tshark's output. The capture is its standard input, because it may run where our files are not.

@@ -3,7 +3,7 @@
 //! Each scenario boots a kernel that has MCTP over USB built in. Its only program is `linux-requester`, which runs a plan
 //! as process 1; its USB host controller is joined to `virtual-device` by usbredir. The scenario passes when every
 //! step of the plan did and tshark finds no malformed packet in what the device captured, but for those that a scenario
-//! injects.
+//! injects. Some scenarios have Debian's nvme-cli in the guest, of an old and of a current release, whose every output is checked.
 
 mod apt;
 mod capture;
@@ -101,6 +101,7 @@ fn chosen(args: &Args) -> Result<Vec<Scenario>> {
         scenario::all()
     };
     if let Some(part) = &args.only {
+        scenarios.extend(scenario::on_request());
         scenarios.retain(|scenario| scenario.name.contains(part));
     }
     ensure!(!scenarios.is_empty(), "no guest scenario has such a name");
@@ -191,6 +192,14 @@ fn run_one(
         };
         for capture in &outcome.captures {
             let packets = capture::check(tshark, capture, judged)?;
+            if scenario.nvme_cli.is_some() {
+                let longest = capture::longest_sent(tshark, capture)?;
+                ensure!(
+                    longest == scenario.mtu,
+                    "the longest packet of the device has {longest} bytes instead of {}",
+                    scenario.mtu
+                );
+            }
             println!("guest: {}: tshark decoded {packets} {whose}", scenario.name);
         }
     }

@@ -21,6 +21,8 @@ pub(super) enum Release {
     Bookworm,
     /// nvme-cli 2.13 with libnvme 1.13.
     Trixie,
+    /// Whatever is new: in 2026 nvme-cli 2.16 with libnvme 1.16.
+    Sid,
 }
 
 impl Release {
@@ -29,6 +31,7 @@ impl Release {
         match self {
             Self::Bookworm => "bookworm",
             Self::Trixie => "trixie",
+            Self::Sid => "sid",
         }
     }
 

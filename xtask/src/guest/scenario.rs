@@ -55,7 +55,7 @@ pub(super) struct Scenario {
     pub(super) listener: Listener,
     /// `--usb` of the device.
     pub(super) usb: &'static str,
-    /// `--mtu` of the device and MTU of the guest's interface: the largest packet with its 4-byte MCTP header.
+    /// MTU of the guest's interface, and of the device sooner or later: the largest packet with its 4-byte MCTP header.
     pub(super) mtu: u32,
     /// How often a guest boots with the same device. One that listens meets a new computer each time, one that connects a
     /// computer that reboots.
@@ -214,6 +214,14 @@ pub(super) fn all() -> Vec<Scenario> {
     ]
 }
 
+/// What changes without our doing is run only by its name.
+pub(super) fn on_request() -> Vec<Scenario> {
+    vec![nvme_cli(
+        Release::Sid,
+        linux_7_3("7.3-xhci-nvme-cli-sid", "1.1", 251, NVME_CLI),
+    )]
+}
+
 fn nvme_cli(release: Release, scenario: Scenario) -> Scenario {
     Scenario {
         nvme_cli: Some(release),
@@ -253,6 +261,15 @@ fn malformed(scenario: Scenario) -> Scenario {
 }
 
 impl Scenario {
+    /// `--mtu` of the device. Where nvme-cli runs, it is the Configuration Set of a larger one that has to have an effect.
+    pub(super) fn device_mtu(&self) -> u32 {
+        if self.nvme_cli.is_some() {
+            68
+        } else {
+            self.mtu
+        }
+    }
+
     /// How many computers the device meets, and how often each of them boots.
     pub(super) fn computers_and_boots_of_each(&self) -> (u32, u32) {
         match self.listener {

@@ -196,7 +196,12 @@ impl Machine<'_> {
         let mut command = Command::new(device);
         command
             .args(["usbredir", how, &format!("unix:{}", self.socket.display())])
-            .args(["--usb", scenario.usb, "--mtu", &scenario.mtu.to_string()])
+            .args([
+                "--usb",
+                scenario.usb,
+                "--mtu",
+                &scenario.device_mtu().to_string(),
+            ])
             .args(["--max-message", "65536", "--log", "info", "--pcap"])
             .arg(&capture)
             .stdin(Stdio::null())

@@ -152,10 +152,10 @@ fn install(nvme: &NvmeCli, image: &[u8], slot: u8, action: u8) -> Result<()> {
 /// Downloads an image from its beginning.
 fn download(nvme: &NvmeCli, image: &[u8]) -> Result<()> {
     fs::write(FILE, image)?;
-    if nvme.succeeds_or_is_silent(&download_command(0))? {
+    if nvme.has_memory_for(&download_command(0))? {
         return Ok(());
     }
-    // nvme-cli 2.13 wants huge pages for files of 512 KiB and more, and gives up without a word when the kernel has none.
+    // From 2.13 on nvme-cli wants huge pages for files of 512 KiB and more, which not every kernel has.
     for (index, part) in image.chunks(PART).enumerate() {
         fs::write(FILE, part)?;
         nvme.raw(&download_command(index * PART))?;
