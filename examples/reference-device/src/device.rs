@@ -5,6 +5,7 @@ use core::convert::Infallible;
 use embassy_futures::join::{join, join4};
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_usb::driver::Driver;
+use mctp::{AsyncListener, MsgIC, MsgType};
 use mctp_router::{Clock, Config, PortConfig, PortId, Router, RouterStorage, Service};
 use mctp_transport::HEADER_LEN;
 use mctp_usb::{BufferTooSmall, MctpUsbClass, SendLimits, Version};
@@ -187,10 +188,17 @@ where
         router.run_send(USB, &mut sender),
     );
     let mut responder = management.responder;
+    management.unit_changes.follow(management.port);
     let services = join4(
         echo(&router),
-        manage(&router, &mut responder, &clock, nvme_mi_message),
-        follow_unit(&router, management.port, management.unit_changes),
+        manage(
+            &router,
+            &mut responder,
+            &clock,
+            nvme_mi_message,
+            management.unit_changes,
+        ),
+        follow_unit(&router, management.unit_changes),
         report_events(&router, observer),
     );
     join4(usb.run(), link, router.run_timers(), services)
@@ -237,21 +245,49 @@ async fn manage<C: Clock, W: World>(
     responder: &mut Responder<'_, W>,
     clock: C,
     buffer: &mut [u8],
+    changes: &UnitChanges,
 ) {
     let service = Service::message_type(mctp::MCTP_TYPE_NVME).with_versions(NVME_MI_VERSIONS);
     let Ok(listener) = router.listener(service) else {
         return;
     };
+    // A Get State says what was dropped before it came.
+    let listeners = [(); NVME_MI_LISTENERS].map(|()| Watched {
+        listener: &listener,
+        received: || changes.note_drops(router.drop_counters()),
+    });
     let event_channel = |endpoint_id| router.request_channel(endpoint_id);
     // It ends only if the listener does, which this one does not.
     nvme_mi_responder::serve(
         responder,
-        [&listener; NVME_MI_LISTENERS],
+        listeners,
         event_channel,
         &ManagementClock(clock),
         buffer,
     )
     .await;
+}
+
+/// A listener that says when it has received something.
+struct Watched<L, F> {
+    listener: L,
+    received: F,
+}
+
+impl<L: AsyncListener, F: Fn()> AsyncListener for Watched<L, F> {
+    type RespChannel<'a>
+        = L::RespChannel<'a>
+    where
+        Self: 'a;
+
+    async fn recv<'f>(
+        &mut self,
+        buffer: &'f mut [u8],
+    ) -> mctp::Result<(MsgType, MsgIC, &'f mut [u8], Self::RespChannel<'_>)> {
+        let message = self.listener.recv(buffer).await;
+        (self.received)();
+        message
+    }
 }
 
 /// The router's clock, for the responder.
@@ -269,13 +305,9 @@ impl<C: Clock> nvme_mi_responder::Clock for ManagementClock<C> {
 }
 
 /// Lets the link follow the transmission unit of the subsystem's port.
-async fn follow_unit<C: Clock>(
-    router: &Router<'_, NoopRawMutex, C>,
-    port: nvme_mi_responder::PortId,
-    changes: &UnitChanges,
-) {
+async fn follow_unit<C: Clock>(router: &Router<'_, NoopRawMutex, C>, changes: &UnitChanges) {
     loop {
-        let unit = changes.next_of(port).await.into();
+        let unit = changes.next().await.into();
         router.configure_port(
             USB,
             PortConfig {

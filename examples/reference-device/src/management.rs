@@ -1,14 +1,18 @@
 //! The NVM subsystem that the device manages over NVMe-MI.
 
+use core::cell::{Cell, RefCell};
+
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::signal::Signal;
+use mctp_transport::{DropCounters, DropReason};
 use nvme_mi_responder::world::{
     Effects, FirmwareStore, HealthReport, MemoryFirmware, MemoryMedia, MemoryPcie, MemoryReset,
     MemoryVpd, Parts, SecurityInformation,
 };
 use nvme_mi_responder::{
     ControllerConfig, Identity, LinkWidth, ModelError, PciAddress, PciePort, PortConfig, PortId,
-    PortKind, Responder, SmbusFrequency, Subsystem, TwoWirePort, Vendor, vendor_from_build,
+    PortKind, Responder, SmbusFrequency, Subsystem, TransportError, TransportErrors, TwoWirePort,
+    Vendor, vendor_from_build,
 };
 
 /// Who made the device, from the build environment; see [`vendor_from_build!`].
@@ -133,29 +137,153 @@ pub fn default_world<F: FirmwareStore>(
         .with_pcie(MemoryPcie::new(&VENDOR))
 }
 
-/// Passes a new transmission unit from the subsystem on to the USB link.
+/// Passes a new transmission unit from the subsystem on to the USB link, and what goes wrong there on to the subsystem.
 #[derive(Default)]
-pub struct UnitChanges(Signal<NoopRawMutex, (PortId, u16)>);
+pub struct UnitChanges {
+    unit: Signal<NoopRawMutex, u16>,
+    /// The port whose unit is that of the link.
+    port: Cell<Option<PortId>>,
+    /// Not asked for yet.
+    errors: Cell<TransportErrors>,
+    /// The drops that are in the errors, or were.
+    drops: RefCell<DropCounters>,
+}
 
 impl UnitChanges {
     /// None yet.
     pub const fn new() -> Self {
-        Self(Signal::new())
+        Self {
+            unit: Signal::new(),
+            port: Cell::new(None),
+            errors: Cell::new(TransportErrors::NONE),
+            drops: RefCell::new(DropCounters::new()),
+        }
     }
 
-    /// The next change of the transmission unit of `port`, in bytes.
-    pub(crate) async fn next_of(&self, port: PortId) -> u16 {
-        loop {
-            let (changed, unit) = self.0.wait().await;
-            if changed == port {
-                return unit;
+    /// From now on, the changes are those of `port`.
+    pub(crate) fn follow(&self, port: PortId) {
+        self.port.set(Some(port));
+    }
+
+    /// The next change of the transmission unit, in bytes.
+    pub(crate) async fn next(&self) -> u16 {
+        self.unit.wait().await
+    }
+
+    /// Takes note of what was dropped since the last time.
+    pub(crate) fn note_drops(&self, drops: DropCounters) {
+        let before = self.drops.replace(drops);
+        let now = self.drops.borrow();
+        for (reason, error) in ERRORS {
+            if now.of(reason) != before.of(reason) {
+                self.errors.set(self.errors.get().with(error));
             }
         }
     }
 }
 
+/// The errors of Get State behind which are reasons of the router.
+const ERRORS: [(DropReason, TransportError); 11] = [
+    (DropReason::AssemblyTimeout, TransportError::Timeout),
+    (
+        DropReason::UnsupportedTransmissionUnit,
+        TransportError::UnsupportedUnit,
+    ),
+    (
+        DropReason::UnsupportedHeaderVersion,
+        TransportError::HeaderVersion,
+    ),
+    (
+        DropReason::NotOurDestination,
+        TransportError::UnknownDestination,
+    ),
+    (
+        DropReason::UnroutableDestination,
+        TransportError::UnknownDestination,
+    ),
+    (
+        DropReason::PacketSizeMismatch,
+        TransportError::IncorrectUnit,
+    ),
+    (
+        DropReason::MiddleWithoutStart,
+        TransportError::UnexpectedMiddle,
+    ),
+    (DropReason::OutOfSequence, TransportError::OutOfSequence),
+    (DropReason::UnexpectedResponse, TransportError::MessageTag),
+    (DropReason::BadLinkIntegrity, TransportError::PhysicalLayer),
+    (DropReason::Truncated, TransportError::PhysicalLayer),
+];
+
 impl Effects for &UnitChanges {
     fn transmission_unit_changed(&mut self, port: PortId, unit: u16) {
-        self.0.signal((port, unit));
+        if self.port.get() == Some(port) {
+            self.unit.signal(unit);
+        }
+    }
+
+    fn take_errors(&mut self) -> TransportErrors {
+        self.errors.take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Counts `reason`, and returns what Get State is told.
+    fn errors_after(changes: &UnitChanges, drops: &mut DropCounters, reason: DropReason) -> u16 {
+        drops.count(reason);
+        changes.note_drops(drops.clone());
+        let mut world = changes;
+        let errors = world.take_errors();
+        assert_eq!(world.take_errors(), TransportErrors::NONE);
+        let bits = ERRORS.map(|(_, error)| error).into_iter();
+        let set = bits.filter(|error| errors.with(*error) == errors);
+        set.fold(0, |bits, error| bits | 1 << error as u8)
+    }
+
+    #[test]
+    fn each_drop_is_told_to_get_state_once_as_what_it_is() {
+        let changes = UnitChanges::new();
+        let mut drops = DropCounters::new();
+        for (reason, bit) in [
+            (DropReason::AssemblyTimeout, 5),
+            (DropReason::UnsupportedTransmissionUnit, 6),
+            (DropReason::UnsupportedHeaderVersion, 7),
+            (DropReason::NotOurDestination, 8),
+            (DropReason::UnroutableDestination, 8),
+            (DropReason::PacketSizeMismatch, 9),
+            (DropReason::MiddleWithoutStart, 10),
+            (DropReason::OutOfSequence, 11),
+            (DropReason::UnexpectedResponse, 12),
+            (DropReason::BadLinkIntegrity, 13),
+            (DropReason::Truncated, 13),
+        ] {
+            assert_eq!(
+                errors_after(&changes, &mut drops, reason),
+                1 << bit,
+                "{reason:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_dropped_for_want_of_memory_is_no_error_of_the_transport() {
+        let changes = UnitChanges::new();
+        let mut drops = DropCounters::new();
+        for reason in [DropReason::NoMessageBuffer, DropReason::SendTimeout] {
+            assert_eq!(errors_after(&changes, &mut drops, reason), 0);
+        }
+    }
+
+    #[test]
+    fn only_the_transmission_unit_of_the_followed_port_is_passed_on() {
+        let changes = UnitChanges::new();
+        changes.follow(PortId(1));
+        let mut world = &changes;
+        world.transmission_unit_changed(PortId(1), 64);
+        world.transmission_unit_changed(PortId(2), 128);
+        assert_eq!(changes.unit.try_take(), Some(64));
     }
 }

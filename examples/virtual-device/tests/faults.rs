@@ -222,13 +222,16 @@ fn what_was_wrong_with_packets_is_in_the_state_of_the_management_endpoint() {
         &DeviceSettings::default(),
         async |mut host: RawHost| {
             assert_eq!(take_error_flags(&mut host).await, 0);
-            let bad_version = [2, 0, 8, 0xC8, 0, 0x80, 2];
-            let another_destination = [1, 0x55, 8, 0xC8, 0, 0x80, 2];
-            let without_start = [1, 0, 8, 0x18, 0, 0x80, 2];
-            for packet in [bad_version, another_destination, without_start] {
+            let bad_version = [2, 0, 8, 0xC8, 0x7E, 0xCC, 0xDE];
+            let unexpected_response = [1, 0, 8, 0xC0, 0x7E, 0xCC, 0xDE];
+            let without_start = [1, 0, 8, 0x18, 0x7E, 0xCC, 0xDE];
+            for packet in [bad_version, unexpected_response, without_start] {
                 host.send(&frame(&packet)).await;
             }
-            assert_eq!(take_error_flags(&mut host).await, 1 << 7 | 1 << 8 | 1 << 10);
+            assert_eq!(
+                take_error_flags(&mut host).await,
+                1 << 7 | 1 << 10 | 1 << 12
+            );
             assert_eq!(take_error_flags(&mut host).await, 0);
         },
     ));
