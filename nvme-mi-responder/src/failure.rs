@@ -59,7 +59,7 @@ impl Failure {
     }
 }
 
-/// Status Field of a completion queue entry without the phase tag (NVM Express Base 2.0, section 3.3.3.2): bits 31:17 of its dword 3.
+/// Status Field of a completion queue entry without the phase tag (NVM Express Base 2.0): bits 31:17 of its dword 3.
 ///
 /// | bits | field |
 /// |-|-|

@@ -1,4 +1,4 @@
-//! Get Features and Set Features: NVM Express Base 2.0, sections 5.15 and 5.27, as NVMe-MI 1.2, figure 125, allows them.
+//! Get Features and Set Features: NVM Express Base 2.0, as NVMe-MI 1.2, figure 125, allows them.
 
 mod support;
 

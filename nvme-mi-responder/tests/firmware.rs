@@ -128,6 +128,51 @@ fn an_update_runs_after_the_reset() {
 }
 
 #[test]
+fn every_report_says_which_firmware_runs_and_which_will() {
+    /// Controller Health Status Poll: all controllers that are plain PCI functions, at most two.
+    const ALL_CONTROLLERS: u32 = 1 << 31 | 1 << 24 | 1 << 16;
+    let mut device = device();
+    let log = Admin {
+        opcode: 0x02,
+        namespace: u32::MAX,
+        length: 64,
+        dwords: [127 << 16 | 0x03, 0, 0, 0, 0, 0],
+        ..ADMIN
+    };
+    let revision = Admin {
+        opcode: 0x06,
+        offset: 64,
+        length: 8,
+        dwords: [1, 0, 0, 0, 0, 0],
+        ..ADMIN
+    };
+    device.download(&image(b"REF00003", 2));
+    device.admin_ok(commit(3, STORE_AND_ACTIVATE_ON_RESET));
+    let (_, waiting) = device.admin_ok(log);
+    assert_eq!(waiting[0], 3 << 4 | 1);
+    assert_eq!(waiting[8..32], *b"REF00001REF00002REF00003");
+    assert_eq!(device.admin_ok(revision).1, b"REF00001");
+    device.reset();
+    let (_, running) = device.admin_ok(log);
+    assert_eq!(running[0], 3);
+    assert_eq!(running[8..], waiting[8..]);
+    for controller in 0..2 {
+        let revision = Admin {
+            controller,
+            ..revision
+        };
+        assert_eq!(device.admin_ok(revision).1, b"REF00003");
+    }
+    let health = device.mi(0x02, ALL_CONTROLLERS, 0, &[]);
+    assert_eq!(health[3], 2, "controllers");
+    for controller in health[4..].chunks(16) {
+        let [status, changed] = [2, 9].map(|offset| field(controller, offset, 2) as u16);
+        assert_eq!(status & FIRMWARE_ACTIVATED, FIRMWARE_ACTIVATED);
+        assert_eq!(changed & FIRMWARE_ACTIVATED, FIRMWARE_ACTIVATED);
+    }
+}
+
+#[test]
 fn a_reset_without_a_waiting_image_activates_nothing() {
     let mut device = device();
     device.download(&image(b"REF00003", 2));

@@ -1,4 +1,4 @@
-//! Identify: NVM Express Base 2.0, section 5.17, and what NVMe-MI 1.2, section 6, makes of it.
+//! Identify: NVM Express Base 2.0, and what NVMe-MI 1.2 makes of it.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! Get Log Page: NVM Express Base 2.0, section 5.16, as NVMe-MI 1.2, figure 121, asks for it.
+//! Get Log Page: NVM Express Base 2.0, as NVMe-MI 1.2, figure 121, asks for it.
 
 mod support;
 

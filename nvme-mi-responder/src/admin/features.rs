@@ -1,4 +1,4 @@
-//! Get Features, opcode 0Ah, and Set Features, opcode 09h (NVM Express Base 2.0, sections 5.15 and 5.27).
+//! Get Features, opcode 0Ah, and Set Features, opcode 09h (NVM Express Base 2.0).
 //!
 //! | byte | bits | field |
 //! |-|-|-|

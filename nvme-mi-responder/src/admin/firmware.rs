@@ -1,4 +1,4 @@
-//! Firmware Image Download, opcode 11h, and Firmware Commit, opcode 10h (NVM Express Base 2.0, sections 5.12 and 5.11).
+//! Firmware Image Download, opcode 11h, and Firmware Commit, opcode 10h (NVM Express Base 2.0).
 //!
 //! # Firmware Image Download
 //!

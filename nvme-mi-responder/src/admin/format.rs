@@ -1,4 +1,4 @@
-//! Format NVM, opcode 80h (NVM Express Base 2.0, section 5.14).
+//! Format NVM, opcode 80h (NVM Express Base 2.0).
 //!
 //! | byte | bits | field |
 //! |-|-|-|
@@ -10,7 +10,8 @@
 //!
 //! MSET and PIL are without meaning as there are no metadata, and ignored. A namespace keeps its bytes: with larger blocks it has fewer of
 //! them. It can take long; the requester is told that more processing is required. If the format is another than before, the controllers to
-//! which the namespace is attached are told that it changed. A self-test of the namespace ends.
+//! which the namespace is attached are told that it changed. A self-test of the namespace ends. Until it is done, a command of the other command
+//! slot that changes the device waits, rather than fail with Format In Progress (84h).
 //!
 //! | error | when |
 //! |-|-|

@@ -1,4 +1,4 @@
-//! Identify, opcode 06h (NVM Express Base 2.0, section 5.17).
+//! Identify, opcode 06h (NVM Express Base 2.0).
 //!
 //! | byte | field |
 //! |-|-|

@@ -1,4 +1,4 @@
-//! Get Log Page, opcode 02h (NVM Express Base 2.0, section 5.16).
+//! Get Log Page, opcode 02h (NVM Express Base 2.0).
 //!
 //! | byte | bits | field |
 //! |-|-|-|

@@ -153,7 +153,7 @@ pub(crate) struct Entry {
     needs: Abilities,
     /// Whether the Optionally Supported Command List names it.
     pub(crate) optional: bool,
-    /// Its dword of the Commands Supported and Effects log (NVM Express Base 2.0, figure 210): bit 0 supported, 1 logical block content,
+    /// Its dword of the Commands Supported and Effects log (NVM Express Base 2.0): bit 0 supported, 1 logical block content,
     /// 2 namespace capability, 3 namespace inventory, 4 controller capability change, 18:16 submission.
     pub(crate) effects: u32,
 }

@@ -1,4 +1,4 @@
-//! Namespace Management, opcode 0Dh, and Namespace Attachment, opcode 15h (NVM Express Base 2.0, sections 5.23 and 5.22).
+//! Namespace Management, opcode 0Dh, and Namespace Attachment, opcode 15h (NVM Express Base 2.0).
 //!
 //! # Namespace Management
 //!

@@ -1,4 +1,4 @@
-//! Sanitize, opcode 84h (NVM Express Base 2.0, section 5.24), what it does to other commands, and what its log says.
+//! Sanitize, opcode 84h (NVM Express Base 2.0), what it does to other commands, and what its log says.
 //!
 //! | byte | bits | field |
 //! |-|-|-|

@@ -1,4 +1,4 @@
-//! Security Send, opcode 81h, and Security Receive, opcode 82h (NVM Express Base 2.0, sections 5.26 and 5.25).
+//! Security Send, opcode 81h, and Security Receive, opcode 82h (NVM Express Base 2.0).
 //!
 //! | byte | field |
 //! |-|-|

@@ -1,4 +1,4 @@
-//! Device Self-test, opcode 14h (NVM Express Base 2.0, section 5.9), and what its log says.
+//! Device Self-test, opcode 14h (NVM Express Base 2.0), and what its log says.
 //!
 //! | byte | bits | field |
 //! |-|-|-|

@@ -2,7 +2,7 @@
 
 use crate::model::ControllerId;
 
-/// Critical Warning (NVM Express Base 2.0, figure 207): byte 0 of the SMART log, not inverted.
+/// Critical Warning (NVM Express Base 2.0): byte 0 of the SMART log, not inverted.
 ///
 /// | bit | meaning |
 /// |-|-|

@@ -144,7 +144,7 @@ pub trait Media {
     /// Ends the self-test.
     fn stop_self_test(&mut self) {}
 
-    /// Sanitize Capabilities (SANICAP, NVM Express Base 2.0, figure 275): bit 0 crypto erase, bit 1 block erase, bit 2 overwrite, bit 29
+    /// Sanitize Capabilities (SANICAP, NVM Express Base 2.0): bit 0 crypto erase, bit 1 block erase, bit 2 overwrite, bit 29
     /// blocks are deallocated whatever is asked for (NDI). 0, the default: not supported.
     fn sanitize_capabilities(&self) -> u32 {
         0
