@@ -6,8 +6,8 @@ use std::pin::pin;
 use std::task::Poll;
 
 use mctp::{Eid, MsgType, Tag};
-use mctp_estack::router::{PortBottom, PortBuilder, PortId, PortLookup, PortStorage};
 use mctp_estack::fragment::SendOutput;
+use mctp_estack::router::{PortBottom, PortBuilder, PortId, PortLookup, PortStorage};
 use mctp_estack::{Router, Stack};
 
 use crate::link::{DEVICE, Link, MESSAGE_TYPE};
@@ -62,8 +62,7 @@ pub fn echo_by_core(case: &Case) {
             let sent = stack.start_send(peer, typ, tag, true, ic, None, None);
             let mut fragmenter = sent.expect("a response");
             let message = stack.fetch_message(&handle);
-            while let SendOutput::Packet(packet) =
-                fragmenter.fragment(message.payload, &mut buffer)
+            while let SendOutput::Packet(packet) = fragmenter.fragment(message.payload, &mut buffer)
             {
                 link.send(packet);
             }
