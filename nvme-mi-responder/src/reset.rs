@@ -2,7 +2,8 @@
 
 use crate::admin::{firmware, self_test};
 use crate::model::{
-    BASELINE_TRANSMISSION_UNIT, Change, Model, PortId, Settings, SmbusFrequency, status,
+    BASELINE_TRANSMISSION_UNIT, Change, ControllerId, Model, ModelError, PortId, Settings,
+    SmbusFrequency, status,
 };
 use crate::world::{Effects, ResetHook, ShutdownKind, World};
 
@@ -23,9 +24,32 @@ pub(crate) fn reset<W: World>(model: &mut Model<'_>, world: &mut W) {
     }
     reset_ports(model, world.effects());
     firmware::reset(model, world);
-    self_test::reset(model, world);
+    self_test::reset(model, world, None);
     world.reset().reset_subsystem();
     model.observe(world.health());
+}
+
+/// A Controller Level Reset. The host is taken to enable the controller again, which then becomes ready.
+pub(crate) fn reset_controller<W: World>(
+    model: &mut Model<'_>,
+    world: &mut W,
+    controller: ControllerId,
+) -> Result<(), ModelError> {
+    model.set_ready(controller, false)?;
+    model.set_fatal(controller, false)?;
+    model.set_shutdown_status(controller, 0)?;
+    for enabled in [false, true] {
+        model.set_enabled(controller, enabled)?;
+    }
+    model.set_ready(controller, true)?;
+    let index = model.controller_index(controller);
+    if let Some(found) = index.and_then(|index| model.controllers.get_mut(index)) {
+        found.settings = Settings::default();
+    }
+    firmware::reset(model, world);
+    self_test::reset(model, world, index);
+    model.observe(world.health());
+    Ok(())
 }
 
 fn reset_ports(model: &mut Model<'_>, effects: &mut impl Effects) {
@@ -53,6 +77,6 @@ pub(crate) fn shut_down<W: World>(model: &mut Model<'_>, world: &mut W, kind: Sh
         }
     }
     firmware::reset(model, world);
-    self_test::reset(model, world);
+    self_test::reset(model, world, None);
     world.reset().shut_down(kind);
 }

@@ -11,7 +11,7 @@ use crate::crc::Crc32c;
 use crate::exchange::Exchange;
 use crate::failure::{Answer, Failure, Handled, Refusal, Status};
 use crate::message::{self, DropReason, Drops, HEADER_LENGTH, Kind};
-use crate::model::{Model, ModelError, PortId};
+use crate::model::{ControllerId, Model, ModelError, PortId};
 use crate::slots::{MessageBuffers, Notice, SHORT_LENGTH, Slot, SlotState};
 use crate::world::{Effects, World};
 use crate::{admin, mi, pcie, reset};
@@ -83,8 +83,8 @@ const OBSERVE_INTERVAL: u32 = 500;
 ///
 /// [`serve`](crate::serve) does all of that for the traits of the `mctp` crate.
 ///
-/// A command is carried out when it comes. One whose world takes longer than 100 ms gets one More Processing Required (NVMe-MI 1.2, section
-/// 4.1.2.3), which asks for 30 s; its response then has the same message tag. For how long a requester may be told to wait the
+/// A command is carried out when it comes. One whose world takes longer than 100 ms gets one More Processing Required (NVMe-MI 1.2), which
+/// asks for 30 s; its response then has the same message tag. For how long a requester may be told to wait the
 /// specification does not say; libnvme waits for as long as it is told to, and does not mind that the response comes sooner.
 ///
 /// A subsystem reset ends all commands, pauses and subscriptions to events.
@@ -374,6 +374,18 @@ impl<'m, W: World> Responder<'m, W> {
         self.endpoint.errors = flag::SUBSYSTEM_RESET;
         self.endpoint.events = Events::new();
         reset::reset(&mut self.model, &mut self.world);
+    }
+
+    /// A Controller Level Reset, which the host of `controller` makes by disabling it and enabling it again.
+    ///
+    /// What was downloaded and not committed is lost, firmware that waits for a reset runs, features of the controller have their
+    /// defaults, and a short self-test of it ends. All this is reported as changed; commands, ports and other controllers go on.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::NoSuchController`].
+    pub fn reset_controller(&mut self, controller: ControllerId) -> Result<(), ModelError> {
+        reset::reset_controller(&mut self.model, &mut self.world, controller)
     }
 
     /// Carries out, or goes on with, the command in slot `index`.

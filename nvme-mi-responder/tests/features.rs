@@ -368,6 +368,21 @@ fn a_reset_brings_default_thresholds_back() {
 const JULY_2026: [u8; 8] = [0x00, 0xE4, 0xF1, 0xB8, 0x9F, 0x01, 0, 0];
 
 #[test]
+fn a_controller_level_reset_brings_the_defaults_of_that_controller_back() {
+    let mut device = device();
+    let of_other = |command| Admin {
+        controller: 1,
+        ..command
+    };
+    for command in [set(0x04, 300, &[]), of_other(set(0x04, 300, &[]))] {
+        device.admin_ok(command);
+    }
+    device.responder.reset_controller(ControllerId(0)).unwrap();
+    assert_eq!(device.admin_ok(get(0x04)).0, 343);
+    assert_eq!(device.admin_ok(of_other(get(0x04))).0, 300);
+}
+
+#[test]
 fn a_timestamp_counts_on_from_where_it_was_set() {
     let mut device = device();
     device.now = Instant::from_millis(5_000);

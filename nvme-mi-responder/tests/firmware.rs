@@ -4,6 +4,7 @@ mod support;
 
 use core::task::Poll;
 
+use nvme_mi_responder::ControllerId;
 use nvme_mi_responder::world::{
     FirmwareError, FirmwareStore, HealthReport, MemoryFirmware, NotSupported, Parts, ResetHook,
     firmware_image_header,
@@ -643,6 +644,21 @@ fn a_reset_discards_the_download_and_nothing_that_was_committed() {
     device.reset();
     assert_eq!(device.admin_status(commit(3, STORE)), INVALID_IMAGE);
     assert_eq!(device.firmware().image(3), Some(&committed[..]));
+}
+
+#[test]
+fn a_controller_level_reset_activates_and_discards_as_another_reset_does() {
+    let mut device = device();
+    device.download(&image(b"REF00003", 2));
+    device.admin_ok(commit(3, STORE_AND_ACTIVATE_ON_RESET));
+    let pages = image(b"REF00004", 2);
+    device.admin_ok(piece(0, &pages[..PAGE]));
+    device.changes();
+    device.responder.reset_controller(ControllerId(1)).unwrap();
+    assert_eq!(device.firmware().running_revision(), Some(*b"REF00003"));
+    assert_eq!(device.changes() & FIRMWARE_ACTIVATED, FIRMWARE_ACTIVATED);
+    device.admin_ok(piece(PAGE, &pages[PAGE..]));
+    assert_eq!(device.admin_status(commit(2, STORE)), INVALID_IMAGE);
 }
 
 #[test]

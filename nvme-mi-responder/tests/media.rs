@@ -2,6 +2,7 @@
 
 mod support;
 
+use nvme_mi_responder::ControllerId;
 use nvme_mi_responder::world::{
     HealthReport, MemoryFirmware, MemoryMedia, NotSupported, Parts, SelfTestProgress,
 };
@@ -260,6 +261,16 @@ fn a_reset_ends_a_short_self_test_and_no_extended_one() {
 }
 
 #[test]
+fn a_controller_level_reset_ends_a_short_self_test_of_that_controller() {
+    let mut device = device();
+    device.admin_ok(self_test(SHORT, 0));
+    device.responder.reset_controller(ControllerId(1)).unwrap();
+    assert_eq!(device.tests()[0], 1);
+    device.responder.reset_controller(ControllerId(0)).unwrap();
+    assert_eq!(device.result(), 0x12);
+}
+
+#[test]
 fn deleting_its_namespace_ends_a_self_test() {
     let mut device = device();
     let delete = |namespace| Admin {
@@ -358,7 +369,7 @@ fn namespaces_that_cannot_be_formatted_are_refused() {
     let model = device.responder.model();
     for controller in 0..2 {
         let namespace = nvme_mi_responder::NamespaceId(1);
-        let controller = nvme_mi_responder::ControllerId(controller);
+        let controller = ControllerId(controller);
         model.detach_namespace(namespace, controller).unwrap();
     }
     assert_eq!(device.admin_status(format(ALL, 1)), INVALID_NAMESPACE);
@@ -382,9 +393,7 @@ fn a_namespace_too_small_for_the_block_is_refused() {
     let mut device = device();
     let model = device.responder.model();
     let small = model.add_namespace(7).unwrap();
-    model
-        .attach_namespace(small, nvme_mi_responder::ControllerId(0))
-        .unwrap();
+    model.attach_namespace(small, ControllerId(0)).unwrap();
     assert_eq!(device.admin_status(format(3, 1)), INVALID_FORMAT);
     assert_eq!(device.admin_status(format(ALL, 1)), INVALID_FORMAT);
     assert_eq!(device.identify(0x00, 1)[26], 0);

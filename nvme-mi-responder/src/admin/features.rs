@@ -10,8 +10,8 @@
 //! | 68.. | | Set: data, if the feature has any |
 //!
 //! The value is in dword 0 of the completion of Get Features, or in its data. SEL 3 gets in dword 0: bit 0 it can be saved, 1 it is of a
-//! namespace, 2 it can be changed. No feature can be saved, so SEL 2 gets the default. A reset of the subsystem brings the default back,
-//! except for the timestamp and the metadata of namespaces, which the specification leaves to the device.
+//! namespace, 2 it can be changed. No feature can be saved, so SEL 2 gets the default. A reset of the subsystem or of the
+//! controller brings the default back, except for the timestamp and the metadata of namespaces, which the specification leaves to the device.
 //!
 //! | FID | feature | scope | data |
 //! |-|-|-|-|

@@ -9,8 +9,9 @@
 //! | 68.. | the piece, at most 4096 bytes |
 //!
 //! Pieces come in any order. There is one download at a time in the subsystem, whichever controller its commands name. The first piece
-//! after a Firmware Commit begins another one, and so does a reset. So does, in this crate, a piece at offset 0 where there was one
-//! already: that is what a requester sends that was interrupted and starts over, as `nvme fw-download` without further options.
+//! after a Firmware Commit begins another one, and so does a reset (of the subsystem or of a controller, or a shutdown). So does, in this
+//! crate, a piece at offset 0 where there was one already: that is what a requester sends that was interrupted and starts over, as
+//! `nvme fw-download` without further options.
 //!
 //! | error | when |
 //! |-|-|

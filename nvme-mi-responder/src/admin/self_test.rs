@@ -28,7 +28,7 @@
 //! | 8 + 28 n | | hours powered on, 8 bytes |
 //! | 16 + 28 n | | NSID, 4 bytes |
 //!
-//! The rest is zero. A short test ends with a reset, an extended one goes on.
+//! The rest is zero. A short test ends with a reset of the subsystem or of its controller, an extended one goes on.
 
 use crate::clock::Instant;
 use crate::context::Context;
@@ -167,10 +167,13 @@ pub(super) fn stop_of_namespace<W: World>(
     }
 }
 
-/// The device is reset.
-pub(crate) fn reset<W: World>(model: &mut Model<'_>, world: &mut W) {
+/// All controllers are reset, or the one at that place.
+pub(crate) fn reset<W: World>(model: &mut Model<'_>, world: &mut W, only: Option<usize>) {
     let running = model.state.self_tests.running;
-    if running.is_some_and(|test| test.code == SHORT) {
+    let ends = |test: Running| {
+        test.code == SHORT && only.is_none_or(|controller| controller == test.controller)
+    };
+    if running.is_some_and(ends) {
         stop(model, world, Outcome::Reset);
     }
 }
