@@ -1,4 +1,4 @@
-//! The PCIe command set (NVMe-MI 1.2, section 7): access to the PCI functions of controllers, message kind 4.
+//! The PCIe command set (NVMe-MI 1.2): access to the PCI functions of controllers, message kind 4.
 //!
 //! | byte | request | response |
 //! |-|-|-|
@@ -21,9 +21,10 @@
 //! Data are padded to 4 bytes: with zeros in what is read; in what is written the padding is there, and ignored. Reading and writing
 //! nothing succeeds.
 //!
-//! Errors, in the order in which they are looked for: Invalid Command Size; Invalid Command Opcode; Invalid Parameter at byte 6 for a controller
-//! that is not there, at 8 for a LENGTH over 4096, at 10 for a Base Address Register that is not there, at 12 for a range outside
-//! of its space; Invalid Command Input Data Size; Access Denied; PCIe Inaccessible.
+//! Errors, in the order in which they are looked for: Invalid Command Size; Invalid Command Opcode; Invalid Parameter at byte 2 for data
+//! in the Management Endpoint Buffer, which no command uses, at 6 for a controller that is not there, at 8 for a LENGTH over 4096, at 10
+//! for a Base Address Register that is not there, at 12 for a range outside of its space; Invalid Command Input Data Size; Access Denied,
+//! but never for a read of Base Address Registers alone; PCIe Inaccessible.
 
 use core::task::Poll;
 
@@ -44,6 +45,8 @@ pub(crate) const RESPONSE_LENGTH: usize = 8;
 const LIMIT: u16 = 4096;
 /// Bytes of configuration space.
 const CONFIGURATION_LENGTH: u64 = 4096;
+/// Where in it the Base Address Registers are.
+const BASE_ADDRESS_REGISTERS: core::ops::Range<u64> = 0x10..0x28;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Space {
@@ -107,6 +110,7 @@ pub(crate) fn run<W: World>(
         .iter()
         .find(|entry| entry.opcode == opcode && abilities.include(entry.needs))
         .ok_or(Failure::new(Status::InvalidOpcode))?;
+    exchange.refuse_endpoint_buffer()?;
     let range = parse_range(entry.space, message);
     if context.model.controller_index(range.controller).is_none() {
         return Err(Failure::parameter(6, 0).into());
@@ -121,6 +125,7 @@ pub(crate) fn run<W: World>(
     let pcie = context.world.pcie();
     match pcie.prepare(range, entry.direction) {
         Poll::Pending => return Ok(Answer::Pending),
+        Poll::Ready(Err(PcieError::Denied)) if must_be_readable(range, entry.direction) => {}
         Poll::Ready(prepared) => prepared.map_err(failure)?,
     }
     let length = usize::from(range.length);
@@ -174,6 +179,15 @@ fn check_range(range: PcieRange) -> Result<(), Failure> {
     } else {
         Err(Failure::parameter(12, 0))
     }
+}
+
+/// Whether it is Base Address Registers that are read, and nothing else.
+fn must_be_readable(range: PcieRange, direction: PcieDirection) -> bool {
+    let end = range.offset.saturating_add(u64::from(range.length));
+    direction == PcieDirection::Read
+        && range.space == PcieSpace::Configuration
+        && range.offset >= BASE_ADDRESS_REGISTERS.start
+        && end <= BASE_ADDRESS_REGISTERS.end
 }
 
 fn failure(error: PcieError) -> Failure {

@@ -317,6 +317,46 @@ fn what_the_device_refuses_has_its_status() {
 }
 
 #[test]
+fn base_address_registers_are_read_whatever_the_device_denies() {
+    let mut device = spied(Some(PcieError::Denied));
+    let read = |offset, length| Command {
+        offset,
+        length,
+        ..READ_ID
+    };
+    for offset in (0x10..=0x24).step_by(4) {
+        assert_eq!(
+            run(&mut device, read(offset, 4)),
+            [0, 0, 0, 0, 0x5A, 0x5A, 0x5A, 0x5A]
+        );
+    }
+    assert_eq!(run(&mut device, read(0x10, 24)).len(), 4 + 24);
+    for (offset, length) in [(0x0C, 4), (0x0C, 8), (0x24, 8), (0x28, 4)] {
+        assert_eq!(run(&mut device, read(offset, length)), refused(7));
+    }
+    let write = Command {
+        opcode: 1,
+        data: &[0; 4],
+        ..read(0x10, 4)
+    };
+    assert_eq!(run(&mut device, write), refused(7));
+    let memory = Command {
+        opcode: 2,
+        ..read(0x10, 4)
+    };
+    assert_eq!(run(&mut device, memory), refused(7));
+    let mut gone = spied(Some(PcieError::Inaccessible));
+    assert_eq!(run(&mut gone, read(0x10, 4)), refused(0x21));
+}
+
+#[test]
+fn data_in_the_endpoint_buffer_are_refused_at_byte_2() {
+    let mut message = vec![0x84, 0x20, 1, 0];
+    message.resize(20, 0);
+    assert_eq!(spied(None).request(&message), [4, 0, 2, 0]);
+}
+
+#[test]
 fn a_short_request_is_an_invalid_size() {
     let mut device = spied(None);
     for length in 4..20 {

@@ -51,8 +51,8 @@ pub enum PcieError {
     NoSuchSpace,
     /// The range is not inside of the space: Invalid Parameter at the offset.
     OutOfRange,
-    /// The device does not allow it: Access Denied. A read of the Base Address Registers, bytes 10h to 27h of configuration space, must
-    /// never be denied.
+    /// The device does not allow it: Access Denied. Reading Base Address Registers, bytes 10h to 27h of configuration space, cannot be
+    /// denied: a read of nothing else is done all the same.
     Denied,
     /// The link is down, or the function is in a state in which it does not answer: PCIe Inaccessible.
     Inaccessible,
