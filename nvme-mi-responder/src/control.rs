@@ -1,4 +1,4 @@
-//! Control primitives (NVMe-MI 1.2, section 4.2.1): what a requester does to command slots, message kind 0.
+//! Control primitives (NVMe-MI 1.2): what a requester does to command slots, message kind 0.
 //!
 //! | byte | request | response |
 //! |-|-|-|

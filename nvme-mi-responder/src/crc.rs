@@ -1,4 +1,4 @@
-//! CRC-32C, the Message Integrity Check (NVMe-MI 1.2, section 3.1.1.1).
+//! CRC-32C, the Message Integrity Check (NVMe-MI 1.2).
 
 /// What computes the Message Integrity Check: CRC-32C (polynomial 1EDC6F41h, reflected, initial value and final inversion FFFFFFFFh).
 ///

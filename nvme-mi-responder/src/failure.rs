@@ -1,6 +1,6 @@
 //! How a command fails: a response status of NVMe-MI, or a completion status of NVM Express.
 
-/// Response Message Status (NVMe-MI 1.2, section 4.1.2): byte 4 of a response. Values not listed here are reserved or the vendor's.
+/// Response Message Status (NVMe-MI 1.2): byte 4 of a response. Values not listed here are reserved or the vendor's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]

@@ -1,4 +1,4 @@
-//! Message framing (NVMe-MI 1.2, section 3.1): the header, the Message Integrity Check, and what is dropped without an answer.
+//! Message framing (NVMe-MI 1.2): the header, the Message Integrity Check, and what is dropped without an answer.
 //!
 //! Offsets here and everywhere count from the message type byte, as those of the specification's Parameter Error Location do. The
 //! MCTP traits keep that byte to themselves: a body starts at offset 1.

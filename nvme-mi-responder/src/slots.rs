@@ -1,4 +1,4 @@
-//! Command slots (NVMe-MI 1.2, section 4.2): each holds one command and, in its place, the response to it.
+//! Command slots (NVMe-MI 1.2): each holds one command and, in its place, the response to it.
 //!
 //! | state | code | until |
 //! |-|-|-|

@@ -1,4 +1,4 @@
-//! Configuration Set and Get, VPD, Management Endpoint Buffer, Reset and Shutdown (NVMe-MI 1.2, section 5).
+//! Configuration Set and Get, VPD, Management Endpoint Buffer, Reset and Shutdown (NVMe-MI 1.2).
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! Read NVMe-MI Data Structure (NVMe-MI 1.2, section 5.7).
+//! Read NVMe-MI Data Structure (NVMe-MI 1.2).
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! Sections 3.1 and 4.1 of NVMe-MI 1.2: frames, silent drops and the order of checks.
+//! Frames, silent drops and the order of checks (NVMe-MI 1.2).
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! Health status polls (NVMe-MI 1.2, sections 5.3 and 5.6) and what sets and clears their flags.
+//! Health status polls (NVMe-MI 1.2) and what sets and clears their flags.
 
 mod support;
 

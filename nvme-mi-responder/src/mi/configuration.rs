@@ -1,4 +1,4 @@
-//! Configuration Set, opcode 03h, and Configuration Get, opcode 04h (NVMe-MI 1.2, sections 5.2 and 5.1).
+//! Configuration Set, opcode 03h, and Configuration Get, opcode 04h (NVMe-MI 1.2).
 //!
 //! | byte | field |
 //! |-|-|

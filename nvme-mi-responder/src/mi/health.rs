@@ -1,4 +1,4 @@
-//! NVM Subsystem Health Status Poll, opcode 01h, and Controller Health Status Poll, opcode 02h (NVMe-MI 1.2, sections 5.6 and 5.3).
+//! NVM Subsystem Health Status Poll, opcode 01h, and Controller Health Status Poll, opcode 02h (NVMe-MI 1.2).
 //!
 //! # NVM Subsystem Health Status Poll
 //!

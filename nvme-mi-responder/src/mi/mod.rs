@@ -1,4 +1,4 @@
-//! The Management Interface command set (NVMe-MI 1.2, section 5).
+//! The Management Interface command set (NVMe-MI 1.2).
 //!
 //! | byte | request | response |
 //! |-|-|-|

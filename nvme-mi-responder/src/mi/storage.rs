@@ -1,4 +1,4 @@
-//! VPD Read 05h and Write 06h, Management Endpoint Buffer Read 0Ah and Write 0Bh (NVMe-MI 1.2, sections 5.10, 5.11, 5.4 and 5.5).
+//! VPD Read 05h and Write 06h, Management Endpoint Buffer Read 0Ah and Write 0Bh (NVMe-MI 1.2).
 //!
 //! | byte | VPD | Management Endpoint Buffer |
 //! |-|-|-|

@@ -51,7 +51,7 @@ pub struct ControllerConfig {
     pub address: Option<PciAddress>,
 }
 
-/// Controller Status of the Controller Health Data Structure (NVMe-MI 1.2, figure 98), bytes 3:2.
+/// Controller Status of the Controller Health Data Structure (NVMe-MI 1.2), bytes 3:2.
 pub(crate) mod status {
     pub(crate) const READY: u16 = 1 << 0;
     pub(crate) const FATAL: u16 = 1 << 1;

@@ -1,4 +1,4 @@
-//! What changes in a controller, and who is told (NVMe-MI 1.2, sections 5.3 and 5.6).
+//! What changes in a controller, and who is told (NVMe-MI 1.2).
 
 use crate::world::{Health, HealthReport};
 

@@ -2,7 +2,7 @@
 
 use super::NotSupported;
 
-/// How the subsystem is shut down (SHDNTYP, NVMe-MI 1.2, section 5.12).
+/// How the subsystem is shut down (SHDNTYP, NVMe-MI 1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum ShutdownKind {

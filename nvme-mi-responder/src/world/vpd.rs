@@ -1,4 +1,4 @@
-//! Vital Product Data (NVMe-MI 1.2, section 8.2).
+//! Vital Product Data (NVMe-MI 1.2).
 
 use super::NotSupported;
 
