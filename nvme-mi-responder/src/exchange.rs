@@ -44,6 +44,8 @@ impl<'b> Exchange<'b> {
     }
 
     /// What follows the fixed part of the request.
+    // Not inlined, as every command with data calls it.
+    #[inline(never)]
     pub(crate) fn request_data(&self) -> &[u8] {
         self.buffer
             .get(self.request_start..self.request_end)
@@ -71,6 +73,8 @@ impl<'b> Exchange<'b> {
 
     /// Ends the request. The Response Data are the `length` bytes from `start` of the page that the caller now writes; they are zero
     /// where it writes nothing.
+    // Not inlined, as every command with data calls it.
+    #[inline(never)]
     pub(crate) fn answer(&mut self, start: u64, length: usize) -> Page<'_> {
         let limit = self
             .buffer

@@ -315,10 +315,13 @@ impl Model<'_> {
             .position(|controller| controller.id == id)
     }
 
+    // Not inlined, as many commands look for one.
+    #[inline(never)]
     pub(crate) fn namespace(&self, id: NamespaceId) -> Option<&Namespace> {
         self.namespaces.iter().find(|namespace| namespace.id == id)
     }
 
+    #[inline(never)]
     pub(crate) fn namespace_mut(&mut self, id: NamespaceId) -> Option<&mut Namespace> {
         self.namespaces
             .iter_mut()
