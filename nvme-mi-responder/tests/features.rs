@@ -86,6 +86,42 @@ fn a_scan_of_all_features_meets_no_other_failure() {
     }
 }
 
+/// Data lengths of features as nvme-cli 3.0 fills them in, for those that have data; the odd one is that of FID 1Eh.
+const LENGTHS: [(u8, u32); 11] = [
+    (0x03, 4096),
+    (0x0C, 256),
+    (0x0D, 4096),
+    (0x0E, 8),
+    (0x13, 512),
+    (0x16, 512),
+    (0x1E, 510),
+    (0x7D, 4096),
+    (0x7E, 4096),
+    (0x7F, 4096),
+    (0x81, 8),
+];
+
+#[test]
+fn a_scan_that_says_how_much_it_wants_goes_on_to_the_end() {
+    let mut device = device();
+    for id in 0..=0xFF {
+        let found = LENGTHS.iter().find(|(feature, _)| *feature == id);
+        let length = found.map_or(0, |(_, length)| *length);
+        let command = Admin {
+            flags: u8::from(length != 0),
+            namespace: 1,
+            length,
+            ..get(id)
+        };
+        let response = device.admin(command);
+        assert_eq!(response[..4], [0; 4], "FID {id:02X}h");
+        match field(&response, 12, 4) >> 17 & 0x7FF {
+            0 => assert_eq!(response.len(), 16 + length as usize, "FID {id:02X}h"),
+            status => assert_eq!(status, u64::from(INVALID_FIELD), "FID {id:02X}h"),
+        }
+    }
+}
+
 #[test]
 fn capabilities_say_what_can_be_done_with_a_feature() {
     let mut device = device();

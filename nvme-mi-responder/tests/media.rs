@@ -483,6 +483,36 @@ fn abort_says_that_nothing_was_done_of_a_command_that_waits_for_the_other_slot()
     assert_eq!(device.request(&abort(0)), [0, 0, 2, 0]);
 }
 
+/// Read NVMe-MI Data Structure, both health polls, and Configuration Get in command slot 1 succeed.
+fn assert_management_goes_on(device: &mut Device<World>) {
+    for (opcode, dword0) in [(0, 0), (1, 0), (2, 1 << 31 | 1 << 24), (4, 0x0100_0003)] {
+        let mut message = vec![0x84, 9, 0, 0, opcode, 0, 0, 0];
+        message.extend(u32::to_le_bytes(dword0));
+        message.extend([0; 4]);
+        assert_eq!(device.request(&message)[0], 0, "opcode {opcode:02X}h");
+    }
+}
+
+#[test]
+fn management_commands_go_on_during_a_format() {
+    let mut device = device();
+    device.media().format_time = 60;
+    assert_eq!(device.raw(&support::sealed(&format(1, 0).message())), None);
+    assert_management_goes_on(&mut device);
+}
+
+#[test]
+fn management_commands_go_on_during_sanitizing_and_in_failure_mode() {
+    let mut device = device();
+    device.media().sanitize_fails = true;
+    device.admin_ok(sanitize(BLOCK_ERASE));
+    assert_eq!(device.sanitize_status() & 7, 2);
+    assert_management_goes_on(&mut device);
+    device.wait(60_000);
+    assert_eq!(device.sanitize_status() & 7, 3);
+    assert_management_goes_on(&mut device);
+}
+
 #[test]
 fn a_drive_that_was_never_sanitized_says_so() {
     let log = device().sanitize_log();
