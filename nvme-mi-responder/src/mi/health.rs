@@ -18,7 +18,8 @@
 //! | 7:6 | | 0 |
 //!
 //! A flag of CCS is set when what it stands for changes in any controller, and stays until it is cleared here or with Configuration Set
-//! 02h; it does not come back because the controller's own flag is still set.
+//! 02h; it does not come back because the controller's own flag is still set. What exactly counts as a change the sources for this crate
+//! do not say: any other value does, except that CFS which ends, and whatever is so when the endpoint starts, do not.
 //!
 //! # Controller Health Status Poll
 //!
@@ -45,7 +46,7 @@
 //! | 15:11 | 0 |
 //!
 //! All fields of a controller are returned, not only those that were asked for. What CCF clears besides CHSCF are the bits of CSTS that
-//! record an event: NSSRO, CECO, NAC, FA and TCIDA. It leaves CCS as it is.
+//! record an event: NSSRO, CECO, NAC, FA and TCIDA; the sources for this crate agree on NAC, FA and TCIDA only. It leaves CCS as it is.
 //!
 //! Errors: Invalid Parameter at byte 10 for MAXRENT 255; Invalid Command Input Data Size for any Request Data.
 

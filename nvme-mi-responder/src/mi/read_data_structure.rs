@@ -77,7 +77,7 @@
 //! # Management Endpoint Buffer Command Support List, DTYP 05h
 //!
 //! Laid out like the list of optional commands: no command but MEB Read and MEB Write, which are not listed, uses the
-//! buffer.
+//! buffer. Whether a port without a buffer has an empty list or an error the sources for this crate do not say; here it has the list.
 
 use crate::context::Context;
 use crate::exchange::{Exchange, Page};
