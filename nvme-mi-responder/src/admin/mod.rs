@@ -82,19 +82,7 @@ pub(crate) const RESPONSE_LENGTH: usize = 20;
 /// The most data that a command carries.
 const MAX_DATA_LENGTH: u32 = 4096;
 
-/// The fixed part of a request.
-///
-/// | byte | field |
-/// |-|-|
-/// | 4 | opcode |
-/// | 5 | command flags: bit 0 the data length is valid, bit 1 the data offset is valid (1.1 only, ignored), bit 2 ignore shutdown (2.0) |
-/// | 7:6 | controller ID |
-/// | 11:8 | dword 1, the namespace ID |
-/// | 27:12 | dwords 2 to 5 |
-/// | 31:28 | data offset |
-/// | 35:32 | data length |
-/// | 43:36 | reserved |
-/// | 67:44 | dwords 10 to 15 |
+/// The fixed part of a request: see the module.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request {
     pub(crate) opcode: u8,
@@ -107,7 +95,7 @@ pub(crate) struct Request {
     pub(crate) dword13: u32,
     pub(crate) dword14: u32,
     data_offset: u32,
-    /// `None`: the command's natural length, because the request says none. libnvme 1.x sends Get Features and Set Features so.
+    /// `None`: as much as there is, because the request says nothing.
     data_length: Option<u32>,
 }
 

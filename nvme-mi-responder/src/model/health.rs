@@ -8,6 +8,8 @@ use super::{ControllerId, Model, ModelError};
 
 impl Model<'_> {
     /// Something changed in the controller at `index`: its changed flags, the composite flags and its pending events say so.
+    // Not inlined, as there are many changes.
+    #[inline(never)]
     pub(crate) fn raise(&mut self, index: usize, change: Change) {
         let Some(controller) = self.controllers.get_mut(index) else {
             return;
@@ -102,7 +104,8 @@ impl Model<'_> {
         report
     }
 
-    /// The host enabled or disabled the controller: CC.EN.
+    /// The host enabled or disabled the controller: CC.EN. [`Responder::reset_controller`](crate::Responder::reset_controller) is both, with
+    /// all that a reset does.
     ///
     /// # Errors
     ///
