@@ -168,6 +168,12 @@ impl<W: World> Responder<'_, W> {
 
     pub(crate) fn abort(&mut self, index: usize) -> u16 {
         self.endpoint.paused = false;
+        // Nobody waits for it any more.
+        self.model.state.turn = self
+            .model
+            .state
+            .turn
+            .filter(|owner| usize::from(*owner) != index);
         let Some(slot) = self.slots.get_mut(index) else {
             return 0;
         };

@@ -368,6 +368,7 @@ impl<'m, W: World> Responder<'m, W> {
             slot.discard();
             slot.primitive = None;
         }
+        self.model.state.turn = None;
         self.endpoint.buffer.fill(0);
         self.endpoint.buffer_lost = false;
         self.endpoint.paused = false;

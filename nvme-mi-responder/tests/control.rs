@@ -8,11 +8,11 @@ use std::task::Poll;
 
 use mctp::Eid;
 use nvme_mi_responder::world::{
-    HealthReport, MemoryEffects, MemoryReset, NotSupported, Parts, PcieAccess, PcieDirection,
-    PcieError, PcieRange,
+    HealthReport, MemoryEffects, MemoryMedia, MemoryReset, NotSupported, Parts, PcieAccess,
+    PcieDirection, PcieError, PcieRange,
 };
 use nvme_mi_responder::{DropReason, Instant, PortId, Requester, TransportError, TransportErrors};
-use support::{Device, sealed};
+use support::{ADMIN, Admin, Device, sealed};
 
 /// PCI functions that answer when they are let.
 #[derive(Clone, Default)]
@@ -48,6 +48,17 @@ type World = Parts<
     MemoryEffects,
     NotSupported,
     NotSupported,
+    Gate,
+>;
+
+type Slow = Parts<
+    HealthReport,
+    NotSupported,
+    NotSupported,
+    NotSupported,
+    NotSupported,
+    NotSupported,
+    MemoryMedia,
     Gate,
 >;
 
@@ -406,6 +417,44 @@ fn abort_ends_a_command_that_takes_long_without_a_response() {
     assert_eq!(bench.state(0), IDLE);
     bench.take(&POLL).unwrap();
     assert_eq!(bench.kinds(), [(0x88, 0)]);
+}
+
+/// A command that must be alone is pending, `ends` ends it, and another one is in its slot. One more that must be alone is carried out.
+fn assert_nothing_waits_after(ends: impl FnOnce(&mut Device<Slow>)) {
+    let mut media = MemoryMedia::new();
+    media.format_time = 1000;
+    let world = Parts::new(HealthReport::healthy())
+        .with_media(media)
+        .with_pcie(Gate::default());
+    let mut device = Device::reference(world);
+    let format = Admin {
+        opcode: 0x80,
+        namespace: 1,
+        ..ADMIN
+    };
+    assert_eq!(device.raw(&sealed(&format.message())), None);
+    ends(&mut device);
+    assert_eq!(device.raw(&sealed(&READ_PCIE)), None);
+    let sanitize = Admin {
+        slot: 1,
+        opcode: 0x84,
+        dwords: [2, 0, 0, 0, 0, 0],
+        ..ADMIN
+    };
+    device.admin_ok(sanitize);
+}
+
+#[test]
+fn no_command_waits_for_one_that_was_aborted() {
+    assert_nothing_waits_after(|device| {
+        let abort = [0x84, 0, 0, 0, ABORT, 0, 0, 0];
+        assert_eq!(device.request(&abort), [0, 0, 2, 0]);
+    });
+}
+
+#[test]
+fn no_command_waits_for_one_that_a_reset_ended() {
+    assert_nothing_waits_after(|device| device.responder.reset_subsystem());
 }
 
 #[test]
