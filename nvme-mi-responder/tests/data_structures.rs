@@ -265,3 +265,36 @@ fn a_device_without_options_lists_and_carries_out_none() {
 fn no_command_uses_the_endpoint_buffer() {
     assert_eq!(read(&mut device(), 0, 1, 5), [0, 2, 0, 0, 0, 0, 0, 0]);
 }
+
+#[test]
+fn controller_information_names_the_port_of_the_controller() {
+    let subsystem = Box::leak(Box::new(Subsystem::<2, 2, 0>::new(IDENTITY).unwrap()));
+    for port in 0..2 {
+        assert_eq!(subsystem.add_port(PCIE_PORT).unwrap().0, port);
+        let last = nvme_mi_responder::PortId(port);
+        subsystem
+            .add_controller(last, ControllerConfig::default())
+            .unwrap();
+    }
+    let mut device = Device::of(subsystem.model(), Parts::new(HealthReport::healthy()));
+    for controller in 0..2 {
+        let information = read(&mut device, controller, 0, 3);
+        assert_eq!(u16::from(information[4]), controller);
+    }
+}
+
+#[test]
+fn a_two_wire_port_says_whether_it_has_the_basic_management_command() {
+    for basic_management in [false, true] {
+        let mut port = TWO_WIRE_PORT;
+        if let PortKind::TwoWire(two_wire) = &mut port.kind {
+            two_wire.basic_management = basic_management;
+        }
+        let subsystem = Box::leak(Box::new(Subsystem::<2, 0, 0>::new(IDENTITY).unwrap()));
+        subsystem.add_port(PCIE_PORT).unwrap();
+        subsystem.add_port(port).unwrap();
+        let mut device = Device::of(subsystem.model(), Parts::new(HealthReport::healthy()));
+        let information = read(&mut device, 0, 1, 1);
+        assert_eq!(information[4 + 12], u8::from(basic_management));
+    }
+}

@@ -3,8 +3,10 @@
 mod support;
 
 use nvme_mi_responder::world::{HealthReport, Parts};
-use nvme_mi_responder::{ControllerConfig, ControllerId, Function, NamespaceId, PortId, Subsystem};
-use support::{Device, IDENTITY, PCIE_PORT, TWO_WIRE_PORT, field};
+use nvme_mi_responder::{
+    ControllerConfig, ControllerId, Function, Instant, NamespaceId, PortId, Responder, Subsystem,
+};
+use support::{ADMIN, Admin, Device, IDENTITY, PCIE_PORT, TWO_WIRE_PORT, field};
 
 type Healthy = Device<Parts<HealthReport>>;
 
@@ -14,11 +16,13 @@ const SHST: u64 = 1 << 2;
 const NSSRO: u64 = 1 << 4;
 const CECO: u64 = 1 << 5;
 const NAC: u64 = 1 << 6;
+const FA: u64 = 1 << 7;
 const CSTS: u64 = 1 << 8;
 const CTEMP: u64 = 1 << 9;
 const PDLU: u64 = 1 << 10;
 const SPARE: u64 = 1 << 11;
 const CWARN: u64 = 1 << 12;
+const TCIDA: u64 = 1 << 13;
 
 const CLEAR: u32 = 1 << 31;
 const PLAIN_FUNCTIONS: u32 = 1 << 24;
@@ -398,4 +402,49 @@ fn configuration_set_clears_the_composite_flags_of_its_mask_which_has_no_gap() {
             "bit {bit}"
         );
     }
+}
+
+#[test]
+fn configuration_set_clears_firmware_activation_and_telemetry_too() {
+    for (bit, flag) in [(6, FA), (12, TCIDA)] {
+        let mut device = support::everything();
+        let activate_on_reset = Admin {
+            opcode: 0x10,
+            dwords: [2 << 3 | 2, 0, 0, 0, 0, 0],
+            ..ADMIN
+        };
+        device.admin_ok(activate_on_reset);
+        device.responder.reset_subsystem();
+        let first = ControllerId(0);
+        device.responder.model().telemetry_captured(first).unwrap();
+        let before = field(&device.mi(0x01, 0, 0, &[]), 8, 2);
+        assert_eq!(before & (FA | TCIDA), FA | TCIDA);
+        device.mi(0x03, 0x02, 1 << bit, &[]);
+        let after = field(&device.mi(0x01, 0, 0, &[]), 8, 2);
+        assert_eq!(after, before & !flag, "bit {bit}");
+    }
+}
+
+#[test]
+fn a_reserved_selection_includes_no_controller() {
+    let mut device = device();
+    let first = ControllerId(0);
+    device.responder.model().telemetry_captured(first).unwrap();
+    for selection in 5..31 {
+        let included = ids(&mut device, CHANGED_PLAIN, 1 << selection);
+        assert_eq!(included, [], "selection {selection}");
+    }
+}
+
+#[test]
+fn a_drive_without_controllers_works() {
+    let subsystem = Box::leak(Box::new(Subsystem::<1, 0, 0>::new(IDENTITY).unwrap()));
+    subsystem.add_port(PCIE_PORT).unwrap();
+    let world = Parts::new(HealthReport::healthy());
+    let buffers = support::buffers();
+    let responder = Responder::new(subsystem.model(), PortId(0), world, buffers).unwrap();
+    let now = Instant::START;
+    let mut device = Device { responder, now };
+    let health = poll_subsystem(&mut device, false);
+    assert_eq!(health[..4], [0x38, 0x3F, 0x80, 0]);
 }
