@@ -359,6 +359,31 @@ fn status_bits_that_record_an_event_are_cleared_with_the_flags() {
 }
 
 #[test]
+fn every_status_bit_that_records_an_event_is_cleared_with_the_flags() {
+    let mut device = device_of_firmware_that_waits();
+    device.responder.reset_subsystem();
+    let first = ControllerId(0);
+    let model = device.responder.model();
+    model.attach_namespace(NamespaceId(2), first).unwrap();
+    model.telemetry_captured(first).unwrap();
+    let status = |device: &mut Device<_>, clear| {
+        let response = device.mi(0x02, EVERY_PLAIN, clear, &[]);
+        field(&response, 4 + 2, 2)
+    };
+    // RDY, NSSRO, CECO, NAC, FA, and TCIDA, which is bit 8 here.
+    assert_eq!(status(&mut device, CLEAR), 0x01F1);
+    assert_eq!(status(&mut device, 0), RDY);
+}
+
+#[test]
+fn what_changes_with_a_reset_is_not_reported_besides_the_reset() {
+    let mut device = device();
+    health(&mut device).temperature = 350;
+    device.responder.reset_subsystem();
+    assert_eq!(composite(&mut device) & (CTEMP | CWARN), 0);
+}
+
+#[test]
 fn configuration_set_clears_the_composite_flags_of_its_mask_which_has_no_gap() {
     // Bit of the mask, and the flag it stands for: from bit 3 on they differ.
     let flags = [
@@ -404,16 +429,22 @@ fn configuration_set_clears_the_composite_flags_of_its_mask_which_has_no_gap() {
     }
 }
 
+/// With firmware that a reset activates.
+fn device_of_firmware_that_waits() -> Device<support::Everything> {
+    let mut device = support::everything();
+    let activate_on_reset = Admin {
+        opcode: 0x10,
+        dwords: [2 << 3 | 2, 0, 0, 0, 0, 0],
+        ..ADMIN
+    };
+    device.admin_ok(activate_on_reset);
+    device
+}
+
 #[test]
 fn configuration_set_clears_firmware_activation_and_telemetry_too() {
     for (bit, flag) in [(6, FA), (12, TCIDA)] {
-        let mut device = support::everything();
-        let activate_on_reset = Admin {
-            opcode: 0x10,
-            dwords: [2 << 3 | 2, 0, 0, 0, 0, 0],
-            ..ADMIN
-        };
-        device.admin_ok(activate_on_reset);
+        let mut device = device_of_firmware_that_waits();
         device.responder.reset_subsystem();
         let first = ControllerId(0);
         device.responder.model().telemetry_captured(first).unwrap();
