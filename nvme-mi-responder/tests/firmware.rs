@@ -402,7 +402,13 @@ fn a_bad_image_ends_the_download() {
 fn pieces_that_are_not_whole_pages_are_refused_where_pages_are_required() {
     let mut device = device();
     let data = [0; PAGE];
-    for (offset, length) in [(4, PAGE), (PAGE - 4, PAGE), (0, 4), (PAGE, PAGE - 4)] {
+    for (offset, length) in [
+        (4, PAGE),
+        (PAGE - 4, PAGE),
+        (0, 4),
+        (PAGE, PAGE - 4),
+        (4, PAGE - 4),
+    ] {
         let command = piece(offset, &data[..length]);
         assert_eq!(
             device.admin_status(command),
@@ -424,6 +430,10 @@ fn pieces_beyond_the_longest_image_are_refused() {
         ..piece(0, &data)
     };
     assert_eq!(device.admin_status(last), INVALID_FIELD);
+    let mut device = device_with(store().with_pieces_of_any_length());
+    let too_long = piece(AREA - 4, &data[..8]);
+    assert_eq!(device.admin_status(too_long), INVALID_FIELD);
+    device.admin_ok(piece(AREA - 4, &data[..4]));
 }
 
 #[test]
@@ -947,6 +957,38 @@ fn every_error_of_the_store_has_its_status() {
         let command = commit(2, ACTIVATE_ON_RESET);
         assert_eq!(device.admin_status(command), status);
     }
+}
+
+/// Two slots, of which no other image ever runs.
+#[derive(Default)]
+struct Prohibiting {
+    next: Option<u8>,
+}
+
+impl FirmwareStore for Prohibiting {
+    fn slots(&self) -> u8 {
+        2
+    }
+    fn next_slot(&self) -> Option<u8> {
+        self.next
+    }
+    fn revision(&self, _: u8) -> Option<[u8; 8]> {
+        Some(*b"REF00001")
+    }
+    fn activate_on_reset(&mut self, slot: u8) -> Result<(), FirmwareError> {
+        self.next = Some(slot);
+        Ok(())
+    }
+    fn activate(&mut self, _: u8) -> Result<(), FirmwareError> {
+        Err(FirmwareError::ActivationProhibited)
+    }
+}
+
+#[test]
+fn an_image_that_must_not_run_does_not_wait_for_a_reset() {
+    let mut device = device_with(Prohibiting::default());
+    assert_eq!(device.admin_status(commit(2, ACTIVATE)), 0x113);
+    assert_eq!(device.firmware().next_slot(), None);
 }
 
 #[test]

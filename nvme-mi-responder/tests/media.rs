@@ -3,8 +3,10 @@
 mod support;
 
 use nvme_mi_responder::ControllerId;
+use nvme_mi_responder::Instant;
 use nvme_mi_responder::world::{
-    HealthReport, MemoryFirmware, MemoryMedia, NotSupported, Parts, SelfTestProgress,
+    HealthReport, Media, MediaError, MemoryFirmware, MemoryMedia, NotSupported, Parts,
+    SanitizeAction, SanitizeProgress, SelfTestProgress,
 };
 use support::{ADMIN, Admin, Device, field};
 
@@ -157,6 +159,80 @@ fn results_that_do_not_exist_say_so() {
         assert_eq!(result[0], 0x0F);
         assert_eq!(result[1..], [0; 27]);
     }
+}
+
+#[test]
+fn a_self_test_that_runs_is_never_all_done() {
+    let mut device = device();
+    device.media().test_result = SelfTestProgress::Running(100);
+    device.admin_ok(self_test(SHORT, 0));
+    device.wait(60_000);
+    assert_eq!(device.tests()[..2], [1, 99]);
+}
+
+/// Media that are always at the end of sanitizing.
+struct Endless;
+
+impl Media for Endless {
+    fn sanitize_capabilities(&self) -> u32 {
+        0b111
+    }
+    fn start_sanitize(&mut self, _: Instant, _: SanitizeAction, _: bool) -> Result<(), MediaError> {
+        Ok(())
+    }
+    fn sanitize_progress(&mut self, _: Instant) -> SanitizeProgress {
+        SanitizeProgress::Running(u16::MAX)
+    }
+}
+
+#[test]
+fn a_sanitize_operation_that_runs_is_never_all_done() {
+    let media = Parts::new(HealthReport::healthy()).with_media(Endless);
+    let mut device = Device::reference(media);
+    device.admin_ok(sanitize(BLOCK_ERASE));
+    let log = Admin {
+        opcode: 0x02,
+        length: 4,
+        dwords: [0x81, 0, 0, 0, 0, 0],
+        ..ADMIN
+    };
+    assert_eq!(device.admin_ok(log).1, [0xFE, 0xFF, 2, 0]);
+}
+
+#[test]
+fn a_command_that_finds_another_in_progress_may_be_tried_again() {
+    const DO_NOT_RETRY: u8 = 1 << 7;
+    let mut device = device();
+    device.admin_ok(self_test(EXTENDED, 0));
+    let busy = device.admin(self_test(SHORT, 0));
+    assert_eq!(busy[14..16], [0x1D << 1, 1 << 1]);
+    device.admin_ok(sanitize(BLOCK_ERASE));
+    let busy = device.admin(self_test(SHORT, 0));
+    assert_eq!(busy[14..16], [0x1D << 1, 0]);
+    let wrong = device.admin(sanitize(0));
+    assert_eq!(wrong[15] & DO_NOT_RETRY, 0, "sanitizing comes first");
+    let wrong = device.admin(Admin {
+        opcode: 0x06,
+        dwords: [0xEE, 0, 0, 0, 0, 0],
+        ..ADMIN
+    });
+    assert_eq!(wrong[15] & DO_NOT_RETRY, DO_NOT_RETRY);
+}
+
+#[test]
+fn a_self_test_that_begins_during_a_format_goes_on() {
+    let mut device = device();
+    device.media().format_time = 60;
+    assert_eq!(device.raw(&support::sealed(&format(1, 0).message())), None);
+    let beside = Admin {
+        slot: 1,
+        ..self_test(EXTENDED, 1)
+    };
+    device.admin_ok(beside);
+    device.wait(60);
+    device.responder.advance(device.now);
+    assert!(device.response().is_some());
+    assert_eq!(device.tests()[0], 2);
 }
 
 #[test]
