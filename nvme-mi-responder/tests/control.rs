@@ -223,6 +223,21 @@ fn get_state_clears_the_error_flags_only_when_asked_to_and_after_copying_them() 
 }
 
 #[test]
+fn reserved_bits_of_the_parameter_are_ignored() {
+    let mut bench = Bench::new();
+    bench.device.responder.note(TransportError::Timeout);
+    for _ in 0..2 {
+        assert_eq!(bench.primitive(0, GET_STATE, 0xFE), (0, 1 << 5), "kept");
+    }
+    for opcode in [PAUSE, RESUME, ABORT] {
+        assert_eq!(bench.primitive(0, opcode, 0xFF).0, 0);
+    }
+    let replay_from_the_start = sealed(&[0x84, 0, 0, 0, REPLAY, 0, 0, 0xFF]);
+    let response = bench.device.raw(&replay_from_the_start).unwrap();
+    assert_eq!(response[4..8], [0; 4]);
+}
+
+#[test]
 fn clearing_the_error_flags_keeps_the_pause_and_the_slot_state() {
     let mut bench = Bench::new();
     bench.take(&POLL).unwrap();

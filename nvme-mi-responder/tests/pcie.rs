@@ -270,6 +270,19 @@ fn more_than_4096_bytes_are_refused_at_byte_8() {
 }
 
 #[test]
+fn reserved_bits_beside_the_base_address_register_are_ignored() {
+    let mut device = spied(None);
+    let command = Command {
+        opcode: 2,
+        register: 0xF8 | 3,
+        ..READ_ID
+    };
+    assert_eq!(run(&mut device, command)[0], 0);
+    let (range, _) = device.responder.world().pcie.done[0];
+    assert_eq!(range.space, PcieSpace::Memory(3));
+}
+
+#[test]
 fn a_base_address_register_that_is_not_there_is_refused_at_byte_10() {
     for register in [6, 7] {
         for opcode in [2, 4] {
