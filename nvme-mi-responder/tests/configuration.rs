@@ -212,6 +212,22 @@ fn vpd_written_too_often_exceeds_its_updates_and_stays() {
 }
 
 #[test]
+fn to_write_no_vpd_is_no_update() {
+    let mut device = device();
+    device.responder.world().vpd = MemoryVpd::new([0; 256]).with_remaining_writes(1);
+    assert_eq!(device.mi(0x06, 0, 0, &[]), [0; 4]);
+    assert_eq!(device.mi(0x06, 0, 1, b"a"), [0; 4]);
+}
+
+#[test]
+fn reserved_bits_beside_the_place_in_the_vpd_are_ignored() {
+    let mut device = device();
+    let plain = device.mi(0x05, 3, 7, &[]);
+    assert_eq!(device.mi(0x05, 0xFFFF_0003, 0xFFFF_0007, &[]), plain);
+    assert_eq!(device.mi(0x06, 0xFFFF_0003, 0xFFFF_0001, b"a"), [0; 4]);
+}
+
+#[test]
 fn a_device_without_vpd_has_nothing_to_read() {
     let mut device = Device::reference(Parts::new(HealthReport::healthy()));
     assert_eq!(device.mi(0x05, 0, 0, &[]), [0; 4]);
@@ -232,6 +248,7 @@ fn the_endpoint_buffer_is_written_and_read_in_any_part() {
     assert_eq!(device.mi(0x0A, 1, u32::MAX, &[]), [4, 0, 12, 0]);
     assert_eq!(device.mi(0x0B, 0, 4, b"abc"), [6, 0, 0, 0]);
     assert_eq!(device.mi(0x0A, 9999, 0, &[]), [0; 4]);
+    assert_eq!(device.mi(0x0A, 0, 4, b"abcd"), [6, 0, 0, 0]);
 }
 
 #[test]
@@ -263,6 +280,15 @@ fn a_reset_puts_transmission_unit_and_frequency_back() {
         effects.smbus_frequency,
         Some((PortId(1), SmbusFrequency::Khz100))
     );
+}
+
+#[test]
+fn a_reset_tells_of_settings_that_it_changed_only() {
+    let mut device = device();
+    device.responder.reset_subsystem();
+    let effects = device.responder.world().effects;
+    assert_eq!(effects.transmission_unit, None);
+    assert_eq!(effects.smbus_frequency, None);
 }
 
 #[test]

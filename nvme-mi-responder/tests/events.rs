@@ -233,6 +233,15 @@ fn a_sync_changes_only_what_it_names() {
 }
 
 #[test]
+fn the_last_entry_of_an_event_that_is_named_twice_holds() {
+    let mut bench = Bench::new();
+    bench.set(SUBSCRIBER, [0, 1, 0], &[(6, true), (6, false), (9, true)]);
+    assert_eq!(bench.enabled(), [9]);
+    bench.set(SUBSCRIBER, [0, 1, 0], &[(9, false), (9, true)]);
+    assert_eq!(bench.enabled(), [9]);
+}
+
+#[test]
 fn a_sync_that_is_malformed_is_refused_where_it_is_and_changes_nothing() {
     let list = enable_list(&[(6, true), (9, true)]);
     let changed = |position: usize, value| {

@@ -768,6 +768,17 @@ fn sanitizing_empties_the_endpoint_buffer_and_says_so_once() {
 }
 
 #[test]
+fn after_a_reset_nothing_is_said_of_a_buffer_that_sanitizing_emptied() {
+    let mut device = device();
+    device.responder = device
+        .responder
+        .with_endpoint_buffer(Box::leak(Box::new([0; 64])));
+    device.admin_ok(sanitize(BLOCK_ERASE));
+    device.responder.reset_subsystem();
+    assert_eq!(device.mi(0x0A, 0, 4, &[]), [0; 8]);
+}
+
+#[test]
 fn what_the_media_cannot_do_does_not_exist() {
     let mut device = Device::reference(Parts::new(HealthReport::healthy()));
     for command in [self_test(SHORT, 0), format(1, 0), sanitize(BLOCK_ERASE)] {
