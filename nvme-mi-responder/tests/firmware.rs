@@ -216,6 +216,16 @@ fn an_image_is_activated_at_once_where_the_device_can() {
 }
 
 #[test]
+fn an_image_that_is_activated_at_once_takes_the_turn_of_one_that_waited() {
+    let mut device = device_with(store().with_immediate_activation());
+    device.admin_ok(commit(2, ACTIVATE_ON_RESET));
+    device.admin_ok(commit(1, ACTIVATE));
+    assert_eq!(device.firmware().next_slot(), None);
+    device.reset();
+    assert_eq!(device.firmware().active_slot(), 1);
+}
+
+#[test]
 fn immediate_activation_without_a_download_is_of_what_is_stored() {
     let mut device = device_with(store().with_immediate_activation());
     device.admin_ok(commit(2, ACTIVATE));

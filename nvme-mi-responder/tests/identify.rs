@@ -8,7 +8,9 @@ use nvme_mi_responder::world::{
 use nvme_mi_responder::{
     ControllerConfig, ControllerId, Function, Instant, NamespaceId, PortId, Responder, Subsystem,
 };
-use support::{ADMIN, Admin, Device, IDENTITY, PCIE_PORT, buffers, everything, field};
+use support::{
+    ADMIN, Admin, Device, IDENTITY, PCIE_PORT, TWO_WIRE_PORT, buffers, everything, field,
+};
 
 const INVALID_FIELD: u16 = 0x002;
 const INVALID_NAMESPACE: u16 = 0x00B;
@@ -648,6 +650,19 @@ fn a_controller_has_nothing_to_share_with_secondary_controllers() {
     assert_eq!(data[..4], [1, 0, 0, 0]);
     assert!(data[4..].iter().all(|byte| *byte == 0));
     assert!(is_zero(&device.admin_ok(identify(0x15, 0)).1));
+}
+
+#[test]
+fn primary_capabilities_name_the_port_of_the_controller() {
+    let subsystem = Box::leak(Box::new(Subsystem::<2, 1, 4>::new(IDENTITY).unwrap()));
+    subsystem.add_port(TWO_WIRE_PORT).unwrap();
+    let port = subsystem.add_port(PCIE_PORT).unwrap();
+    let function = ControllerConfig::default();
+    subsystem.add_controller(port, function).unwrap();
+    let world = Parts::new(HealthReport::healthy());
+    let mut device = Device::of(subsystem.model(), world);
+    let (_, data) = device.admin_ok(identify(0x14, 0));
+    assert_eq!(data[..4], [0, 0, 1, 0]);
 }
 
 #[test]

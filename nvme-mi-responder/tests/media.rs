@@ -174,8 +174,9 @@ fn a_self_test_that_runs_is_never_all_done() {
 struct Endless;
 
 impl Media for Endless {
+    /// All kinds of operations, always with deallocation.
     fn sanitize_capabilities(&self) -> u32 {
-        0b111
+        1 << 29 | 0b111
     }
     fn start_sanitize(&mut self, _: Instant, _: SanitizeAction, _: bool) -> Result<(), MediaError> {
         Ok(())
@@ -197,6 +198,28 @@ fn a_sanitize_operation_that_runs_is_never_all_done() {
         ..ADMIN
     };
     assert_eq!(device.admin_ok(log).1, [0xFE, 0xFF, 2, 0]);
+}
+
+#[test]
+fn media_that_always_deallocate_refuse_not_to() {
+    let media = Parts::new(HealthReport::healthy()).with_media(Endless);
+    let mut device = Device::reference(media);
+    let refused = device.admin_status(sanitize(BLOCK_ERASE | 1 << 9));
+    assert_eq!(refused, INVALID_FIELD);
+    device.admin_ok(sanitize(BLOCK_ERASE));
+}
+
+#[test]
+fn deleting_one_of_its_namespaces_ends_a_self_test_of_all() {
+    let mut device = device();
+    device.admin_ok(self_test(EXTENDED, ALL));
+    device.admin_ok(Admin {
+        opcode: 0x0D,
+        namespace: 2,
+        dwords: [1, 0, 0, 0, 0, 0],
+        ..ADMIN
+    });
+    assert_eq!(device.result(), 0x23);
 }
 
 #[test]

@@ -223,6 +223,23 @@ fn blocks_of_4096_bytes_take_that_much() {
 }
 
 #[test]
+fn capacity_is_counted_in_bytes_whatever_the_blocks_are() {
+    let mut device = device();
+    let blocks = device.unallocated() / 4096;
+    for (blocks, fits) in [(blocks + 1, false), (blocks, true)] {
+        let mut large = description(blocks);
+        large[26] = 1;
+        if fits {
+            device.admin_ok(create(&large));
+        } else {
+            let refused = device.admin_status(create(&large));
+            assert_eq!(refused, INSUFFICIENT_CAPACITY);
+        }
+    }
+    assert_eq!(device.unallocated(), 0);
+}
+
+#[test]
 fn an_lba_format_that_does_not_exist_is_refused() {
     let mut device = device();
     for format in [2, 0x0F, 0x20, 0x21, 0x60] {
