@@ -25,7 +25,7 @@ pub struct Config {
     pub assembly_timeout: Duration,
     /// When no buffer is free, an unfinished message that has stood still for this long makes room for a new one.
     pub eviction_age: Duration,
-    /// How long a neighbour may take nothing before what is being sent to it is given up.
+    /// How long a neighbour may take no transfer, as the router hands them to the transport, before what is being sent to it is given up.
     pub send_timeout: Duration,
     /// How long a request waits for its response, unless the request channel says otherwise.
     pub response_timeout: Duration,

@@ -12,6 +12,10 @@ const ZEROS: [u8; 64] = [0; 64];
 /// The shortest limit there is for a packet: the baseline transmission unit and the MCTP packet header (DSP0236, 8.4).
 const BASELINE_PACKET: u16 = 68;
 
+/// How many USB transfers of 1.0 a stack hands over at once, at most: more would keep control responses waiting, and a host that reads slowly from
+/// being told from one that does not read.
+const TRANSFERS_AT_ONCE: u16 = 4;
+
 /// What a [`Sender`] may send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -56,7 +60,7 @@ struct Unfinished {
 
 /// Sends MCTP packets to a bulk IN endpoint.
 ///
-/// In 1.1 a [`Transfer`] is one USB transfer. In 1.0, where USB transfers are short, it may be longer than one: it goes out as several of whole
+/// In 1.1 a [`Transfer`] is one USB transfer. In 1.0, where USB transfers are short, it may be up to four: it goes out as several of whole
 /// packets, each as full as [`SendLimits::max_transfer`] allows. So a stack with a longer buffer is asked for more less often.
 ///
 /// The host sees the end of a USB transfer by a short USB packet, or else a zero-length packet; in 1.0 there is none after
@@ -280,7 +284,7 @@ const fn layout(version: Version, limits: SendLimits) -> (TransferLayout, usize)
         tailroom: 0,
         max_packet,
         max_transfer: match version {
-            Version::V1_0 => u16::MAX,
+            Version::V1_0 => max_transfer.saturating_mul(TRANSFERS_AT_ONCE),
             Version::V1_1 => max_transfer,
         },
         packs: true,
@@ -370,6 +374,7 @@ mod tests {
         let mut sender = sender(Version::V1_0, 512);
         let layout = sender.layout();
         assert_eq!((layout.max_packet, sender.max_transfer), (251, 511));
+        assert_eq!(layout.max_transfer, 4 * 511);
         send(&mut sender, &[251, 251]).unwrap();
         assert_eq!(written_lens(&sender), [510]);
         assert_eq!((layout.headroom, layout.tailroom), (4, 0));
@@ -422,17 +427,24 @@ mod tests {
     }
 
     #[test]
-    fn a_transfer_laid_out_for_others_is_not_sent() {
+    fn a_transfer_that_is_too_long_or_laid_out_for_others_is_not_sent() {
         let mut sender = sender(Version::V1_0, 512);
         let mut buffer = [0; 9000];
         let good = sender.layout();
         for (layout, packet_lens) in [
             (
                 TransferLayout {
+                    max_transfer: 3000,
+                    ..good
+                },
+                &[251; 9][..],
+            ),
+            (
+                TransferLayout {
                     max_packet: 252,
                     ..good
                 },
-                &[252][..],
+                &[252],
             ),
             (
                 TransferLayout {
