@@ -5,6 +5,8 @@ use anyhow::{Result, ensure};
 use super::program::NvmeCli;
 
 const INVALID_FIELD: u16 = 0x002;
+const NOT_SAVEABLE: u16 = 0x10D;
+const NOT_CHANGEABLE: u16 = 0x10E;
 /// NVMe-MI Invalid Command Opcode.
 const INVALID_OPCODE: u16 = 0x03;
 /// Queues, Abort, Asynchronous Event Request, Keep Alive, Directives, NVMe-MI Send and Receive, doorbells; then some that do not exist. libnvme does not send
@@ -16,6 +18,7 @@ const PROHIBITED_COMMANDS: [u8; 14] = [
 pub(super) fn check(nvme: &NvmeCli) -> Result<()> {
     values(nvme)?;
     timestamp(nvme)?;
+    changes(nvme)?;
     for prohibited in [0x01, 0x03, 0x05, 0x0B, 0x16, 0x18, 0x78, 0xC0] {
         nvme.refused(&format!("get-feature -n 1 -f {prohibited}"), INVALID_FIELD)?;
     }
@@ -36,6 +39,22 @@ fn values(nvme: &NvmeCli) -> Result<()> {
     }
     expect_value(nvme, "get-feature -n 1 -f 2", "00000000")?;
     nvme.text("get-feature -n 1 -f 4 -s 3").map(drop)
+}
+
+/// Set Features, for which nvme-cli 2 has no command over NVMe-MI: by its opcode.
+fn changes(nvme: &NvmeCli) -> Result<()> {
+    let set = |feature: u32, value: u32| {
+        format!("admin-passthru --opcode=0x09 --cdw10={feature:#x} --cdw11={value}")
+    };
+    nvme.refused(&set(0x01, 0), INVALID_FIELD)?;
+    nvme.refused(&set(0x02, 1), NOT_CHANGEABLE)?;
+    nvme.refused(&set(1 << 31 | 0x04, 300), NOT_SAVEABLE)?;
+    expect_value(nvme, "get-feature -n 1 -f 4", "0x00000157")?;
+    nvme.text(&set(0x04, 300))?;
+    expect_value(nvme, "get-feature -n 1 -f 4", "0x0000012c")?;
+    expect_value(nvme, "get-feature -n 1 -f 4 -s 1", "0x00000157")?;
+    nvme.text(&set(0x04, 343))?;
+    expect_value(nvme, "get-feature -n 1 -f 4", "0x00000157")
 }
 
 /// Printed with or without its leading zeros.
