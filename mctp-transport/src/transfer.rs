@@ -66,8 +66,6 @@ pub struct Transfer<'b> {
     used: usize,
     /// Where the room for packets ends.
     end: u16,
-    /// Bytes of a frame that are not payload.
-    overhead: u16,
     max_payload: u16,
     layout: TransferLayout,
     destination: PhysicalAddress,
@@ -80,7 +78,6 @@ impl<'b> Transfer<'b> {
             buffer,
             used: 0,
             end: 0,
-            overhead: 0,
             max_payload: 0,
             layout,
             destination: PhysicalAddress::POINT_TO_POINT,
@@ -126,9 +123,6 @@ impl<'b> Transfer<'b> {
             .try_into()
             .unwrap_or(u16::MAX)
             .min(layout.max_transfer);
-        self.overhead = (HEADER_LEN as u16)
-            .saturating_add(layout.headroom.into())
-            .saturating_add(layout.tailroom.into());
         self.max_payload = layout.max_packet.saturating_sub(HEADER_LEN as u16);
     }
 
@@ -240,11 +234,11 @@ impl<'t> Room<'t> {
         payload: &mut &[u8],
         keep: usize,
     ) -> RawHeader {
-        if !self.packs || unit > self.max_payload.into() {
+        if !self.packs || unit == 0 || unit > self.max_payload.into() {
             return header;
         }
         let frame_len = self.frame_len(unit);
-        let least = unit.wrapping_add(keep);
+        let least = unit.saturating_add(keep);
         let mut room = core::mem::take(&mut self.rest);
         let mut unsent = *payload;
         while unsent.len() >= least
@@ -403,6 +397,56 @@ mod tests {
         assert_eq!(transfer.max_unit(), 31);
         assert!(!fill(&mut transfer, &[0; 32]));
         assert!(fill(&mut transfer, &[0; 31]));
+    }
+
+    #[test]
+    fn a_run_is_what_single_packets_would_be() {
+        let payload: Vec<u8> = (0..100).collect();
+        for unit in [0, 1, 7, 33, 50, 64, 100, 101, 248] {
+            for keep in [0, 1, 60, usize::MAX] {
+                let (mut one, mut other) = ([0; 240], [0; 240]);
+                let mut run = Transfer::new(&mut one, LAYOUT);
+                let mut single = Transfer::new(&mut other, LAYOUT);
+                assert!(fill(&mut run, b"first") && fill(&mut single, b"first"));
+                let first = RawHeader::from(HEADER).next();
+                let (mut header, mut unsent) = (first, &payload[..]);
+                while unit > 0
+                    && unsent.len() >= unit
+                    && unsent.len() - unit >= keep
+                    && let Some(place) = single.push(HERE, header, unit)
+                {
+                    place.copy_from_slice(&unsent[..unit]);
+                    unsent = &unsent[unit..];
+                    header = header.next();
+                }
+                let mut rest = &payload[..];
+                let mut room = run.room(HERE).unwrap();
+                assert_eq!(room.push_run(first, unit, &mut rest, keep), header);
+                assert_eq!(rest, unsent, "unit {unit}, {keep} kept");
+                assert_eq!(run.as_bytes(), single.as_bytes());
+            }
+        }
+    }
+
+    #[test]
+    fn a_transfer_for_one_packet_takes_no_run_and_one_push() {
+        let layout = TransferLayout {
+            packs: false,
+            ..LAYOUT
+        };
+        let mut buffer = [0; 240];
+        let mut transfer = Transfer::new(&mut buffer, layout);
+        let mut room = transfer.room(HERE).unwrap();
+        let mut payload = &[1, 2, 3, 4][..];
+        assert_eq!(
+            room.push_run(HEADER.into(), 2, &mut payload, 0),
+            HEADER.into()
+        );
+        assert_eq!(payload.len(), 4);
+        assert!(room.push(HEADER, 2).is_some());
+        assert!(room.push(HEADER, 2).is_none());
+        assert!(transfer.room(HERE).is_none());
+        assert_eq!(transfer.packets().count(), 1);
     }
 
     #[test]

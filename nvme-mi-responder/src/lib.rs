@@ -17,6 +17,7 @@ pub mod admin;
 pub mod aem;
 mod bytes;
 mod clock;
+mod commands;
 mod context;
 pub mod control;
 mod crc;

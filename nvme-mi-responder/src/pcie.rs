@@ -29,6 +29,7 @@
 use core::task::Poll;
 
 use crate::bytes::{u8_at, u16_at, u32_at, u64_at};
+use crate::commands::{self, Entry};
 use crate::context::Context;
 use crate::exchange::Exchange;
 use crate::failure::{Answer, Failure, Handled, Status};
@@ -55,81 +56,58 @@ enum Space {
     Io,
 }
 
-/// A command that exists if the device has what it needs.
-struct Entry {
-    opcode: u8,
+/// What a command does where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Command {
     space: Space,
     direction: PcieDirection,
-    needs: Abilities,
 }
 
-impl Entry {
-    const fn new(opcode: u8, space: Space, direction: PcieDirection) -> Self {
-        let needs = match space {
-            Space::Configuration => Abilities::PCIE,
-            Space::Memory => Abilities::PCIE_MEMORY,
-            Space::Io => Abilities::PCIE_IO,
-        };
-        Self {
-            opcode,
-            space,
-            direction,
-            needs,
-        }
-    }
+const fn entry(opcode: u8, space: Space, direction: PcieDirection) -> Entry<Command> {
+    let needs = match space {
+        Space::Configuration => Abilities::PCIE,
+        Space::Memory => Abilities::PCIE_MEMORY,
+        Space::Io => Abilities::PCIE_IO,
+    };
+    Entry::optional(opcode, Command { space, direction }, needs)
 }
 
 /// All commands: the one source of what is carried out and of what is reported as supported.
-const COMMANDS: &[Entry] = &[
-    Entry::new(0x00, Space::Configuration, PcieDirection::Read),
-    Entry::new(0x01, Space::Configuration, PcieDirection::Write),
-    Entry::new(0x02, Space::Memory, PcieDirection::Read),
-    Entry::new(0x03, Space::Memory, PcieDirection::Write),
-    Entry::new(0x04, Space::Io, PcieDirection::Read),
-    Entry::new(0x05, Space::Io, PcieDirection::Write),
+pub(crate) const COMMANDS: &[Entry<Command>] = &[
+    entry(0x00, Space::Configuration, PcieDirection::Read),
+    entry(0x01, Space::Configuration, PcieDirection::Write),
+    entry(0x02, Space::Memory, PcieDirection::Read),
+    entry(0x03, Space::Memory, PcieDirection::Write),
+    entry(0x04, Space::Io, PcieDirection::Read),
+    entry(0x05, Space::Io, PcieDirection::Write),
 ];
-
-/// The opcodes of the commands, all of which are optional, that a device with `abilities` supports.
-pub(crate) fn optional_opcodes(abilities: Abilities) -> impl Iterator<Item = u8> {
-    let supported = move |entry: &&Entry| abilities.include(entry.needs);
-    COMMANDS.iter().filter(supported).map(|entry| entry.opcode)
-}
 
 /// Carries out the command in `exchange`.
 pub(crate) fn run<W: World>(
     context: &mut Context<'_, '_, W>,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
-    let message = exchange.request();
-    if message.len() < REQUEST_LENGTH {
-        return Err(Failure::new(Status::InvalidCommandSize).into());
-    }
-    let opcode = u8_at(message, 4);
-    let abilities = context.abilities();
-    let entry = COMMANDS
-        .iter()
-        .find(|entry| entry.opcode == opcode && abilities.include(entry.needs))
-        .ok_or(Failure::new(Status::InvalidOpcode))?;
-    exchange.refuse_endpoint_buffer()?;
-    let range = parse_range(entry.space, message);
+    let Command { space, direction } =
+        commands::find(COMMANDS, context, exchange, REQUEST_LENGTH)?.command;
+    let range = parse_range(space, exchange.request());
     if context.model.controller_index(range.controller).is_none() {
         return Err(Failure::parameter(6, 0).into());
     }
     check_range(range)?;
     let padded = usize::from(range.length).next_multiple_of(4);
-    let carried = match entry.direction {
+    let carried = match direction {
         PcieDirection::Read => 0,
         PcieDirection::Write => padded,
     };
     exchange.expect_request_data(carried)?;
     let pcie = context.world.pcie();
-    match pcie.prepare(range, entry.direction) {
+    match pcie.prepare(range, direction) {
         Poll::Pending => return Ok(Answer::Pending),
-        Poll::Ready(Err(PcieError::Denied)) if must_be_readable(range, entry.direction) => {}
+        Poll::Ready(Err(PcieError::Denied)) if must_be_readable(range, direction) => {}
         Poll::Ready(prepared) => prepared.map_err(failure)?,
     }
     let length = usize::from(range.length);
-    match entry.direction {
+    match direction {
         PcieDirection::Read => {
             let mut page = exchange.answer(0, padded);
             pcie.read(range, page.window().get_mut(..length).unwrap_or_default());

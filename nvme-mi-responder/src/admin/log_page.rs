@@ -86,6 +86,7 @@
 //!
 //! Parts need not be multiples of 512 bytes here, which the specification asks of requesters.
 
+use crate::commands;
 use crate::context::Context;
 use crate::exchange::{Exchange, Page};
 use crate::failure::{Answer, CompletionStatus, Failure, Handled};
@@ -305,19 +306,23 @@ fn put<W: World>(
         Log::Firmware => put_firmware(context, page),
         Log::ChangedNamespaces => put_changed_namespaces(context.model, controller, page),
         Log::CommandEffects => {
-            let effects = |entry: &admin::Entry| (entry.opcode, entry.effects);
-            put_dwords(page, 0, admin::supported(abilities).map(effects));
+            put_dwords(page, 0, effects(admin::COMMANDS, abilities));
             put_dwords(page, 1024, IO_COMMANDS);
         }
         Log::SelfTests => self_test::put_log(context.model, page),
         Log::Sanitize => sanitize::put_log(context, page),
         Log::Telemetry(initiator) => put_telemetry(context, controller, initiator, page),
         Log::FeatureEffects => put_dwords(page, 0, features::effects()),
-        Log::ManagementEffects => {
-            let opcodes = mi::supported(abilities).map(|entry| (entry.opcode, 1));
-            put_dwords(page, 0, opcodes);
-        }
+        Log::ManagementEffects => put_dwords(page, 0, effects(mi::COMMANDS, abilities)),
     }
+}
+
+/// The commands that are supported, with their effects.
+fn effects<C>(
+    commands: &'static [commands::Entry<C>],
+    abilities: Abilities,
+) -> impl Iterator<Item = (u8, u32)> {
+    commands::supported(commands, abilities).map(|entry| (entry.opcode, entry.effects))
 }
 
 /// Flush, Write, which changes logical blocks, and Read.

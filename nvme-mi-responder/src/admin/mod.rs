@@ -68,9 +68,10 @@ pub mod self_test;
 
 use crate::bytes::{u8_at, u16_at, u32_at};
 use crate::clock::Instant;
+use crate::commands::{self, Entry};
 use crate::context::Context;
 use crate::exchange::{Exchange, Page};
-use crate::failure::{Answer, CompletionStatus, Failure, Handled, Refusal, Status};
+use crate::failure::{Answer, CompletionStatus, Failure, Handled, Refusal};
 use crate::model::{ControllerId, Model};
 use crate::support::Abilities;
 use crate::world::World;
@@ -118,7 +119,7 @@ impl Data {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Command {
+pub(crate) enum Command {
     GetLogPage,
     Identify,
     SetFeatures,
@@ -134,39 +135,7 @@ enum Command {
     Sanitize,
 }
 
-/// A command that exists if the device has what it needs.
-pub(crate) struct Entry {
-    pub(crate) opcode: u8,
-    command: Command,
-    needs: Abilities,
-    /// Whether the Optionally Supported Command List names it.
-    pub(crate) optional: bool,
-    /// Its dword of the Commands Supported and Effects log (NVM Express Base 2.0): bit 0 supported, 1 logical block content,
-    /// 2 namespace capability, 3 namespace inventory, 4 controller capability change, 18:16 submission.
-    pub(crate) effects: u32,
-}
-
-impl Entry {
-    const fn mandatory(opcode: u8, command: Command) -> Self {
-        Self {
-            opcode,
-            command,
-            needs: Abilities::NONE,
-            optional: false,
-            effects: 1,
-        }
-    }
-
-    const fn optional(opcode: u8, command: Command, needs: Abilities, effects: u32) -> Self {
-        Self {
-            opcode,
-            command,
-            needs,
-            optional: true,
-            effects: 1 | effects,
-        }
-    }
-
+impl Entry<Command> {
     /// Whether the command waits for another of that kind that is pending in the other command slot.
     const fn is_alone(&self) -> bool {
         self.effects & ALONE != 0
@@ -185,60 +154,34 @@ const INVENTORY_CHANGES: u32 = 1 << 3;
 const CONTROLLER_CHANGES: u32 = 1 << 4;
 
 /// All commands, in ascending order: the one source of what is carried out and of what is reported as supported.
-pub(crate) const COMMANDS: &[Entry] = &[
+pub(crate) const COMMANDS: &[Entry<Command>] = &[
     Entry::mandatory(0x02, Command::GetLogPage),
     Entry::mandatory(0x06, Command::Identify),
-    Entry::optional(0x09, Command::SetFeatures, Abilities::NONE, 0),
+    Entry::optional(0x09, Command::SetFeatures, Abilities::NONE),
     Entry::mandatory(0x0A, Command::GetFeatures),
     Entry::optional(
         0x0D,
         Command::NamespaceManagement,
         Abilities::NAMESPACE_MANAGEMENT,
-        ALONE | INVENTORY_CHANGES,
-    ),
-    Entry::optional(
-        0x10,
-        Command::FirmwareCommit,
-        Abilities::FIRMWARE,
-        ALONE | CONTROLLER_CHANGES,
-    ),
-    Entry::optional(0x11, Command::FirmwareDownload, Abilities::FIRMWARE, ALONE),
-    Entry::optional(0x14, Command::SelfTest, Abilities::SELF_TEST, 0),
+    )
+    .with_effects(ALONE | INVENTORY_CHANGES),
+    Entry::optional(0x10, Command::FirmwareCommit, Abilities::FIRMWARE)
+        .with_effects(ALONE | CONTROLLER_CHANGES),
+    Entry::optional(0x11, Command::FirmwareDownload, Abilities::FIRMWARE).with_effects(ALONE),
+    Entry::optional(0x14, Command::SelfTest, Abilities::SELF_TEST),
     Entry::optional(
         0x15,
         Command::NamespaceAttachment,
         Abilities::NAMESPACE_MANAGEMENT,
-        ALONE | INVENTORY_CHANGES,
-    ),
-    Entry::optional(
-        0x80,
-        Command::Format,
-        Abilities::FORMAT,
-        ALONE | BLOCKS_CHANGE | NAMESPACE_CHANGES,
-    ),
-    Entry::optional(0x81, Command::SecuritySend, Abilities::SECURITY, ALONE),
-    Entry::optional(0x82, Command::SecurityReceive, Abilities::SECURITY, ALONE),
-    Entry::optional(
-        0x84,
-        Command::Sanitize,
-        Abilities::SANITIZE,
-        ALONE | BLOCKS_CHANGE,
-    ),
+    )
+    .with_effects(ALONE | INVENTORY_CHANGES),
+    Entry::optional(0x80, Command::Format, Abilities::FORMAT)
+        .with_effects(ALONE | BLOCKS_CHANGE | NAMESPACE_CHANGES),
+    Entry::optional(0x81, Command::SecuritySend, Abilities::SECURITY).with_effects(ALONE),
+    Entry::optional(0x82, Command::SecurityReceive, Abilities::SECURITY).with_effects(ALONE),
+    Entry::optional(0x84, Command::Sanitize, Abilities::SANITIZE)
+        .with_effects(ALONE | BLOCKS_CHANGE),
 ];
-
-/// The commands that a device with `abilities` supports.
-pub(crate) fn supported(abilities: Abilities) -> impl Iterator<Item = &'static Entry> {
-    COMMANDS
-        .iter()
-        .filter(move |entry| abilities.include(entry.needs))
-}
-
-/// The opcodes of the optional commands that a device with `abilities` supports.
-pub(crate) fn optional_opcodes(abilities: Abilities) -> impl Iterator<Item = u8> {
-    supported(abilities)
-        .filter(|entry| entry.optional)
-        .map(|entry| entry.opcode)
-}
 
 /// Carries out the command in `exchange`.
 ///
@@ -248,15 +191,7 @@ pub(crate) fn run<W: World>(
     context: &mut Context<'_, '_, W>,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
-    if exchange.request().len() < REQUEST_LENGTH {
-        return Err(Failure::new(Status::InvalidCommandSize).into());
-    }
-    let opcode = u8_at(exchange.request(), 4);
-    let abilities = context.abilities();
-    let entry = supported(abilities)
-        .find(|entry| entry.opcode == opcode)
-        .ok_or(Failure::new(Status::InvalidOpcode))?;
-    exchange.refuse_endpoint_buffer()?;
+    let entry = commands::find(COMMANDS, context, exchange, REQUEST_LENGTH)?;
     let controller = ControllerId(u16_at(exchange.request(), 6));
     let controller = context
         .model

@@ -35,10 +35,11 @@ pub mod read_data_structure;
 pub mod reset;
 pub mod storage;
 
-use crate::bytes::{u8_at, u32_at};
+use crate::bytes::u32_at;
+use crate::commands::{self, Entry};
 use crate::context::Context;
 use crate::exchange::Exchange;
-use crate::failure::{Failure, Handled, Status};
+use crate::failure::Handled;
 use crate::support::Abilities;
 use crate::world::World;
 
@@ -63,7 +64,7 @@ pub(crate) struct Request {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Command {
+pub(crate) enum Command {
     ReadDataStructure,
     PollSubsystem,
     PollControllers,
@@ -77,37 +78,8 @@ enum Command {
     ShutDown,
 }
 
-/// A command that exists if the device has what it needs.
-pub(crate) struct Entry {
-    pub(crate) opcode: u8,
-    command: Command,
-    needs: Abilities,
-    /// Whether the Optionally Supported Command List names it.
-    pub(crate) optional: bool,
-}
-
-impl Entry {
-    const fn mandatory(opcode: u8, command: Command) -> Self {
-        Self {
-            opcode,
-            command,
-            needs: Abilities::NONE,
-            optional: false,
-        }
-    }
-
-    const fn optional(opcode: u8, command: Command, needs: Abilities) -> Self {
-        Self {
-            opcode,
-            command,
-            needs,
-            optional: true,
-        }
-    }
-}
-
 /// All commands, in ascending order: the one source of what is carried out and of what is reported as supported.
-pub(crate) const COMMANDS: &[Entry] = &[
+pub(crate) const COMMANDS: &[Entry<Command>] = &[
     Entry::mandatory(0x00, Command::ReadDataStructure),
     Entry::mandatory(0x01, Command::PollSubsystem),
     Entry::mandatory(0x02, Command::PollControllers),
@@ -121,42 +93,19 @@ pub(crate) const COMMANDS: &[Entry] = &[
     Entry::optional(0x0C, Command::ShutDown, Abilities::SHUTDOWN),
 ];
 
-/// The commands that a device with `abilities` supports.
-pub(crate) fn supported(abilities: Abilities) -> impl Iterator<Item = &'static Entry> {
-    COMMANDS
-        .iter()
-        .filter(move |entry| abilities.include(entry.needs))
-}
-
-/// The opcodes of the optional commands that a device with `abilities` supports.
-pub(crate) fn optional_opcodes(abilities: Abilities) -> impl Iterator<Item = u8> {
-    supported(abilities)
-        .filter(|entry| entry.optional)
-        .map(|entry| entry.opcode)
-}
-
 /// Carries out the command in `exchange`. Checked in this order: size of the fixed part, opcode; then each command its own fields, the
 /// size of its Request Data, and whatever else.
 pub(crate) fn run<W: World>(
     context: &mut Context<'_, '_, W>,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
+    let entry = commands::find(COMMANDS, context, exchange, REQUEST_LENGTH)?;
     let message = exchange.request();
-    if message.len() < REQUEST_LENGTH {
-        return Err(Failure::new(Status::InvalidCommandSize).into());
-    }
-    let opcode = u8_at(message, 4);
     let request = Request {
         dword0: u32_at(message, 8),
         dword1: u32_at(message, 12),
     };
-    let abilities = context.abilities();
-    let command = supported(abilities)
-        .find(|entry| entry.opcode == opcode)
-        .map(|entry| entry.command)
-        .ok_or(Failure::new(Status::InvalidOpcode))?;
-    exchange.refuse_endpoint_buffer()?;
-    match command {
+    match entry.command {
         Command::ReadDataStructure => read_data_structure::run(context, request, exchange),
         Command::PollSubsystem => health::poll_subsystem(context, request, exchange),
         Command::PollControllers => health::poll_controllers(context, request, exchange),

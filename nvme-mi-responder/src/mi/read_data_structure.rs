@@ -79,6 +79,7 @@
 //! Laid out like the list of optional commands: no command but MEB Read and MEB Write, which are not listed, uses the
 //! buffer. Whether a port without a buffer has an empty list or an error the sources for this crate do not say; here it has the list.
 
+use crate::commands::optional_opcodes;
 use crate::context::Context;
 use crate::exchange::{Exchange, Page};
 use crate::failure::{Answer, Failure, Handled};
@@ -253,9 +254,9 @@ fn optional_commands<W: World>(
         .controller_index(id)
         .ok_or(Failure::parameter(8, 0))?;
     let abilities = context.abilities();
-    let management = mi::optional_opcodes(abilities).map(|opcode| [MANAGEMENT, opcode]);
-    let admin = admin::optional_opcodes(abilities).map(|opcode| [ADMIN, opcode]);
-    let pcie = pcie::optional_opcodes(abilities).map(|opcode| [PCIE, opcode]);
+    let management = optional_opcodes(mi::COMMANDS, abilities).map(|opcode| [MANAGEMENT, opcode]);
+    let admin = optional_opcodes(admin::COMMANDS, abilities).map(|opcode| [ADMIN, opcode]);
+    let pcie = optional_opcodes(pcie::COMMANDS, abilities).map(|opcode| [PCIE, opcode]);
     list(exchange, &mut management.chain(admin).chain(pcie))
 }
 

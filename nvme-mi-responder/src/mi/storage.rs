@@ -32,11 +32,7 @@ pub(super) fn read_vpd<W: World>(
     exchange: &mut Exchange<'_>,
 ) -> Handled {
     let vpd = context.world.vpd();
-    let bytes = part(
-        request.dword0 & 0xFFFF,
-        request.dword1 & 0xFFFF,
-        u32::from(vpd.size()),
-    )?;
+    let bytes = part_of_vpd(request, vpd)?;
     exchange.expect_request_data(0)?;
     let mut page = exchange.answer(0, bytes.len());
     if !bytes.is_empty() {
@@ -55,11 +51,7 @@ pub(super) fn write_vpd<W: World>(
     exchange: &mut Exchange<'_>,
 ) -> Handled {
     let vpd = context.world.vpd();
-    let bytes = part(
-        request.dword0 & 0xFFFF,
-        request.dword1 & 0xFFFF,
-        u32::from(vpd.size()),
-    )?;
+    let bytes = part_of_vpd(request, vpd)?;
     exchange.expect_request_data(bytes.len())?;
     if bytes.is_empty() {
         return Ok(Answer::Done(0));
@@ -119,6 +111,15 @@ fn report_loss(lost: &mut bool) -> Result<(), Failure> {
         return Err(Failure::new(Status::BufferClearedBySanitize));
     }
     Ok(())
+}
+
+/// The bytes of the VPD that a request wants: offset and length have 16 bits.
+fn part_of_vpd(request: Request, vpd: &impl VpdStore) -> Result<Range<usize>, Failure> {
+    part(
+        request.dword0 & 0xFFFF,
+        request.dword1 & 0xFFFF,
+        u32::from(vpd.size()),
+    )
 }
 
 /// The bytes of a store of `size` bytes that a request wants.

@@ -47,6 +47,7 @@
 //! 512 combinations of 8 bytes: combination 0 is the NVM command set alone (bit 0), and there is no other.
 
 use crate::admin::{self, log_page};
+use crate::commands;
 use crate::context::Context;
 use crate::exchange::Page;
 use crate::model::{ERRORS, Function, Model, PortKind};
@@ -153,7 +154,7 @@ fn put_media(media: &impl Media, page: &mut Page<'_>) {
 /// OACS.
 fn optional_commands(abilities: Abilities) -> u16 {
     let bit = |opcode: u8| OPTIONAL_COMMANDS.iter().find(|(of, _)| *of == opcode);
-    admin::supported(abilities)
+    commands::supported(admin::COMMANDS, abilities)
         .filter_map(|entry| bit(entry.opcode))
         .fold(0, |bits, (_, bit)| {
             bits | 1u16.unbounded_shl(u32::from(*bit))
