@@ -149,7 +149,6 @@ pub struct RouterCore<'b> {
     open_channels: usize,
     last_tag: MessageTag,
     next_deadline: Instant,
-    max_message_len: usize,
     assembly_timeout: u32,
     eviction_age: u32,
     send_timeout: u32,
@@ -192,7 +191,6 @@ impl<'b> RouterCore<'b> {
         let [short, long] = slots;
         let slots = short.iter_mut().chain(long).flatten();
         let slots = Slots::new(slots, inboxes, config.max_message_len);
-        let max_message_len = slots.longest();
         Self {
             ports,
             channels,
@@ -204,7 +202,6 @@ impl<'b> RouterCore<'b> {
             open_channels: 0,
             last_tag: MessageTag::default(),
             next_deadline: Instant::NEVER,
-            max_message_len,
             assembly_timeout: milliseconds(config.assembly_timeout),
             eviction_age: milliseconds(config.eviction_age),
             send_timeout: milliseconds(config.send_timeout),

@@ -140,10 +140,11 @@ impl Outgoing {
             header = room.push_run(header, unit, &mut rest, keep);
             let sent = len.wrapping_sub(rest.len());
             remaining = remaining.wrapping_sub(sent);
-            if rest.len() >= unit.wrapping_add(keep) && sent > 0 || remaining <= unit {
+            let has_no_room = sent > 0 && rest.len() >= unit.wrapping_add(keep);
+            if has_no_room || remaining <= unit {
                 break;
             }
-            // This one ends in another slice than it begins.
+            // One that ends in another slice than it begins, or any in a transfer for one packet only.
             let Some(to) = room.push(header, unit) else {
                 break;
             };

@@ -261,7 +261,7 @@ impl<'b> RouterCore<'b> {
         now: Instant,
         start: &Start<'_>,
     ) -> Result<(), DropReason> {
-        if start.body.len() > self.max_message_len {
+        if start.body.len() > self.slots.longest() {
             return Err(DropReason::MessageTooLong);
         }
         let evicted = self.slots.evict(now, self.eviction_age, start);

@@ -127,6 +127,12 @@ impl<'b> Slot<'b> {
         self.buffer = buffer.get_mut(..len).unwrap_or_default();
     }
 
+    /// All packets are as long as the first, but the last may be shorter.
+    #[inline]
+    fn fits_unit(&self, header: RawHeader, payload: &[u8]) -> bool {
+        payload.len() == self.unit || (header.is_end() && payload.len() < self.unit)
+    }
+
     /// Adds a packet whose header is the expected one. `false`, and nothing done, if anything else about it is not as expected.
     #[inline]
     pub(crate) fn append_expected(
@@ -135,9 +141,7 @@ impl<'b> Slot<'b> {
         header: RawHeader,
         payload: &[u8],
     ) -> bool {
-        let fits_unit =
-            payload.len() == self.unit || (header.is_end() && payload.len() < self.unit);
-        if !fits_unit {
+        if !self.fits_unit(header, payload) {
             return false;
         }
         let Some(place) = self
@@ -165,9 +169,7 @@ impl<'b> Slot<'b> {
         if (header.bits() ^ self.next_header) & SEQUENCE != 0 {
             return Err(Mismatch::Sequence);
         }
-        let fits_unit =
-            payload.len() == self.unit || (header.is_end() && payload.len() < self.unit);
-        if !fits_unit {
+        if !self.fits_unit(header, payload) {
             return Err(Mismatch::Size);
         }
         if self.append_expected(now, header, payload) {
