@@ -15,7 +15,7 @@
 //! A hash, rather than the ID's own bytes, because the USB serial number is the beginning of the UUID: chips of one
 //! wafer differ in a few bits of their ID, and every digit of the serial number should depend on all of them.
 
-use uuid::Uuid;
+mod sha1;
 
 /// Digits of the USB serial number.
 pub(crate) const SERIAL_NUMBER_LEN: usize = 12;
@@ -91,12 +91,33 @@ pub const NAMESPACE: [u8; 16] = [
 ///
 /// `unique_id` is 96 bits in the order in which they stand in memory, as on every STM32.
 pub fn uuid_from_unique_id(unique_id: &[u8; 12]) -> [u8; 16] {
-    Uuid::new_v5(&Uuid::from_bytes(NAMESPACE), unique_id).into_bytes()
+    let mut name = [0; NAMESPACE.len() + 12];
+    let (namespace, chip) = name.split_at_mut(NAMESPACE.len());
+    namespace.copy_from_slice(&NAMESPACE);
+    chip.copy_from_slice(unique_id);
+    let hash = sha1::of_one_block(&name);
+    let mut uuid = [0; 16];
+    uuid.copy_from_slice(&hash[..16]);
+    // RFC 9562, sections 4.1 and 4.2: version 5, and the variant that has versions.
+    uuid[6] = 0x50 | uuid[6] & 0x0F;
+    uuid[8] = 0x80 | uuid[8] & 0x3F;
+    uuid
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn the_uuid_is_a_name_based_one(unique_id: [u8; 12]) {
+            let expected = Uuid::new_v5(&Uuid::from_bytes(NAMESPACE), &unique_id);
+            prop_assert_eq!(uuid_from_unique_id(&unique_id), expected.into_bytes());
+        }
+    }
 
     /// Made with Python's `uuid.uuid5` and, for the second, with `hashlib.sha1` by the steps of RFC 9562, section 5.5.
     /// Do not change: the UUID of every board in use depends on it.
