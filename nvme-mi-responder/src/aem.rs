@@ -90,7 +90,7 @@ use crate::clock::Instant;
 use crate::context::Context;
 use crate::crc::Crc32c;
 use crate::exchange::Exchange;
-use crate::failure::{Answer, Failure, Handled, Status};
+use crate::failure::{Failure, Handled, Status};
 use crate::message::{CHECK_LENGTH, HEADER_LENGTH, MESSAGE_TYPE};
 use crate::mi;
 use crate::model::{Controller, Function, Model, status};
@@ -387,7 +387,7 @@ pub(crate) fn get<W: World>(
         page.put(offset, &[ENTRY as u8, event, is_enabled]);
         offset = offset.saturating_add(ENTRY as u32);
     }
-    Ok(Answer::Done(0))
+    Ok(0)
 }
 
 /// Configuration Set. `dword0` is NMD0.
@@ -403,7 +403,7 @@ pub(crate) fn set<W: World>(
         if requester == events.subscriber {
             events.acknowledge();
         }
-        return Ok(Answer::Done(0));
+        return Ok(0);
     }
     let [_, retry_delay, delay, functions] = dword0.to_le_bytes();
     events.retry_delay = u32::from(retry_delay.max(1)).saturating_mul(100);
@@ -424,7 +424,7 @@ pub(crate) fn set<W: World>(
     let mut page = exchange.answer(0, OCCURRENCES_HEADER);
     let header = OCCURRENCES_HEADER as u8;
     page.put(0, &[0, 0, header, 0, 0, header, generation]);
-    Ok(Answer::Done(0))
+    Ok(0)
 }
 
 impl Events {

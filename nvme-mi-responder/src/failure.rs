@@ -59,16 +59,19 @@ impl Failure {
     }
 }
 
-/// Status Field of a completion queue entry without the phase tag (NVM Express Base 2.0): bits 31:17 of its dword 3.
+const DO_NOT_RETRY: u32 = 1 << 31;
+
+/// Status Field of a completion queue entry (NVM Express Base 2.0), in its place in dword 3 of the entry, the rest of which is 0.
 ///
 /// | bits | field |
 /// |-|-|
-/// | 7:0 | Status Code |
-/// | 10:8 | Status Code Type |
-/// | 14 | Do Not Retry |
+/// | 16:0 | 0: phase tag and command ID |
+/// | 24:17 | Status Code |
+/// | 27:25 | Status Code Type |
+/// | 31 | Do Not Retry |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct CompletionStatus(u16);
+pub struct CompletionStatus(u32);
 
 impl CompletionStatus {
     /// Generic command status 02h, with Do Not Retry.
@@ -80,63 +83,78 @@ impl CompletionStatus {
 
     /// A generic command status (type 0) that the same command would get again.
     pub const fn generic(code: u8) -> Self {
-        Self(code as u16 | 1 << 14)
+        Self((code as u32) << 17 | DO_NOT_RETRY)
     }
 
     /// A command specific status (type 1) that the same command would get again.
     pub const fn specific(code: u8) -> Self {
-        Self(code as u16 | 1 << 8 | 1 << 14)
+        Self((code as u32) << 17 | 1 << 25 | DO_NOT_RETRY)
     }
 
     /// The same without Do Not Retry: the command may succeed later.
     #[must_use]
     pub const fn retryable(self) -> Self {
-        Self(self.0 & !(1 << 14))
+        Self(self.0 & !DO_NOT_RETRY)
     }
 
     /// The status field without phase tag, Do Not Retry in bit 14.
     pub const fn to_bits(self) -> u16 {
+        (self.0 >> 17) as u16
+    }
+
+    pub(crate) const fn to_dword3(self) -> u32 {
         self.0
     }
 }
 
-/// How a command handler ends without data to send.
+/// How a command handler ends without success: one word, so that handlers return it in a register.
+///
+/// | byte 0 | the word is |
+/// |-|-|
+/// | 00h, Success | dword 3 of a completion queue entry: a [`CompletionStatus`] |
+/// | 01h, More Processing Required | one of the constants: there is no response, or not yet |
+/// | other statuses | bytes 4 to 7 of a response: a [`Failure`] |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// A response of 8 bytes.
-    Management(Failure),
-    /// An Admin response with success in the NVMe-MI status and this in the completion queue entry.
-    Command(CompletionStatus),
+pub(crate) struct Refusal(u32);
+
+impl Refusal {
+    /// It is not done: the handler is called again with the same request, which it left as it was.
+    pub(crate) const PENDING: Self = Self::unanswered(0);
+    /// It is not begun: the handler is called again with the same request, when the other command slot may have done its work.
+    pub(crate) const WAITING: Self = Self::unanswered(1);
+    /// No response is sent, ever: the subsystem was reset.
+    pub(crate) const SILENCE: Self = Self::unanswered(2);
+
+    const fn unanswered(why: u32) -> Self {
+        Self(Status::MoreProcessingRequired as u32 | why << 8)
+    }
+
+    /// The status of the completion, if a controller refused the command.
+    pub(crate) fn completion(self) -> Option<CompletionStatus> {
+        (self.0 & 0xFF == Status::Success as u32).then_some(CompletionStatus(self.0))
+    }
+
+    /// Bytes 4 to 7 of a response without a completion.
+    pub(crate) const fn to_dword(self) -> u32 {
+        self.0
+    }
 }
 
 impl From<Failure> for Refusal {
     fn from(failure: Failure) -> Self {
-        Self::Management(failure)
+        Self(failure.0)
     }
 }
 
 impl From<CompletionStatus> for Refusal {
     fn from(status: CompletionStatus) -> Self {
-        Self::Command(status)
+        Self(status.0)
     }
 }
 
-/// How a command handler ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
-    /// Success. The value is NMRESP (24 bits) of an MI command, dword 0 of the completion queue entry of an Admin command; the data are
-    /// in the exchange.
-    Done(u32),
-    /// It is not done: the handler is called again with the same request, which it left as it was.
-    Pending,
-    /// It is not begun: the handler is called again with the same request, when the other command slot may have done its work.
-    Waiting,
-    /// No response is sent, ever: the subsystem was reset.
-    Silence,
-}
-
-/// What handlers return.
-pub(crate) type Handled = Result<Answer, Refusal>;
+/// What handlers return. Success has a value: NMRESP (24 bits) of an MI command, dword 0 of the completion queue entry of an Admin command.
+/// The data are in the exchange.
+pub(crate) type Handled = Result<u32, Refusal>;
 
 #[cfg(test)]
 mod tests {

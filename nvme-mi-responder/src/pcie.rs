@@ -32,7 +32,7 @@ use crate::bytes::{u8_at, u16_at, u32_at, u64_at};
 use crate::commands::{self, Entry};
 use crate::context::Context;
 use crate::exchange::Exchange;
-use crate::failure::{Answer, Failure, Handled, Status};
+use crate::failure::{Failure, Handled, Refusal, Status};
 use crate::model::ControllerId;
 use crate::support::Abilities;
 use crate::world::{PcieAccess, PcieDirection, PcieError, PcieRange, PcieSpace, World};
@@ -102,7 +102,7 @@ pub(crate) fn run<W: World>(
     exchange.expect_request_data(carried)?;
     let pcie = context.world.pcie();
     match pcie.prepare(range, direction) {
-        Poll::Pending => return Ok(Answer::Pending),
+        Poll::Pending => return Err(Refusal::PENDING),
         Poll::Ready(Err(PcieError::Denied)) if must_be_readable(range, direction) => {}
         Poll::Ready(prepared) => prepared.map_err(failure)?,
     }
@@ -117,7 +117,7 @@ pub(crate) fn run<W: World>(
             pcie.write(range, data.get(..length).unwrap_or_default());
         }
     }
-    Ok(Answer::Done(0))
+    Ok(0)
 }
 
 fn parse_range(space: Space, message: &[u8]) -> PcieRange {

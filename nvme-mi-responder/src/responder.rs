@@ -9,7 +9,7 @@ use crate::context::{Context, Effect, Endpoint};
 use crate::control::flag;
 use crate::crc::Crc32c;
 use crate::exchange::Exchange;
-use crate::failure::{Answer, Failure, Handled, Refusal, Status};
+use crate::failure::{Failure, Handled, Refusal, Status};
 use crate::message::{self, DropReason, Drops, HEADER_LENGTH, Kind};
 use crate::model::{ControllerId, Model, ModelError, PortId};
 use crate::slots::{MessageBuffers, Notice, SHORT_LENGTH, Slot, SlotState};
@@ -413,21 +413,22 @@ impl<'m, W: World> Responder<'m, W> {
             endpoint: &mut self.endpoint,
             effect: &mut slot.effect,
         };
-        let outcome = carry_out(&mut context, slot.header.kind, slot.buffer, slot.length);
-        slot.begun |= !matches!(outcome, Outcome::Waiting);
-        match outcome {
-            Outcome::Pending | Outcome::Waiting => {
+        let (handled, end) = carry_out(&mut context, slot.header.kind, slot.buffer, slot.length);
+        slot.begun |= handled != Err(Refusal::WAITING);
+        match handled {
+            Err(Refusal::PENDING | Refusal::WAITING) => {
                 slot.next_look = now.after(LOOK_INTERVAL);
                 slot.excuse_if_late(now, self.world.crc());
             }
-            Outcome::Silence => {
+            Err(Refusal::SILENCE) => {
                 let effect = slot.effect.take();
                 slot.discard();
                 self.apply(effect);
             }
-            Outcome::Response(end) => {
+            _ => {
                 slot.excuse = None;
                 put(slot.buffer, 0, &slot.header.response());
+                let end = write_status(slot.header.kind, handled, slot.buffer, end);
                 slot.length = message::seal(self.world.crc(), slot.buffer, end);
                 slot.state = SlotState::Transmit;
             }
@@ -483,89 +484,54 @@ impl Slot<'_> {
     }
 }
 
-/// What became of a command.
-enum Outcome {
-    Pending,
-    Waiting,
-    Silence,
-    /// The response is in the buffer from byte 4 to this one.
-    Response(usize),
-}
-
-/// Carries out the command of `request_end` bytes in `buffer`, and writes the response in its place.
+/// Carries out the command of `request_end` bytes in `buffer`, and writes Response Data in its place. They end at the place that is returned.
 fn carry_out<W: World>(
     context: &mut Context<'_, '_, W>,
     kind: Kind,
     buffer: &mut [u8],
     request_end: usize,
-) -> Outcome {
-    let (handled, end) = match kind {
-        Kind::Management => {
-            let mut exchange =
-                Exchange::new(buffer, request_end, mi::REQUEST_LENGTH, mi::RESPONSE_LENGTH);
-            (mi::run(context, &mut exchange), exchange.response_end())
-        }
-        Kind::Admin => {
-            let mut exchange = Exchange::new(
-                buffer,
-                request_end,
-                admin::REQUEST_LENGTH,
-                admin::RESPONSE_LENGTH,
-            );
-            (admin::run(context, &mut exchange), exchange.response_end())
-        }
-        Kind::Pcie => {
-            let mut exchange = Exchange::new(
-                buffer,
-                request_end,
-                pcie::REQUEST_LENGTH,
-                pcie::RESPONSE_LENGTH,
-            );
-            (pcie::run(context, &mut exchange), exchange.response_end())
-        }
+) -> (Handled, usize) {
+    let (request_length, response_length) = match kind {
+        Kind::Admin => (admin::REQUEST_LENGTH, admin::RESPONSE_LENGTH),
+        Kind::Pcie => (pcie::REQUEST_LENGTH, pcie::RESPONSE_LENGTH),
+        Kind::Management | Kind::ControlPrimitive => (mi::REQUEST_LENGTH, mi::RESPONSE_LENGTH),
+    };
+    let mut exchange = Exchange::new(buffer, request_end, request_length, response_length);
+    let handled = match kind {
+        Kind::Management => mi::run(context, &mut exchange),
+        Kind::Admin => admin::run(context, &mut exchange),
+        Kind::Pcie => pcie::run(context, &mut exchange),
         // Those never get into a slot.
-        Kind::ControlPrimitive => (Err(Failure::new(Status::InvalidOpcode).into()), 0),
+        Kind::ControlPrimitive => Err(Failure::new(Status::InvalidOpcode).into()),
     };
-    let end = match write_status(kind, handled, buffer) {
-        Written::Nothing(outcome) => return outcome,
-        Written::Status(status_end) => status_end,
-        Written::StatusBeforeData => end,
-    };
-    Outcome::Response(end)
+    (handled, exchange.response_end())
 }
 
-/// What of a response was written.
-enum Written {
-    Nothing(Outcome),
-    /// All of it, up to here.
-    Status(usize),
-    StatusBeforeData,
-}
-
-fn write_status(kind: Kind, handled: Handled, buffer: &mut [u8]) -> Written {
-    match handled {
-        Ok(Answer::Pending) => Written::Nothing(Outcome::Pending),
-        Ok(Answer::Waiting) => Written::Nothing(Outcome::Waiting),
-        Ok(Answer::Silence) => Written::Nothing(Outcome::Silence),
-        Ok(Answer::Done(dword0)) if kind == Kind::Admin => {
-            put(buffer, HEADER_LENGTH, &admin::completion(Ok(dword0)));
-            Written::StatusBeforeData
-        }
-        Ok(Answer::Done(management_response)) => {
-            put(
-                buffer,
-                HEADER_LENGTH,
-                &(management_response << 8).to_le_bytes(),
-            );
-            Written::StatusBeforeData
-        }
-        Err(Refusal::Command(status)) => {
-            put(buffer, HEADER_LENGTH, &admin::completion(Err(status)));
-            Written::Status(admin::RESPONSE_LENGTH)
-        }
-        Err(Refusal::Management(failure)) => {
-            put(buffer, HEADER_LENGTH, &failure.to_bytes());
-            Written::Status(mi::RESPONSE_LENGTH)
-        }
+/// Writes what comes before Response Data, which end at `data_end`. Returns where the response ends.
+///
+/// | byte | MI and PCIe commands | Admin commands |
+/// |-|-|-|
+/// | 4 | status | status |
+/// | 7:5 | NMRESP, or where the invalid parameter is | 0, or where the invalid parameter is |
+/// | 11:8 | | dword 0 of the completion |
+/// | 15:12 | | dword 1, 0 |
+/// | 19:16 | | dword 3: [`CompletionStatus`](crate::CompletionStatus) |
+///
+/// A command that was refused has no data, and one that no controller refused has no completion.
+fn write_status(kind: Kind, handled: Handled, buffer: &mut [u8], data_end: usize) -> usize {
+    let (status, completion, end) = match handled {
+        Ok(dword0) if kind == Kind::Admin => (0, Some((dword0, 0)), data_end),
+        Ok(management_response) => (management_response << 8, None, data_end),
+        Err(refusal) => match refusal.completion() {
+            Some(status) => (0, Some((0, status.to_dword3())), admin::RESPONSE_LENGTH),
+            None => (refusal.to_dword(), None, mi::RESPONSE_LENGTH),
+        },
+    };
+    put(buffer, 4, &status.to_le_bytes());
+    if let Some((dword0, dword3)) = completion {
+        put(buffer, 8, &dword0.to_le_bytes());
+        put(buffer, 12, &[0; 4]);
+        put(buffer, 16, &dword3.to_le_bytes());
     }
+    end
 }

@@ -69,7 +69,7 @@
 use crate::bytes::{u8_at, u16_at, u64_at};
 use crate::context::Context;
 use crate::exchange::Exchange;
-use crate::failure::{Answer, CompletionStatus, Failure, Handled, Refusal, Status};
+use crate::failure::{CompletionStatus, Failure, Handled, Refusal, Status};
 use crate::model::{Metadata, Model, TEMPERATURES, default_thresholds};
 use crate::world::World;
 
@@ -189,14 +189,14 @@ pub(super) fn get<W: World>(
         1 | 2 => false,
         3 => {
             request.return_data(exchange, 0, 0)?;
-            return Ok(Answer::Done(u32::from(feature.capabilities)));
+            return Ok(u32::from(feature.capabilities));
         }
         _ => return Err(CompletionStatus::INVALID_FIELD.into()),
     };
     match feature.kind {
         Kind::Power => {
             request.return_data(exchange, 0, 0)?;
-            Ok(Answer::Done(0))
+            Ok(0)
         }
         Kind::Temperature => get_threshold(context, request, exchange, current),
         Kind::Timestamp => get_timestamp(context, request, exchange, current),
@@ -230,7 +230,7 @@ pub(super) fn set<W: World>(
             *metadata = changed;
         }
     }
-    Ok(Answer::Done(0))
+    Ok(0)
 }
 
 fn check_not_of_namespace(model: &Model<'_>, namespace_id: u32) -> Result<(), CompletionStatus> {
@@ -298,7 +298,7 @@ fn get_threshold<W: World>(
     };
     let threshold = if selected.under { under } else { over };
     let selectors = request.dword11 & TEMPERATURE_SELECTORS;
-    Ok(Answer::Done(selectors | u32::from(threshold)))
+    Ok(selectors | u32::from(threshold))
 }
 
 fn set_threshold<W: World>(
@@ -343,7 +343,7 @@ fn get_timestamp<W: World>(
         page.put_u64(0, timestamp.at(context.now));
         page.put_u8(6, u8::from(timestamp.set.is_some()) << 1);
     }
-    Ok(Answer::Done(0))
+    Ok(0)
 }
 
 fn set_timestamp<W: World>(
@@ -392,7 +392,7 @@ fn get_metadata<W: World>(
         page.put_u8(0, u8::try_from(count).unwrap_or(u8::MAX));
         page.put(METADATA_HEADER as u32, metadata.as_bytes());
     }
-    Ok(Answer::Done(0))
+    Ok(0)
 }
 
 /// Metadata after a Set Features command with this dword 11 and these data.

@@ -48,7 +48,7 @@ use heapless::Vec;
 
 use crate::context::Context;
 use crate::exchange::Exchange;
-use crate::failure::{Answer, CompletionStatus, Handled};
+use crate::failure::{CompletionStatus, Handled, Refusal};
 use crate::model::{Change, Model};
 use crate::world::{FirmwareError, FirmwareStore, World};
 
@@ -177,11 +177,11 @@ pub(super) fn download<W: World>(
     }
     download.check(piece)?;
     match store.write(piece.start, exchange.request_data()) {
-        Poll::Pending => return Ok(Answer::Pending),
+        Poll::Pending => return Err(Refusal::PENDING),
         Poll::Ready(written) => written.map_err(status_of)?,
     }
     download.add(piece);
-    Ok(Answer::Done(0))
+    Ok(0)
 }
 
 /// Commit Action.
@@ -224,7 +224,7 @@ pub(super) fn commit<W: World>(context: &mut Context<'_, '_, W>, request: Reques
             None => Poll::Ready(Err(FirmwareError::InvalidImage)),
         };
         let Poll::Ready(stored) = stored else {
-            return Ok(Answer::Pending);
+            return Err(Refusal::PENDING);
         };
         if stored != Err(FirmwareError::Failed) {
             download.discard(store);
@@ -254,7 +254,7 @@ fn activate<W: World>(context: &mut Context<'_, '_, W>, action: Action, slot: u8
             }
         },
     }
-    Ok(Answer::Done(0))
+    Ok(0)
 }
 
 /// The slot that a commit is about.

@@ -24,7 +24,7 @@
 use core::task::Poll;
 
 use crate::context::Context;
-use crate::failure::{Answer, CompletionStatus, Handled};
+use crate::failure::{CompletionStatus, Handled, Refusal};
 use crate::model::{ControllerId, LBA_FORMATS, Model, Namespace, NamespaceId};
 use crate::world::{Format, Media, SecureErase, World};
 
@@ -50,11 +50,11 @@ pub(super) fn run<W: World>(context: &mut Context<'_, '_, W>, request: Request) 
         erase,
     };
     match context.world.media().format(context.now, order) {
-        Poll::Pending => return Ok(Answer::Pending),
+        Poll::Pending => return Err(Refusal::PENDING),
         Poll::Ready(done) => done.map_err(|_| CompletionStatus::INTERNAL_ERROR)?,
     }
     targets.change(context.model, format);
-    Ok(Answer::Done(0))
+    Ok(0)
 }
 
 fn erase_of(dword10: u32, media: &impl Media) -> Result<SecureErase, CompletionStatus> {

@@ -47,7 +47,7 @@ pub mod namespace;
 
 use crate::context::Context;
 use crate::exchange::{Exchange, Page};
-use crate::failure::{Answer, CompletionStatus, Handled};
+use crate::failure::{CompletionStatus, Handled};
 use crate::model::{ControllerId, Model, Namespace, NamespaceId};
 use crate::support::Abilities;
 use crate::world::World;
@@ -116,7 +116,7 @@ pub(super) fn run<W: World>(
             put_controllers(context.model, first, attached, page);
         }
     }
-    Ok(Answer::Done(0))
+    Ok(0)
 }
 
 /// Finds out what is asked for.

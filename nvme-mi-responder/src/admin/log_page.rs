@@ -89,7 +89,7 @@
 use crate::commands;
 use crate::context::Context;
 use crate::exchange::{Exchange, Page};
-use crate::failure::{Answer, CompletionStatus, Failure, Handled};
+use crate::failure::{CompletionStatus, Failure, Handled};
 use crate::model::{ControllerId, Model};
 use crate::support::Abilities;
 use crate::world::{FirmwareStore, Health, Initiator, World};
@@ -204,7 +204,7 @@ pub(super) fn run<W: World>(
     if !part.retains {
         forget(context, request.controller, entry.log);
     }
-    Ok(Answer::Done(0))
+    Ok(0)
 }
 
 /// The part of a log that is asked for.

@@ -71,7 +71,7 @@ use crate::clock::Instant;
 use crate::commands::{self, Entry};
 use crate::context::Context;
 use crate::exchange::{Exchange, Page};
-use crate::failure::{Answer, CompletionStatus, Failure, Handled, Refusal};
+use crate::failure::{Failure, Handled, Refusal};
 use crate::model::{ControllerId, Model};
 use crate::support::Abilities;
 use crate::world::World;
@@ -204,10 +204,10 @@ pub(crate) fn run<W: World>(
     }
     let owner = context.model.state.turn;
     if !context.alone && owner.is_some_and(|owner| owner != context.slot) {
-        return Ok(Answer::Waiting);
+        return Err(Refusal::WAITING);
     }
     let handled = carry_out(entry.command, context, request, exchange);
-    let is_pending = matches!(handled, Ok(Answer::Pending));
+    let is_pending = handled == Err(Refusal::PENDING);
     context.model.state.turn = is_pending.then_some(context.slot);
     handled
 }
@@ -224,7 +224,9 @@ fn carry_out<W: World>(
         Ok(()) => dispatch(command, context, request, exchange),
         Err(status) => Err(status.into()),
     };
-    if let Err(Refusal::Command(status)) = handled {
+    if let Err(refusal) = handled
+        && let Some(status) = refusal.completion()
+    {
         error_log::record(context.model, exchange.request(), status);
     }
     handled
@@ -351,24 +353,4 @@ impl Request {
             length => Ok(length.unwrap_or(available)),
         }
     }
-}
-
-/// Bytes 4 to 19 of a response: the NVMe-MI status and the completion queue entry.
-///
-/// | byte | field |
-/// |-|-|
-/// | 4 | status, 0 |
-/// | 11:8 | completion dword 0 |
-/// | 15:12 | completion dword 1, 0 |
-/// | 19:16 | completion dword 3: the status field in bits 31:17, command ID 0 |
-pub(crate) fn completion(handled: Result<u32, CompletionStatus>) -> [u8; 16] {
-    let (dword0, status) = match handled {
-        Ok(dword0) => (dword0, 0),
-        Err(status) => (0, status.to_bits()),
-    };
-    let dword3 = u32::from(status) << 17;
-    let mut bytes = [0; 16];
-    crate::bytes::put(&mut bytes, 4, &dword0.to_le_bytes());
-    crate::bytes::put(&mut bytes, 12, &dword3.to_le_bytes());
-    bytes
 }

@@ -59,7 +59,7 @@
 use crate::bytes::{u8_at, u16_at, u32_at, u64_at};
 use crate::context::Context;
 use crate::exchange::Exchange;
-use crate::failure::{Answer, CompletionStatus, Handled};
+use crate::failure::{CompletionStatus, Handled};
 use crate::model::{ControllerId, LBA_FORMATS, Model, ModelError, Namespace, NamespaceId};
 use crate::world::World;
 
@@ -107,7 +107,7 @@ fn create(model: &mut Model<'_>, request: Request, description: &[u8]) -> Handle
     if let Some(created) = model.namespace_mut(id) {
         created.shared = u8_at(description, 30) & 1 != 0;
     }
-    Ok(Answer::Done(id.0))
+    Ok(id.0)
 }
 
 /// The size in blocks.
@@ -140,14 +140,14 @@ fn delete<W: World>(context: &mut Context<'_, '_, W>, id: u32) -> Handled {
     while let Some(id) = context.model.namespaces.last().map(|last| last.id) {
         delete_one(context, id)?;
     }
-    Ok(Answer::Done(0))
+    Ok(0)
 }
 
 fn delete_one<W: World>(context: &mut Context<'_, '_, W>, id: NamespaceId) -> Handled {
     let (model, world) = (&mut *context.model, &mut *context.world);
     self_test::stop_of_namespace(model, world, id.0, Outcome::NamespaceDeleted);
     model.delete_namespace(id).map_err(status_of)?;
-    Ok(Answer::Done(0))
+    Ok(0)
 }
 
 /// Namespace Attachment.
@@ -171,7 +171,7 @@ pub(super) fn attach<W>(
         detach_from(attached, wanted)?
     };
     model.change_attachment(id, attached);
-    Ok(Answer::Done(0))
+    Ok(0)
 }
 
 /// The namespace with this ID.

@@ -37,7 +37,7 @@ use crate::aem;
 use crate::clock::Instant;
 use crate::context::Context;
 use crate::exchange::Page;
-use crate::failure::{Answer, CompletionStatus, Handled};
+use crate::failure::{CompletionStatus, Handled};
 use crate::model::Model;
 use crate::world::{FirmwareStore, Media, SanitizeAction, SanitizeProgress, World};
 
@@ -144,7 +144,7 @@ pub(super) fn run<W: World>(context: &mut Context<'_, '_, W>, request: Request) 
             return Err(SANITIZE_FAILED.into());
         }
         sanitize.failure_mode = false;
-        return Ok(Answer::Done(0));
+        return Ok(0);
     }
     let capabilities = context.world.media().sanitize_capabilities();
     let action = action_of(request, capabilities)?;
@@ -169,7 +169,7 @@ pub(super) fn run<W: World>(context: &mut Context<'_, '_, W>, request: Request) 
     self_test::stop(context.model, context.world, Outcome::Sanitized);
     context.endpoint.buffer.fill(0);
     context.endpoint.buffer_lost = !context.endpoint.buffer.is_empty();
-    Ok(Answer::Done(0))
+    Ok(0)
 }
 
 fn action_of(request: Request, capabilities: u32) -> Result<SanitizeAction, CompletionStatus> {

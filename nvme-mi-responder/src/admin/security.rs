@@ -24,7 +24,7 @@
 
 use crate::context::Context;
 use crate::exchange::{Exchange, Page};
-use crate::failure::{Answer, CompletionStatus, Handled};
+use crate::failure::{CompletionStatus, Handled};
 use crate::world::{SecurityProtocols, World};
 
 use super::Request;
@@ -56,7 +56,7 @@ pub(super) fn send<W: World>(
     let (protocol, specific) = protocol_of(context, request)?;
     let data = exchange.request_data();
     if protocol != INFORMATION && context.world.security().send(protocol, specific, data) {
-        Ok(Answer::Done(0))
+        Ok(0)
     } else {
         Err(CompletionStatus::INVALID_FIELD.into())
     }
@@ -79,10 +79,10 @@ pub(super) fn receive<W: World>(
         if specific == PROTOCOL_LIST {
             put_protocols(security.protocols(), &mut page);
         }
-        return Ok(Answer::Done(0));
+        return Ok(0);
     }
     if security.receive(protocol, specific, offset, page.window()) {
-        Ok(Answer::Done(0))
+        Ok(0)
     } else {
         Err(CompletionStatus::INVALID_FIELD.into())
     }

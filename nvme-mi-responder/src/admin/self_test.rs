@@ -33,7 +33,7 @@
 use crate::clock::Instant;
 use crate::context::Context;
 use crate::exchange::Page;
-use crate::failure::{Answer, CompletionStatus, Handled};
+use crate::failure::{CompletionStatus, Handled};
 use crate::model::Model;
 use crate::world::{Media, SelfTest, SelfTestProgress, World};
 
@@ -112,7 +112,7 @@ pub(super) fn run<W: World>(context: &mut Context<'_, '_, W>, request: Request) 
         ABORT => stop(context.model, context.world, Outcome::Aborted),
         _ => return Err(CompletionStatus::INVALID_FIELD.into()),
     }
-    Ok(Answer::Done(0))
+    Ok(0)
 }
 
 fn start<W: World>(

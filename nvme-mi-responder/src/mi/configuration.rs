@@ -21,7 +21,7 @@
 use crate::aem;
 use crate::context::{Context, Effect};
 use crate::exchange::Exchange;
-use crate::failure::{Answer, Failure, Handled};
+use crate::failure::{Failure, Handled};
 use crate::model::{BASELINE_TRANSMISSION_UNIT, Port, PortId, PortKind, SmbusFrequency};
 use crate::world::World;
 
@@ -67,7 +67,7 @@ pub(super) fn get<W: World>(
         _ => return Err(Failure::parameter(8, 0).into()),
     };
     exchange.expect_request_data(0)?;
-    Ok(Answer::Done(value))
+    Ok(value)
 }
 
 fn find<'c, W>(context: &'c mut Context<'_, '_, W>, id: PortId) -> Result<&'c mut Port, Failure> {
@@ -98,7 +98,7 @@ fn set_frequency<W>(
     exchange.expect_request_data(0)?;
     port.frequency = wanted;
     *context.effect = Some(Effect::Frequency(id, wanted));
-    Ok(Answer::Done(0))
+    Ok(0)
 }
 
 /// Clears composite flags. The bits of the request are those of the flags without a gap at bit 3: 0 RDY, 1 CFS, 2 SHST, 3 NSSRO, 4 CECO,
@@ -111,7 +111,7 @@ fn clear_composite<W>(
     exchange.expect_request_data(0)?;
     let mask = (mask & 0x1FFF) as u16;
     context.model.state.composite &= !(mask & 0x0007 | (mask & 0x1FF8) << 1);
-    Ok(Answer::Done(0))
+    Ok(0)
 }
 
 fn set_transmission_unit<W>(
@@ -127,5 +127,5 @@ fn set_transmission_unit<W>(
     exchange.expect_request_data(0)?;
     port.transmission_unit = unit;
     *context.effect = Some(Effect::TransmissionUnit(id, unit));
-    Ok(Answer::Done(0))
+    Ok(0)
 }

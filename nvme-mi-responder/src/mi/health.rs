@@ -52,7 +52,7 @@
 
 use crate::context::Context;
 use crate::exchange::{Exchange, Page};
-use crate::failure::{Answer, Failure, Handled};
+use crate::failure::{Failure, Handled};
 use crate::model::{Controller, Function, Model, PortId, PortKind, status};
 use crate::world::{HealthReport, World};
 
@@ -90,7 +90,7 @@ pub(super) fn poll_subsystem<W: World>(
     if request.dword1 & 1 << 31 != 0 {
         context.model.state.composite = 0;
     }
-    Ok(Answer::Done(0))
+    Ok(0)
 }
 
 fn subsystem_status<W: World>(context: &Context<'_, '_, W>) -> u8 {
@@ -183,7 +183,7 @@ pub(super) fn poll_controllers<W: World>(
         offset = offset.saturating_add(CONTROLLER_LENGTH as u32);
         left = left.saturating_sub(1);
     }
-    Ok(Answer::Done(u32::try_from(count).unwrap_or(0) << 16))
+    Ok(u32::try_from(count).unwrap_or(0) << 16)
 }
 
 fn put_controller(

@@ -82,7 +82,7 @@
 use crate::commands::optional_opcodes;
 use crate::context::Context;
 use crate::exchange::{Exchange, Page};
-use crate::failure::{Answer, Failure, Handled};
+use crate::failure::{Failure, Handled};
 use crate::model::{ControllerId, PciePort, PortId, PortKind, TwoWirePort};
 use crate::world::World;
 use crate::{admin, mi, pcie};
@@ -129,9 +129,9 @@ pub(super) fn run<W: World>(
 fn structure<'p>(
     exchange: &'p mut Exchange<'_>,
     length: usize,
-) -> Result<(Answer, Page<'p>), Failure> {
+) -> Result<(u32, Page<'p>), Failure> {
     exchange.expect_request_data(0)?;
-    let answer = Answer::Done(u32::try_from(length).unwrap_or(u32::MAX));
+    let answer = u32::try_from(length).unwrap_or(u32::MAX);
     Ok((answer, exchange.answer(0, length)))
 }
 
@@ -282,5 +282,5 @@ fn list(exchange: &mut Exchange<'_>, entries: &mut dyn Iterator<Item = [u8; 2]>)
     }
     page.put_u16(0, count);
     exchange.shorten(end as usize);
-    Ok(Answer::Done(end))
+    Ok(end)
 }

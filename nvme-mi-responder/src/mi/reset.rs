@@ -7,7 +7,7 @@
 
 use crate::context::{Context, Effect};
 use crate::exchange::Exchange;
-use crate::failure::{Answer, Failure, Handled};
+use crate::failure::{Failure, Handled, Refusal};
 use crate::world::ShutdownKind;
 
 use super::Request;
@@ -23,7 +23,7 @@ pub(super) fn reset<W>(
     }
     exchange.expect_request_data(0)?;
     *context.effect = Some(Effect::Reset);
-    Ok(Answer::Silence)
+    Err(Refusal::SILENCE)
 }
 
 /// Shutdown.
@@ -39,5 +39,5 @@ pub(super) fn shut_down<W>(
     };
     exchange.expect_request_data(0)?;
     *context.effect = Some(Effect::Shutdown(kind));
-    Ok(Answer::Done(0))
+    Ok(0)
 }

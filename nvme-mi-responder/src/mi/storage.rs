@@ -17,7 +17,7 @@ use core::ops::Range;
 
 use crate::context::Context;
 use crate::exchange::Exchange;
-use crate::failure::{Answer, Failure, Handled, Status};
+use crate::failure::{Failure, Handled, Status};
 use crate::world::{VpdError, VpdStore, World};
 
 use super::Request;
@@ -41,7 +41,7 @@ pub(super) fn read_vpd<W: World>(
             page.window(),
         );
     }
-    Ok(Answer::Done(0))
+    Ok(0)
 }
 
 /// VPD Write.
@@ -54,11 +54,11 @@ pub(super) fn write_vpd<W: World>(
     let bytes = part_of_vpd(request, vpd)?;
     exchange.expect_request_data(bytes.len())?;
     if bytes.is_empty() {
-        return Ok(Answer::Done(0));
+        return Ok(0);
     }
     let offset = u16::try_from(bytes.start).unwrap_or(u16::MAX);
     match vpd.write(offset, exchange.request_data()) {
-        Ok(()) => Ok(Answer::Done(0)),
+        Ok(()) => Ok(0),
         Err(VpdError::UpdatesExceeded) => Err(Failure::new(Status::VpdUpdatesExceeded).into()),
         Err(VpdError::Failed) => Err(Failure::new(Status::InternalError).into()),
     }
@@ -77,7 +77,7 @@ pub(super) fn read_buffer<W: World>(
     exchange
         .answer(0, bytes.len())
         .put(0, buffer.get(bytes).unwrap_or_default());
-    Ok(Answer::Done(0))
+    Ok(0)
 }
 
 /// Management Endpoint Buffer Write.
@@ -98,7 +98,7 @@ pub(super) fn write_buffer<W: World>(
         bytes.start,
         exchange.request_data(),
     );
-    Ok(Answer::Done(0))
+    Ok(0)
 }
 
 fn size_of_buffer(buffer: &[u8]) -> u32 {
