@@ -104,6 +104,8 @@ impl<'m, W: World> Responder<'m, W> {
     /// # Errors
     ///
     /// [`ModelError::NoSuchPort`].
+    // Not inlined: in its caller's frame all is far from the stack pointer, and each access twice as much code.
+    #[inline(never)]
     pub fn new(
         mut model: Model<'m>,
         port: PortId,

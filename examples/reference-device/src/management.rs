@@ -61,6 +61,8 @@ pub type DefaultWorld<'w, F> = Parts<
 /// # Errors
 ///
 /// When `serial_number` has more than 20 characters, or others than printable ASCII.
+// Not inlined, nor are those below: in a frame with all of them, all is far from the stack pointer, and each access twice as much code.
+#[inline(never)]
 pub fn default_subsystem(serial_number: &str) -> Result<DefaultSubsystem<'_>, ModelError> {
     let mut subsystem = Subsystem::new(Identity {
         serial_number,
@@ -70,7 +72,8 @@ pub fn default_subsystem(serial_number: &str) -> Result<DefaultSubsystem<'_>, Mo
         capacity: 4 << 30,
         vendor: VENDOR,
     })?;
-    let pcie = subsystem.add_port(PortConfig {
+    let mut model = subsystem.model();
+    let pcie = model.add_port(PortConfig {
         kind: PortKind::Pcie(PciePort {
             generation: 4,
             width: LinkWidth::X4,
@@ -80,7 +83,7 @@ pub fn default_subsystem(serial_number: &str) -> Result<DefaultSubsystem<'_>, Mo
         }),
         max_transmission_unit: 64,
     })?;
-    subsystem.add_port(PortConfig {
+    model.add_port(PortConfig {
         kind: PortKind::TwoWire(TwoWirePort {
             vpd_address: 0x53,
             vpd_frequency: Some(SmbusFrequency::Khz400),
@@ -90,24 +93,24 @@ pub fn default_subsystem(serial_number: &str) -> Result<DefaultSubsystem<'_>, Mo
         }),
         max_transmission_unit: 250,
     })?;
-    let shared = subsystem.add_namespace(2_097_152)?;
-    subsystem.add_namespace(1_048_576)?;
+    let shared = model.add_namespace(2_097_152)?;
+    model.add_namespace(1_048_576)?;
     for function in 0..2 {
         let address = Some(PciAddress {
             bus: 1,
             device: 0,
             function,
         });
-        let controller = subsystem.add_controller(
+        let controller = model.add_controller(
             pcie,
             ControllerConfig {
                 address,
                 ..ControllerConfig::default()
             },
         )?;
-        subsystem.attach_namespace(shared, controller)?;
+        model.attach_namespace(shared, controller)?;
     }
-    subsystem.model().allow_namespace_management();
+    model.allow_namespace_management();
     Ok(subsystem)
 }
 
@@ -115,6 +118,7 @@ pub fn default_subsystem(serial_number: &str) -> Result<DefaultSubsystem<'_>, Mo
 /// revision `REF00001`, slot 2 has `REF00002`, slot 3 is empty; images can be activated without a reset.
 ///
 /// Without memory there are no downloads.
+#[inline(never)]
 pub fn default_firmware(memory: &mut [u8]) -> MemoryFirmware<'_, 3> {
     MemoryFirmware::new(memory, [Some(*b"REF00001"), Some(*b"REF00002"), None])
         .with_read_only_first_slot()
@@ -123,6 +127,7 @@ pub fn default_firmware(memory: &mut [u8]) -> MemoryFirmware<'_, 3> {
 
 /// Firmware in `store`, everything else in memory: healthy at 303 K, blank VPD, resets, format, sanitize and self-test of media that are not there,
 /// the security protocol that says which others there are (none), and PCI configuration spaces.
+#[inline(never)]
 pub fn default_world<F: FirmwareStore>(
     store: F,
     unit_changes: &UnitChanges,

@@ -88,11 +88,21 @@ struct TestResult {
 }
 
 /// The self-tests of the subsystem.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct SelfTests {
     running: Option<Running>,
     /// Newest first; status 0 where there is none yet, as a code is never 0.
     results: [TestResult; RESULTS],
+}
+
+impl Default for SelfTests {
+    fn default() -> Self {
+        Self {
+            running: None,
+            // One default, copied: that of an array makes one for each place.
+            results: [TestResult::default(); RESULTS],
+        }
+    }
 }
 
 impl SelfTests {

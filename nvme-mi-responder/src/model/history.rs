@@ -16,12 +16,22 @@ pub(crate) struct FailedCommand {
 }
 
 /// The failed commands of a controller, of which the last [`ERRORS`] are kept.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct ErrorLog {
     /// How many there were, which is also the number of the last.
     pub(crate) count: u64,
     /// Number n is at n modulo [`ERRORS`].
     ring: [FailedCommand; ERRORS],
+}
+
+impl Default for ErrorLog {
+    fn default() -> Self {
+        Self {
+            count: 0,
+            // One default, copied: that of an array makes one for each place.
+            ring: [FailedCommand::default(); ERRORS],
+        }
+    }
 }
 
 impl ErrorLog {
