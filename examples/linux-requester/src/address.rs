@@ -28,6 +28,9 @@ pub const EXTENDED_LENGTH: usize = 52;
 /// In a request: the sender owns the tag. The kernel chooses the tag itself.
 pub const TAG_OWNER: u8 = 0x08;
 
+/// To bind to: any of this computer's endpoint IDs.
+const ANY_ENDPOINT_ID: u8 = 0xff;
+
 /// Whom a message is sent to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Destination {
@@ -69,6 +72,11 @@ pub fn request_address(destination: Destination, message_type: u8) -> Vec<u8> {
     bytes
 }
 
+/// The address to bind to for requests of `message_type` from anybody: the first program that does gets them all.
+pub fn listening_address(message_type: u8) -> Vec<u8> {
+    request_address(Destination::EndpointId(ANY_ENDPOINT_ID), message_type)
+}
+
 /// Who sent a received message, and its type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Source {
@@ -100,6 +108,12 @@ mod tests {
         assert_eq!(bytes.len(), LENGTH);
         assert_eq!(bytes[..2], 45u16.to_ne_bytes());
         assert_eq!(bytes[4..], [0, 0, 0, 0, 9, 0x7e, 0x08, 0]);
+    }
+
+    #[test]
+    fn listeners_take_requests_to_any_endpoint_id() {
+        let bytes = listening_address(0x7e);
+        assert_eq!(bytes[4..], [0, 0, 0, 0, 0xff, 0x7e, 0x08, 0]);
     }
 
     #[test]

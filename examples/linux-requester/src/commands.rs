@@ -16,6 +16,7 @@ use linux_requester::nvme_mi::{self, ManagementError, status_name};
 use linux_requester::socket::MctpSocket;
 use linux_requester::{echo, inject, usb};
 
+use crate::benchmark::{self, BenchArguments};
 use crate::guest_init;
 use crate::nvme_cli::{self, Chapter, NvmeCli};
 
@@ -52,6 +53,8 @@ enum Command {
     Mi(ManagementArguments),
     /// Have messages echoed and check every byte
     Echo(EchoArguments),
+    /// Have a stream of messages sent, check each, and send control requests meanwhile
+    Bench(BenchArguments),
     /// Wait until there is an MCTP interface over USB
     WaitInterface {
         /// Seconds
@@ -205,6 +208,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         Command::Control(arguments) => control(arguments),
         Command::Mi(arguments) => management(arguments),
         Command::Echo(arguments) => echo_sizes(arguments),
+        Command::Bench(arguments) => benchmark::run(arguments),
         Command::WaitInterface { timeout } => wait_interface(Duration::from_secs(*timeout)),
         Command::CycleLink {
             interface,

@@ -3,6 +3,8 @@
 //! Each command prints one line a step and ends with exit code 0 only if every answer was as it has to be.
 
 #[cfg(target_os = "linux")]
+mod benchmark;
+#[cfg(target_os = "linux")]
 mod commands;
 #[cfg(target_os = "linux")]
 mod guest_init;

@@ -1,4 +1,4 @@
-//! `AF_MCTP` datagram sockets. The three system calls that no safe library makes for this family are here, and nowhere else
+//! `AF_MCTP` datagram sockets. The four system calls that no safe library makes for this family are here, and nowhere else
 //! is there unsafe code.
 
 use std::io;
@@ -18,6 +18,8 @@ const LARGEST_MESSAGE: usize = 65536;
 const SEND_TIME: Duration = Duration::from_secs(5);
 /// Room for the packets of the largest message while they wait; each of them occupies about 1.3 KiB of kernel memory.
 const RECEIVE_BUFFER: usize = 4 << 20;
+/// The same for messages that come faster than they are read for a while.
+const LISTENER_BUFFER: usize = 32 << 20;
 /// Pause before a send is repeated that the kernel had no room or no tag for.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -53,6 +55,24 @@ impl DatagramSocket {
                 name,
                 (&raw const value).cast(),
                 length,
+            )
+        };
+        if result < 0 {
+            Err(io::Error::last_os_error())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Receives what is sent to `address`.
+    pub fn bind(&self, address: &[u8]) -> io::Result<()> {
+        // SAFETY: the pointer and length describe a slice that outlives the call; the kernel copies it byte by byte.
+        #[allow(unsafe_code)]
+        let result = unsafe {
+            libc::bind(
+                self.0.as_raw_fd(),
+                address.as_ptr().cast(),
+                address.len() as libc::socklen_t,
             )
         };
         if result < 0 {
@@ -157,15 +177,6 @@ impl MctpSocket {
             std::thread::sleep(PAUSE);
         }
     }
-
-    fn receive(&mut self, deadline: Instant) -> io::Result<Option<(Source, &[u8])>> {
-        while let Some(received) = self.socket.receive(&mut self.buffer, deadline)? {
-            if let Some(source) = address::parse_source(&received.address) {
-                return Ok(Some((source, &self.buffer[..received.length])));
-            }
-        }
-        Ok(None)
-    }
 }
 
 impl Exchange for MctpSocket {
@@ -177,13 +188,53 @@ impl Exchange for MctpSocket {
     ) -> io::Result<Option<Vec<u8>>> {
         let deadline = Instant::now() + wait;
         self.send(request, deadline)?;
-        while let Some((source, body)) = self.receive(deadline)? {
+        while let Some((source, body)) = receive_message(&self.socket, &mut self.buffer, deadline)?
+        {
             if source.message_type == request.message_type && accept(body) {
                 return Ok(Some(body.to_vec()));
             }
         }
         Ok(None)
     }
+}
+
+/// An MCTP socket for the requests of others.
+pub struct Listener {
+    socket: DatagramSocket,
+    buffer: Vec<u8>,
+}
+
+impl Listener {
+    /// Takes all requests of a message type, from now on.
+    pub fn bind(message_type: u8) -> io::Result<Self> {
+        let socket = DatagramSocket::open(address::FAMILY)?;
+        // Only root may exceed the system's limit; without that, what comes faster than it is read may be dropped.
+        let _ = set_socket_recv_buffer_size_force(&socket.0, LISTENER_BUFFER);
+        socket.bind(&address::listening_address(message_type))?;
+        Ok(Self {
+            socket,
+            buffer: vec![0; LARGEST_MESSAGE],
+        })
+    }
+
+    /// The next request, without its message type byte; `None` when `deadline` has passed.
+    pub fn receive(&mut self, deadline: Instant) -> io::Result<Option<(Source, &[u8])>> {
+        receive_message(&self.socket, &mut self.buffer, deadline)
+    }
+}
+
+/// The next message, whoever it is from.
+fn receive_message<'b>(
+    socket: &DatagramSocket,
+    buffer: &'b mut [u8],
+    deadline: Instant,
+) -> io::Result<Option<(Source, &'b [u8])>> {
+    while let Some(received) = socket.receive(buffer, deadline)? {
+        if let Some(source) = address::parse_source(&received.address) {
+            return Ok(Some((source, &buffer[..received.length])));
+        }
+    }
+    Ok(None)
 }
 
 fn open_extended() -> io::Result<DatagramSocket> {

@@ -1,0 +1,185 @@
+//! The benchmark service of the Linux MCTP tools, from the receiver's side: message type 7Eh, numbers little-endian.
+//!
+//! | offset | request | response | data message |
+//! |---|---|---|---|
+//! | 0 | `CC DE F1` | `CC DE F1` | `CC DE F1` |
+//! | 3 | `DD 22` | `DD 22` | `CA BE` |
+//! | 5 | version, 1 | version, 1 | sequence number, 4 bytes, from FFFFFFFAh |
+//! | 6 | command, 1 | 0 | |
+//! | 7 | instance ID, 4 bytes | instance ID, 4 bytes | |
+//! | 9 | | | payload: each byte is its offset modulo 256 |
+//! | 11 | flags, 4 bytes, 0 | status, 1 byte | |
+//! | 15 | bytes of a data message, 2 bytes | | |
+//! | 17 | number of data messages, 8 bytes | | |
+
+/// Vendor defined, PCI.
+pub const MESSAGE_TYPE: u8 = 0x7e;
+/// The shortest data message in bytes.
+pub const SHORTEST: u16 = 9;
+
+const PREFIX: [u8; 5] = [0xcc, 0xde, 0xf1, 0xca, 0xbe];
+const COMMAND_PREFIX: [u8; 6] = [0xcc, 0xde, 0xf1, 0xdd, 0x22, 1];
+const REQUEST_BENCH: u8 = 1;
+const RESPONSE: u8 = 0;
+const FIRST_NUMBER: u32 = 0xffff_fffa;
+
+/// The body of a request for `count` messages of `length` bytes.
+pub fn encode_request(instance_id: u32, length: u16, count: u64) -> Vec<u8> {
+    let mut body = COMMAND_PREFIX.to_vec();
+    body.push(REQUEST_BENCH);
+    body.extend(instance_id.to_le_bytes());
+    body.extend([0; 4]);
+    body.extend(length.to_le_bytes());
+    body.extend(count.to_le_bytes());
+    body
+}
+
+/// The status in the response to a request; `None` if it is none.
+pub fn response_status(body: &[u8], instance_id: u32) -> Option<u8> {
+    match body.strip_prefix(&COMMAND_PREFIX)? {
+        [RESPONSE, answered @ .., status] if *answered == instance_id.to_le_bytes() => {
+            Some(*status)
+        }
+        _ => None,
+    }
+}
+
+/// A status for people.
+pub fn status_name(status: u8) -> &'static str {
+    match status {
+        0 => "success",
+        2 => "unknown command",
+        3 => "bad argument",
+        _ => "error",
+    }
+}
+
+/// What came of a stream of messages that have to be all alike but for their numbers.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    /// Messages that came.
+    pub received: u64,
+    /// Messages missing, by the gaps in their numbers.
+    pub dropped: u64,
+    /// Messages with another length or content than asked for, or a number that was there before.
+    pub invalid: u64,
+    /// The next message, but for its number.
+    expected: Vec<u8>,
+    number: u32,
+}
+
+impl Stream {
+    /// A stream of messages of `length` bytes.
+    pub fn new(length: u16) -> Self {
+        let mut expected: Vec<_> = (0..length).map(|offset| offset as u8).collect();
+        let prefix = PREFIX.len().min(expected.len());
+        expected[..prefix].copy_from_slice(&PREFIX[..prefix]);
+        Self {
+            received: 0,
+            dropped: 0,
+            invalid: 0,
+            expected,
+            number: FIRST_NUMBER,
+        }
+    }
+
+    /// Messages of the stream up to the last one that came.
+    pub fn position(&self) -> u64 {
+        self.received + self.dropped
+    }
+
+    /// Counts a message.
+    pub fn receive(&mut self, body: &[u8]) {
+        self.received += 1;
+        let number = body.get(5..9).and_then(|bytes| bytes.try_into().ok());
+        let Some(number) = number.map(u32::from_le_bytes) else {
+            self.invalid += 1;
+            return;
+        };
+        let ahead = number.wrapping_sub(self.number);
+        let is_ahead = ahead < 1 << 31;
+        if is_ahead {
+            self.dropped += u64::from(ahead);
+        }
+        let is_right = body.len() == self.expected.len()
+            && body[..5] == self.expected[..5]
+            && body[9..] == self.expected[9..];
+        if !is_ahead || !is_right {
+            self.invalid += 1;
+        }
+        self.number = number.wrapping_add(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(number: u32, length: u8) -> Vec<u8> {
+        let payload = 9..length;
+        let number = number.to_le_bytes();
+        PREFIX.into_iter().chain(number).chain(payload).collect()
+    }
+
+    #[test]
+    fn request_is_that_of_the_tools() {
+        let body = encode_request(0x1122_3344, 100, 18_000_000_000_000_000_000);
+        let expected = [
+            0xcc, 0xde, 0xf1, 0xdd, 0x22, 1, 1, 0x44, 0x33, 0x22, 0x11, 0, 0, 0, 0, 0x64, 0, 0, 0,
+            0x08, 0xc5, 0xa1, 0xd8, 0xcc, 0xf9,
+        ];
+        assert_eq!(body, expected);
+    }
+
+    #[test]
+    fn response_has_the_instance_id_of_the_request() {
+        let body = [0xcc, 0xde, 0xf1, 0xdd, 0x22, 1, 0, 4, 3, 2, 1, 3];
+        assert_eq!(response_status(&body, 0x0102_0304), Some(3));
+        assert_eq!(response_status(&body, 0x0102_0305), None);
+        assert_eq!(response_status(&body[..11], 0x0102_0304), None);
+        assert_eq!(response_status(&encode_request(1, 100, 1), 1), None);
+    }
+
+    #[test]
+    fn messages_that_are_as_asked_for_are_good_even_where_their_numbers_wrap() {
+        let mut stream = Stream::new(20);
+        for place in 0..20 {
+            stream.receive(&message(FIRST_NUMBER.wrapping_add(place), 20));
+        }
+        assert_eq!(
+            (stream.received, stream.dropped, stream.invalid),
+            (20, 0, 0)
+        );
+    }
+
+    #[test]
+    fn gaps_are_dropped_messages_and_repetitions_are_invalid() {
+        let mut stream = Stream::new(9);
+        for place in [1, 2, 5, 5, 6] {
+            stream.receive(&message(FIRST_NUMBER.wrapping_add(place), 9));
+        }
+        assert_eq!((stream.received, stream.dropped, stream.invalid), (5, 3, 1));
+    }
+
+    #[test]
+    fn other_lengths_and_contents_are_invalid() {
+        let good = message(FIRST_NUMBER, 20);
+        let mut wrong: Vec<_> = [0, 4, 9, 19]
+            .map(|place| {
+                let mut body = good.clone();
+                body[place] ^= 1;
+                body
+            })
+            .into();
+        wrong.extend([
+            good[..19].to_vec(),
+            good[..8].to_vec(),
+            message(FIRST_NUMBER, 21),
+        ]);
+        for body in wrong {
+            let mut stream = Stream::new(20);
+            stream.receive(&body);
+            assert_eq!((stream.received, stream.invalid), (1, 1), "{body:?}");
+        }
+    }
+}

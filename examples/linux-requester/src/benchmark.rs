@@ -1,0 +1,162 @@
+//! `bench`: has a device send a stream, and asks it control requests meanwhile.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use clap::Args;
+use linux_requester::address::Destination;
+use linux_requester::bench::{self, Stream, response_status, status_name};
+use linux_requester::control::ControlClient;
+use linux_requester::exchange::{Exchange, Request};
+use linux_requester::socket::{Listener, MctpSocket};
+
+/// A stream that stands still for this long has ended.
+const SILENCE: Duration = Duration::from_secs(5);
+/// How often the throughput is printed.
+const INTERVAL: Duration = Duration::from_secs(2);
+/// Between a control answer and the next request.
+const PAUSE: Duration = Duration::from_millis(20);
+/// Longer than a slow emulated machine takes.
+const CONTROL_WAIT: Duration = Duration::from_secs(3);
+const INSTANCE_ID: u32 = 0x1122_3344;
+
+#[derive(Args)]
+pub(crate) struct BenchArguments {
+    endpoint_id: u8,
+    /// Bytes of each message
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(i64::from(bench::SHORTEST)..))]
+    length: u16,
+    /// Messages
+    #[arg(long, default_value_t = 10_000)]
+    count: u64,
+    /// The most milliseconds that the median of the control answers may take
+    #[arg(long, default_value_t = 30)]
+    median: u64,
+}
+
+pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
+    let destination = Destination::EndpointId(arguments.endpoint_id);
+    let (length, count) = (arguments.length, arguments.count);
+    let mut listener = Listener::bind(bench::MESSAGE_TYPE)?;
+    request(destination, length, count)?;
+
+    let mut stream = Stream::new(length);
+    let over = AtomicBool::new(false);
+    let (received, control) = thread::scope(|scope| {
+        let control = scope.spawn(|| ask_until(&over, destination));
+        let received = receive(&mut listener, arguments, &mut stream);
+        over.store(true, Ordering::Relaxed);
+        (received, control.join())
+    });
+    let mut answers = control.map_err(|_| anyhow!("the control requests ended early"))??;
+    let took = received?;
+    answers.sort();
+    let (median, longest) = (answers[answers.len() / 2], answers[answers.len() - 1]);
+    println!(
+        "{} messages of {length} bytes in {} ms: {} kB/s, {} dropped, {} invalid",
+        stream.received,
+        took.as_millis(),
+        kilobytes_per_second(stream.received * u64::from(length), took),
+        stream.dropped,
+        stream.invalid
+    );
+    println!(
+        "{} control requests meanwhile, none lost: median {} us, longest {} us",
+        answers.len(),
+        median.as_micros(),
+        longest.as_micros()
+    );
+    ensure!(
+        (stream.received, stream.dropped, stream.invalid) == (count, 0, 0),
+        "not all messages came as they should"
+    );
+    ensure!(
+        median <= Duration::from_millis(arguments.median),
+        "control answers take too long"
+    );
+    Ok(())
+}
+
+fn request(destination: Destination, length: u16, count: u64) -> Result<()> {
+    let body = bench::encode_request(INSTANCE_ID, length, count);
+    let request = Request {
+        destination,
+        message_type: bench::MESSAGE_TYPE,
+        body: &body,
+    };
+    let is_response = &mut |answer: &[u8]| response_status(answer, INSTANCE_ID).is_some();
+    let answer = MctpSocket::open()?
+        .exchange(request, CONTROL_WAIT, is_response)?
+        .context("no answer to the request for a stream")?;
+    match response_status(&answer, INSTANCE_ID) {
+        Some(0) => Ok(()),
+        status => bail!(
+            "the request for a stream was refused: {}",
+            status_name(status.unwrap_or_default())
+        ),
+    }
+}
+
+/// Receives the stream; how long it took from the first message to the last.
+fn receive(
+    listener: &mut Listener,
+    arguments: &BenchArguments,
+    stream: &mut Stream,
+) -> Result<Duration> {
+    let (mut start, mut last_line) = (None, Instant::now());
+    while stream.position() < arguments.count {
+        let message = listener.receive(Instant::now() + SILENCE)?;
+        let Some((source, body)) = message else {
+            bail!(
+                "the stream ended: {} of {} messages, {} dropped, {} invalid",
+                stream.received,
+                arguments.count,
+                stream.dropped,
+                stream.invalid
+            );
+        };
+        if source.endpoint_id != arguments.endpoint_id {
+            continue;
+        }
+        let start = *start.get_or_insert_with(Instant::now);
+        stream.receive(body);
+        if last_line.elapsed() > INTERVAL {
+            last_line = Instant::now();
+            let bytes = stream.received * u64::from(arguments.length);
+            println!(
+                "... {} messages, {} kB/s, {} dropped, {} invalid",
+                stream.received,
+                kilobytes_per_second(bytes, start.elapsed()),
+                stream.dropped,
+                stream.invalid
+            );
+        }
+    }
+    Ok(start.map_or(Duration::ZERO, |start| start.elapsed()))
+}
+
+/// Asks for the endpoint ID again and again, at least once; how long each answer took. None may be lost.
+fn ask_until(over: &AtomicBool, destination: Destination) -> Result<Vec<Duration>> {
+    let mut socket = MctpSocket::open()?;
+    let mut client = ControlClient::new(&mut socket);
+    client.wait = CONTROL_WAIT;
+    client.tries = 1;
+    let mut answers = Vec::new();
+    loop {
+        let start = Instant::now();
+        client.endpoint_id(destination)?;
+        answers.push(start.elapsed());
+        if over.load(Ordering::Relaxed) {
+            return Ok(answers);
+        }
+        thread::sleep(PAUSE);
+    }
+}
+
+/// Thousands of bytes.
+fn kilobytes_per_second(bytes: u64, time: Duration) -> u64 {
+    // Bytes per millisecond.
+    bytes / (time.as_millis() as u64).max(1)
+}
