@@ -22,8 +22,17 @@ const NIBBLES: [u32; 16] = [
 
 impl Crc32c for SoftwareCrc32c {
     fn crc32c(&mut self, parts: &[&[u8]]) -> u32 {
-        fold(parts, |crc| shift_nibble(shift_nibble(crc)))
+        fold(u32::MAX, parts, shift_two_nibbles)
     }
+}
+
+/// The CRC of what `crc` is the CRC of and of `bytes` behind it, in software.
+pub(crate) fn continue_crc32c(crc: u32, bytes: &[u8]) -> u32 {
+    fold(!crc, &[bytes], shift_two_nibbles)
+}
+
+fn shift_two_nibbles(crc: u32) -> u32 {
+    shift_nibble(shift_nibble(crc))
 }
 
 fn shift_nibble(crc: u32) -> u32 {
@@ -59,7 +68,7 @@ const fn byte_table() -> [u32; 256] {
 
 impl Crc32c for TableCrc32c {
     fn crc32c(&mut self, parts: &[&[u8]]) -> u32 {
-        fold(parts, |crc| {
+        fold(u32::MAX, parts, |crc| {
             // The index is below 256: the default costs nothing and is never taken.
             let added = BYTES.get((crc & 0xFF) as usize).copied().unwrap_or(0);
             crc >> 8 ^ added
@@ -68,8 +77,7 @@ impl Crc32c for TableCrc32c {
 }
 
 /// The CRC of `parts`, with `shift` to move a byte out of it. Four bytes are added at once, which saves a third of the instructions.
-fn fold(parts: &[&[u8]], shift: impl Fn(u32) -> u32) -> u32 {
-    let mut crc = u32::MAX;
+fn fold(mut crc: u32, parts: &[&[u8]], shift: impl Fn(u32) -> u32) -> u32 {
     for part in parts {
         let (words, bytes) = part.as_chunks();
         for word in words {

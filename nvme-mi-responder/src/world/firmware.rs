@@ -1,8 +1,14 @@
 //! Firmware slots.
 
+mod image;
 mod memory;
+mod slots;
+mod streamed;
 
-pub use memory::{MemoryFirmware, firmware_image_header};
+pub use image::firmware_image_header;
+pub use memory::{ImageAreas, MemoryFirmware};
+pub use slots::{FirmwareSlots, Images};
+pub use streamed::{CheckedImages, StreamedFirmware};
 
 use core::task::Poll;
 

@@ -11,7 +11,10 @@ mod security;
 mod vpd;
 
 pub use effects::{Effects, MemoryEffects};
-pub use firmware::{FirmwareError, FirmwareStore, MemoryFirmware, firmware_image_header};
+pub use firmware::{
+    CheckedImages, FirmwareError, FirmwareSlots, FirmwareStore, ImageAreas, Images, MemoryFirmware,
+    StreamedFirmware, firmware_image_header,
+};
 pub use health::{CriticalWarning, Health, HealthReport, Initiator, MemoryTelemetry};
 pub use media::{
     Format, Media, MediaError, MemoryMedia, SanitizeAction, SanitizeProgress, SecureErase,

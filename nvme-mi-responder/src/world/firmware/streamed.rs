@@ -1,0 +1,157 @@
+use core::task::Poll;
+
+use super::image::ImageCheck;
+use super::{FirmwareError, FirmwareSlots, Images};
+
+/// `SLOTS` firmware slots, 1 to 7, that keep no images: an image is checked while it comes, and its revision is what remains of it. For a device
+/// that is there to be updated, and has no memory for what it is updated with.
+///
+/// An image is as [`firmware_image_header`](super::firmware_image_header) says and of any length. Its pieces have to come in order, as all known
+/// hosts send them; one that does not is refused with Internal Error.
+///
+/// ```
+/// use nvme_mi_responder::world::{FirmwareStore, StreamedFirmware};
+///
+/// let slots = [Some(*b"REF00001"), Some(*b"REF00002"), None];
+/// let store = StreamedFirmware::new(slots).with_read_only_first_slot();
+/// assert_eq!(store.revision(2), Some(*b"REF00002"));
+/// ```
+pub type StreamedFirmware<const SLOTS: usize> = FirmwareSlots<CheckedImages, SLOTS>;
+
+impl<const SLOTS: usize> StreamedFirmware<SLOTS> {
+    /// Slots with images of these revisions, `None` for the empty ones. The first is active. Pieces of images are multiples of 4096 bytes.
+    pub const fn new(revisions: [Option<[u8; 8]>; SLOTS]) -> Self {
+        Self::with_images(CheckedImages(None), revisions)
+    }
+}
+
+/// The images of a [`StreamedFirmware`]: the one that is being downloaded.
+#[derive(Debug)]
+pub struct CheckedImages(Option<Download>);
+
+#[derive(Debug)]
+struct Download {
+    /// Where the next piece begins.
+    end: u32,
+    /// `None` if it is no image.
+    check: Option<ImageCheck>,
+}
+
+impl Images for CheckedImages {
+    /// Any length whose end an offset can tell.
+    fn capacity(&self) -> u32 {
+        u32::MAX & !0xFFF
+    }
+
+    fn discard(&mut self) {
+        self.0 = None;
+    }
+
+    fn write(&mut self, offset: u32, data: &[u8]) -> Poll<Result<(), FirmwareError>> {
+        let length = u32::try_from(data.len()).unwrap_or(u32::MAX);
+        let end = offset.saturating_add(length);
+        match &mut self.0 {
+            None if offset == 0 => {
+                let check = ImageCheck::begin(data);
+                self.0 = Some(Download { end, check });
+            }
+            Some(download) if offset == download.end => {
+                download.end = end;
+                if let Some(check) = &mut download.check {
+                    check.add(data);
+                }
+            }
+            _ => return Poll::Ready(Err(FirmwareError::Failed)),
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn commit(&mut self, _slot: u8, length: u32) -> Poll<Result<[u8; 8], FirmwareError>> {
+        let download = self.0.as_ref().filter(|download| download.end == length);
+        let check = download.and_then(|download| download.check.as_ref());
+        let revision = check.and_then(ImageCheck::revision);
+        Poll::Ready(revision.ok_or(FirmwareError::InvalidImage))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{FirmwareStore, firmware_image_header};
+    use super::*;
+
+    const PIECE: usize = 4096;
+
+    fn store() -> StreamedFirmware<3> {
+        StreamedFirmware::new([Some(*b"REF00001"), None, None])
+    }
+
+    fn image() -> Vec<u8> {
+        let content: Vec<u8> = (0..3 * PIECE - 100).map(|index| index as u8).collect();
+        let mut image = firmware_image_header(*b"REF00009", &content).to_vec();
+        image.extend(content);
+        image.resize(3 * PIECE, 0xFF);
+        image
+    }
+
+    fn write(store: &mut StreamedFirmware<3>, piece: usize, image: &[u8]) -> bool {
+        let data = &image[piece * PIECE..][..PIECE];
+        store.write((piece * PIECE) as u32, data) == Poll::Ready(Ok(()))
+    }
+
+    fn commit(store: &mut StreamedFirmware<3>) -> Poll<Result<(), FirmwareError>> {
+        store.commit(2, 3 * PIECE as u32)
+    }
+
+    #[test]
+    fn an_image_in_order_is_committed_and_activated() {
+        let (mut store, image) = (store(), image());
+        for piece in 0..3 {
+            assert!(write(&mut store, piece, &image));
+        }
+        assert_eq!(commit(&mut store), Poll::Ready(Ok(())));
+        assert_eq!(store.revision(2), Some(*b"REF00009"));
+        assert_eq!(store.activate_on_reset(2), Ok(()));
+        assert!(store.reset());
+        assert_eq!(store.running_revision(), Some(*b"REF00009"));
+    }
+
+    #[test]
+    fn a_damaged_image_is_refused_and_the_slot_keeps_what_it_had() {
+        for damaged in [0, 15, 16, 20, 24, PIECE, 3 * PIECE - 200] {
+            let (mut store, mut image) = (store(), image());
+            image[damaged] ^= 0x80;
+            for piece in 0..3 {
+                assert!(write(&mut store, piece, &image));
+            }
+            let invalid = Poll::Ready(Err(FirmwareError::InvalidImage));
+            assert_eq!(commit(&mut store), invalid, "byte {damaged}");
+            assert_eq!(store.revision(2), None);
+        }
+    }
+
+    #[test]
+    fn a_piece_out_of_order_is_refused_and_the_right_one_is_still_taken() {
+        let (mut store, image) = (store(), image());
+        assert!(!write(&mut store, 1, &image));
+        assert!(write(&mut store, 0, &image));
+        assert!(!write(&mut store, 2, &image));
+        assert!(write(&mut store, 1, &image));
+        assert!(write(&mut store, 2, &image));
+        assert_eq!(commit(&mut store), Poll::Ready(Ok(())));
+    }
+
+    #[test]
+    fn a_discarded_image_cannot_be_committed_and_another_one_can_begin() {
+        let (mut store, image) = (store(), image());
+        assert!(write(&mut store, 0, &image));
+        store.discard();
+        assert_eq!(
+            store.commit(2, PIECE as u32),
+            Poll::Ready(Err(FirmwareError::InvalidImage))
+        );
+        for piece in 0..3 {
+            assert!(write(&mut store, piece, &image));
+        }
+        assert_eq!(commit(&mut store), Poll::Ready(Ok(())));
+    }
+}
