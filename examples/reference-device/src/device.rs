@@ -1,29 +1,25 @@
-//! The assembly.
+//! The assembly: what the parts are made of.
 
 use core::convert::Infallible;
 
-use embassy_futures::join::{join, join4};
-use embassy_sync::blocking_mutex::raw::NoopRawMutex;
+use embassy_futures::select::{Either, select};
+use embassy_sync::blocking_mutex::raw::{NoopRawMutex, RawMutex};
 use embassy_usb::driver::Driver;
-use mctp::{AsyncListener, MsgIC, MsgType};
-use mctp_router::{Clock, Config, PortConfig, PortId, Router, RouterStorage, Service};
+use mctp_router::{Clock, Config, PortConfig, PortId, Router, RouterStorage};
 use mctp_transport::HEADER_LEN;
-use mctp_usb::{BufferTooSmall, MctpUsbClass, SendLimits, Version};
-
+use mctp_usb::{BufferTooSmall, SendLimits, Version};
 use nvme_mi_responder::world::World;
 
 use crate::identity::{Identity, SERIAL_NUMBER_LEN};
-use crate::management::{Management, UnitChanges};
-use crate::observer::{Observed, Observer};
-use nvme_mi_responder::Responder;
+use crate::link::{Link, LinkMemory};
+use crate::management::Management;
+use crate::observer::Observer;
+use crate::services::serve;
 
-const USB: PortId = PortId(0);
+/// The router's port of the USB link.
+pub(crate) const USB: PortId = PortId(0);
 /// The longest packet after a Configuration Set: that of a two-wire port with a transmission unit of 250.
 const LARGEST_CONFIGURED_PACKET: u16 = 250 + HEADER_LEN as u16;
-/// Of NVMe-MI over MCTP: DSP0235 1.0.1, encoded as in DSP0236 section 12.7.2. For a message type the version is that of its binding.
-const NVME_MI_VERSIONS: &[[u8; 4]] = &[[0xF1, 0xF0, 0xF1, 0x00]];
-/// One for each command slot, one for control primitives.
-const NVME_MI_LISTENERS: usize = 3;
 /// The longest NVMe-MI message, in bytes, message type not counted.
 const NVME_MI_MESSAGE: usize = nvme_mi_responder::MAX_MESSAGE_LENGTH - 1;
 const PORTS: usize = 1;
@@ -58,7 +54,7 @@ impl Default for Options {
     }
 }
 
-/// All memory of the device, for [`run`]. Its lifetime is that of the device: a `static` cell on a microcontroller.
+/// All memory of the device, for [`run`] or [`assemble`]. Its lifetime is that of the device: a `static` cell on a microcontroller.
 ///
 /// | parameter | meaning |
 /// |-|-|
@@ -73,11 +69,8 @@ pub struct Memory<
     const MESSAGES: usize,
     const MESSAGE: usize,
 > {
-    config_descriptor: [u8; 64],
-    bos_descriptor: [u8; 16],
-    control: [u8; 128],
+    link: LinkMemory<'d>,
     serial_number: [u8; SERIAL_NUMBER_LEN],
-    class: mctp_usb::State<'d>,
     receive: [u8; RECEIVE],
     nvme_mi_message: [u8; NVME_MI_MESSAGE],
     router: RouterStorage<'d, PORTS, TRANSFER, SHORT_MESSAGES, MESSAGES, MESSAGE, CHANNELS, ROUTES>,
@@ -89,11 +82,8 @@ impl<const RECEIVE: usize, const TRANSFER: usize, const MESSAGES: usize, const M
     /// Memory for one device.
     pub const fn new() -> Self {
         Self {
-            config_descriptor: [0; 64],
-            bos_descriptor: [0; 16],
-            control: [0; 128],
+            link: LinkMemory::new(),
             serial_number: [0; SERIAL_NUMBER_LEN],
-            class: mctp_usb::State::new(),
             receive: [0; RECEIVE],
             nvme_mi_message: [0; NVME_MI_MESSAGE],
             router: RouterStorage::new(),
@@ -109,12 +99,106 @@ impl<const RECEIVE: usize, const TRANSFER: usize, const MESSAGES: usize, const M
     }
 }
 
+/// The parts of a device that has been assembled, for tasks of one or more executors.
+pub struct Assembly<'d, D, M: RawMutex, C: Clock> {
+    /// What crosses from one part to the other: borrowed by both, so it needs a place of its own.
+    pub router: Router<'d, M, C>,
+    /// The USB link.
+    pub link: Link<'d, D>,
+    /// The message that [`serve`] is about to answer.
+    pub buffer: &'d mut [u8],
+}
+
+/// Assembles the device; nothing runs yet.
+///
+/// The device runs while [`Link::run`] and [`serve`] run side by side: in one executor, as [`run`] does, or the link in one of a higher
+/// priority, so that the host is served while a service works on a long answer. `M` is [`NoopRawMutex`] for one executor and
+/// [`CriticalSectionRawMutex`] for more. All parts can be sent to another executor (`Send`) where the driver and the clock can.
+///
+/// ```
+/// use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
+/// use reference_device::{Assembly, Clock, Identity, Management, Memory, Options, assemble, serve};
+/// # use embassy_usb::driver::Driver;
+/// # use nvme_mi_responder::world::World;
+/// # use mctp_router::Router;
+///
+/// async fn device<D: Driver<'static>, C: Clock + Copy, W: World>(
+///     usb: D,
+///     clock: C,
+///     identity: &Identity<'static>,
+///     memory: &'static mut Memory<'static, 512, 512, 2, 4224>,
+///     router_cell: &'static mut Option<Router<'static, CriticalSectionRawMutex, C>>,
+///     management: &'static mut Management<'static, W>,
+/// ) {
+///     let Assembly { router, link, buffer } =
+///         assemble(usb, clock, identity, &Options::default(), memory);
+///     let router = &*router_cell.insert(router);
+///     // On a board, each in a task of the executor that it belongs to.
+///     let urgent = link.run(router, &());
+///     let patient = serve(router, management, clock, buffer, &());
+/// #   let _ = (urgent, patient);
+/// }
+/// ```
+///
+/// [`CriticalSectionRawMutex`]: embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex
+pub fn assemble<
+    'd,
+    D,
+    M,
+    C,
+    const RECEIVE: usize,
+    const TRANSFER: usize,
+    const MESSAGES: usize,
+    const MESSAGE: usize,
+>(
+    driver: D,
+    clock: C,
+    identity: &Identity<'d>,
+    options: &Options,
+    memory: &'d mut Memory<'d, RECEIVE, TRANSFER, MESSAGES, MESSAGE>,
+) -> Assembly<'d, D, M, C>
+where
+    D: Driver<'d>,
+    M: RawMutex,
+    C: Clock,
+{
+    let config = Config {
+        // The router counts messages without their type.
+        max_message_len: options.max_message.saturating_sub(1),
+        ..Config::new(identity.uuid)
+    };
+    let router = Router::new(&mut memory.router, clock, &config);
+    let unit = usize::from(options.mtu).saturating_sub(HEADER_LEN);
+    router.configure_port(
+        USB,
+        PortConfig {
+            unit,
+            ..PortConfig::default()
+        },
+    );
+    Assembly {
+        router,
+        link: Link {
+            driver,
+            usb_config: identity.usb_config(&mut memory.serial_number),
+            class_config: class_config::<TRANSFER>(options),
+            receive: &mut memory.receive,
+            memory: &mut memory.link,
+        },
+        buffer: &mut memory.nvme_mi_message,
+    }
+}
+
 /// Runs the device for ever.
 ///
 /// # Errors
 ///
 /// Only at the start: when the memory's receive buffer is too short for the USB version.
-pub async fn run<
+#[expect(
+    clippy::manual_async_fn,
+    reason = "the future of an `async fn` has `management` twice, as argument and as variable"
+)]
+pub fn run<
     'd,
     D,
     C,
@@ -129,81 +213,29 @@ pub async fn run<
     identity: &Identity<'d>,
     options: &Options,
     memory: &'d mut Memory<'d, RECEIVE, TRANSFER, MESSAGES, MESSAGE>,
-    management: Management<'_, W>,
+    mut management: Management<'_, W>,
     observer: &impl Observer,
-) -> Result<Infallible, BufferTooSmall>
+) -> impl Future<Output = Result<Infallible, BufferTooSmall>>
 where
     D: Driver<'d>,
     C: Clock,
     W: World,
 {
-    let Memory {
-        config_descriptor,
-        bos_descriptor,
-        control,
-        serial_number,
-        class,
-        receive,
-        nvme_mi_message,
-        router,
-    } = memory;
-    let usb_config = identity.usb_config(serial_number);
-    let mut builder = embassy_usb::Builder::new(
-        driver,
-        usb_config,
-        config_descriptor,
-        bos_descriptor,
-        &mut [],
-        control,
-    );
-    let class = MctpUsbClass::new(&mut builder, class, class_config::<TRANSFER>(options));
-    let mut usb = builder.build();
-    let (receiver, sender) = class.split(receive)?;
-
-    let config = Config {
-        // The router counts messages without their type.
-        max_message_len: options.max_message.saturating_sub(1),
-        ..Config::new(identity.uuid)
-    };
-    let router = Router::<NoopRawMutex, &C>::new(router, &clock, &config);
-    let unit = usize::from(options.mtu).saturating_sub(HEADER_LEN);
-    router.configure_port(
-        USB,
-        PortConfig {
-            unit,
-            ..PortConfig::default()
-        },
-    );
-
-    let mut receiver = Observed {
-        transport: receiver,
-        observer,
-    };
-    let mut sender = Observed {
-        transport: sender,
-        observer,
-    };
-    let link = join(
-        router.run_receive(USB, &mut receiver),
-        router.run_send(USB, &mut sender),
-    );
-    let mut responder = management.responder;
-    management.unit_changes.follow(management.port);
-    let services = join4(
-        echo(&router),
-        manage(
-            &router,
-            &mut responder,
-            &clock,
-            nvme_mi_message,
-            management.unit_changes,
-        ),
-        follow_unit(&router, management.unit_changes),
-        report_events(&router, observer),
-    );
-    join4(usb.run(), link, router.run_timers(), services)
-        .await
-        .0
+    async move {
+        let Assembly {
+            router,
+            link,
+            buffer,
+        } = assemble::<_, NoopRawMutex, _, RECEIVE, TRANSFER, MESSAGES, MESSAGE>(
+            driver, &clock, identity, options, memory,
+        );
+        let link = link.run(&router, observer);
+        let services = serve(&router, &mut management, &clock, buffer, observer);
+        match select(link, services).await {
+            Either::First(result) => result,
+            Either::Second(never) => match never {},
+        }
+    }
 }
 
 fn class_config<const TRANSFER: usize>(options: &Options) -> mctp_usb::Config<'static> {
@@ -222,105 +254,21 @@ fn class_config<const TRANSFER: usize>(options: &Options) -> mctp_usb::Config<'s
     config
 }
 
-/// Serves echo in place: the response is sent from where the request was received.
-async fn echo<C: Clock>(router: &Router<'_, NoopRawMutex, C>) {
-    let service = Service::vendor_pci(mctp_echo::VENDOR_ID, &[mctp_echo::SUBTYPE]);
-    let Ok(mut listener) = router.listener(service) else {
-        return;
-    };
-    loop {
-        let message = listener.receive().await;
-        if mctp_echo::is_request(message.bytes()) {
-            // A host that does not read is counted by the router; it asks again if it wants to.
-            let _ = message
-                .respond(message.integrity_check(), &[message.bytes()])
-                .await;
-        }
-    }
-}
+#[cfg(test)]
+mod tests {
+    use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 
-/// Serves NVMe-MI: both command slots and control primitives at once.
-async fn manage<C: Clock, W: World>(
-    router: &Router<'_, NoopRawMutex, C>,
-    responder: &mut Responder<'_, W>,
-    clock: C,
-    buffer: &mut [u8],
-    changes: &UnitChanges,
-) {
-    let service = Service::message_type(mctp::MCTP_TYPE_NVME).with_versions(NVME_MI_VERSIONS);
-    let Ok(listener) = router.listener(service) else {
-        return;
-    };
-    // A Get State says what was dropped before it came.
-    let listeners = [(); NVME_MI_LISTENERS].map(|()| Watched {
-        listener: &listener,
-        received: || changes.note_drops(router.drop_counters()),
-    });
-    let event_channel = |endpoint_id| router.request_channel(endpoint_id);
-    // It ends only if the listener does, which this one does not.
-    nvme_mi_responder::serve(
-        responder,
-        listeners,
-        event_channel,
-        &ManagementClock(clock),
-        buffer,
-    )
-    .await;
-}
+    use super::*;
 
-/// A listener that says when it has received something.
-struct Watched<L, F> {
-    listener: L,
-    received: F,
-}
+    fn can_be_sent<T: Send>() {}
 
-impl<L: AsyncListener, F: Fn()> AsyncListener for Watched<L, F> {
-    type RespChannel<'a>
-        = L::RespChannel<'a>
-    where
-        Self: 'a;
-
-    async fn recv<'f>(
-        &mut self,
-        buffer: &'f mut [u8],
-    ) -> mctp::Result<(MsgType, MsgIC, &'f mut [u8], Self::RespChannel<'_>)> {
-        let message = self.listener.recv(buffer).await;
-        (self.received)();
-        message
-    }
-}
-
-/// The router's clock, for the responder.
-struct ManagementClock<C>(C);
-
-impl<C: Clock> nvme_mi_responder::Clock for ManagementClock<C> {
-    fn now(&self) -> nvme_mi_responder::Instant {
-        nvme_mi_responder::Instant::from_millis(self.0.now().as_millis())
-    }
-
-    async fn wait_until(&self, deadline: nvme_mi_responder::Instant) {
-        let deadline = mctp_router::Instant::from_millis(deadline.as_millis());
-        self.0.wait_until(deadline).await;
-    }
-}
-
-/// Lets the link follow the transmission unit of the subsystem's port.
-async fn follow_unit<C: Clock>(router: &Router<'_, NoopRawMutex, C>, changes: &UnitChanges) {
-    loop {
-        let unit = changes.next().await.into();
-        router.configure_port(
-            USB,
-            PortConfig {
-                unit,
-                ..PortConfig::default()
-            },
-        );
-    }
-}
-
-async fn report_events<C: Clock>(router: &Router<'_, NoopRawMutex, C>, observer: &impl Observer) {
-    loop {
-        let event = router.next_event().await;
-        observer.event(event, &router.drop_counters());
+    /// Compiles, or not.
+    #[allow(dead_code)]
+    fn executors_can_share_the_parts<
+        D: Driver<'static> + Send,
+        C: Clock + Send + Sync + 'static,
+    >() {
+        can_be_sent::<&'static Router<'static, CriticalSectionRawMutex, C>>();
+        can_be_sent::<Assembly<'static, D, CriticalSectionRawMutex, C>>();
     }
 }

@@ -4,11 +4,14 @@
 
 mod device;
 mod identity;
+mod link;
 mod management;
 mod observer;
+mod services;
 
-pub use device::{Memory, Options, run};
+pub use device::{Assembly, Memory, Options, assemble, run};
 pub use identity::{Identity, NAMESPACE, uuid_from_unique_id};
+pub use link::Link;
 pub use management::{
     DefaultSubsystem, DefaultWorld, MANAGEMENT_PORT, Management, UnitChanges, default_firmware,
     default_subsystem, default_world,
@@ -17,3 +20,4 @@ pub use mctp_router::{Clock, Event, Instant};
 pub use mctp_transport::DropCounters;
 pub use mctp_usb::Version;
 pub use observer::{Direction, Observer};
+pub use services::serve;
