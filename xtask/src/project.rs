@@ -9,6 +9,7 @@ use cargo_metadata::{Metadata, MetadataCommand, Package};
 /// Workspaces beside the root one: firmware, measurements and link proofs, each with a lock file of its own.
 pub(crate) const NESTED_WORKSPACES: &[&str] = &[
     "examples/nucleo-h7s3",
+    "examples/qemu-an500",
     "xtask/panic-free",
     "xtask/size",
     "bench",

@@ -1,0 +1,120 @@
+//! A firmware store that says what happens to it.
+
+use core::fmt::{Display, Formatter};
+use core::task::Poll;
+
+use nvme_mi_responder::world::{FirmwareError, FirmwareStore, MemoryFirmware};
+use sha2::{Digest, Sha256};
+
+/// Slots in memory. Logs each image that is stored, with its digest, and each that runs.
+pub struct LoggedFirmware<'b>(pub MemoryFirmware<'b, 3>);
+
+impl LoggedFirmware<'_> {
+    fn tell_stored(&self, slot: u8) {
+        let image = self.0.image(slot).unwrap_or_default();
+        log::info!(
+            "firmware slot {slot} has {}: {} bytes, SHA-256 {}",
+            Revision(self.0.revision(slot)),
+            image.len(),
+            Hex(&Sha256::digest(image))
+        );
+    }
+
+    fn tell_running(&self) {
+        log::info!("firmware {} runs", Revision(self.0.running_revision()));
+    }
+}
+
+/// ASCII, padded with spaces.
+struct Revision(Option<[u8; 8]>);
+
+impl Display for Revision {
+    fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
+        let text = match &self.0 {
+            Some(revision) => str::from_utf8(revision).unwrap_or("(no text)"),
+            None => "(none)",
+        };
+        f.write_str(text.trim_end())
+    }
+}
+
+/// Two digits for each byte.
+struct Hex<'a>(&'a [u8]);
+
+impl Display for Hex<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl FirmwareStore for LoggedFirmware<'_> {
+    fn slots(&self) -> u8 {
+        self.0.slots()
+    }
+
+    fn is_first_slot_read_only(&self) -> bool {
+        self.0.is_first_slot_read_only()
+    }
+
+    fn active_slot(&self) -> u8 {
+        self.0.active_slot()
+    }
+
+    fn next_slot(&self) -> Option<u8> {
+        self.0.next_slot()
+    }
+
+    fn revision(&self, slot: u8) -> Option<[u8; 8]> {
+        self.0.revision(slot)
+    }
+
+    fn running_revision(&self) -> Option<[u8; 8]> {
+        self.0.running_revision()
+    }
+
+    fn capacity(&self) -> u32 {
+        self.0.capacity()
+    }
+
+    fn takes_only_whole_pages(&self) -> bool {
+        self.0.takes_only_whole_pages()
+    }
+
+    fn activates_without_reset(&self) -> bool {
+        self.0.activates_without_reset()
+    }
+
+    fn discard(&mut self) {
+        self.0.discard();
+    }
+
+    fn write(&mut self, offset: u32, data: &[u8]) -> Poll<Result<(), FirmwareError>> {
+        self.0.write(offset, data)
+    }
+
+    fn commit(&mut self, slot: u8, length: u32) -> Poll<Result<(), FirmwareError>> {
+        let result = self.0.commit(slot, length);
+        if let Poll::Ready(Ok(())) = result {
+            self.tell_stored(slot);
+        }
+        result
+    }
+
+    fn activate_on_reset(&mut self, slot: u8) -> Result<(), FirmwareError> {
+        self.0.activate_on_reset(slot)
+    }
+
+    fn activate(&mut self, slot: u8) -> Result<(), FirmwareError> {
+        self.0.activate(slot)?;
+        self.tell_running();
+        Ok(())
+    }
+
+    fn reset(&mut self) -> bool {
+        let changed = self.0.reset();
+        if changed {
+            self.tell_running();
+        }
+        changed
+    }
+}

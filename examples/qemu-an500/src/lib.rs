@@ -1,0 +1,18 @@
+//! The hardware of QEMU's `mps2-an500`, as far as the programs of this folder use it: an emulated Cortex-M7 with 32 interrupts and ARM's Cortex-M
+//! System Design Kit (CMSDK) peripherals, at 25 MHz.
+//!
+//! | module | has |
+//! |-|-|
+//! | [`registers`] | the registers, and all `unsafe` that it takes to have them |
+//! | [`interrupts`] | the vector table and priorities |
+//! | [`uart`] | UARTs as asynchronous byte streams |
+//! | [`time`] | embassy's clock |
+//! | [`fault`] | the end: panics, faults and stack overflow |
+
+#![no_std]
+
+pub mod fault;
+pub mod interrupts;
+pub mod registers;
+pub mod time;
+pub mod uart;

@@ -1,0 +1,44 @@
+//! The NVM subsystem that the board pretends to be, in RAM.
+
+use nvme_mi_responder::{MessageBuffers, Responder};
+use reference_device::{
+    DefaultSubsystem, DefaultWorld, Identity, MANAGEMENT_PORT, Management, UnitChanges,
+    default_firmware, default_subsystem, default_world,
+};
+use static_cell::{ConstStaticCell, StaticCell};
+
+use crate::firmware::LoggedFirmware;
+
+/// The longest firmware image that can be downloaded to the subsystem: an area of so many bytes for each slot, and one for the download.
+/// Nothing runs them.
+const LONGEST_IMAGE: usize = 3 << 20;
+const AREAS: usize = 4;
+
+type World = DefaultWorld<'static, LoggedFirmware<'static>>;
+
+static SERIAL_NUMBER: StaticCell<[u8; 12]> = StaticCell::new();
+static SUBSYSTEM: StaticCell<DefaultSubsystem<'static>> = StaticCell::new();
+static IMAGES: ConstStaticCell<[u8; AREAS * LONGEST_IMAGE]> =
+    ConstStaticCell::new([0; AREAS * LONGEST_IMAGE]);
+static UNIT_CHANGES: ConstStaticCell<UnitChanges> = ConstStaticCell::new(UnitChanges::new());
+static BUFFERS: ConstStaticCell<MessageBuffers> = ConstStaticCell::new(MessageBuffers::new());
+
+/// The default model, with the USB serial number. Call it once.
+pub fn start(identity: &Identity<'_>) -> Management<'static, World> {
+    let serial_number = SERIAL_NUMBER.init(identity.serial_number());
+    let serial_number = str::from_utf8(serial_number).expect("the serial number is of digits");
+    let subsystem = default_subsystem(serial_number).expect("the default model breaks no rule");
+    let unit_changes = UNIT_CHANGES.take();
+    let firmware = LoggedFirmware(default_firmware(IMAGES.take()));
+    let responder = Responder::new(
+        SUBSYSTEM.init(subsystem).model(),
+        MANAGEMENT_PORT,
+        default_world(firmware, unit_changes),
+        BUFFERS.take(),
+    );
+    Management {
+        responder: responder.expect("the default model has its management port"),
+        port: MANAGEMENT_PORT,
+        unit_changes,
+    }
+}
