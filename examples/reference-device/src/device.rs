@@ -24,8 +24,12 @@ const LARGEST_CONFIGURED_PACKET: u16 = 250 + HEADER_LEN as u16;
 const NVME_MI_MESSAGE: usize = nvme_mi_responder::MAX_MESSAGE_LENGTH - 1;
 const PORTS: usize = 1;
 const SHORT_MESSAGES: usize = 4;
-/// The echo service, NVMe-MI, and a request of NVMe-MI's own.
-const CHANNELS: usize = 3;
+/// The echo service, NVMe-MI, and a request of NVMe-MI's own; what the benchmark service takes.
+const CHANNELS: usize = 3 + BENCH_CHANNELS;
+#[cfg(feature = "bench")]
+const BENCH_CHANNELS: usize = crate::bench::CHANNELS;
+#[cfg(not(feature = "bench"))]
+const BENCH_CHANNELS: usize = 0;
 const ROUTES: usize = 2;
 
 /// How the device is set up.

@@ -25,6 +25,18 @@ pub trait Observer {
     fn event(&self, event: Event, drops: &DropCounters) {
         let _ = (event, drops);
     }
+
+    /// A stream of the benchmark service was sent, or part of it.
+    #[cfg(feature = "bench")]
+    fn stream_sent(&self, sent: &mctp_bench::Sent) {
+        let _ = sent;
+    }
+
+    /// What has been received of a stream of the benchmark service: every 2 seconds, and at its end.
+    #[cfg(feature = "bench")]
+    fn stream_received(&self, statistics: &mctp_bench::Statistics) {
+        let _ = statistics;
+    }
 }
 
 impl Observer for () {}

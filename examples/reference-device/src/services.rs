@@ -2,13 +2,17 @@
 
 use core::convert::Infallible;
 
+#[cfg(feature = "bench")]
+use embassy_futures::join::join;
 use embassy_futures::join::join4;
 use embassy_sync::blocking_mutex::raw::RawMutex;
 use mctp::{AsyncListener, MsgIC, MsgType};
-use mctp_router::{Clock, PortConfig, Router, Service};
+use mctp_router::{Clock, Event, PortConfig, Router, Service};
 use nvme_mi_responder::Responder;
 use nvme_mi_responder::world::World;
 
+#[cfg(feature = "bench")]
+use crate::bench::Benchmark;
 use crate::device::USB;
 use crate::management::{Management, UnitChanges};
 use crate::observer::Observer;
@@ -18,7 +22,7 @@ const NVME_MI_VERSIONS: &[[u8; 4]] = &[[0xF1, 0xF0, 0xF1, 0x00]];
 /// One for each command slot, one for control primitives.
 const NVME_MI_LISTENERS: usize = 3;
 
-/// Serves for ever what [`assemble`](crate::assemble)d devices serve: echo and NVMe-MI. Lets the link follow the transmission unit that is
+/// Serves for ever what [`assemble`](crate::assemble)d devices serve: echo, NVMe-MI and, with the feature `bench`, streams of messages. Lets the link follow the transmission unit that is
 /// configured over NVMe-MI, and tells `observer` what happens.
 ///
 /// `clock` is the time that the subsystem lives by, as a rule the router's; `buffer` is the assembly's.
@@ -30,20 +34,28 @@ pub async fn serve<M: RawMutex, C: Clock, W: World>(
     observer: &impl Observer,
 ) -> Infallible {
     management.unit_changes.follow(management.port);
-    join4(
+    #[cfg(feature = "bench")]
+    let bench = Benchmark::new(router.endpoint_id());
+    let on_event = |event: Event| {
+        #[cfg(feature = "bench")]
+        bench.note(&event);
+        observer.event(event, &router.drop_counters());
+    };
+    let services = join4(
         echo(router),
         manage(
             router,
             &mut management.responder,
-            clock,
+            &clock,
             buffer,
             management.unit_changes,
         ),
         follow_unit(router, management.unit_changes),
-        report_events(router, observer),
-    )
-    .await
-    .3
+        report_events(router, on_event),
+    );
+    #[cfg(feature = "bench")]
+    let services = async { join(services, bench.run(router, &clock, observer)).await.0 };
+    services.await.3
 }
 
 /// Serves echo in place: the response is sent from where the request was received.
@@ -144,10 +156,9 @@ async fn follow_unit<M: RawMutex, C: Clock>(router: &Router<'_, M, C>, changes: 
 
 async fn report_events<M: RawMutex, C: Clock>(
     router: &Router<'_, M, C>,
-    observer: &impl Observer,
+    on_event: impl Fn(Event),
 ) -> Infallible {
     loop {
-        let event = router.next_event().await;
-        observer.event(event, &router.drop_counters());
+        on_event(router.next_event().await);
     }
 }
