@@ -6,6 +6,7 @@ use embassy_time::Timer;
 use reference_device::{Clock, Instant};
 
 /// Milliseconds since start.
+#[derive(Clone, Copy)]
 pub struct SystemClock;
 
 impl Clock for SystemClock {

@@ -1,4 +1,7 @@
 //! The reference device on QEMU's `mps2-an500`, an emulated Cortex-M7. Its USB port is UART0, on which it speaks usbredir; its log is UART1.
+//!
+//! The device is `reference_device`. Here are the clock, memory, NVM subsystem, log and priorities that it asks for; the library beside this
+//! program has the hardware.
 
 #![no_std]
 #![no_main]
@@ -7,73 +10,106 @@ mod clock;
 mod firmware;
 mod log;
 mod management;
+mod settings;
 
 use cortex_m_rt::entry;
-use embassy_futures::join::join;
-use embassy_sync::blocking_mutex::raw::NoopRawMutex;
+use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use embassy_time::Timer;
 use mctp_usb::RECEIVE_BUFFER_LEN_1_0;
 use qemu_an500::uart::{UART0, UART1};
 use qemu_an500::{interrupts, time};
-use reference_device::{Identity, Memory, Options, run, uuid_from_unique_id};
+use reference_device::{
+    Assembly, Identity, Link, Memory, Options, assemble, serve, uuid_from_unique_id,
+};
 use static_cell::{ConstStaticCell, StaticCell};
-use usbredir_device::{Buffers, State};
+use usbredir_device::{Buffers, Driver, Runner, State};
 
 use clock::SystemClock;
 use log::EventLog;
+use settings::Settings;
 
+/// The parts of the device are in executors that preempt each other.
+type RawMutex = CriticalSectionRawMutex;
+type Router = mctp_router::Router<'static, RawMutex, SystemClock>;
+type UsbDriver = Driver<'static, RawMutex>;
 /// MCTP over USB 1.0, and two long messages at once, each of at most the size that an NVMe-MI host expects.
 type DeviceMemory = Memory<'static, RECEIVE_BUFFER_LEN_1_0, 512, 2, 4224>;
+/// More than the longest transfer that Linux asks for, and than it sends before it waits.
 type UsbBuffers = Buffers<1, 16384, 16384, 4096>;
 
-const UNIQUE_ID: [u8; 12] = *b"\0qemu-an500\0";
 /// How long a bulk OUT endpoint may leave its queue full before the rest of the bus goes on without it.
 const PATIENCE_MS: u64 = 100;
 
 static MEMORY: ConstStaticCell<DeviceMemory> = ConstStaticCell::new(Memory::new());
+static ROUTER: StaticCell<Router> = StaticCell::new();
 static USB_BUFFERS: ConstStaticCell<UsbBuffers> = ConstStaticCell::new(Buffers::new());
-static USB_STATE: StaticCell<State<'static, NoopRawMutex>> = StaticCell::new();
+static USB_STATE: StaticCell<State<'static, RawMutex>> = StaticCell::new();
 
 #[entry]
 fn start() -> ! {
     let mut core = cortex_m::Peripherals::take().expect("nobody has taken them before");
     interrupts::start(&mut core);
     time::start();
-    UART1.start();
     UART0.start();
+    UART1.start();
     log::start();
-    let services = interrupts::start_service_executor();
-    services.spawn(device().expect("it is the first one"));
+    let settings = Settings::read().unwrap_or_else(|error| panic!("{error}"));
+    let identity = Identity::for_development(uuid_from_unique_id(&settings.unique_id));
+    announce(&identity);
+
+    let state = USB_STATE.init(State::new(USB_BUFFERS.take()));
+    let (driver, cable, _) = usbredir_device::new(state, usbredir_device::Config::default());
+    let options = Options::default();
+    let Assembly {
+        router,
+        link,
+        buffer,
+    } = assemble(driver, SystemClock, &identity, &options, MEMORY.take());
+    let router = ROUTER.init(router);
+
+    let tasks = "each task is spawned once";
+    let urgent = interrupts::start_link_executor();
+    urgent.spawn(usb_cable(cable).expect(tasks));
+    urgent.spawn(usb_link(link, router).expect(tasks));
+    let patient = interrupts::start_service_executor();
+    patient.spawn(services(router, identity, buffer).expect(tasks));
     loop {
         cortex_m::asm::wfi();
     }
 }
 
-#[embassy_executor::task]
-async fn device() {
-    let state = USB_STATE.init(State::new(USB_BUFFERS.take()));
-    let (driver, mut cable, _) = usbredir_device::new(state, usbredir_device::Config::default());
-    let identity = Identity::for_development(uuid_from_unique_id(&UNIQUE_ID));
-    ::log::info!("UUID {:02x?}", identity.uuid);
-    let options = Options::default();
-    let device = run(
-        driver,
-        SystemClock,
-        &identity,
-        &options,
-        MEMORY.take(),
-        management::start(&identity),
-        &EventLog,
+fn announce(identity: &Identity<'_>) {
+    let uuid = u128::from_be_bytes(identity.uuid);
+    let serial_number = identity.serial_number();
+    ::log::info!("reference device on mps2-an500, UUID {uuid:032x}");
+    ::log::info!(
+        "USB {:04x}:{:04x}, serial number {}",
+        identity.vendor_id,
+        identity.product_id,
+        str::from_utf8(&serial_number).unwrap_or_default()
     );
-    let plugged = async {
-        // QEMU looks for what its peer has sent when a timer rings, not when the receiver is switched on.
-        Timer::after_millis(1).await;
-        loop {
-            let patience = async || Timer::after_millis(PATIENCE_MS).await;
-            let ended = cable.run_with_patience(&UART0, &UART0, patience).await;
-            ::log::warn!("the guest is gone: {ended:?}");
-        }
-    };
-    let (Err(error), ()) = join(device, plugged).await;
+}
+
+/// Joins the device to the guest of another QEMU, which is at the other end of UART0.
+#[embassy_executor::task]
+async fn usb_cable(mut cable: Runner<'static, RawMutex>) {
+    // QEMU looks for what its peer has sent when a timer rings, not when the receiver is switched on.
+    Timer::after_millis(1).await;
+    loop {
+        let patience = async || Timer::after_millis(PATIENCE_MS).await;
+        let ended = cable.run_with_patience(&UART0, &UART0, patience).await;
+        ::log::warn!("the guest is gone: {ended:?}");
+    }
+}
+
+#[embassy_executor::task]
+async fn usb_link(link: Link<'static, UsbDriver>, router: &'static Router) {
+    let Err(error) = link.run(router, &EventLog).await;
     panic!("the device cannot start: {error}");
+}
+
+#[embassy_executor::task]
+async fn services(router: &'static Router, identity: Identity<'static>, buffer: &'static mut [u8]) {
+    let mut management = management::start(&identity);
+    serve(router, &mut management, SystemClock, buffer, &EventLog).await;
 }

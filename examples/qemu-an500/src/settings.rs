@@ -1,0 +1,50 @@
+//! What QEMU's command line says: `-semihosting-config ...,arg=unique-id=HEX`.
+
+use semihosting::experimental::env;
+
+/// Bytes of all arguments together.
+const ARGUMENTS: usize = 1024;
+
+/// How this start of the board differs from others.
+pub struct Settings {
+    /// What a chip would have burnt in.
+    pub unique_id: [u8; 12],
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            unique_id: *b"\0qemu-an500\0",
+        }
+    }
+}
+
+impl Settings {
+    /// Reads them, or says in one sentence what is wrong.
+    pub fn read() -> Result<Self, &'static str> {
+        let mut settings = Self::default();
+        let Ok(arguments) = env::args::<ARGUMENTS>() else {
+            return Err("the arguments are longer than 1024 bytes");
+        };
+        // Without arguments, QEMU says what its own `-kernel` and `-append` are.
+        for argument in &arguments {
+            let argument = argument.map_err(|_| "an argument is not UTF-8")?;
+            if let Some(value) = argument.strip_prefix("unique-id=") {
+                settings.unique_id =
+                    unique_id(value).ok_or("unique-id has 24 hexadecimal digits")?;
+            }
+        }
+        Ok(settings)
+    }
+}
+
+fn unique_id(text: &str) -> Option<[u8; 12]> {
+    let mut unique_id = [0; 12];
+    if text.len() != 2 * unique_id.len() {
+        return None;
+    }
+    for (index, byte) in unique_id.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(2 * index..2 * index + 2)?, 16).ok()?;
+    }
+    Some(unique_id)
+}
