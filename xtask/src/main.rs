@@ -33,8 +33,8 @@ enum Command {
     Guest(guest::Args),
     /// Count the instructions of echo round trips, beside mctp-estack, and of NVMe-MI commands
     Instructions,
-    /// Flash and RAM that the NVMe-MI responder takes on a Cortex-M, and what takes the most
-    Size,
+    /// Flash and RAM that each firmware takes, crate by crate, beside the committed table
+    Size(size::Args),
 }
 
 fn main() -> ExitCode {
@@ -42,7 +42,7 @@ fn main() -> ExitCode {
         Command::Ci(args) => ci::run(&args),
         Command::Guest(args) => guest::run(&args),
         Command::Instructions => instructions::run(),
-        Command::Size => size::run(),
+        Command::Size(args) => size::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 
-use super::firmware;
 use crate::install;
 use crate::process::output;
 use crate::project::{Project, PublishedCrate};
+use crate::size::{Firmware, TARGET};
 
 /// A Cortex-M0, which has no atomic swap; a Cortex-M4/M7; and a RISC-V core.
 const MICROCONTROLLERS: &[&str] = &[
@@ -145,13 +145,13 @@ pub(super) fn docs(project: &Project) -> Result<String> {
 }
 
 pub(super) fn msrv(project: &Project) -> Result<String> {
-    install::toolchain(&project.msrv, &[firmware::TARGET])?;
+    install::toolchain(&project.msrv, &[TARGET])?;
     let check = ["check", "--locked", "--workspace", "--all-targets"];
     output(project.cargo_of(&project.msrv, ".").args(check))?;
-    for board in firmware::BOARDS {
+    for firmware in Firmware::all(project)? {
         output(
             project
-                .cargo_of(&project.msrv, board)
+                .cargo_of(&project.msrv, firmware.folder)
                 .args(["check", "--locked"]),
         )?;
     }

@@ -1,0 +1,194 @@
+//! Which firmware there is and how it is built: `[[package.metadata.size]]` in the `Cargo.toml` of each nested workspace that is firmware.
+//!
+//! ```toml
+//! [[package.metadata.size]]
+//! name = "defmt"                      # of the row in docs/size.md
+//! default-features = false            # true if not given
+//! features = ["defmt"]                # none if not given
+//! all-features = false                # false if not given
+//! program = "nucleo-h7s3"             # the package's name if not given
+//! environment = { DEFMT_LOG = "off" } # for the compiler; none if not given
+//! flash = 65536                       # bytes it may take at most; no limit if not given
+//! ram = 40000
+//! beside = [{ what = "…", flash = 98304, ram = 49152 }] # figures of other firmware to stand beside its own
+//! ```
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail};
+use cargo_metadata::Package;
+use serde::Deserialize;
+
+use crate::image::Image;
+use crate::process::output;
+use crate::project::{NESTED_WORKSPACES, Project, metadata};
+
+/// The Cortex-M7 of all boards.
+pub(crate) const TARGET: &str = "thumbv7em-none-eabihf";
+
+/// A nested workspace of one package that is built for a microcontroller.
+pub(crate) struct Firmware {
+    /// Relative to the root.
+    pub(crate) folder: &'static str,
+    pub(super) name: String,
+    pub(super) feature_sets: Vec<FeatureSet>,
+}
+
+/// One way to build it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct FeatureSet {
+    pub(super) name: String,
+    #[serde(default = "yes")]
+    default_features: bool,
+    #[serde(default)]
+    features: Vec<String>,
+    #[serde(default)]
+    all_features: bool,
+    program: Option<String>,
+    #[serde(default)]
+    environment: BTreeMap<String, String>,
+    pub(super) flash: Option<u64>,
+    pub(super) ram: Option<u64>,
+    #[serde(default)]
+    pub(super) beside: Vec<Comparable>,
+}
+
+/// What somebody else's firmware takes.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Comparable {
+    pub(super) what: String,
+    pub(super) flash: u64,
+    pub(super) ram: u64,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Firmware {
+    /// All firmware of this repository.
+    pub(crate) fn all(project: &Project) -> Result<Vec<Self>> {
+        let mut all = Vec::new();
+        for folder in NESTED_WORKSPACES {
+            let metadata = metadata(&project.root.join(folder))?;
+            let packages = metadata.workspace_packages();
+            if let Some(package) = packages.first() {
+                all.extend(Self::of(folder, package)?);
+            }
+        }
+        if all.is_empty() {
+            bail!("no nested workspace has [[package.metadata.size]]");
+        }
+        Ok(all)
+    }
+
+    fn of(folder: &'static str, package: &Package) -> Result<Option<Self>> {
+        let entries = &package.metadata["size"];
+        if entries.is_null() {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            folder,
+            name: package.name.to_string(),
+            feature_sets: feature_sets(entries).with_context(|| {
+                format!("[[package.metadata.size]] in {}", package.manifest_path)
+            })?,
+        }))
+    }
+
+    pub(super) fn build(&self, project: &Project, set: &FeatureSet) -> Result<Image> {
+        output(
+            project
+                .cargo(self.folder)
+                .args(["build", "--locked", "--release", "--target", TARGET])
+                .args(set.arguments())
+                .envs(&set.environment),
+        )?;
+        let release = project.target_dir.join(TARGET).join("release");
+        Image::open(&release.join(set.program.as_ref().unwrap_or(&self.name)))
+    }
+}
+
+impl FeatureSet {
+    fn arguments(&self) -> Vec<String> {
+        let mut arguments = Vec::new();
+        if !self.default_features {
+            arguments.push("--no-default-features".to_owned());
+        }
+        if self.all_features {
+            arguments.push("--all-features".to_owned());
+        }
+        if !self.features.is_empty() {
+            arguments.extend(["--features".to_owned(), self.features.join(",")]);
+        }
+        if let Some(program) = &self.program {
+            arguments.extend(["--bin".to_owned(), program.clone()]);
+        }
+        arguments
+    }
+}
+
+fn feature_sets(entries: &serde_json::Value) -> Result<Vec<FeatureSet>> {
+    let sets = Vec::<FeatureSet>::deserialize(entries)?;
+    for (position, set) in sets.iter().enumerate() {
+        // It becomes the head of a column.
+        if set.name.is_empty() || set.name.contains(['|', '\n', '*']) {
+            bail!("`{}` cannot be a name", set.name);
+        }
+        if sets[..position].iter().any(|other| other.name == set.name) {
+            bail!("there are two named `{}`", set.name);
+        }
+    }
+    Ok(sets)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn arguments(set: serde_json::Value) -> String {
+        let sets = feature_sets(&json!([set])).unwrap();
+        sets[0].arguments().join(" ")
+    }
+
+    fn refusal(sets: serde_json::Value) -> String {
+        feature_sets(&sets).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_name_alone_is_the_default_build() {
+        assert_eq!(arguments(json!({ "name": "default" })), "");
+    }
+
+    #[test]
+    fn features_and_programs_are_those_of_the_entry() {
+        assert_eq!(
+            arguments(
+                json!({ "name": "x", "default-features": false, "features": ["a", "b"], "program": "p" })
+            ),
+            "--no-default-features --features a,b --bin p"
+        );
+        assert_eq!(
+            arguments(json!({ "name": "all", "all-features": true })),
+            "--all-features"
+        );
+    }
+
+    #[test]
+    fn misspelt_and_doubled_entries_are_refused() {
+        let misspelt = refusal(json!([{ "name": "x", "feature": ["a"] }]));
+        assert!(misspelt.contains("unknown field `feature`"), "{misspelt}");
+        assert_eq!(
+            refusal(json!([{ "name": "x" }, { "name": "x" }])),
+            "there are two named `x`"
+        );
+        assert_eq!(
+            refusal(json!([{ "name": "a|b" }])),
+            "`a|b` cannot be a name"
+        );
+    }
+}
