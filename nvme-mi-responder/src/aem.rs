@@ -378,7 +378,7 @@ pub(crate) fn get<W: World>(
     exchange.expect_request_data(0)?;
     let enabled = context.endpoint.events.enabled;
     let length = LIST_HEADER.saturating_add(ENTRY.saturating_mul(usize::from(EVENTS)));
-    let mut page = exchange.answer(0, length);
+    let page = exchange.answer(0, length);
     let [low, high, ..] = length.to_le_bytes();
     let mut offset = LIST_HEADER as u32;
     page.put(0, &[EVENTS, 0, low, high, LIST_HEADER as u8]);
@@ -421,7 +421,7 @@ pub(crate) fn set<W: World>(
     }
     events.subscriber = requester;
     let generation = events.generation << 3;
-    let mut page = exchange.answer(0, OCCURRENCES_HEADER);
+    let page = exchange.answer(0, OCCURRENCES_HEADER);
     let header = OCCURRENCES_HEADER as u8;
     page.put(0, &[0, 0, header, 0, 0, header, generation]);
     Ok(0)

@@ -5,6 +5,7 @@ use mctp::Eid;
 use crate::aem::Events;
 use crate::clock::Instant;
 use crate::model::{Model, PortId, SmbusFrequency};
+use crate::support::Abilities;
 use crate::world::ShutdownKind;
 
 /// Everything but the message. Handlers take it first.
@@ -18,6 +19,8 @@ pub(crate) struct Context<'c, 'm, W> {
     pub(crate) slot: u8,
     /// Whether the other command slot carries out nothing.
     pub(crate) alone: bool,
+    /// What the device can do.
+    pub(crate) abilities: Abilities,
     pub(crate) model: &'c mut Model<'m>,
     pub(crate) world: &'c mut W,
     pub(crate) endpoint: &'c mut Endpoint<'m>,

@@ -3,23 +3,24 @@
 //! No command has both much Request Data and much Response Data, so a slot needs only one buffer. Response data are *pages* of which
 //! only a window is written: a partial read of a 4096-byte structure costs no full copy of it.
 
+use core::ops::Range;
+
 use crate::bytes;
 use crate::failure::{Failure, Status};
 
 /// The buffer of a command slot while its command is carried out.
 ///
 /// A handler first reads the Request Data with [`request_data`](Self::request_data), then calls [`answer`](Self::answer) at most once,
-/// which ends the request. One that returns `Pending` or an error has not called it.
+/// which ends the request. One that returns an error has not called it.
 pub(crate) struct Exchange<'b> {
-    buffer: &'b mut [u8],
     /// Where Request Data start.
     request_start: usize,
     /// Where the Message Integrity Check was.
     request_end: usize,
     /// Where Response Data start.
     response_start: usize,
-    /// Bytes of the response without Message Integrity Check.
-    response_end: usize,
+    /// The buffer is in here.
+    page: Page<'b>,
 }
 
 impl<'b> Exchange<'b> {
@@ -30,26 +31,35 @@ impl<'b> Exchange<'b> {
         response_start: usize,
     ) -> Self {
         Self {
-            buffer,
             request_start,
             request_end,
             response_start,
-            response_end: response_start,
+            page: Page {
+                buffer,
+                window: response_start..response_start,
+                start: 0,
+            },
         }
     }
 
     /// The request, from the message type byte on, without Message Integrity Check.
     pub(crate) fn request(&self) -> &[u8] {
-        self.buffer.get(..self.request_end).unwrap_or_default()
+        self.page.buffer.get(..self.request_end).unwrap_or_default()
+    }
+
+    /// The first `LENGTH` bytes of the request: the fixed part, which a command cannot do without.
+    pub(crate) fn fixed_part<const LENGTH: usize>(&self) -> Result<&[u8; LENGTH], Failure> {
+        self.request()
+            .first_chunk()
+            .ok_or(Failure::new(Status::InvalidCommandSize))
     }
 
     /// What follows the fixed part of the request.
     // Not inlined, as every command with data calls it.
     #[inline(never)]
     pub(crate) fn request_data(&self) -> &[u8] {
-        self.buffer
-            .get(self.request_start..self.request_end)
-            .unwrap_or_default()
+        let data = self.request_start..self.request_end;
+        self.page.buffer.get(data).unwrap_or_default()
     }
 
     /// Refuses Request Data of another length than `length`.
@@ -64,7 +74,7 @@ impl<'b> Exchange<'b> {
     /// Refuses a request whose data are to be in the Management Endpoint Buffer (MEB, bit 0 of byte 2): no command here uses it, and to
     /// answer in the message instead would not be what the requester waits for.
     pub(crate) fn refuse_endpoint_buffer(&self) -> Result<(), Failure> {
-        if bytes::u8_at(self.buffer, 2) & 1 == 0 {
+        if bytes::u8_at(self.page.buffer, 2) & 1 == 0 {
             Ok(())
         } else {
             Err(Failure::parameter(2, 0))
@@ -75,37 +85,41 @@ impl<'b> Exchange<'b> {
     /// where it writes nothing.
     // Not inlined, as every command with data calls it.
     #[inline(never)]
-    pub(crate) fn answer(&mut self, start: u64, length: usize) -> Page<'_> {
-        let limit = self
+    pub(crate) fn answer(&mut self, start: u64, length: usize) -> &mut Page<'b> {
+        let page = &mut self.page;
+        let limit = page
             .buffer
             .len()
             .saturating_sub(crate::message::CHECK_LENGTH);
-        self.response_end = self.response_start.saturating_add(length).min(limit);
-        let window = self
-            .buffer
-            .get_mut(self.response_start..self.response_end)
-            .unwrap_or_default();
-        window.fill(0);
+        page.window.end = self.response_start.saturating_add(length).min(limit);
         // No page is as long as that: one that starts there has nothing to show.
-        let start = u32::try_from(start).unwrap_or(u32::MAX);
-        Page { window, start }
+        page.start = u32::try_from(start).unwrap_or(u32::MAX);
+        page.window().fill(0);
+        page
+    }
+
+    /// What [`answer`](Self::answer) returned.
+    pub(crate) fn page(&mut self) -> &mut Page<'b> {
+        &mut self.page
     }
 
     /// Makes the Response Data shorter than [`answer`](Self::answer) made them.
     pub(crate) fn shorten(&mut self, length: usize) {
-        let end = self.response_start.saturating_add(length);
-        self.response_end = self.response_end.min(end);
+        let window = &mut self.page.window;
+        window.end = window.end.min(window.start.saturating_add(length));
     }
 
     /// Bytes of the response without Message Integrity Check.
     pub(crate) fn response_end(&self) -> usize {
-        self.response_end
+        self.page.window.end
     }
 }
 
 /// A data structure of which the bytes from `start` are wanted. What is put outside the window is not kept.
-pub(crate) struct Page<'w> {
-    window: &'w mut [u8],
+pub(crate) struct Page<'b> {
+    buffer: &'b mut [u8],
+    /// Where in the buffer the wanted bytes are.
+    window: Range<usize>,
     start: u32,
 }
 
@@ -114,12 +128,12 @@ impl Page<'_> {
     // In flash once, not once for each of the hundreds of fields.
     #[inline(never)]
     pub(crate) fn put(&mut self, offset: u32, data: &[u8]) {
-        if offset >= self.start {
-            let into = offset.saturating_sub(self.start) as usize;
-            copy_what_fits(self.window.get_mut(into..).unwrap_or_default(), data);
-        } else {
-            let skipped = self.start.saturating_sub(offset) as usize;
-            copy_what_fits(self.window, data.get(skipped..).unwrap_or_default());
+        let skipped = self.start.saturating_sub(offset) as usize;
+        let before = offset.saturating_sub(self.start) as usize;
+        let data = data.get(skipped..).unwrap_or_default();
+        let into = self.window().get_mut(before..).unwrap_or_default();
+        for (byte, value) in into.iter_mut().zip(data) {
+            *byte = *value;
         }
     }
 
@@ -161,20 +175,15 @@ impl Page<'_> {
         let skipped = self.start.saturating_sub(start);
         let before = start.saturating_sub(self.start) as usize;
         let left = length.saturating_sub(skipped) as usize;
-        let window = self.window.get_mut(before..).unwrap_or_default();
+        let window = self.window().get_mut(before..).unwrap_or_default();
         let shorter = window.len().min(left);
         (skipped, window.get_mut(..shorter).unwrap_or_default())
     }
 
     /// The bytes that are wanted.
     pub(crate) fn window(&mut self) -> &mut [u8] {
-        self.window
+        self.buffer.get_mut(self.window.clone()).unwrap_or_default()
     }
-}
-
-fn copy_what_fits(into: &mut [u8], data: &[u8]) {
-    let length = into.len().min(data.len());
-    bytes::put(into, 0, data.get(..length).unwrap_or_default());
 }
 
 #[cfg(test)]
@@ -184,7 +193,7 @@ mod tests {
     fn page_of(start: u64, length: usize) -> Vec<u8> {
         let mut buffer = [0xEE; 32];
         let mut exchange = Exchange::new(&mut buffer, 16, 16, 8);
-        let mut page = exchange.answer(start, length);
+        let page = exchange.answer(start, length);
         page.put_u32(2, 0x0403_0201);
         page.put_text(8, 4, "ab");
         page.window().to_vec()

@@ -56,40 +56,40 @@ enum Space {
     Io,
 }
 
-/// What a command does where.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Command {
-    space: Space,
-    direction: PcieDirection,
-}
-
-const fn entry(opcode: u8, space: Space, direction: PcieDirection) -> Entry<Command> {
-    let needs = match space {
-        Space::Configuration => Abilities::PCIE,
-        Space::Memory => Abilities::PCIE_MEMORY,
-        Space::Io => Abilities::PCIE_IO,
-    };
-    Entry::optional(opcode, Command { space, direction }, needs)
+impl Space {
+    /// Which space the command of that opcode is of.
+    const fn of(opcode: u8) -> Self {
+        match opcode >> 1 {
+            0 => Self::Configuration,
+            1 => Self::Memory,
+            _ => Self::Io,
+        }
+    }
 }
 
 /// All commands: the one source of what is carried out and of what is reported as supported.
-pub(crate) const COMMANDS: &[Entry<Command>] = &[
-    entry(0x00, Space::Configuration, PcieDirection::Read),
-    entry(0x01, Space::Configuration, PcieDirection::Write),
-    entry(0x02, Space::Memory, PcieDirection::Read),
-    entry(0x03, Space::Memory, PcieDirection::Write),
-    entry(0x04, Space::Io, PcieDirection::Read),
-    entry(0x05, Space::Io, PcieDirection::Write),
+pub(crate) const COMMANDS: &[Entry] = &[
+    Entry::optional(0x00, Abilities::PCIE),
+    Entry::optional(0x01, Abilities::PCIE),
+    Entry::optional(0x02, Abilities::PCIE_MEMORY),
+    Entry::optional(0x03, Abilities::PCIE_MEMORY),
+    Entry::optional(0x04, Abilities::PCIE_IO),
+    Entry::optional(0x05, Abilities::PCIE_IO),
 ];
 
 /// Carries out the command in `exchange`.
+#[inline(never)]
 pub(crate) fn run<W: World>(
     context: &mut Context<'_, '_, W>,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
-    let Command { space, direction } =
-        commands::find(COMMANDS, context, exchange, REQUEST_LENGTH)?.command;
-    let range = parse_range(space, exchange.request());
+    let message = exchange.fixed_part()?;
+    let opcode = commands::find(COMMANDS, context.abilities, exchange)?.opcode;
+    let direction = match opcode & 1 {
+        0 => PcieDirection::Read,
+        _ => PcieDirection::Write,
+    };
+    let range = parse_range(Space::of(opcode), message);
     if context.model.controller_index(range.controller).is_none() {
         return Err(Failure::parameter(6, 0).into());
     }
@@ -109,7 +109,7 @@ pub(crate) fn run<W: World>(
     let length = usize::from(range.length);
     match direction {
         PcieDirection::Read => {
-            let mut page = exchange.answer(0, padded);
+            let page = exchange.answer(0, padded);
             pcie.read(range, page.window().get_mut(..length).unwrap_or_default());
         }
         PcieDirection::Write => {
@@ -120,7 +120,7 @@ pub(crate) fn run<W: World>(
     Ok(0)
 }
 
-fn parse_range(space: Space, message: &[u8]) -> PcieRange {
+fn parse_range(space: Space, message: &[u8; REQUEST_LENGTH]) -> PcieRange {
     let register = u8_at(message, 10) & 7;
     let (space, offset) = match space {
         Space::Configuration => {

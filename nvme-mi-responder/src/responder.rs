@@ -13,6 +13,7 @@ use crate::failure::{Failure, Handled, Refusal, Status};
 use crate::message::{self, DropReason, Drops, HEADER_LENGTH, Kind};
 use crate::model::{ControllerId, Model, ModelError, PortId};
 use crate::slots::{MessageBuffers, Notice, SHORT_LENGTH, Slot, SlotState};
+use crate::support::Abilities;
 use crate::world::{Effects, World};
 use crate::{admin, mi, pcie, reset};
 
@@ -404,12 +405,14 @@ impl<'m, W: World> Responder<'m, W> {
         if slot.state != SlotState::Process {
             return;
         }
+        let abilities = Abilities::of(&self.model, &mut self.world, &self.endpoint);
         let mut context = Context {
             now,
             requester: slot.requester.endpoint_id,
             resumed: slot.begun,
             slot: index as u8,
             alone,
+            abilities,
             model: &mut self.model,
             world: &mut self.world,
             endpoint: &mut self.endpoint,

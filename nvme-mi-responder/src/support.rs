@@ -1,6 +1,7 @@
 //! What this device can do: what makes an entry of a command table exist.
 
-use crate::context::Context;
+use crate::context::Endpoint;
+use crate::model::Model;
 use crate::world::{
     FirmwareStore, Media, PcieAccess, ResetHook, SecurityProtocols, VpdStore, World,
 };
@@ -38,38 +39,23 @@ impl Abilities {
             self
         }
     }
-}
 
-impl<W: World> Context<'_, '_, W> {
-    /// What this device can do.
-    pub(crate) fn abilities(&mut self) -> Abilities {
-        let world = &mut *self.world;
+    /// Those of a device.
+    pub(crate) fn of<W: World>(model: &Model<'_>, world: &mut W, endpoint: &Endpoint<'_>) -> Self {
         let pcie = world.pcie().supports_configuration();
-        Abilities::NONE
-            .with(Abilities::FIRMWARE, world.firmware().slots() > 0)
-            .with(Abilities::VPD_WRITE, world.vpd().is_writable())
-            .with(Abilities::RESET, world.reset().supports_reset())
-            .with(Abilities::SHUTDOWN, world.reset().supports_shutdown())
-            .with(
-                Abilities::SECURITY,
-                !world.security().protocols().is_empty(),
-            )
-            .with(Abilities::FORMAT, world.media().supports_format())
-            .with(
-                Abilities::SANITIZE,
-                world.media().sanitize_capabilities() != 0,
-            )
-            .with(Abilities::SELF_TEST, world.media().supports_self_test())
-            .with(
-                Abilities::NAMESPACE_MANAGEMENT,
-                self.model.state.namespace_management,
-            )
-            .with(Abilities::PCIE, pcie)
-            .with(
-                Abilities::PCIE_MEMORY,
-                pcie && world.pcie().supports_memory(),
-            )
-            .with(Abilities::PCIE_IO, pcie && world.pcie().supports_io())
-            .with(Abilities::BUFFER, !self.endpoint.buffer.is_empty())
+        Self::NONE
+            .with(Self::FIRMWARE, world.firmware().slots() > 0)
+            .with(Self::VPD_WRITE, world.vpd().is_writable())
+            .with(Self::RESET, world.reset().supports_reset())
+            .with(Self::SHUTDOWN, world.reset().supports_shutdown())
+            .with(Self::SECURITY, !world.security().protocols().is_empty())
+            .with(Self::FORMAT, world.media().supports_format())
+            .with(Self::SANITIZE, world.media().sanitize_capabilities() != 0)
+            .with(Self::SELF_TEST, world.media().supports_self_test())
+            .with(Self::NAMESPACE_MANAGEMENT, model.state.namespace_management)
+            .with(Self::PCIE, pcie)
+            .with(Self::PCIE_MEMORY, pcie && world.pcie().supports_memory())
+            .with(Self::PCIE_IO, pcie && world.pcie().supports_io())
+            .with(Self::BUFFER, !endpoint.buffer.is_empty())
     }
 }

@@ -171,16 +171,17 @@ pub(super) fn effects() -> impl Iterator<Item = (u8, u32)> {
     })
 }
 
-fn find(request: Request) -> Result<&'static Feature, CompletionStatus> {
+fn find(request: &Request) -> Result<&'static Feature, CompletionStatus> {
     let [id, ..] = request.dword10.to_le_bytes();
     let found = FEATURES.iter().find(|feature| feature.id == id);
     found.ok_or(CompletionStatus::INVALID_FIELD)
 }
 
 /// Get Features.
+#[inline(never)]
 pub(super) fn get<W: World>(
     context: &mut Context<'_, '_, W>,
-    request: Request,
+    request: &Request,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
     let feature = find(request)?;
@@ -205,9 +206,10 @@ pub(super) fn get<W: World>(
 }
 
 /// Set Features.
+#[inline(never)]
 pub(super) fn set<W: World>(
     context: &mut Context<'_, '_, W>,
-    request: Request,
+    request: &Request,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
     let feature = find(request)?;
@@ -279,7 +281,7 @@ fn is_measured<W: World>(
 
 fn get_threshold<W: World>(
     context: &mut Context<'_, '_, W>,
-    request: Request,
+    request: &Request,
     exchange: &mut Exchange<'_>,
     current: bool,
 ) -> Handled {
@@ -303,7 +305,7 @@ fn get_threshold<W: World>(
 
 fn set_threshold<W: World>(
     context: &mut Context<'_, '_, W>,
-    request: Request,
+    request: &Request,
     exchange: &Exchange<'_>,
 ) -> Result<(), Refusal> {
     exchange.expect_request_data(0)?;
@@ -331,11 +333,11 @@ fn set_threshold<W: World>(
 
 fn get_timestamp<W: World>(
     context: &mut Context<'_, '_, W>,
-    request: Request,
+    request: &Request,
     exchange: &mut Exchange<'_>,
     current: bool,
 ) -> Handled {
-    let mut page = request.return_data(exchange, 0, TIMESTAMP_LENGTH)?;
+    let page = request.return_data(exchange, 0, TIMESTAMP_LENGTH)?;
     if let Some(controller) = context.model.controllers.get(request.controller)
         && current
     {
@@ -348,7 +350,7 @@ fn get_timestamp<W: World>(
 
 fn set_timestamp<W: World>(
     context: &mut Context<'_, '_, W>,
-    request: Request,
+    request: &Request,
     exchange: &Exchange<'_>,
 ) -> Result<(), Refusal> {
     exchange.expect_request_data(TIMESTAMP_LENGTH as usize)?;
@@ -361,7 +363,7 @@ fn set_timestamp<W: World>(
 
 fn metadata_of<'m>(
     model: &'m mut Model<'_>,
-    request: Request,
+    request: &Request,
     of: MetadataOf,
 ) -> Result<&'m mut Metadata, CompletionStatus> {
     let found = match of {
@@ -380,13 +382,13 @@ fn metadata_of<'m>(
 
 fn get_metadata<W: World>(
     context: &mut Context<'_, '_, W>,
-    request: Request,
+    request: &Request,
     exchange: &mut Exchange<'_>,
     of: MetadataOf,
     current: bool,
 ) -> Handled {
     let metadata = metadata_of(context.model, request, of)?;
-    let mut page = request.return_data(exchange, 0, METADATA_LENGTH)?;
+    let page = request.return_data(exchange, 0, METADATA_LENGTH)?;
     if current {
         let count = descriptors(metadata.as_bytes()).count();
         page.put_u8(0, u8::try_from(count).unwrap_or(u8::MAX));

@@ -160,9 +160,10 @@ impl Download {
 }
 
 /// Firmware Image Download.
+#[inline(never)]
 pub(super) fn download<W: World>(
     context: &mut Context<'_, '_, W>,
-    request: Request,
+    request: &Request,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
     let length = u64::from(request.dword10)
@@ -206,7 +207,8 @@ impl Action {
 }
 
 /// Firmware Commit.
-pub(super) fn commit<W: World>(context: &mut Context<'_, '_, W>, request: Request) -> Handled {
+#[inline(never)]
+pub(super) fn commit<W: World>(context: &mut Context<'_, '_, W>, request: &Request) -> Handled {
     let action = Action::of(request.dword10)?;
     let store = context.world.firmware();
     let download = &mut context.model.state.firmware;

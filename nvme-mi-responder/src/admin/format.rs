@@ -33,7 +33,8 @@ use super::identify::ALL_NAMESPACES;
 use super::namespace::{INVALID_FORMAT, find_active, format_of};
 use super::self_test::{self, Outcome};
 
-pub(super) fn run<W: World>(context: &mut Context<'_, '_, W>, request: Request) -> Handled {
+#[inline(never)]
+pub(super) fn run<W: World>(context: &mut Context<'_, '_, W>, request: &Request) -> Handled {
     let erase = erase_of(request.dword10, context.world.media())?;
     let flbas = (request.dword10 & 0xF | request.dword10 >> 7 & 0x60) as u8;
     let format = format_of(flbas, (request.dword10 >> 5 & 7) as u8)?;
@@ -85,7 +86,7 @@ struct Targets {
 }
 
 impl Targets {
-    fn new(model: &Model<'_>, request: Request) -> Result<Self, CompletionStatus> {
+    fn new(model: &Model<'_>, request: &Request) -> Result<Self, CompletionStatus> {
         let all = request.namespace_id == ALL_NAMESPACES;
         if !all {
             find_active(model, request.namespace_id, request.controller)?;

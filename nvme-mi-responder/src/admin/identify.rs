@@ -87,15 +87,15 @@ pub(super) enum Scope {
     Allocated,
 }
 
+#[inline(never)]
 pub(super) fn run<W: World>(
     context: &mut Context<'_, '_, W>,
-    request: Request,
+    request: &Request,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
-    let manages = context.abilities().include(Abilities::NAMESPACE_MANAGEMENT);
+    let manages = context.abilities.include(Abilities::NAMESPACE_MANAGEMENT);
     let structure = wanted(context.model, request, manages)?;
-    let mut page = request.return_data(exchange, 0, STRUCTURE_LENGTH)?;
-    let page = &mut page;
+    let page = request.return_data(exchange, 0, STRUCTURE_LENGTH)?;
     match structure {
         Structure::Empty => {}
         Structure::Controller => controller::put(context, request.controller, page),
@@ -122,7 +122,7 @@ pub(super) fn run<W: World>(
 /// Finds out what is asked for.
 fn wanted(
     model: &Model<'_>,
-    request: Request,
+    request: &Request,
     manages_namespaces: bool,
 ) -> Result<Structure, CompletionStatus> {
     let [cns, _, id_low, id_high] = request.dword10.to_le_bytes();
@@ -151,7 +151,7 @@ fn wanted(
 /// The same for what there is of one namespace.
 fn of_namespace(
     model: &Model<'_>,
-    request: Request,
+    request: &Request,
     cns: u8,
     first: u16,
 ) -> Result<Structure, CompletionStatus> {
@@ -186,7 +186,7 @@ fn is_controller(model: &Model<'_>, id: u16) -> bool {
 /// Where the namespace is that the request names; `None`: its ID is not active or not allocated.
 pub(super) fn find(
     model: &Model<'_>,
-    request: Request,
+    request: &Request,
     scope: Scope,
 ) -> Result<Option<usize>, CompletionStatus> {
     let id = request.namespace_id;

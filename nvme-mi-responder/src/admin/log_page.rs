@@ -181,12 +181,13 @@ pub(super) fn attributes(abilities: Abilities) -> u8 {
     supported(abilities).fold(PARTIAL_READS, |bits, entry| bits | entry.attribute)
 }
 
+#[inline(never)]
 pub(super) fn run<W: World>(
     context: &mut Context<'_, '_, W>,
-    request: Request,
+    request: &Request,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
-    let abilities = context.abilities();
+    let abilities = context.abilities;
     let part = Part::parse(request);
     let entry = supported(abilities)
         .find(|entry| entry.id == part.id)
@@ -199,8 +200,8 @@ pub(super) fn run<W: World>(
     if part.offset > length_of(context, request.controller, entry) {
         return Err(CompletionStatus::INVALID_FIELD.into());
     }
-    let mut page = part.answer(request, exchange)?;
-    put(context, request.controller, abilities, entry.log, &mut page);
+    let page = part.answer(request, exchange)?;
+    put(context, request.controller, abilities, entry.log, page);
     if !part.retains {
         forget(context, request.controller, entry.log);
     }
@@ -217,7 +218,7 @@ struct Part {
 }
 
 impl Part {
-    fn parse(request: Request) -> Self {
+    fn parse(request: &Request) -> Self {
         let [id, specific, low, high] = request.dword10.to_le_bytes();
         let [upper_low, upper_high, ..] = request.dword11.to_le_bytes();
         let dwords = u32::from_le_bytes([low, high, upper_low, upper_high]);
@@ -230,7 +231,12 @@ impl Part {
         }
     }
 
-    fn check(&self, request: Request, log: Log, model: &Model<'_>) -> Result<(), CompletionStatus> {
+    fn check(
+        &self,
+        request: &Request,
+        log: Log,
+        model: &Model<'_>,
+    ) -> Result<(), CompletionStatus> {
         let offset_is_index = request.dword14 & 1 << 23 != 0;
         let other_command_set = matches!(log, Log::CommandEffects) && request.dword14 >> 24 != 0;
         if offset_is_index || other_command_set || !self.offset.is_multiple_of(4) {
@@ -243,11 +249,11 @@ impl Part {
         }
     }
 
-    fn answer<'p>(
+    fn answer<'e, 'b>(
         &self,
-        request: Request,
-        exchange: &'p mut Exchange<'_>,
-    ) -> Result<Page<'p>, Failure> {
+        request: &Request,
+        exchange: &'e mut Exchange<'b>,
+    ) -> Result<&'e mut Page<'b>, Failure> {
         request.return_data(exchange, self.offset, self.length)
     }
 }
@@ -318,8 +324,8 @@ fn put<W: World>(
 }
 
 /// The commands that are supported, with their effects.
-fn effects<C>(
-    commands: &'static [commands::Entry<C>],
+fn effects(
+    commands: &'static [commands::Entry],
     abilities: Abilities,
 ) -> impl Iterator<Item = (u8, u32)> {
     commands::supported(commands, abilities).map(|entry| (entry.opcode, entry.effects))

@@ -71,7 +71,7 @@ use crate::clock::Instant;
 use crate::commands::{self, Entry};
 use crate::context::Context;
 use crate::exchange::{Exchange, Page};
-use crate::failure::{Failure, Handled, Refusal};
+use crate::failure::{Failure, Handled, Refusal, Status};
 use crate::model::{ControllerId, Model};
 use crate::support::Abilities;
 use crate::world::World;
@@ -118,29 +118,19 @@ impl Data {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Command {
-    GetLogPage,
-    Identify,
-    SetFeatures,
-    GetFeatures,
-    FirmwareCommit,
-    FirmwareDownload,
-    NamespaceManagement,
-    NamespaceAttachment,
-    SelfTest,
-    Format,
-    SecuritySend,
-    SecurityReceive,
-    Sanitize,
-}
-
-impl Entry<Command> {
-    /// Whether the command waits for another of that kind that is pending in the other command slot.
-    const fn is_alone(&self) -> bool {
-        self.effects & ALONE != 0
-    }
-}
+const GET_LOG_PAGE: u8 = 0x02;
+const IDENTIFY: u8 = 0x06;
+const SET_FEATURES: u8 = 0x09;
+const GET_FEATURES: u8 = 0x0A;
+const NAMESPACE_MANAGEMENT: u8 = 0x0D;
+const FIRMWARE_COMMIT: u8 = 0x10;
+const FIRMWARE_DOWNLOAD: u8 = 0x11;
+const SELF_TEST: u8 = 0x14;
+const NAMESPACE_ATTACHMENT: u8 = 0x15;
+const FORMAT: u8 = 0x80;
+const SECURITY_SEND: u8 = 0x81;
+const SECURITY_RECEIVE: u8 = 0x82;
+const SANITIZE: u8 = 0x84;
 
 /// Effects: no other command is to be submitted to the subsystem until this one is done.
 const ALONE: u32 = 2 << 16;
@@ -154,59 +144,53 @@ const INVENTORY_CHANGES: u32 = 1 << 3;
 const CONTROLLER_CHANGES: u32 = 1 << 4;
 
 /// All commands, in ascending order: the one source of what is carried out and of what is reported as supported.
-pub(crate) const COMMANDS: &[Entry<Command>] = &[
-    Entry::mandatory(0x02, Command::GetLogPage),
-    Entry::mandatory(0x06, Command::Identify),
-    Entry::optional(0x09, Command::SetFeatures, Abilities::NONE),
-    Entry::mandatory(0x0A, Command::GetFeatures),
-    Entry::optional(
-        0x0D,
-        Command::NamespaceManagement,
-        Abilities::NAMESPACE_MANAGEMENT,
-    )
-    .with_effects(ALONE | INVENTORY_CHANGES),
-    Entry::optional(0x10, Command::FirmwareCommit, Abilities::FIRMWARE)
-        .with_effects(ALONE | CONTROLLER_CHANGES),
-    Entry::optional(0x11, Command::FirmwareDownload, Abilities::FIRMWARE).with_effects(ALONE),
-    Entry::optional(0x14, Command::SelfTest, Abilities::SELF_TEST),
-    Entry::optional(
-        0x15,
-        Command::NamespaceAttachment,
-        Abilities::NAMESPACE_MANAGEMENT,
-    )
-    .with_effects(ALONE | INVENTORY_CHANGES),
-    Entry::optional(0x80, Command::Format, Abilities::FORMAT)
+pub(crate) const COMMANDS: &[Entry] = &[
+    Entry::mandatory(GET_LOG_PAGE),
+    Entry::mandatory(IDENTIFY),
+    Entry::optional(SET_FEATURES, Abilities::NONE),
+    Entry::mandatory(GET_FEATURES),
+    Entry::optional(NAMESPACE_MANAGEMENT, Abilities::NAMESPACE_MANAGEMENT)
+        .with_effects(ALONE | INVENTORY_CHANGES),
+    Entry::optional(FIRMWARE_COMMIT, Abilities::FIRMWARE).with_effects(ALONE | CONTROLLER_CHANGES),
+    Entry::optional(FIRMWARE_DOWNLOAD, Abilities::FIRMWARE).with_effects(ALONE),
+    Entry::optional(SELF_TEST, Abilities::SELF_TEST),
+    Entry::optional(NAMESPACE_ATTACHMENT, Abilities::NAMESPACE_MANAGEMENT)
+        .with_effects(ALONE | INVENTORY_CHANGES),
+    Entry::optional(FORMAT, Abilities::FORMAT)
         .with_effects(ALONE | BLOCKS_CHANGE | NAMESPACE_CHANGES),
-    Entry::optional(0x81, Command::SecuritySend, Abilities::SECURITY).with_effects(ALONE),
-    Entry::optional(0x82, Command::SecurityReceive, Abilities::SECURITY).with_effects(ALONE),
-    Entry::optional(0x84, Command::Sanitize, Abilities::SANITIZE)
-        .with_effects(ALONE | BLOCKS_CHANGE),
+    Entry::optional(SECURITY_SEND, Abilities::SECURITY).with_effects(ALONE),
+    Entry::optional(SECURITY_RECEIVE, Abilities::SECURITY).with_effects(ALONE),
+    Entry::optional(SANITIZE, Abilities::SANITIZE).with_effects(ALONE | BLOCKS_CHANGE),
 ];
 
 /// Carries out the command in `exchange`.
 ///
 /// Checked in this order: size of the fixed part, opcode, controller, data offset and length, size of the Request Data. These fail with
 /// an NVMe-MI status; whatever else is wrong is the command's own completion status.
+#[inline(never)]
 pub(crate) fn run<W: World>(
     context: &mut Context<'_, '_, W>,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
-    let entry = commands::find(COMMANDS, context, exchange, REQUEST_LENGTH)?;
-    let controller = ControllerId(u16_at(exchange.request(), 6));
+    let message: &[u8; REQUEST_LENGTH] = exchange.fixed_part()?;
+    let entry = commands::find(COMMANDS, context.abilities, exchange)?;
+    let controller = ControllerId(u16_at(message, 6));
     let controller = context
         .model
         .controller_index(controller)
         .ok_or(Failure::parameter(6, 0))?;
-    let request = Request::parse(exchange.request(), controller);
+    let request = Request::parse(message, controller);
     request.check_data(exchange)?;
-    if !entry.is_alone() {
-        return carry_out(entry.command, context, request, exchange);
+    // Whether the command waits for another of that kind that is pending in the other command slot.
+    let is_alone = entry.effects & ALONE != 0;
+    if !is_alone {
+        return carry_out(context, &request, exchange);
     }
     let owner = context.model.state.turn;
     if !context.alone && owner.is_some_and(|owner| owner != context.slot) {
         return Err(Refusal::WAITING);
     }
-    let handled = carry_out(entry.command, context, request, exchange);
+    let handled = carry_out(context, &request, exchange);
     let is_pending = handled == Err(Refusal::PENDING);
     context.model.state.turn = is_pending.then_some(context.slot);
     handled
@@ -214,14 +198,13 @@ pub(crate) fn run<W: World>(
 
 /// Carries out a command for a controller. That it failed is in the controller's error log.
 fn carry_out<W: World>(
-    command: Command,
     context: &mut Context<'_, '_, W>,
-    request: Request,
+    request: &Request,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
     let allowed = context.model.state.sanitize.check(request.opcode);
     let handled = match allowed {
-        Ok(()) => dispatch(command, context, request, exchange),
+        Ok(()) => dispatch(context, request, exchange),
         Err(status) => Err(status.into()),
     };
     if let Err(refusal) = handled
@@ -232,26 +215,29 @@ fn carry_out<W: World>(
     handled
 }
 
+// The handlers are not inlined, here as for the other kinds of commands: in one function, all of them would have the stack frame of the largest
+// and the registers of the busiest.
 fn dispatch<W: World>(
-    command: Command,
     context: &mut Context<'_, '_, W>,
-    request: Request,
+    request: &Request,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
-    match command {
-        Command::GetLogPage => log_page::run(context, request, exchange),
-        Command::SetFeatures => features::set(context, request, exchange),
-        Command::GetFeatures => features::get(context, request, exchange),
-        Command::Identify => identify::run(context, request, exchange),
-        Command::FirmwareCommit => firmware::commit(context, request),
-        Command::FirmwareDownload => firmware::download(context, request, exchange),
-        Command::NamespaceManagement => namespace::manage(context, request, exchange),
-        Command::NamespaceAttachment => namespace::attach(context, request, exchange),
-        Command::SelfTest => self_test::run(context, request),
-        Command::Format => format::run(context, request),
-        Command::SecuritySend => security::send(context, request, exchange),
-        Command::SecurityReceive => security::receive(context, request, exchange),
-        Command::Sanitize => sanitize::run(context, request),
+    match request.opcode {
+        GET_LOG_PAGE => log_page::run(context, request, exchange),
+        SET_FEATURES => features::set(context, request, exchange),
+        GET_FEATURES => features::get(context, request, exchange),
+        IDENTIFY => identify::run(context, request, exchange),
+        FIRMWARE_COMMIT => firmware::commit(context, request),
+        FIRMWARE_DOWNLOAD => firmware::download(context, request, exchange),
+        NAMESPACE_MANAGEMENT => namespace::manage(context, request, exchange),
+        NAMESPACE_ATTACHMENT => namespace::attach(context, request, exchange),
+        SELF_TEST => self_test::run(context, request),
+        FORMAT => format::run(context, request),
+        SECURITY_SEND => security::send(context, request, exchange),
+        SECURITY_RECEIVE => security::receive(context, request, exchange),
+        SANITIZE => sanitize::run(context, request),
+        // It is not in the table.
+        _ => Err(Failure::new(Status::InvalidOpcode).into()),
     }
 }
 
@@ -262,7 +248,7 @@ pub(crate) fn observe<W: World>(model: &mut Model<'_>, world: &mut W, now: Insta
 }
 
 impl Request {
-    fn parse(message: &[u8], controller: usize) -> Self {
+    fn parse(message: &[u8; REQUEST_LENGTH], controller: usize) -> Self {
         let opcode = u8_at(message, 4);
         let data_length = u32_at(message, 32);
         // Before 1.11 libnvme sends data with a length that it calls valid and leaves 0.
@@ -323,12 +309,12 @@ impl Request {
     /// # Errors
     ///
     /// As [`window_length`](Self::window_length).
-    pub(crate) fn return_data<'p>(
+    pub(crate) fn return_data<'e, 'b>(
         &self,
-        exchange: &'p mut Exchange<'_>,
+        exchange: &'e mut Exchange<'b>,
         offset: u64,
         natural_length: u32,
-    ) -> Result<Page<'p>, Failure> {
+    ) -> Result<&'e mut Page<'b>, Failure> {
         let length = self.window_length(natural_length)?;
         let start = offset.saturating_add(u64::from(self.data_offset));
         Ok(exchange.answer(start, length as usize))

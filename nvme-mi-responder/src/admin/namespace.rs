@@ -82,9 +82,10 @@ const INVALID_ANA_GROUP: CompletionStatus = CompletionStatus::specific(0x24);
 const COMMAND_SET_NOT_SUPPORTED: CompletionStatus = CompletionStatus::specific(0x29);
 
 /// Namespace Management.
+#[inline(never)]
 pub(super) fn manage<W: World>(
     context: &mut Context<'_, '_, W>,
-    request: Request,
+    request: &Request,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
     match request.dword10 & 0xF {
@@ -94,7 +95,7 @@ pub(super) fn manage<W: World>(
     }
 }
 
-fn create(model: &mut Model<'_>, request: Request, description: &[u8]) -> Handled {
+fn create(model: &mut Model<'_>, request: &Request, description: &[u8]) -> Handled {
     if request.dword11 >> 24 != 0 {
         return Err(COMMAND_SET_NOT_SUPPORTED.into());
     }
@@ -151,9 +152,10 @@ fn delete_one<W: World>(context: &mut Context<'_, '_, W>, id: NamespaceId) -> Ha
 }
 
 /// Namespace Attachment.
+#[inline(never)]
 pub(super) fn attach<W>(
     context: &mut Context<'_, '_, W>,
-    request: Request,
+    request: &Request,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
     let attaches = match request.dword10 & 0xF {

@@ -137,7 +137,8 @@ impl Sanitize {
     }
 }
 
-pub(super) fn run<W: World>(context: &mut Context<'_, '_, W>, request: Request) -> Handled {
+#[inline(never)]
+pub(super) fn run<W: World>(context: &mut Context<'_, '_, W>, request: &Request) -> Handled {
     let sanitize = &mut context.model.state.sanitize;
     if request.dword10 & 7 == LEAVE_FAILURE_MODE {
         if sanitize.is_restricted() {
@@ -172,7 +173,7 @@ pub(super) fn run<W: World>(context: &mut Context<'_, '_, W>, request: Request) 
     Ok(0)
 }
 
-fn action_of(request: Request, capabilities: u32) -> Result<SanitizeAction, CompletionStatus> {
+fn action_of(request: &Request, capabilities: u32) -> Result<SanitizeAction, CompletionStatus> {
     let dword10 = request.dword10;
     let inhibited = dword10 & NO_DEALLOCATE != 0 && capabilities & ALWAYS_DEALLOCATES != 0;
     if inhibited || dword10 & VERIFY != 0 {

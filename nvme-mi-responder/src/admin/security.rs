@@ -36,7 +36,7 @@ const CERTIFICATES: u16 = 0x0001;
 /// Protocol and SP Specific.
 fn protocol_of<W: World>(
     context: &mut Context<'_, '_, W>,
-    request: Request,
+    request: &Request,
 ) -> Result<(u8, u16), CompletionStatus> {
     let [_, low, high, protocol] = request.dword10.to_le_bytes();
     if context.world.security().protocols().contains(&protocol) {
@@ -47,9 +47,10 @@ fn protocol_of<W: World>(
 }
 
 /// Security Send.
+#[inline(never)]
 pub(super) fn send<W: World>(
     context: &mut Context<'_, '_, W>,
-    request: Request,
+    request: &Request,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
     request.expect_data(exchange, u64::from(request.dword11))?;
@@ -63,9 +64,10 @@ pub(super) fn send<W: World>(
 }
 
 /// Security Receive.
+#[inline(never)]
 pub(super) fn receive<W: World>(
     context: &mut Context<'_, '_, W>,
-    request: Request,
+    request: &Request,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
     let (protocol, specific) = protocol_of(context, request)?;
@@ -73,11 +75,11 @@ pub(super) fn receive<W: World>(
         return Err(CompletionStatus::INVALID_FIELD.into());
     }
     let offset = request.data_offset;
-    let mut page = request.return_data(exchange, 0, request.dword11)?;
+    let page = request.return_data(exchange, 0, request.dword11)?;
     let security = context.world.security();
     if protocol == INFORMATION {
         if specific == PROTOCOL_LIST {
-            put_protocols(security.protocols(), &mut page);
+            put_protocols(security.protocols(), page);
         }
         return Ok(0);
     }

@@ -115,7 +115,8 @@ impl SelfTests {
     }
 }
 
-pub(super) fn run<W: World>(context: &mut Context<'_, '_, W>, request: Request) -> Handled {
+#[inline(never)]
+pub(super) fn run<W: World>(context: &mut Context<'_, '_, W>, request: &Request) -> Handled {
     let code = (request.dword10 & 0xF) as u8;
     match code {
         SHORT | EXTENDED => start(context, request, code)?,
@@ -127,7 +128,7 @@ pub(super) fn run<W: World>(context: &mut Context<'_, '_, W>, request: Request) 
 
 fn start<W: World>(
     context: &mut Context<'_, '_, W>,
-    request: Request,
+    request: &Request,
     code: u8,
 ) -> Result<(), CompletionStatus> {
     let namespace = request.namespace_id;

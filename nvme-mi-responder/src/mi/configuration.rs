@@ -33,6 +33,7 @@ const TRANSMISSION_UNIT: u8 = 0x03;
 const ASYNCHRONOUS_EVENT: u8 = 0x04;
 
 /// Configuration Set.
+#[inline(never)]
 pub(super) fn set<W: World>(
     context: &mut Context<'_, '_, W>,
     request: Request,
@@ -52,6 +53,7 @@ pub(super) fn set<W: World>(
 }
 
 /// Configuration Get.
+#[inline(never)]
 pub(super) fn get<W: World>(
     context: &mut Context<'_, '_, W>,
     request: Request,

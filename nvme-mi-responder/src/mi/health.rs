@@ -67,6 +67,7 @@ const CONTROLLER_LENGTH: usize = 16;
 const WARNINGS: u8 = 0x3F;
 
 /// NVM Subsystem Health Status Poll.
+#[inline(never)]
 pub(super) fn poll_subsystem<W: World>(
     context: &mut Context<'_, '_, W>,
     request: Request,
@@ -76,7 +77,7 @@ pub(super) fn poll_subsystem<W: World>(
     let worst = subsystem_health(context.model, context.world);
     let status = subsystem_status(context);
     let composite = context.model.state.composite;
-    let mut page = exchange.answer(0, SUBSYSTEM_LENGTH);
+    let page = exchange.answer(0, SUBSYSTEM_LENGTH);
     page.put(
         0,
         &[
@@ -150,6 +151,7 @@ fn celsius(kelvins: u16) -> u8 {
 }
 
 /// Controller Health Status Poll.
+#[inline(never)]
 pub(super) fn poll_controllers<W: World>(
     context: &mut Context<'_, '_, W>,
     request: Request,
@@ -165,7 +167,7 @@ pub(super) fn poll_controllers<W: World>(
         .filter(selected)
         .take(selection.limit)
         .count();
-    let mut page = exchange.answer(0, count.saturating_mul(CONTROLLER_LENGTH));
+    let page = exchange.answer(0, count.saturating_mul(CONTROLLER_LENGTH));
     let mut offset = 0u32;
     let mut left = count;
     for index in 0..context.model.controllers.len() {
@@ -176,7 +178,7 @@ pub(super) fn poll_controllers<W: World>(
         else {
             continue;
         };
-        put_controller(&mut page, offset, controller, &report);
+        put_controller(page, offset, controller, &report);
         if selection.clears {
             controller.forget_changes();
         }

@@ -39,7 +39,7 @@ use crate::bytes::u32_at;
 use crate::commands::{self, Entry};
 use crate::context::Context;
 use crate::exchange::Exchange;
-use crate::failure::Handled;
+use crate::failure::{Failure, Handled, Status};
 use crate::support::Abilities;
 use crate::world::World;
 
@@ -63,59 +63,59 @@ pub(crate) struct Request {
     pub(crate) dword1: u32,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Command {
-    ReadDataStructure,
-    PollSubsystem,
-    PollControllers,
-    SetConfiguration,
-    GetConfiguration,
-    ReadVpd,
-    WriteVpd,
-    Reset,
-    ReadBuffer,
-    WriteBuffer,
-    ShutDown,
-}
+const READ_DATA_STRUCTURE: u8 = 0x00;
+const POLL_SUBSYSTEM: u8 = 0x01;
+const POLL_CONTROLLERS: u8 = 0x02;
+const SET_CONFIGURATION: u8 = 0x03;
+const GET_CONFIGURATION: u8 = 0x04;
+const READ_VPD: u8 = 0x05;
+const WRITE_VPD: u8 = 0x06;
+const RESET: u8 = 0x07;
+const READ_BUFFER: u8 = 0x0A;
+const WRITE_BUFFER: u8 = 0x0B;
+const SHUT_DOWN: u8 = 0x0C;
 
 /// All commands, in ascending order: the one source of what is carried out and of what is reported as supported.
-pub(crate) const COMMANDS: &[Entry<Command>] = &[
-    Entry::mandatory(0x00, Command::ReadDataStructure),
-    Entry::mandatory(0x01, Command::PollSubsystem),
-    Entry::mandatory(0x02, Command::PollControllers),
-    Entry::mandatory(0x03, Command::SetConfiguration),
-    Entry::mandatory(0x04, Command::GetConfiguration),
-    Entry::mandatory(0x05, Command::ReadVpd),
-    Entry::optional(0x06, Command::WriteVpd, Abilities::VPD_WRITE),
-    Entry::optional(0x07, Command::Reset, Abilities::RESET),
-    Entry::optional(0x0A, Command::ReadBuffer, Abilities::BUFFER),
-    Entry::optional(0x0B, Command::WriteBuffer, Abilities::BUFFER),
-    Entry::optional(0x0C, Command::ShutDown, Abilities::SHUTDOWN),
+pub(crate) const COMMANDS: &[Entry] = &[
+    Entry::mandatory(READ_DATA_STRUCTURE),
+    Entry::mandatory(POLL_SUBSYSTEM),
+    Entry::mandatory(POLL_CONTROLLERS),
+    Entry::mandatory(SET_CONFIGURATION),
+    Entry::mandatory(GET_CONFIGURATION),
+    Entry::mandatory(READ_VPD),
+    Entry::optional(WRITE_VPD, Abilities::VPD_WRITE),
+    Entry::optional(RESET, Abilities::RESET),
+    Entry::optional(READ_BUFFER, Abilities::BUFFER),
+    Entry::optional(WRITE_BUFFER, Abilities::BUFFER),
+    Entry::optional(SHUT_DOWN, Abilities::SHUTDOWN),
 ];
 
 /// Carries out the command in `exchange`. Checked in this order: size of the fixed part, opcode; then each command its own fields, the
 /// size of its Request Data, and whatever else.
+#[inline(never)]
 pub(crate) fn run<W: World>(
     context: &mut Context<'_, '_, W>,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
-    let entry = commands::find(COMMANDS, context, exchange, REQUEST_LENGTH)?;
-    let message = exchange.request();
+    let message: &[u8; REQUEST_LENGTH] = exchange.fixed_part()?;
+    let opcode = commands::find(COMMANDS, context.abilities, exchange)?.opcode;
     let request = Request {
         dword0: u32_at(message, 8),
         dword1: u32_at(message, 12),
     };
-    match entry.command {
-        Command::ReadDataStructure => read_data_structure::run(context, request, exchange),
-        Command::PollSubsystem => health::poll_subsystem(context, request, exchange),
-        Command::PollControllers => health::poll_controllers(context, request, exchange),
-        Command::SetConfiguration => configuration::set(context, request, exchange),
-        Command::GetConfiguration => configuration::get(context, request, exchange),
-        Command::ReadVpd => storage::read_vpd(context, request, exchange),
-        Command::WriteVpd => storage::write_vpd(context, request, exchange),
-        Command::Reset => reset::reset(context, request, exchange),
-        Command::ReadBuffer => storage::read_buffer(context, request, exchange),
-        Command::WriteBuffer => storage::write_buffer(context, request, exchange),
-        Command::ShutDown => reset::shut_down(context, request, exchange),
+    match opcode {
+        READ_DATA_STRUCTURE => read_data_structure::run(context, request, exchange),
+        POLL_SUBSYSTEM => health::poll_subsystem(context, request, exchange),
+        POLL_CONTROLLERS => health::poll_controllers(context, request, exchange),
+        SET_CONFIGURATION => configuration::set(context, request, exchange),
+        GET_CONFIGURATION => configuration::get(context, request, exchange),
+        READ_VPD => storage::read_vpd(context, request, exchange),
+        WRITE_VPD => storage::write_vpd(context, request, exchange),
+        RESET => reset::reset(context, request, exchange),
+        READ_BUFFER => storage::read_buffer(context, request, exchange),
+        WRITE_BUFFER => storage::write_buffer(context, request, exchange),
+        SHUT_DOWN => reset::shut_down(context, request, exchange),
+        // It is not in the table.
+        _ => Err(Failure::new(Status::InvalidOpcode).into()),
     }
 }

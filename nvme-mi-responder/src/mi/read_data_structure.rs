@@ -79,7 +79,7 @@
 //! Laid out like the list of optional commands: no command but MEB Read and MEB Write, which are not listed, uses the
 //! buffer. Whether a port without a buffer has an empty list or an error the sources for this crate do not say; here it has the list.
 
-use crate::commands::optional_opcodes;
+use crate::commands::supported;
 use crate::context::Context;
 use crate::exchange::{Exchange, Page};
 use crate::failure::{Failure, Handled};
@@ -107,6 +107,7 @@ const MANAGEMENT: u8 = 0x08;
 const ADMIN: u8 = 0x10;
 const PCIE: u8 = 0x20;
 
+#[inline(never)]
 pub(super) fn run<W: World>(
     context: &mut Context<'_, '_, W>,
     request: Request,
@@ -126,10 +127,10 @@ pub(super) fn run<W: World>(
 }
 
 /// Ends the request with a structure of `length` bytes. The length is also the value of the answer (RDL).
-fn structure<'p>(
-    exchange: &'p mut Exchange<'_>,
+fn structure<'e, 'b>(
+    exchange: &'e mut Exchange<'b>,
     length: usize,
-) -> Result<(u32, Page<'p>), Failure> {
+) -> Result<(u32, &'e mut Page<'b>), Failure> {
     exchange.expect_request_data(0)?;
     let answer = u32::try_from(length).unwrap_or(u32::MAX);
     Ok((answer, exchange.answer(0, length)))
@@ -137,7 +138,7 @@ fn structure<'p>(
 
 /// NVM Subsystem Information, DTYP 00h.
 fn subsystem<W: World>(context: &mut Context<'_, '_, W>, exchange: &mut Exchange<'_>) -> Handled {
-    let (answer, mut page) = structure(exchange, STRUCTURE_LENGTH)?;
+    let (answer, page) = structure(exchange, STRUCTURE_LENGTH)?;
     let ports = context.model.ports.len();
     page.put_u8(0, u8::try_from(ports.saturating_sub(1)).unwrap_or(u8::MAX));
     page.put(1, &VERSION);
@@ -151,7 +152,7 @@ fn port_information<W: World>(
     exchange: &mut Exchange<'_>,
 ) -> Handled {
     let port = context.model.port(id).ok_or(Failure::parameter(10, 0))?;
-    let (answer, mut page) = structure(exchange, STRUCTURE_LENGTH)?;
+    let (answer, page) = structure(exchange, STRUCTURE_LENGTH)?;
     if id == context.endpoint.port {
         page.put_u8(1, PORT_CAPABILITIES);
         page.put_u32(
@@ -161,8 +162,8 @@ fn port_information<W: World>(
     }
     page.put_u16(2, port.config.max_transmission_unit);
     match port.config.kind {
-        PortKind::Pcie(pcie) => pcie_port(pcie, &mut page),
-        PortKind::TwoWire(two_wire) => two_wire_port(two_wire, &mut page),
+        PortKind::Pcie(pcie) => pcie_port(pcie, page),
+        PortKind::TwoWire(two_wire) => two_wire_port(two_wire, page),
     }
     Ok(answer)
 }
@@ -208,15 +209,13 @@ fn controllers<W: World>(
     first: ControllerId,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
-    let controllers = context
-        .model
-        .controllers
-        .iter()
-        .filter(|controller| controller.id >= first);
-    list(
-        exchange,
-        &mut controllers.map(|controller| controller.id.0.to_le_bytes()),
-    )
+    let mut list = List::new(exchange)?;
+    for controller in context.model.controllers.iter() {
+        if controller.id >= first {
+            list.add(controller.id.0.to_le_bytes());
+        }
+    }
+    Ok(list.finish())
 }
 
 /// Controller Information, DTYP 03h.
@@ -229,7 +228,7 @@ fn controller_information<W: World>(
     let controller = index
         .and_then(|index| context.model.controllers.get(index))
         .ok_or(Failure::parameter(8, 0))?;
-    let (answer, mut page) = structure(exchange, STRUCTURE_LENGTH)?;
+    let (answer, page) = structure(exchange, STRUCTURE_LENGTH)?;
     let vendor = context.model.identity.vendor;
     page.put_u8(0, controller.port.0);
     if let Some(address) = controller.config.address {
@@ -253,11 +252,17 @@ fn optional_commands<W: World>(
         .model
         .controller_index(id)
         .ok_or(Failure::parameter(8, 0))?;
-    let abilities = context.abilities();
-    let management = optional_opcodes(mi::COMMANDS, abilities).map(|opcode| [MANAGEMENT, opcode]);
-    let admin = optional_opcodes(admin::COMMANDS, abilities).map(|opcode| [ADMIN, opcode]);
-    let pcie = optional_opcodes(pcie::COMMANDS, abilities).map(|opcode| [PCIE, opcode]);
-    list(exchange, &mut management.chain(admin).chain(pcie))
+    let mut list = List::new(exchange)?;
+    for (command_type, commands) in [
+        (MANAGEMENT, mi::COMMANDS),
+        (ADMIN, admin::COMMANDS),
+        (PCIE, pcie::COMMANDS),
+    ] {
+        for entry in supported(commands, context.abilities).filter(|entry| entry.optional) {
+            list.add([command_type, entry.opcode]);
+        }
+    }
+    Ok(list.finish())
 }
 
 /// Management Endpoint Buffer Command Support List, DTYP 05h.
@@ -267,20 +272,33 @@ fn buffer_commands<W: World>(
     exchange: &mut Exchange<'_>,
 ) -> Handled {
     context.model.port(port).ok_or(Failure::parameter(10, 0))?;
-    list(exchange, &mut core::iter::empty())
+    Ok(List::new(exchange)?.finish())
 }
 
-/// Ends the request with a list: how many, in 2 bytes, then the entries.
-fn list(exchange: &mut Exchange<'_>, entries: &mut dyn Iterator<Item = [u8; 2]>) -> Handled {
-    let (_, mut page) = structure(exchange, LIST_LIMIT)?;
-    let mut count = 0u16;
-    let mut end = 2u32;
-    for entry in entries {
-        page.put(end, &entry);
-        count = count.saturating_add(1);
-        end = end.saturating_add(2);
+/// A list being written: how many, in 2 bytes, then the entries.
+struct List<'e, 'b> {
+    exchange: &'e mut Exchange<'b>,
+    count: u16,
+}
+
+impl<'e, 'b> List<'e, 'b> {
+    /// Ends the request with a list.
+    fn new(exchange: &'e mut Exchange<'b>) -> Result<Self, Failure> {
+        structure(exchange, LIST_LIMIT)?;
+        Ok(Self { exchange, count: 0 })
     }
-    page.put_u16(0, count);
-    exchange.shorten(end as usize);
-    Ok(end)
+
+    fn add(&mut self, entry: [u8; 2]) {
+        self.count = self.count.saturating_add(1);
+        let offset = u32::from(self.count).saturating_mul(2);
+        self.exchange.page().put(offset, &entry);
+    }
+
+    /// Returns the length of the list.
+    fn finish(self) -> u32 {
+        let length = u32::from(self.count).saturating_mul(2).saturating_add(2);
+        self.exchange.page().put_u16(0, self.count);
+        self.exchange.shorten(length as usize);
+        length
+    }
 }

@@ -26,6 +26,7 @@ use super::Request;
 const LIMIT: u32 = 4096;
 
 /// VPD Read.
+#[inline(never)]
 pub(super) fn read_vpd<W: World>(
     context: &mut Context<'_, '_, W>,
     request: Request,
@@ -34,7 +35,7 @@ pub(super) fn read_vpd<W: World>(
     let vpd = context.world.vpd();
     let bytes = part_of_vpd(request, vpd)?;
     exchange.expect_request_data(0)?;
-    let mut page = exchange.answer(0, bytes.len());
+    let page = exchange.answer(0, bytes.len());
     if !bytes.is_empty() {
         vpd.read(
             u16::try_from(bytes.start).unwrap_or(u16::MAX),
@@ -45,6 +46,7 @@ pub(super) fn read_vpd<W: World>(
 }
 
 /// VPD Write.
+#[inline(never)]
 pub(super) fn write_vpd<W: World>(
     context: &mut Context<'_, '_, W>,
     request: Request,
@@ -65,6 +67,7 @@ pub(super) fn write_vpd<W: World>(
 }
 
 /// Management Endpoint Buffer Read.
+#[inline(never)]
 pub(super) fn read_buffer<W: World>(
     context: &mut Context<'_, '_, W>,
     request: Request,
@@ -81,6 +84,7 @@ pub(super) fn read_buffer<W: World>(
 }
 
 /// Management Endpoint Buffer Write.
+#[inline(never)]
 pub(super) fn write_buffer<W: World>(
     context: &mut Context<'_, '_, W>,
     request: Request,

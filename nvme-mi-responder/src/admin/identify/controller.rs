@@ -126,7 +126,7 @@ fn put_place<W: World>(context: &mut Context<'_, '_, W>, controller: usize, page
 }
 
 fn put_limits<W: World>(context: &mut Context<'_, '_, W>, page: &mut Page<'_>) {
-    let abilities = context.abilities();
+    let abilities = context.abilities;
     if let Some(writes) = context.world.vpd().remaining_writes() {
         page.put_u8(254, 1 << 7 | writes.min(0x7F));
     }
