@@ -39,10 +39,11 @@
 //! | 2 | 7:0 | medium specific, 0 |
 
 use mctp::Eid;
+use mctp_transport::PhysicalAddress;
 
 use super::{CompletionCode, ControlRequest, Responder};
 use crate::clock::Instant;
-use crate::config::{BusOwner, Event};
+use crate::config::{BusOwner, Event, PortId};
 
 /// How long a repeated instance ID means a repeated request: the instance ID expiration interval MT4, 5 s in DSP0237. DSP0283 gives
 /// no value of its own.
@@ -59,8 +60,21 @@ pub(crate) struct SetRequest {
     requester: BusOwner,
     instance_id: u8,
     data: [u8; 2],
-    assigned: Eid,
     expires: Instant,
+}
+
+impl SetRequest {
+    /// One that expired long ago.
+    pub(crate) const NONE: Self = Self {
+        requester: BusOwner {
+            endpoint_id: mctp::MCTP_ADDR_NULL,
+            port: PortId(0),
+            address: PhysicalAddress::POINT_TO_POINT,
+        },
+        instance_id: 0,
+        data: [0; 2],
+        expires: Instant::START,
+    };
 }
 
 /// Carries out Set Endpoint ID.
@@ -68,59 +82,51 @@ pub(crate) fn set_endpoint_id(
     responder: &mut Responder,
     now: Instant,
     request: &ControlRequest<'_>,
+    data: [u8; 2],
 ) -> Result<[u8; 3], CompletionCode> {
-    let data = request.data_of_len()?;
     let [operation, wanted] = data;
     let assigned = match operation & OPERATION {
-        SET | FORCE => Eid::new_normal(wanted).map_err(|_| CompletionCode::InvalidData)?,
-        RESET_TO_STATIC => responder
-            .static_endpoint_id
-            .ok_or(CompletionCode::InvalidData)?,
-        _ => return Err(CompletionCode::InvalidData),
+        SET | FORCE => Eid::new_normal(wanted).ok(),
+        RESET_TO_STATIC => responder.static_endpoint_id,
+        _ => None,
     };
+    let assigned = assigned.ok_or(CompletionCode::InvalidData)?;
     let set = SetRequest {
-        requester: request.requester(),
+        requester: request.requester,
         instance_id: request.instance_id,
         data,
-        assigned,
         expires: now.after(INSTANCE_ID_EXPIRATION),
     };
-    if !responder.is_retransmission(now, &set) {
-        responder.assign(set);
+    if responder.endpoint_id != assigned || !responder.was_carried_out(now, &set) {
+        responder.assign(assigned, set);
     }
     Ok([0, assigned.0, 0])
 }
 
 impl Responder {
-    fn is_retransmission(&self, now: Instant, set: &SetRequest) -> bool {
-        let in_force = self.endpoint_id == set.assigned;
-        let is_same = |last: &SetRequest| {
+    fn was_carried_out(&self, now: Instant, set: &SetRequest) -> bool {
+        self.set_requests.iter().any(|last| {
             last.requester == set.requester
                 && last.instance_id == set.instance_id
                 && last.data == set.data
                 && now < last.expires
-        };
-        in_force && self.set_requests.iter().any(is_same)
+        })
     }
 
-    fn assign(&mut self, set: SetRequest) {
-        self.endpoint_id = set.assigned;
-        self.bus_owner = Some(set.requester);
-        self.events.push(Event::EndpointIdSet(set.assigned));
-        self.events.push(Event::BusOwnerSeen(set.requester));
-        // One entry a requester; the oldest requester makes room.
-        if let Some(last) = self
-            .set_requests
-            .iter_mut()
-            .find(|last| last.requester == set.requester)
-        {
-            *last = set;
-            return;
+    fn assign(&mut self, assigned: Eid, set: SetRequest) {
+        let requester = set.requester;
+        self.endpoint_id = assigned;
+        self.bus_owner = Some(requester);
+        self.events.push(Event::EndpointIdSet(assigned));
+        self.events.push(Event::BusOwnerSeen(requester));
+        // One entry a requester; the one that was heard of longest ago makes room.
+        let mut newer = set;
+        for place in &mut self.set_requests {
+            core::mem::swap(place, &mut newer);
+            if newer.requester == requester {
+                return;
+            }
         }
-        if self.set_requests.is_full() {
-            self.set_requests.pop_front();
-        }
-        let _ = self.set_requests.push_back(set);
     }
 }
 

@@ -11,8 +11,7 @@
 //! | 3 | 7:0 | completion code; responses only |
 //! | 3 or 4 | | data |
 
-use mctp::Eid;
-use mctp_transport::{DropReason, MessageTag, Packet, PhysicalAddress};
+use mctp_transport::{DropReason, PhysicalAddress, RawHeader};
 
 use super::{CompletionCode, Payload};
 use crate::config::{BusOwner, PortId};
@@ -32,13 +31,9 @@ const INSTANCE_ID: u8 = 0x1F;
 /// A control request, its flags checked, its data not.
 #[derive(Debug)]
 pub(crate) struct ControlRequest<'a> {
-    /// The requester's endpoint ID.
-    pub(crate) source: Eid,
-    pub(crate) port: PortId,
-    pub(crate) address: PhysicalAddress,
-    /// Whom the request was addressed to: us, 0, or 0xFF.
-    pub(crate) destination: Eid,
-    pub(crate) tag: MessageTag,
+    /// Addressed to us, 0, or 0xFF.
+    pub(crate) header: RawHeader,
+    pub(crate) requester: BusOwner,
     pub(crate) instance_id: u8,
     pub(crate) is_datagram: bool,
     pub(crate) command: u8,
@@ -48,25 +43,26 @@ pub(crate) struct ControlRequest<'a> {
 impl<'a> ControlRequest<'a> {
     /// Reads a packet with the tag owner bit set. Whatever is no request or datagram of one packet is to be discarded (section 11.5).
     pub(crate) fn parse(
-        packet: &Packet<'a>,
-        port: PortId,
-        address: PhysicalAddress,
+        header: RawHeader,
+        payload: &'a [u8],
+        (port, address): (PortId, PhysicalAddress),
     ) -> Result<Self, DropReason> {
-        let &[type_ic, flags, command, ref data @ ..] = packet.payload else {
+        let &[type_ic, flags, command, ref data @ ..] = payload else {
             return Err(DropReason::InvalidControlMessage);
         };
         if type_ic & INTEGRITY_CHECK != 0 {
             return Err(DropReason::BadIntegrityCheck);
         }
-        if flags & REQUEST == 0 || !packet.header.end {
+        if flags & REQUEST == 0 || !header.is_end() {
             return Err(DropReason::InvalidControlMessage);
         }
         Ok(Self {
-            source: packet.header.source,
-            port,
-            address,
-            destination: packet.header.destination,
-            tag: packet.header.tag,
+            header,
+            requester: BusOwner {
+                endpoint_id: header.source(),
+                port,
+                address,
+            },
             instance_id: flags & INSTANCE_ID,
             is_datagram: flags & DATAGRAM != 0,
             command,
@@ -74,33 +70,8 @@ impl<'a> ControlRequest<'a> {
         })
     }
 
-    /// The data, which must be `N` bytes long.
-    pub(crate) fn data_of_len<const N: usize>(&self) -> Result<[u8; N], CompletionCode> {
-        self.data
-            .try_into()
-            .map_err(|_| CompletionCode::InvalidLength)
-    }
-
-    /// Who sent the request.
-    pub(crate) fn requester(&self) -> BusOwner {
-        BusOwner {
-            endpoint_id: self.source,
-            port: self.port,
-            address: self.address,
-        }
-    }
-
-    /// The response up to its data, successful so far.
-    pub(crate) fn response_payload(&self) -> Payload {
-        self.response_with(CompletionCode::Success)
-    }
-
-    /// Makes `payload` an error response.
-    pub(crate) fn fail(&self, payload: &mut Payload, code: CompletionCode) {
-        *payload = self.response_with(code);
-    }
-
-    fn response_with(&self, code: CompletionCode) -> Payload {
+    /// A response of this completion code, without data so far.
+    pub(crate) fn response(&self, code: CompletionCode) -> Payload {
         Payload::from([
             mctp::MCTP_TYPE_CONTROL.0,
             self.instance_id,

@@ -20,7 +20,7 @@ pub mod support;
 
 use heapless::{Deque, Vec};
 use mctp::Eid;
-use mctp_transport::{BASELINE_TRANSMISSION_UNIT, PacketHeader, SequenceNumber};
+use mctp_transport::{BASELINE_TRANSMISSION_UNIT, RawHeader};
 
 pub(crate) use envelope::{ControlRequest, is_response};
 
@@ -49,12 +49,6 @@ fn put(payload: &mut Payload, data: &[u8]) -> Result<(), CompletionCode> {
     payload
         .extend_from_slice(data)
         .map_err(|_| CompletionCode::InvalidData)
-}
-
-/// A response on its way.
-pub(crate) struct Answer {
-    pub(crate) header: PacketHeader,
-    pub(crate) payload: Payload,
 }
 
 /// The newest events that the application has not seen.
@@ -87,8 +81,8 @@ pub(crate) struct Responder {
     pub(crate) events: Events,
     static_endpoint_id: Option<Eid>,
     uuid: [u8; 16],
-    /// The last Set Endpoint ID of each requester, to know a retransmission by.
-    set_requests: Deque<SetRequest, 4>,
+    /// The last Set Endpoint ID of each requester, to know a retransmission by. The newest is the first.
+    set_requests: [SetRequest; 4],
 }
 
 impl Responder {
@@ -102,45 +96,32 @@ impl Responder {
             events: Events::default(),
             static_endpoint_id,
             uuid: config.uuid,
-            set_requests: Deque::new(),
+            set_requests: [SetRequest::NONE; 4],
         }
     }
 
-    /// Carries out a request. `None` when it is a datagram, which has no answer.
+    /// Carries out a request: the header and payload of its response. `None` when it is a datagram, which has none.
     pub(crate) fn answer<'s>(
         &mut self,
         now: Instant,
         request: &ControlRequest<'_>,
         services: impl Iterator<Item = &'s Service> + Clone,
-    ) -> Option<Answer> {
+        payload: &mut Payload,
+    ) -> Option<RawHeader> {
         // Set Endpoint ID is answered by the endpoint that was asked, not by the one that it makes (section 12.4).
-        let asked = if request.destination == mctp::MCTP_ADDR_ANY {
-            self.endpoint_id
-        } else {
-            request.destination
+        let asked = match request.header.destination() {
+            mctp::MCTP_ADDR_ANY => self.endpoint_id,
+            destination => destination,
         };
-        let source = if request.command == envelope::SET_ENDPOINT_ID {
-            asked
-        } else {
-            self.endpoint_id
-        };
-        let mut payload = request.response_payload();
-        if let Err(code) = self.carry_out(now, request, services, &mut payload) {
-            request.fail(&mut payload, code);
+        if let Err(code) = self.carry_out(now, request, services, payload) {
+            *payload = request.response(code);
         }
-        if request.is_datagram {
-            return None;
-        }
-        let header = PacketHeader {
-            destination: request.source,
-            source,
-            start: true,
-            end: true,
-            sequence: SequenceNumber::default(),
-            tag_owner: false,
-            tag: request.tag,
+        let source = match request.command {
+            envelope::SET_ENDPOINT_ID => asked,
+            _ => self.endpoint_id,
         };
-        Some(Answer { header, payload })
+        let header = request.header.of_response(source).with_end();
+        (!request.is_datagram).then_some(header)
     }
 
     fn carry_out<'s>(
@@ -150,24 +131,27 @@ impl Responder {
         services: impl Iterator<Item = &'s Service> + Clone,
         payload: &mut Payload,
     ) -> Result<(), CompletionCode> {
-        match request.command {
-            envelope::SET_ENDPOINT_ID => put(payload, &set_endpoint_id(self, now, request)?),
-            envelope::GET_ENDPOINT_ID => {
-                request.data_of_len::<0>()?;
-                put(
-                    payload,
-                    &endpoint::get_endpoint_id(self.endpoint_id, self.static_endpoint_id),
-                )
+        *payload = request.response(CompletionCode::Success);
+        match (request.command, request.data) {
+            (envelope::SET_ENDPOINT_ID, &[operation, endpoint_id]) => {
+                let data = set_endpoint_id(self, now, request, [operation, endpoint_id])?;
+                put(payload, &data)
             }
-            envelope::GET_ENDPOINT_UUID => {
-                request.data_of_len::<0>()?;
-                put(payload, &self.uuid)
+            (envelope::GET_ENDPOINT_ID, []) => put(
+                payload,
+                &endpoint::get_endpoint_id(self.endpoint_id, self.static_endpoint_id),
+            ),
+            (envelope::GET_ENDPOINT_UUID, []) => put(payload, &self.uuid),
+            (envelope::GET_VERSION_SUPPORT, &[message_type]) => {
+                support::versions(message_type, services, payload)
             }
-            envelope::GET_VERSION_SUPPORT => support::versions(request, services, payload),
-            envelope::GET_MESSAGE_TYPE_SUPPORT => {
-                support::message_types(request, services, payload)
+            (envelope::GET_MESSAGE_TYPE_SUPPORT, []) => support::message_types(services, payload),
+            (envelope::GET_VENDOR_SUPPORT, &[selector]) => {
+                support::vendors(selector, services, payload)
             }
-            envelope::GET_VENDOR_SUPPORT => support::vendors(request, services, payload),
+            (envelope::SET_ENDPOINT_ID..=envelope::GET_VENDOR_SUPPORT, _) => {
+                Err(CompletionCode::InvalidLength)
+            }
             _ => Err(CompletionCode::UnsupportedCommand),
         }
     }

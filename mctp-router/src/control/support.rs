@@ -27,7 +27,7 @@
 
 use heapless::Vec;
 
-use super::{CompletionCode, ControlRequest, Payload, put};
+use super::{CompletionCode, Payload, put};
 use crate::service::{Service, Vendor};
 
 /// The versions of the base specification and of the control protocol, oldest first: 1.0, 1.1, 1.2, 1.3.3 (section 12.7.3).
@@ -49,11 +49,10 @@ const FORMAT_IANA: u8 = 0x01;
 
 /// Answers Get MCTP Version Support.
 pub(crate) fn versions<'s>(
-    request: &ControlRequest<'_>,
+    message_type: u8,
     mut services: impl Iterator<Item = &'s Service>,
     payload: &mut Payload,
 ) -> Result<(), CompletionCode> {
-    let [message_type] = request.data_of_len()?;
     let versions = match message_type {
         BASE_SPECIFICATION | CONTROL => &BASE_VERSIONS[..],
         _ => services
@@ -67,11 +66,9 @@ pub(crate) fn versions<'s>(
 
 /// Answers Get Message Type Support.
 pub(crate) fn message_types<'s>(
-    request: &ControlRequest<'_>,
     services: impl Iterator<Item = &'s Service> + Clone,
     payload: &mut Payload,
 ) -> Result<(), CompletionCode> {
-    request.data_of_len::<0>()?;
     let is_served = |message_type: u8| {
         message_type == CONTROL
             || services
@@ -91,34 +88,38 @@ pub(crate) fn message_types<'s>(
 
 /// Answers Get Vendor Defined Message Support.
 pub(crate) fn vendors<'s>(
-    request: &ControlRequest<'_>,
+    selector: u8,
     services: impl Iterator<Item = &'s Service> + Clone,
     payload: &mut Payload,
 ) -> Result<(), CompletionCode> {
-    let [selector] = request.data_of_len()?;
     let entry = |service: &Service| service.vendor.map(|vendor| (vendor, service.command_set));
     let all = services.filter_map(entry);
-    let earlier = all.clone();
-    // Services that share a vendor and a command set are one entry: that of the first.
-    let mut distinct = all
-        .enumerate()
-        .filter(|(index, one)| !earlier.clone().take(*index).any(|other| other == *one));
-    let (_, (vendor, command_set)) = distinct
-        .nth(selector.into())
-        .ok_or(CompletionCode::InvalidData)?;
-    let next = match distinct.next() {
-        Some(_) => selector.saturating_add(1),
-        None => LAST_SELECTOR,
-    };
+    let mut before = 0;
+    let mut found = None;
+    let mut next = LAST_SELECTOR;
+    for (index, one) in all.clone().enumerate() {
+        // Services that share a vendor and a command set are one entry: that of the first.
+        if all.clone().take(index).any(|other| other == one) {
+            continue;
+        }
+        if before == selector {
+            found = Some(one);
+        } else if found.is_some() {
+            next = before;
+            break;
+        }
+        before = before.saturating_add(1);
+    }
+    let (vendor, command_set) = found.ok_or(CompletionCode::InvalidData)?;
+    let [high, low] = command_set.to_be_bytes();
     match vendor {
         Vendor::Pci(id) => {
-            put(payload, &[next, FORMAT_PCI])?;
-            put(payload, &id.to_be_bytes())?;
+            let [a, b] = id.to_be_bytes();
+            put(payload, &[next, FORMAT_PCI, a, b, high, low])
         }
         Vendor::Iana(id) => {
-            put(payload, &[next, FORMAT_IANA])?;
-            put(payload, &id.to_be_bytes())?;
+            let [a, b, c, d] = id.to_be_bytes();
+            put(payload, &[next, FORMAT_IANA, a, b, c, d, high, low])
         }
     }
-    put(payload, &command_set.to_be_bytes())
 }

@@ -1,7 +1,7 @@
 //! What waits to be sent at a port: transfers being filled, and control responses that overtake them.
 
 use mctp_transport::{
-    BASELINE_TRANSMISSION_UNIT, PacketHeader, PhysicalAddress, Transfer, TransferLayout,
+    BASELINE_TRANSMISSION_UNIT, PhysicalAddress, RawHeader, Transfer, TransferLayout,
 };
 
 use crate::clock::Instant;
@@ -18,14 +18,6 @@ pub struct Outbound<'b> {
     /// What to send.
     pub transfer: &'b mut Transfer<'b>,
     pub(crate) is_response: bool,
-}
-
-#[derive(Debug)]
-struct Response<'b> {
-    /// `None` while the transport has it.
-    transfer: Option<&'b mut Transfer<'b>>,
-    /// Set while it waits to be sent; the lowest goes first.
-    queued: Option<u32>,
 }
 
 /// Whether a port's link takes messages.
@@ -56,9 +48,9 @@ pub(crate) struct Port<'b> {
     /// Being filled. `None` while the transport has it and the spare is not back yet.
     current: Option<&'b mut Transfer<'b>>,
     spare: Option<&'b mut Transfer<'b>>,
-    responses: [Response<'b>; RESPONSES],
-    next_response: u32,
-    /// How many responses are queued.
+    /// Of control responses: those that wait to be sent, the oldest first, then empty ones, then `None` for each that the transport has.
+    responses: [Option<&'b mut Transfer<'b>>; RESPONSES],
+    /// How many of them wait to be sent.
     queued_responses: u8,
     /// How many were sent since the last transfer of other messages.
     responses_in_a_row: u8,
@@ -88,13 +80,7 @@ impl<'b> Port<'b> {
         full: None,
         current: None,
         spare: None,
-        responses: [const {
-            Response {
-                transfer: None,
-                queued: None,
-            }
-        }; RESPONSES],
-        next_response: 0,
+        responses: [const { None }; RESPONSES],
         queued_responses: 0,
         responses_in_a_row: 0,
         waiting_since: None,
@@ -110,8 +96,8 @@ impl<'b> Port<'b> {
     }
 
     pub(crate) fn set_responses(&mut self, transfers: impl Iterator<Item = &'b mut Transfer<'b>>) {
-        for (response, transfer) in self.responses.iter_mut().zip(transfers) {
-            response.transfer = Some(transfer);
+        for (place, transfer) in self.responses.iter_mut().zip(transfers) {
+            *place = Some(transfer);
         }
     }
 
@@ -196,35 +182,28 @@ impl<'b> Port<'b> {
     pub(crate) fn queue_response(
         &mut self,
         address: PhysicalAddress,
-        header: PacketHeader,
+        header: RawHeader,
         payload: &[u8],
     ) -> Result<bool, ()> {
         if payload.len() > self.layout.max_unit(RESPONSE_LEN) {
             // None that waits is to be given up for it.
             return Err(());
         }
-        let ticket = self.next_response;
-        let at_rest = self
-            .responses
-            .iter_mut()
-            .filter(|response| response.transfer.is_some());
-        // An idle one first (no ticket), else the one that has waited longest.
-        let place = at_rest
-            .min_by_key(|response| response.queued.map(|queued| queued.wrapping_sub(ticket)))
-            .ok_or(())?;
-        let replaces = place.queued.take().is_some();
-        self.queued_responses = self.queued_responses.saturating_sub(replaces.into());
-        let transfer = place.transfer.as_mut().ok_or(())?;
-        transfer.reset(self.layout);
+        let replaces = self.response_place().is_none_or(|place| place.is_none());
+        if replaces {
+            let oldest = self.take_oldest();
+            *self.response_place().ok_or(())? = oldest;
+        }
+        let layout = self.layout;
+        let transfer = self.response_place().and_then(Option::as_mut).ok_or(())?;
+        transfer.reset(layout);
         transfer
             .push(address, header, payload.len())
             // It has that length already; the compiler, which does not see into `push`, needs to be shown.
             .and_then(|place| place.get_mut(..payload.len()))
             .ok_or(())?
             .copy_from_slice(payload);
-        place.queued = Some(ticket);
         self.queued_responses = self.queued_responses.saturating_add(1);
-        self.next_response = ticket.wrapping_add(1);
         Ok(replaces)
     }
 
@@ -253,23 +232,28 @@ impl<'b> Port<'b> {
         })
     }
 
+    /// Behind the responses that wait.
+    fn response_place(&mut self) -> Option<&mut Option<&'b mut Transfer<'b>>> {
+        self.responses.get_mut(usize::from(self.queued_responses))
+    }
+
     #[inline(never)]
     fn take_response(&mut self) -> Option<Outbound<'b>> {
-        let next = self.next_response;
-        let age =
-            |response: &&mut Response<'b>| response.queued.map(|queued| queued.wrapping_sub(next));
-        let queued = self
-            .responses
-            .iter_mut()
-            .filter(|response| response.queued.is_some());
-        let oldest = queued.min_by_key(age)?;
-        oldest.queued = None;
-        self.queued_responses = self.queued_responses.saturating_sub(1);
-        let transfer = oldest.transfer.take()?;
         Some(Outbound {
-            transfer,
+            transfer: self.take_oldest()?,
             is_response: true,
         })
+    }
+
+    /// Takes the response that has waited longest; those behind it move up.
+    #[inline(never)]
+    fn take_oldest(&mut self) -> Option<&'b mut Transfer<'b>> {
+        self.queued_responses = self.queued_responses.saturating_sub(1);
+        let mut behind = None;
+        for place in self.responses.iter_mut().rev() {
+            core::mem::swap(place, &mut behind);
+        }
+        behind
     }
 
     /// Takes a transfer back. `taken` says that the neighbour is there, and did not let it wait. [`wait_anew`](Self::wait_anew) is next.
@@ -294,11 +278,7 @@ impl<'b> Port<'b> {
 
     #[inline(never)]
     fn give_back_response(&mut self, transfer: &'b mut Transfer<'b>) {
-        let mut places = self
-            .responses
-            .iter_mut()
-            .map(|response| &mut response.transfer);
-        if let Some(place) = places.find(|place| place.is_none()) {
+        if let Some(place) = self.responses.iter_mut().find(|place| place.is_none()) {
             *place = Some(transfer);
         }
     }
@@ -312,9 +292,7 @@ impl<'b> Port<'b> {
 
     /// Whether the transport has a transfer, when nothing waits.
     fn transport_has_one(&self) -> bool {
-        let at_rest = [&self.current, &self.spare].into_iter();
-        let responses = self.responses.iter().map(|response| &response.transfer);
-        at_rest.chain(responses).any(Option::is_none)
+        self.current.is_none() || self.spare.is_none() || self.responses.iter().any(Option::is_none)
     }
 
     #[inline]
@@ -338,9 +316,6 @@ impl<'b> Port<'b> {
         for transfer in [&mut self.current, &mut self.spare].into_iter().flatten() {
             given_up = given_up.saturating_add(usize::from(!transfer.is_empty()));
             transfer.reset(self.layout);
-        }
-        for response in &mut self.responses {
-            response.queued = None;
         }
         self.queued_responses = 0;
         self.session = self.session.wrapping_add(1);

@@ -1,7 +1,7 @@
 //! Packets in: addressing, assembly and the discards of DSP0236 1.3.3, sections 8.6 to 8.10.
 
 use mctp::{Eid, MCTP_ADDR_ANY};
-use mctp_transport::{DropReason, HeaderError, Packet, PhysicalAddress, RawHeader, Received};
+use mctp_transport::{DropReason, HeaderError, PhysicalAddress, RawHeader, Received};
 
 use super::slots::{Key, LentMessage, Mismatch, Origin, Start};
 use super::{Channel, ChannelId, Link, Receipt, RouterCore};
@@ -336,6 +336,7 @@ impl<'b> RouterCore<'b> {
         None
     }
 
+    /// Control requests need no buffer: they are answered from their packet, and the answer has its own place at the port.
     #[inline(never)]
     fn receive_control_request(
         &mut self,
@@ -348,54 +349,49 @@ impl<'b> RouterCore<'b> {
         if !self.is_us(destination) && destination != MCTP_ADDR_ANY {
             return Err(DropReason::NotOurDestination);
         }
-        if !header.is_end() {
+        let request = ControlRequest::parse(header, payload, from);
+        if request.is_ok() || !header.is_end() {
             // As for any other message.
             self.replace_unfinished(header);
         }
-        let packet = Packet {
-            header: header.parse()?,
-            payload,
-        };
-        self.answer_control(now, from, &packet)
-    }
-
-    /// Control requests need no buffer: they are answered from their packet, and the answer has its own place at the port.
-    #[inline]
-    fn answer_control(
-        &mut self,
-        now: Instant,
-        (port_id, address): (PortId, PhysicalAddress),
-        packet: &Packet<'_>,
-    ) -> Result<Receipt, DropReason> {
-        let request = ControlRequest::parse(packet, port_id, address)?;
-        self.replace_unfinished(packet.header.into());
+        let request = request?;
         self.accepted = self.accepted.saturating_add(1);
         let services = self.channels.iter().filter_map(|channel| match channel {
             Channel::Listener(service) => Some(service),
             _ => None,
         });
         let own = self.responder.endpoint_id;
-        let answer = self.responder.answer(now, &request, services);
+        let mut response = control::Payload::new();
+        let header = self
+            .responder
+            .answer(now, &request, services, &mut response);
         if self.responder.endpoint_id != own {
             self.slots.expect_anew();
         }
-        let Some(answer) = answer else {
-            return Ok(Receipt::Control);
-        };
-        let Some(port) = self.port(port_id).filter(|port| port.link != Link::Down) else {
-            return Err(DropReason::LinkDown);
-        };
-        match port.queue_response(address, answer.header, &answer.payload) {
-            Ok(replaced) => self.count_drops(DropReason::ResponseNotTaken, replaced.into()),
-            Err(()) => return Err(DropReason::ResponseNotTaken),
-        }
-        if self
-            .port(port_id)
-            .is_some_and(|port| port.note_waiting(now))
-        {
-            self.wake_by(now.after(self.send_timeout));
+        if let Some(header) = header {
+            self.queue_response(now, from, header, &response)?;
         }
         Ok(Receipt::Control)
+    }
+
+    fn queue_response(
+        &mut self,
+        now: Instant,
+        (port, address): (PortId, PhysicalAddress),
+        header: RawHeader,
+        payload: &[u8],
+    ) -> Result<(), DropReason> {
+        let port = self.ports.get_mut(usize::from(port.0));
+        let port = port.filter(|port| port.link != Link::Down);
+        let port = port.ok_or(DropReason::LinkDown)?;
+        let replaced = port
+            .queue_response(address, header, payload)
+            .map_err(|()| DropReason::ResponseNotTaken)?;
+        if port.note_waiting(now) {
+            self.wake_by(now.after(self.send_timeout));
+        }
+        self.count_drops(DropReason::ResponseNotTaken, replaced.into());
+        Ok(())
     }
 
     /// Whether a complete message waits for `channel`.
