@@ -5,13 +5,19 @@
 #[cfg(feature = "bench")]
 mod bench;
 mod device;
+#[cfg(feature = "log")]
+mod event_log;
 mod identity;
 mod link;
 mod management;
 mod observer;
+#[cfg(feature = "serial-log")]
+mod serial_log;
 mod services;
 
 pub use device::{Assembly, Memory, Options, assemble, run};
+#[cfg(feature = "log")]
+pub use event_log::{EventLog, Hex};
 pub use identity::{Identity, NAMESPACE, uuid_from_unique_id};
 pub use link::Link;
 pub use management::{
@@ -22,4 +28,6 @@ pub use mctp_router::{Clock, Event, Instant};
 pub use mctp_transport::DropCounters;
 pub use mctp_usb::Version;
 pub use observer::{Direction, Observer};
+#[cfg(feature = "serial-log")]
+pub use serial_log::SerialMemory;
 pub use services::serve;

@@ -1,20 +1,31 @@
-//! The USB link: the device stack, the MCTP function and the router's work at its port.
+//! The USB link: the device stack, its functions and the router's work at its port.
 
 use core::convert::Infallible;
 
 use embassy_futures::join::join4;
+#[cfg(feature = "serial-log")]
+use embassy_futures::select::{Either, select};
 use embassy_sync::blocking_mutex::raw::RawMutex;
-use embassy_usb::Builder;
 use embassy_usb::driver::Driver;
+use embassy_usb::{Builder, UsbDevice};
 use mctp_router::{Clock, Router};
-use mctp_usb::{BufferTooSmall, MctpUsbClass};
+use mctp_usb::{BufferTooSmall, MctpUsbClass, Receiver, Sender};
 
 use crate::device::USB;
 use crate::observer::{Observed, Observer};
+#[cfg(feature = "serial-log")]
+use crate::serial_log::{SerialMemory, SerialPort, make_composite};
+
+/// 32 bytes with the MCTP function alone; 101 with its association descriptor and the serial port.
+const CONFIG_DESCRIPTOR: usize = if cfg!(feature = "serial-log") {
+    112
+} else {
+    64
+};
 
 /// What the USB device stack keeps.
 pub(crate) struct LinkMemory<'d> {
-    config_descriptor: [u8; 64],
+    config_descriptor: [u8; CONFIG_DESCRIPTOR],
     bos_descriptor: [u8; 16],
     control: [u8; 128],
     class: mctp_usb::State<'d>,
@@ -23,7 +34,7 @@ pub(crate) struct LinkMemory<'d> {
 impl LinkMemory<'_> {
     pub(crate) const fn new() -> Self {
         Self {
-            config_descriptor: [0; 64],
+            config_descriptor: [0; CONFIG_DESCRIPTOR],
             bos_descriptor: [0; 16],
             control: [0; 128],
             class: mctp_usb::State::new(),
@@ -48,12 +59,53 @@ impl<'d, D: Driver<'d>> Link<'d, D> {
     /// # Errors
     ///
     /// Only at the start: when the memory's receive buffer is too short for the USB version.
-    // The stack is built before the future, which then has it once, and not also what it was built of.
     pub fn run<M: RawMutex, C: Clock>(
         self,
         router: &Router<'_, M, C>,
         observer: &impl Observer,
     ) -> impl Future<Output = Result<Infallible, BufferTooSmall>> {
+        let (mut stack, ()) = self.build(observer, |_| ());
+        async move { stack.run(router).await }
+    }
+
+    /// Runs the link for ever, with a serial port (CDC-ACM) beside MCTP: the device's log, for whoever opens it.
+    ///
+    /// - Each time it is opened (DTR), the log begins with the first lines. While it is closed, nothing is sent.
+    /// - What the host writes is read and forgotten; most do, as a terminal's echo.
+    /// - MCTP's interface stays the first one. The interfaces are grouped, and the device says that it is composite.
+    ///
+    /// # Errors
+    ///
+    /// Only at the start: when the memory's receive buffer is too short for the USB version.
+    #[cfg(feature = "serial-log")]
+    pub fn run_with_log<M: RawMutex, C: Clock, const EARLY: usize, const RECENT: usize>(
+        mut self,
+        router: &Router<'_, M, C>,
+        observer: &impl Observer,
+        memory: &'d mut SerialMemory<'d>,
+        log: device_log::Reader<'_, EARLY, RECENT>,
+    ) -> impl Future<Output = Result<Infallible, BufferTooSmall>> {
+        make_composite(&mut self.usb_config);
+        let max_packet_size = self.class_config.max_packet_size;
+        let (mut stack, mut port) = self.build(observer, |builder| {
+            SerialPort::new(builder, memory, max_packet_size)
+        });
+        async move {
+            match select(stack.run(router), port.show(log)).await {
+                Either::First(result) => result,
+                Either::Second(never) => match never {},
+            }
+        }
+    }
+
+    /// Builds the USB device stack, with the MCTP function first, then what `add` adds.
+    ///
+    /// Not within the future, which would then have the stack and also what it was built of.
+    fn build<'o, O: Observer, S>(
+        self,
+        observer: &'o O,
+        add: impl FnOnce(&mut Builder<'d, D>) -> S,
+    ) -> (Stack<'d, 'o, D, O>, S) {
         let LinkMemory {
             config_descriptor,
             bos_descriptor,
@@ -69,28 +121,47 @@ impl<'d, D: Driver<'d>> Link<'d, D> {
             control,
         );
         let class = MctpUsbClass::new(&mut builder, class, self.class_config);
-        let mut usb = builder.build();
-        let mut halves = class.split(self.receive).map(|(receiver, sender)| {
-            let receiver = Observed {
+        let added = add(&mut builder);
+        let halves = class.split(self.receive).map(|(receiver, sender)| Halves {
+            receiver: Observed {
                 transport: receiver,
                 observer,
-            };
-            let sender = Observed {
+            },
+            sender: Observed {
                 transport: sender,
                 observer,
-            };
-            (receiver, sender)
+            },
         });
-        async move {
-            let (receiver, sender) = halves.as_mut().map_err(|error| *error)?;
-            join4(
-                usb.run(),
-                router.run_receive(USB, receiver),
-                router.run_send(USB, sender),
-                router.run_timers(),
-            )
-            .await
-            .0
-        }
+        let usb = builder.build();
+        (Stack { usb, halves }, added)
+    }
+}
+
+/// The two halves of the MCTP function, looked at.
+struct Halves<'d, 'o, D: Driver<'d>, O> {
+    receiver: Observed<'o, Receiver<'d, D::EndpointOut>, O>,
+    sender: Observed<'o, Sender<'d, D::EndpointIn>, O>,
+}
+
+/// The USB device stack, and its MCTP function.
+struct Stack<'d, 'o, D: Driver<'d>, O> {
+    usb: UsbDevice<'d, D>,
+    halves: Result<Halves<'d, 'o, D, O>, BufferTooSmall>,
+}
+
+impl<'d, D: Driver<'d>, O: Observer> Stack<'d, '_, D, O> {
+    async fn run<M: RawMutex, C: Clock>(
+        &mut self,
+        router: &Router<'_, M, C>,
+    ) -> Result<Infallible, BufferTooSmall> {
+        let halves = self.halves.as_mut().map_err(|error| *error)?;
+        join4(
+            self.usb.run(),
+            router.run_receive(USB, &mut halves.receiver),
+            router.run_send(USB, &mut halves.sender),
+            router.run_timers(),
+        )
+        .await
+        .0
     }
 }

@@ -1,0 +1,74 @@
+//! The observer that logs (feature `log`), the same for every board whose log is text.
+
+use core::fmt;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use mctp_router::Event;
+use mctp_transport::DropCounters;
+
+use crate::observer::{Direction, Observer};
+
+/// Bytes of each packet in the log: a whole control packet; of longer ones the beginning says enough.
+const LOGGED: usize = 32;
+
+/// Logs through the `log` crate: the host's coming and going at info, other events and drops at debug, packets at trace.
+#[derive(Debug, Default)]
+pub struct EventLog {
+    drops_told: AtomicU32,
+}
+
+impl EventLog {
+    /// Nothing logged yet.
+    pub const fn new() -> Self {
+        Self {
+            drops_told: AtomicU32::new(0),
+        }
+    }
+
+    /// Logs what was dropped, if that changed.
+    fn tell_drops(&self, drops: &DropCounters) {
+        let total = drops.total();
+        // Not an atomic exchange, which not every core has. Events are told one after the other.
+        if self.drops_told.load(Ordering::Relaxed) == total {
+            return;
+        }
+        self.drops_told.store(total, Ordering::Relaxed);
+        for (reason, count) in drops.nonzero() {
+            log::debug!("dropped so far: {count} for {}", reason.as_str());
+        }
+    }
+}
+
+impl Observer for EventLog {
+    fn packet(&self, direction: Direction, bytes: &[u8]) {
+        let shown = bytes.get(..LOGGED).unwrap_or(bytes);
+        log::trace!("{direction:?} {} bytes: {}", bytes.len(), Hex(shown));
+    }
+
+    fn event(&self, event: Event, drops: &DropCounters) {
+        match event {
+            Event::EndpointIdSet(endpoint_id) => {
+                log::info!("endpoint ID {} was set", endpoint_id.0)
+            }
+            Event::BusOwnerSeen(owner) => log::debug!("the bus owner is {}", owner.endpoint_id.0),
+            Event::LinkUp(_) => log::info!("the USB host has configured the device"),
+            Event::LinkDown(_) => log::info!("the USB host is gone"),
+            other => log::debug!("{other:?}"),
+        }
+        self.tell_drops(drops);
+    }
+}
+
+/// Bytes as people read them: two digits each, spaces between.
+#[derive(Clone, Copy, Debug)]
+pub struct Hex<'a>(pub &'a [u8]);
+
+impl fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, byte) in self.0.iter().enumerate() {
+            let space = if index == 0 { "" } else { " " };
+            write!(f, "{space}{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
