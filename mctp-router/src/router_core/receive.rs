@@ -243,10 +243,10 @@ impl<'b> RouterCore<'b> {
             // With several services, none may take all buffers.
             fair: self.open_channels > 1,
         };
-        if !self.slots.begin(now, &start)
-            && let Err(reason) = self.begin_in_place_of_another(now, &start)
-        {
-            return self.dropped(reason);
+        while !self.slots.begin(now, &start) {
+            if let Err(reason) = self.make_room(now, &start) {
+                return self.dropped(reason);
+            }
         }
         if header.is_end() {
             return self.delivered(owner);
@@ -255,22 +255,17 @@ impl<'b> RouterCore<'b> {
         Receipt::Stored
     }
 
+    /// Gives up a message that has stood still, if that helps a new one to a buffer.
     #[inline(never)]
-    fn begin_in_place_of_another(
-        &mut self,
-        now: Instant,
-        start: &Start<'_>,
-    ) -> Result<(), DropReason> {
+    fn make_room(&mut self, now: Instant, start: &Start<'_>) -> Result<(), DropReason> {
         if start.body.len() > self.slots.longest() {
             return Err(DropReason::MessageTooLong);
         }
-        let evicted = self.slots.evict(now, self.eviction_age, start);
-        self.count_drops(DropReason::EvictedUnfinished, evicted.into());
-        if evicted && self.slots.begin(now, start) {
-            Ok(())
-        } else {
-            Err(DropReason::NoMessageBuffer)
+        if !self.slots.evict(now, self.eviction_age, start) {
+            return Err(DropReason::NoMessageBuffer);
         }
+        self.drops.count(DropReason::EvictedUnfinished);
+        Ok(())
     }
 
     #[inline]
