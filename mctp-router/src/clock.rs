@@ -28,13 +28,14 @@ impl Instant {
     /// Whether `milliseconds` have passed at `now`.
     #[inline]
     pub(crate) const fn is_over(self, milliseconds: u32, now: Self) -> bool {
-        now.0.saturating_sub(self.0) >= milliseconds as u64
+        self.after(milliseconds).0 <= now.0
     }
 
-    /// The point in time `milliseconds` after this one.
+    /// The point in time `milliseconds` after this one. Wraps only with a clock that has run for 500 million years.
     #[must_use]
+    #[inline]
     pub(crate) const fn after(self, milliseconds: u32) -> Self {
-        Self(self.0.saturating_add(milliseconds as u64))
+        Self(self.0.wrapping_add(milliseconds as u64))
     }
 }
 

@@ -345,18 +345,25 @@ impl RouterCore<'_> {
     /// Gives up whatever has waited for too long: unfinished messages, requests without a response, neighbours that take nothing.
     pub fn expire(&mut self, now: Instant) {
         self.expire_unfinished(now);
+        let mut next = self.slots.next_timeout(self.assembly_timeout);
         for channel in self.channels.iter_mut() {
             if let Channel::Request(request) = channel {
                 request.expired |= request.deadline <= now;
+                if !request.expired {
+                    next = next.min(request.deadline);
+                }
             }
         }
         for port in self.ports.iter_mut() {
-            let deadline = port.stall_deadline(self.send_timeout);
-            if deadline.is_some_and(|deadline| deadline <= now) {
-                port.link = Link::Stalled;
+            if let Some(deadline) = port.stall_deadline(self.send_timeout) {
+                if deadline <= now {
+                    port.link = Link::Stalled;
+                } else {
+                    next = next.min(deadline);
+                }
             }
         }
-        self.next_deadline = self.earliest_deadline();
+        self.next_deadline = next;
     }
 
     fn expire_unfinished(&mut self, now: Instant) {
@@ -371,27 +378,6 @@ impl RouterCore<'_> {
         for _ in 0..times {
             self.drops.count(reason);
         }
-    }
-
-    fn earliest_deadline(&self) -> Instant {
-        let unfinished = self
-            .slots
-            .oldest_unfinished()
-            .map(|last| last.after(self.assembly_timeout));
-        let requests = self.channels.iter().filter_map(|channel| match channel {
-            Channel::Request(request) if !request.expired => Some(request.deadline),
-            _ => None,
-        });
-        let stalls = self
-            .ports
-            .iter()
-            .filter_map(|port| port.stall_deadline(self.send_timeout));
-        unfinished
-            .into_iter()
-            .chain(requests)
-            .chain(stalls)
-            .min()
-            .unwrap_or(Instant::NEVER)
     }
 
     #[inline]

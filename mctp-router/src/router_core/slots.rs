@@ -537,9 +537,13 @@ impl<'b> Slots<'b> {
         }
     }
 
-    /// When the unfinished message that has stood still for longest was last heard of.
-    pub(crate) fn oldest_unfinished(&self) -> Option<Instant> {
-        self.unfinished.iter().map(|slot| slot.last_packet).min()
+    /// When the first unfinished message will have stood still for `timeout`.
+    pub(crate) fn next_timeout(&self, timeout: u32) -> Instant {
+        let timeouts = self
+            .unfinished
+            .iter()
+            .map(|slot| slot.last_packet.after(timeout));
+        timeouts.fold(Instant::NEVER, Instant::min)
     }
 
     /// Whether a complete message waits for a channel.
