@@ -15,6 +15,8 @@
 //! A hash, rather than the ID's own bytes, because the USB serial number is the beginning of the UUID: chips of one
 //! wafer differ in a few bits of their ID, and every digit of the serial number should depend on all of them.
 
+use nvme_mi_responder::Vendor;
+
 mod sha1;
 
 /// Digits of the USB serial number.
@@ -48,6 +50,50 @@ impl<'a> Identity<'a> {
         }
     }
 
+    /// The identity that the build environment names; what it does not name is that of [`for_development`](Self::for_development).
+    ///
+    /// | variable | means | is |
+    /// |-|-|-|
+    /// | `MCTP_USB_VID` | USB vendor ID | one to four hexadecimal digits |
+    /// | `MCTP_USB_PID` | USB product ID | one to four hexadecimal digits |
+    /// | `MCTP_USB_MANUFACTURER` | USB manufacturer string | at most 62 bytes |
+    /// | `MCTP_USB_PRODUCT` | USB product string | the same |
+    ///
+    /// Anything else is an error of the build, which says so.
+    pub const fn from_build(uuid: [u8; 16]) -> Self {
+        const BUILT: Identity<'static> = {
+            let default = Identity::for_development([0; 16]);
+            Identity {
+                vendor_id: match option_env!("MCTP_USB_VID") {
+                    None => default.vendor_id,
+                    Some(text) => match Vendor::parse_pci_id(text) {
+                        Some(id) => id,
+                        None => panic!("MCTP_USB_VID is not one to four hexadecimal digits"),
+                    },
+                },
+                product_id: match option_env!("MCTP_USB_PID") {
+                    None => default.product_id,
+                    Some(text) => match Vendor::parse_pci_id(text) {
+                        Some(id) => id,
+                        None => panic!("MCTP_USB_PID is not one to four hexadecimal digits"),
+                    },
+                },
+                manufacturer: match option_env!("MCTP_USB_MANUFACTURER") {
+                    None => default.manufacturer,
+                    Some(text) if fits_string_descriptor(text) => text,
+                    Some(_) => panic!("MCTP_USB_MANUFACTURER is longer than 62 bytes"),
+                },
+                product: match option_env!("MCTP_USB_PRODUCT") {
+                    None => default.product,
+                    Some(text) if fits_string_descriptor(text) => text,
+                    Some(_) => panic!("MCTP_USB_PRODUCT is longer than 62 bytes"),
+                },
+                ..default
+            }
+        };
+        Self { uuid, ..BUILT }
+    }
+
     /// The USB serial number, in ASCII.
     pub fn serial_number(&self) -> [u8; SERIAL_NUMBER_LEN] {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -79,6 +125,11 @@ impl<'a> Identity<'a> {
         config.composite_with_iads = false;
         config
     }
+}
+
+/// Whether a USB string descriptor with this text fits the 128 bytes that the device has for control transfers: 2 bytes, and 2 for each character.
+const fn fits_string_descriptor(text: &str) -> bool {
+    text.len() <= 62
 }
 
 /// The namespace of the UUIDs made here: `d5149a61-68d7-450c-b58f-e9a17e47d67a`, chosen at random for this project.
