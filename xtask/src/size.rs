@@ -65,16 +65,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 pub(crate) fn check(project: &Project) -> Result<String> {
     let committed =
         Table::read(&read(project)?).with_context(|| how_to_update("cannot be read"))?;
-    let mut reports = String::new();
-    let measured = measure(project, &Firmware::all(project)?, |row, _| {
-        reports += &report(row, committed.row(&row.firmware, &row.features))?;
-        Ok(())
-    })?;
-    within_limits(&measured).with_context(|| reports.clone())?;
+    let measured = measure(project, &Firmware::all(project)?, |_, _| Ok(()))?;
+    within_limits(&measured)
+        .with_context(|| reports_on(&measured.over_limits(), &measured, &committed))?;
     let outdated = measured.outdated(&committed);
     if !outdated.is_empty() {
         bail!(
-            "{reports}{}\n{}",
+            "{}{}\n{}",
+            reports_on(&outdated, &measured, &committed),
             outdated.join("\n"),
             how_to_update("is out of date")
         );
@@ -83,6 +81,18 @@ pub(crate) fn check(project: &Project) -> Result<String> {
         "{} builds within their limits and the committed table",
         measured.rows.len()
     ))
+}
+
+/// The reports of what there are `complaints` about.
+fn reports_on(complaints: &[String], measured: &Table, committed: &Table) -> String {
+    let complained = |row: &&Row| complaints.iter().any(|text| text.starts_with(&row.title()));
+    let report = |row: &Row| report(row, committed.row(&row.firmware, &row.features));
+    measured
+        .rows
+        .iter()
+        .filter(complained)
+        .map(|row| report(row).unwrap_or_default() + "\n")
+        .collect()
 }
 
 fn path(project: &Project) -> PathBuf {
