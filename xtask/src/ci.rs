@@ -11,7 +11,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 
 use crate::project::Project;
-use crate::{instructions, size};
+use crate::{boot, instructions, size};
 
 /// Arguments of `cargo xtask ci`.
 #[derive(clap::Args)]
@@ -86,6 +86,11 @@ const STEPS: &[Step] = &[
         name: "any-input",
         checks: "the NVMe-MI responder survives any message, all values and lengths",
         run: build::any_input,
+    },
+    Step {
+        name: "boot",
+        checks: "the loader boots the emulated firmware, and refuses it in every mutilated form",
+        run: boot::check,
     },
     Step {
         name: "demo",

@@ -2,6 +2,7 @@
 //!
 //! `cargo xtask ci` runs all of them; `cargo xtask ci --list` says which there are.
 
+mod boot;
 mod ci;
 mod guest;
 mod image;
@@ -33,6 +34,8 @@ enum Command {
     Guest(guest::Args),
     /// Count the instructions of echo round trips, beside mctp-estack, and of NVMe-MI commands
     Instructions,
+    /// Make an image for a loader's flash of firmware as it was linked: checksum in, debug information out
+    Seal(boot::Args),
     /// Flash and RAM that each firmware takes, crate by crate, beside the committed table
     Size(size::Args),
 }
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Command::Ci(args) => ci::run(&args),
         Command::Guest(args) => guest::run(&args),
         Command::Instructions => instructions::run(),
+        Command::Seal(args) => boot::seal(&args),
         Command::Size(args) => size::run(&args),
     };
     match result {

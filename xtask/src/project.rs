@@ -9,7 +9,9 @@ use cargo_metadata::{Metadata, MetadataCommand, Package};
 /// Workspaces beside the root one: firmware, measurements and link proofs, each with a lock file of its own.
 pub(crate) const NESTED_WORKSPACES: &[&str] = &[
     "examples/nucleo-h7s3",
+    "examples/nucleo-h7s3-boot",
     "examples/qemu-an500",
+    "examples/qemu-an500-boot",
     "xtask/panic-free",
     "xtask/size",
     "bench",

@@ -158,7 +158,7 @@ mutilations! {
     "a segment at the last address", sealed, |image| image.move_segment(0, 0xFFFF_FFFC) => AddressOverflow,
     "a segment in the registers of the core", sealed, |image| image.move_segment(1, 0xE000_E000) => Misplaced,
     "a segment in the flash of the loader", sealed, |image| image.move_segment(1, 0x0800_0000) => Misplaced,
-    "a segment where images are", sealed, |image| image.move_segment(0, 0x6000_0000) => Misplaced,
+    "a segment where images are", sealed, |image| image.move_segment(0, 0x7000_0000) => Misplaced,
     "a segment that begins before the memory", sealed, |image| image.move_segment(0, 0x1FFF_FFFC) => Misplaced,
     "zeros beyond the end of the memory", sealed, |image| image.segment(1).memory_size += 0x1000_0000 => Misplaced,
     "two segments at one address", sealed, |image| {

@@ -1,0 +1,252 @@
+//! `cargo xtask seal`, and the loader on the emulated board: it boots the firmware of the emulated board, and refuses it in every damaged form.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+use std::{fs, io};
+
+use anyhow::{Context, Result, bail};
+use elf_loader::mutilations::MUTILATIONS;
+use elf_loader::{MemoryMap, Program, Refusal};
+use tempfile::TempDir;
+
+use crate::install;
+use crate::process::output;
+use crate::project::Project;
+
+const LOADER: &str = "qemu-an500-boot";
+const FIRMWARE: &str = "qemu-an500";
+const TARGET: &str = "thumbv7em-none-eabihf";
+
+/// As in `src/main.rs` of the loader: memories for programs, where the image is, and the status with which it refuses.
+const PROGRAM_MEMORIES: &[Range<u32>] = &[0x2000_0000..0x2040_0000, 0x6000_0000..0x60E0_0000];
+const MEMORY: MemoryMap<'static> = MemoryMap {
+    segments: PROGRAM_MEMORIES,
+    stack: PROGRAM_MEMORIES,
+};
+const IMAGE_ADDRESS: u32 = 0x60E0_0000;
+const FLASH_LEN: usize = 2 << 20;
+const REFUSED: i32 = 3;
+
+/// What the firmware says first on its second UART.
+const SIGN_OF_LIFE: &str = "UUID";
+/// Far more than a loader needs.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Single bits of the image that are changed, evenly distributed, beside the mutilations with a name.
+const BITS: usize = 16;
+
+/// Arguments of `cargo xtask seal`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The firmware as the linker made it, an ELF file
+    file: PathBuf,
+    /// Where the image goes; FILE with `.image` behind its name if not given
+    #[arg(long)]
+    output: Option<PathBuf>,
+}
+
+/// Makes an image for the loader's flash.
+pub(crate) fn seal(args: &Args) -> Result<()> {
+    let image = sealed(&args.file)?;
+    let target = args.output.clone().unwrap_or_else(|| {
+        let mut name = args.file.clone().into_os_string();
+        name.push(".image");
+        name.into()
+    });
+    fs::write(&target, &image).with_context(|| format!("cannot write {}", target.display()))?;
+    println!(
+        "{}: {} bytes, for the start of the loader's flash",
+        target.display(),
+        image.len()
+    );
+    Ok(())
+}
+
+fn sealed(file: &Path) -> Result<Vec<u8>> {
+    let mut image = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let len = elf_loader::seal(&mut image)
+        .with_context(|| format!("{} cannot be sealed", file.display()))?;
+    image.truncate(len);
+    Ok(image)
+}
+
+/// The step of `cargo xtask ci`.
+pub(crate) fn check(project: &Project) -> Result<String> {
+    install::targets(&[TARGET])?;
+    let loader = build(project, LOADER, &[])?;
+    let firmware = build(project, FIRMWARE, &["--features", "loaded"])?;
+    let image = sealed(&firmware)?;
+    let board = Board::new(&loader)?;
+
+    let start = Instant::now();
+    board.boots(&image)?;
+    let started = start.elapsed().as_secs_f32();
+    board.refuses(&fs::read(&firmware)?, "not sealed", |refusal| {
+        *refusal == Refusal::NotSealed
+    })?;
+    for mutilation in MUTILATIONS {
+        board.refuses(&mutilation.of(&image), mutilation.name, |refusal| {
+            mutilation.explains(refusal)
+        })?;
+    }
+    for n in 0..BITS {
+        let mut changed = image.clone();
+        let bit = image.len() * 8 / BITS * n + n % 8;
+        changed[bit / 8] ^= 1 << (bit % 8);
+        board.refuses(&changed, &format!("bit {bit} changed"), |_| true)?;
+    }
+    Ok(format!(
+        "{} bytes booted in {started:.1} s, {} mutilated images refused",
+        image.len(),
+        1 + MUTILATIONS.len() + BITS
+    ))
+}
+
+/// The program in `examples/NAME`.
+fn build(project: &Project, name: &str, arguments: &[&str]) -> Result<PathBuf> {
+    // Apart from what other steps build with other features.
+    let target_dir = project.target_dir.join("boot");
+    let mut cargo = project.cargo(&format!("examples/{name}"));
+    cargo.args(["build", "--locked", "--release", "--target", TARGET]);
+    cargo.args(arguments).env("CARGO_TARGET_DIR", &target_dir);
+    output(&mut cargo)?;
+    Ok(target_dir.join(TARGET).join("release").join(name))
+}
+
+/// The emulated board with the loader, and the files that QEMU reads and writes.
+struct Board<'l> {
+    loader: &'l Path,
+    files: TempDir,
+}
+
+impl<'l> Board<'l> {
+    fn new(loader: &'l Path) -> Result<Self> {
+        let files = tempfile::tempdir()?;
+        Ok(Self { loader, files })
+    }
+
+    /// That the program in `image` is started, and lives.
+    fn boots(&self, image: &[u8]) -> Result<()> {
+        let flash = with_erased_flash(image);
+        let program = Program::check(&flash, &MEMORY)?;
+        let mut qemu = Running(self.power_on(&flash)?);
+        let (deadline, log) = (Instant::now() + PATIENCE, self.files.path().join("log"));
+        let mut text = String::new();
+        while !text.contains(SIGN_OF_LIFE) {
+            if Instant::now() > deadline || qemu.0.try_wait()?.is_some() {
+                bail!(
+                    "the firmware did not start; its log: {text:?}; {}",
+                    self.said()?
+                );
+            }
+            sleep(Duration::from_millis(20));
+            text = String::from_utf8_lossy(&fs::read(&log).unwrap_or_default()).into_owned();
+        }
+        let entry = program.start().entry & !1;
+        let said = self.said()?;
+        if said != format!("starting the program at {entry:08X}h\n") {
+            bail!("the loader said {said:?}");
+        }
+        Ok(())
+    }
+
+    /// That the loader refuses `image` as the library does here, and nothing else happens.
+    fn refuses(&self, image: &[u8], name: &str, right: impl Fn(&Refusal) -> bool) -> Result<()> {
+        let flash = with_erased_flash(image);
+        let refusal = match Program::check(&flash, &MEMORY) {
+            Err(refusal) if right(&refusal) => refusal,
+            other => bail!(
+                "image `{name}`: here {:?}",
+                other.map(|program| program.start())
+            ),
+        };
+        let mut qemu = Running(self.power_on(&flash)?);
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = qemu.0.try_wait()? {
+                break status;
+            }
+            if Instant::now() > deadline {
+                bail!("image `{name}`: the loader does not end; {}", self.said()?);
+            }
+            sleep(Duration::from_millis(2));
+        };
+        let said = self.said()?;
+        if status.code() != Some(REFUSED) || said != format!("nothing is started: {refusal}\n") {
+            bail!(
+                "image `{name}`: QEMU ended with {status}, not {REFUSED} and {refusal:?}; {said}"
+            );
+        }
+        Ok(())
+    }
+
+    /// QEMU with `flash` in memory, its UARTs and the words of the loader in files.
+    fn power_on(&self, flash: &[u8]) -> Result<Child> {
+        let [image, log, said] = ["image", "log", "said"].map(|name| self.files.path().join(name));
+        fs::write(&image, flash)?;
+        let said = fs::File::create(said)?;
+        let mut qemu = Command::new("qemu-system-arm");
+        qemu.args([
+            "-M",
+            "mps2-an500",
+            "-accel",
+            "tcg",
+            "-display",
+            "none",
+            "-monitor",
+            "none",
+        ])
+        .args(["-semihosting-config", "enable=on,target=native"])
+        .args([
+            "-serial",
+            "null",
+            "-serial",
+            &format!("file:{}", log.display()),
+        ])
+        .arg("-device")
+        .arg(format!(
+            "loader,file={},addr={IMAGE_ADDRESS:#x},force-raw=on",
+            image.display()
+        ))
+        .arg("-kernel")
+        .arg(self.loader)
+        .stdin(Stdio::null())
+        .stderr(said.try_clone()?)
+        .stdout(said);
+        qemu.spawn().map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => error_without_qemu(),
+            _ => error.into(),
+        })
+    }
+
+    /// What the loader said.
+    fn said(&self) -> Result<String> {
+        Ok(fs::read_to_string(self.files.path().join("said"))?)
+    }
+}
+
+fn error_without_qemu() -> anyhow::Error {
+    anyhow::anyhow!(
+        "there is no qemu-system-arm; Debian and Ubuntu have it in the package of that name"
+    )
+}
+
+/// QEMU, which ends at the latest when this is dropped.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The flash with `image` at its start.
+fn with_erased_flash(image: &[u8]) -> Vec<u8> {
+    let mut flash = image.to_vec();
+    flash.resize(FLASH_LEN, 0xFF);
+    flash
+}
