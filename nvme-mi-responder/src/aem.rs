@@ -229,7 +229,7 @@ impl Events {
                 self.state = State::GivenUp;
             }
             State::Sent(until) if now >= until => {
-                self.retries = self.retries.saturating_add(1);
+                self.retries = self.retries.wrapping_add(1);
                 self.seal(world.crc());
             }
             _ => {}
@@ -329,9 +329,9 @@ struct Occurrences<'m> {
 impl Occurrences<'_> {
     fn add(&mut self, event: u8, scope: (u8, u16), information: Option<u8>) {
         let has_information = u8::from(information.is_some());
-        let length = OCCURRENCE.saturating_add(usize::from(has_information));
-        let end = self.end.saturating_add(length);
-        if end.saturating_add(CHECK_LENGTH) > MESSAGE_LENGTH {
+        let length = OCCURRENCE.wrapping_add(usize::from(has_information));
+        let end = self.end.wrapping_add(length);
+        if end.wrapping_add(CHECK_LENGTH) > MESSAGE_LENGTH {
             self.overflow = true;
             return;
         }
@@ -352,7 +352,7 @@ impl Occurrences<'_> {
         // The last byte is overwritten where there is no information.
         put(self.message, self.end, &occurrence);
         self.end = end;
-        self.count = self.count.saturating_add(1);
+        self.count = self.count.wrapping_add(1);
     }
 
     /// Writes what comes before the occurrences. Returns the length of the message, Message Integrity Check included.
@@ -366,7 +366,7 @@ impl Occurrences<'_> {
             HEADER_LENGTH,
             &[self.count, 0, low, high, overflow, header],
         );
-        self.end.saturating_add(CHECK_LENGTH)
+        self.end.wrapping_add(CHECK_LENGTH)
     }
 }
 
@@ -377,7 +377,7 @@ pub(crate) fn get<W: World>(
 ) -> Handled {
     exchange.expect_request_data(0)?;
     let enabled = context.endpoint.events.enabled;
-    let length = LIST_HEADER.saturating_add(ENTRY.saturating_mul(usize::from(EVENTS)));
+    let length = LIST_HEADER.wrapping_add(ENTRY.wrapping_mul(usize::from(EVENTS)));
     let page = exchange.answer(0, length);
     let [low, high, ..] = length.to_le_bytes();
     let mut offset = LIST_HEADER as u32;
@@ -385,7 +385,7 @@ pub(crate) fn get<W: World>(
     for event in 0..EVENTS {
         let is_enabled = u8::from(enabled & 1 << event != 0) << 7;
         page.put(offset, &[ENTRY as u8, event, is_enabled]);
-        offset = offset.saturating_add(ENTRY as u32);
+        offset = offset.wrapping_add(ENTRY as u32);
     }
     Ok(0)
 }
@@ -406,8 +406,8 @@ pub(crate) fn set<W: World>(
         return Ok(0);
     }
     let [_, retry_delay, delay, functions] = dword0.to_le_bytes();
-    events.retry_delay = u32::from(retry_delay.max(1)).saturating_mul(100);
-    events.delay = u32::from(delay).saturating_mul(1000);
+    events.retry_delay = u32::from(retry_delay.max(1)).wrapping_mul(100);
+    events.delay = u32::from(delay).wrapping_mul(1000);
     events.functions = functions;
     let added = change.enabled & !events.enabled;
     for controller in context.model.controllers.iter_mut() {
@@ -453,11 +453,11 @@ impl Enabling {
             return Err(Failure::new(Status::InvalidInputDataSize));
         }
         let count = u8_at(data, 0);
-        let expected = ENTRY.saturating_mul(usize::from(count));
+        let expected = ENTRY.wrapping_mul(usize::from(count));
         if u8_at(data, 1) != 0 {
             return Err(Failure::parameter(START + 1, 0));
         }
-        if data.len() != LIST_HEADER.saturating_add(expected) {
+        if data.len() != LIST_HEADER.wrapping_add(expected) {
             return Err(Failure::parameter(START + 2, 0));
         }
         if usize::from(u8_at(data, 4)) != LIST_HEADER {
@@ -469,10 +469,10 @@ impl Enabling {
             disabled: 0,
         };
         let entries = data.get(LIST_HEADER..).unwrap_or_default();
-        let mut at = START.saturating_add(LIST_HEADER as u16);
+        let mut at = START.wrapping_add(LIST_HEADER as u16);
         for entry in entries.chunks_exact(ENTRY) {
             change.take(entry, at)?;
-            at = at.saturating_add(ENTRY as u16);
+            at = at.wrapping_add(ENTRY as u16);
         }
         Ok(change)
     }
@@ -484,7 +484,7 @@ impl Enabling {
             return Err(Failure::parameter(at, 0));
         }
         if event >= EVENTS {
-            return Err(Failure::parameter(at.saturating_add(1), 0));
+            return Err(Failure::parameter(at.wrapping_add(1), 0));
         }
         let bit = 1 << event;
         self.enabled &= !bit;

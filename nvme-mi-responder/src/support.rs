@@ -13,19 +13,24 @@ pub(crate) struct Abilities(u16);
 
 impl Abilities {
     pub(crate) const NONE: Self = Self(0);
-    pub(crate) const FIRMWARE: Self = Self(1 << 0);
-    pub(crate) const VPD_WRITE: Self = Self(1 << 1);
-    pub(crate) const RESET: Self = Self(1 << 2);
-    pub(crate) const SHUTDOWN: Self = Self(1 << 3);
-    pub(crate) const SECURITY: Self = Self(1 << 4);
-    pub(crate) const FORMAT: Self = Self(1 << 5);
-    pub(crate) const SANITIZE: Self = Self(1 << 6);
-    pub(crate) const SELF_TEST: Self = Self(1 << 7);
-    pub(crate) const NAMESPACE_MANAGEMENT: Self = Self(1 << 8);
+    pub(crate) const SECURITY: Self = Self(1 << 0);
+    pub(crate) const FORMAT: Self = Self(1 << 1);
+    pub(crate) const FIRMWARE: Self = Self(1 << 2);
+    pub(crate) const NAMESPACE_MANAGEMENT: Self = Self(1 << 3);
+    pub(crate) const SELF_TEST: Self = Self(1 << 4);
+    pub(crate) const SANITIZE: Self = Self(1 << 5);
+    pub(crate) const VPD_WRITE: Self = Self(1 << 6);
+    pub(crate) const RESET: Self = Self(1 << 7);
+    pub(crate) const SHUTDOWN: Self = Self(1 << 8);
     pub(crate) const PCIE: Self = Self(1 << 9);
     pub(crate) const BUFFER: Self = Self(1 << 10);
     pub(crate) const PCIE_MEMORY: Self = Self(1 << 11);
     pub(crate) const PCIE_IO: Self = Self(1 << 12);
+
+    /// OACS of Identify Controller: the first five abilities are in the order of its bits.
+    pub(crate) const fn optional_commands(self) -> u16 {
+        self.0 & 0x1F
+    }
 
     /// Whether everything in `needed` is here.
     pub(crate) const fn include(self, needed: Self) -> bool {

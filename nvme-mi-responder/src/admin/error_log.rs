@@ -36,7 +36,7 @@ pub(super) fn record(model: &mut Model<'_>, message: &[u8], status: CompletionSt
         controller.errors.add(FailedCommand {
             namespace_id: u32_at(message, 8),
             status: status.to_bits(),
-            opcode: u8_at(message, 4),
+            opcode: u16::from(u8_at(message, 4)),
         });
     }
 }
@@ -48,10 +48,10 @@ pub(super) fn put(model: &Model<'_>, controller: usize, page: &mut Page<'_>) {
     let entries = (0u32..).step_by(ENTRY as usize);
     for (start, (number, command)) in entries.zip(controller.errors.newest_first()) {
         page.put_u64(start, number);
-        page.put_u16(start.saturating_add(12), command.status << 1);
-        page.put_u16(start.saturating_add(14), u16::MAX);
-        page.put_u32(start.saturating_add(24), command.namespace_id);
-        page.put_u8(start.saturating_add(31), command.opcode);
-        page.put_u8(start.saturating_add(63), 1);
+        page.put_u16(start.wrapping_add(12), command.status << 1);
+        page.put_u16(start.wrapping_add(14), u16::MAX);
+        page.put_u32(start.wrapping_add(24), command.namespace_id);
+        page.put_u8(start.wrapping_add(31), command.opcode as u8);
+        page.put_u8(start.wrapping_add(63), 1);
     }
 }

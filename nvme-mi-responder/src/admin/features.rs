@@ -189,14 +189,14 @@ pub(super) fn get<W: World>(
         0 => true,
         1 | 2 => false,
         3 => {
-            request.return_data(exchange, 0, 0)?;
+            request.return_data(exchange, 0)?;
             return Ok(u32::from(feature.capabilities));
         }
         _ => return Err(CompletionStatus::INVALID_FIELD.into()),
     };
     match feature.kind {
         Kind::Power => {
-            request.return_data(exchange, 0, 0)?;
+            request.return_data(exchange, 0)?;
             Ok(0)
         }
         Kind::Temperature => get_threshold(context, request, exchange, current),
@@ -228,7 +228,8 @@ pub(super) fn set<W: World>(
                 return Err(Failure::new(Status::InvalidInputDataSize).into());
             }
             let metadata = metadata_of(context.model, request, of)?;
-            let changed = change(metadata, request.dword11, exchange.request_data(), of)?;
+            let mut changed = *metadata;
+            change(&mut changed, request.dword11, exchange.request_data(), of)?;
             *metadata = changed;
         }
     }
@@ -289,7 +290,7 @@ fn get_threshold<W: World>(
     if !is_measured(context, request.controller, selected.temperature) {
         return Err(CompletionStatus::INVALID_FIELD.into());
     }
-    request.return_data(exchange, 0, 0)?;
+    request.return_data(exchange, 0)?;
     let health = &*context.world.health();
     let (over, under) = match context.model.controllers.get(request.controller) {
         Some(controller) if current => {
@@ -337,7 +338,7 @@ fn get_timestamp<W: World>(
     exchange: &mut Exchange<'_>,
     current: bool,
 ) -> Handled {
-    let page = request.return_data(exchange, 0, TIMESTAMP_LENGTH)?;
+    let page = request.return_data(exchange, TIMESTAMP_LENGTH)?;
     if let Some(controller) = context.model.controllers.get(request.controller)
         && current
     {
@@ -388,7 +389,7 @@ fn get_metadata<W: World>(
     current: bool,
 ) -> Handled {
     let metadata = metadata_of(context.model, request, of)?;
-    let page = request.return_data(exchange, 0, METADATA_LENGTH)?;
+    let page = request.return_data(exchange, METADATA_LENGTH)?;
     if current {
         let count = descriptors(metadata.as_bytes()).count();
         page.put_u8(0, u8::try_from(count).unwrap_or(u8::MAX));
@@ -397,13 +398,13 @@ fn get_metadata<W: World>(
     Ok(0)
 }
 
-/// Metadata after a Set Features command with this dword 11 and these data.
+/// What a Set Features command with this dword 11 and these data does to metadata. After an error they are good for nothing.
 fn change(
-    metadata: &Metadata,
+    metadata: &mut Metadata,
     dword11: u32,
     data: &[u8],
     of: MetadataOf,
-) -> Result<Metadata, CompletionStatus> {
+) -> Result<(), CompletionStatus> {
     let (removes, adds) = match dword11 >> 13 & 3 {
         0 => (true, true),
         1 => (true, false),
@@ -415,32 +416,30 @@ fn change(
     if given().count() != count {
         return Err(CompletionStatus::INVALID_FIELD);
     }
-    let mut changed = *metadata;
     for descriptor in given() {
         if removes {
-            changed = without(&changed, type_of(descriptor));
+            remove(metadata, type_of(descriptor));
         }
         if adds {
-            let added = changed.push(descriptor);
+            let added = metadata.push(descriptor);
             added.ok_or(CompletionStatus::INVALID_FIELD)?;
         }
     }
-    Ok(changed)
+    Ok(())
 }
 
 fn type_of(descriptor: &[u8]) -> u8 {
     u8_at(descriptor, 0) & 0x3F
 }
 
-fn without(metadata: &Metadata, element_type: u8) -> Metadata {
-    let mut rest = Metadata::default();
-    for descriptor in descriptors(metadata.as_bytes()) {
+fn remove(metadata: &mut Metadata, element_type: u8) {
+    let before = core::mem::take(metadata);
+    for descriptor in descriptors(before.as_bytes()) {
         if type_of(descriptor) != element_type {
             // They are fewer than those that had room.
-            let _ = rest.push(descriptor);
+            let _ = metadata.push(descriptor);
         }
     }
-    rest
 }
 
 /// The descriptors at the start of `bytes`, as far as they are complete.

@@ -208,7 +208,11 @@ impl Action {
 
 /// Firmware Commit.
 #[inline(never)]
-pub(super) fn commit<W: World>(context: &mut Context<'_, '_, W>, request: &Request) -> Handled {
+pub(super) fn commit<W: World>(
+    context: &mut Context<'_, '_, W>,
+    request: &Request,
+    _: &mut Exchange<'_>,
+) -> Handled {
     let action = Action::of(request.dword10)?;
     let store = context.world.firmware();
     let download = &mut context.model.state.firmware;
@@ -266,7 +270,7 @@ fn slot_for(store: &impl FirmwareStore, wanted: u8, stores: bool) -> Result<u8, 
     } else {
         1
     };
-    let mut slots = first..=store.slots();
+    let mut slots = first..store.slots().min(7).wrapping_add(1);
     if wanted != 0 {
         return slots.find(|slot| *slot == wanted).ok_or(INVALID_SLOT);
     }

@@ -24,6 +24,7 @@
 use core::task::Poll;
 
 use crate::context::Context;
+use crate::exchange::Exchange;
 use crate::failure::{CompletionStatus, Handled, Refusal};
 use crate::model::{ControllerId, LBA_FORMATS, Model, Namespace, NamespaceId};
 use crate::world::{Format, Media, SecureErase, World};
@@ -34,7 +35,11 @@ use super::namespace::{INVALID_FORMAT, find_active, format_of};
 use super::self_test::{self, Outcome};
 
 #[inline(never)]
-pub(super) fn run<W: World>(context: &mut Context<'_, '_, W>, request: &Request) -> Handled {
+pub(super) fn run<W: World>(
+    context: &mut Context<'_, '_, W>,
+    request: &Request,
+    _: &mut Exchange<'_>,
+) -> Handled {
     let erase = erase_of(request.dword10, context.world.media())?;
     let flbas = (request.dword10 & 0xF | request.dword10 >> 7 & 0x60) as u8;
     let format = format_of(flbas, (request.dword10 >> 5 & 7) as u8)?;

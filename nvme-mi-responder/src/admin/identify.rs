@@ -95,7 +95,7 @@ pub(super) fn run<W: World>(
 ) -> Handled {
     let manages = context.abilities.include(Abilities::NAMESPACE_MANAGEMENT);
     let structure = wanted(context.model, request, manages)?;
-    let page = request.return_data(exchange, 0, STRUCTURE_LENGTH)?;
+    let page = request.return_data(exchange, STRUCTURE_LENGTH)?;
     match structure {
         Structure::Empty => {}
         Structure::Controller => controller::put(context, request.controller, page),
@@ -130,10 +130,14 @@ fn wanted(
     if matches!(cns, 0x05..=0x07 | 0x1A | 0x1B) && request.dword11 >> 24 != 0 {
         return Err(CompletionStatus::INVALID_FIELD);
     }
-    let of_all = request.namespace_id == ALL_NAMESPACES && manages_namespaces;
+    if request.namespace_id == ALL_NAMESPACES && manages_namespaces {
+        match cns {
+            0x00 => return Ok(Structure::CommonNamespace),
+            0x05 => return Ok(Structure::Empty),
+            _ => {}
+        }
+    }
     match cns {
-        0x00 if of_all => Ok(Structure::CommonNamespace),
-        0x05 if of_all => Ok(Structure::Empty),
         0x00 | 0x03 | 0x05 | 0x08 | 0x11 | 0x12 | 0x1B => of_namespace(model, request, cns, first),
         0x02 | 0x07 | 0x10 | 0x1A if request.namespace_id < FIRST_NOT_LISTED => {
             Ok(Structure::Namespaces(request.namespace_id, scope_of(cns)))
@@ -228,8 +232,8 @@ fn put_controllers(model: &Model<'_>, first: u16, attached: u32, page: &mut Page
     let mut count = 0u16;
     for (index, controller) in (0u32..).zip(model.controllers.iter()) {
         if controller.id.0 >= first && attached & 1u32.unbounded_shl(index) != 0 {
-            count = count.saturating_add(1);
-            page.put_u16(u32::from(count).saturating_mul(2), controller.id.0);
+            count = count.wrapping_add(1);
+            page.put_u16(u32::from(count).wrapping_mul(2), controller.id.0);
         }
     }
     page.put_u16(0, count);

@@ -125,8 +125,6 @@ struct Entry {
     log: Log,
     length: u32,
     needs: Abilities,
-    /// Its bit in LPA of Identify Controller.
-    attribute: u8,
 }
 
 impl Entry {
@@ -136,50 +134,37 @@ impl Entry {
             log,
             length,
             needs: Abilities::NONE,
-            attribute: 0,
         }
     }
 
     const fn that_needs(self, needs: Abilities) -> Self {
         Self { needs, ..self }
     }
-
-    const fn with_attribute(self, bit: u8) -> Self {
-        Self {
-            attribute: 1 << bit,
-            ..self
-        }
-    }
 }
 
 /// All logs: the one source of what can be read and of what is reported as supported.
 const LOGS: &[Entry] = &[
-    Entry::new(0x00, Log::SupportedLogs, 1024).with_attribute(5),
+    Entry::new(0x00, Log::SupportedLogs, 1024),
     Entry::new(0x01, Log::Errors, error_log::LENGTH),
     Entry::new(0x02, Log::Health, 512),
     Entry::new(0x03, Log::Firmware, 512),
     Entry::new(0x04, Log::ChangedNamespaces, 4096),
-    Entry::new(0x05, Log::CommandEffects, 4096).with_attribute(1),
+    Entry::new(0x05, Log::CommandEffects, 4096),
     Entry::new(0x06, Log::SelfTests, self_test::LOG_LENGTH).that_needs(Abilities::SELF_TEST),
-    Entry::new(0x07, Log::Telemetry(Initiator::Host), BLOCK).with_attribute(3),
+    Entry::new(0x07, Log::Telemetry(Initiator::Host), BLOCK),
     Entry::new(0x08, Log::Telemetry(Initiator::Controller), BLOCK),
     Entry::new(0x12, Log::FeatureEffects, 1024),
     Entry::new(0x13, Log::ManagementEffects, 4096),
     Entry::new(0x81, Log::Sanitize, sanitize::LOG_LENGTH).that_needs(Abilities::SANITIZE),
 ];
 
-/// LPA bit 2: any part of a log can be read.
-const PARTIAL_READS: u8 = 1 << 2;
-
 fn supported(abilities: Abilities) -> impl Iterator<Item = &'static Entry> {
     let is_there = move |entry: &&Entry| abilities.include(entry.needs);
     LOGS.iter().filter(is_there)
 }
 
-/// LPA of Identify Controller.
-pub(super) fn attributes(abilities: Abilities) -> u8 {
-    supported(abilities).fold(PARTIAL_READS, |bits, entry| bits | entry.attribute)
-}
+/// LPA of Identify Controller: 1 Commands Supported and Effects, 2 partial reads, 3 telemetry, 5 supported logs. These logs are always there.
+pub(super) const ATTRIBUTES: u8 = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 5;
 
 #[inline(never)]
 pub(super) fn run<W: World>(
@@ -211,7 +196,8 @@ pub(super) fn run<W: World>(
 /// The part of a log that is asked for.
 struct Part {
     id: u8,
-    offset: u64,
+    /// No log is as long as 32 bits can say: an offset of more is the highest of these.
+    offset: u32,
     length: u32,
     retains: bool,
     captures: bool,
@@ -224,7 +210,10 @@ impl Part {
         let dwords = u32::from_le_bytes([low, high, upper_low, upper_high]);
         Self {
             id,
-            offset: u64::from(request.dword13) << 32 | u64::from(request.dword12),
+            offset: match request.dword13 {
+                0 => request.dword12,
+                _ => !3 | request.dword12 & 3,
+            },
             length: dwords.saturating_add(1).saturating_mul(4),
             retains: specific & 0x80 != 0,
             captures: specific & 1 != 0,
@@ -254,7 +243,7 @@ impl Part {
         request: &Request,
         exchange: &'e mut Exchange<'b>,
     ) -> Result<&'e mut Page<'b>, Failure> {
-        request.return_data(exchange, self.offset, self.length)
+        request.return_part(exchange, self.offset, self.length)
     }
 }
 
@@ -274,14 +263,15 @@ fn capture_telemetry<W: World>(context: &mut Context<'_, '_, W>, controller: usi
 }
 
 /// Bytes of a log.
-fn length_of<W: World>(context: &mut Context<'_, '_, W>, controller: usize, entry: &Entry) -> u64 {
+fn length_of<W: World>(context: &mut Context<'_, '_, W>, controller: usize, entry: &Entry) -> u32 {
     let id = id_of(context.model, controller);
     let blocks = match entry.log {
         Log::Telemetry(initiator) => context.world.health().telemetry_blocks(id, initiator),
         _ => 0,
     };
-    let data = u64::from(blocks).saturating_mul(u64::from(BLOCK));
-    u64::from(entry.length).saturating_add(data)
+    u32::from(blocks)
+        .wrapping_mul(BLOCK)
+        .wrapping_add(entry.length)
 }
 
 /// The log was read for good.
@@ -337,8 +327,8 @@ const IO_COMMANDS: [(u8, u32); 3] = [(0x00, 1), (0x01, 3), (0x02, 1)];
 /// Puts dwords of which each has a number into a table that starts at `offset`.
 fn put_dwords(page: &mut Page<'_>, offset: u32, dwords: impl IntoIterator<Item = (u8, u32)>) {
     for (number, dword) in dwords {
-        let place = u32::from(number).saturating_mul(4);
-        page.put_u32(place.saturating_add(offset), dword);
+        let place = u32::from(number).wrapping_mul(4);
+        page.put_u32(place.wrapping_add(offset), dword);
     }
 }
 
@@ -383,9 +373,9 @@ fn put_firmware<W: World>(context: &mut Context<'_, '_, W>, page: &mut Page<'_>)
     }
     let next = store.next_slot().unwrap_or(0);
     page.put_u8(0, store.active_slot() & 7 | (next & 7) << 4);
-    for slot in 1..=slots {
+    for slot in (1..8).take(usize::from(slots)) {
         if let Some(revision) = store.revision(slot) {
-            page.put(u32::from(slot).saturating_mul(8), &revision);
+            page.put(u32::from(slot).wrapping_mul(8), &revision);
         }
     }
 }
@@ -430,7 +420,7 @@ fn put_telemetry<W: World>(
     }
     page.put_u8(382, u8::from(telemetry.available));
     page.put_u8(383, telemetry.controller_generation);
-    let length = u32::from(blocks).saturating_mul(BLOCK);
+    let length = u32::from(blocks).wrapping_mul(BLOCK);
     let (offset, window) = page.part(BLOCK, length);
     if !window.is_empty() {
         health.read_telemetry(controller.id, initiator, offset, window);

@@ -222,24 +222,28 @@ fn dispatch<W: World>(
     request: &Request,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
-    match request.opcode {
-        GET_LOG_PAGE => log_page::run(context, request, exchange),
-        SET_FEATURES => features::set(context, request, exchange),
-        GET_FEATURES => features::get(context, request, exchange),
-        IDENTIFY => identify::run(context, request, exchange),
-        FIRMWARE_COMMIT => firmware::commit(context, request),
-        FIRMWARE_DOWNLOAD => firmware::download(context, request, exchange),
-        NAMESPACE_MANAGEMENT => namespace::manage(context, request, exchange),
-        NAMESPACE_ATTACHMENT => namespace::attach(context, request, exchange),
-        SELF_TEST => self_test::run(context, request),
-        FORMAT => format::run(context, request),
-        SECURITY_SEND => security::send(context, request, exchange),
-        SECURITY_RECEIVE => security::receive(context, request, exchange),
-        SANITIZE => sanitize::run(context, request),
+    let handler: Handler<W> = match request.opcode {
+        GET_LOG_PAGE => log_page::run,
+        SET_FEATURES => features::set,
+        GET_FEATURES => features::get,
+        IDENTIFY => identify::run,
+        FIRMWARE_COMMIT => firmware::commit,
+        FIRMWARE_DOWNLOAD => firmware::download,
+        NAMESPACE_MANAGEMENT => namespace::manage,
+        NAMESPACE_ATTACHMENT => namespace::attach,
+        SELF_TEST => self_test::run,
+        FORMAT => format::run,
+        SECURITY_SEND => security::send,
+        SECURITY_RECEIVE => security::receive,
+        SANITIZE => sanitize::run,
         // It is not in the table.
-        _ => Err(Failure::new(Status::InvalidOpcode).into()),
-    }
+        _ => return Err(Failure::new(Status::InvalidOpcode).into()),
+    };
+    handler(context, request, exchange)
 }
+
+/// Carries out one of the commands.
+type Handler<W> = fn(&mut Context<'_, '_, W>, &Request, &mut Exchange<'_>) -> Handled;
 
 /// Looks how far what runs in the background is.
 pub(crate) fn observe<W: World>(model: &mut Model<'_>, world: &mut W, now: Instant) {
@@ -303,8 +307,7 @@ impl Request {
         exchange.expect_request_data(usize::try_from(length).unwrap_or(usize::MAX))
     }
 
-    /// Ends the request with the data of its result, of which there are `natural_length` bytes. The page that is returned is that of the
-    /// command: its own `offset` in it (as that of Get Log Page) comes before the data offset of the request.
+    /// Ends the request with the data of its result, of which there are `natural_length` bytes.
     ///
     /// # Errors
     ///
@@ -312,11 +315,21 @@ impl Request {
     pub(crate) fn return_data<'e, 'b>(
         &self,
         exchange: &'e mut Exchange<'b>,
-        offset: u64,
+        natural_length: u32,
+    ) -> Result<&'e mut Page<'b>, Failure> {
+        self.return_part(exchange, 0, natural_length)
+    }
+
+    /// The same for a result that is a part of a page: the page that is returned is whole, and the `offset` of the part in it comes before the data
+    /// offset of the request.
+    pub(crate) fn return_part<'e, 'b>(
+        &self,
+        exchange: &'e mut Exchange<'b>,
+        offset: u32,
         natural_length: u32,
     ) -> Result<&'e mut Page<'b>, Failure> {
         let length = self.window_length(natural_length)?;
-        let start = offset.saturating_add(u64::from(self.data_offset));
+        let start = offset.saturating_add(self.data_offset);
         Ok(exchange.answer(start, length as usize))
     }
 

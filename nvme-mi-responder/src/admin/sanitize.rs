@@ -36,7 +36,7 @@
 use crate::aem;
 use crate::clock::Instant;
 use crate::context::Context;
-use crate::exchange::Page;
+use crate::exchange::{Exchange, Page};
 use crate::failure::{CompletionStatus, Handled};
 use crate::model::Model;
 use crate::world::{FirmwareStore, Media, SanitizeAction, SanitizeProgress, World};
@@ -138,7 +138,11 @@ impl Sanitize {
 }
 
 #[inline(never)]
-pub(super) fn run<W: World>(context: &mut Context<'_, '_, W>, request: &Request) -> Handled {
+pub(super) fn run<W: World>(
+    context: &mut Context<'_, '_, W>,
+    request: &Request,
+    _: &mut Exchange<'_>,
+) -> Handled {
     let sanitize = &mut context.model.state.sanitize;
     if request.dword10 & 7 == LEAVE_FAILURE_MODE {
         if sanitize.is_restricted() {

@@ -75,7 +75,7 @@ pub(super) fn receive<W: World>(
         return Err(CompletionStatus::INVALID_FIELD.into());
     }
     let offset = request.data_offset;
-    let page = request.return_data(exchange, 0, request.dword11)?;
+    let page = request.return_data(exchange, request.dword11)?;
     let security = context.world.security();
     if protocol == INFORMATION {
         if specific == PROTOCOL_LIST {

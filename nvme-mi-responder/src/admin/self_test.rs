@@ -32,7 +32,7 @@
 
 use crate::clock::Instant;
 use crate::context::Context;
-use crate::exchange::Page;
+use crate::exchange::{Exchange, Page};
 use crate::failure::{CompletionStatus, Handled};
 use crate::model::Model;
 use crate::world::{Media, SelfTest, SelfTestProgress, World};
@@ -80,9 +80,9 @@ struct Running {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct TestResult {
-    /// Code and outcome.
-    status: u8,
-    segment: u8,
+    /// Code and outcome. In 16 bits, as the segment: a value without gaps is cleared with those beside it, and not by itself.
+    status: u16,
+    segment: u16,
     namespace: u32,
     hours: u32,
 }
@@ -116,7 +116,11 @@ impl SelfTests {
 }
 
 #[inline(never)]
-pub(super) fn run<W: World>(context: &mut Context<'_, '_, W>, request: &Request) -> Handled {
+pub(super) fn run<W: World>(
+    context: &mut Context<'_, '_, W>,
+    request: &Request,
+    _: &mut Exchange<'_>,
+) -> Handled {
     let code = (request.dword10 & 0xF) as u8;
     match code {
         SHORT | EXTENDED => start(context, request, code)?,
@@ -215,8 +219,8 @@ fn end<W: World>(model: &mut Model<'_>, world: &mut W, outcome: Outcome, segment
         .health_of(test.controller, world.health())
         .power_on_hours;
     model.state.self_tests.add(TestResult {
-        status: test.code << 4 | outcome as u8,
-        segment,
+        status: u16::from(test.code << 4 | outcome as u8),
+        segment: u16::from(segment),
         namespace: test.namespace,
         hours: u32::try_from(hours).unwrap_or(u32::MAX),
     });
@@ -237,12 +241,12 @@ pub(super) fn put_log(model: &Model<'_>, page: &mut Page<'_>) {
         page.put(
             start,
             &[
-                result.status,
-                result.segment,
+                result.status as u8,
+                result.segment as u8,
                 u8::from(result.namespace != 0),
             ],
         );
-        page.put_u32(start.saturating_add(4), result.hours);
-        page.put_u32(start.saturating_add(12), result.namespace);
+        page.put_u32(start.wrapping_add(4), result.hours);
+        page.put_u32(start.wrapping_add(12), result.namespace);
     }
 }

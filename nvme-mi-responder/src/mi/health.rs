@@ -167,7 +167,7 @@ pub(super) fn poll_controllers<W: World>(
         .filter(selected)
         .take(selection.limit)
         .count();
-    let page = exchange.answer(0, count.saturating_mul(CONTROLLER_LENGTH));
+    let page = exchange.answer(0, count.wrapping_mul(CONTROLLER_LENGTH));
     let mut offset = 0u32;
     let mut left = count;
     for index in 0..context.model.controllers.len() {
@@ -182,7 +182,7 @@ pub(super) fn poll_controllers<W: World>(
         if selection.clears {
             controller.forget_changes();
         }
-        offset = offset.saturating_add(CONTROLLER_LENGTH as u32);
+        offset = offset.wrapping_add(CONTROLLER_LENGTH as u32);
         left = left.saturating_sub(1);
     }
     Ok(u32::try_from(count).unwrap_or(0) << 16)
@@ -236,7 +236,7 @@ impl Selection {
         }
         Ok(Self {
             first: u16::from_le_bytes([first_low, first_high]),
-            limit: usize::from(most).saturating_add(1),
+            limit: usize::from(most).wrapping_add(1),
             functions: u32::from(functions),
             all: functions & 0x80 != 0,
             // CSTS, CTEMP, PDLU, SPARE and CWARN have the same order there, from bit 8.

@@ -103,19 +103,23 @@ pub(crate) fn run<W: World>(
         dword0: u32_at(message, 8),
         dword1: u32_at(message, 12),
     };
-    match opcode {
-        READ_DATA_STRUCTURE => read_data_structure::run(context, request, exchange),
-        POLL_SUBSYSTEM => health::poll_subsystem(context, request, exchange),
-        POLL_CONTROLLERS => health::poll_controllers(context, request, exchange),
-        SET_CONFIGURATION => configuration::set(context, request, exchange),
-        GET_CONFIGURATION => configuration::get(context, request, exchange),
-        READ_VPD => storage::read_vpd(context, request, exchange),
-        WRITE_VPD => storage::write_vpd(context, request, exchange),
-        RESET => reset::reset(context, request, exchange),
-        READ_BUFFER => storage::read_buffer(context, request, exchange),
-        WRITE_BUFFER => storage::write_buffer(context, request, exchange),
-        SHUT_DOWN => reset::shut_down(context, request, exchange),
+    let handler: Handler<W> = match opcode {
+        READ_DATA_STRUCTURE => read_data_structure::run,
+        POLL_SUBSYSTEM => health::poll_subsystem,
+        POLL_CONTROLLERS => health::poll_controllers,
+        SET_CONFIGURATION => configuration::set,
+        GET_CONFIGURATION => configuration::get,
+        READ_VPD => storage::read_vpd,
+        WRITE_VPD => storage::write_vpd,
+        RESET => reset::reset,
+        READ_BUFFER => storage::read_buffer,
+        WRITE_BUFFER => storage::write_buffer,
+        SHUT_DOWN => reset::shut_down,
         // It is not in the table.
-        _ => Err(Failure::new(Status::InvalidOpcode).into()),
-    }
+        _ => return Err(Failure::new(Status::InvalidOpcode).into()),
+    };
+    handler(context, request, exchange)
 }
+
+/// Carries out one of the commands.
+type Handler<W> = fn(&mut Context<'_, '_, W>, Request, &mut Exchange<'_>) -> Handled;

@@ -289,14 +289,14 @@ impl<'e, 'b> List<'e, 'b> {
     }
 
     fn add(&mut self, entry: [u8; 2]) {
-        self.count = self.count.saturating_add(1);
-        let offset = u32::from(self.count).saturating_mul(2);
+        self.count = self.count.wrapping_add(1);
+        let offset = u32::from(self.count).wrapping_mul(2);
         self.exchange.page().put(offset, &entry);
     }
 
     /// Returns the length of the list.
     fn finish(self) -> u32 {
-        let length = u32::from(self.count).saturating_mul(2).saturating_add(2);
+        let length = u32::from(self.count).wrapping_mul(2).wrapping_add(2);
         self.exchange.page().put_u16(0, self.count);
         self.exchange.shorten(length as usize);
         length

@@ -12,7 +12,8 @@ pub(crate) struct FailedCommand {
     pub(crate) namespace_id: u32,
     /// The status field without phase tag.
     pub(crate) status: u16,
-    pub(crate) opcode: u8,
+    /// In 16 bits: a value without gaps is cleared with those beside it, and not by itself.
+    pub(crate) opcode: u16,
 }
 
 /// The failed commands of a controller, of which the last [`ERRORS`] are kept.
@@ -44,8 +45,11 @@ impl ErrorLog {
 
     /// The commands with their numbers, the last first.
     pub(crate) fn newest_first(&self) -> impl Iterator<Item = (u64, &FailedCommand)> {
-        let numbers = (1..=self.count).rev().take(ERRORS);
-        numbers.filter_map(|number| Some((number, self.ring.get(place(number))?)))
+        (0..ERRORS as u32).map_while(|age| {
+            let number = self.count.checked_sub(u64::from(age))?;
+            let command = self.ring.get(place(number))?;
+            (number != 0).then_some((number, command))
+        })
     }
 }
 
@@ -130,7 +134,7 @@ mod tests {
             .newest_first()
             .map(|(number, command)| (number, command.opcode))
             .collect();
-        let expected: Vec<_> = (5..=20).rev().map(|n| (n, n as u8)).collect();
+        let expected: Vec<_> = (5..=20).rev().map(|n| (n, n as u16)).collect();
         assert_eq!(kept, expected);
     }
 

@@ -79,10 +79,7 @@ impl<'i, const PORTS: usize, const CONTROLLERS: usize, const NAMESPACES: usize>
     ///
     /// [`ModelError::InvalidText`] and [`ModelError::InvalidQualifiedName`].
     pub fn new(identity: Identity<'i>) -> Result<Self, ModelError> {
-        check_text("serial number", identity.serial_number, 20)?;
-        check_text("model number", identity.model_number, 40)?;
-        check_text("firmware revision", identity.firmware_revision, 8)?;
-        check_text("qualified name", identity.qualified_name, 223)?;
+        check_texts(&identity)?;
         if !identity.qualified_name.starts_with("nqn.") {
             return Err(ModelError::InvalidQualifiedName);
         }
@@ -151,13 +148,24 @@ impl<'i, const PORTS: usize, const CONTROLLERS: usize, const NAMESPACES: usize>
     }
 }
 
-fn check_text(name: &'static str, text: &str, limit: usize) -> Result<(), ModelError> {
-    let printable = text.bytes().all(|byte| (0x20..0x7F).contains(&byte));
-    if printable && text.len() <= limit {
-        Ok(())
+fn check_texts(identity: &Identity<'_>) -> Result<(), ModelError> {
+    let name = if !is_text(identity.serial_number, 20) {
+        "serial number"
+    } else if !is_text(identity.model_number, 40) {
+        "model number"
+    } else if !is_text(identity.firmware_revision, 8) {
+        "firmware revision"
+    } else if !is_text(identity.qualified_name, 223) {
+        "qualified name"
     } else {
-        Err(ModelError::InvalidText(name))
-    }
+        return Ok(());
+    };
+    Err(ModelError::InvalidText(name))
+}
+
+fn is_text(text: &str, limit: usize) -> bool {
+    let printable = text.bytes().all(|byte| (0x20..0x7F).contains(&byte));
+    printable && text.len() <= limit
 }
 
 impl Model<'_> {

@@ -20,11 +20,12 @@ pub(crate) struct Settings {
     pub(crate) metadata: [Metadata; 2],
 }
 
-/// The settings of the Temperature Threshold feature. `None`: the default.
+/// The settings of the Temperature Threshold feature: over thresholds, then under thresholds.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Thresholds {
-    over: [Option<u16>; TEMPERATURES],
-    under: [Option<u16>; TEMPERATURES],
+    /// Those that are not the default, a bit for each.
+    set: [u16; 2],
+    kelvins: [[u16; TEMPERATURES]; 2],
 }
 
 /// The thresholds of temperature `index` by default, over and under: the warning temperature for the composite one, and none.
@@ -41,22 +42,30 @@ impl Thresholds {
     /// The thresholds of temperature `index`, over and under.
     pub(crate) fn of(&self, index: usize, health: &impl Health) -> (u16, u16) {
         let (over, under) = default_thresholds(index, health);
-        let set = |thresholds: &[Option<u16>]| thresholds.get(index).copied().flatten();
-        (
-            set(&self.over).unwrap_or(over),
-            set(&self.under).unwrap_or(under),
-        )
+        (self.one(0, index, over), self.one(1, index, under))
+    }
+
+    fn one(&self, under: usize, index: usize, default: u16) -> u16 {
+        let is_set = |set: &u16| set & 1u16.unbounded_shl(index as u32) != 0;
+        match self
+            .kelvins
+            .get(under)
+            .and_then(|kelvins| kelvins.get(index))
+        {
+            Some(kelvins) if self.set.get(under).is_some_and(is_set) => *kelvins,
+            _ => default,
+        }
     }
 
     /// Sets a threshold of temperature `index`.
     pub(crate) fn set(&mut self, index: usize, under: bool, kelvins: u16) {
-        let thresholds = if under {
-            &mut self.under
-        } else {
-            &mut self.over
-        };
-        if let Some(threshold) = thresholds.get_mut(index) {
-            *threshold = Some(kelvins);
+        let under = usize::from(under);
+        let row = self.kelvins.get_mut(under);
+        if let Some(threshold) = row.and_then(|row| row.get_mut(index))
+            && let Some(set) = self.set.get_mut(under)
+        {
+            *threshold = kelvins;
+            *set |= 1u16.unbounded_shl(index as u32);
         }
     }
 

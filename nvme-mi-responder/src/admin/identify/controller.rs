@@ -46,12 +46,10 @@
 //!
 //! 512 combinations of 8 bytes: combination 0 is the NVM command set alone (bit 0), and there is no other.
 
-use crate::admin::{self, log_page};
-use crate::commands;
+use crate::admin::log_page;
 use crate::context::Context;
 use crate::exchange::Page;
 use crate::model::{ERRORS, Function, Model, PortKind};
-use crate::support::Abilities;
 use crate::world::{FirmwareStore, Health, Media, VpdStore, World};
 
 use super::highest_namespace_id;
@@ -71,9 +69,6 @@ const CONSTANTS: &[(u16, u8)] = &[
     (513, 0x44),
     (520, 1 << 4 | 1 << 6),
 ];
-
-/// The bit of OACS that stands for an opcode.
-const OPTIONAL_COMMANDS: &[(u8, u8)] = &[(0x82, 0), (0x80, 1), (0x11, 2), (0x0D, 3), (0x14, 4)];
 
 pub(super) fn put<W: World>(
     context: &mut Context<'_, '_, W>,
@@ -126,12 +121,11 @@ fn put_place<W: World>(context: &mut Context<'_, '_, W>, controller: usize, page
 }
 
 fn put_limits<W: World>(context: &mut Context<'_, '_, W>, page: &mut Page<'_>) {
-    let abilities = context.abilities;
     if let Some(writes) = context.world.vpd().remaining_writes() {
         page.put_u8(254, 1 << 7 | writes.min(0x7F));
     }
-    page.put_u16(256, optional_commands(abilities));
-    page.put_u8(261, log_page::attributes(abilities));
+    page.put_u16(256, context.abilities.optional_commands());
+    page.put_u8(261, log_page::ATTRIBUTES);
     page.put_u16(266, context.world.health().warning_temperature());
     page.put_u16(268, context.world.health().critical_temperature());
     put_media(context.world.media(), page);
@@ -149,16 +143,6 @@ fn put_media(media: &impl Media, page: &mut Page<'_>) {
     if media.supports_format() {
         page.put_u8(524, u8::from(media.supports_cryptographic_erase()) << 2);
     }
-}
-
-/// OACS.
-fn optional_commands(abilities: Abilities) -> u16 {
-    let bit = |opcode: u8| OPTIONAL_COMMANDS.iter().find(|(of, _)| *of == opcode);
-    commands::supported(admin::COMMANDS, abilities)
-        .filter_map(|entry| bit(entry.opcode))
-        .fold(0, |bits, (_, bit)| {
-            bits | 1u16.unbounded_shl(u32::from(*bit))
-        })
 }
 
 fn put_firmware<W: World>(context: &mut Context<'_, '_, W>, page: &mut Page<'_>) {

@@ -99,8 +99,8 @@ pub(super) fn put_descriptors<W: World>(
     for (kind, value) in (1u8..).zip(values) {
         let length = u8::try_from(value.len()).unwrap_or(0);
         page.put(offset, &[kind, length]);
-        page.put(offset.saturating_add(4), value);
-        offset = offset.saturating_add(4).saturating_add(u32::from(length));
+        page.put(offset.wrapping_add(4), value);
+        offset = offset.wrapping_add(4).wrapping_add(u32::from(length));
     }
 }
 

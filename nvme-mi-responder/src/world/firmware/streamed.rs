@@ -40,7 +40,7 @@ struct Download {
 impl Images for CheckedImages {
     /// Any length whose end an offset can tell.
     fn capacity(&self) -> u32 {
-        u32::MAX & !0xFFF
+        !0xFFF
     }
 
     fn discard(&mut self) {
