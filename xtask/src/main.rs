@@ -4,6 +4,7 @@
 
 mod boot;
 mod ci;
+mod emulate;
 mod guest;
 mod image;
 mod install;
@@ -30,7 +31,9 @@ struct Arguments {
 enum Command {
     /// Run every check, or the named ones, and stop at the first that fails
     Ci(ci::Args),
-    /// Run the virtual device against a Linux kernel in QEMU
+    /// Run the reference device on an emulated Cortex-M7, its USB port on a socket for a guest of another QEMU
+    Emulate(emulate::Args),
+    /// Run the virtual device, and the one on the emulated board, against Linux kernels in QEMU
     Guest(guest::Args),
     /// Count the instructions of echo round trips, beside mctp-estack, and of NVMe-MI commands
     Instructions,
@@ -43,6 +46,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Ci(args) => ci::run(&args),
+        Command::Emulate(args) => emulate::run(&args),
         Command::Guest(args) => guest::run(&args),
         Command::Instructions => instructions::run(),
         Command::Seal(args) => boot::seal(&args),

@@ -96,6 +96,9 @@ enum Command {
         folder: PathBuf,
         endpoint_id: u8,
         chapter: Chapter,
+        /// Bytes of the large firmware image: at least 65536, a multiple of 4096
+        #[arg(long, default_value_t = 3 << 20)]
+        size: usize,
     },
     /// In a test guest: ask the host for something, then wait for a new interface
     AskHost { request: String },
@@ -230,7 +233,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             folder,
             endpoint_id,
             chapter,
-        } => nvme_cli::run(folder.clone(), *endpoint_id, *chapter),
+            size,
+        } => nvme_cli::run(folder.clone(), *endpoint_id, *chapter, *size),
         Command::AskHost { request } => ask_host(request),
         Command::GuestInit { plan } => guest_init::run(plan),
     }

@@ -59,7 +59,10 @@ fn start() -> ! {
 
     let state = USB_STATE.init(State::new(USB_BUFFERS.take()));
     let (driver, cable, _) = usbredir_device::new(state, usbredir_device::Config::default());
-    let options = Options::default();
+    let options = Options {
+        mtu: settings.mtu,
+        ..Options::default()
+    };
     let Assembly {
         router,
         link,

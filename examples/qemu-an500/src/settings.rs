@@ -1,4 +1,4 @@
-//! What QEMU's command line says: `-semihosting-config ...,arg=unique-id=HEX`.
+//! What QEMU's command line says, such as `-semihosting-config enable=on,target=native,arg=qemu-an500,arg=mtu=251`.
 
 use semihosting::experimental::env;
 
@@ -9,12 +9,15 @@ const ARGUMENTS: usize = 1024;
 pub struct Settings {
     /// What a chip would have burnt in.
     pub unique_id: [u8; 12],
+    /// The longest packet sent, until another is configured over NVMe-MI: in bytes, with the 4-byte MCTP header.
+    pub mtu: u16,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
             unique_id: *b"\0qemu-an500\0",
+            mtu: 68,
         }
     }
 }
@@ -32,6 +35,9 @@ impl Settings {
             if let Some(value) = argument.strip_prefix("unique-id=") {
                 settings.unique_id =
                     unique_id(value).ok_or("unique-id has 24 hexadecimal digits")?;
+            }
+            if let Some(value) = argument.strip_prefix("mtu=") {
+                settings.mtu = value.parse().map_err(|_| "mtu is a number of bytes")?;
             }
         }
         Ok(settings)

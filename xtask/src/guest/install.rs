@@ -17,21 +17,37 @@ const TSHARK_RELEASE: &str = "trixie";
 const BACKPORTED: &str = "bookworm";
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-const QEMU: &str = "qemu-system-x86_64";
+/// A QEMU, for one kind of computer.
+pub(crate) struct Qemu {
+    pub(crate) program: &'static str,
+    package: &'static str,
+}
 
-/// Installs `qemu-system-x86_64` unless it can be run.
-pub(crate) fn qemu() -> Result<()> {
-    if succeeds(Command::new(QEMU).arg("--version")) {
+/// The guests'.
+pub(crate) const X86: Qemu = Qemu {
+    program: "qemu-system-x86_64",
+    package: "qemu-system-x86",
+};
+
+/// The emulated board's.
+pub(crate) const ARM: Qemu = Qemu {
+    program: "qemu-system-arm",
+    package: "qemu-system-arm",
+};
+
+/// Installs a QEMU unless it can be run.
+pub(crate) fn qemu(qemu: &Qemu) -> Result<()> {
+    if succeeds(Command::new(qemu.program).arg("--version")) {
         return Ok(());
     }
-    println!("installing QEMU");
-    need_debian(QEMU, "qemu-system-x86")?;
+    println!("installing {}", qemu.program);
+    need_debian(qemu.program, qemu.package)?;
     if codename()? != BACKPORTED {
-        return install(&["qemu-system-x86"]);
+        return install(&[qemu.package]);
     }
     let suite = format!("{BACKPORTED}-backports");
     enable_suite(&suite)?;
-    install(&["-t", &suite, "qemu-system-x86"])
+    install(&["-t", &suite, qemu.package])
 }
 
 /// A tshark that decodes MCTP.

@@ -1,12 +1,14 @@
-//! `cargo xtask guest`: the virtual device behind a real Linux kernel in QEMU.
+//! `cargo xtask guest`: the reference device behind a real Linux kernel in QEMU.
 //!
 //! Each scenario boots a kernel that has MCTP over USB built in. Its only program is `linux-requester`, which runs a plan
-//! as process 1; its USB host controller is joined to `virtual-device` by usbredir. The scenario passes when every
-//! step of the plan did and tshark finds no malformed packet in what the device captured, but for those that a scenario
-//! injects. Some scenarios have Debian's nvme-cli in the guest, of an old and of a current release, whose every output is checked.
+//! as process 1; its USB host controller is joined to the device by usbredir: to `virtual-device`, or to UART0 of the emulated board, which runs in
+//! a QEMU of its own. The scenario passes when every step of the plan did and tshark finds no malformed packet in what the virtual device captured,
+//! but for those that a scenario injects. The emulated board captures nothing: QEMU's own USB captures have only the first 256 bytes of a transfer.
+//! Some scenarios have Debian's nvme-cli in the guest, of an old and of a current release, whose every output is checked.
 
 mod apt;
 mod capture;
+mod device;
 mod initramfs;
 pub(crate) mod install;
 mod kernel;
@@ -21,10 +23,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::emulate;
 use crate::process::output;
 use crate::project::Project;
 use capture::Judged;
-use scenario::Scenario;
+use device::Devices;
+use scenario::{Board, Scenario};
 
 const GUEST_TARGET: &str = "x86_64-unknown-linux-musl";
 
@@ -56,7 +60,7 @@ pub(crate) struct Args {
 
 /// The programs that every scenario uses.
 struct Programs {
-    device: PathBuf,
+    devices: Devices,
     requester: PathBuf,
     tshark: Option<install::Tshark>,
     /// The folder of what is downloaded.
@@ -72,8 +76,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let start = Instant::now();
     let project = Project::open()?;
-    install::qemu()?;
-    let programs = programs(&project, args)?;
+    install::qemu(&install::X86)?;
+    let programs = programs(&project, args, &scenarios)?;
     let folder = project.target_dir.join("guest");
     for scenario in &scenarios {
         let kernel = kernel::find(
@@ -108,7 +112,7 @@ fn chosen(args: &Args) -> Result<Vec<Scenario>> {
     Ok(scenarios)
 }
 
-fn programs(project: &Project, args: &Args) -> Result<Programs> {
+fn programs(project: &Project, args: &Args, scenarios: &[Scenario]) -> Result<Programs> {
     // Only the whole run is worth the download of a newer tshark.
     let tshark = match install::installed_tshark(&project.target_dir)? {
         None if !args.smoke => Some(install::tshark(&project.target_dir)?),
@@ -117,15 +121,24 @@ fn programs(project: &Project, args: &Args) -> Result<Programs> {
     if tshark.is_none() {
         println!("guest: no tshark 4.2 or later: the captures of this smoke run are not checked");
     }
-    let device = match &args.device {
+    let virtual_device = match &args.device {
         Some(device) => device
             .canonicalize()
             .context("there is no such virtual device")?,
         None => build(project, "virtual-device", None)?,
     };
+    let an500 = if scenarios.iter().any(|one| one.board == Board::An500) {
+        install::qemu(&install::ARM)?;
+        Some(emulate::build(project, &[])?)
+    } else {
+        None
+    };
     crate::install::targets(&[GUEST_TARGET])?;
     Ok(Programs {
-        device,
+        devices: Devices {
+            virtual_device,
+            an500,
+        },
         requester: build(project, "linux-requester", Some(GUEST_TARGET))?,
         tshark,
         tools: project.target_dir.join("guest-tools"),
@@ -177,7 +190,7 @@ fn run_one(
         scenario,
         kernel,
         initramfs: &initramfs,
-        device: &programs.device,
+        devices: &programs.devices,
         folder: &folder,
     })?;
     if verbose || outcome.result.is_err() {

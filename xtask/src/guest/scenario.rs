@@ -40,6 +40,25 @@ impl Controller {
     }
 }
 
+/// What the device is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Board {
+    /// `virtual-device`.
+    Pc,
+    /// `qemu-an500`, whose UART takes some 15,000 bytes a second.
+    An500,
+}
+
+impl Board {
+    /// The example that it is.
+    fn program(self) -> &'static str {
+        match self {
+            Self::Pc => "virtual-device",
+            Self::An500 => "qemu-an500",
+        }
+    }
+}
+
 /// Who waits for the other on the usbredir socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Listener {
@@ -50,6 +69,7 @@ pub(super) enum Listener {
 /// One boot, or several.
 pub(super) struct Scenario {
     pub(super) name: &'static str,
+    pub(super) board: Board,
     pub(super) linux: Linux,
     pub(super) controller: Controller,
     pub(super) listener: Listener,
@@ -78,6 +98,8 @@ enum Step {
     ShortEcho,
     /// Every size from 1 to 1100, sizes around 4096, and 65,000.
     AllEchoes,
+    /// Sizes up to some packets, and around 4096: the longest messages of the emulated board have 4224 bytes.
+    SlowEchoes,
     /// Ten times down and up.
     CycleLink,
     Reset,
@@ -112,6 +134,18 @@ const GARBAGE: &[Step] = &[
     Step::Bind,
     Step::Control,
     Step::Inject,
+    Step::Control,
+    Step::ShortEcho,
+];
+const BOARD: &[Step] = &[
+    Step::Bind,
+    Step::Control,
+    Step::SlowEchoes,
+    Step::CycleLink,
+    Step::Reset,
+    Step::Control,
+    Step::Management,
+    Step::RestartDevice,
     Step::Control,
     Step::ShortEcho,
 ];
@@ -211,6 +245,11 @@ pub(super) fn all() -> Vec<Scenario> {
             Release::Trixie,
             linux_7_3("7.3-xhci-nvme-cli-2.13", "1.0", 251, NVME_CLI),
         ),
+        an500(linux_7_2("an500-7.2-ehci", 68, BOARD)),
+        an500(nvme_cli(
+            Release::Trixie,
+            linux_7_3("an500-7.3-xhci-nvme-cli-2.13", "1.0", 251, NVME_CLI),
+        )),
     ]
 }
 
@@ -229,9 +268,17 @@ fn nvme_cli(release: Release, scenario: Scenario) -> Scenario {
     }
 }
 
+fn an500(scenario: Scenario) -> Scenario {
+    Scenario {
+        board: Board::An500,
+        ..scenario
+    }
+}
+
 fn linux_7_2(name: &'static str, mtu: u32, steps: &'static [Step]) -> Scenario {
     Scenario {
         name,
+        board: Board::Pc,
         linux: Linux::V7_2,
         controller: Controller::Ehci,
         listener: Listener::Qemu,
@@ -268,6 +315,11 @@ impl Scenario {
         } else {
             self.mtu
         }
+    }
+
+    /// What the virtual device logs, and where to.
+    pub(super) fn log_options(&self) -> &'static [&'static str] {
+        &["--log", "info"]
     }
 
     /// How many computers the device meets, and how often each of them boots.
@@ -310,6 +362,7 @@ impl Scenario {
             ],
             Step::ShortEcho => vec![echo("0-130"), echo("490-520"), echo("1100-1100")],
             Step::AllEchoes => vec![echo("0-1100"), echo("4095-4097"), echo("65000-65000")],
+            Step::SlowEchoes => vec![echo("0-300"), echo("490-520"), echo("4095-4097")],
             Step::CycleLink => vec![format!("cycle-link usb {ENDPOINT} --count 10")],
             Step::Reset => vec!["reset-usb usb".into()],
             Step::RestartDevice => vec!["ask-host restart-device".into()],
@@ -329,7 +382,11 @@ impl Scenario {
         let mut commands: Vec<_> = NVME_CLI_CHAPTERS.iter().map(chapter).collect();
         // Resets have set the unit back.
         commands.push(self.set_unit());
-        commands.push(chapter(&"large-firmware"));
+        let size = match self.board {
+            Board::Pc => 3 << 20,
+            Board::An500 => 128 << 10,
+        };
+        commands.push(chapter(&"large-firmware") + &format!(" --size {size}"));
         commands
     }
 
@@ -356,8 +413,9 @@ impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{}: Linux {}, {}, MCTP over USB {}, MTU {}\n  {}",
+            "{}: {}, Linux {}, {}, MCTP over USB {}, MTU {}\n  {}",
             self.name,
+            self.board.program(),
             self.linux.version(),
             self.controller.device(),
             self.usb,

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 
+use super::device::{Devices, Files};
 use super::initramfs::PLAN;
 use super::scenario::{Listener, Scenario};
 
@@ -18,6 +19,7 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// A guest that prints for ever is stopped.
 const LONGEST_RUN: Duration = Duration::from_secs(300);
 const SOCKET_TIME: Duration = Duration::from_secs(10);
+const LOG_TIME: Duration = Duration::from_secs(2);
 /// Lines of the guest's first process that are for us.
 const MARK: &str = "@guest ";
 
@@ -26,7 +28,7 @@ pub(super) struct Setup<'a> {
     pub(super) scenario: &'a Scenario,
     pub(super) kernel: &'a Path,
     pub(super) initramfs: &'a Path,
-    pub(super) device: &'a Path,
+    pub(super) devices: &'a Devices,
     /// For the socket, the captures and the logs.
     pub(super) folder: &'a Path,
 }
@@ -36,7 +38,7 @@ pub(super) struct Outcome {
     pub(super) result: Result<()>,
     /// What the guest printed, then what the device logged.
     pub(super) log: String,
-    /// One capture for each start of the device.
+    /// One capture for each start of a device that captures.
     pub(super) captures: Vec<PathBuf>,
 }
 
@@ -59,7 +61,7 @@ pub(super) fn run(setup: &Setup<'_>) -> Result<Outcome> {
         setup,
         socket: socket_folder.path().join("usbredir"),
         device: None,
-        captures: Vec::new(),
+        starts: Vec::new(),
         guest_log: String::new(),
     };
     let result = machine.run();
@@ -68,7 +70,11 @@ pub(super) fn run(setup: &Setup<'_>) -> Result<Outcome> {
     Ok(Outcome {
         result,
         log,
-        captures: machine.captures,
+        captures: machine
+            .starts
+            .into_iter()
+            .filter_map(|files| files.capture)
+            .collect(),
     })
 }
 
@@ -76,7 +82,8 @@ struct Machine<'a> {
     setup: &'a Setup<'a>,
     socket: PathBuf,
     device: Option<Running>,
-    captures: Vec<PathBuf>,
+    /// The files of each start of the device.
+    starts: Vec<Files>,
     guest_log: String,
 }
 
@@ -176,42 +183,20 @@ impl Machine<'_> {
     fn start_device(&mut self) -> Result<()> {
         let Setup {
             scenario,
-            device,
+            devices,
             folder,
             ..
         } = self.setup;
-        let number = self.captures.len() + 1;
-        let capture = folder.join(format!("capture-{number}.pcap"));
-        let how = match scenario.listener {
-            Listener::Qemu => {
-                self.wait_for_socket()?;
-                "--connect"
-            }
-            Listener::Device => {
-                // The socket of a device that was killed is still there.
-                let _ = std::fs::remove_file(&self.socket);
-                "--listen"
-            }
-        };
-        let mut command = Command::new(device);
-        command
-            .args(["usbredir", how, &format!("unix:{}", self.socket.display())])
-            .args([
-                "--usb",
-                scenario.usb,
-                "--mtu",
-                &scenario.device_mtu().to_string(),
-            ])
-            .args(["--max-message", "65536", "--log", "info", "--pcap"])
-            .arg(&capture)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(File::create(self.device_log(number))?);
-        let child = command
-            .spawn()
-            .with_context(|| format!("cannot start {}", device.display()))?;
+        match scenario.listener {
+            Listener::Qemu => self.wait_for_socket()?,
+            // The socket of a device that was killed is still there.
+            Listener::Device => drop(std::fs::remove_file(&self.socket)),
+        }
+        let files = Files::new(folder, self.starts.len() + 1, scenario.board);
+        let mut command = devices.command(scenario, &self.socket, &files)?;
+        let child = command.spawn().context("cannot start the device")?;
         self.device = Some(Running(child));
-        self.captures.push(capture);
+        self.starts.push(files);
         if scenario.listener == Listener::Device {
             self.wait_for_socket()?;
         }
@@ -223,11 +208,18 @@ impl Machine<'_> {
         self.start_device()
     }
 
-    /// The device logs what it does before it answers, so that the line is there already.
+    /// The device logs what it does before it answers; the line may still be on its way.
     fn expect_device_log(&self, text: &str) -> Result<()> {
-        let log = std::fs::read_to_string(self.device_log(self.captures.len()))?;
-        if !log.lines().any(|line| line.contains(text)) {
-            bail!("the device has not logged `{text}`");
+        let files = self.starts.last().context("no device was started")?;
+        let deadline = Instant::now() + LOG_TIME;
+        while !std::fs::read_to_string(&files.log)?
+            .lines()
+            .any(|line| line.contains(text))
+        {
+            if Instant::now() > deadline {
+                bail!("the device has not logged `{text}`");
+            }
+            thread::sleep(Duration::from_millis(20));
         }
         Ok(())
     }
@@ -246,15 +238,13 @@ impl Machine<'_> {
         Ok(())
     }
 
-    fn device_log(&self, number: usize) -> PathBuf {
-        self.setup.folder.join(format!("device-{number}.log"))
-    }
-
     /// Everything that may say why a scenario failed.
     fn log(&self) -> String {
         let mut log = format!("--- guest\n{}", self.guest_log);
         let mut files = vec![self.setup.folder.join("qemu.log")];
-        files.extend((1..=self.captures.len()).map(|number| self.device_log(number)));
+        for start in &self.starts {
+            files.extend([start.log.clone(), start.output.clone()]);
+        }
         for file in files {
             let text = std::fs::read_to_string(&file).unwrap_or_default();
             let name = file.file_name().unwrap_or_default().display();

@@ -24,8 +24,6 @@ const FILE: &str = "/tmp/image";
 const PAGE: usize = 4096;
 /// Of a file that nvme-cli reads without huge pages.
 const PART: usize = 256 << 10;
-/// Of the large image.
-const LARGE: usize = 3 << 20;
 /// Actions of Firmware Commit.
 const STORE: u8 = 0;
 const STORE_AND_ACTIVATE_ON_RESET: u8 = 1;
@@ -108,12 +106,16 @@ fn actions(nvme: &NvmeCli) -> Result<()> {
 }
 
 /// A large image, whose download is killed on its way and then started over.
-pub(super) fn download_large(nvme: &NvmeCli) -> Result<()> {
-    let image = image("LARGE001", LARGE);
+pub(super) fn download_large(nvme: &NvmeCli, size: usize) -> Result<()> {
+    ensure!(
+        size >= 16 * PAGE && size.is_multiple_of(PAGE),
+        "an image of {size} bytes is not large, or not of whole pages"
+    );
+    let image = image("LARGE001", size);
     interrupted_download(nvme, &image)?;
     let start = Instant::now();
     install(nvme, &image, 2, STORE_AND_ACTIVATE_ON_RESET)?;
-    println!("{LARGE} bytes in {} ms", start.elapsed().as_millis());
+    println!("{size} bytes in {} ms", start.elapsed().as_millis());
     reset(nvme)?;
     expect_running(nvme, "LARGE001")?;
     commit(nvme, 1, ACTIVATE_NOW)
@@ -122,10 +124,11 @@ pub(super) fn download_large(nvme: &NvmeCli) -> Result<()> {
 /// Kills nvme-cli on its way.
 fn interrupted_download(nvme: &NvmeCli, image: &[u8]) -> Result<()> {
     let start = Instant::now();
-    download(nvme, &image[..PART])?;
+    let part = PART.min(image.len() / 4);
+    download(nvme, &image[..part])?;
     let time = start.elapsed();
     // From the beginning again, which takes almost twice as long.
-    fs::write(FILE, &image[..2 * PART - PAGE])?;
+    fs::write(FILE, &image[..2 * part - PAGE])?;
     let killed = nvme.kill_after(&download_command(0), time)?;
     ensure!(killed, "nvme-cli was done before it could be killed");
     // Linux gives the message tag of a killed program to the next one, and with it the response that is on its way.

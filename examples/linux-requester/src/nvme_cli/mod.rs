@@ -34,12 +34,12 @@ pub(crate) enum Chapter {
     Namespaces,
     /// Self-test, format, sanitize and security protocols
     Media,
-    /// The download of an image of 3 MiB
+    /// The download of a large image, interrupted and started over
     LargeFirmware,
 }
 
-/// Runs a chapter with nvme-cli in `folder`.
-pub(crate) fn run(folder: PathBuf, endpoint_id: u8, chapter: Chapter) -> Result<()> {
+/// Runs a chapter with nvme-cli in `folder`. The large image has `size` bytes.
+pub(crate) fn run(folder: PathBuf, endpoint_id: u8, chapter: Chapter, size: usize) -> Result<()> {
     let nvme = NvmeCli::new(folder, endpoint_id);
     match chapter {
         Chapter::Identify => identify::check(&nvme),
@@ -48,7 +48,7 @@ pub(crate) fn run(folder: PathBuf, endpoint_id: u8, chapter: Chapter) -> Result<
         Chapter::Firmware => firmware::check(&nvme),
         Chapter::Namespaces => namespaces::check(&nvme),
         Chapter::Media => media::check(&nvme),
-        Chapter::LargeFirmware => firmware::download_large(&nvme),
+        Chapter::LargeFirmware => firmware::download_large(&nvme, size),
     }
 }
 

@@ -1,0 +1,97 @@
+//! The device of a scenario: a process on this computer, or firmware on an emulated board.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::Result;
+
+use super::scenario::{Board, Listener, Scenario};
+use crate::emulate::{self, Cable, Log};
+
+/// The programs that there are.
+pub(super) struct Devices {
+    pub(super) virtual_device: PathBuf,
+    /// Built only if a scenario needs it.
+    pub(super) an500: Option<PathBuf>,
+}
+
+/// Where one start of a device puts what it has to say.
+pub(super) struct Files {
+    /// Its log.
+    pub(super) log: PathBuf,
+    /// What else its program prints.
+    pub(super) output: PathBuf,
+    /// The packets, if it captures them.
+    pub(super) capture: Option<PathBuf>,
+}
+
+impl Files {
+    /// For the start of this number.
+    pub(super) fn new(folder: &Path, number: usize, board: Board) -> Self {
+        Self {
+            log: folder.join(format!("device-{number}.log")),
+            output: folder.join(format!("device-{number}-output.log")),
+            capture: (board == Board::Pc).then(|| folder.join(format!("capture-{number}.pcap"))),
+        }
+    }
+}
+
+impl Devices {
+    /// The device, ready to be started.
+    pub(super) fn command(
+        &self,
+        scenario: &Scenario,
+        socket: &Path,
+        files: &Files,
+    ) -> Result<Command> {
+        let mut command = match &self.an500 {
+            Some(firmware) if scenario.board == Board::An500 => {
+                an500(firmware, scenario, socket, &files.log)
+            }
+            _ => self.pc(scenario, socket, files),
+        };
+        command.stdin(Stdio::null());
+        match scenario.board {
+            Board::Pc => command
+                .stdout(Stdio::null())
+                .stderr(File::create(&files.log)?),
+            Board::An500 => {
+                let output = File::create(&files.output)?;
+                command.stdout(output.try_clone()?).stderr(output)
+            }
+        };
+        Ok(command)
+    }
+
+    fn pc(&self, scenario: &Scenario, socket: &Path, files: &Files) -> Command {
+        let how = match scenario.listener {
+            Listener::Qemu => "--connect",
+            Listener::Device => "--listen",
+        };
+        let mut command = Command::new(&self.virtual_device);
+        command
+            .args(["usbredir", how, &format!("unix:{}", socket.display())])
+            .args([
+                "--usb",
+                scenario.usb,
+                "--mtu",
+                &scenario.device_mtu().to_string(),
+            ])
+            .args(["--max-message", "65536"])
+            .args(scenario.log_options());
+        if let Some(capture) = &files.capture {
+            command.arg("--pcap").arg(capture);
+        }
+        command
+    }
+}
+
+fn an500(firmware: &Path, scenario: &Scenario, socket: &Path, log: &Path) -> Command {
+    let cable = match scenario.listener {
+        Listener::Qemu => Cable::Connect(socket),
+        Listener::Device => Cable::Listen(socket),
+    };
+    let mtu = format!("mtu={}", scenario.device_mtu());
+    emulate::board(firmware, &cable, &Log::File(log), &[mtu])
+}
