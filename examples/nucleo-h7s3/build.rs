@@ -1,9 +1,27 @@
-//! Linker arguments: sections as cortex-m-rt and defmt lay them out, memories as `memory.x` beside this file describes them.
+//! Linker arguments: sections as cortex-m-rt and defmt lay them out, memories as a file in `link/` describes them.
+
+use std::path::Path;
+use std::{env, fs};
 
 fn main() {
-    println!("cargo:rerun-if-changed=memory.x");
-    println!("cargo:rustc-link-search={}", env!("CARGO_MANIFEST_DIR"));
+    let layout = if env::var_os("CARGO_FEATURE_RUN_FROM_SRAM").is_some() {
+        "sram.x"
+    } else {
+        "flash.x"
+    };
+    let layout = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("link")
+        .join(layout);
+    let out = env::var_os("OUT_DIR").expect("cargo names a folder for what is built");
+    let memory = Path::new(&out).join("memory.x");
+    fs::copy(&layout, memory).expect("the linker script can be copied");
+
+    println!("cargo:rerun-if-changed=link");
+    println!("cargo:rustc-link-search={}", Path::new(&out).display());
     println!("cargo:rustc-link-arg-bins=--nmagic");
+    println!("cargo:rustc-link-arg-bins=--icf=all");
     println!("cargo:rustc-link-arg-bins=-Tlink.x");
-    println!("cargo:rustc-link-arg-bins=-Tdefmt.x");
+    if env::var_os("CARGO_FEATURE_DEFMT").is_some() {
+        println!("cargo:rustc-link-arg-bins=-Tdefmt.x");
+    }
 }

@@ -1,9 +1,13 @@
 //! What only this board knows: its clock tree, its USB port and its light.
 
+use core::convert::Infallible;
+
 use embassy_stm32::gpio::{Level, Output, Speed};
 use embassy_stm32::rcc::{self, mux};
 use embassy_stm32::time::Hertz;
 use embassy_stm32::usb::{self, Driver};
+#[cfg(feature = "watchdog")]
+use embassy_stm32::wdg::IndependentWatchdog;
 use embassy_stm32::{Config, Peripherals, bind_interrupts, peripherals};
 use embassy_time::Timer;
 
@@ -14,15 +18,21 @@ bind_interrupts!(struct Interrupts {
 /// The USB driver of port CN2: high speed, with the PHY inside the chip.
 pub type UsbDriver = Driver<'static, peripherals::USB_OTG_HS>;
 
+/// Functions with a bulk OUT endpoint: MCTP and the serial port.
+const BULK_FUNCTIONS: usize = 1 + cfg!(feature = "serial-log") as usize;
 /// One packet of every OUT endpoint: the control endpoint's 64 bytes, a bulk endpoint's 512.
-pub const USB_OUT_BUFFER: usize = 64 + 512;
+pub const USB_OUT_BUFFER: usize = 64 + BULK_FUNCTIONS * 512;
+
+/// How long the device may be stuck.
+#[cfg(feature = "watchdog")]
+const WATCHDOG_MICROSECONDS: u32 = 8_000_000;
 
 /// The board after its clocks have been set up.
 pub struct Board {
     /// MCTP's port.
     pub usb: UsbDriver,
-    /// The orange LED.
-    pub led: Output<'static>,
+    /// What shows that the device runs.
+    pub life: Life,
     /// 96 bits that no other chip of this family has.
     pub unique_id: [u8; 12],
 }
@@ -30,7 +40,7 @@ pub struct Board {
 impl Board {
     /// Starts the clocks and takes the pins. `out_buffer` holds what the host sends until it is read.
     pub fn start(out_buffer: &'static mut [u8; USB_OUT_BUFFER]) -> Self {
-        let mut core = defmt::unwrap!(cortex_m::Peripherals::take());
+        let mut core = cortex_m::Peripherals::take().unwrap();
         // The code stands in SRAM behind a bus of half this speed. The data cache stays off: it would keep the debugger
         // from seeing the log.
         core.SCB.enable_icache();
@@ -39,11 +49,17 @@ impl Board {
             PM5,
             PM6,
             PD13,
+            #[cfg(feature = "watchdog")]
+            IWDG,
             ..
         } = embassy_stm32::init(clocks());
         Self {
             usb: Driver::new_hs(USB_OTG_HS, Interrupts, PM6, PM5, out_buffer, usb_config()),
-            led: Output::new(PD13, Level::Low, Speed::Low),
+            life: Life {
+                led: Output::new(PD13, Level::Low, Speed::Low),
+                #[cfg(feature = "watchdog")]
+                watchdog: IndependentWatchdog::new(IWDG, WATCHDOG_MICROSECONDS),
+            },
             unique_id: embassy_stm32::uid::uid(),
         }
     }
@@ -85,10 +101,23 @@ fn usb_config() -> usb::Config {
     config
 }
 
-/// Blinks slowly for as long as the executor runs.
-pub async fn blink(mut led: Output<'static>) {
-    loop {
-        led.toggle();
-        Timer::after_secs(1).await;
+/// The orange LED LD2, and the watchdog.
+pub struct Life {
+    led: Output<'static>,
+    #[cfg(feature = "watchdog")]
+    watchdog: IndependentWatchdog<'static, peripherals::IWDG>,
+}
+
+impl Life {
+    /// Changes the light every second, and keeps the watchdog quiet, for as long as this gets its turn.
+    pub async fn show(mut self) -> Infallible {
+        #[cfg(feature = "watchdog")]
+        self.watchdog.unleash();
+        loop {
+            self.led.toggle();
+            #[cfg(feature = "watchdog")]
+            self.watchdog.pet();
+            Timer::after_secs(1).await;
+        }
     }
 }
