@@ -1,6 +1,5 @@
 //! `cargo xtask seal`, and the loader on the emulated board: it boots the firmware of the emulated board, and refuses it in every damaged form.
 
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -9,26 +8,24 @@ use std::{fs, io};
 
 use anyhow::{Context, Result, bail};
 use elf_loader::mutilations::MUTILATIONS;
-use elf_loader::{MemoryMap, Program, Refusal};
+use elf_loader::{Program, Refusal};
 use tempfile::TempDir;
 
 use crate::install;
 use crate::process::output;
 use crate::project::Project;
+use memory::{IMAGE_ADDRESS, IMAGE_LEN, MEMORY, REFUSED};
+
+#[path = "../../examples/qemu-an500-boot/src/memory.rs"]
+mod memory;
 
 const LOADER: &str = "qemu-an500-boot";
 const FIRMWARE: &str = "qemu-an500";
 const TARGET: &str = "thumbv7em-none-eabihf";
 
-/// As in `src/main.rs` of the loader: memories for programs, where the image is, and the status with which it refuses.
-const PROGRAM_MEMORIES: &[Range<u32>] = &[0x2000_0000..0x2040_0000, 0x6000_0000..0x60E0_0000];
-const MEMORY: MemoryMap<'static> = MemoryMap {
-    segments: PROGRAM_MEMORIES,
-    stack: PROGRAM_MEMORIES,
-};
-const IMAGE_ADDRESS: u32 = 0x60E0_0000;
-const FLASH_LEN: usize = 2 << 20;
-const REFUSED: i32 = 3;
+/// The Nucleo's firmware, and the folder of its loader, which cannot run here.
+const NUCLEO_FIRMWARE: &str = "nucleo-h7s3";
+const NUCLEO_LOADER: &str = "examples/nucleo-h7s3-boot";
 
 /// What the firmware says first on its second UART.
 const SIGN_OF_LIFE: &str = "UUID";
@@ -97,22 +94,28 @@ pub(crate) fn check(project: &Project) -> Result<String> {
         changed[bit / 8] ^= 1 << (bit % 8);
         board.refuses(&changed, &format!("bit {bit} changed"), |_| true)?;
     }
+    check_for_nucleo(project)?;
     Ok(format!(
-        "{} bytes booted in {started:.1} s, {} mutilated images refused",
+        "{} bytes booted in {started:.1} s, {} mutilated images refused; the Nucleo's firmware is right for its loader",
         image.len(),
         1 + MUTILATIONS.len() + BITS
     ))
 }
 
+/// That the firmware of the Nucleo passes the checks of its loader: the build script of the loader has them made.
+fn check_for_nucleo(project: &Project) -> Result<()> {
+    let firmware = build(project, NUCLEO_FIRMWARE, &[])?;
+    let mut cargo = project.cargo(NUCLEO_LOADER);
+    cargo.args(["build", "--locked", "--release", "--target", TARGET]);
+    output(cargo.env("FIRMWARE", firmware)).map(drop)
+}
+
 /// The program in `examples/NAME`.
 fn build(project: &Project, name: &str, arguments: &[&str]) -> Result<PathBuf> {
-    // Apart from what other steps build with other features.
-    let target_dir = project.target_dir.join("boot");
     let mut cargo = project.cargo(&format!("examples/{name}"));
     cargo.args(["build", "--locked", "--release", "--target", TARGET]);
-    cargo.args(arguments).env("CARGO_TARGET_DIR", &target_dir);
-    output(&mut cargo)?;
-    Ok(target_dir.join(TARGET).join("release").join(name))
+    output(cargo.args(arguments))?;
+    Ok(project.target_dir.join(TARGET).join("release").join(name))
 }
 
 /// The emulated board with the loader, and the files that QEMU reads and writes.
@@ -247,6 +250,6 @@ impl Drop for Running {
 /// The flash with `image` at its start.
 fn with_erased_flash(image: &[u8]) -> Vec<u8> {
     let mut flash = image.to_vec();
-    flash.resize(FLASH_LEN, 0xFF);
+    flash.resize(IMAGE_LEN, 0xFF);
     flash
 }

@@ -7,6 +7,7 @@
 #![no_main]
 
 // The only files of the Nucleo's loader that are not about its hardware: built here as well, so that they run in CI.
+mod memory;
 #[path = "../../nucleo-h7s3-boot/src/start.rs"]
 mod start;
 
@@ -14,21 +15,11 @@ use core::panic::PanicInfo;
 use core::slice;
 
 use cortex_m_rt::{ExceptionFrame, entry, exception};
-use elf_loader::{MemoryMap, Program};
+use elf_loader::Program;
 use semihosting::{eprintln, println, process};
 
-/// The last 2 MiB of PSRAM.
-const IMAGE_ADDRESS: usize = 0x60E0_0000;
-const IMAGE_LEN: usize = 2 << 20;
+use memory::{IMAGE_ADDRESS, IMAGE_LEN, MEMORY, REFUSED};
 
-/// Where programs may be: SSRAM2 and 3, and PSRAM without the image.
-const MEMORY: MemoryMap<'static> = MemoryMap {
-    segments: &[0x2000_0000..0x2040_0000, 0x6000_0000..0x60E0_0000],
-    stack: &[0x2000_0000..0x2040_0000, 0x6000_0000..0x60E0_0000],
-};
-
-/// Status of QEMU when the image is refused.
-const REFUSED: i32 = 3;
 /// Status of QEMU when the loader itself fails, which no image may bring about.
 const FAILED: i32 = 4;
 
