@@ -6,23 +6,23 @@ use log::Record;
 
 use crate::buffer::LINE_END;
 
-/// The longest line, in bytes, its end not counted. A longer one is cut, and ends in `...`.
+/// The longest line unless another length is asked for, in bytes, its end included.
 pub const LINE_LEN: usize = 192;
 
 const CUT: &[u8] = b"...";
 
-/// Collects text as far as it fits.
-pub(crate) struct Line {
-    bytes: [u8; LINE_LEN + LINE_END.len()],
+/// Collects text as far as it fits in `LEN` bytes.
+pub(crate) struct Line<const LEN: usize> {
+    bytes: [u8; LEN],
     len: usize,
     is_cut: bool,
 }
 
-impl Line {
+impl<const LEN: usize> Line<LEN> {
     /// `   12.345 INFO  text`: seconds since the start, level, text.
     pub(crate) fn of(record: &Record<'_>, uptime: u64) -> Self {
         let mut line = Self {
-            bytes: [0; LINE_LEN + LINE_END.len()],
+            bytes: [0; LEN],
             len: 0,
             is_cut: false,
         };
@@ -61,12 +61,13 @@ impl Line {
     }
 }
 
-impl Write for Line {
+impl<const LEN: usize> Write for Line<LEN> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         if self.is_cut {
             return Ok(());
         }
-        let room = LINE_LEN.saturating_sub(self.len).saturating_sub(CUT.len());
+        let reserved = const { CUT.len() + LINE_END.len() };
+        let room = LEN.saturating_sub(reserved).saturating_sub(self.len);
         let mut lengths = (0..=room.min(text.len())).rev();
         let fits = lengths.find(|length| text.is_char_boundary(*length));
         let fits = fits.unwrap_or(0);
@@ -88,7 +89,7 @@ mod tests {
     fn line(text: &str, uptime: u64) -> String {
         let arguments = format_args!("{text}");
         let record = Record::builder().level(Level::Info).args(arguments).build();
-        String::from_utf8(Line::of(&record, uptime).as_bytes().to_vec()).unwrap()
+        String::from_utf8(Line::<LINE_LEN>::of(&record, uptime).as_bytes().to_vec()).unwrap()
     }
 
     #[test]
@@ -107,7 +108,7 @@ mod tests {
             let text = "x".repeat(start) + &"\u{20AC}".repeat(100);
             let line = line(&text, 0);
             assert!(line.ends_with("\u{20AC}...\r\n"), "{line}");
-            assert!(line.len() <= LINE_LEN + 2 && line.len() > LINE_LEN - 2);
+            assert!(line.len() <= LINE_LEN && line.len() > LINE_LEN - 4);
         }
     }
 }

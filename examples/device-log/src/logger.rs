@@ -10,7 +10,7 @@ use embassy_sync::blocking_mutex::CriticalSectionMutex;
 use log::{LevelFilter, Log, Metadata, Record};
 
 use crate::buffer::{Buffer, Place};
-use crate::line::Line;
+use crate::line::{LINE_LEN, Line};
 use crate::reader::Reader;
 
 /// The board's part: the time, and the wire on which lines go out at once.
@@ -48,13 +48,21 @@ pub(crate) type Lock<const EARLY: usize, const RECENT: usize> =
     CriticalSectionMutex<RefCell<Shared<EARLY, RECENT>>>;
 
 /// The log of a device, in a `static`: a logger with its wire, and what is kept. See the [crate](crate) for an example.
-pub struct DeviceLog<S, const EARLY: usize, const RECENT: usize> {
+///
+/// | parameter | meaning |
+/// |-|-|
+/// | `EARLY` | bytes of first lines that are kept |
+/// | `RECENT` | bytes of newest lines that are kept: more than `LINE` |
+/// | `LINE` | the longest line, in bytes, its end included; a longer one is cut, and ends in `...`. It is made on the stack of whoever logs |
+pub struct DeviceLog<S, const EARLY: usize, const RECENT: usize, const LINE: usize = LINE_LEN> {
     sink: S,
     lock: Lock<EARLY, RECENT>,
     has_ended: AtomicBool,
 }
 
-impl<S, const EARLY: usize, const RECENT: usize> DeviceLog<S, EARLY, RECENT> {
+impl<S, const EARLY: usize, const RECENT: usize, const LINE: usize>
+    DeviceLog<S, EARLY, RECENT, LINE>
+{
     /// An empty log.
     pub const fn new(sink: S) -> Self {
         let shared = Shared {
@@ -77,7 +85,9 @@ impl<S, const EARLY: usize, const RECENT: usize> DeviceLog<S, EARLY, RECENT> {
     }
 }
 
-impl<S: Sink, const EARLY: usize, const RECENT: usize> DeviceLog<S, EARLY, RECENT> {
+impl<S: Sink, const EARLY: usize, const RECENT: usize, const LINE: usize>
+    DeviceLog<S, EARLY, RECENT, LINE>
+{
     /// Makes this the logger of the program. [`log::set_max_level`] changes the level later. Not on cores
     /// without atomic exchange (Cortex-M0).
     ///
@@ -133,7 +143,9 @@ impl<S: Sink, const EARLY: usize, const RECENT: usize> DeviceLog<S, EARLY, RECEN
     }
 }
 
-impl<S: Sink + Send, const EARLY: usize, const RECENT: usize> Log for DeviceLog<S, EARLY, RECENT> {
+impl<S: Sink + Send, const EARLY: usize, const RECENT: usize, const LINE: usize> Log
+    for DeviceLog<S, EARLY, RECENT, LINE>
+{
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.level() <= log::max_level()
     }
@@ -142,7 +154,7 @@ impl<S: Sink + Send, const EARLY: usize, const RECENT: usize> Log for DeviceLog<
         if !self.enabled(record.metadata()) {
             return;
         }
-        let line = Line::of(record, self.sink.uptime());
+        let line = Line::<LINE>::of(record, self.sink.uptime());
         self.keep(line.text());
         self.sink.write(line.as_bytes());
     }

@@ -57,7 +57,7 @@ fn a_line_goes_to_the_wire_and_is_kept() {
     let _level = LEVEL.lock().unwrap();
     log::set_max_level(LevelFilter::Info);
     let wire = Wire::new();
-    let log = DeviceLog::<_, 256, 256>::new(&wire);
+    let log: DeviceLog<_, 256, 256> = DeviceLog::new(&wire);
     wire.uptime.store(7, Ordering::Relaxed);
     say(&log, Level::Info, "started");
     wire.uptime.store(61_002, Ordering::Relaxed);
@@ -71,7 +71,7 @@ fn a_line_goes_to_the_wire_and_is_kept() {
 fn the_level_can_be_changed_at_any_time() {
     let _level = LEVEL.lock().unwrap();
     let wire = Wire::new();
-    let log = DeviceLog::<_, 256, 256>::new(&wire);
+    let log: DeviceLog<_, 256, 256> = DeviceLog::new(&wire);
     for (level, text) in [
         (LevelFilter::Info, "not said"),
         (LevelFilter::Debug, "said"),
@@ -88,7 +88,7 @@ fn lines_of_any_length_are_logged_at_once_and_never_longer_than_the_limit() {
     let _level = LEVEL.lock().unwrap();
     log::set_max_level(LevelFilter::Info);
     let wire = Wire::new();
-    let log = DeviceLog::<_, 512, 512>::new(&wire);
+    let log: DeviceLog<_, 512, 512> = DeviceLog::new(&wire);
     for length in [0, 1, LINE_LEN, 10 * LINE_LEN, 1 << 20] {
         say(&log, Level::Info, &"x".repeat(length));
     }
@@ -102,7 +102,7 @@ fn threads_that_log_at_once_lose_no_line_and_mix_none() {
     let _level = LEVEL.lock().unwrap();
     log::set_max_level(LevelFilter::Info);
     let wire = Wire::new();
-    let log = DeviceLog::<_, 1024, 60_000>::new(&wire);
+    let log: DeviceLog<_, 1024, 60_000> = DeviceLog::new(&wire);
     std::thread::scope(|scope| {
         for thread in 0..4 {
             let log = &log;
@@ -140,7 +140,7 @@ fn a_reader_that_waits_is_woken_by_the_next_line() {
     let _level = LEVEL.lock().unwrap();
     log::set_max_level(LevelFilter::Info);
     let wire = Wire::new();
-    let log = DeviceLog::<_, 256, 256>::new(&wire);
+    let log: DeviceLog<_, 256, 256> = DeviceLog::new(&wire);
     let woken = std::sync::Arc::new(Woken::default());
     let waker = Waker::from(woken.clone());
     let mut context = Context::from_waker(&waker);
@@ -158,7 +158,7 @@ fn a_reader_that_waits_is_woken_by_the_next_line() {
 #[test]
 fn a_reader_with_no_room_does_not_wait() {
     let wire = Wire::new();
-    let log = DeviceLog::<_, 64, 64>::new(&wire);
+    let log: DeviceLog<_, 64, 64> = DeviceLog::new(&wire);
     assert_eq!(embassy_futures::block_on(log.reader().read(&mut [])), 0);
 }
 
@@ -175,7 +175,7 @@ impl std::fmt::Display for Talkative<'_> {
 #[test]
 fn last_words_are_written_once_even_while_the_log_is_locked() {
     let wire = Wire::new();
-    let log = DeviceLog::<_, 64, 64>::new(&wire);
+    let log: DeviceLog<_, 64, 64> = DeviceLog::new(&wire);
     // As in the middle of logging: critical sections nest.
     critical_section::with(|_| log.last_words(&Talkative(&log)));
     log.last_words(&"again");

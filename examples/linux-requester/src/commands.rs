@@ -19,6 +19,7 @@ use linux_requester::{echo, inject, usb};
 use crate::benchmark::{self, BenchArguments};
 use crate::guest_init;
 use crate::nvme_cli::{self, Chapter, NvmeCli};
+use crate::serial_log::{self, SerialLogArguments};
 
 /// More than the packets of a 64 KiB message at the smallest transmission unit (1024), so that none is dropped.
 const QUEUE_LENGTH: u32 = 4096;
@@ -55,6 +56,12 @@ enum Command {
     Echo(EchoArguments),
     /// Have a stream of messages sent, check each, and send control requests meanwhile
     Bench(BenchArguments),
+    /// Check the device's log on its USB serial port, with echoes to the endpoint meanwhile
+    SerialLog {
+        endpoint_id: u8,
+        #[command(flatten)]
+        arguments: SerialLogArguments,
+    },
     /// Wait until there is an MCTP interface over USB
     WaitInterface {
         /// Seconds
@@ -212,6 +219,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         Command::Mi(arguments) => management(arguments),
         Command::Echo(arguments) => echo_sizes(arguments),
         Command::Bench(arguments) => benchmark::run(arguments),
+        Command::SerialLog {
+            endpoint_id,
+            arguments,
+        } => serial_log(*endpoint_id, arguments),
         Command::WaitInterface { timeout } => wait_interface(Duration::from_secs(*timeout)),
         Command::CycleLink {
             interface,
@@ -469,6 +480,32 @@ fn echo_sizes(arguments: &EchoArguments) -> Result<()> {
         start.elapsed().as_millis()
     );
     Ok(())
+}
+
+fn serial_log(endpoint_id: u8, arguments: &SerialLogArguments) -> Result<()> {
+    let busy = || {
+        echo_sizes(&EchoArguments {
+            endpoint_id,
+            size: 0,
+            sizes: Some(0..=1100),
+            count: 1,
+            wait: 6000,
+        })
+    };
+    let notable = || {
+        let destination = Destination::EndpointId(endpoint_id);
+        let one_try = Retries {
+            wait: 3000,
+            tries: 1,
+        };
+        let mut socket = MctpSocket::open()?;
+        // Set Endpoint ID (DSP0236 1.3.3, section 12.3) to the one that it has.
+        one_try
+            .client(&mut socket)
+            .request(destination, 0x01, &[0, endpoint_id])?;
+        Ok(format!("endpoint ID {endpoint_id} was set"))
+    };
+    serial_log::check(arguments, busy, notable)
 }
 
 fn wait_interface(timeout: Duration) -> Result<()> {

@@ -10,6 +10,8 @@ mod commands;
 mod guest_init;
 #[cfg(target_os = "linux")]
 mod nvme_cli;
+#[cfg(target_os = "linux")]
+mod serial_log;
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {

@@ -3,6 +3,8 @@
 use core::fmt;
 use core::sync::atomic::{AtomicU32, Ordering};
 
+#[cfg(feature = "bench")]
+use mctp_bench::End;
 use mctp_router::Event;
 use mctp_transport::DropCounters;
 
@@ -57,6 +59,29 @@ impl Observer for EventLog {
         }
         self.tell_drops(drops);
     }
+
+    #[cfg(feature = "bench")]
+    fn stream_sent(&self, sent: &mctp_bench::Sent) {
+        let (messages, requester) = (sent.messages, sent.requester);
+        match &sent.end {
+            End::Complete => log::info!("bench: all {messages} messages sent to {requester}"),
+            End::Stopped => log::info!("bench: stopped after {messages} messages to {requester}"),
+            End::Failed(error) => {
+                log::warn!("bench: {messages} messages sent to {requester}, then: {error}");
+            }
+        }
+    }
+
+    #[cfg(feature = "bench")]
+    fn stream_received(&self, statistics: &mctp_bench::Statistics) {
+        log::info!(
+            "bench: {} messages received, {} kB/s, {} dropped, {} invalid",
+            statistics.messages,
+            statistics.bytes_per_second().unwrap_or_default() / 1000,
+            statistics.dropped,
+            statistics.invalid
+        );
+    }
 }
 
 /// Bytes as people read them: two digits each, spaces between.
@@ -70,5 +95,20 @@ impl fmt::Display for Hex<'_> {
             write!(f, "{space}{byte:02x}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn hex_is_readable() {
+        assert_eq!(Hex(&[0x00, 0x81, 0xFF]).to_string(), "00 81 ff");
+        assert_eq!(Hex(&[]).to_string(), "");
     }
 }

@@ -120,6 +120,9 @@ struct UsbredirArguments {
     /// PATH is then a link to (for QEMU's chardev serial).
     #[arg(long, value_name = "PATH")]
     pty: Option<PathBuf>,
+    /// Gives the device a serial port beside MCTP, which shows its log: /dev/ttyACM0 of a Linux guest.
+    #[arg(long, help_heading = "Device")]
+    serial_log: bool,
 }
 
 /// What to do.
@@ -188,6 +191,8 @@ pub struct Invocation {
     pub mode: Mode,
     /// With which device.
     pub device: DeviceSettings,
+    /// Whether the device has a serial port that shows its log.
+    pub serial_log: bool,
     /// Where to write a capture.
     pub pcap: Option<PathBuf>,
     /// What to log.
@@ -227,15 +232,18 @@ impl Invocation {
             },
         };
         settings.check().map_err(Refusal::BadInput)?;
-        let (mode, default_log) = match command {
-            None => (Mode::Demo, LevelFilter::Warn),
+        let (mode, serial_log, default_log) = match command {
+            None => (Mode::Demo, false, LevelFilter::Warn),
             Some(Command::Usbredir(arguments)) => {
-                (Mode::Usbredir(arguments.connection()?), LevelFilter::Info)
+                let serial_log = arguments.serial_log;
+                let mode = Mode::Usbredir(arguments.connection()?);
+                (mode, serial_log, LevelFilter::Info)
             }
         };
         Ok(Self {
             mode,
             device: settings,
+            serial_log,
             pcap: device.pcap,
             log: device.log.unwrap_or(default_log),
         })

@@ -1,14 +1,16 @@
 //! The reference device, assembled for a PC: its USB driver speaks usbredir, its clock is tokio's.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::time::Duration;
 
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embedded_io_adapters::tokio_1::FromTokio;
+use mctp_bench::{Sent, Statistics};
 use nvme_mi_responder::world::MemoryPcie;
 use nvme_mi_responder::{MessageBuffers, Responder};
 use reference_device::{
-    Direction, DropCounters, Event, Identity, Management, Memory, Observer, Options, UnitChanges,
+    Assembly, Direction, DropCounters, Event, EventLog, Identity, Management, Memory, Observer,
+    Options, SerialMemory, UnitChanges,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use usbredir_device::{Buffers, State};
@@ -16,6 +18,7 @@ use usbredir_device::{Buffers, State};
 use crate::cli::{DeviceSettings, LARGEST_MAX_MESSAGE};
 use crate::clock::TokioClock;
 use crate::firmware::LoggedFirmware;
+use crate::logger::LogReader;
 use crate::model_file::{CONTROLLERS, FIRMWARE_SLOTS};
 use crate::pcap::{self, Capture};
 
@@ -31,10 +34,8 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// The longest firmware image, in bytes.
 const FIRMWARE_SLOT: usize = 8 << 20;
 
-/// Bytes of each packet in the log.
-const LOGGED: usize = 32;
-
-type UsbBuffers = Buffers<1, TRANSFER_BUFFER, TRANSFER_BUFFER, 4096>;
+/// Three endpoints in, two out: MCTP's, and the serial port's.
+type UsbBuffers = Buffers<3, TRANSFER_BUFFER, TRANSFER_BUFFER, 4096>;
 
 type DeviceMemory<'d> = Memory<
     'd,
@@ -72,10 +73,24 @@ impl Cable<'_> {
 ///
 /// # Panics
 ///
-/// Never, but for an error in this function: its buffers are made for every setting.
+/// Never, but for an error in [`run_with_log`].
 pub async fn run<T>(
     settings: &DeviceSettings,
     observer: &impl Observer,
+    world: impl AsyncFnOnce(Cable<'_>) -> T,
+) -> T {
+    run_with_log(settings, observer, None, world).await
+}
+
+/// As [`run`]. With `log`, the device has a serial port beside MCTP, which shows it.
+///
+/// # Panics
+///
+/// Never, but for an error in this function: its buffers are made for every setting.
+pub async fn run_with_log<T>(
+    settings: &DeviceSettings,
+    observer: &impl Observer,
+    log: Option<LogReader>,
     world: impl AsyncFnOnce(Cable<'_>) -> T,
 ) -> T {
     let mut buffers = Box::new(UsbBuffers::new());
@@ -113,24 +128,34 @@ pub async fn run<T>(
         &mut buffers,
     )
     .expect("a model that was read from a file has the port of its management endpoint");
-    let management = Management {
+    let mut management = Management {
         responder,
         port: model.management_port,
         unit_changes: &unit_changes,
     };
-    let device = reference_device::run(
-        driver,
-        TokioClock::start(),
-        &identity,
-        &options,
-        &mut memory,
-        management,
-        observer,
-    );
+    let clock = TokioClock::start();
+    let Assembly {
+        router,
+        link,
+        buffer,
+    }: Assembly<'_, _, NoopRawMutex, _> =
+        reference_device::assemble(driver, &clock, &identity, &options, &mut memory);
+    let mut serial_memory = Box::new(SerialMemory::new());
+    let link = async {
+        match log {
+            Some(log) => {
+                let memory = &mut serial_memory;
+                link.run_with_log(&router, observer, memory, log).await
+            }
+            None => link.run(&router, observer).await,
+        }
+    };
+    let services = reference_device::serve(&router, &mut management, &clock, buffer, observer);
     tokio::select! {
-        result = device => match result {
+        result = link => match result {
             Err(error) => panic!("{error}"),
         },
+        never = services => match never {},
         value = world(Cable(runner)) => value,
     }
 }
@@ -139,7 +164,7 @@ pub async fn run<T>(
 #[derive(Default)]
 pub struct Log {
     capture: RefCell<Option<Capture>>,
-    drops_told: Cell<u32>,
+    events: EventLog,
 }
 
 impl Log {
@@ -147,7 +172,7 @@ impl Log {
     pub fn new(capture: Option<Capture>) -> Self {
         Self {
             capture: RefCell::new(capture),
-            drops_told: Cell::new(0),
+            events: EventLog::new(),
         }
     }
 
@@ -170,50 +195,18 @@ impl Log {
 impl Observer for Log {
     fn packet(&self, direction: Direction, bytes: &[u8]) {
         self.capture(direction, bytes);
-        // A whole control packet; of longer ones the beginning says enough.
-        let shown = bytes.get(..LOGGED).unwrap_or(bytes);
-        log::trace!("{direction:?} {} bytes: {}", bytes.len(), Hex(shown));
+        self.events.packet(direction, bytes);
     }
 
     fn event(&self, event: Event, drops: &DropCounters) {
-        match event {
-            Event::EndpointIdSet(endpoint_id) => {
-                log::info!("endpoint ID {} was set", endpoint_id.0)
-            }
-            Event::BusOwnerSeen(owner) => log::debug!("the bus owner is {}", owner.endpoint_id.0),
-            Event::LinkUp(_) => log::info!("the USB host has configured the device"),
-            Event::LinkDown(_) => log::info!("the USB host is gone"),
-            other => log::debug!("{other:?}"),
-        }
-        if self.drops_told.replace(drops.total()) != drops.total() {
-            for (reason, count) in drops.nonzero() {
-                log::debug!("dropped so far: {count} for {}", reason.as_str());
-            }
-        }
+        self.events.event(event, drops);
     }
-}
 
-/// Bytes as people read them: two digits each, spaces between.
-#[derive(Clone, Copy, Debug)]
-pub struct Hex<'a>(pub &'a [u8]);
-
-impl std::fmt::Display for Hex<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (index, byte) in self.0.iter().enumerate() {
-            let space = if index == 0 { "" } else { " " };
-            write!(f, "{space}{byte:02x}")?;
-        }
-        Ok(())
+    fn stream_sent(&self, sent: &Sent) {
+        self.events.stream_sent(sent);
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hex_is_readable() {
-        assert_eq!(Hex(&[0x00, 0x81, 0xFF]).to_string(), "00 81 ff");
-        assert_eq!(Hex(&[]).to_string(), "");
+    fn stream_received(&self, statistics: &Statistics) {
+        self.events.stream_received(statistics);
     }
 }

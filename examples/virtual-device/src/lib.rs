@@ -6,6 +6,7 @@
 //! - [`host`]: what is at the other end of the cable: USB host, MCTP bus owner, requester.
 //! - [`demo`]: both, joined by a bus in memory.
 //! - [`connection`]: the byte streams on which a QEMU guest's USB bus can be reached.
+//! - [`logger`]: the program's log, which is the device's.
 //! - [`usbredir`]: the device on such a stream.
 //! - [`pcap`]: what crosses the wire, as a file for Wireshark.
 
@@ -16,6 +17,7 @@ pub mod demo;
 pub mod device;
 mod firmware;
 pub mod host;
+pub mod logger;
 pub mod model_file;
 pub mod pcap;
 pub mod usbredir;

@@ -1,14 +1,12 @@
 //! See the README beside this crate's manifest, or `virtual-device --help`.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::process::ExitCode;
-use std::time::Instant;
 
-use log::LevelFilter;
 use virtual_device::cli::{Invocation, Mode, Refusal};
 use virtual_device::device::Log;
 use virtual_device::pcap::Capture;
-use virtual_device::{demo, usbredir};
+use virtual_device::{demo, logger, usbredir};
 
 const BAD_INPUT: u8 = 2;
 
@@ -28,7 +26,7 @@ fn main() -> ExitCode {
 }
 
 fn run(invocation: &Invocation) -> ExitCode {
-    start_log(invocation.log);
+    logger::start(invocation.log);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -63,24 +61,11 @@ async fn work(invocation: &Invocation) -> anyhow::Result<ExitCode> {
             })
         }
         Mode::Usbredir(connection) => tokio::select! {
-            result = usbredir::run(&invocation.device, connection, &log) => match result? {},
+            result = usbredir::run(&invocation.device, connection, invocation.serial_log, &log) => match result? {},
             result = usbredir::interrupted() => {
                 result?;
                 Ok(ExitCode::SUCCESS)
             }
         },
     }
-}
-
-/// Logs on standard error, each line with the seconds since the start.
-fn start_log(level: LevelFilter) {
-    let start = Instant::now();
-    env_logger::Builder::new()
-        .filter_level(level)
-        .format(move |line, record| {
-            let seconds = start.elapsed().as_secs_f64();
-            let level = record.level();
-            writeln!(line, "{seconds:9.3} {level:5} {}", record.args())
-        })
-        .init();
 }

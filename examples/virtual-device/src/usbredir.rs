@@ -7,8 +7,9 @@ use reference_device::Observer;
 use crate::cli::DeviceSettings;
 use crate::connection::{Connection, Connector};
 use crate::device;
+use crate::logger;
 
-/// Serves one connection after the other, for ever.
+/// Serves one connection after the other, for ever. With `serial_log`, the device has a serial port that shows the program's log.
 ///
 /// # Errors
 ///
@@ -16,25 +17,32 @@ use crate::device;
 pub async fn run(
     settings: &DeviceSettings,
     connection: &Connection,
+    serial_log: bool,
     observer: &impl Observer,
 ) -> anyhow::Result<Infallible> {
     let mut connector = Connector::open(connection).await?;
-    device::run(settings, observer, async |mut cable: device::Cable<'_>| {
-        loop {
-            let stream = connector.next().await?;
-            log::info!("connected");
-            match cable.plug_into(stream).await {
-                Err(usbredir_device::Error::Protocol) => {
-                    log::warn!("disconnected: {}", usbredir_device::Error::Protocol);
-                }
-                // However a stream fails, the other end is gone: a pseudo terminal knows no other end.
-                ended => {
-                    log::debug!("{ended:?}");
-                    log::info!("disconnected");
+    let log = serial_log.then(logger::reader);
+    device::run_with_log(
+        settings,
+        observer,
+        log,
+        async |mut cable: device::Cable<'_>| {
+            loop {
+                let stream = connector.next().await?;
+                log::info!("connected");
+                match cable.plug_into(stream).await {
+                    Err(usbredir_device::Error::Protocol) => {
+                        log::warn!("disconnected: {}", usbredir_device::Error::Protocol);
+                    }
+                    // However a stream fails, the other end is gone: a pseudo terminal knows no other end.
+                    ended => {
+                        log::debug!("{ended:?}");
+                        log::info!("disconnected");
+                    }
                 }
             }
-        }
-    })
+        },
+    )
     .await
 }
 

@@ -84,6 +84,8 @@ pub(super) struct Scenario {
     pub(super) well_formed: bool,
     /// Which nvme-cli the guest has.
     pub(super) nvme_cli: Option<Release>,
+    /// Whether the device has a serial port that shows its log.
+    pub(super) serial_log: bool,
     steps: &'static [Step],
 }
 
@@ -111,6 +113,8 @@ enum Step {
     Management,
     /// nvme-cli's commands, each output checked.
     NvmeCli,
+    /// The device's log on its serial port: first lines, a slow reader, one who does not read.
+    SerialLog,
 }
 
 /// The device's endpoint ID.
@@ -150,6 +154,14 @@ const BOARD: &[Step] = &[
     Step::ShortEcho,
 ];
 const NVME_CLI: &[Step] = &[Step::Bind, Step::Control, Step::Management, Step::NvmeCli];
+
+const SERIAL_LOG: &[Step] = &[
+    Step::Bind,
+    Step::Control,
+    Step::SerialLog,
+    Step::Control,
+    Step::ShortEcho,
+];
 
 const NVME_CLI_CHAPTERS: &[&str] = &[
     "identify",
@@ -250,6 +262,8 @@ pub(super) fn all() -> Vec<Scenario> {
             Release::Trixie,
             linux_7_3("an500-7.3-xhci-nvme-cli-2.13", "1.0", 251, NVME_CLI),
         )),
+        serial_log(linux_7_2("7.2-ehci-serial-log", 68, SERIAL_LOG)),
+        serial_log(linux_7_3("7.3-xhci-serial-log", "1.0", 251, SERIAL_LOG)),
     ]
 }
 
@@ -275,6 +289,13 @@ fn an500(scenario: Scenario) -> Scenario {
     }
 }
 
+fn serial_log(scenario: Scenario) -> Scenario {
+    Scenario {
+        serial_log: true,
+        ..scenario
+    }
+}
+
 fn linux_7_2(name: &'static str, mtu: u32, steps: &'static [Step]) -> Scenario {
     Scenario {
         name,
@@ -287,6 +308,7 @@ fn linux_7_2(name: &'static str, mtu: u32, steps: &'static [Step]) -> Scenario {
         boots: 1,
         well_formed: true,
         nvme_cli: None,
+        serial_log: false,
         steps,
     }
 }
@@ -319,6 +341,10 @@ impl Scenario {
 
     /// What the virtual device logs, and where to.
     pub(super) fn log_options(&self) -> &'static [&'static str] {
+        if self.serial_log {
+            // Every packet, so that a reader who is slow misses some.
+            return &["--serial-log", "--log", "trace"];
+        }
         &["--log", "info"]
     }
 
@@ -371,6 +397,9 @@ impl Scenario {
                 .collect(),
             Step::Management => self.management_commands(),
             Step::NvmeCli => self.nvme_cli_commands(),
+            Step::SerialLog => vec![format!(
+                "serial-log {ENDPOINT} /dev/ttyACM0 --first connecting --expect connected --expect configured --loss"
+            )],
         }
     }
 

@@ -2,11 +2,11 @@
 
 use mctp::Eid;
 use mctp_usb::Version;
+use reference_device::Hex;
 
 use super::exchange::{Exchange, Exchanger};
 use super::screen::Screen;
 use crate::cli::DeviceSettings;
-use crate::device::Hex;
 use crate::host::guest::Guest;
 use crate::host::transport::Pipes;
 

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use mctp::Eid;
 use mctp_transport::Packet;
+use reference_device::Hex;
 
-use crate::device::Hex;
 use crate::host::requester::{HOST, Requester};
 use crate::host::transport::{Direction, PacketLog, join_packets};
 
