@@ -194,7 +194,7 @@ impl<'b> RouterCore<'b> {
         Some(self.delivered(owner))
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn start_message(
         &mut self,
         now: Instant,
@@ -243,10 +243,12 @@ impl<'b> RouterCore<'b> {
             // With several services, none may take all buffers.
             fair: self.open_channels > 1,
         };
-        while !self.slots.begin(now, &start) {
-            if let Err(reason) = self.make_room(now, &start) {
-                return self.dropped(reason);
-            }
+        if !self.slots.begin(now, &start) {
+            // As often as a message can be given up for it.
+            return match self.make_room(now, &start) {
+                Ok(()) => self.start_message(now, from, header, payload),
+                Err(reason) => self.dropped(reason),
+            };
         }
         if header.is_end() {
             return self.delivered(owner);
