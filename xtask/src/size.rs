@@ -140,10 +140,18 @@ fn measure(
 ) -> Result<Table> {
     install::targets(&[TARGET])?;
     let mut rows = Vec::new();
+    // What cannot be linked, for example because its memory is too small, hides the rest from nobody.
+    let mut failures = Vec::new();
     for firmware in firmware {
         let ours = our_crates(project, firmware)?;
         for set in &firmware.feature_sets {
-            let image = firmware.build(project, set)?;
+            let image = match firmware.build(project, set) {
+                Ok(image) => image,
+                Err(error) => {
+                    failures.push(error);
+                    continue;
+                }
+            };
             let program = image.parse()?;
             let row = Row {
                 firmware: firmware.name.clone(),
@@ -156,6 +164,9 @@ fn measure(
             each(&row, &program)?;
             rows.push(row);
         }
+    }
+    if let Some(error) = failures.into_iter().next() {
+        return Err(error);
     }
     let compiler = output(Command::new("rustc").arg("--version"))?;
     Ok(Table {
