@@ -31,6 +31,8 @@ const NUCLEO_LOADER: &str = "examples/nucleo-h7s3-boot";
 const SIGN_OF_LIFE: &str = "UUID";
 /// Far more than a loader needs.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Random inputs for each property test of the checks.
+const CASES: u32 = 4096;
 /// Single bits of the image that are changed, evenly distributed, beside the mutilations with a name.
 const BITS: usize = 16;
 
@@ -71,6 +73,10 @@ fn sealed(file: &Path) -> Result<Vec<u8>> {
 
 /// The step of `cargo xtask ci`.
 pub(crate) fn check(project: &Project) -> Result<String> {
+    let mut tests = project.cargo(".");
+    tests.args(["test", "--locked", "--package", "elf-loader"]);
+    output(tests.env("PROPTEST_CASES", CASES.to_string()))?;
+
     install::targets(&[TARGET])?;
     let loader = build(project, LOADER, &[])?;
     let firmware = build(project, FIRMWARE, &["--features", "loaded"])?;
@@ -79,24 +85,14 @@ pub(crate) fn check(project: &Project) -> Result<String> {
 
     let start = Instant::now();
     board.boots(&image)?;
-    let started = start.elapsed().as_secs_f32();
+    let seconds = start.elapsed().as_secs_f32();
     board.refuses(&fs::read(&firmware)?, "not sealed", |refusal| {
         *refusal == Refusal::NotSealed
     })?;
-    for mutilation in MUTILATIONS {
-        board.refuses(&mutilation.of(&image), mutilation.name, |refusal| {
-            mutilation.explains(refusal)
-        })?;
-    }
-    for n in 0..BITS {
-        let mut changed = image.clone();
-        let bit = image.len() * 8 / BITS * n + n % 8;
-        changed[bit / 8] ^= 1 << (bit % 8);
-        board.refuses(&changed, &format!("bit {bit} changed"), |_| true)?;
-    }
+    board.refuses_mutilated(&image)?;
     check_for_nucleo(project)?;
     Ok(format!(
-        "{} bytes booted in {started:.1} s, {} mutilated images refused; the Nucleo's firmware is right for its loader",
+        "{} bytes booted in {seconds:.1} s, {} mutilated images refused; the Nucleo's firmware is right for its loader",
         image.len(),
         1 + MUTILATIONS.len() + BITS
     ))
@@ -151,6 +147,22 @@ impl<'l> Board<'l> {
         let said = self.said()?;
         if said != format!("starting the program at {entry:08X}h\n") {
             bail!("the loader said {said:?}");
+        }
+        Ok(())
+    }
+
+    /// That the loader refuses `image` with each mutilation, and with a bit changed anywhere.
+    fn refuses_mutilated(&self, image: &[u8]) -> Result<()> {
+        for mutilation in MUTILATIONS {
+            self.refuses(&mutilation.of(image), mutilation.name, |refusal| {
+                mutilation.explains(refusal)
+            })?;
+        }
+        for n in 0..BITS {
+            let mut changed = image.to_vec();
+            let bit = image.len() * 8 / BITS * n + n % 8;
+            changed[bit / 8] ^= 1 << (bit % 8);
+            self.refuses(&changed, &format!("bit {bit} changed"), |_| true)?;
         }
         Ok(())
     }
