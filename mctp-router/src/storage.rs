@@ -3,7 +3,7 @@
 use mctp_transport::Transfer;
 
 use crate::config::Route;
-use crate::router_core::{Channel, Inbox, Port, Slot};
+use crate::router_core::{Channel, Inbox, Kind, Port, Slot, Slots};
 use crate::shell::{ChannelWakers, PortWakers};
 
 /// Bytes of a short message buffer: the longest message that fits one packet of MCTP over USB 1.0 (247) or SMBus (250), rounded up.
@@ -62,9 +62,7 @@ pub struct RouterStorage<
 /// The core's part of the storage with its buffers handed out, its capacities forgotten.
 pub(crate) struct Parts<'b> {
     pub(crate) ports: &'b mut [Port<'b>],
-    /// The short ones, and the long ones. None is `None`.
-    pub(crate) slots: [&'b mut [Option<Slot<'b>>]; 2],
-    pub(crate) inboxes: &'b mut [Inbox<'b>],
+    pub(crate) slots: Slots<'b>,
     pub(crate) channels: &'b mut [Channel],
     pub(crate) routes: &'b mut [Option<Route>],
 }
@@ -138,36 +136,30 @@ impl<
         }
     }
 
-    /// Gives each port and slot its buffers.
-    pub(crate) fn parts(&'b mut self) -> (Parts<'b>, Wakers<'b>) {
-        let ports = self.ports.iter_mut();
+    /// Gives each port and slot its buffers. No message longer than `max_message_len` will be taken.
+    pub(crate) fn parts(&'b mut self, max_message_len: usize) -> (Parts<'b>, Wakers<'b>) {
         let bulk = self.transfers.iter_mut().zip(&mut self.transfer_buffers);
-        for (port, (transfers, buffers)) in ports.zip(bulk) {
-            let [current, spare] = transfers;
-            let [first, second] = buffers;
-            port.set_transfers(
-                current.insert(Transfer::new(first, Port::UNKNOWN_LAYOUT)),
-                spare.insert(Transfer::new(second, Port::UNKNOWN_LAYOUT)),
-            );
-        }
-        let ports = self.ports.iter_mut();
         let responses = self.responses.iter_mut().zip(&mut self.response_buffers);
-        for (port, (responses, buffers)) in ports.zip(responses) {
-            let transfers = responses.iter_mut().zip(buffers);
-            port.set_responses(transfers.map(|(transfer, buffer)| {
-                transfer.insert(Transfer::new(buffer, Port::UNKNOWN_LAYOUT))
-            }));
+        for ((port, bulk), responses) in self.ports.iter_mut().zip(bulk).zip(responses) {
+            let (transfers, buffers) = bulk;
+            for (place, buffer) in transfers.iter_mut().zip(buffers) {
+                port.add_transfer(place, buffer);
+            }
+            let (transfers, buffers) = responses;
+            for (place, buffer) in transfers.iter_mut().zip(buffers) {
+                port.add_response(place, buffer);
+            }
         }
-        for (slot, buffer) in self.short_slots.iter_mut().zip(&mut self.short_buffers) {
-            *slot = Some(Slot::short(buffer));
+        let mut slots = Slots::new(&mut self.inboxes, max_message_len.min(LONG_MESSAGE_LEN));
+        for (place, buffer) in self.short_slots.iter_mut().zip(&mut self.short_buffers) {
+            slots.add(place, buffer, Kind::Short);
         }
-        for (slot, buffer) in self.long_slots.iter_mut().zip(&mut self.long_buffers) {
-            *slot = Some(Slot::long(buffer));
+        for (place, buffer) in self.long_slots.iter_mut().zip(&mut self.long_buffers) {
+            slots.add(place, buffer, Kind::Long);
         }
         let parts = Parts {
             ports: &mut self.ports,
-            slots: [&mut self.short_slots, &mut self.long_slots],
-            inboxes: &mut self.inboxes,
+            slots,
             channels: &mut self.channels,
             routes: &mut self.routes,
         };

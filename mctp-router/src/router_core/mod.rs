@@ -21,7 +21,7 @@ pub use outgoing::{OpenError, Outgoing, Target};
 pub use port::Outbound;
 pub(crate) use port::{Link, Port};
 pub use slots::LentMessage;
-pub(crate) use slots::{Inbox, Origin, Slot, Slots};
+pub(crate) use slots::{Inbox, Kind, Origin, Slot, Slots};
 
 /// A listener or an open request of the router: an index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,20 +177,16 @@ impl<'b> RouterCore<'b> {
         >,
         config: &Config,
     ) -> Self {
-        Self::from_parts(storage.parts().0, config)
+        Self::from_parts(storage.parts(config.max_message_len).0, config)
     }
 
     pub(crate) fn from_parts(parts: Parts<'b>, config: &Config) -> Self {
         let Parts {
             ports,
             slots,
-            inboxes,
             channels,
             routes,
         } = parts;
-        let [short, long] = slots;
-        let slots = short.iter_mut().chain(long).flatten();
-        let slots = Slots::new(slots, inboxes, config.max_message_len);
         Self {
             ports,
             channels,

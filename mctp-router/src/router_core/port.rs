@@ -86,19 +86,23 @@ impl<'b> Port<'b> {
         waiting_since: None,
     };
 
-    pub(crate) fn set_transfers(
+    /// Adds one of the two transfers.
+    pub(crate) fn add_transfer(
         &mut self,
-        current: &'b mut Transfer<'b>,
-        spare: &'b mut Transfer<'b>,
+        place: &'b mut Option<Transfer<'b>>,
+        buffer: &'b mut [u8],
     ) {
-        self.current = Some(current);
-        self.spare = Some(spare);
+        self.spare = self.current.take();
+        self.current = Some(place.insert(Transfer::new(buffer, Self::UNKNOWN_LAYOUT)));
     }
 
-    pub(crate) fn set_responses(&mut self, transfers: impl Iterator<Item = &'b mut Transfer<'b>>) {
-        for (place, transfer) in self.responses.iter_mut().zip(transfers) {
-            *place = Some(transfer);
-        }
+    /// Adds a transfer for a control response.
+    pub(crate) fn add_response(
+        &mut self,
+        place: &'b mut Option<Transfer<'b>>,
+        buffer: &'b mut [u8],
+    ) {
+        self.give_back_response(place.insert(Transfer::new(buffer, Self::UNKNOWN_LAYOUT)));
     }
 
     /// Sets how transfers are filled; returns how many that waited were given up for it.

@@ -91,7 +91,7 @@ pub(crate) struct Slot<'b> {
 
 /// Which buffers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     /// For complete messages of one packet.
     Short,
     /// For any message.
@@ -111,20 +111,6 @@ impl<'b> Slot<'b> {
             origin: Origin::NOBODY,
             last_packet: Instant::START,
         }
-    }
-
-    pub(crate) fn short(buffer: &'b mut [u8]) -> Self {
-        Self::new(buffer, Kind::Short)
-    }
-
-    pub(crate) fn long(buffer: &'b mut [u8]) -> Self {
-        Self::new(buffer, Kind::Long)
-    }
-
-    fn limit(&mut self, len: usize) {
-        let buffer = core::mem::take(&mut self.buffer);
-        let len = len.min(buffer.len());
-        self.buffer = buffer.get_mut(..len).unwrap_or_default();
     }
 
     /// All packets are as long as the first, but the last may be shorter.
@@ -343,27 +329,29 @@ pub(crate) struct Start<'p> {
 }
 
 impl<'b> Slots<'b> {
-    /// All slots, none of which takes a message longer than `max_message_len`.
-    pub(crate) fn new(
-        slots: impl DoubleEndedIterator<Item = &'b mut Slot<'b>>,
-        inboxes: &'b mut [Inbox<'b>],
-        max_message_len: usize,
-    ) -> Self {
-        let mut all = Self {
+    /// No slots yet; none will take a message longer than `longest`.
+    pub(crate) fn new(inboxes: &'b mut [Inbox<'b>], longest: usize) -> Self {
+        Self {
             free_short: List::EMPTY,
             free_long: List::EMPTY,
             unfinished: List::EMPTY,
             inboxes,
-            longest: 0,
-        };
-        for slot in slots.rev() {
-            slot.limit(max_message_len);
-            if slot.kind == Kind::Long {
-                all.longest = all.longest.max(slot.buffer.len());
-            }
-            all.free(slot.kind).push_first(slot);
+            longest,
         }
-        all
+    }
+
+    /// Adds a slot that has this buffer.
+    #[inline(never)]
+    pub(crate) fn add(
+        &mut self,
+        place: &'b mut Option<Slot<'b>>,
+        buffer: &'b mut [u8],
+        kind: Kind,
+    ) {
+        let len = buffer.len().min(self.longest);
+        let buffer = buffer.get_mut(..len).unwrap_or_default();
+        let slot = place.insert(Slot::new(buffer, kind));
+        self.free(kind).push_first(slot);
     }
 
     /// The length of the longest message that there is a buffer for.

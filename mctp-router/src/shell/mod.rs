@@ -212,7 +212,7 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
         clock: C,
         config: &Config,
     ) -> Self {
-        let (parts, wakers) = storage.parts();
+        let (parts, wakers) = storage.parts(config.max_message_len);
         let shared = Shared {
             core: RouterCore::from_parts(parts, config),
             channels: wakers.channels,
