@@ -85,7 +85,7 @@
 
 use mctp::Eid;
 
-use crate::bytes::{put, u8_at, u16_at};
+use crate::bytes::{put, put_u32, u8_at, u16_at};
 use crate::clock::Instant;
 use crate::context::Context;
 use crate::crc::Crc32c;
@@ -313,7 +313,7 @@ impl Events {
         put(&mut self.message, GENERATION, &[generation]);
         let end = self.length.saturating_sub(CHECK_LENGTH);
         let check = crc.crc32c(&[self.message.get(..end).unwrap_or_default()]);
-        put(&mut self.message, end, &check.to_le_bytes());
+        put_u32(&mut self.message, end, check);
         self.state = State::Sending;
     }
 }

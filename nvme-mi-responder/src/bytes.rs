@@ -25,6 +25,13 @@ fn array_at<const N: usize>(bytes: &[u8], offset: usize) -> [u8; N] {
     field.copied().unwrap_or([0; N])
 }
 
+/// Writes a 4-byte field at `offset`, if it fits.
+// Not inlined, as are all who write bytes: each call would take twice as much code.
+#[inline(never)]
+pub(crate) fn put_u32(bytes: &mut [u8], offset: usize, value: u32) {
+    put(bytes, offset, &value.to_le_bytes());
+}
+
 /// Writes `data` at `offset`, if it fits.
 pub(crate) fn put(bytes: &mut [u8], offset: usize, data: &[u8]) {
     // In two steps: the compiler sees that the lengths are equal, and leaves out the panic of the copy.

@@ -3,7 +3,7 @@
 //! Offsets here and everywhere count from the message type byte, as those of the specification's Parameter Error Location do. The
 //! MCTP traits keep that byte to themselves: a body starts at offset 1.
 
-use crate::bytes::{put, u32_at};
+use crate::bytes::{put_u32, u32_at};
 use crate::crc::Crc32c;
 
 /// The longest message, message type byte and Message Integrity Check included (NVMe-MI 1.2, section 3.1).
@@ -150,7 +150,7 @@ pub(crate) fn seal(crc: &mut impl Crc32c, buffer: &mut [u8], length: usize) -> u
         padding.fill(0);
     }
     let check = crc.crc32c(&[buffer.get(..padded).unwrap_or_default()]);
-    put(buffer, padded, &check.to_le_bytes());
+    put_u32(buffer, padded, check);
     padded.saturating_add(CHECK_LENGTH)
 }
 

@@ -19,9 +19,9 @@ pub(crate) fn reset<W: World>(model: &mut Model<'_>, world: &mut W) {
         controller.status = status::READY;
         controller.settings = Settings::default();
     }
-    for change in [Change::Ready, Change::Enabled, Change::SubsystemReset] {
-        model.raise_all(change);
-    }
+    model.raise_all(Change::Ready);
+    model.raise_all(Change::Enabled);
+    model.raise_all(Change::SubsystemReset);
     reset_ports(model, world.effects());
     firmware::reset(model, world);
     self_test::reset(model, world, None);

@@ -3,13 +3,13 @@
 use mctp::Eid;
 
 use crate::aem::Events;
-use crate::bytes::put;
+use crate::bytes::{put, put_u32};
 use crate::clock::Instant;
 use crate::context::{Context, Effect, Endpoint};
 use crate::control::flag;
 use crate::crc::Crc32c;
 use crate::exchange::Exchange;
-use crate::failure::{Failure, Handled, Refusal, Status};
+use crate::failure::{Handled, Refusal, Status};
 use crate::message::{self, DropReason, Drops, HEADER_LENGTH, Kind};
 use crate::model::{ControllerId, Model, ModelError, PortId};
 use crate::slots::{MessageBuffers, Notice, SHORT_LENGTH, Slot, SlotState};
@@ -496,19 +496,17 @@ fn carry_out<W: World>(
     buffer: &mut [u8],
     request_end: usize,
 ) -> (Handled, usize) {
-    let (request_length, response_length) = match kind {
-        Kind::Admin => (admin::REQUEST_LENGTH, admin::RESPONSE_LENGTH),
-        Kind::Pcie => (pcie::REQUEST_LENGTH, pcie::RESPONSE_LENGTH),
-        Kind::Management | Kind::ControlPrimitive => (mi::REQUEST_LENGTH, mi::RESPONSE_LENGTH),
+    type Run<W> = fn(&mut Context<'_, '_, W>, &mut Exchange<'_>) -> Handled;
+    let (run, request_length, response_length): (Run<W>, usize, usize) = match kind {
+        Kind::Admin => (admin::run, admin::REQUEST_LENGTH, admin::RESPONSE_LENGTH),
+        Kind::Pcie => (pcie::run, pcie::REQUEST_LENGTH, pcie::RESPONSE_LENGTH),
+        // Control primitives never get into a slot.
+        Kind::Management | Kind::ControlPrimitive => {
+            (mi::run, mi::REQUEST_LENGTH, mi::RESPONSE_LENGTH)
+        }
     };
     let mut exchange = Exchange::new(buffer, request_end, request_length, response_length);
-    let handled = match kind {
-        Kind::Management => mi::run(context, &mut exchange),
-        Kind::Admin => admin::run(context, &mut exchange),
-        Kind::Pcie => pcie::run(context, &mut exchange),
-        // Those never get into a slot.
-        Kind::ControlPrimitive => Err(Failure::new(Status::InvalidOpcode).into()),
-    };
+    let handled = run(context, &mut exchange);
     (handled, exchange.response_end())
 }
 
@@ -532,11 +530,11 @@ fn write_status(kind: Kind, handled: Handled, buffer: &mut [u8], data_end: usize
             None => (refusal.to_dword(), None, mi::RESPONSE_LENGTH),
         },
     };
-    put(buffer, 4, &status.to_le_bytes());
+    put_u32(buffer, 4, status);
     if let Some((dword0, dword3)) = completion {
-        put(buffer, 8, &dword0.to_le_bytes());
-        put(buffer, 12, &[0; 4]);
-        put(buffer, 16, &dword3.to_le_bytes());
+        put_u32(buffer, 8, dword0);
+        put_u32(buffer, 12, 0);
+        put_u32(buffer, 16, dword3);
     }
     end
 }

@@ -18,25 +18,24 @@
 //!
 //! Other bytes are 0.
 
-use crate::bytes::{u8_at, u16_at, u32_at};
 use crate::exchange::Page;
 use crate::failure::CompletionStatus;
-use crate::model::{ControllerId, ERRORS, FailedCommand, Model};
+use crate::model::{ERRORS, FailedCommand, Model};
+
+use super::Request;
 
 /// Bytes of an entry.
 const ENTRY: u32 = 64;
 /// Bytes of the log.
 pub(super) const LENGTH: u32 = ENTRY * ERRORS as u32;
 
-/// The command in `message` failed.
-pub(super) fn record(model: &mut Model<'_>, message: &[u8], status: CompletionStatus) {
-    let index = model.controller_index(ControllerId(u16_at(message, 6)));
-    let controller = index.and_then(|index| model.controllers.get_mut(index));
-    if let Some(controller) = controller {
+/// The command failed.
+pub(super) fn record(model: &mut Model<'_>, request: &Request, status: CompletionStatus) {
+    if let Some(controller) = model.controllers.get_mut(request.controller) {
         controller.errors.add(FailedCommand {
-            namespace_id: u32_at(message, 8),
+            namespace_id: request.namespace_id,
             status: status.to_bits(),
-            opcode: u16::from(u8_at(message, 4)),
+            opcode: u16::from(request.opcode),
         });
     }
 }

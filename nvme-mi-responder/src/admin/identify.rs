@@ -222,9 +222,10 @@ fn put_namespaces(
     let listed = |namespace: &&Namespace| {
         namespace.id > NamespaceId(after) && sees(scope, controller, namespace)
     };
-    let offsets = (0..STRUCTURE_LENGTH).step_by(4);
-    for (offset, namespace) in offsets.zip(model.namespaces.iter().filter(listed)) {
+    let mut offset = 0u32;
+    for namespace in model.namespaces.iter().filter(listed) {
         page.put_u32(offset, namespace.id.0);
+        offset = offset.wrapping_add(4);
     }
 }
 

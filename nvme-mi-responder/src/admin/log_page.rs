@@ -341,25 +341,20 @@ fn put_health<W: World>(context: &mut Context<'_, '_, W>, controller: usize, pag
     page.put_u8(3, report.available_spare);
     page.put_u8(4, report.spare_threshold);
     page.put_u8(5, report.percentage_used);
-    let counters = [
-        report.data_units_read,
-        report.data_units_written,
-        report.host_reads,
-        report.host_writes,
-        report.busy_minutes,
-        report.power_cycles,
-        report.power_on_hours,
-        report.unsafe_shutdowns,
-        report.media_errors,
-        errors,
-    ];
-    for (offset, counter) in (32..).step_by(16).zip(counters) {
-        page.put_u64(offset, counter);
-    }
+    page.put_u64(32, report.data_units_read);
+    page.put_u64(48, report.data_units_written);
+    page.put_u64(64, report.host_reads);
+    page.put_u64(80, report.host_writes);
+    page.put_u64(96, report.busy_minutes);
+    page.put_u64(112, report.power_cycles);
+    page.put_u64(128, report.power_on_hours);
+    page.put_u64(144, report.unsafe_shutdowns);
+    page.put_u64(160, report.media_errors);
+    page.put_u64(176, errors);
     page.put_u32(192, report.warning_minutes);
     page.put_u32(196, report.critical_minutes);
-    for (offset, sensor) in (200..).step_by(2).zip(report.sensors) {
-        page.put_u16(offset, sensor);
+    for (index, kelvins) in (0u32..).zip(&report.sensors) {
+        page.put_u16(index.wrapping_mul(2).wrapping_add(200), *kelvins);
     }
 }
 
@@ -408,9 +403,9 @@ fn put_telemetry<W: World>(
     let blocks = health.telemetry_blocks(controller.id, initiator);
     let [first, second, third] = context.model.identity.vendor.ieee_oui;
     page.put(5, &[third, second, first]);
-    for offset in [8, 10, 12] {
-        page.put_u16(offset, blocks);
-    }
+    page.put_u16(8, blocks);
+    page.put_u16(10, blocks);
+    page.put_u16(12, blocks);
     match initiator {
         Initiator::Host => {
             page.put_u8(0, 0x07);

@@ -210,7 +210,7 @@ fn carry_out<W: World>(
     if let Err(refusal) = handled
         && let Some(status) = refusal.completion()
     {
-        error_log::record(context.model, exchange.request(), status);
+        error_log::record(context.model, request, status);
     }
     handled
 }

@@ -238,14 +238,9 @@ pub(super) fn put_log(model: &Model<'_>, page: &mut Page<'_>) {
             page.put_u8(start, 0x0F);
             continue;
         }
-        page.put(
-            start,
-            &[
-                result.status as u8,
-                result.segment as u8,
-                u8::from(result.namespace != 0),
-            ],
-        );
+        page.put_u8(start, result.status as u8);
+        page.put_u8(start.wrapping_add(1), result.segment as u8);
+        page.put_u8(start.wrapping_add(2), u8::from(result.namespace != 0));
         page.put_u32(start.wrapping_add(4), result.hours);
         page.put_u32(start.wrapping_add(12), result.namespace);
     }

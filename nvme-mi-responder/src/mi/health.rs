@@ -95,10 +95,11 @@ pub(super) fn poll_subsystem<W: World>(
 }
 
 fn subsystem_status<W: World>(context: &Context<'_, '_, W>) -> u8 {
-    let failed = |controller: &Controller| controller.status & status::FATAL != 0;
+    let failed = |controller: &&Controller| controller.status & status::FATAL != 0;
     let controllers = &context.model.controllers;
-    let works = controllers.is_empty() || !controllers.iter().all(failed);
-    let needs_no_reset = !controllers.iter().any(failed);
+    let failed = controllers.iter().filter(failed).count();
+    let needs_no_reset = failed == 0;
+    let works = needs_no_reset || failed < controllers.len();
     u8::from(context.endpoint.events.has_failed()) << 7
         | u8::from(context.model.state.sanitize.has_failed()) << 6
         | u8::from(works) << 5
@@ -194,26 +195,14 @@ fn put_controller(
     controller: &Controller,
     report: &HealthReport,
 ) {
-    let [id_low, id_high] = controller.id.0.to_le_bytes();
-    let [status_low, status_high] = controller.status.to_le_bytes();
-    let [temperature_low, temperature_high] = report.temperature.to_le_bytes();
-    let [changed_low, changed_high] = controller.changed.to_le_bytes();
-    page.put(
-        offset,
-        &[
-            id_low,
-            id_high,
-            status_low,
-            status_high,
-            temperature_low,
-            temperature_high,
-            report.percentage_used,
-            report.available_spare,
-            report.critical_warning & WARNINGS,
-            changed_low,
-            changed_high,
-        ],
-    );
+    let at = |byte: u32| offset.wrapping_add(byte);
+    page.put_u16(at(0), controller.id.0);
+    page.put_u16(at(2), controller.status);
+    page.put_u16(at(4), report.temperature);
+    page.put_u8(at(6), report.percentage_used);
+    page.put_u8(at(7), report.available_spare);
+    page.put_u8(at(8), report.critical_warning & WARNINGS);
+    page.put_u16(at(9), controller.changed);
 }
 
 /// Which controllers a poll returns.

@@ -79,7 +79,7 @@
 //! Laid out like the list of optional commands: no command but MEB Read and MEB Write, which are not listed, uses the
 //! buffer. Whether a port without a buffer has an empty list or an error the sources for this crate do not say; here it has the list.
 
-use crate::commands::supported;
+use crate::commands::{Entry, supported};
 use crate::context::Context;
 use crate::exchange::{Exchange, Page};
 use crate::failure::{Failure, Handled};
@@ -89,11 +89,11 @@ use crate::{admin, mi, pcie};
 
 use super::Request;
 
-/// Bytes of the subsystem, port and controller structures.
-const STRUCTURE_LENGTH: usize = 32;
+/// Bytes of the subsystem, port and controller structures, which is also the value of the answer (RDL).
+const STRUCTURE_LENGTH: u32 = 32;
 
 /// Bytes of the longest list.
-const LIST_LIMIT: usize = 4096;
+const LIST_LIMIT: u32 = 4096;
 
 /// NVMe-MI version that is reported, major and minor.
 const VERSION: [u8; 2] = [1, 2];
@@ -102,10 +102,12 @@ const VERSION: [u8; 2] = [1, 2];
 /// Asynchronous Event Messages (AEMS).
 const PORT_CAPABILITIES: u8 = 3;
 
-/// Command types of command lists: the message type field (NMIMT) in its place in the message header.
-const MANAGEMENT: u8 = 0x08;
-const ADMIN: u8 = 0x10;
-const PCIE: u8 = 0x20;
+/// All commands by the command type that lists have: the message type field (NMIMT) in its place in the message header.
+const COMMANDS: &[(u8, &[Entry])] = &[
+    (0x08, mi::COMMANDS),
+    (0x10, admin::COMMANDS),
+    (0x20, pcie::COMMANDS),
+];
 
 #[inline(never)]
 pub(super) fn run<W: World>(
@@ -126,23 +128,22 @@ pub(super) fn run<W: World>(
     }
 }
 
-/// Ends the request with a structure of `length` bytes. The length is also the value of the answer (RDL).
+/// Ends the request with a structure or list of `length` bytes.
 fn structure<'e, 'b>(
     exchange: &'e mut Exchange<'b>,
-    length: usize,
-) -> Result<(u32, &'e mut Page<'b>), Failure> {
+    length: u32,
+) -> Result<&'e mut Page<'b>, Failure> {
     exchange.expect_request_data(0)?;
-    let answer = u32::try_from(length).unwrap_or(u32::MAX);
-    Ok((answer, exchange.answer(0, length)))
+    Ok(exchange.answer(0, length as usize))
 }
 
 /// NVM Subsystem Information, DTYP 00h.
 fn subsystem<W: World>(context: &mut Context<'_, '_, W>, exchange: &mut Exchange<'_>) -> Handled {
-    let (answer, page) = structure(exchange, STRUCTURE_LENGTH)?;
+    let page = structure(exchange, STRUCTURE_LENGTH)?;
     let ports = context.model.ports.len();
     page.put_u8(0, u8::try_from(ports.saturating_sub(1)).unwrap_or(u8::MAX));
     page.put(1, &VERSION);
-    Ok(answer)
+    Ok(STRUCTURE_LENGTH)
 }
 
 /// Port Information, DTYP 01h.
@@ -152,7 +153,7 @@ fn port_information<W: World>(
     exchange: &mut Exchange<'_>,
 ) -> Handled {
     let port = context.model.port(id).ok_or(Failure::parameter(10, 0))?;
-    let (answer, page) = structure(exchange, STRUCTURE_LENGTH)?;
+    let page = structure(exchange, STRUCTURE_LENGTH)?;
     if id == context.endpoint.port {
         page.put_u8(1, PORT_CAPABILITIES);
         page.put_u32(
@@ -165,7 +166,7 @@ fn port_information<W: World>(
         PortKind::Pcie(pcie) => pcie_port(pcie, page),
         PortKind::TwoWire(two_wire) => two_wire_port(two_wire, page),
     }
-    Ok(answer)
+    Ok(STRUCTURE_LENGTH)
 }
 
 /// The part of Port Information that PCIe ports have.
@@ -228,7 +229,7 @@ fn controller_information<W: World>(
     let controller = index
         .and_then(|index| context.model.controllers.get(index))
         .ok_or(Failure::parameter(8, 0))?;
-    let (answer, page) = structure(exchange, STRUCTURE_LENGTH)?;
+    let page = structure(exchange, STRUCTURE_LENGTH)?;
     let vendor = context.model.identity.vendor;
     page.put_u8(0, controller.port.0);
     if let Some(address) = controller.config.address {
@@ -239,7 +240,7 @@ fn controller_information<W: World>(
     page.put_u16(10, vendor.pci_device);
     page.put_u16(12, vendor.pci_subsystem_vendor);
     page.put_u16(14, vendor.pci_subsystem);
-    Ok(answer)
+    Ok(STRUCTURE_LENGTH)
 }
 
 /// Optionally Supported Command List, DTYP 04h.
@@ -253,13 +254,9 @@ fn optional_commands<W: World>(
         .controller_index(id)
         .ok_or(Failure::parameter(8, 0))?;
     let mut list = List::new(exchange)?;
-    for (command_type, commands) in [
-        (MANAGEMENT, mi::COMMANDS),
-        (ADMIN, admin::COMMANDS),
-        (PCIE, pcie::COMMANDS),
-    ] {
+    for (command_type, commands) in COMMANDS {
         for entry in supported(commands, context.abilities).filter(|entry| entry.optional) {
-            list.add([command_type, entry.opcode]);
+            list.add([*command_type, entry.opcode]);
         }
     }
     Ok(list.finish())

@@ -89,31 +89,33 @@ pub(crate) enum Change {
 pub(crate) const STATUS_CHANGED: u16 = 1 << 8;
 
 impl Change {
+    const fn flag(self) -> u16 {
+        1 << self as u8
+    }
+
     /// The flags that this change sets.
     pub(crate) const fn flags(self) -> u16 {
-        let flag = 1 << self as u8;
-        match self {
-            Self::Temperature | Self::PercentageUsed | Self::Spare | Self::Warning => flag,
-            _ => flag | STATUS_CHANGED,
+        const OF_HEALTH: u16 = 0x0F << Change::Temperature as u8;
+        if self.flag() & OF_HEALTH == 0 {
+            self.flag() | STATUS_CHANGED
+        } else {
+            self.flag()
         }
     }
 
-    /// The Asynchronous Event of this change, as a bit whose number is the event's ID.
-    pub(crate) const fn event(self) -> u32 {
+    /// The bit of [`status::EVENTS`] that this change sets. They have the places of their flags, except for telemetry.
+    pub(crate) const fn status(self) -> u16 {
         match self {
-            Self::Ready => 1 << 0x00,
-            Self::Fatal => 1 << 0x01,
-            Self::Shutdown => 1 << 0x02,
-            Self::Enabled => 1 << 0x03,
-            Self::Namespaces => 1 << 0x04,
-            Self::FirmwareActivated => 1 << 0x05,
-            Self::Temperature => 1 << 0x06,
-            Self::PercentageUsed => 1 << 0x07,
-            Self::Spare => 1 << 0x08,
-            Self::Warning => 1 << 0x09,
-            Self::Telemetry => 1 << 0x0A,
-            Self::SubsystemReset => 0,
+            Self::Telemetry => status::TELEMETRY,
+            _ => self.flag() & status::EVENTS & !status::TELEMETRY,
         }
+    }
+
+    /// The Asynchronous Event of this change, as a bit whose number is the event's ID. The IDs are the numbers of the flags without the gaps, which are
+    /// at 3, 4 (a subsystem reset is no event) and 8.
+    pub(crate) const fn event(self) -> u32 {
+        let flag = self.flag() as u32;
+        flag & 0x07 | flag >> 2 & 0x38 | flag >> 3 & 0x7C0
     }
 }
 
@@ -180,5 +182,35 @@ impl Controller {
         let before = self.status;
         self.status = before & !mask | value & mask;
         self.status != before
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_change_has_its_event_and_its_bit_of_the_status() {
+        for (change, event, status) in [
+            (Change::Ready, 1 << 0x00, 0),
+            (Change::Fatal, 1 << 0x01, 0),
+            (Change::Shutdown, 1 << 0x02, 0),
+            (Change::SubsystemReset, 0, status::SUBSYSTEM_RESET),
+            (Change::Enabled, 1 << 0x03, status::ENABLE_CHANGED),
+            (Change::Namespaces, 1 << 0x04, status::NAMESPACES_CHANGED),
+            (
+                Change::FirmwareActivated,
+                1 << 0x05,
+                status::FIRMWARE_ACTIVATED,
+            ),
+            (Change::Temperature, 1 << 0x06, 0),
+            (Change::PercentageUsed, 1 << 0x07, 0),
+            (Change::Spare, 1 << 0x08, 0),
+            (Change::Warning, 1 << 0x09, 0),
+            (Change::Telemetry, 1 << 0x0A, status::TELEMETRY),
+        ] {
+            assert_eq!(change.event(), event, "{change:?}");
+            assert_eq!(change.status(), status, "{change:?}");
+        }
     }
 }

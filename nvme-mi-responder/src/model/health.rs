@@ -14,14 +14,7 @@ impl Model<'_> {
         let Some(controller) = self.controllers.get_mut(index) else {
             return;
         };
-        match change {
-            Change::Enabled => controller.status |= status::ENABLE_CHANGED,
-            Change::Namespaces => controller.status |= status::NAMESPACES_CHANGED,
-            Change::FirmwareActivated => controller.status |= status::FIRMWARE_ACTIVATED,
-            Change::SubsystemReset => controller.status |= status::SUBSYSTEM_RESET,
-            Change::Telemetry => controller.status |= status::TELEMETRY,
-            _ => {}
-        }
+        controller.status |= change.status();
         controller.changed |= change.flags();
         controller.events |= change.event();
         self.state.composite |= change.flags();
@@ -73,24 +66,24 @@ impl Model<'_> {
         let Some(before) = controller.observed.replace(seen) else {
             return;
         };
-        let changes = [
-            (before.temperature != seen.temperature, Change::Temperature),
-            (
-                before.percentage_used != seen.percentage_used,
-                Change::PercentageUsed,
-            ),
-            (
-                before.available_spare != seen.available_spare,
-                Change::Spare,
-            ),
-            (
-                before.critical_warning != seen.critical_warning,
-                Change::Warning,
-            ),
-        ];
-        for (_, change) in changes.into_iter().filter(|(changed, _)| *changed) {
-            self.raise(index, change);
-        }
+        let mut raise_if = |changed: bool, change| {
+            if changed {
+                self.raise(index, change);
+            }
+        };
+        raise_if(before.temperature != seen.temperature, Change::Temperature);
+        raise_if(
+            before.percentage_used != seen.percentage_used,
+            Change::PercentageUsed,
+        );
+        raise_if(
+            before.available_spare != seen.available_spare,
+            Change::Spare,
+        );
+        raise_if(
+            before.critical_warning != seen.critical_warning,
+            Change::Warning,
+        );
     }
 
     /// The health of the controller at `index` as every structure and log reports it: with a warning if a temperature is beyond one of

@@ -71,14 +71,18 @@ impl Thresholds {
 
     /// Sets bit 1 of the critical warning if a temperature is at or beyond a threshold of its own.
     pub(crate) fn apply(&self, report: &mut HealthReport, health: &impl Health) {
-        let temperatures = core::iter::once(report.temperature).chain(report.sensors);
-        let beyond = |(index, temperature)| {
-            let (over, under) = self.of(index, health);
-            temperature != 0 && (temperature >= over || temperature <= under)
-        };
-        if temperatures.enumerate().any(beyond) {
+        let mut warns = self.is_beyond(0, report.temperature, health);
+        for (sensor, temperature) in (1..).zip(&report.sensors) {
+            warns |= self.is_beyond(sensor, *temperature, health);
+        }
+        if warns {
             report.critical_warning |= TEMPERATURE_WARNING;
         }
+    }
+
+    fn is_beyond(&self, index: usize, temperature: u16, health: &impl Health) -> bool {
+        let (over, under) = self.of(index, health);
+        temperature != 0 && (temperature >= over || temperature <= under)
     }
 }
 

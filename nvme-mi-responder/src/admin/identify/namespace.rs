@@ -54,9 +54,9 @@ pub(super) fn put_common(page: &mut Page<'_>) {
         25,
         u8::try_from(LBA_FORMATS.len().saturating_sub(1)).unwrap_or(0),
     );
-    for (offset, shift) in (130..).step_by(4).zip(LBA_FORMATS) {
-        page.put_u8(offset, shift);
-    }
+    let [first, second] = LBA_FORMATS;
+    page.put_u8(130, first);
+    page.put_u8(134, second);
 }
 
 pub(super) fn put<W: World>(context: &mut Context<'_, '_, W>, index: usize, page: &mut Page<'_>) {
@@ -64,9 +64,9 @@ pub(super) fn put<W: World>(context: &mut Context<'_, '_, W>, index: usize, page
         return;
     };
     put_common(page);
-    for offset in [0, 8, 16] {
-        page.put_u64(offset, namespace.blocks);
-    }
+    page.put_u64(0, namespace.blocks);
+    page.put_u64(8, namespace.blocks);
+    page.put_u64(16, namespace.blocks);
     page.put_u8(26, namespace.format);
     page.put_u8(30, u8::from(namespace.shared));
     page.put_u64(48, namespace.bytes());
@@ -94,14 +94,14 @@ pub(super) fn put_descriptors<W: World>(
     };
     let identifiers = identifiers(context, &namespace);
     let uuid = uuid(identifiers.nguid);
-    let mut offset = 0u32;
-    let values: [&[u8]; 4] = [&identifiers.eui64, &identifiers.nguid, &uuid, &[0]];
-    for (kind, value) in (1u8..).zip(values) {
-        let length = u8::try_from(value.len()).unwrap_or(0);
-        page.put(offset, &[kind, length]);
-        page.put(offset.wrapping_add(4), value);
-        offset = offset.wrapping_add(4).wrapping_add(u32::from(length));
-    }
+    // A type, the length of the value, 2 bytes of zero, and the value; that of the I/O command set is 0.
+    page.put(0, &[1, 8]);
+    page.put(4, &identifiers.eui64);
+    page.put(12, &[2, 16]);
+    page.put(16, &identifiers.nguid);
+    page.put(32, &[3, 16]);
+    page.put(36, &uuid);
+    page.put(52, &[4, 1]);
 }
 
 fn identifiers<W: World>(context: &mut Context<'_, '_, W>, namespace: &Namespace) -> Identifiers {
