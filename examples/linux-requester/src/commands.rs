@@ -59,6 +59,9 @@ enum Command {
     /// Check the device's log on its USB serial port, with echoes to the endpoint meanwhile
     SerialLog {
         endpoint_id: u8,
+        /// Sizes of the echoes while nobody reads
+        #[arg(long, value_parser = size_range, default_value = "0-1100")]
+        busy: RangeInclusive<usize>,
         #[command(flatten)]
         arguments: SerialLogArguments,
     },
@@ -221,8 +224,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         Command::Bench(arguments) => benchmark::run(arguments),
         Command::SerialLog {
             endpoint_id,
+            busy,
             arguments,
-        } => serial_log(*endpoint_id, arguments),
+        } => serial_log(*endpoint_id, busy, arguments),
         Command::WaitInterface { timeout } => wait_interface(Duration::from_secs(*timeout)),
         Command::CycleLink {
             interface,
@@ -482,12 +486,16 @@ fn echo_sizes(arguments: &EchoArguments) -> Result<()> {
     Ok(())
 }
 
-fn serial_log(endpoint_id: u8, arguments: &SerialLogArguments) -> Result<()> {
+fn serial_log(
+    endpoint_id: u8,
+    busy: &RangeInclusive<usize>,
+    arguments: &SerialLogArguments,
+) -> Result<()> {
     let busy = || {
         echo_sizes(&EchoArguments {
             endpoint_id,
             size: 0,
-            sizes: Some(0..=1100),
+            sizes: Some(busy.clone()),
             count: 1,
             wait: 6000,
         })

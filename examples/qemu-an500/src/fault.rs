@@ -1,40 +1,32 @@
-//! The end: what went wrong is written to UART1, then QEMU exits with an error code.
+//! The end: what went wrong is the last line on UART1, then QEMU exits with an error code.
 
 use core::arch::naked_asm;
-use core::fmt::Write;
+use core::hint::black_box;
 use core::panic::PanicInfo;
 
+use embassy_time::Timer;
 use semihosting::process;
 
-use crate::uart::UART1;
+use crate::log::{EVENTS, LOG};
+use crate::settings::End;
 
 /// QEMU's exit code after a panic.
-pub const PANIC: i32 = 101;
+const PANIC: i32 = 101;
 /// QEMU's exit code after a fault, such as a stack overflow.
-pub const FAULT: i32 = 102;
+const FAULT: i32 = 102;
 /// Where the stack ends, in all of the files in `memory`.
 const STACK_END: u32 = 0x2000_0000;
-/// What the core stores at least when it takes an exception.
-const FRAME: u32 = 32;
-
-struct LastWords;
-
-impl Write for LastWords {
-    fn write_str(&mut self, text: &str) -> core::fmt::Result {
-        UART1.send_now(text.as_bytes());
-        Ok(())
-    }
-}
+/// The most that the core stores when it takes an exception: registers, and those of the floating point unit.
+const FRAME: u32 = 0x6C;
 
 #[panic_handler]
-fn panic(info: &PanicInfo<'_>) -> ! {
+fn panic(information: &PanicInfo<'_>) -> ! {
     cortex_m::interrupt::disable();
-    // It does not fail.
-    let _ = writeln!(LastWords, "\n{info}");
+    LOG.panic(information);
     process::exit(PANIC)
 }
 
-/// The exception handler of the core for every fault. The stack may be used up, so that it starts at the top again; what was there is not
+/// The exception handler of the core for every fault. The stack may be used up, so that it starts at the top again: what was there is not
 /// needed any more.
 // SAFETY: cortex-m-rt asks for a handler under this name. It is entered with nothing in registers that it needs, and does not return.
 #[unsafe(naked)]
@@ -50,17 +42,34 @@ unsafe extern "C" fn HardFault() -> ! {
 }
 
 extern "C" fn report(stack_pointer: u32) -> ! {
-    let overflow = stack_pointer.wrapping_sub(STACK_END) as i32;
-    if overflow < FRAME as i32 {
-        let _ = writeln!(
-            LastWords,
-            "\nstack overflow: the stack pointer is {stack_pointer:08x}h"
-        );
+    if stack_pointer < STACK_END + FRAME {
+        LOG.last_words(&format_args!(
+            "stack overflow: the stack pointer is {stack_pointer:08x}h"
+        ));
     } else {
-        let _ = writeln!(
-            LastWords,
-            "\nfault: the stack pointer is {stack_pointer:08x}h"
-        );
+        LOG.last_words(&format_args!(
+            "fault: the stack pointer is {stack_pointer:08x}h"
+        ));
     }
     process::exit(FAULT)
+}
+
+/// Ends the device when it is asked to, a moment after it has said yes.
+#[embassy_executor::task]
+pub async fn end_when_asked(end: End) {
+    while !EVENTS.is_asked_to_end() {
+        Timer::after_millis(100).await;
+    }
+    match end {
+        End::Panic => panic!("as it was asked to"),
+        End::StackOverflow => log::error!("{}", descend(0)),
+    }
+}
+
+/// Calls itself for ever: more than any stack has room for.
+#[inline(never)]
+#[expect(unconditional_recursion, reason = "it is the purpose")]
+fn descend(depth: u64) -> u64 {
+    let frame = black_box([depth; 16]);
+    descend(depth + 1) + black_box(frame)[0]
 }

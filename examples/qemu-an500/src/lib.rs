@@ -7,11 +7,9 @@
 //! | [`interrupts`] | the vector table and priorities |
 //! | [`uart`] | UARTs as asynchronous byte streams |
 //! | [`time`] | embassy's clock |
-//! | [`fault`] | the end: panics, faults and stack overflow |
 
 #![no_std]
 
-pub mod fault;
 pub mod interrupts;
 pub mod registers;
 pub mod time;

@@ -1,56 +1,71 @@
-//! The log, as text on UART1.
+//! The log: text on UART1, at once, and on the USB serial port for whoever opens it.
 
-use core::fmt::Write;
+use core::sync::atomic::{AtomicBool, Ordering};
 
+use device_log::{DeviceLog, Sink};
 use embassy_time::Instant;
-use log::{LevelFilter, Log, Metadata, Record};
+use log::LevelFilter;
 use qemu_an500::uart::UART1;
-use reference_device::{DropCounters, Event, Observer};
+use reference_device::{Direction, DropCounters, Event, EventLog, Observer};
 
-struct Wire;
+use crate::settings::ENDING_ENDPOINT_ID;
 
-impl Write for Wire {
-    fn write_str(&mut self, text: &str) -> core::fmt::Result {
-        UART1.send_now(text.as_bytes());
-        Ok(())
-    }
-}
+/// The first KiB and the newest 4 KiB are kept for the serial port.
+pub static LOG: DeviceLog<Wire, 1024, 4096> = DeviceLog::new(Wire);
 
-impl Log for Wire {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
+/// UART1.
+pub struct Wire;
 
-    fn log(&self, record: &Record<'_>) {
-        let time = Instant::now().as_millis();
-        // One line at a time, whoever preempts whom. It does not fail.
-        let _ = critical_section::with(|_| {
-            writeln!(
-                Wire,
-                "{:5}.{:03} {:<5} {}",
-                time / 1000,
-                time % 1000,
-                record.level(),
-                record.args()
-            )
-        });
+impl Sink for Wire {
+    fn uptime(&self) -> u64 {
+        Instant::now().as_millis()
     }
 
-    fn flush(&self) {}
+    fn write(&self, text: &[u8]) {
+        UART1.post(text);
+    }
+
+    fn write_last(&self, text: &[u8]) {
+        UART1.send_last(text);
+    }
 }
 
 /// Starts the log.
-pub fn start() {
+pub fn start(level: LevelFilter) {
     // It fails only for the second one.
-    let _ = log::set_logger(&Wire);
-    log::set_max_level(LevelFilter::Info);
+    let _ = LOG.start(level);
 }
 
 /// Logs what happens to the device.
-pub struct EventLog;
+pub static EVENTS: Events = Events {
+    log: EventLog::new(),
+    is_asked_to_end: AtomicBool::new(false),
+};
 
-impl Observer for EventLog {
+/// The log of events, and one event that tests wait for.
+pub struct Events {
+    log: EventLog,
+    is_asked_to_end: AtomicBool,
+}
+
+impl Events {
+    /// Whether the endpoint ID was set that makes the device end.
+    pub fn is_asked_to_end(&self) -> bool {
+        self.is_asked_to_end.load(Ordering::Relaxed)
+    }
+}
+
+impl Observer for Events {
+    fn packet(&self, direction: Direction, bytes: &[u8]) {
+        self.log.packet(direction, bytes);
+    }
+
     fn event(&self, event: Event, drops: &DropCounters) {
-        log::info!("{event:?}; packets dropped so far: {}", drops.total());
+        self.log.event(event, drops);
+        if let Event::EndpointIdSet(endpoint_id) = event
+            && endpoint_id.0 == ENDING_ENDPOINT_ID
+        {
+            self.is_asked_to_end.store(true, Ordering::Relaxed);
+        }
     }
 }

@@ -7,6 +7,7 @@
 #![no_main]
 
 mod clock;
+mod fault;
 mod firmware;
 mod log;
 mod management;
@@ -19,13 +20,13 @@ use mctp_usb::RECEIVE_BUFFER_LEN_1_0;
 use qemu_an500::uart::{UART0, UART1};
 use qemu_an500::{interrupts, time};
 use reference_device::{
-    Assembly, Identity, Link, Memory, Options, assemble, serve, uuid_from_unique_id,
+    Assembly, Identity, Link, Memory, Options, SerialMemory, assemble, serve, uuid_from_unique_id,
 };
 use static_cell::{ConstStaticCell, StaticCell};
 use usbredir_device::{Buffers, Driver, Runner, State};
 
 use clock::SystemClock;
-use log::EventLog;
+use log::{EVENTS, LOG};
 use settings::Settings;
 
 /// The parts of the device are in executors that preempt each other.
@@ -34,14 +35,15 @@ type Router = mctp_router::Router<'static, RawMutex, SystemClock>;
 type UsbDriver = Driver<'static, RawMutex>;
 /// MCTP over USB 1.0, and two long messages at once, each of at most the size that an NVMe-MI host expects.
 type DeviceMemory = Memory<'static, RECEIVE_BUFFER_LEN_1_0, 512, 2, 4224>;
-/// More than the longest transfer that Linux asks for, and than it sends before it waits.
-type UsbBuffers = Buffers<1, 16384, 16384, 4096>;
+/// One endpoint for MCTP and two for the serial port with the log, in each direction; and more than the longest transfers of MCTP over USB 1.0.
+type UsbBuffers = Buffers<3, 4096, 4096, 512>;
 
 /// How long a bulk OUT endpoint may leave its queue full before the rest of the bus goes on without it.
 const PATIENCE_MS: u64 = 100;
 
 static MEMORY: ConstStaticCell<DeviceMemory> = ConstStaticCell::new(Memory::new());
 static ROUTER: StaticCell<Router> = StaticCell::new();
+static SERIAL: StaticCell<SerialMemory<'static>> = StaticCell::new();
 static USB_BUFFERS: ConstStaticCell<UsbBuffers> = ConstStaticCell::new(Buffers::new());
 static USB_STATE: StaticCell<State<'static, RawMutex>> = StaticCell::new();
 
@@ -52,9 +54,9 @@ fn start() -> ! {
     time::start();
     UART0.start();
     UART1.start();
-    log::start();
     let settings = Settings::read().unwrap_or_else(|error| panic!("{error}"));
-    let identity = Identity::for_development(uuid_from_unique_id(&settings.unique_id));
+    log::start(settings.log);
+    let identity = Identity::from_build(uuid_from_unique_id(&settings.unique_id));
     announce(&identity);
 
     let state = USB_STATE.init(State::new(USB_BUFFERS.take()));
@@ -76,6 +78,9 @@ fn start() -> ! {
     urgent.spawn(usb_link(link, router).expect(tasks));
     let patient = interrupts::start_service_executor();
     patient.spawn(services(router, identity, buffer).expect(tasks));
+    if let Some(end) = settings.end {
+        patient.spawn(fault::end_when_asked(end).expect(tasks));
+    }
     loop {
         cortex_m::asm::wfi();
     }
@@ -107,12 +112,13 @@ async fn usb_cable(mut cable: Runner<'static, RawMutex>) {
 
 #[embassy_executor::task]
 async fn usb_link(link: Link<'static, UsbDriver>, router: &'static Router) {
-    let Err(error) = link.run(router, &EventLog).await;
+    let port = SERIAL.init_with(SerialMemory::new);
+    let Err(error) = link.run_with_log(router, &EVENTS, port, LOG.reader()).await;
     panic!("the device cannot start: {error}");
 }
 
 #[embassy_executor::task]
 async fn services(router: &'static Router, identity: Identity<'static>, buffer: &'static mut [u8]) {
     let mut management = management::start(&identity);
-    serve(router, &mut management, SystemClock, buffer, &EventLog).await;
+    serve(router, &mut management, SystemClock, buffer, &EVENTS).await;
 }

@@ -1,5 +1,6 @@
 //! What QEMU's command line says, such as `-semihosting-config enable=on,target=native,arg=qemu-an500,arg=mtu=251`.
 
+use log::LevelFilter;
 use semihosting::experimental::env;
 
 /// Bytes of all arguments together.
@@ -11,6 +12,22 @@ pub struct Settings {
     pub unique_id: [u8; 12],
     /// The longest packet sent, until another is configured over NVMe-MI: in bytes, with the 4-byte MCTP header.
     pub mtu: u16,
+    /// Which records are logged.
+    pub log: LevelFilter,
+    /// How the device ends when it is given endpoint ID 253, for tests of what it says then.
+    pub end: Option<End>,
+}
+
+/// The endpoint ID that makes the device end.
+pub const ENDING_ENDPOINT_ID: u8 = 253;
+
+/// What can go wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// A panic.
+    Panic,
+    /// More calls than the stack has room for.
+    StackOverflow,
 }
 
 impl Default for Settings {
@@ -18,6 +35,8 @@ impl Default for Settings {
         Self {
             unique_id: *b"\0qemu-an500\0",
             mtu: 68,
+            log: device_log::default_level(),
+            end: None,
         }
     }
 }
@@ -39,8 +58,22 @@ impl Settings {
             if let Some(value) = argument.strip_prefix("mtu=") {
                 settings.mtu = value.parse().map_err(|_| "mtu is a number of bytes")?;
             }
+            if let Some(value) = argument.strip_prefix("log=") {
+                settings.log = value.parse().map_err(|_| "log is a level, such as debug")?;
+            }
+            if let Some(value) = argument.strip_prefix("end=") {
+                settings.end = Some(end(value).ok_or("end is panic or stack-overflow")?);
+            }
         }
         Ok(settings)
+    }
+}
+
+fn end(text: &str) -> Option<End> {
+    match text {
+        "panic" => Some(End::Panic),
+        "stack-overflow" => Some(End::StackOverflow),
+        _ => None,
     }
 }
 

@@ -2,6 +2,9 @@
 //!
 //! A received byte goes from the interrupt to a queue. When the queue is full, bytes are left where they are until there is room: QEMU holds back
 //! what it was sent, so that nothing is lost.
+//!
+//! There are two ways to send, for a UART to be used in one of them: as a byte stream, which waits for whoever reads too slowly, and by
+//! [`Uart::post`], which does not.
 
 use core::convert::Infallible;
 use core::future::poll_fn;
@@ -17,10 +20,12 @@ use tock_registers::interfaces::{ReadWriteable, Readable, Writeable};
 use crate::interrupts::Interrupt;
 use crate::registers::{self, UartControl, UartInterrupt, UartState};
 
-/// Received bytes that may wait.
+/// Bytes that may wait, in each direction.
 const QUEUE: usize = 4096;
 /// Bytes sent before other tasks get a turn.
 const TURN: usize = 256;
+/// How often the last words ask for room before they give up: more than a second.
+const LAST_TRIES: u32 = 10_000_000;
 /// QEMU sends as fast as it can whatever this is; 16 is the least allowed.
 const BAUD_DIVISOR: u32 = 16;
 
@@ -34,6 +39,7 @@ pub struct Uart {
     registers: fn() -> &'static registers::Uart,
     receive_interrupt: Interrupt,
     received: Pipe<CriticalSectionRawMutex, QUEUE>,
+    posted: Pipe<CriticalSectionRawMutex, QUEUE>,
     sent: AtomicWaker,
 }
 
@@ -46,6 +52,7 @@ impl Uart {
             registers,
             receive_interrupt,
             received: Pipe::new(),
+            posted: Pipe::new(),
             sent: AtomicWaker::new(),
         }
     }
@@ -61,13 +68,61 @@ impl Uart {
         );
     }
 
-    /// Sends without interrupts: for what cannot wait to be scheduled, such as the last words of a panic.
-    pub fn send_now(&self, bytes: &[u8]) {
-        let registers = (self.registers)();
-        for byte in bytes {
-            while registers.state.is_set(UartState::TRANSMIT_FULL) {}
-            registers.data.set(u32::from(*byte));
+    /// Sends all of `bytes` or, when they do not fit behind those that still wait, nothing. Never waits; from any context.
+    pub fn post(&self, bytes: &[u8]) {
+        critical_section::with(|_| {
+            if self.posted.free_capacity() < bytes.len() {
+                return;
+            }
+            // What fits may still be taken in two parts, at the end of the queue's memory and at its start.
+            let mut rest = bytes;
+            while let Ok(taken @ 1..) = self.posted.try_write(rest) {
+                rest = rest.get(taken..).unwrap_or_default();
+            }
+        });
+        self.send_posted();
+    }
+
+    /// Sends what was posted, then `bytes`, and waits for it, but not for ever: for the last words, when nothing else runs any more.
+    pub fn send_last(&self, bytes: &[u8]) {
+        let mut byte = [0];
+        while self.posted.try_read(&mut byte).is_ok() {
+            self.send_now(byte[0]);
         }
+        bytes.iter().for_each(|byte| self.send_now(*byte));
+    }
+
+    fn send_now(&self, byte: u8) {
+        let registers = (self.registers)();
+        for _ in 0..LAST_TRIES {
+            if !registers.state.is_set(UartState::TRANSMIT_FULL) {
+                registers.data.set(u32::from(byte));
+                return;
+            }
+        }
+    }
+
+    /// Sends what was posted, as far as there is room now; the rest when there is.
+    fn send_posted(&self) {
+        let registers = (self.registers)();
+        let mut byte = [0];
+        critical_section::with(|_| {
+            loop {
+                while !registers.state.is_set(UartState::TRANSMIT_FULL) {
+                    if self.posted.try_read(&mut byte).is_err() {
+                        return;
+                    }
+                    registers.data.set(u32::from(byte[0]));
+                }
+                registers
+                    .control
+                    .modify(UartControl::TRANSMIT_INTERRUPT::SET);
+                // It may have been sent before the interrupt was enabled.
+                if registers.state.is_set(UartState::TRANSMIT_FULL) {
+                    return;
+                }
+            }
+        });
     }
 
     /// The interrupt handler for received bytes.
@@ -99,6 +154,7 @@ impl Uart {
         registers
             .control
             .modify(UartControl::TRANSMIT_INTERRUPT::CLEAR);
+        self.send_posted();
         self.sent.wake();
     }
 

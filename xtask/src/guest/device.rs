@@ -79,7 +79,8 @@ impl Devices {
                 &scenario.device_mtu().to_string(),
             ])
             .args(["--max-message", "65536"])
-            .args(scenario.log_options());
+            .args(["--log", scenario.log_level()])
+            .args(scenario.serial_log.then_some("--serial-log"));
         if let Some(capture) = &files.capture {
             command.arg("--pcap").arg(capture);
         }
@@ -92,6 +93,10 @@ fn an500(firmware: &Path, scenario: &Scenario, socket: &Path, log: &Path) -> Com
         Listener::Qemu => Cable::Connect(socket),
         Listener::Device => Cable::Listen(socket),
     };
-    let mtu = format!("mtu={}", scenario.device_mtu());
-    emulate::board(firmware, &cable, &Log::File(log), &[mtu])
+    let mut settings = vec![
+        format!("mtu={}", scenario.device_mtu()),
+        format!("log={}", scenario.log_level()),
+    ];
+    settings.extend(scenario.end.map(|end| format!("end={}", end.name())));
+    emulate::board(firmware, &cable, &Log::File(log), &settings)
 }

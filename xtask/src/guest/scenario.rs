@@ -86,7 +86,34 @@ pub(super) struct Scenario {
     pub(super) nvme_cli: Option<Release>,
     /// Whether the device has a serial port that shows its log.
     pub(super) serial_log: bool,
+    /// How the device ends, if its plan has that.
+    pub(super) end: Option<End>,
     steps: &'static [Step],
+}
+
+/// How a device can end that is asked to: `settings.rs` of the emulated board.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Panic,
+    StackOverflow,
+}
+
+impl End {
+    /// As the board's settings have it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Panic => "panic",
+            Self::StackOverflow => "stack-overflow",
+        }
+    }
+
+    /// The status with which QEMU has to end, and what has to be in the log.
+    pub(super) fn signs(self) -> (i32, &'static str) {
+        match self {
+            Self::Panic => (101, "panicked at src/fault.rs:"),
+            Self::StackOverflow => (102, "stack overflow: the stack pointer is "),
+        }
+    }
 }
 
 /// Part of a plan.
@@ -107,6 +134,8 @@ enum Step {
     Reset,
     /// The device is killed and started again.
     RestartDevice,
+    /// The device ends by itself, says why, and is started again.
+    End,
     /// Malformed transfers in place of the kernel's driver.
     Inject,
     /// Commands of the NVMe Management Interface.
@@ -119,6 +148,8 @@ enum Step {
 
 /// The device's endpoint ID.
 const ENDPOINT: u8 = 9;
+/// The one that makes the emulated board end, if it is asked to.
+const ENDING_ENDPOINT: u8 = 253;
 
 const ROBUST: &[Step] = &[
     Step::Bind,
@@ -153,6 +184,7 @@ const BOARD: &[Step] = &[
     Step::Control,
     Step::ShortEcho,
 ];
+const ENDS: &[Step] = &[Step::Bind, Step::Control, Step::End, Step::Control];
 const NVME_CLI: &[Step] = &[Step::Bind, Step::Control, Step::Management, Step::NvmeCli];
 
 const SERIAL_LOG: &[Step] = &[
@@ -264,6 +296,16 @@ pub(super) fn all() -> Vec<Scenario> {
         )),
         serial_log(linux_7_2("7.2-ehci-serial-log", 68, SERIAL_LOG)),
         serial_log(linux_7_3("7.3-xhci-serial-log", "1.0", 251, SERIAL_LOG)),
+        an500(serial_log(linux_7_2(
+            "an500-7.2-ehci-serial-log",
+            68,
+            SERIAL_LOG,
+        ))),
+        ends(End::Panic, linux_7_2("an500-7.2-ehci-panic", 68, ENDS)),
+        ends(
+            End::StackOverflow,
+            linux_7_3("an500-7.3-xhci-stack-overflow", "1.0", 251, ENDS),
+        ),
     ]
 }
 
@@ -296,6 +338,13 @@ fn serial_log(scenario: Scenario) -> Scenario {
     }
 }
 
+fn ends(end: End, scenario: Scenario) -> Scenario {
+    Scenario {
+        end: Some(end),
+        ..an500(scenario)
+    }
+}
+
 fn linux_7_2(name: &'static str, mtu: u32, steps: &'static [Step]) -> Scenario {
     Scenario {
         name,
@@ -309,6 +358,7 @@ fn linux_7_2(name: &'static str, mtu: u32, steps: &'static [Step]) -> Scenario {
         well_formed: true,
         nvme_cli: None,
         serial_log: false,
+        end: None,
         steps,
     }
 }
@@ -339,13 +389,9 @@ impl Scenario {
         }
     }
 
-    /// What the virtual device logs, and where to.
-    pub(super) fn log_options(&self) -> &'static [&'static str] {
-        if self.serial_log {
-            // Every packet, so that a reader who is slow misses some.
-            return &["--serial-log", "--log", "trace"];
-        }
-        &["--log", "info"]
+    /// What the device logs: with a serial port every packet, so that a reader who is slow misses some.
+    pub(super) fn log_level(&self) -> &'static str {
+        if self.serial_log { "trace" } else { "info" }
     }
 
     /// How many computers the device meets, and how often each of them boots.
@@ -392,14 +438,27 @@ impl Scenario {
             Step::CycleLink => vec![format!("cycle-link usb {ENDPOINT} --count 10")],
             Step::Reset => vec!["reset-usb usb".into()],
             Step::RestartDevice => vec!["ask-host restart-device".into()],
+            Step::End => vec![
+                control(&format!(
+                    "physical:usb 01 00{ENDING_ENDPOINT:02x} --expect 00"
+                )),
+                "ask-host await-end".into(),
+            ],
             Step::Inject => (1..=3)
                 .map(|seed| format!("inject usb --seed {seed}"))
                 .collect(),
             Step::Management => self.management_commands(),
             Step::NvmeCli => self.nvme_cli_commands(),
-            Step::SerialLog => vec![format!(
-                "serial-log {ENDPOINT} /dev/ttyACM0 --first connecting --expect connected --expect configured --loss"
-            )],
+            Step::SerialLog => {
+                // Who is slow has to miss something, and the UART of the emulated board is slow itself.
+                let (lines, busy) = match self.board {
+                    Board::Pc => ("--first connecting --expect connected", "0-1100"),
+                    Board::An500 => ("--first mps2-an500 --expect ccde:0000", "0-300"),
+                };
+                vec![format!(
+                    "serial-log {ENDPOINT} /dev/ttyACM0 {lines} --expect configured --busy {busy} --loss"
+                )]
+            }
         }
     }
 

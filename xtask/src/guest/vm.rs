@@ -19,6 +19,7 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// A guest that prints for ever is stopped.
 const LONGEST_RUN: Duration = Duration::from_secs(300);
 const SOCKET_TIME: Duration = Duration::from_secs(10);
+const END_TIME: Duration = Duration::from_secs(20);
 const LOG_TIME: Duration = Duration::from_secs(2);
 /// Lines of the guest's first process that are for us.
 const MARK: &str = "@guest ";
@@ -104,6 +105,22 @@ impl Machine<'_> {
                 self.follow(&lines)?;
             }
         }
+        if self.setup.scenario.serial_log {
+            self.check_whole_log()?;
+        }
+        Ok(())
+    }
+
+    /// Whatever becomes of the log on the serial port, the device's own has everything: there are as many packets in it each way, as every echo and
+    /// control request is answered in as many packets as it had.
+    fn check_whole_log(&self) -> Result<()> {
+        let files = self.starts.last().context("no device was started")?;
+        let log = std::fs::read_to_string(&files.log)?;
+        let count = |text| log.lines().filter(|line| line.contains(text)).count();
+        let (received, sent) = (count("TRACE Received "), count("TRACE Sent "));
+        if received == 0 || received != sent {
+            bail!("the device has logged {received} packets received and {sent} sent");
+        }
         Ok(())
     }
 
@@ -130,6 +147,7 @@ impl Machine<'_> {
                 Some(("fail", reason)) => return Err(anyhow!("in the guest: {reason}")),
                 Some(("log", text)) => self.expect_device_log(text)?,
                 Some(("ask", "restart-device")) => self.restart_device()?,
+                Some(("ask", "await-end")) => self.await_end()?,
                 _ => bail!("the guest said `{message}`, which means nothing here"),
             }
         }
@@ -205,6 +223,28 @@ impl Machine<'_> {
 
     fn restart_device(&mut self) -> Result<()> {
         self.device = None;
+        self.start_device()
+    }
+
+    /// The device has to end by itself, and to say why.
+    fn await_end(&mut self) -> Result<()> {
+        let end = self.setup.scenario.end.context("no end is planned")?;
+        let (code, words) = end.signs();
+        let device = self.device.as_mut().context("no device was started")?;
+        let deadline = Instant::now() + END_TIME;
+        let status = loop {
+            if let Some(status) = device.0.try_wait()? {
+                break status;
+            }
+            if Instant::now() > deadline {
+                bail!("the device has not ended within {} s", END_TIME.as_secs());
+            }
+            thread::sleep(Duration::from_millis(20));
+        };
+        if status.code() != Some(code) {
+            bail!("the device ended with {status} instead of {code}");
+        }
+        self.expect_device_log(words)?;
         self.start_device()
     }
 
