@@ -163,6 +163,33 @@ impl Guest {
         }
     }
 
+    /// A control transfer without data.
+    ///
+    /// # Errors
+    ///
+    /// [`Status::STALL`] when the device refuses it.
+    pub async fn control(
+        &self,
+        request_type: u8,
+        request: u8,
+        value: u16,
+        index: u16,
+    ) -> Result<(), UsbError> {
+        let header = ControlHeader {
+            endpoint: 0,
+            request,
+            request_type: request_type & !IN,
+            status: Status::SUCCESS,
+            value,
+            index,
+            length: 0,
+        };
+        match self.request(Message::Control(header), &[]).await?.message {
+            Message::Control(reply) => success(reply.status, ()),
+            _ => Err(gone("another answer than to a control transfer")),
+        }
+    }
+
     /// Chooses a configuration; 0 for none.
     ///
     /// # Errors

@@ -6,9 +6,10 @@ use std::time::Duration;
 use mctp_usb::Version;
 use virtual_device::cli::DeviceSettings;
 use virtual_device::device::{self, Cable};
-use virtual_device::host::enumeration::enumerate;
+use virtual_device::host::enumeration::{Enumeration, enumerate};
 use virtual_device::host::guest::{BulkIn, Guest};
 use virtual_device::host::transport::Pipes;
+use virtual_device::logger;
 
 /// Runs a test where a [`Guest`] can live, with tokio's clock.
 pub fn block_on<T>(test: impl Future<Output = T>) -> T {
@@ -31,19 +32,34 @@ fn run<T>(test: impl Future<Output = T>, start_paused: bool) -> T {
 
 /// Switches a device on and gives a host on its bus to `test`.
 pub async fn with_device<T>(settings: &DeviceSettings, test: impl AsyncFnOnce(RawHost) -> T) -> T {
-    device::run(settings, &(), async |mut cable: Cable<'_>| {
-        let (device_end, host_end) = tokio::io::duplex(4096);
-        tokio::select! {
-            ended = cable.plug_into(device_end) => panic!("the device let go: {ended:?}"),
-            value = async { test(RawHost::attach(host_end).await).await } => value,
-        }
+    device::run(settings, &(), async |cable: Cable<'_>| {
+        with_host(cable, test).await
     })
     .await
+}
+
+/// The same, with a serial port that shows the log of this process.
+pub async fn with_serial_log<T>(test: impl AsyncFnOnce(RawHost) -> T) -> T {
+    let settings = DeviceSettings::default();
+    let log = Some(logger::reader());
+    device::run_with_log(&settings, &(), log, async |cable: Cable<'_>| {
+        with_host(cable, test).await
+    })
+    .await
+}
+
+async fn with_host<T>(mut cable: Cable<'_>, test: impl AsyncFnOnce(RawHost) -> T) -> T {
+    let (device_end, host_end) = tokio::io::duplex(4096);
+    tokio::select! {
+        ended = cable.plug_into(device_end) => panic!("the device let go: {ended:?}"),
+        value = async { test(RawHost::attach(host_end).await).await } => value,
+    }
 }
 
 /// A host that has configured the device, and sends and receives bytes on its bulk endpoints.
 pub struct RawHost {
     pub guest: Guest,
+    pub found: Enumeration,
     pub pipes: Pipes,
     request: Option<BulkIn>,
 }
@@ -57,6 +73,7 @@ impl RawHost {
         let pipes = Pipes::of(&found.configuration.interfaces[0]).unwrap();
         Self {
             guest,
+            found,
             pipes,
             request: None,
         }
