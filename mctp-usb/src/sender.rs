@@ -108,30 +108,42 @@ impl<'d, E: EndpointIn> Sender<'d, E> {
         usize::from(self.endpoint.info().max_packet_size).max(1)
     }
 
-    /// Ends the transfer that an earlier `send` left on the wire.
-    async fn end_unfinished(&mut self) -> Result<(), EndpointError> {
+    /// The next USB packet: of what an earlier `send` left on the wire, then of `unsent`. `None` when there is no more.
+    fn next_usb_packet<'t>(&mut self, unsent: &mut Unsent<'t>) -> Option<&'t [u8]> {
         let full = self.max_packet_size();
-        while let Some(zeros) = ZEROS.get(..self.unfinished.missing.min(ZEROS.len()).min(full))
-            && !zeros.is_empty()
-        {
-            self.endpoint.write(zeros).await?;
-            self.unfinished.missing = self.unfinished.missing.saturating_sub(zeros.len());
-            self.unfinished.open = zeros.len() == full;
+        if unsent.current.is_empty() {
+            if self.unfinished.missing > 0 {
+                return ZEROS.get(..self.unfinished.missing.min(ZEROS.len()).min(full));
+            }
+            if self.unfinished.open && self.host_waits_after(unsent.current_len) {
+                return Some(&[]);
+            }
+            self.unfinished = Unfinished::default();
+            unsent.current_len = self.next_len(unsent.later);
+            (unsent.current, unsent.later) = unsent.later.split_at_checked(unsent.current_len)?;
         }
-        if self.unfinished.open {
-            self.endpoint.write(&[]).await?;
-            self.unfinished.open = false;
-        }
-        Ok(())
+        let packet = unsent.current.get(..full).unwrap_or(unsent.current);
+        (!packet.is_empty()).then_some(packet)
     }
 
-    /// Sends packets whose headers are written, in as many USB transfers as it takes.
-    async fn write_all(&mut self, mut packets: &[u8]) -> Result<(), EndpointError> {
-        while let Some((transfer, later)) = packets.split_at_checked(self.next_len(packets))
-            && !transfer.is_empty()
-        {
-            self.write(transfer, !later.is_empty()).await?;
-            packets = later;
+    /// The host has the next USB packet.
+    fn sent(&mut self, packet: &[u8], unsent: &mut Unsent<'_>) -> Result<(), EndpointError> {
+        let begins = match unsent.current {
+            [] => packet,
+            current => current,
+        };
+        let missing = match self.version {
+            Version::V1_0 => 0,
+            Version::V1_1 => missing_after(begins, self.unfinished.missing, packet.len()),
+        };
+        unsent.current = unsent.current.get(packet.len()..).unwrap_or_default();
+        self.unfinished = Unfinished {
+            missing,
+            open: packet.len() == self.max_packet_size(),
+        };
+        let more = !unsent.current.is_empty() || !unsent.later.is_empty();
+        if self.events.take_sender_restarted() && more {
+            return Err(EndpointError::Disabled);
         }
         Ok(())
     }
@@ -150,33 +162,6 @@ impl<'d, E: EndpointIn> Sender<'d, E> {
             len = with_it;
         }
         len
-    }
-
-    /// Sends the USB packets of one USB transfer. `more` says that another is to follow.
-    async fn write(&mut self, transfer: &[u8], more: bool) -> Result<(), EndpointError> {
-        let full = self.max_packet_size();
-        let mut frames = Frames::new(self.version, transfer);
-        let mut rest = transfer;
-        while !rest.is_empty() {
-            let (packet, after) = rest.split_at_checked(full).unwrap_or((rest, &[]));
-            self.endpoint.write(packet).await?;
-            rest = after;
-            self.unfinished = Unfinished {
-                missing: match self.version {
-                    Version::V1_0 => 0,
-                    Version::V1_1 => frames.missing_with(rest.len()),
-                },
-                open: packet.len() == full,
-            };
-            if self.events.take_sender_restarted() && (more || !rest.is_empty()) {
-                return Err(EndpointError::Disabled);
-            }
-        }
-        if self.unfinished.open && self.host_waits_after(transfer.len()) {
-            self.endpoint.write(&[]).await?;
-        }
-        self.unfinished = Unfinished::default();
-        Ok(())
     }
 
     /// Whether the host waits for a zero-length packet behind a transfer of whole USB packets.
@@ -215,53 +200,48 @@ impl<E: EndpointIn> TransportTx for Sender<'_, E> {
         if self.events.take_sender_restarted() {
             self.unfinished = Unfinished::default();
         }
-        let mut sent = self.end_unfinished().await;
-        if sent.is_ok() {
-            sent = self.write_all(transfer.as_bytes()).await;
-        }
-        sent.map_err(|error| match error {
-            EndpointError::Disabled => {
-                self.unfinished = Unfinished::default();
-                SendError::LinkDown
+        let mut unsent = Unsent {
+            current: &[],
+            current_len: 0,
+            later: transfer.as_bytes(),
+        };
+        while let Some(packet) = self.next_usb_packet(&mut unsent) {
+            let mut sent = self.endpoint.write(packet).await;
+            if sent.is_ok() {
+                sent = self.sent(packet, &mut unsent);
             }
-            EndpointError::BufferOverflow => SendError::NotAccepted,
-        })
+            match sent {
+                Ok(()) => {}
+                Err(EndpointError::Disabled) => {
+                    self.unfinished = Unfinished::default();
+                    return Err(SendError::LinkDown);
+                }
+                Err(EndpointError::BufferOverflow) => return Err(SendError::NotAccepted),
+            }
+        }
+        Ok(())
     }
 }
 
-/// Walks the packets of a transfer along with what of it is sent.
-struct Frames<'t> {
-    version: Version,
-    /// From the first packet that is not sent whole.
-    unsent: &'t [u8],
+/// What of a [`Transfer`] the host does not have yet.
+struct Unsent<'t> {
+    /// Of the USB transfer under way, and how long that is in all; 0 while it is one that an earlier `send` left.
+    current: &'t [u8],
+    current_len: usize,
+    /// The USB transfers after it.
+    later: &'t [u8],
 }
 
-impl<'t> Frames<'t> {
-    fn new(version: Version, transfer: &'t [u8]) -> Self {
-        Self {
-            version,
-            unsent: transfer,
-        }
+/// How many bytes of the 1.1 packet under way are missing behind the first `sent` of `bytes`, before which `missing` were.
+fn missing_after(bytes: &[u8], missing: usize, sent: usize) -> usize {
+    let mut end = missing;
+    while end < sent
+        && let Some(header) = bytes.get(end..).and_then(<[u8]>::first_chunk)
+        && let Some(length) = Version::V1_1.decode(*header)
+    {
+        end = end.saturating_add(length);
     }
-
-    /// How many bytes of the packet under way are missing when `left` bytes of the transfer are.
-    fn missing_with(&mut self, left: usize) -> usize {
-        while let Some(header) = self.unsent.first_chunk()
-            && let Some(length) = self.version.decode(*header)
-            && let Some((_, after)) = self.unsent.split_at_checked(length)
-        {
-            if after.len() < left {
-                // The packet ends inside what is left: it is under way, unless not begun.
-                return if self.unsent.len() == left {
-                    0
-                } else {
-                    left.saturating_sub(after.len())
-                };
-            }
-            self.unsent = after;
-        }
-        0
-    }
+    end.saturating_sub(sent)
 }
 
 /// What the stack is asked for, and the longest USB transfer.
@@ -551,6 +531,18 @@ mod tests {
         send_cut_off(&mut sender, &[60], 1);
         send(&mut sender, &[5]).unwrap();
         assert_eq!(written_lens(&sender), [64, 0, 9]);
+    }
+
+    #[test]
+    fn a_full_1_0_transfer_behind_which_the_next_was_cut_off_has_ended() {
+        let limits = SendLimits {
+            max_transfer: 512,
+            ..SendLimits::new(Version::V1_0)
+        };
+        let mut sender = Sender::new(MockIn::new(512), Version::V1_0, &EVENTS, limits);
+        send_cut_off(&mut sender, &[251, 240, 9, 251, 240, 9], 1);
+        send(&mut sender, &[5]).unwrap();
+        assert_eq!(written_lens(&sender), [512, 9]);
     }
 
     #[test]
