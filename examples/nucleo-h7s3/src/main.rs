@@ -93,9 +93,8 @@ async fn run_link(link: Link<'static, UsbDriver>, router: &'static Router) {
     };
     #[cfg(not(feature = "serial-log"))]
     let running = link.run(router, &log::EVENTS);
-    let Err(_) = running.await;
-    // Not with the buffers that are above.
-    fault::stop();
+    // It fails only with buffers that are shorter than those above.
+    match running.unwrap_or_else(|_| fault::stop()).await {}
 }
 
 #[embassy_executor::task]

@@ -113,8 +113,10 @@ async fn usb_cable(mut cable: Runner<'static, RawMutex>) {
 #[embassy_executor::task]
 async fn usb_link(link: Link<'static, UsbDriver>, router: &'static Router) {
     let port = SERIAL.init_with(SerialMemory::new);
-    let Err(error) = link.run_with_log(router, &EVENTS, port, LOG.reader()).await;
-    panic!("the device cannot start: {error}");
+    let fits = "the memory above is made for this version of MCTP over USB";
+    link.run_with_log(router, &EVENTS, port, LOG.reader())
+        .expect(fits)
+        .await;
 }
 
 #[embassy_executor::task]

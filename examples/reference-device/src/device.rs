@@ -2,7 +2,7 @@
 
 use core::convert::Infallible;
 
-use embassy_futures::select::{Either, select};
+use embassy_futures::join::join;
 use embassy_sync::blocking_mutex::raw::{NoopRawMutex, RawMutex};
 use embassy_usb::driver::Driver;
 use mctp_router::{Clock, Config, PortConfig, PortId, Router, RouterStorage};
@@ -138,7 +138,7 @@ pub struct Assembly<'d, D, M: RawMutex, C: Clock> {
 ///         assemble(usb, clock, identity, &Options::default(), memory);
 ///     let router = &*router_cell.insert(router);
 ///     // On a board, each in a task of the executor that it belongs to.
-///     let urgent = link.run(router, &());
+///     let urgent = link.run(router, &()).expect("512 bytes are enough to receive MCTP over USB 1.0");
 ///     let patient = serve(router, management, clock, buffer, &());
 /// #   let _ = (urgent, patient);
 /// }
@@ -233,12 +233,9 @@ where
         } = assemble::<_, NoopRawMutex, _, RECEIVE, TRANSFER, MESSAGES, MESSAGE>(
             driver, &clock, identity, options, memory,
         );
-        let link = link.run(&router, observer);
+        let link = link.run(&router, observer)?;
         let services = serve(&router, &mut management, &clock, buffer, observer);
-        match select(link, services).await {
-            Either::First(result) => result,
-            Either::Second(never) => match never {},
-        }
+        Ok(join(link, services).await.0)
     }
 }
 

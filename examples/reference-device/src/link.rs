@@ -2,9 +2,9 @@
 
 use core::convert::Infallible;
 
-use embassy_futures::join::join4;
 #[cfg(feature = "serial-log")]
-use embassy_futures::select::{Either, select};
+use embassy_futures::join::join;
+use embassy_futures::join::join4;
 use embassy_sync::blocking_mutex::raw::RawMutex;
 use embassy_usb::driver::Driver;
 use embassy_usb::{Builder, UsbDevice};
@@ -63,9 +63,9 @@ impl<'d, D: Driver<'d>> Link<'d, D> {
         self,
         router: &Router<'_, M, C>,
         observer: &impl Observer,
-    ) -> impl Future<Output = Result<Infallible, BufferTooSmall>> {
-        let (mut stack, ()) = self.build(observer, |_| ());
-        async move { stack.run(router).await }
+    ) -> Result<impl Future<Output = Infallible>, BufferTooSmall> {
+        let (mut stack, ()) = self.build(observer, |_| ())?;
+        Ok(async move { stack.run(router).await })
     }
 
     /// Runs the link for ever, with a serial port (CDC-ACM) beside MCTP: the device's log, for whoever opens it.
@@ -84,18 +84,13 @@ impl<'d, D: Driver<'d>> Link<'d, D> {
         observer: &impl Observer,
         memory: &'d mut SerialMemory<'d>,
         log: device_log::Reader<'_, EARLY, RECENT>,
-    ) -> impl Future<Output = Result<Infallible, BufferTooSmall>> {
+    ) -> Result<impl Future<Output = Infallible>, BufferTooSmall> {
         make_composite(&mut self.usb_config);
         let max_packet_size = self.class_config.max_packet_size;
         let (mut stack, mut port) = self.build(observer, |builder| {
             SerialPort::new(builder, memory, max_packet_size)
-        });
-        async move {
-            match select(stack.run(router), port.show(log)).await {
-                Either::First(result) => result,
-                Either::Second(never) => match never {},
-            }
-        }
+        })?;
+        Ok(async move { join(stack.run(router), port.show(log)).await.0 })
     }
 
     /// Builds the USB device stack, with the MCTP function first, then what `add` adds.
@@ -105,7 +100,7 @@ impl<'d, D: Driver<'d>> Link<'d, D> {
         self,
         observer: &'o O,
         add: impl FnOnce(&mut Builder<'d, D>) -> S,
-    ) -> (Stack<'d, 'o, D, O>, S) {
+    ) -> Result<(Stack<'d, 'o, D, O>, S), BufferTooSmall> {
         let LinkMemory {
             config_descriptor,
             bos_descriptor,
@@ -122,7 +117,9 @@ impl<'d, D: Driver<'d>> Link<'d, D> {
         );
         let class = MctpUsbClass::new(&mut builder, class, self.class_config);
         let added = add(&mut builder);
-        let halves = class.split(self.receive).map(|(receiver, sender)| Halves {
+        let (receiver, sender) = class.split(self.receive)?;
+        let stack = Stack {
+            usb: builder.build(),
             receiver: Observed {
                 transport: receiver,
                 observer,
@@ -131,34 +128,24 @@ impl<'d, D: Driver<'d>> Link<'d, D> {
                 transport: sender,
                 observer,
             },
-        });
-        let usb = builder.build();
-        (Stack { usb, halves }, added)
+        };
+        Ok((stack, added))
     }
 }
 
-/// The two halves of the MCTP function, looked at.
-struct Halves<'d, 'o, D: Driver<'d>, O> {
+/// The USB device stack, and the two halves of its MCTP function, looked at.
+struct Stack<'d, 'o, D: Driver<'d>, O> {
+    usb: UsbDevice<'d, D>,
     receiver: Observed<'o, Receiver<'d, D::EndpointOut>, O>,
     sender: Observed<'o, Sender<'d, D::EndpointIn>, O>,
 }
 
-/// The USB device stack, and its MCTP function.
-struct Stack<'d, 'o, D: Driver<'d>, O> {
-    usb: UsbDevice<'d, D>,
-    halves: Result<Halves<'d, 'o, D, O>, BufferTooSmall>,
-}
-
 impl<'d, D: Driver<'d>, O: Observer> Stack<'d, '_, D, O> {
-    async fn run<M: RawMutex, C: Clock>(
-        &mut self,
-        router: &Router<'_, M, C>,
-    ) -> Result<Infallible, BufferTooSmall> {
-        let halves = self.halves.as_mut().map_err(|error| *error)?;
+    async fn run<M: RawMutex, C: Clock>(&mut self, router: &Router<'_, M, C>) -> Infallible {
         join4(
             self.usb.run(),
-            router.run_receive(USB, &mut halves.receiver),
-            router.run_send(USB, &mut halves.sender),
+            router.run_receive(USB, &mut self.receiver),
+            router.run_send(USB, &mut self.sender),
             router.run_timers(),
         )
         .await

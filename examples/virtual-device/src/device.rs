@@ -141,20 +141,19 @@ pub async fn run_with_log<T>(
     }: Assembly<'_, _, NoopRawMutex, _> =
         reference_device::assemble(driver, &clock, &identity, &options, &mut memory);
     let mut serial_memory = Box::new(SerialMemory::new());
+    let fits = "the memory's buffers are made for every setting";
     let link = async {
         match log {
             Some(log) => {
-                let memory = &mut serial_memory;
-                link.run_with_log(&router, observer, memory, log).await
+                let running = link.run_with_log(&router, observer, &mut serial_memory, log);
+                running.expect(fits).await
             }
-            None => link.run(&router, observer).await,
+            None => link.run(&router, observer).expect(fits).await,
         }
     };
     let services = reference_device::serve(&router, &mut management, &clock, buffer, observer);
     tokio::select! {
-        result = link => match result {
-            Err(error) => panic!("{error}"),
-        },
+        never = link => match never {},
         never = services => match never {},
         value = world(Cable(runner)) => value,
     }
