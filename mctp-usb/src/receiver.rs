@@ -67,18 +67,11 @@ impl<'d, E: EndpointOut> Receiver<'d, E> {
         })
     }
 
-    async fn wait_for_link(&mut self) {
-        self.endpoint.wait_enabled().await;
-        self.events.take_receiver_restarted();
-        self.events.take_receiver_paused();
-        self.link = Link::Up;
-    }
-
-    /// Reads one USB packet, or says that one could not be read.
-    async fn read(&mut self) -> Option<DropReason> {
-        match self.endpoint.read(self.reassembler.buffer()).await {
+    /// Takes what came of reading a USB packet.
+    fn take(&mut self, read: Result<usize, EndpointError>) -> Option<DropReason> {
+        let overflowed = core::mem::take(&mut self.overflowed);
+        match read {
             Ok(len) => {
-                self.overflowed = false;
                 self.note_interruptions();
                 self.reassembler.received(len);
             }
@@ -88,11 +81,9 @@ impl<'d, E: EndpointOut> Receiver<'d, E> {
             }
             Err(EndpointError::BufferOverflow) => {
                 self.reassembler.lost();
-                if !core::mem::replace(&mut self.overflowed, true) {
-                    return Some(DropReason::BadLinkIntegrity);
-                }
-                // A driver that keeps such a packet fails again at once: once counted is enough, and others must run.
-                let_others_run().await;
+                self.overflowed = true;
+                // A driver that keeps such a packet fails again at once: once counted is enough.
+                return (!overflowed).then_some(DropReason::BadLinkIntegrity);
             }
         }
         None
@@ -132,7 +123,10 @@ impl<E: EndpointOut> TransportRx for Receiver<'_, E> {
                 return event;
             }
             if self.link == Link::Down {
-                self.wait_for_link().await;
+                self.endpoint.wait_enabled().await;
+                self.events.take_receiver_restarted();
+                self.events.take_receiver_paused();
+                self.link = Link::Up;
                 return Received::LinkUp;
             }
             match self.reassembler.next_range() {
@@ -145,12 +139,13 @@ impl<E: EndpointOut> TransportRx for Receiver<'_, E> {
                 Some(Err(reason)) => return Received::Dropped(reason),
                 None => {}
             }
-            if let Some(reason) = self.read().await {
+            let read = self.endpoint.read(self.reassembler.buffer()).await;
+            if let Some(reason) = self.take(read) {
                 return Received::Dropped(reason);
             }
             reads_in_a_row = reads_in_a_row.saturating_add(1);
-            if reads_in_a_row >= READS_IN_A_ROW {
-                // Zero-length packets, or pieces of what is dropped: a host can send them without end.
+            if self.overflowed || reads_in_a_row >= READS_IN_A_ROW {
+                // Zero-length packets, pieces of what is dropped: a host can send them without end.
                 reads_in_a_row = 0;
                 let_others_run().await;
             }
