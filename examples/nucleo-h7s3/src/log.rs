@@ -98,7 +98,6 @@ pub fn identity(identity: &Identity<'_>) {
     {
         let uuid = u128::from_be_bytes(identity.uuid);
         let serial_number = identity.serial_number();
-        let serial_number = str::from_utf8(&serial_number).unwrap_or_default();
         log::info!("reference device on NUCLEO-H7S3L8, UUID {uuid:032x}");
         log::info!(
             "USB {:04x}:{:04x}, serial number {serial_number}",
@@ -109,7 +108,7 @@ pub fn identity(identity: &Identity<'_>) {
     #[cfg(feature = "defmt")]
     {
         defmt::info!("UUID {=[u8; 16]:02x}", identity.uuid);
-        defmt::info!("USB serial number {=[u8]:a}", identity.serial_number());
+        defmt::info!("USB serial number {=str}", identity.serial_number().as_str());
     }
     #[cfg(not(any(feature = "text-log", feature = "defmt")))]
     let _ = identity;

@@ -3,7 +3,7 @@
 use nvme_mi_responder::world::StreamedFirmware;
 use nvme_mi_responder::{MessageBuffers, Responder};
 use reference_device::{
-    DefaultSubsystem, DefaultWorld, Identity, MANAGEMENT_PORT, Management, UnitChanges,
+    DefaultSubsystem, DefaultWorld, Identity, MANAGEMENT_PORT, Management, SerialNumber, UnitChanges,
     default_subsystem, default_world,
 };
 use static_cell::{ConstStaticCell, StaticCell};
@@ -11,7 +11,7 @@ use static_cell::{ConstStaticCell, StaticCell};
 /// Firmware images may have any length: they are checked while they come, and not kept. Nothing would run them.
 pub type World = DefaultWorld<'static, StreamedFirmware<3>>;
 
-static SERIAL_NUMBER: StaticCell<[u8; 12]> = StaticCell::new();
+static SERIAL_NUMBER: StaticCell<SerialNumber> = StaticCell::new();
 static SUBSYSTEM: StaticCell<DefaultSubsystem<'static>> = StaticCell::new();
 static UNIT_CHANGES: ConstStaticCell<UnitChanges> = ConstStaticCell::new(UnitChanges::new());
 static MANAGEMENT: StaticCell<Management<'static, World>> = StaticCell::new();
@@ -20,7 +20,6 @@ static BUFFERS: ConstStaticCell<MessageBuffers> = ConstStaticCell::new(MessageBu
 /// The default model, with the USB serial number. Call it once.
 pub fn start(identity: &Identity<'_>) -> &'static mut Management<'static, World> {
     let serial_number = SERIAL_NUMBER.init(identity.serial_number());
-    let serial_number = str::from_utf8(serial_number).unwrap();
     let subsystem = SUBSYSTEM.init(default_subsystem(serial_number).ok().unwrap());
     let unit_changes = UNIT_CHANGES.take();
     let slots = [Some(*b"REF00001"), Some(*b"REF00002"), None];

@@ -88,13 +88,12 @@ fn start() -> ! {
 
 fn announce(identity: &Identity<'_>) {
     let uuid = u128::from_be_bytes(identity.uuid);
-    let serial_number = identity.serial_number();
     ::log::info!("reference device on mps2-an500, UUID {uuid:032x}");
     ::log::info!(
         "USB {:04x}:{:04x}, serial number {}",
         identity.vendor_id,
         identity.product_id,
-        str::from_utf8(&serial_number).unwrap_or_default()
+        identity.serial_number()
     );
 }
 

@@ -2,7 +2,7 @@
 
 use nvme_mi_responder::{MessageBuffers, Responder};
 use reference_device::{
-    DefaultSubsystem, DefaultWorld, Identity, MANAGEMENT_PORT, Management, UnitChanges,
+    DefaultSubsystem, DefaultWorld, Identity, MANAGEMENT_PORT, Management, SerialNumber, UnitChanges,
     default_firmware, default_subsystem, default_world,
 };
 use static_cell::{ConstStaticCell, StaticCell};
@@ -16,7 +16,7 @@ const AREAS: usize = 4;
 
 type World = DefaultWorld<'static, LoggedFirmware<'static>>;
 
-static SERIAL_NUMBER: StaticCell<[u8; 12]> = StaticCell::new();
+static SERIAL_NUMBER: StaticCell<SerialNumber> = StaticCell::new();
 static SUBSYSTEM: StaticCell<DefaultSubsystem<'static>> = StaticCell::new();
 static IMAGES: ConstStaticCell<[u8; AREAS * LONGEST_IMAGE]> =
     ConstStaticCell::new([0; AREAS * LONGEST_IMAGE]);
@@ -26,7 +26,6 @@ static BUFFERS: ConstStaticCell<MessageBuffers> = ConstStaticCell::new(MessageBu
 /// The default model, with the USB serial number. Call it once.
 pub fn start(identity: &Identity<'_>) -> Management<'static, World> {
     let serial_number = SERIAL_NUMBER.init(identity.serial_number());
-    let serial_number = str::from_utf8(serial_number).expect("the serial number is of digits");
     let subsystem = default_subsystem(serial_number).expect("the default model breaks no rule");
     let unit_changes = UNIT_CHANGES.take();
     let firmware = LoggedFirmware(default_firmware(IMAGES.take()));

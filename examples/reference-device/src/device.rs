@@ -10,7 +10,7 @@ use mctp_transport::HEADER_LEN;
 use mctp_usb::{BufferTooSmall, SendLimits, Version};
 use nvme_mi_responder::world::World;
 
-use crate::identity::{Identity, SERIAL_NUMBER_LEN};
+use crate::identity::{Identity, SerialNumber};
 use crate::link::{Link, LinkMemory};
 use crate::management::Management;
 use crate::observer::Observer;
@@ -74,7 +74,7 @@ pub struct Memory<
     const MESSAGE: usize,
 > {
     link: LinkMemory<'d>,
-    serial_number: [u8; SERIAL_NUMBER_LEN],
+    serial_number: SerialNumber,
     receive: [u8; RECEIVE],
     nvme_mi_message: [u8; NVME_MI_MESSAGE],
     router: RouterStorage<'d, PORTS, TRANSFER, SHORT_MESSAGES, MESSAGES, MESSAGE, CHANNELS, ROUTES>,
@@ -87,7 +87,7 @@ impl<const RECEIVE: usize, const TRANSFER: usize, const MESSAGES: usize, const M
     pub const fn new() -> Self {
         Self {
             link: LinkMemory::new(),
-            serial_number: [0; SERIAL_NUMBER_LEN],
+            serial_number: SerialNumber::new(),
             receive: [0; RECEIVE],
             nvme_mi_message: [0; NVME_MI_MESSAGE],
             router: RouterStorage::new(),

@@ -19,8 +19,8 @@ use nvme_mi_responder::Vendor;
 
 mod sha1;
 
-/// Digits of the USB serial number.
-pub(crate) const SERIAL_NUMBER_LEN: usize = 12;
+/// The USB serial number: 12 hexadecimal digits.
+pub type SerialNumber = heapless::String<12>;
 
 /// Who the device is: to MCTP by its UUID, to USB by the rest and the serial number, which is the first 12 hexadecimal
 /// digits of the UUID.
@@ -94,30 +94,28 @@ impl<'a> Identity<'a> {
         Self { uuid, ..BUILT }
     }
 
-    /// The USB serial number, in ASCII.
-    pub fn serial_number(&self) -> [u8; SERIAL_NUMBER_LEN] {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        core::array::from_fn(|index| {
-            let byte = self.uuid[index / 2];
-            let digit = if index % 2 == 0 {
-                byte >> 4
-            } else {
-                byte & 0x0F
-            };
-            DIGITS[usize::from(digit)]
-        })
+    /// The USB serial number: the first 12 hexadecimal digits of the UUID.
+    pub fn serial_number(&self) -> SerialNumber {
+        let digits = self.uuid.iter().flat_map(|byte| [byte >> 4, byte & 0x0F]);
+        let digits = digits.filter_map(|digit| char::from_digit(digit.into(), 16));
+        let mut serial_number = SerialNumber::new();
+        for digit in digits.take(serial_number.capacity()) {
+            // There is room for so many.
+            let _ = serial_number.push(digit);
+        }
+        serial_number
     }
 
     /// The device descriptor's part of the identity; `serial_number` gives the serial number a place.
     pub(crate) fn usb_config(
         &self,
-        serial_number: &'a mut [u8; SERIAL_NUMBER_LEN],
+        serial_number: &'a mut SerialNumber,
     ) -> embassy_usb::Config<'a> {
         *serial_number = self.serial_number();
         let mut config = embassy_usb::Config::new(self.vendor_id, self.product_id);
         config.manufacturer = Some(self.manufacturer);
         config.product = Some(self.product);
-        config.serial_number = core::str::from_utf8(serial_number).ok();
+        config.serial_number = Some(serial_number);
         // One function: the device is not composite, and its interface says what it is.
         config.device_class = 0;
         config.device_sub_class = 0;
@@ -146,9 +144,10 @@ pub fn uuid_from_unique_id(unique_id: &[u8; 12]) -> [u8; 16] {
     let (namespace, chip) = name.split_at_mut(NAMESPACE.len());
     namespace.copy_from_slice(&NAMESPACE);
     chip.copy_from_slice(unique_id);
-    let hash = sha1::of_one_block(&name);
     let mut uuid = [0; 16];
-    uuid.copy_from_slice(&hash[..16]);
+    for (bytes, word) in uuid.chunks_exact_mut(4).zip(sha1::of_one_block(&name)) {
+        bytes.copy_from_slice(&word.to_be_bytes());
+    }
     // RFC 9562, sections 4.1 and 4.2: version 5, and the variant that has versions.
     uuid[6] = 0x50 | uuid[6] & 0x0F;
     uuid[8] = 0x80 | uuid[8] & 0x3F;
@@ -195,7 +194,7 @@ mod tests {
     fn the_serial_number_is_the_start_of_the_uuid() {
         let identity =
             Identity::for_development(*b"\x2c\x1f\x96\xd4\x5d\xac\x4b\x0a\x9d\x6e\0\0\0\0\0\0");
-        assert_eq!(&identity.serial_number(), b"2c1f96d45dac");
+        assert_eq!(identity.serial_number(), "2c1f96d45dac");
     }
 
     #[test]

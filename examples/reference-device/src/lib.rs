@@ -18,7 +18,7 @@ mod services;
 pub use device::{Assembly, Memory, Options, assemble, run};
 #[cfg(feature = "log")]
 pub use event_log::{EventLog, Hex};
-pub use identity::{Identity, NAMESPACE, uuid_from_unique_id};
+pub use identity::{Identity, NAMESPACE, SerialNumber, uuid_from_unique_id};
 pub use link::Link;
 pub use management::{
     DefaultSubsystem, DefaultWorld, MANAGEMENT_PORT, Management, UnitChanges, default_firmware,

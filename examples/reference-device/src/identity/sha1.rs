@@ -2,18 +2,26 @@
 //!
 //! The crates that implement SHA-1 unroll its 80 rounds, which takes 3 KB of a microcontroller's flash. This is one block in a loop.
 
+use core::array;
+
 /// Bytes of a block.
 const BLOCK: usize = 64;
-/// Behind the message stand a byte 80h and, at the end of the block, its length in bits.
+const ROUNDS: usize = 80;
+/// Behind the message stand a byte 80h and, at the end of the block, its length in bits: 8 bytes.
 const LONGEST: usize = BLOCK - 9;
 
-/// The hash of `message`, which has at most 55 bytes: one block.
-pub(super) fn of_one_block<const N: usize>(message: &[u8; N]) -> [u8; 20] {
+/// The hash of `message`, which has at most 55 bytes, as its five words.
+pub(super) fn of_one_block<const N: usize>(message: &[u8; N]) -> [u32; 5] {
     const { assert!(N <= LONGEST, "a message of one block") };
-    let mut block = [0; BLOCK];
-    block[..N].copy_from_slice(message);
-    block[N] = 0x80;
-    block[BLOCK - 8..].copy_from_slice(&(N as u64 * 8).to_be_bytes());
+    let mut words = [0; ROUNDS];
+    let ended = message.iter().chain(&[0x80]);
+    for (index, byte) in ended.enumerate() {
+        words[index / 4] |= u32::from(*byte) << (24 - index % 4 * 8);
+    }
+    words[BLOCK / 4 - 1] = N as u32 * 8;
+    for t in BLOCK / 4..ROUNDS {
+        words[t] = (words[t - 3] ^ words[t - 8] ^ words[t - 14] ^ words[t - 16]).rotate_left(1);
+    }
 
     let start = [
         0x6745_2301,
@@ -22,30 +30,12 @@ pub(super) fn of_one_block<const N: usize>(message: &[u8; N]) -> [u8; 20] {
         0x1032_5476,
         0xC3D2_E1F0,
     ];
-    let end = rounds(schedule(&block), start);
-    let mut hash = [0; 20];
-    for ((bytes, start), end) in hash.chunks_exact_mut(4).zip(start).zip(end) {
-        bytes.copy_from_slice(&start.wrapping_add(end).to_be_bytes());
-    }
-    hash
+    let end = rounds(&words, start);
+    array::from_fn(|index| start[index].wrapping_add(end[index]))
 }
 
-/// W(0) to W(79).
-fn schedule(block: &[u8; BLOCK]) -> [u32; 80] {
-    let mut words = [0; 80];
-    for (word, bytes) in words.iter_mut().zip(block.chunks_exact(4)) {
-        *word = bytes
-            .iter()
-            .fold(0, |word, byte| word << 8 | u32::from(*byte));
-    }
-    for t in 16..80 {
-        words[t] = (words[t - 3] ^ words[t - 8] ^ words[t - 14] ^ words[t - 16]).rotate_left(1);
-    }
-    words
-}
-
-fn rounds(words: [u32; 80], [mut a, mut b, mut c, mut d, mut e]: [u32; 5]) -> [u32; 5] {
-    for (t, word) in words.into_iter().enumerate() {
+fn rounds(words: &[u32; ROUNDS], [mut a, mut b, mut c, mut d, mut e]: [u32; 5]) -> [u32; 5] {
+    for (t, word) in words.iter().enumerate() {
         let (mixed, constant) = match t / 20 {
             0 => (b & c | !b & d, 0x5A82_7999),
             1 => (b ^ c ^ d, 0x6ED9_EBA1),
@@ -56,7 +46,7 @@ fn rounds(words: [u32; 80], [mut a, mut b, mut c, mut d, mut e]: [u32; 5]) -> [u
             .rotate_left(5)
             .wrapping_add(mixed)
             .wrapping_add(e)
-            .wrapping_add(word)
+            .wrapping_add(*word)
             .wrapping_add(constant);
         (a, b, c, d, e) = (next, a, b.rotate_left(30), c, d);
     }
@@ -72,11 +62,23 @@ mod tests {
     fn hashes_are_those_of_the_standard() {
         assert_eq!(
             of_one_block(b"abc"),
-            *b"\xA9\x99\x3E\x36\x47\x06\x81\x6A\xBA\x3E\x25\x71\x78\x50\xC2\x6C\x9C\xD0\xD8\x9D"
+            [
+                0xA999_3E36,
+                0x4706_816A,
+                0xBA3E_2571,
+                0x7850_C26C,
+                0x9CD0_D89D
+            ]
         );
         assert_eq!(
             of_one_block(b""),
-            *b"\xDA\x39\xA3\xEE\x5E\x6B\x4B\x0D\x32\x55\xBF\xEF\x95\x60\x18\x90\xAF\xD8\x07\x09"
+            [
+                0xDA39_A3EE,
+                0x5E6B_4B0D,
+                0x3255_BFEF,
+                0x9560_1890,
+                0xAFD8_0709
+            ]
         );
     }
 }
