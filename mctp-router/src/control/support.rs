@@ -25,6 +25,8 @@
 //!
 //! Selectors count from 0 without gaps, as mctpd asks for. `ERROR_INVALID_DATA`: no such selector.
 
+use core::ptr;
+
 use heapless::Vec;
 
 use super::{CompletionCode, Payload, put};
@@ -92,18 +94,20 @@ pub(crate) fn vendors<'s>(
     services: impl Iterator<Item = &'s Service> + Clone,
     payload: &mut Payload,
 ) -> Result<(), CompletionCode> {
-    let entry = |service: &Service| service.vendor.map(|vendor| (vendor, service.command_set));
-    let all = services.filter_map(entry);
     let mut before = 0;
     let mut found = None;
     let mut next = LAST_SELECTOR;
-    for (index, one) in all.clone().enumerate() {
+    for one in services.clone() {
         // Services that share a vendor and a command set are one entry: that of the first.
-        if all.clone().take(index).any(|other| other == one) {
+        let first = services
+            .clone()
+            .find(|other| other.vendor == one.vendor && other.command_set == one.command_set);
+        let (Some(vendor), true) = (one.vendor, first.is_some_and(|first| ptr::eq(first, one)))
+        else {
             continue;
-        }
+        };
         if before == selector {
-            found = Some(one);
+            found = Some((vendor, one.command_set));
         } else if found.is_some() {
             next = before;
             break;
