@@ -11,7 +11,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 
 use crate::project::Project;
-use crate::{boot, instructions, size};
+use crate::{boot, instructions, instructions_m7, size};
 
 /// Arguments of `cargo xtask ci`.
 #[derive(clap::Args)]
@@ -99,7 +99,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "guest",
-        checks: "Linux kernels in QEMU enumerate the virtual device and talk MCTP to it",
+        checks: "Linux kernels in QEMU enumerate the virtual device, and the one on the emulated Cortex-M7, and talk MCTP to it",
         run: device::guest,
     },
     Step {
@@ -107,13 +107,18 @@ const STEPS: &[Step] = &[
         checks: "echo round trips and NVMe-MI commands stay within their budget of instructions",
         run: instructions::check,
     },
+    Step {
+        name: "instructions-m7",
+        checks: "round trips on the emulated Cortex-M7 stay within their budget of instructions",
+        run: instructions_m7::check,
+    },
 ];
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let steps = selected(&args.steps)?;
     if args.list {
         for step in steps {
-            println!("{:<13}{}", step.name, step.checks);
+            println!("{:<16}{}", step.name, step.checks);
         }
         return Ok(());
     }
@@ -149,7 +154,7 @@ fn step(name: &str) -> Result<&'static Step> {
 }
 
 fn run_step(step: &Step, project: &Project) -> Result<()> {
-    print!("{:<13}", step.name);
+    print!("{:<16}", step.name);
     std::io::stdout().flush()?;
     let start = Instant::now();
     let result = (step.run)(project);

@@ -9,8 +9,9 @@ use crate::guest::install;
 use crate::process::output;
 use crate::project::Project;
 
-const FOLDER: &str = "examples/qemu-an500";
-const PROGRAM: &str = "qemu-an500";
+pub(crate) const FOLDER: &str = "examples/qemu-an500";
+/// The firmware.
+pub(crate) const FIRMWARE: &str = "qemu-an500";
 const TARGET: &str = "thumbv7em-none-eabihf";
 /// A socket's path ends with a zero byte, and has to fit in so many bytes (`unix(7)`).
 const LONGEST_SOCKET_PATH: usize = 107;
@@ -49,7 +50,7 @@ pub(crate) enum Log<'p> {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let project = Project::open()?;
     install::qemu(&install::ARM)?;
-    let firmware = build(&project, &[])?;
+    let firmware = build(&project, FIRMWARE, &[])?;
     let socket = match &args.socket {
         Some(socket) => std::path::absolute(socket)?,
         None => project.target_dir.join("emulate.sock"),
@@ -99,19 +100,19 @@ fn settings(args: &Args) -> Vec<String> {
     unique_id.chain(mtu).collect()
 }
 
-/// Builds the firmware with some features.
-pub(crate) fn build(project: &Project, features: &[&str]) -> Result<PathBuf> {
+/// Builds one of the board's programs with some features.
+pub(crate) fn build(project: &Project, program: &str, features: &[&str]) -> Result<PathBuf> {
     crate::install::targets(&[TARGET])?;
     let mut cargo = project.cargo(FOLDER);
     cargo.args(["build", "--locked", "--release", "--quiet"]);
-    cargo.args(["--target", TARGET, "--bin", PROGRAM]);
+    cargo.args(["--target", TARGET, "--bin", program]);
     cargo.args(["--features", &features.join(",")]);
     output(&mut cargo)?;
     Ok(project
         .target_dir
         .join(TARGET)
         .join("release")
-        .join(PROGRAM))
+        .join(program))
 }
 
 /// The board with `firmware`. Its `settings` are those of the firmware's `settings.rs`.
@@ -129,14 +130,12 @@ pub(crate) fn board(
         Log::Stdout => "stdio,id=log,signal=off".to_owned(),
         Log::File(path) => format!("file,id=log,path={}", escaped(path)),
     };
-    let arguments: String = std::iter::once(PROGRAM)
+    let arguments: String = std::iter::once(FIRMWARE)
         .chain(settings.iter().map(String::as_str))
         .map(|argument| format!(",arg={}", argument.replace(',', ",,")))
         .collect();
-    let mut command = Command::new(install::ARM.program);
+    let mut command = qemu(firmware);
     command
-        .args(["-machine", "mps2-an500", "-nodefaults"])
-        .args(["-display", "none", "-monitor", "none"])
         .args(["-chardev", &format!("socket,id=usb,path={cable}")])
         .args(["-serial", "chardev:usb"])
         .args(["-chardev", &log])
@@ -144,9 +143,27 @@ pub(crate) fn board(
         .args([
             "-semihosting-config",
             &format!("enable=on,target=native{arguments}"),
-        ])
+        ]);
+    command
+}
+
+/// The board with a program that measures: its clock counts instructions, it prints on standard output, and ends by itself.
+pub(crate) fn counting(program: &Path) -> Command {
+    let mut command = qemu(program);
+    command
+        .args(["-icount", "shift=0"])
+        .args(["-semihosting-config", "enable=on,target=native"]);
+    command
+}
+
+/// The board, with nothing connected.
+fn qemu(program: &Path) -> Command {
+    let mut command = Command::new(install::ARM.program);
+    command
+        .args(["-machine", "mps2-an500", "-nodefaults"])
+        .args(["-display", "none", "-monitor", "none"])
         .arg("-kernel")
-        .arg(firmware);
+        .arg(program);
     command
 }
 

@@ -9,6 +9,7 @@ mod guest;
 mod image;
 mod install;
 mod instructions;
+mod instructions_m7;
 mod process;
 mod project;
 mod size;
@@ -35,7 +36,7 @@ enum Command {
     Emulate(emulate::Args),
     /// Run the virtual device, and the one on the emulated board, against Linux kernels in QEMU
     Guest(guest::Args),
-    /// Count the instructions of echo round trips, beside mctp-estack, and of NVMe-MI commands
+    /// Count the instructions of echo round trips, beside mctp-estack, and of NVMe-MI commands; and of round trips on the emulated Cortex-M7
     Instructions,
     /// Make an image for a loader's flash of firmware as it was linked: checksum in, debug information out
     Seal(boot::Args),
@@ -48,7 +49,7 @@ fn main() -> ExitCode {
         Command::Ci(args) => ci::run(&args),
         Command::Emulate(args) => emulate::run(&args),
         Command::Guest(args) => guest::run(&args),
-        Command::Instructions => instructions::run(),
+        Command::Instructions => instructions::run().and_then(|()| instructions_m7::run()),
         Command::Seal(args) => boot::seal(&args),
         Command::Size(args) => size::run(&args),
     };

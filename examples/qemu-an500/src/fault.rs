@@ -5,6 +5,7 @@ use core::hint::black_box;
 use core::panic::PanicInfo;
 
 use embassy_time::Timer;
+use qemu_an500::stack;
 use semihosting::process;
 
 use crate::log::{EVENTS, LOG};
@@ -14,8 +15,6 @@ use crate::settings::End;
 const PANIC: i32 = 101;
 /// QEMU's exit code after a fault, such as a stack overflow.
 const FAULT: i32 = 102;
-/// Where the stack ends, in all of the files in `memory`.
-const STACK_END: u32 = 0x2000_0000;
 /// The most that the core stores when it takes an exception: registers, and those of the floating point unit.
 const FRAME: u32 = 0x6C;
 
@@ -42,7 +41,7 @@ unsafe extern "C" fn HardFault() -> ! {
 }
 
 extern "C" fn report(stack_pointer: u32) -> ! {
-    if stack_pointer < STACK_END + FRAME {
+    if stack_pointer < stack::END + FRAME {
         LOG.last_words(&format_args!(
             "stack overflow: the stack pointer is {stack_pointer:08x}h"
         ));

@@ -6,11 +6,13 @@
 //! | [`registers`] | the registers, and all `unsafe` that it takes to have them |
 //! | [`interrupts`] | the vector table and priorities |
 //! | [`uart`] | UARTs as asynchronous byte streams |
+//! | [`stack`] | what catches a stack overflow |
 //! | [`time`] | embassy's clock |
 
 #![no_std]
 
 pub mod interrupts;
 pub mod registers;
+pub mod stack;
 pub mod time;
 pub mod uart;

@@ -18,7 +18,7 @@ use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use embassy_time::Timer;
 use mctp_usb::RECEIVE_BUFFER_LEN_1_0;
 use qemu_an500::uart::{UART0, UART1};
-use qemu_an500::{interrupts, time};
+use qemu_an500::{interrupts, stack, time};
 use reference_device::{
     Assembly, Identity, Link, Memory, Options, SerialMemory, assemble, serve, uuid_from_unique_id,
 };
@@ -50,6 +50,7 @@ static USB_STATE: StaticCell<State<'static, RawMutex>> = StaticCell::new();
 #[entry]
 fn start() -> ! {
     let mut core = cortex_m::Peripherals::take().expect("nobody has taken them before");
+    stack::guard(&mut core);
     interrupts::start(&mut core);
     time::start();
     UART0.start();

@@ -129,7 +129,7 @@ fn programs(project: &Project, args: &Args, scenarios: &[Scenario]) -> Result<Pr
     };
     let an500 = if scenarios.iter().any(|one| one.board == Board::An500) {
         install::qemu(&install::ARM)?;
-        Some(emulate::build(project, &[])?)
+        Some(emulate::build(project, emulate::FIRMWARE, &[])?)
     } else {
         None
     };
