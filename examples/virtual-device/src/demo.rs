@@ -2,6 +2,7 @@
 //!
 //! Each line is a check: the answer must be, byte for byte, what the specification demands, and so must the packets that it came in.
 
+mod bench;
 mod control;
 mod echo;
 mod exchange;
@@ -41,15 +42,18 @@ const TIME_LIMIT: Duration = Duration::from_secs(60);
 pub struct Options {
     /// Bytes of the firmware image that the host downloads to the device: a multiple of 4096.
     pub image_length: usize,
+    /// About how many bytes the device sends at each message length of the benchmark.
+    pub stream_length: usize,
     /// Whether a line of the screen can be written over, as on a terminal: then there is a progress bar.
     pub live: bool,
 }
 
 impl Default for Options {
-    /// An image of 4 MiB.
+    /// An image of 4 MiB, streams of 4 MB.
     fn default() -> Self {
         Self {
             image_length: 4 << 20,
+            stream_length: 4_000_000,
             live: false,
         }
     }
@@ -120,6 +124,7 @@ async fn host(
         };
         control::show(&exchanger, settings, screen).await?;
         echo::show(&exchanger, settings, screen).await?;
+        bench::show(&exchanger, options.stream_length, screen).await?;
         if management::is_possible(settings, screen)? {
             let host = Host {
                 exchanger: &exchanger,
@@ -142,6 +147,7 @@ mod tests {
 
     const SHORT: Options = Options {
         image_length: 8192,
+        stream_length: 70_000,
         live: false,
     };
 

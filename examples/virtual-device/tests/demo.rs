@@ -12,6 +12,7 @@ fn screen(settings: &DeviceSettings) -> String {
     let mut out = Vec::new();
     let options = demo::Options {
         image_length: 64 * 1024,
+        stream_length: 200_000,
         live: false,
     };
     let passed = block_on(demo::run(settings, options, &(), &mut out)).unwrap();

@@ -1,5 +1,6 @@
 //! What the newcomer reads: checks under headings, and a last line that says how it went.
 
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -68,11 +69,33 @@ impl<'w> Screen<'w> {
 
     /// How far something has come, on the line where its check will be.
     pub(super) fn progress(&mut self, label: &str, done: usize, all: usize) -> io::Result<()> {
+        self.progress_with(label, done, all, String::new)
+    }
+
+    /// The same, and how fast it is, which is told whenever the bar changes.
+    pub(super) fn progress_at(
+        &mut self,
+        label: &str,
+        done: usize,
+        all: usize,
+        pace: impl Display,
+    ) -> io::Result<()> {
+        // As wide as the longest there is, which it may have to cover.
+        self.progress_with(label, done, all, || format!("  {:<26}", pace.to_string()))
+    }
+
+    fn progress_with(
+        &mut self,
+        label: &str,
+        done: usize,
+        all: usize,
+        pace: impl FnOnce() -> String,
+    ) -> io::Result<()> {
         let bar = bar(done, all);
         if !self.live || self.bar.as_ref() == Some(&bar) {
             return Ok(());
         }
-        write!(self.out, "\r      {label:<36} {bar}")?;
+        write!(self.out, "\r      {label:<36} {bar}{}", pace())?;
         self.bar = Some(bar);
         self.out.flush()
     }
@@ -133,6 +156,28 @@ mod tests {
         assert_eq!(bar(460, 768), "[###########.........]  59 %");
         assert_eq!(bar(768, 768), "[####################] 100 %");
         assert_eq!(bar(0, 0), "[####################] 100 %");
+    }
+
+    #[test]
+    fn a_slower_pace_covers_a_faster_one() {
+        let mut out = Vec::new();
+        let mut screen = Screen::new(&mut out, true);
+        screen.progress_at("stream", 1, 100, "100.00 MB/s").unwrap();
+        screen.progress_at("stream", 2, 100, "9.00 MB/s").unwrap();
+        screen.progress_at("stream", 2, 100, "8.00 MB/s").unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let lines: Vec<_> = text.split('\r').skip(1).collect();
+        assert!(
+            lines[0].trim_end().ends_with("1 %  100.00 MB/s"),
+            "{text:?}"
+        );
+        assert!(lines[1].trim_end().ends_with("2 %  9.00 MB/s"), "{text:?}");
+        assert_eq!(lines.len(), 2, "the same bar is written once");
+        assert!(
+            lines
+                .iter()
+                .all(|line| line.len() == lines[0].len() && line.len() <= WIDTH)
+        );
     }
 
     #[test]

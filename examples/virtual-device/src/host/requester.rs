@@ -1,10 +1,11 @@
 //! The MCTP stack of the host, as a requester.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
-use mctp::{AsyncReqChannel, Eid};
-use mctp_router::{Config, Event, PortConfig, PortId, Router, RouterStorage};
+use mctp::{AsyncReqChannel, Eid, MsgIC};
+use mctp_bench::{Message, Receiver, Statistics, Status};
+use mctp_router::{Config, Event, PortConfig, PortId, Router, RouterStorage, Service};
 use mctp_transport::PhysicalAddress;
 
 use super::guest::Guest;
@@ -22,7 +23,10 @@ const USB: PortId = PortId(0);
 /// The longest message that the host takes, its type not counted.
 const LONGEST_MESSAGE: usize = 65_535;
 
-type Storage<'b> = RouterStorage<'b, 1, 8191, 4, 2, LONGEST_MESSAGE, 4, 2>;
+/// Of these one stays free for the response to a request while a stream comes.
+const LONG_MESSAGES: usize = 4;
+
+type Storage<'b> = RouterStorage<'b, 1, 8191, 4, LONG_MESSAGES, LONGEST_MESSAGE, 4, 2>;
 
 /// Asks the device.
 pub struct Requester<'r, 'b> {
@@ -69,6 +73,63 @@ impl Requester<'_, '_> {
         Ok(response)
     }
 
+    /// Has the device send a stream, and tells `progress` after each message what came so far.
+    ///
+    /// # Errors
+    ///
+    /// When the request is refused, or the stream stops before its end.
+    pub async fn stream(
+        &self,
+        device: Eid,
+        request: &mctp_bench::Request,
+        mut progress: impl FnMut(&Statistics),
+    ) -> Result<Statistics, String> {
+        let service = Service::vendor_pci(mctp_bench::VENDOR_ID, &[mctp_bench::SUBTYPE]);
+        let listener = self.router.listener(service);
+        let mut listener = listener.map_err(|error| error.to_string())?;
+        self.ask_for_stream(device, request).await?;
+        let mut receiver = Receiver::new();
+        let start = Instant::now();
+        loop {
+            let statistics = receiver.statistics();
+            if statistics.messages + statistics.dropped >= request.count {
+                return Ok(statistics);
+            }
+            let message = tokio::time::timeout(TIMEOUT, listener.receive()).await;
+            let message = message.map_err(|_| {
+                format!("after {} messages there were no more", statistics.messages)
+            })?;
+            let now = start.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
+            match Message::parse(message.bytes()) {
+                Some(Message::Data(data)) if message.source() == device => {
+                    receiver.receive(now, &data);
+                }
+                _ => receiver.count_invalid(),
+            }
+            progress(&receiver.statistics());
+        }
+    }
+
+    async fn ask_for_stream(
+        &self,
+        device: Eid,
+        request: &mctp_bench::Request,
+    ) -> Result<(), String> {
+        let vendor_type = mctp::encode_type_ic(mctp::MCTP_TYPE_VENDOR_PCIE, MsgIC(false));
+        let message = [&[vendor_type][..], &request.encode()].concat();
+        let answer = self.request(device, &message).await;
+        let answer = answer.map_err(|error| format!("no answer to the request: {error}"))?;
+        match Message::parse(&answer[1..]) {
+            Some(Message::Response(response)) if response.instance_id == request.instance_id => {
+                match response.status {
+                    Status::OK => Ok(()),
+                    Status(other) => Err(format!("the request was refused: status {other:02x}h")),
+                }
+            }
+            _ => Err("the answer to the request is none".into()),
+        }
+    }
+
     /// From now on, packets to the device have at most `unit` bytes of payload.
     pub fn set_unit(&self, unit: usize) {
         self.router.configure_port(
@@ -78,6 +139,19 @@ impl Requester<'_, '_> {
                 ..PortConfig::default()
             },
         );
+    }
+}
+
+/// How fast a stream comes, as people read it.
+#[derive(Clone, Copy, Debug)]
+pub struct Throughput<'s>(pub &'s Statistics);
+
+impl std::fmt::Display for Throughput<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0.bytes_per_second() {
+            Some(bytes) => write!(f, "{:.2} MB/s", bytes as f64 / 1e6),
+            None => f.write_str("too short to tell how fast"),
+        }
     }
 }
 

@@ -180,6 +180,8 @@ impl TransportRx for HostReceiver<'_> {
             Link::Up => {}
             Link::Gone => std::future::pending().await,
         }
+        // Whoever the last packet was for takes its message before more come: there are few buffers.
+        tokio::task::yield_now().await;
         loop {
             match self.next_found() {
                 Some(Ok(())) => break,

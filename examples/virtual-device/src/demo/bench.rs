@@ -1,0 +1,143 @@
+//! The benchmark service of the Linux MCTP tools: streams from the device, and control requests meanwhile.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+use mctp_bench::{Request, Statistics};
+use mctp_transport::Packet;
+
+use super::control::DEVICE;
+use super::exchange::Exchanger;
+use super::screen::Screen;
+use crate::host::requester::Throughput;
+use crate::host::transport::Direction;
+
+/// Less than a packet of 251 bytes, almost four of them, sixteen of them, and almost the longest there is.
+const LENGTHS: [u16; 4] = [100, 987, 3951, 65_000];
+
+/// Get Endpoint ID, and the answer to it.
+const GET_ENDPOINT_ID: [u8; 3] = [0x00, 0x80, 0x02];
+const ENDPOINT_ID: [u8; 7] = [0x00, 0x00, 0x02, 0x00, DEVICE.0, 0x00, 0x00];
+
+/// Between a control answer and the next request.
+const PAUSE: Duration = Duration::from_millis(5);
+
+pub(super) async fn show(
+    exchanger: &Exchanger<'_, '_, '_>,
+    stream_length: usize,
+    screen: &mut Screen<'_>,
+) -> anyhow::Result<()> {
+    screen.heading(
+        "Benchmark: the device sends as fast as it can, and is asked for its endpoint ID meanwhile",
+    )?;
+    for (length, instance_id) in LENGTHS.into_iter().zip(1..) {
+        let count = stream_length.div_ceil(length.into());
+        let label = format!("{count} messages of {length} bytes");
+        let request = Request {
+            instance_id,
+            length,
+            count: count as u64,
+        };
+        let result = stream(exchanger, &request, &label, screen).await;
+        screen.check(&label, result)?;
+    }
+    screen.check("messages of 8 bytes", refused(exchanger).await)?;
+    Ok(())
+}
+
+async fn stream(
+    exchanger: &Exchanger<'_, '_, '_>,
+    request: &Request,
+    label: &str,
+    screen: &mut Screen<'_>,
+) -> Result<String, String> {
+    exchanger.log.take();
+    let all = request.count as usize;
+    let progress = |so_far: &Statistics| {
+        let pace = Throughput(so_far);
+        // A screen that cannot be written is found out by the check that follows.
+        let _ = screen.progress_at(label, so_far.messages as usize, all, pace);
+    };
+    let over = Cell::new(false);
+    let received = async {
+        let received = exchanger.requester.stream(DEVICE, request, progress).await;
+        over.set(true);
+        received
+    };
+    let (received, answers) = tokio::join!(received, ask_until(&over, exchanger));
+    let (received, answers) = (received?, answers?);
+    if (received.dropped, received.invalid) != (0, 0) {
+        return Err(format!(
+            "{} lost, {} damaged",
+            received.dropped, received.invalid
+        ));
+    }
+    check_tags(exchanger)?;
+    Ok(format!(
+        "{}; {} answers, the slowest in {:.2} ms",
+        Throughput(&received),
+        answers.count,
+        answers.slowest.as_secs_f64() * 1000.0
+    ))
+}
+
+/// What became of the control requests.
+#[derive(Default)]
+struct Answers {
+    count: u32,
+    slowest: Duration,
+}
+
+/// Asks for the endpoint ID again and again, at least once.
+async fn ask_until(
+    over: &Cell<bool>,
+    exchanger: &Exchanger<'_, '_, '_>,
+) -> Result<Answers, String> {
+    let mut answers = Answers::default();
+    loop {
+        let start = Instant::now();
+        let answer = exchanger.requester.request(DEVICE, &GET_ENDPOINT_ID).await;
+        match answer {
+            Ok(answer) if answer == ENDPOINT_ID => {}
+            Ok(_) => return Err("another endpoint ID meanwhile".into()),
+            Err(error) => return Err(format!("no endpoint ID meanwhile: {error}")),
+        }
+        answers.count += 1;
+        answers.slowest = answers.slowest.max(start.elapsed());
+        if over.get() {
+            return Ok(answers);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Neighbouring messages must have different tags: then a lost packet costs Linux one of them, not two.
+fn check_tags(exchanger: &Exchanger<'_, '_, '_>) -> Result<(), String> {
+    let mut last = None;
+    for (direction, bytes) in exchanger.log.take() {
+        let packet = Packet::parse(&bytes).map_err(|error| error.to_string())?;
+        let header = packet.header;
+        if direction == Direction::FromDevice && header.start && header.tag_owner {
+            if last == Some(header.tag) {
+                return Err("two messages in a row have the same tag".into());
+            }
+            last = Some(header.tag);
+        }
+    }
+    Ok(())
+}
+
+async fn refused(exchanger: &Exchanger<'_, '_, '_>) -> Result<String, String> {
+    let request = Request {
+        instance_id: 0,
+        length: 8,
+        count: 1,
+    };
+    match exchanger.requester.stream(DEVICE, &request, |_| {}).await {
+        Err(error) if error.ends_with("status 03h") => {
+            Ok("refused: shorter than their head".into())
+        }
+        Err(error) => Err(error),
+        Ok(_) => Err("sent, but they cannot be".into()),
+    }
+}
