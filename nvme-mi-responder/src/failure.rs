@@ -40,7 +40,10 @@ pub enum Status {
 /// | 7:6 | | Invalid Parameter: the byte of it, counted from the message type byte of the request; FFFFh if beyond |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Failure(u32);
+pub struct Failure(
+    /// Status in bits 7:0, byte in 23:8, bit in 26:24: most failures are then numbers that one instruction loads.
+    u32,
+);
 
 impl Failure {
     /// A status without a location.
@@ -50,28 +53,35 @@ impl Failure {
 
     /// Invalid Parameter, in the field whose least significant bit is bit `bit` of byte `byte` of the request message.
     pub const fn parameter(byte: u16, bit: u8) -> Self {
-        Self(Status::InvalidParameter as u32 | ((bit & 7) as u32) << 8 | (byte as u32) << 16)
+        Self(Status::InvalidParameter as u32 | (byte as u32) << 8 | ((bit & 7) as u32) << 24)
     }
 
     /// Bytes 4 to 7 of the response.
     pub const fn to_bytes(self) -> [u8; 4] {
-        self.0.to_le_bytes()
+        self.to_dword().to_le_bytes()
+    }
+
+    /// Bytes 4 to 7 of the response as a number.
+    const fn to_dword(self) -> u32 {
+        self.0 & 0xFF | self.0 >> 16 & 0x0700 | self.0 << 8 & 0xFFFF_0000
     }
 }
 
-const DO_NOT_RETRY: u32 = 1 << 31;
-
-/// Status Field of a completion queue entry (NVM Express Base 2.0), in its place in dword 3 of the entry, the rest of which is 0.
+/// Status Field of a completion queue entry (NVM Express Base 2.0), without the phase tag.
 ///
-/// | bits | field |
+/// | bits of dword 3 of the entry | field |
 /// |-|-|
-/// | 16:0 | 0: phase tag and command ID |
 /// | 24:17 | Status Code |
 /// | 27:25 | Status Code Type |
 /// | 31 | Do Not Retry |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct CompletionStatus(u32);
+pub struct CompletionStatus(
+    /// Dword 3, but with the complement of Do Not Retry, which nearly all have: one instruction loads what is left.
+    u32,
+);
+
+const DO_NOT_RETRY: u32 = 1 << 31;
 
 impl CompletionStatus {
     /// Generic command status 02h, with Do Not Retry.
@@ -83,27 +93,28 @@ impl CompletionStatus {
 
     /// A generic command status (type 0) that the same command would get again.
     pub const fn generic(code: u8) -> Self {
-        Self((code as u32) << 17 | DO_NOT_RETRY)
+        Self((code as u32) << 17)
     }
 
     /// A command specific status (type 1) that the same command would get again.
     pub const fn specific(code: u8) -> Self {
-        Self((code as u32) << 17 | 1 << 25 | DO_NOT_RETRY)
+        Self((code as u32) << 17 | 1 << 25)
     }
 
     /// The same without Do Not Retry: the command may succeed later.
     #[must_use]
     pub const fn retryable(self) -> Self {
-        Self(self.0 & !DO_NOT_RETRY)
+        Self(self.0 | DO_NOT_RETRY)
     }
 
     /// The status field without phase tag, Do Not Retry in bit 14.
     pub const fn to_bits(self) -> u16 {
-        (self.0 >> 17) as u16
+        (self.to_dword3() >> 17) as u16
     }
 
+    /// Dword 3 of the completion queue entry.
     pub(crate) const fn to_dword3(self) -> u32 {
-        self.0
+        self.0 ^ DO_NOT_RETRY
     }
 }
 
@@ -111,9 +122,9 @@ impl CompletionStatus {
 ///
 /// | byte 0 | the word is |
 /// |-|-|
-/// | 00h, Success | dword 3 of a completion queue entry: a [`CompletionStatus`] |
+/// | 00h, Success | a [`CompletionStatus`] |
 /// | 01h, More Processing Required | one of the constants: there is no response, or not yet |
-/// | other statuses | bytes 4 to 7 of a response: a [`Failure`] |
+/// | other statuses | a [`Failure`] |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal(u32);
 
@@ -136,7 +147,7 @@ impl Refusal {
 
     /// Bytes 4 to 7 of a response without a completion.
     pub(crate) const fn to_dword(self) -> u32 {
-        self.0
+        Failure(self.0).to_dword()
     }
 }
 
