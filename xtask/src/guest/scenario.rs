@@ -142,6 +142,8 @@ enum Step {
     Management,
     /// nvme-cli's commands, each output checked.
     NvmeCli,
+    /// Streams of messages of these lengths and counts from the device, with control requests meanwhile.
+    Bench(&'static [(u16, u32)]),
     /// The device's log on its serial port: first lines, a slow reader, one who does not read.
     SerialLog,
 }
@@ -185,6 +187,21 @@ const BOARD: &[Step] = &[
     Step::ShortEcho,
 ];
 const ENDS: &[Step] = &[Step::Bind, Step::Control, Step::End, Step::Control];
+const SHORT_BENCH: &[Step] = &[
+    Step::Bind,
+    Step::Control,
+    Step::Bench(&[(100, 2000), (987, 1000), (3951, 250), (65_000, 10)]),
+];
+const LONG_BENCH: &[Step] = &[
+    Step::Bind,
+    Step::Control,
+    Step::Bench(&[
+        (100, 50_000),
+        (987, 50_000),
+        (3951, 10_000),
+        (65_000, 300),
+    ]),
+];
 const NVME_CLI: &[Step] = &[Step::Bind, Step::Control, Step::Management, Step::NvmeCli];
 
 const SERIAL_LOG: &[Step] = &[
@@ -281,6 +298,8 @@ pub(super) fn all() -> Vec<Scenario> {
             8187,
             GARBAGE,
         )),
+        linux_7_2("7.2-ehci-bench", 251, SHORT_BENCH),
+        linux_7_3("7.3-xhci-spanning-bench", "1.1", 8187, SHORT_BENCH),
         nvme_cli(
             Release::Bookworm,
             linux_7_2("7.2-ehci-nvme-cli-2.3", 68, NVME_CLI),
@@ -309,12 +328,17 @@ pub(super) fn all() -> Vec<Scenario> {
     ]
 }
 
-/// What changes without our doing is run only by its name.
+/// What changes without our doing, or takes minutes, is run only by its name.
 pub(super) fn on_request() -> Vec<Scenario> {
-    vec![nvme_cli(
-        Release::Sid,
-        linux_7_3("7.3-xhci-nvme-cli-sid", "1.1", 251, NVME_CLI),
-    )]
+    vec![
+        nvme_cli(
+            Release::Sid,
+            linux_7_3("7.3-xhci-nvme-cli-sid", "1.1", 251, NVME_CLI),
+        ),
+        linux_7_2("7.2-ehci-long-bench", 251, LONG_BENCH),
+        linux_7_3("7.3-xhci-long-bench", "1.0", 251, LONG_BENCH),
+        linux_7_3("7.3-xhci-spanning-long-bench", "1.1", 8187, LONG_BENCH),
+    ]
 }
 
 fn nvme_cli(release: Release, scenario: Scenario) -> Scenario {
@@ -449,6 +473,12 @@ impl Scenario {
                 .collect(),
             Step::Management => self.management_commands(),
             Step::NvmeCli => self.nvme_cli_commands(),
+            Step::Bench(streams) => streams
+                .iter()
+                .map(|(length, count)| {
+                    format!("bench {ENDPOINT} --length {length} --count {count}")
+                })
+                .collect(),
             Step::SerialLog => {
                 // Who is slow has to miss something, and the UART of the emulated board is slow itself.
                 let (lines, busy) = match self.board {

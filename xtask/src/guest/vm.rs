@@ -17,7 +17,7 @@ use super::scenario::{Listener, Scenario};
 /// A guest that prints nothing for this long hangs.
 const SILENCE: Duration = Duration::from_secs(60);
 /// A guest that prints for ever is stopped.
-const LONGEST_RUN: Duration = Duration::from_secs(300);
+const LONGEST_RUN: Duration = Duration::from_secs(1200);
 const SOCKET_TIME: Duration = Duration::from_secs(10);
 const END_TIME: Duration = Duration::from_secs(20);
 const LOG_TIME: Duration = Duration::from_secs(2);
