@@ -53,7 +53,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
     let mut answers = control.map_err(|_| anyhow!("the control requests ended early"))??;
     let took = received?;
     answers.sort();
-    let (median, longest) = (answers[answers.len() / 2], answers[answers.len() - 1]);
+    let (median, longest) = (answers[(answers.len() - 1) / 2], answers[answers.len() - 1]);
     println!(
         "{} messages of {length} bytes in {} ms: {} kB/s, {} dropped, {} invalid",
         stream.received,
