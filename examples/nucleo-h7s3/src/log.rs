@@ -108,7 +108,10 @@ pub fn identity(identity: &Identity<'_>) {
     #[cfg(feature = "defmt")]
     {
         defmt::info!("UUID {=[u8; 16]:02x}", identity.uuid);
-        defmt::info!("USB serial number {=str}", identity.serial_number().as_str());
+        defmt::info!(
+            "USB serial number {=str}",
+            identity.serial_number().as_str()
+        );
     }
     #[cfg(not(any(feature = "text-log", feature = "defmt")))]
     let _ = identity;

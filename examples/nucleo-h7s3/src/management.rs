@@ -3,8 +3,8 @@
 use nvme_mi_responder::world::StreamedFirmware;
 use nvme_mi_responder::{MessageBuffers, Responder};
 use reference_device::{
-    DefaultSubsystem, DefaultWorld, Identity, MANAGEMENT_PORT, Management, SerialNumber, UnitChanges,
-    default_subsystem, default_world,
+    DefaultSubsystem, DefaultWorld, Identity, MANAGEMENT_PORT, Management, SerialNumber,
+    UnitChanges, default_subsystem, default_world,
 };
 use static_cell::{ConstStaticCell, StaticCell};
 
