@@ -5,11 +5,13 @@ use mctp::MsgType;
 /// The vendor of a vendor defined message type (DSP0236 1.3.3, section 12.9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+// Values from which the compiler makes 0 that of a channel without service: see `RouterStorage::new`.
+#[repr(u8)]
 pub enum Vendor {
     /// Message type 7Eh: a PCI vendor ID, sent as 2 bytes, most significant first.
-    Pci(u16),
+    Pci(u16) = 4,
     /// Message type 7Fh: an IANA enterprise number, sent as 4 bytes, most significant first.
-    Iana(u32),
+    Iana(u32) = 5,
 }
 
 /// What a listener serves: a message type and, for vendor defined types, whose.

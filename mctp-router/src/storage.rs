@@ -2,7 +2,7 @@
 
 use mctp_transport::Transfer;
 
-use crate::config::Route;
+use crate::config::{PortConfig, Route};
 use crate::router_core::{Channel, Inbox, Kind, Port, Slot, Slots};
 use crate::shell::{ChannelWakers, PortWakers};
 
@@ -94,7 +94,7 @@ impl<
         ROUTES,
     >
 {
-    /// Empty storage.
+    /// Empty storage: all zeros, so that a static variable of it needs neither flash nor code.
     ///
     /// Capacities that cannot work do not compile: fewer than one port, one long message buffer or one channel; more than 255 ports
     /// or channels, or 127 message buffers of a kind; transfer buffers too short for a packet of the baseline unit.
@@ -141,6 +141,7 @@ impl<
         let bulk = self.transfers.iter_mut().zip(&mut self.transfer_buffers);
         let responses = self.responses.iter_mut().zip(&mut self.response_buffers);
         for ((port, bulk), responses) in self.ports.iter_mut().zip(bulk).zip(responses) {
+            port.configure(PortConfig::default());
             let (transfers, buffers) = bulk;
             for (place, buffer) in transfers.iter_mut().zip(buffers) {
                 port.add_transfer(place, buffer);

@@ -67,8 +67,20 @@ pub struct Transfer<'b> {
     /// Where the room for packets ends.
     end: u16,
     max_payload: u16,
-    layout: TransferLayout,
+    /// As in the layout, as are those that follow.
+    max_transfer: u16,
+    max_packet: u16,
+    headroom: u8,
+    tailroom: u8,
+    packets: Packets,
     destination: PhysicalAddress,
+}
+
+/// How many packets a transfer holds. As no value is 0, `None` of a [`Transfer`] is all zeros, which a static variable has for nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Packets {
+    One = 1,
+    Many = 2,
 }
 
 impl<'b> Transfer<'b> {
@@ -79,7 +91,11 @@ impl<'b> Transfer<'b> {
             used: 0,
             end: 0,
             max_payload: 0,
-            layout,
+            max_transfer: 0,
+            max_packet: 0,
+            headroom: 0,
+            tailroom: 0,
+            packets: Packets::One,
             destination: PhysicalAddress::POINT_TO_POINT,
         };
         transfer.reset(layout);
@@ -98,13 +114,23 @@ impl<'b> Transfer<'b> {
     }
 
     /// The layout in which the transfer is filled.
-    pub const fn layout(&self) -> &TransferLayout {
-        &self.layout
+    pub const fn layout(&self) -> TransferLayout {
+        TransferLayout {
+            headroom: self.headroom,
+            tailroom: self.tailroom,
+            max_packet: self.max_packet,
+            max_transfer: self.max_transfer,
+            packs: matches!(self.packets, Packets::Many),
+        }
     }
 
     /// The largest packet payload that an empty transfer takes, in bytes.
     pub fn max_unit(&self) -> usize {
-        self.layout.max_unit(self.buffer.len())
+        let overhead = usize::from(self.headroom)
+            .saturating_add(self.tailroom.into())
+            .saturating_add(HEADER_LEN);
+        let payload = usize::from(self.end).saturating_sub(overhead);
+        payload.min(self.max_payload.into())
     }
 
     /// Empties the transfer, for the layout that it is to be filled in next.
@@ -113,16 +139,19 @@ impl<'b> Transfer<'b> {
     }
 
     /// Empties the transfer and gives it another layout.
-    pub fn reset(&mut self, mut layout: TransferLayout) {
-        layout.headroom = layout.headroom.max(TransferLayout::MIN_HEADROOM);
-        self.layout = layout;
+    pub fn reset(&mut self, layout: TransferLayout) {
         self.used = 0;
-        self.end = self
-            .buffer
-            .len()
-            .try_into()
-            .unwrap_or(u16::MAX)
-            .min(layout.max_transfer);
+        self.headroom = layout.headroom.max(TransferLayout::MIN_HEADROOM);
+        self.tailroom = layout.tailroom;
+        self.max_packet = layout.max_packet;
+        self.max_transfer = layout.max_transfer;
+        self.packets = if layout.packs {
+            Packets::Many
+        } else {
+            Packets::One
+        };
+        let len = self.buffer.len().min(layout.max_transfer.into());
+        self.end = len as u16;
         self.max_payload = layout.max_packet.saturating_sub(HEADER_LEN as u16);
     }
 
@@ -144,16 +173,16 @@ impl<'b> Transfer<'b> {
     pub fn room(&mut self, destination: PhysicalAddress) -> Option<Room<'_>> {
         if self.used == 0 {
             self.destination = destination;
-        } else if !self.layout.packs || self.destination != destination {
+        } else if self.packets == Packets::One || self.destination != destination {
             return None;
         }
         Some(Room {
             rest: self.buffer.get_mut(self.used..self.end.into())?,
             used: &mut self.used,
-            before: u16::from(self.layout.headroom).wrapping_add(HEADER_LEN as u16),
-            behind: self.layout.tailroom.into(),
+            before: u16::from(self.headroom).wrapping_add(HEADER_LEN as u16),
+            behind: self.tailroom.into(),
             max_payload: self.max_payload,
-            packs: self.layout.packs,
+            packets: self.packets,
         })
     }
 
@@ -163,8 +192,8 @@ impl<'b> Transfer<'b> {
     pub fn frames(&mut self) -> Frames<'_> {
         Frames {
             rest: self.buffer.get_mut(..self.used).unwrap_or_default(),
-            headroom: self.layout.headroom,
-            tailroom: self.layout.tailroom,
+            headroom: self.headroom,
+            tailroom: self.tailroom,
         }
     }
 
@@ -173,8 +202,11 @@ impl<'b> Transfer<'b> {
         let mut rest = self.as_bytes();
         core::iter::from_fn(move || {
             let length = usize::from(u16::from_le_bytes(*rest.first_chunk()?));
-            let packet = rest.get(self.layout.headroom.into()..)?.get(..length)?;
-            rest = rest.get(length.saturating_add(self.layout.overhead())..)?;
+            let packet = rest.get(self.headroom.into()..)?.get(..length)?;
+            rest = rest
+                .get(self.headroom.into()..)?
+                .get(length..)?
+                .get(self.tailroom.into()..)?;
             Some(packet)
         })
     }
@@ -194,7 +226,7 @@ pub struct Room<'t> {
     before: u16,
     behind: u16,
     max_payload: u16,
-    packs: bool,
+    packets: Packets,
 }
 
 impl<'t> Room<'t> {
@@ -213,7 +245,7 @@ impl<'t> Room<'t> {
             return None;
         }
         let (frame, rest) = core::mem::take(&mut self.rest).split_at_mut_checked(frame_len)?;
-        if self.packs {
+        if self.packets == Packets::Many {
             self.rest = rest;
         }
         *self.used = self.used.wrapping_add(frame_len);
@@ -234,7 +266,7 @@ impl<'t> Room<'t> {
         payload: &mut &[u8],
         keep: usize,
     ) -> RawHeader {
-        if !self.packs || unit == 0 || unit > self.max_payload.into() {
+        if self.packets == Packets::One || unit == 0 || unit > self.max_payload.into() {
             return header;
         }
         let frame_len = self.frame_len(unit);

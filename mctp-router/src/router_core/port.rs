@@ -68,12 +68,13 @@ impl<'b> Port<'b> {
         packs: false,
     };
 
+    /// All zeros; to be [configured](Self::configure).
     pub(crate) const EMPTY: Self = Self {
         link: Link::Down,
         session: 0,
         wanted_unit: 0,
-        unit: BASELINE_TRANSMISSION_UNIT,
-        max_receive_unit: usize::MAX,
+        unit: 0,
+        max_receive_unit: 0,
         layout: Self::UNKNOWN_LAYOUT,
         layout_changed: false,
         max_unit: 0,

@@ -89,13 +89,13 @@ pub(crate) struct Slot<'b> {
     last_packet: Instant,
 }
 
-/// Which buffers.
+/// Which buffers. As no value is 0, `None` of a [`Slot`] is all zeros, which a static variable has for nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// For complete messages of one packet.
-    Short,
+    Short = 1,
     /// For any message.
-    Long,
+    Long = 2,
 }
 
 impl<'b> Slot<'b> {
