@@ -1,19 +1,19 @@
 //! `cargo xtask seal`, and the loader on the emulated board: it boots the firmware of the emulated board, and refuses it in every damaged form.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
-use std::{fs, io};
 
 use anyhow::{Context, Result, bail};
 use elf_loader::mutilations::MUTILATIONS;
 use elf_loader::{Program, Refusal};
 use tempfile::TempDir;
 
-use crate::install;
 use crate::process::output;
 use crate::project::Project;
+use crate::{guest, install};
 use memory::{IMAGE_ADDRESS, IMAGE_LEN, MEMORY, REFUSED};
 
 #[path = "../../examples/qemu-an500-boot/src/memory.rs"]
@@ -73,6 +73,7 @@ fn sealed(file: &Path) -> Result<Vec<u8>> {
 
 /// The step of `cargo xtask ci`.
 pub(crate) fn check(project: &Project) -> Result<String> {
+    guest::install::qemu(&guest::install::ARM)?;
     let mut tests = project.cargo(".");
     tests.args(["test", "--locked", "--package", "elf-loader"]);
     output(tests.env("PROPTEST_CASES", CASES.to_string()))?;
@@ -230,22 +231,13 @@ impl<'l> Board<'l> {
         .stdin(Stdio::null())
         .stderr(said.try_clone()?)
         .stdout(said);
-        qemu.spawn().map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => error_without_qemu(),
-            _ => error.into(),
-        })
+        qemu.spawn().context("cannot start qemu-system-arm")
     }
 
     /// What the loader said.
     fn said(&self) -> Result<String> {
         Ok(fs::read_to_string(self.files.path().join("said"))?)
     }
-}
-
-fn error_without_qemu() -> anyhow::Error {
-    anyhow::anyhow!(
-        "there is no qemu-system-arm; Debian and Ubuntu have it in the package of that name"
-    )
 }
 
 /// QEMU, which ends at the latest when this is dropped.

@@ -23,7 +23,7 @@ pub(crate) struct Args {
     #[arg(long)]
     socket: Option<PathBuf>,
     /// 24 hexadecimal digits, of which the UUID and the USB serial number are made
-    #[arg(long)]
+    #[arg(long, value_parser = unique_id)]
     unique_id: Option<String>,
     /// The longest packet sent, in bytes, with the 4-byte MCTP header
     #[arg(long, value_parser = clap::value_parser!(u16).range(68..=251))]
@@ -71,6 +71,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         bail!("the emulation ended with {status}; the reason is in the log above");
     }
     Ok(())
+}
+
+fn unique_id(text: &str) -> Result<String, &'static str> {
+    if text.len() != 24 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return Err("a unique ID has 24 hexadecimal digits");
+    }
+    Ok(text.to_owned())
 }
 
 fn check_socket(socket: &Path) -> Result<()> {
@@ -187,6 +194,19 @@ mod tests {
         let arguments: Vec<_> = command.get_args().collect();
         assert!(arguments.contains(&"socket,id=usb,path=a,,b".as_ref()));
         assert!(arguments.contains(&"file,id=log,path=c,,d".as_ref()));
+    }
+
+    #[test]
+    fn unique_ids_have_24_hexadecimal_digits() {
+        assert!(unique_id("0001020304050607080a0b0c").is_ok());
+        for wrong in [
+            "",
+            "00010203",
+            "0001020304050607080a0b0g",
+            "0001020304050607080a0bé",
+        ] {
+            assert!(unique_id(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]
