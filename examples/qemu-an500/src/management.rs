@@ -2,8 +2,8 @@
 
 use nvme_mi_responder::{MessageBuffers, Responder};
 use reference_device::{
-    DefaultSubsystem, DefaultWorld, Identity, MANAGEMENT_PORT, Management, SerialNumber, UnitChanges,
-    default_firmware, default_subsystem, default_world,
+    DefaultSubsystem, DefaultWorld, Identity, MANAGEMENT_PORT, Management, SerialNumber,
+    UnitChanges, default_firmware, default_subsystem, default_world,
 };
 use static_cell::{ConstStaticCell, StaticCell};
 
