@@ -26,8 +26,6 @@ fn array_at<const N: usize>(bytes: &[u8], offset: usize) -> [u8; N] {
 }
 
 /// Writes a 4-byte field at `offset`, if it fits.
-// Not inlined, as are all who write bytes: each call would take twice as much code.
-#[inline(never)]
 pub(crate) fn put_u32(bytes: &mut [u8], offset: usize, value: u32) {
     put(bytes, offset, &value.to_le_bytes());
 }

@@ -3,8 +3,6 @@
 //! No command has both much Request Data and much Response Data, so a slot needs only one buffer. Response data are *pages* of which
 //! only a window is written: a partial read of a 4096-byte structure costs no full copy of it.
 
-use core::ops::Range;
-
 use crate::bytes;
 use crate::failure::{Failure, Status};
 
@@ -19,7 +17,10 @@ pub(crate) struct Exchange<'b> {
     request_end: usize,
     /// Where Response Data start.
     response_start: usize,
-    /// The buffer is in here.
+    /// Bytes of the response without Message Integrity Check.
+    response_end: usize,
+    /// Until the request is ended; then a part of it is the page's.
+    buffer: &'b mut [u8],
     page: Page<'b>,
 }
 
@@ -34,9 +35,10 @@ impl<'b> Exchange<'b> {
             request_start,
             request_end,
             response_start,
+            response_end: response_start,
+            buffer,
             page: Page {
-                buffer,
-                window: response_start..response_start,
+                window: &mut [],
                 start: 0,
             },
         }
@@ -44,7 +46,7 @@ impl<'b> Exchange<'b> {
 
     /// The request, from the message type byte on, without Message Integrity Check.
     pub(crate) fn request(&self) -> &[u8] {
-        self.page.buffer.get(..self.request_end).unwrap_or_default()
+        self.buffer.get(..self.request_end).unwrap_or_default()
     }
 
     /// The first `LENGTH` bytes of the request: the fixed part, which a command cannot do without.
@@ -59,7 +61,7 @@ impl<'b> Exchange<'b> {
     #[inline(never)]
     pub(crate) fn request_data(&self) -> &[u8] {
         let data = self.request_start..self.request_end;
-        self.page.buffer.get(data).unwrap_or_default()
+        self.buffer.get(data).unwrap_or_default()
     }
 
     /// Refuses Request Data of another length than `length`.
@@ -74,7 +76,7 @@ impl<'b> Exchange<'b> {
     /// Refuses a request whose data are to be in the Management Endpoint Buffer (MEB, bit 0 of byte 2): no command here uses it, and to
     /// answer in the message instead would not be what the requester waits for.
     pub(crate) fn refuse_endpoint_buffer(&self) -> Result<(), Failure> {
-        if bytes::u8_at(self.page.buffer, 2) & 1 == 0 {
+        if bytes::u8_at(self.buffer, 2) & 1 == 0 {
             Ok(())
         } else {
             Err(Failure::parameter(2, 0))
@@ -86,15 +88,16 @@ impl<'b> Exchange<'b> {
     // Not inlined, as every command with data calls it.
     #[inline(never)]
     pub(crate) fn answer(&mut self, start: u32, length: usize) -> &mut Page<'b> {
-        let page = &mut self.page;
-        let limit = page
-            .buffer
-            .len()
-            .saturating_sub(crate::message::CHECK_LENGTH);
-        page.window.end = self.response_start.saturating_add(length).min(limit);
-        page.start = start;
-        page.window().fill(0);
-        page
+        let buffer = core::mem::take(&mut self.buffer);
+        let limit = buffer.len().saturating_sub(crate::message::CHECK_LENGTH);
+        self.response_end = self.response_start.saturating_add(length).min(limit);
+        let window = buffer.get_mut(self.response_start..self.response_end);
+        self.page = Page {
+            window: window.unwrap_or_default(),
+            start,
+        };
+        self.page.window.fill(0);
+        &mut self.page
     }
 
     /// What [`answer`](Self::answer) returned.
@@ -104,21 +107,19 @@ impl<'b> Exchange<'b> {
 
     /// Makes the Response Data shorter than [`answer`](Self::answer) made them.
     pub(crate) fn shorten(&mut self, length: usize) {
-        let window = &mut self.page.window;
-        window.end = window.end.min(window.start.saturating_add(length));
+        let end = self.response_start.saturating_add(length);
+        self.response_end = self.response_end.min(end);
     }
 
     /// Bytes of the response without Message Integrity Check.
     pub(crate) fn response_end(&self) -> usize {
-        self.page.window.end
+        self.response_end
     }
 }
 
 /// A data structure of which the bytes from `start` are wanted. What is put outside the window is not kept.
 pub(crate) struct Page<'b> {
-    buffer: &'b mut [u8],
-    /// Where in the buffer the wanted bytes are.
-    window: Range<usize>,
+    window: &'b mut [u8],
     start: u32,
 }
 
@@ -127,12 +128,12 @@ impl Page<'_> {
     // In flash once, not once for each of the hundreds of fields.
     #[inline(never)]
     pub(crate) fn put(&mut self, offset: u32, data: &[u8]) {
-        let skipped = self.start.saturating_sub(offset) as usize;
-        let before = offset.saturating_sub(self.start) as usize;
-        let data = data.get(skipped..).unwrap_or_default();
-        let into = self.window().get_mut(before..).unwrap_or_default();
-        for (byte, value) in into.iter_mut().zip(data) {
-            *byte = *value;
+        if offset >= self.start {
+            let into = offset.saturating_sub(self.start) as usize;
+            copy_what_fits(self.window.get_mut(into..).unwrap_or_default(), data);
+        } else {
+            let skipped = self.start.saturating_sub(offset) as usize;
+            copy_what_fits(self.window, data.get(skipped..).unwrap_or_default());
         }
     }
 
@@ -174,15 +175,20 @@ impl Page<'_> {
         let skipped = self.start.saturating_sub(start);
         let before = start.saturating_sub(self.start) as usize;
         let left = length.saturating_sub(skipped) as usize;
-        let window = self.window().get_mut(before..).unwrap_or_default();
+        let window = self.window.get_mut(before..).unwrap_or_default();
         let shorter = window.len().min(left);
         (skipped, window.get_mut(..shorter).unwrap_or_default())
     }
 
     /// The bytes that are wanted.
     pub(crate) fn window(&mut self) -> &mut [u8] {
-        self.buffer.get_mut(self.window.clone()).unwrap_or_default()
+        self.window
     }
+}
+
+fn copy_what_fits(into: &mut [u8], data: &[u8]) {
+    let length = into.len().min(data.len());
+    bytes::put(into, 0, data.get(..length).unwrap_or_default());
 }
 
 #[cfg(test)]

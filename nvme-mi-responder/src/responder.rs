@@ -296,12 +296,10 @@ impl<'m, W: World> Responder<'m, W> {
     }
 
     fn next_transmission(&self, exchange: Option<u16>) -> Option<Transmission<'_>> {
-        let parts: &[Part] = if self.endpoint.paused {
-            &[Part::Primitive]
-        } else {
-            &[Part::Primitive, Part::Excuse, Part::Response]
-        };
-        for part in parts {
+        for part in &[Part::Primitive, Part::Excuse, Part::Response] {
+            if self.endpoint.paused && *part != Part::Primitive {
+                return None;
+            }
             for (index, slot) in (0u8..).zip(&self.slots) {
                 let found = output(*part, index, slot).filter(|found| {
                     exchange.is_none_or(|exchange| exchange == found.requester.exchange)

@@ -20,12 +20,35 @@ pub(crate) struct Settings {
     pub(crate) metadata: [Metadata; 2],
 }
 
-/// The settings of the Temperature Threshold feature: over thresholds, then under thresholds.
+/// The settings of the Temperature Threshold feature.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Thresholds {
+    over: Kelvins,
+    under: Kelvins,
+}
+
+/// A threshold for each temperature.
+#[derive(Clone, Copy, Debug, Default)]
+struct Kelvins {
     /// Those that are not the default, a bit for each.
-    set: [u16; 2],
-    kelvins: [[u16; TEMPERATURES]; 2],
+    set: u16,
+    values: [u16; TEMPERATURES],
+}
+
+impl Kelvins {
+    fn of(&self, index: usize, default: u16) -> u16 {
+        if self.set & 1u16.unbounded_shl(index as u32) == 0 {
+            return default;
+        }
+        self.values.get(index).copied().unwrap_or(default)
+    }
+
+    fn set(&mut self, index: usize, kelvins: u16) {
+        if let Some(value) = self.values.get_mut(index) {
+            *value = kelvins;
+            self.set |= 1u16.unbounded_shl(index as u32);
+        }
+    }
 }
 
 /// The thresholds of temperature `index` by default, over and under: the warning temperature for the composite one, and none.
@@ -42,47 +65,37 @@ impl Thresholds {
     /// The thresholds of temperature `index`, over and under.
     pub(crate) fn of(&self, index: usize, health: &impl Health) -> (u16, u16) {
         let (over, under) = default_thresholds(index, health);
-        (self.one(0, index, over), self.one(1, index, under))
-    }
-
-    fn one(&self, under: usize, index: usize, default: u16) -> u16 {
-        let is_set = |set: &u16| set & 1u16.unbounded_shl(index as u32) != 0;
-        match self
-            .kelvins
-            .get(under)
-            .and_then(|kelvins| kelvins.get(index))
-        {
-            Some(kelvins) if self.set.get(under).is_some_and(is_set) => *kelvins,
-            _ => default,
-        }
+        (self.over.of(index, over), self.under.of(index, under))
     }
 
     /// Sets a threshold of temperature `index`.
     pub(crate) fn set(&mut self, index: usize, under: bool, kelvins: u16) {
-        let under = usize::from(under);
-        let row = self.kelvins.get_mut(under);
-        if let Some(threshold) = row.and_then(|row| row.get_mut(index))
-            && let Some(set) = self.set.get_mut(under)
-        {
-            *threshold = kelvins;
-            *set |= 1u16.unbounded_shl(index as u32);
+        if under {
+            self.under.set(index, kelvins);
+        } else {
+            self.over.set(index, kelvins);
         }
     }
 
     /// Sets bit 1 of the critical warning if a temperature is at or beyond a threshold of its own.
     pub(crate) fn apply(&self, report: &mut HealthReport, health: &impl Health) {
-        let mut warns = self.is_beyond(0, report.temperature, health);
-        for (sensor, temperature) in (1..).zip(&report.sensors) {
-            warns |= self.is_beyond(sensor, *temperature, health);
-        }
-        if warns {
+        let mut sensors = (1..).zip(&report.sensors);
+        // Looked at one by one only if there are any.
+        let has_sensors = report.sensors != [0; 8];
+        if self.is_beyond(0, report.temperature, health)
+            || has_sensors
+                && sensors.any(|(sensor, kelvins)| self.is_beyond(sensor, *kelvins, health))
+        {
             report.critical_warning |= TEMPERATURE_WARNING;
         }
     }
 
     fn is_beyond(&self, index: usize, temperature: u16, health: &impl Health) -> bool {
+        if temperature == 0 {
+            return false;
+        }
         let (over, under) = self.of(index, health);
-        temperature != 0 && (temperature >= over || temperature <= under)
+        temperature >= over || temperature <= under
     }
 }
 
