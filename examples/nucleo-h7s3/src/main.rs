@@ -40,7 +40,7 @@ use clock::SystemClock;
 type DeviceMemory = Memory<'static, RECEIVE_BUFFER_LEN_1_0, 512, 2, 4224>;
 type Router = mctp_router::Router<'static, CriticalSectionRawMutex, SystemClock>;
 
-static MEMORY: StaticCell<DeviceMemory> = StaticCell::new();
+static MEMORY: ConstStaticCell<DeviceMemory> = ConstStaticCell::new(Memory::new());
 static ROUTER: StaticCell<Router> = StaticCell::new();
 static USB_OUT: ConstStaticCell<[u8; USB_OUT_BUFFER]> = ConstStaticCell::new([0; USB_OUT_BUFFER]);
 
@@ -63,13 +63,7 @@ fn main() -> ! {
         router,
         link,
         buffer,
-    } = assemble(
-        board.usb,
-        SystemClock,
-        &identity,
-        &options,
-        MEMORY.init_with(Memory::new),
-    );
+    } = assemble(board.usb, SystemClock, &identity, &options, MEMORY.take());
     let router = ROUTER.init(router);
 
     interrupt::UART5.set_priority(Priority::P6);
