@@ -12,7 +12,7 @@
 //! | [`control`] | the control protocol: requests with retries, decoded answers |
 //! | [`bus_owner`] | how a bus owner takes a new endpoint into service |
 //! | [`echo`] | the echo service of the Linux MCTP tools, checked byte by byte |
-//! | [`bench`] | the benchmark service of the Linux MCTP tools, each message checked |
+//! | [`mod@bench`] | the benchmark service of the Linux MCTP tools, each message checked |
 //! | [`nvme_mi`] | NVMe-MI commands, with their integrity check |
 //! | [`inject`] | malformed USB transfers, to see that a device survives them |
 //!
