@@ -1,0 +1,97 @@
+//! What is done to the device: unplugging, resets, malformed transfers.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use linux_requester::address::Destination;
+use linux_requester::interface::{self, Interface};
+use linux_requester::netlink::Rtnetlink;
+use linux_requester::socket::MctpSocket;
+use linux_requester::{echo, inject, usb};
+
+use super::messages::Retries;
+use super::setup::set_link;
+use crate::guest_init;
+
+pub(super) fn wait_interface(timeout: Duration) -> Result<()> {
+    announce(&interface::wait_for_another(None, timeout)?)
+}
+
+pub(super) fn announce(interface: &Interface) -> Result<()> {
+    let usb = interface.usb_description()?;
+    println!(
+        "interface {} (index {}): {usb}",
+        interface.name, interface.index
+    );
+    Ok(())
+}
+
+pub(super) fn cycle_link(name: &str, endpoint_id: u8, count: u32) -> Result<()> {
+    let interface = Interface::named(name)?;
+    let mut netlink = Rtnetlink::open()?;
+    for round in 1..=count {
+        set_link(&mut netlink, &interface, false)?;
+        set_link(&mut netlink, &interface, true)?;
+        check_alive(endpoint_id).with_context(|| format!("after {round} times down and up"))?;
+    }
+    println!("control and echo worked after each of {count} times down and up");
+    Ok(())
+}
+
+pub(super) fn check_alive(endpoint_id: u8) -> Result<()> {
+    let destination = Destination::EndpointId(endpoint_id);
+    let mut socket = MctpSocket::open()?;
+    let answer = Retries::ONE_TRY
+        .client(&mut socket)
+        .endpoint_id(destination)?;
+    ensure!(
+        answer.endpoint_id == endpoint_id,
+        "EID {endpoint_id} answers with {answer}"
+    );
+    echo::echo(
+        &mut socket,
+        destination,
+        200,
+        endpoint_id,
+        Duration::from_secs(2),
+    )?;
+    Ok(())
+}
+
+pub(super) fn reset_usb(name: &str) -> Result<()> {
+    let before = Interface::named(name)?;
+    usb::reset(&before)?;
+    println!("USB reset done");
+    announce(&interface::wait_for_another(
+        Some(before.index),
+        Duration::from_secs(20),
+    )?)
+}
+
+pub(super) fn inject_transfers(name: &str, seed: u64, count: usize) -> Result<()> {
+    let before = Interface::named(name)?;
+    for kind in inject::KINDS {
+        let of_kind = inject::transfers(seed, count)
+            .filter(|(found, _)| *found == kind)
+            .count();
+        println!("{of_kind} transfers: {kind:?}");
+    }
+    let transfers = inject::transfers(seed, count).map(|(_, transfer)| transfer);
+    let sent = usb::send_raw(&before, transfers)?;
+    println!(
+        "the device took all {sent} malformed transfers and answered the good request behind them"
+    );
+    announce(&interface::wait_for_another(
+        Some(before.index),
+        Duration::from_secs(20),
+    )?)
+}
+
+pub(super) fn ask_host(request: &str) -> Result<()> {
+    let before = interface::first()?.map(|interface| interface.index);
+    guest_init::tell_host(request);
+    announce(&interface::wait_for_another(
+        before,
+        Duration::from_secs(40),
+    )?)
+}

@@ -1,0 +1,263 @@
+//! Sending requests and looking at the answers.
+
+use std::ops::RangeInclusive;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use linux_requester::address::Destination;
+use linux_requester::control::{ControlClient, command_name, completion_name};
+use linux_requester::echo;
+use linux_requester::interface::Interface;
+use linux_requester::nvme_mi::{self, ManagementError, status_name};
+use linux_requester::socket::MctpSocket;
+
+use super::values::{HexBytes, hex, hex_byte, hex_bytes, hex_dword, size_range};
+use crate::serial_log::{self, SerialLogArguments};
+
+/// A long run of echoes says this often that it is alive.
+const PROGRESS: Duration = Duration::from_secs(5);
+
+#[derive(Args)]
+pub(super) struct ControlArguments {
+    /// An endpoint ID, or `physical:` and an interface
+    destination: String,
+    /// Command code, hexadecimal
+    #[arg(value_parser = hex_byte)]
+    command: u8,
+    /// Request data, hexadecimal
+    #[arg(value_parser = hex_bytes, default_value = "")]
+    data: HexBytes,
+    /// The answer's completion code has to be this, hexadecimal
+    #[arg(long, value_parser = hex_byte)]
+    expect: Option<u8>,
+    #[command(flatten)]
+    retries: Retries,
+}
+
+#[derive(Args)]
+pub(super) struct Retries {
+    /// Milliseconds to wait for each answer
+    #[arg(long, default_value_t = 250)]
+    wait: u64,
+    /// How often a request is sent at most
+    #[arg(long, default_value_t = 4)]
+    tries: u32,
+}
+
+#[derive(Args)]
+pub(super) struct ManagementArguments {
+    endpoint_id: u8,
+    /// Hexadecimal, such as 01 for a health status poll
+    #[arg(value_parser = hex_byte)]
+    opcode: u8,
+    /// NMD0 and NMD1, hexadecimal
+    #[arg(value_parser = hex_dword, default_value = "0")]
+    dword0: u32,
+    #[arg(value_parser = hex_dword, default_value = "0")]
+    dword1: u32,
+    /// Request Data, hexadecimal
+    #[arg(long, value_parser = hex_bytes, default_value = "")]
+    data: HexBytes,
+    /// The response status has to be this, hexadecimal
+    #[arg(long, value_parser = hex_byte)]
+    expect: Option<u8>,
+    /// The response data have to start with these bytes, hexadecimal
+    #[arg(long, value_parser = hex_bytes)]
+    expect_data: Option<HexBytes>,
+    /// The response has to have this value in its bytes 5 to 7, hexadecimal: NMRESP, or for Invalid Parameter bit (5) and byte (7:6) of it
+    #[arg(long, value_parser = hex_dword)]
+    expect_value: Option<u32>,
+    /// There must be no response, as to a Reset
+    #[arg(long, conflicts_with_all = ["expect", "expect_data", "expect_value"])]
+    silent: bool,
+    /// Milliseconds to wait for the answer
+    #[arg(long, default_value_t = 5000)]
+    wait: u64,
+}
+
+#[derive(Args)]
+pub(super) struct EchoArguments {
+    endpoint_id: u8,
+    /// Payload bytes
+    #[arg(long, default_value_t = 1)]
+    size: usize,
+    /// Every size from A to B, written A-B
+    #[arg(long, value_parser = size_range, conflicts_with = "size")]
+    sizes: Option<RangeInclusive<usize>>,
+    /// How often each size is sent
+    #[arg(long, default_value_t = 1)]
+    count: u32,
+    /// Milliseconds to wait for each answer; Linux forgets a request after 6000
+    #[arg(long, default_value_t = 6000)]
+    wait: u64,
+}
+
+impl Retries {
+    /// No second try: where a lost request is a failure.
+    pub(super) const ONE_TRY: Self = Self {
+        wait: 3000,
+        tries: 1,
+    };
+
+    pub(super) fn client<'a>(&self, socket: &'a mut MctpSocket) -> ControlClient<'a, MctpSocket> {
+        let mut client = ControlClient::new(socket);
+        client.wait = Duration::from_millis(self.wait);
+        client.tries = self.tries.max(1);
+        client
+    }
+}
+
+pub(super) fn control(arguments: &ControlArguments) -> Result<()> {
+    let destination = parse_destination(&arguments.destination)?;
+    let mut socket = MctpSocket::open()?;
+    let mut client = arguments.retries.client(&mut socket);
+    let start = Instant::now();
+    let response = client.request(destination, arguments.command, &arguments.data.0)?;
+    println!(
+        "{} ({:02x}h) to {destination}: {} ({:02x}h), data [{}], after {} ms",
+        command_name(arguments.command),
+        arguments.command,
+        completion_name(response.completion_code),
+        response.completion_code,
+        hex(&response.data),
+        start.elapsed().as_millis()
+    );
+    if let Some(expected) = arguments.expect {
+        let code = response.completion_code;
+        ensure!(
+            code == expected,
+            "completion code {code:02x}h instead of {expected:02x}h"
+        );
+    }
+    Ok(())
+}
+
+pub(super) fn management(arguments: &ManagementArguments) -> Result<()> {
+    let command = nvme_mi::Command {
+        opcode: arguments.opcode,
+        dwords: [arguments.dword0, arguments.dword1],
+        data: arguments.data.0.clone(),
+    };
+    let destination = Destination::EndpointId(arguments.endpoint_id);
+    let wait = Duration::from_millis(arguments.wait);
+    let start = Instant::now();
+    let response = match command.send(&mut MctpSocket::open()?, destination, wait) {
+        Err(ManagementError::NoAnswer { opcode, .. }) if arguments.silent => {
+            println!("NVMe-MI command {opcode:02x}h to {destination}: no answer, as it should be");
+            return Ok(());
+        }
+        response => response?,
+    };
+    let status = response.status;
+    println!(
+        "NVMe-MI command {:02x}h to {destination}: {} ({status:02x}h), NMRESP {:06x}h, data [{}], after {} ms",
+        arguments.opcode,
+        status_name(status),
+        response.management_response,
+        hex(&response.data),
+        start.elapsed().as_millis()
+    );
+    ensure!(!arguments.silent, "an answer, where there must be none");
+    if let Some(expected) = arguments.expect {
+        ensure!(
+            status == expected,
+            "status {status:02x}h instead of {expected:02x}h"
+        );
+    }
+    if let Some(expected) = arguments.expect_value {
+        let value = response.management_response;
+        ensure!(
+            value == expected,
+            "bytes 5 to 7 are {value:06x}h instead of {expected:06x}h"
+        );
+    }
+    if let Some(expected) = &arguments.expect_data {
+        ensure!(
+            response.data.starts_with(&expected.0),
+            "data do not start with [{}]",
+            hex(&expected.0)
+        );
+    }
+    Ok(())
+}
+
+pub(super) fn parse_destination(text: &str) -> Result<Destination> {
+    if let Some(name) = text.strip_prefix("physical:") {
+        let interface_index = Interface::named(name)?.index;
+        return Ok(Destination::Physical { interface_index });
+    }
+    let endpoint_id = text
+        .parse()
+        .with_context(|| format!("`{text}` is neither an endpoint ID nor `physical:INTERFACE`"))?;
+    Ok(Destination::EndpointId(endpoint_id))
+}
+
+pub(super) fn echo_sizes(arguments: &EchoArguments) -> Result<()> {
+    let sizes = arguments
+        .sizes
+        .clone()
+        .unwrap_or(arguments.size..=arguments.size);
+    let wait = Duration::from_millis(arguments.wait);
+    let mut socket = MctpSocket::open()?;
+    let (start, mut last_line) = (Instant::now(), Instant::now());
+    let (mut messages, mut bytes) = (0u64, 0u64);
+    for size in sizes.clone() {
+        for _ in 0..arguments.count {
+            let destination = Destination::EndpointId(arguments.endpoint_id);
+            echo::echo(&mut socket, destination, size, messages as u8, wait)?;
+            messages += 1;
+            bytes += size as u64;
+        }
+        if last_line.elapsed() > PROGRESS {
+            println!("... {messages} echoes so far, the last of {size} bytes");
+            last_line = Instant::now();
+        }
+    }
+    println!(
+        "{messages} echoes of {} to {} bytes, every byte right: {bytes} bytes each way in {} ms",
+        sizes.start(),
+        sizes.end(),
+        start.elapsed().as_millis()
+    );
+    Ok(())
+}
+
+pub(super) fn serial_log(
+    endpoint_id: u8,
+    busy: &RangeInclusive<usize>,
+    arguments: &SerialLogArguments,
+) -> Result<()> {
+    let busy = || {
+        echo_sizes(&EchoArguments {
+            endpoint_id,
+            size: 0,
+            sizes: Some(busy.clone()),
+            count: 1,
+            wait: 6000,
+        })
+    };
+    let notable = || {
+        let destination = Destination::EndpointId(endpoint_id);
+        let mut socket = MctpSocket::open()?;
+        // Set Endpoint ID (DSP0236 1.3.3, section 12.3) to the one that it has.
+        Retries::ONE_TRY
+            .client(&mut socket)
+            .request(destination, 0x01, &[0, endpoint_id])?;
+        Ok(format!("endpoint ID {endpoint_id} was set"))
+    };
+    serial_log::check(arguments, busy, notable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn destination_is_an_endpoint_id_or_an_interface() {
+        assert_eq!(parse_destination("9").unwrap(), Destination::EndpointId(9));
+        for wrong in ["", "256", "usb", "physical:no-such-interface"] {
+            assert!(parse_destination(wrong).is_err(), "{wrong}");
+        }
+    }
+}

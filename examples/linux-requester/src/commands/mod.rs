@@ -1,0 +1,164 @@
+//! The commands: what the command line offers, and which function does it.
+
+mod device;
+mod messages;
+mod setup;
+mod values;
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::benchmark::{self, BenchArguments};
+use crate::guest_init;
+use crate::nvme_cli::{self, Chapter, NvmeCli};
+use crate::serial_log::SerialLogArguments;
+use messages::{ControlArguments, EchoArguments, ManagementArguments};
+use setup::{LinkState, SetupArguments};
+use values::size_range;
+
+#[derive(Parser)]
+#[command(
+    about = "The host side of MCTP on Linux, over AF_MCTP sockets and rtnetlink",
+    after_help = "An interface is given by name; `usb` stands for the first MCTP interface over USB.\n\n\
+        Examples:\n  \
+        linux-requester wait-interface --timeout 10\n  \
+        linux-requester setup usb --mtu 251\n  \
+        linux-requester control 9 02\n  \
+        linux-requester control physical:usb 01 0009\n  \
+        linux-requester echo 9 --sizes 1-1100"
+)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Set an interface up or down
+    Link { interface: String, state: LinkState },
+    /// Bring an interface up and take the endpoint behind it into service, as the bus owner
+    Setup(SetupArguments),
+    /// Send one control request and print the answer
+    Control(ControlArguments),
+    /// Send one NVMe-MI command and print the answer
+    Mi(ManagementArguments),
+    /// Have messages echoed and check every byte
+    Echo(EchoArguments),
+    /// Have a stream of messages sent, check each, and send control requests meanwhile
+    Bench(BenchArguments),
+    /// Check the device's log on its USB serial port, with echoes to the endpoint meanwhile
+    SerialLog {
+        endpoint_id: u8,
+        /// Sizes of the echoes while nobody reads
+        #[arg(long, value_parser = size_range, default_value = "0-1100")]
+        busy: RangeInclusive<usize>,
+        #[command(flatten)]
+        arguments: SerialLogArguments,
+    },
+    /// Wait until there is an MCTP interface over USB
+    WaitInterface {
+        /// Seconds
+        #[arg(long, default_value_t = 20)]
+        timeout: u64,
+    },
+    /// Set an interface down and up again, with a control request and an echo after each time
+    CycleLink {
+        interface: String,
+        /// The endpoint behind the interface
+        endpoint_id: u8,
+        #[arg(long, default_value_t = 10)]
+        count: u32,
+    },
+    /// Reset the USB device behind an interface and wait for the interface to come back
+    ResetUsb { interface: String },
+    /// Send malformed USB transfers with the kernel driver unbound, then bind it again
+    Inject {
+        interface: String,
+        /// The same seed gives the same transfers
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Transfers of each kind
+        #[arg(long, default_value_t = 200)]
+        count: usize,
+    },
+    /// Run a command of nvme-cli against an endpoint
+    Nvme {
+        /// Where nvme-cli is, with its loader and libraries
+        folder: PathBuf,
+        endpoint_id: u8,
+        /// The command and its options, without the device
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        command: Vec<String>,
+    },
+    /// Check what nvme-cli says of the reference device with its default model
+    NvmeCheck {
+        /// Where nvme-cli is, with its loader and libraries
+        folder: PathBuf,
+        endpoint_id: u8,
+        chapter: Chapter,
+        /// Bytes of the large firmware image: at least 65536, a multiple of 4096
+        #[arg(long, default_value_t = 3 << 20)]
+        size: usize,
+    },
+    /// In a test guest: ask the host for something, then wait for a new interface
+    AskHost { request: String },
+    /// In a test guest, as process 1: run the commands in a file, one a line, and power off
+    #[command(hide = true)]
+    GuestInit { plan: PathBuf },
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    match &arguments.command {
+        Command::Link { interface, state } => setup::link(interface, *state),
+        Command::Setup(arguments) => setup::set_up(arguments),
+        Command::Control(arguments) => messages::control(arguments),
+        Command::Mi(arguments) => messages::management(arguments),
+        Command::Echo(arguments) => messages::echo_sizes(arguments),
+        Command::Bench(arguments) => benchmark::run(arguments),
+        Command::SerialLog {
+            endpoint_id,
+            busy,
+            arguments,
+        } => messages::serial_log(*endpoint_id, busy, arguments),
+        Command::WaitInterface { timeout } => device::wait_interface(Duration::from_secs(*timeout)),
+        Command::CycleLink {
+            interface,
+            endpoint_id,
+            count,
+        } => device::cycle_link(interface, *endpoint_id, *count),
+        Command::ResetUsb { interface } => device::reset_usb(interface),
+        Command::Inject {
+            interface,
+            seed,
+            count,
+        } => device::inject_transfers(interface, *seed, *count),
+        Command::Nvme {
+            folder,
+            endpoint_id,
+            command,
+        } => NvmeCli::new(folder.clone(), *endpoint_id).show(&command.join(" ")),
+        Command::NvmeCheck {
+            folder,
+            endpoint_id,
+            chapter,
+            size,
+        } => nvme_cli::run(folder.clone(), *endpoint_id, *chapter, *size),
+        Command::AskHost { request } => device::ask_host(request),
+        Command::GuestInit { plan } => guest_init::run(plan),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_line_definition_is_consistent() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
+    }
+}
