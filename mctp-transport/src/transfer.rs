@@ -158,7 +158,6 @@ impl<'b> Transfer<'b> {
     /// Reserves the place of a packet, writes its header, and returns the `payload_len` bytes of its payload for the caller to fill.
     ///
     /// `None` when it does not fit, or goes elsewhere than the packets already in the transfer: that needs the next transfer.
-    #[inline]
     pub fn push(
         &mut self,
         destination: PhysicalAddress,

@@ -72,7 +72,6 @@ impl<'b> RouterCore<'b> {
         Self::response(message.origin(), integrity_check)
     }
 
-    #[inline]
     pub(crate) fn response(origin: &Origin, integrity_check: MsgIC) -> Outgoing {
         let type_ic = mctp::encode_type_ic(origin.message_type(), integrity_check);
         let header = origin.header.of_response(MCTP_ADDR_NULL);

@@ -368,7 +368,6 @@ impl<'b> Slots<'b> {
     }
 
     /// Gives a slot up: it is nobody's, and free.
-    #[inline]
     fn release(&mut self, slot: &'b mut Slot<'b>) {
         if let Some(inbox) = self.inboxes.get_mut(slot.owner.index()) {
             let held = inbox.held.of(slot.kind);
@@ -492,11 +491,8 @@ impl<'b> Slots<'b> {
 
     /// Frees the unfinished message that has stood still for longest, if that is at least `age` and helps `start` to a slot.
     pub(crate) fn evict(&mut self, now: Instant, age: u32, start: &Start<'_>) -> bool {
-        let old = self
-            .unfinished
-            .iter()
-            .filter(|slot| slot.last_packet.is_over(age, now));
-        let Some(oldest) = old.min_by_key(|slot| slot.last_packet) else {
+        let oldest = self.unfinished.iter().min_by_key(|slot| slot.last_packet);
+        let Some(oldest) = oldest.filter(|slot| slot.last_packet.is_over(age, now)) else {
             return false;
         };
         let (key, owner) = (Key::of(oldest.origin.header), oldest.owner);

@@ -120,7 +120,6 @@ impl Shared<'_> {
     }
 
     /// Wakes whoever is next to send at a port.
-    #[inline]
     fn wake_next_sender(&mut self, port: PortId) {
         if let Some(first) = self.first_in_line(port)
             && let Some(wakers) = self.channel(first)
