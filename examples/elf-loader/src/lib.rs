@@ -39,13 +39,16 @@ pub use start::Start;
 /// More program headers than so many are refused; a linker makes about six.
 pub const MAX_PROGRAM_HEADERS: usize = 16;
 
-/// Where a program may be. Both are ranges of addresses, the first inclusive, the last not.
+/// Where a program may be, in ranges of addresses, the first inclusive, the last not.
 #[derive(Debug, Clone, Copy)]
 pub struct MemoryMap<'m> {
     /// Memories to which segments may be copied, without what the loader itself uses. A segment has to be in one of them.
     pub segments: &'m [Range<u32>],
     /// Memories in which the stack may be. The loader is gone by then, so what it used may be among them.
     pub stack: &'m [Range<u32>],
+    /// Vector tables begin at a multiple of this: the power of two that has room for all vectors of the processor, 16 and one for each
+    /// interrupt, and at least 128 (Armv7-M Architecture Reference Manual, section B1.5.3).
+    pub vector_table_alignment: u32,
 }
 
 /// What one segment is copied from, and where to.

@@ -203,6 +203,7 @@ mutilations! {
     "no executable segment", sealed, |image| for header in image.program_headers() { header.flags &= !FLAG_EXECUTE } => EntryOutside,
     "code that runs elsewhere", sealed, |image| for header in image.program_headers() { header.virtual_address += 0x100 } => EntryOutside,
     "no vector table", sealed, |image| image.vector_table()[4] ^= 8 => NoVectorTable,
+    "a vector table where its last vectors would be missed", sealed, |image| image.move_segment(0, 0x2000_2080) => NoVectorTable,
     "an odd stack pointer", sealed, |image| image.set_stack_pointer(0x2000_1004) => StackMisaligned,
     "a stack nowhere", sealed, |image| image.set_stack_pointer(0x8000_0000) => StackOutside,
     "a stack at address 0", sealed, |image| image.set_stack_pointer(0) => StackOutside,

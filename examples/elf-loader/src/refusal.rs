@@ -127,11 +127,13 @@ pub enum Refusal {
     },
     /// No segment begins with one.
     #[error(
-        "no segment begins, at a multiple of 128, with a vector table: a stack pointer, then the entry point {entry:08X}h"
+        "no segment begins, at a multiple of {alignment}, with a vector table: a stack pointer, then the entry point {entry:08X}h"
     )]
     NoVectorTable {
         /// e_entry
         entry: u32,
+        /// [`MemoryMap::vector_table_alignment`](crate::MemoryMap::vector_table_alignment)
+        alignment: u32,
     },
     /// The first vector is no multiple of 8.
     #[error("the initial stack pointer {stack_pointer:08X}h is not a multiple of 8")]

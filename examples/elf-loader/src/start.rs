@@ -3,8 +3,6 @@
 use crate::image::Image;
 use crate::{MemoryMap, Refusal, Segment};
 
-/// VTOR has no lower bits (Armv7-M Architecture Reference Manual, section B3.2.5).
-const VECTOR_TABLE_ALIGNMENT: u32 = 128;
 /// The stack is aligned to so much when a procedure is called (Procedure Call Standard for the Arm Architecture, section 6.2.1.2).
 const STACK_ALIGNMENT: u32 = 8;
 
@@ -23,11 +21,13 @@ pub struct Start {
 pub(crate) fn find(image: &Image<'_>, memory: &MemoryMap<'_>) -> Result<Start, Refusal> {
     let entry = image.header.entry.get();
     check_entry(entry, image)?;
-    let table = image
+    let alignment = memory.vector_table_alignment;
+    let mut aligned = image
         .segments
         .iter()
-        .find_map(|segment| vectors(segment, entry));
-    let start = table.ok_or(Refusal::NoVectorTable { entry })?;
+        .filter(|segment| segment.destination.is_multiple_of(alignment));
+    let start = aligned.find_map(|segment| vectors(segment, entry));
+    let start = start.ok_or(Refusal::NoVectorTable { entry, alignment })?;
     check_stack(start.stack_pointer, image, memory)?;
     Ok(start)
 }
@@ -49,8 +49,7 @@ fn check_entry(entry: u32, image: &Image<'_>) -> Result<(), Refusal> {
 fn vectors(segment: &Segment<'_>, entry: u32) -> Option<Start> {
     let (stack_pointer, rest) = segment.bytes.split_first_chunk()?;
     let reset = u32::from_le_bytes(*rest.first_chunk()?);
-    let aligned = segment.destination.is_multiple_of(VECTOR_TABLE_ALIGNMENT);
-    (aligned && reset == entry).then_some(Start {
+    (reset == entry).then_some(Start {
         vector_table: segment.destination,
         stack_pointer: u32::from_le_bytes(*stack_pointer),
         entry,

@@ -20,6 +20,7 @@ const MEMORY: MemoryMap<'static> = MemoryMap {
         0x2400_0000..0x2407_2000,
     ],
     stack: &[0x2000_0000..0x2001_0000, 0x2400_0000..0x2407_2000],
+    vector_table_alignment: 1024,
 };
 
 const VECTORS: u32 = 0x2400_0000;
@@ -148,6 +149,7 @@ fn keeps_to_its_memory(program: &Program<'_>) {
     let start = program.start();
     let holds = |address: u32| ranges.iter().any(|range| range.contains(&address));
     assert!(holds(start.vector_table) && holds(start.vector_table + 7) && holds(start.entry & !1));
+    assert!(start.vector_table.is_multiple_of(1024));
     assert!(
         MEMORY
             .stack
@@ -385,14 +387,18 @@ fn sixteen_segments_are_loaded() {
 
 #[test]
 fn a_vector_table_at_an_odd_place_is_refused() {
-    for offset in [4, 64] {
+    for offset in [4, 64, 128, 512] {
         let entry = VECTORS + offset + 33;
         let parts = [Part::new(
             VECTORS + offset,
             vectors(STACK, entry),
             4 | FLAG_EXECUTE,
         )];
-        assert_eq!(refusal(&parts, entry), Refusal::NoVectorTable { entry });
+        let alignment = 1024;
+        assert_eq!(
+            refusal(&parts, entry),
+            Refusal::NoVectorTable { entry, alignment }
+        );
     }
 }
 

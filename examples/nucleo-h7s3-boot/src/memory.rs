@@ -11,4 +11,6 @@ pub const MEMORY: MemoryMap<'static> = MemoryMap {
         0x2400_0000..0x2407_2000,
     ],
     stack: &[0x2000_0000..0x2001_0000, 0x2400_0000..0x2407_2000],
+    // 16 + 156 vectors.
+    vector_table_alignment: 1024,
 };

@@ -11,6 +11,8 @@ pub(crate) const IMAGE_LEN: usize = 2 << 20;
 pub(crate) const MEMORY: MemoryMap<'static> = MemoryMap {
     segments: &[0x2000_0000..0x2040_0000, 0x6000_0000..0x60E0_0000],
     stack: &[0x2000_0000..0x2040_0000, 0x6000_0000..0x60E0_0000],
+    // 16 + 32 vectors.
+    vector_table_alignment: 256,
 };
 
 /// Status with which QEMU ends when the image is refused.
