@@ -54,11 +54,12 @@ impl Board {
     }
 }
 
-/// How much AXI SRAM the option bytes give to ITCM and DTCM, if it is not none, which [`MEMORY`] is about. Of the four values, 0 and 3 are none.
-pub fn shared_sram() -> Option<(u8, u8)> {
+/// Whether the option bytes leave all of AXI SRAM to programs, as [`MEMORY`] has it: none to ITCM and DTCM, for which there are the values 0 and 3, and none
+/// to error correction, which takes AXI SRAM4.
+pub fn has_all_sram() -> bool {
     let options = pac::FLASH.obw2sr().read();
     let shares = (options.itcm_axi_share(), options.dtcm_axi_share());
-    (!matches!(shares, (0 | 3, 0 | 3))).then_some(shares)
+    matches!(shares, (0 | 3, 0 | 3)) && !options.ecc_on_sram()
 }
 
 /// Says why nothing goes on, and leaves the processor to a debugger, with the light blinking fast.

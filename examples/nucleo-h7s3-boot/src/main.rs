@@ -8,7 +8,7 @@
 use cortex_m_rt::entry;
 use elf_loader::{Program, Refusal, Start};
 use nucleo_h7s3_boot::flash::{Flash, FlashError, Pins};
-use nucleo_h7s3_boot::{Board, MEMORY, forget_log, give_up, shared_sram, start};
+use nucleo_h7s3_boot::{Board, MEMORY, forget_log, give_up, has_all_sram, start};
 use rtt_target::rprintln;
 use thiserror::Error;
 
@@ -19,9 +19,9 @@ use embassy_stm32::peripherals::XSPI2;
 #[derive(Debug, Error)]
 enum Failure {
     #[error(
-        "nothing is started: the option bytes give AXI SRAM to ITCM (share {0}) or DTCM (share {1}); set both shares of OBW2SR to 0"
+        "nothing is started: the option bytes give AXI SRAM to ITCM, DTCM or error correction; set both shares and ECC_ON_SRAM of OBW2SR to 0"
     )]
-    SharedSram(u8, u8),
+    SharedSram,
     #[error("nothing is started: {0}")]
     Flash(#[from] FlashError),
     #[error("nothing is started: {0}")]
@@ -38,8 +38,8 @@ fn main() -> ! {
 }
 
 fn load(xspi: Peri<'static, XSPI2>, pins: Pins) -> Result<Start, Failure> {
-    if let Some((itcm, dtcm)) = shared_sram() {
-        return Err(Failure::SharedSram(itcm, dtcm));
+    if !has_all_sram() {
+        return Err(Failure::SharedSram);
     }
     let flash = Flash::find(xspi, pins)?.map()?;
     let program = Program::check(flash.bytes(), &MEMORY)?;

@@ -4,6 +4,7 @@ use core::arch::asm;
 use core::ops::Range;
 
 use cortex_m::Peripherals;
+use cortex_m::peripheral::SCB;
 use elf_loader::{Program, Start};
 
 /// Copies `program` to where it belongs.
@@ -54,6 +55,8 @@ pub unsafe fn jump(start: Start) -> ! {
     let mut core = unsafe { Peripherals::steal() };
     core.SYST.disable_interrupt();
     core.SYST.disable_counter();
+    SCB::clear_pendst();
+    SCB::clear_pendsv();
     for (enabled, pending) in core.NVIC.icer.iter().zip(&core.NVIC.icpr) {
         // SAFETY: no interrupt is needed any more.
         unsafe {
