@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -11,17 +11,17 @@ use elf_loader::mutilations::MUTILATIONS;
 use elf_loader::{Program, Refusal};
 use tempfile::TempDir;
 
+use crate::emulate;
+use crate::guest::install;
 use crate::process::output;
 use crate::project::Project;
-use crate::{guest, install};
+use crate::size::TARGET;
 use memory::{IMAGE_ADDRESS, IMAGE_LEN, MEMORY, REFUSED};
 
 #[path = "../../examples/qemu-an500-boot/src/memory.rs"]
 mod memory;
 
 const LOADER: &str = "qemu-an500-boot";
-const FIRMWARE: &str = "qemu-an500";
-const TARGET: &str = "thumbv7em-none-eabihf";
 
 /// The Nucleo's firmware, and the folder of its loader, which cannot run here.
 const NUCLEO_FIRMWARE: &str = "nucleo-h7s3";
@@ -73,14 +73,14 @@ fn sealed(file: &Path) -> Result<Vec<u8>> {
 
 /// The step of `cargo xtask ci`.
 pub(crate) fn check(project: &Project) -> Result<String> {
-    guest::install::qemu(&guest::install::ARM)?;
+    install::qemu(&install::ARM)?;
     let mut tests = project.cargo(".");
     tests.args(["test", "--locked", "--package", "elf-loader"]);
     output(tests.env("PROPTEST_CASES", CASES.to_string()))?;
 
-    install::targets(&[TARGET])?;
-    let loader = build(project, LOADER, &[])?;
-    let firmware = build(project, FIRMWARE, &["--features", "loaded"])?;
+    // This installs the target too.
+    let firmware = emulate::build(project, emulate::FIRMWARE, &["loaded"])?;
+    let loader = build(project, LOADER)?;
     let image = sealed(&firmware)?;
     let board = Board::new(&loader)?;
 
@@ -101,17 +101,17 @@ pub(crate) fn check(project: &Project) -> Result<String> {
 
 /// That the firmware of the Nucleo passes the checks of its loader: the build script of the loader has them made.
 fn check_for_nucleo(project: &Project) -> Result<()> {
-    let firmware = build(project, NUCLEO_FIRMWARE, &[])?;
+    let firmware = build(project, NUCLEO_FIRMWARE)?;
     let mut cargo = project.cargo(NUCLEO_LOADER);
     cargo.args(["build", "--locked", "--release", "--target", TARGET]);
     output(cargo.env("FIRMWARE", firmware)).map(drop)
 }
 
 /// The program in `examples/NAME`.
-fn build(project: &Project, name: &str, arguments: &[&str]) -> Result<PathBuf> {
+fn build(project: &Project, name: &str) -> Result<PathBuf> {
     let mut cargo = project.cargo(&format!("examples/{name}"));
     cargo.args(["build", "--locked", "--release", "--target", TARGET]);
-    output(cargo.args(arguments))?;
+    output(&mut cargo)?;
     Ok(project.target_dir.join(TARGET).join("release").join(name))
 }
 
@@ -203,34 +203,20 @@ impl<'l> Board<'l> {
         let [image, log, said] = ["image", "log", "said"].map(|name| self.files.path().join(name));
         fs::write(&image, flash)?;
         let said = fs::File::create(said)?;
-        let mut qemu = Command::new("qemu-system-arm");
-        qemu.args([
-            "-M",
-            "mps2-an500",
-            "-accel",
-            "tcg",
-            "-display",
-            "none",
-            "-monitor",
-            "none",
-        ])
-        .args(["-semihosting-config", "enable=on,target=native"])
-        .args([
-            "-serial",
-            "null",
-            "-serial",
-            &format!("file:{}", log.display()),
-        ])
-        .arg("-device")
-        .arg(format!(
-            "loader,file={},addr={IMAGE_ADDRESS:#x},force-raw=on",
-            image.display()
-        ))
-        .arg("-kernel")
-        .arg(self.loader)
-        .stdin(Stdio::null())
-        .stderr(said.try_clone()?)
-        .stdout(said);
+        let mut qemu = emulate::qemu(self.loader);
+        // With a network, QEMU has nothing to warn about among the words of the loader.
+        qemu.args(["-nic", "user"])
+            .args(["-semihosting-config", "enable=on,target=native"])
+            .args(["-serial", "null", "-serial"])
+            .arg(format!("file:{}", log.display()))
+            .arg("-device")
+            .arg(format!(
+                "loader,file={},addr={IMAGE_ADDRESS:#x},force-raw=on",
+                image.display()
+            ))
+            .stdin(Stdio::null())
+            .stderr(said.try_clone()?)
+            .stdout(said);
         qemu.spawn().context("cannot start qemu-system-arm")
     }
 

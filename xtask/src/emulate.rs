@@ -164,7 +164,7 @@ pub(crate) fn counting(program: &Path) -> Command {
 }
 
 /// The board, with nothing connected.
-fn qemu(program: &Path) -> Command {
+pub(crate) fn qemu(program: &Path) -> Command {
     let mut command = Command::new(install::ARM.program);
     command
         .args(["-machine", "mps2-an500", "-nodefaults"])
