@@ -5,8 +5,7 @@
 //! | executor | priority | runs |
 //! |-|-|-|
 //! | of interrupt `UART5` | high | the USB link: host, router, control protocol, sending |
-//! | of interrupt `UART4` | low | the services: echo, NVMe-MI |
-//! | of `main` | none | the light, the watchdog |
+//! | of interrupt `UART4` | low | the services: echo, NVMe-MI; the light and the watchdog |
 //!
 //! [`board`] has the hardware, and `link/` says what is where in memory.
 
@@ -21,7 +20,7 @@ mod management;
 mod memory_functions;
 
 use cortex_m_rt::entry;
-use embassy_executor::{Executor, InterruptExecutor};
+use embassy_executor::InterruptExecutor;
 use embassy_stm32::interrupt;
 use embassy_stm32::interrupt::{InterruptExt, Priority};
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
@@ -49,7 +48,6 @@ static SERIAL: StaticCell<SerialMemory<'static>> = StaticCell::new();
 
 static LINK: InterruptExecutor = InterruptExecutor::new();
 static SERVICES: InterruptExecutor = InterruptExecutor::new();
-static BACKGROUND: StaticCell<Executor> = StaticCell::new();
 
 #[entry]
 fn main() -> ! {
@@ -72,9 +70,10 @@ fn main() -> ! {
     interrupt::UART4.set_priority(Priority::P7);
     let executor = SERVICES.start(interrupt::UART4);
     executor.spawn(run_services(router, identity, buffer).unwrap());
-    BACKGROUND
-        .init(Executor::new())
-        .run(|spawner| spawner.spawn(show_life(board.life).unwrap()));
+    executor.spawn(show_life(board.life).unwrap());
+    loop {
+        cortex_m::asm::wfi();
+    }
 }
 
 /// The USB link: the functions that the host sees.
@@ -102,7 +101,7 @@ async fn run_services(
     match serve(router, management, SystemClock, buffer, &log::EVENTS).await {}
 }
 
-/// What runs only when nothing else has to.
+/// In the executor of the lowest priority: it is the first to get no turn.
 #[embassy_executor::task]
 async fn show_life(life: Life) {
     match life.show().await {}

@@ -60,4 +60,15 @@ global_asm!(
     "blo 4b",
     "strb r1, [r12], #1",
     "b 6b",
+    // r0, r1: what is compared; r2: bytes. r0: the difference of the first bytes that differ.
+    names!("memcmp"),
+    "mov r12, r0",
+    "movs r0, #0",
+    "7: subs r2, #1",
+    "blo 4b",
+    "ldrb r0, [r12], #1",
+    "ldrb r3, [r1], #1",
+    "subs r0, r3",
+    "beq 7b",
+    "bx lr",
 );

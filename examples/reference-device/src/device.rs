@@ -7,10 +7,10 @@ use embassy_sync::blocking_mutex::raw::{NoopRawMutex, RawMutex};
 use embassy_usb::driver::Driver;
 use mctp_router::{Clock, Config, PortConfig, PortId, Router, RouterStorage};
 use mctp_transport::HEADER_LEN;
-use mctp_usb::{BufferTooSmall, SendLimits, Version};
+use mctp_usb::{BufferTooSmall, Version};
 use nvme_mi_responder::world::World;
 
-use crate::identity::{Identity, SerialNumber};
+use crate::identity::Identity;
 use crate::link::{Link, LinkMemory};
 use crate::management::Management;
 use crate::observer::Observer;
@@ -18,8 +18,6 @@ use crate::services::serve;
 
 /// The router's port of the USB link.
 pub(crate) const USB: PortId = PortId(0);
-/// The longest packet after a Configuration Set: that of a two-wire port with a transmission unit of 250.
-const LARGEST_CONFIGURED_PACKET: u16 = 250 + HEADER_LEN as u16;
 /// The longest NVMe-MI message, in bytes, message type not counted.
 const NVME_MI_MESSAGE: usize = nvme_mi_responder::MAX_MESSAGE_LENGTH - 1;
 const PORTS: usize = 1;
@@ -74,7 +72,6 @@ pub struct Memory<
     const MESSAGE: usize,
 > {
     link: LinkMemory<'d>,
-    serial_number: SerialNumber,
     receive: [u8; RECEIVE],
     nvme_mi_message: [u8; NVME_MI_MESSAGE],
     router: RouterStorage<'d, PORTS, TRANSFER, SHORT_MESSAGES, MESSAGES, MESSAGE, CHANNELS, ROUTES>,
@@ -87,7 +84,6 @@ impl<const RECEIVE: usize, const TRANSFER: usize, const MESSAGES: usize, const M
     pub const fn new() -> Self {
         Self {
             link: LinkMemory::new(),
-            serial_number: SerialNumber::new(),
             receive: [0; RECEIVE],
             nvme_mi_message: [0; NVME_MI_MESSAGE],
             router: RouterStorage::new(),
@@ -184,8 +180,9 @@ where
         router,
         link: Link {
             driver,
-            usb_config: identity.usb_config(&mut memory.serial_number),
-            class_config: class_config::<TRANSFER>(options),
+            identity: *identity,
+            options: *options,
+            max_transfer: TRANSFER.try_into().unwrap_or(u16::MAX),
             receive: &mut memory.receive,
             memory: &mut memory.link,
         },
@@ -237,22 +234,6 @@ where
         let services = serve(&router, &mut management, &clock, buffer, observer);
         Ok(join(link, services).await.0)
     }
-}
-
-fn class_config<const TRANSFER: usize>(options: &Options) -> mctp_usb::Config<'static> {
-    let mut config = mctp_usb::Config::new(options.usb_version);
-    config.max_packet_size = options.usb_max_packet_size;
-    config.interface_name = Some("MCTP");
-    config.send = SendLimits {
-        // What a Configuration Set may ask for later; the router keeps to the unit that is set.
-        max_packet: options.mtu.max(LARGEST_CONFIGURED_PACKET),
-        ..SendLimits::new(options.usb_version)
-    };
-    config.send.max_transfer = config
-        .send
-        .max_transfer
-        .min(TRANSFER.try_into().unwrap_or(u16::MAX));
-    config
 }
 
 #[cfg(test)]

@@ -22,6 +22,9 @@ mod sha1;
 /// The USB serial number: 12 hexadecimal digits.
 pub type SerialNumber = heapless::String<12>;
 
+/// Device class, subclass and protocol of a composite device whose interfaces are grouped (Interface Association Descriptor ECN, table 1-1).
+const GROUPED: [u8; 3] = [0xEF, 0x02, 0x01];
+
 /// Who the device is: to MCTP by its UUID, to USB by the rest and the serial number, which is the first 12 hexadecimal
 /// digits of the UUID.
 #[derive(Clone, Copy, Debug)]
@@ -106,21 +109,25 @@ impl<'a> Identity<'a> {
         serial_number
     }
 
-    /// The device descriptor's part of the identity; `serial_number` gives the serial number a place.
+    /// The device descriptor's part of the identity, for one function or for several; `serial_number` gives the serial number a place.
     pub(crate) fn usb_config(
         &self,
         serial_number: &'a mut SerialNumber,
+        composite: bool,
     ) -> embassy_usb::Config<'a> {
         *serial_number = self.serial_number();
         let mut config = embassy_usb::Config::new(self.vendor_id, self.product_id);
         config.manufacturer = Some(self.manufacturer);
         config.product = Some(self.product);
         config.serial_number = Some(serial_number);
-        // One function: the device is not composite, and its interface says what it is.
-        config.device_class = 0;
-        config.device_sub_class = 0;
-        config.device_protocol = 0;
-        config.composite_with_iads = false;
+        // Several functions have their interfaces grouped, and the device says so. Of one function, the interface says what it is.
+        let class = if composite { GROUPED } else { [0; 3] };
+        [
+            config.device_class,
+            config.device_sub_class,
+            config.device_protocol,
+        ] = class;
+        config.composite_with_iads = composite;
         config
     }
 }
@@ -140,13 +147,23 @@ pub const NAMESPACE: [u8; 16] = [
 ///
 /// `unique_id` is 96 bits in the order in which they stand in memory, as on every STM32.
 pub fn uuid_from_unique_id(unique_id: &[u8; 12]) -> [u8; 16] {
-    let mut name = [0; NAMESPACE.len() + 12];
-    let (namespace, chip) = name.split_at_mut(NAMESPACE.len());
-    namespace.copy_from_slice(&NAMESPACE);
-    chip.copy_from_slice(unique_id);
+    let mut name = [0; (NAMESPACE.len() + 12) / 4];
+    let bytes = NAMESPACE
+        .as_chunks()
+        .0
+        .iter()
+        .chain(unique_id.as_chunks().0);
+    for (word, bytes) in name.iter_mut().zip(bytes) {
+        *word = u32::from_be_bytes(*bytes);
+    }
     let mut uuid = [0; 16];
-    for (bytes, word) in uuid.chunks_exact_mut(4).zip(sha1::of_one_block(&name)) {
-        bytes.copy_from_slice(&word.to_be_bytes());
+    for (bytes, word) in uuid
+        .as_chunks_mut()
+        .0
+        .iter_mut()
+        .zip(sha1::of_one_block(name))
+    {
+        *bytes = word.to_be_bytes();
     }
     // RFC 9562, sections 4.1 and 4.2: version 5, and the variant that has versions.
     uuid[6] = 0x50 | uuid[6] & 0x0F;

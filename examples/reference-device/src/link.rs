@@ -9,12 +9,14 @@ use embassy_sync::blocking_mutex::raw::RawMutex;
 use embassy_usb::driver::Driver;
 use embassy_usb::{Builder, UsbDevice};
 use mctp_router::{Clock, Router};
-use mctp_usb::{BufferTooSmall, MctpUsbClass, Receiver, Sender};
+use mctp_transport::HEADER_LEN;
+use mctp_usb::{BufferTooSmall, MctpUsbClass, Receiver, SendLimits, Sender};
 
-use crate::device::USB;
+use crate::device::{Options, USB};
+use crate::identity::{Identity, SerialNumber};
 use crate::observer::{Observed, Observer};
 #[cfg(feature = "serial-log")]
-use crate::serial_log::{SerialMemory, SerialPort, make_composite};
+use crate::serial_log::{SerialMemory, SerialPort};
 
 /// 32 bytes with the MCTP function alone; 101 with its association descriptor and the serial port.
 const CONFIG_DESCRIPTOR: usize = if cfg!(feature = "serial-log") {
@@ -23,11 +25,15 @@ const CONFIG_DESCRIPTOR: usize = if cfg!(feature = "serial-log") {
     64
 };
 
+/// The longest packet after a Configuration Set: that of a two-wire port with a transmission unit of 250.
+const LARGEST_CONFIGURED_PACKET: u16 = 250 + HEADER_LEN as u16;
+
 /// What the USB device stack keeps.
 pub(crate) struct LinkMemory<'d> {
     config_descriptor: [u8; CONFIG_DESCRIPTOR],
     bos_descriptor: [u8; 16],
     control: [u8; 128],
+    serial_number: SerialNumber,
     class: mctp_usb::State<'d>,
 }
 
@@ -37,6 +43,7 @@ impl LinkMemory<'_> {
             config_descriptor: [0; CONFIG_DESCRIPTOR],
             bos_descriptor: [0; 16],
             control: [0; 128],
+            serial_number: SerialNumber::new(),
             class: mctp_usb::State::new(),
         }
     }
@@ -47,8 +54,10 @@ impl LinkMemory<'_> {
 /// The USB device stack is built where the link runs: unlike its parts, it must stay with one executor.
 pub struct Link<'d, D> {
     pub(crate) driver: D,
-    pub(crate) usb_config: embassy_usb::Config<'d>,
-    pub(crate) class_config: mctp_usb::Config<'static>,
+    pub(crate) identity: Identity<'d>,
+    pub(crate) options: Options,
+    /// The longest transfer that the router fills.
+    pub(crate) max_transfer: u16,
     pub(crate) receive: &'d mut [u8],
     pub(crate) memory: &'d mut LinkMemory<'d>,
 }
@@ -64,7 +73,7 @@ impl<'d, D: Driver<'d>> Link<'d, D> {
         router: &Router<'_, M, C>,
         observer: &impl Observer,
     ) -> Result<impl Future<Output = Infallible>, BufferTooSmall> {
-        let (mut stack, ()) = self.build(observer, |_| ())?;
+        let (mut stack, ()) = self.build(false, observer, |_| ())?;
         Ok(async move { stack.run(router).await })
     }
 
@@ -79,25 +88,25 @@ impl<'d, D: Driver<'d>> Link<'d, D> {
     /// Only at the start: when the memory's receive buffer is too short for the USB version.
     #[cfg(feature = "serial-log")]
     pub fn run_with_log<M: RawMutex, C: Clock, const EARLY: usize, const RECENT: usize>(
-        mut self,
+        self,
         router: &Router<'_, M, C>,
         observer: &impl Observer,
         memory: &'d mut SerialMemory<'d>,
         log: device_log::Reader<'_, EARLY, RECENT>,
     ) -> Result<impl Future<Output = Infallible>, BufferTooSmall> {
-        make_composite(&mut self.usb_config);
-        let max_packet_size = self.class_config.max_packet_size;
-        let (mut stack, mut port) = self.build(observer, |builder| {
+        let max_packet_size = self.options.usb_max_packet_size;
+        let (mut stack, mut port) = self.build(true, observer, |builder| {
             SerialPort::new(builder, memory, max_packet_size)
         })?;
         Ok(async move { join(stack.run(router), port.show(log)).await.0 })
     }
 
-    /// Builds the USB device stack, with the MCTP function first, then what `add` adds.
+    /// Builds the USB device stack, with the MCTP function first, then what `add` adds: is it `composite`?
     ///
     /// Not within the future, which would then have the stack and also what it was built of.
     fn build<'o, O: Observer, S>(
         self,
+        composite: bool,
         observer: &'o O,
         add: impl FnOnce(&mut Builder<'d, D>) -> S,
     ) -> Result<(Stack<'d, 'o, D, O>, S), BufferTooSmall> {
@@ -105,17 +114,21 @@ impl<'d, D: Driver<'d>> Link<'d, D> {
             config_descriptor,
             bos_descriptor,
             control,
+            serial_number,
             class,
         } = self.memory;
+        // Here, and not before: the compiler knows most of it.
+        let class_config = class_config(&self.options, self.max_transfer);
+        let usb_config = self.identity.usb_config(serial_number, composite);
         let mut builder = Builder::new(
             self.driver,
-            self.usb_config,
+            usb_config,
             config_descriptor,
             bos_descriptor,
             &mut [],
             control,
         );
-        let class = MctpUsbClass::new(&mut builder, class, self.class_config);
+        let class = MctpUsbClass::new(&mut builder, class, class_config);
         let added = add(&mut builder);
         let (receiver, sender) = class.split(self.receive)?;
         let stack = Stack {
@@ -151,4 +164,17 @@ impl<'d, D: Driver<'d>, O: Observer> Stack<'d, '_, D, O> {
         .await
         .0
     }
+}
+
+fn class_config(options: &Options, max_transfer: u16) -> mctp_usb::Config<'static> {
+    let mut config = mctp_usb::Config::new(options.usb_version);
+    config.max_packet_size = options.usb_max_packet_size;
+    config.interface_name = Some("MCTP");
+    config.send = SendLimits {
+        // What a Configuration Set may ask for later; the router keeps to the unit that is set.
+        max_packet: options.mtu.max(LARGEST_CONFIGURED_PACKET),
+        ..SendLimits::new(options.usb_version)
+    };
+    config.send.max_transfer = config.send.max_transfer.min(max_transfer);
+    config
 }

@@ -16,9 +16,6 @@ const LONGEST_PACKET: usize = 512;
 /// Bytes of the log that are sent at once. Shorter than a packet, so that each is the end of a transfer, which the host does not wait any longer for.
 const TEXT: usize = 128;
 
-/// Device class of a composite device whose interfaces are grouped (Interface Association Descriptor ECN, table 1-1).
-const MISCELLANEOUS: [u8; 3] = [0xEF, 0x02, 0x01];
-
 /// What the serial port keeps, for [`Link::run_with_log`](crate::Link::run_with_log): less than 800 bytes. Its lifetime is that of the device.
 ///
 /// The USB driver needs memory for one more OUT packet.
@@ -47,16 +44,6 @@ impl Default for SerialMemory<'_> {
 
 #[cfg(target_pointer_width = "32")]
 const _: () = assert!(size_of::<SerialMemory<'_>>() < 800);
-
-/// Several functions: their interfaces are grouped, and the device descriptor says so.
-pub(crate) fn make_composite(config: &mut embassy_usb::Config<'_>) {
-    [
-        config.device_class,
-        config.device_sub_class,
-        config.device_protocol,
-    ] = MISCELLANEOUS;
-    config.composite_with_iads = true;
-}
 
 /// The function.
 pub(crate) struct SerialPort<'d, D: Driver<'d>> {

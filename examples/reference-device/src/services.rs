@@ -60,7 +60,7 @@ pub async fn serve<M: RawMutex, C: Clock, W: World>(
 
 /// Serves echo in place: the response is sent from where the request was received.
 async fn echo<M: RawMutex, C: Clock>(router: &Router<'_, M, C>) {
-    let service = Service::vendor_pci(mctp_echo::VENDOR_ID, &[mctp_echo::SUBTYPE]);
+    let service = const { Service::vendor_pci(mctp_echo::VENDOR_ID, &[mctp_echo::SUBTYPE]) };
     let Ok(mut listener) = router.listener(service) else {
         return;
     };
@@ -83,7 +83,8 @@ async fn manage<M: RawMutex, C: Clock, W: World>(
     buffer: &mut [u8],
     changes: &UnitChanges,
 ) {
-    let service = Service::message_type(mctp::MCTP_TYPE_NVME).with_versions(NVME_MI_VERSIONS);
+    let service =
+        const { Service::message_type(mctp::MCTP_TYPE_NVME).with_versions(NVME_MI_VERSIONS) };
     let Ok(listener) = router.listener(service) else {
         return;
     };
