@@ -2,14 +2,26 @@
 
 use core::arch::naked_asm;
 use core::panic::PanicInfo;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use cortex_m::asm;
 use cortex_m::peripheral::DCB;
 
-/// Where the stack ends, in both files in `link`.
-const STACK_END: u32 = 0x2000_0000;
-/// Bytes that the core stores at least when it takes an exception.
-const FRAME: i32 = 32;
+/// Bytes of stack that logging the end may take.
+const SPARE: usize = 1024;
+
+/// The end has come.
+static IS_ENDING: AtomicBool = AtomicBool::new(false);
+
+/// Whether what goes wrong now is the first, which is logged. What goes wrong while that is logged would not end: defmt, for one, panics when it is within a
+/// frame already.
+fn is_first() -> bool {
+    cortex_m::interrupt::disable();
+    // Not an atomic exchange: nothing else runs.
+    let is_first = !IS_ENDING.load(Ordering::Relaxed);
+    IS_ENDING.store(true, Ordering::Relaxed);
+    is_first
+}
 
 /// Stops for good. A debugger shows where.
 pub fn stop() -> ! {
@@ -24,14 +36,15 @@ pub fn stop() -> ! {
 
 #[panic_handler]
 fn panic(information: &PanicInfo<'_>) -> ! {
-    cortex_m::interrupt::disable();
-    #[cfg(feature = "text-log")]
-    crate::log::TEXT.panic(information);
     // File, line and message would take 7 KB of flash, for what the debugger knows from the call stack.
     #[cfg(not(feature = "text-log"))]
     let _ = information;
-    #[cfg(feature = "defmt")]
-    defmt::error!("panicked; the call stack says where");
+    if is_first() {
+        #[cfg(feature = "text-log")]
+        crate::log::TEXT.panic(information);
+        #[cfg(feature = "defmt")]
+        defmt::error!("panicked; the call stack says where");
+    }
     stop()
 }
 
@@ -42,39 +55,44 @@ fn panicked() -> ! {
     stop()
 }
 
-/// The core's exception for every fault. The stack may be used up, so it begins at its top again: what is there is not needed any more.
-// SAFETY: cortex-m-rt asks for a handler under this name. It needs nothing of what the registers have but the stack pointer, and does not return.
+/// The core's exception for every fault. It goes on with the stack as it is, so that a debugger finds what called what. When that is used up, or nearly, it
+/// begins with the stack at its top again.
+// SAFETY: cortex-m-rt asks for a handler under this name, and has the core call it. It needs nothing of what the registers have but the stack pointer, which is
+// the main one in every exception, and does not return.
 #[unsafe(naked)]
 #[unsafe(no_mangle)]
 unsafe extern "C" fn HardFault() -> ! {
     naked_asm!(
-        "mrs r0, msp",
-        "ldr r1, =_stack_start",
-        "msr msp, r1",
+        "mov r0, sp",
+        "ldr r1, =_stack_end + {spare}",
+        "cmp r0, r1",
+        "itt lo",
+        "ldrlo r2, =_stack_start",
+        "movlo sp, r2",
         "b {report}",
+        spare = const SPARE,
         report = sym report,
     )
 }
 
-extern "C" fn report(stack_pointer: u32) -> ! {
-    // Below the end, or so little above it that what the core stored did not fit.
-    let overflow = (stack_pointer.wrapping_sub(STACK_END) as i32) < FRAME;
-    #[cfg(feature = "text-log")]
-    {
-        let what = if overflow { "stack overflow" } else { "fault" };
-        let text = format_args!("{what}: the stack pointer is {stack_pointer:08x}h");
-        crate::log::TEXT.last_words(&text);
-    }
-    #[cfg(feature = "defmt")]
-    if overflow {
-        defmt::error!(
-            "stack overflow: the stack pointer is {=u32:08x}h",
-            stack_pointer
-        );
-    } else {
-        defmt::error!("fault: the stack pointer is {=u32:08x}h", stack_pointer);
-    }
+/// `limit` is the lowest stack pointer with which the stack is not used up.
+extern "C" fn report(stack_pointer: u32, limit: u32) -> ! {
     #[cfg(not(any(feature = "text-log", feature = "defmt")))]
-    let _ = overflow;
+    let _ = (stack_pointer, limit);
+    if is_first() {
+        #[cfg(feature = "text-log")]
+        {
+            let overflow = stack_pointer < limit;
+            let what = if overflow { "stack overflow" } else { "fault" };
+            let text = format_args!("{what}: the stack pointer is {stack_pointer:08x}h");
+            crate::log::TEXT.last_words(&text);
+        }
+        #[cfg(feature = "defmt")]
+        defmt::error!(
+            "fault: the stack pointer is {=u32:08x}h, a stack overflow if below {=u32:08x}h",
+            stack_pointer,
+            limit
+        );
+    }
     stop()
 }
