@@ -105,14 +105,9 @@ pub fn identity(identity: &Identity<'_>) {
             identity.product_id
         );
     }
+    // It begins with the serial number.
     #[cfg(feature = "defmt")]
-    {
-        defmt::info!("UUID {=[u8; 16]:02x}", identity.uuid);
-        defmt::info!(
-            "USB serial number {=str}",
-            identity.serial_number().as_str()
-        );
-    }
+    defmt::info!("UUID {=[u8; 16]:02x}", identity.uuid);
     #[cfg(not(any(feature = "text-log", feature = "defmt")))]
     let _ = identity;
 }
