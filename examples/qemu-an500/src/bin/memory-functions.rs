@@ -1,0 +1,170 @@
+//! The memory functions of the Nucleo board, `nucleo-h7s3/src/memory_functions.rs`, checked under every name: all lengths, alignments and overlaps around what they
+//! do differently. QEMU's exit code is 0 if every byte was right. `cargo xtask ci instructions-m7` runs it.
+
+#![no_std]
+#![no_main]
+
+use core::ffi::c_void;
+use core::hint::black_box;
+use core::panic::PanicInfo;
+
+use cortex_m_rt::entry;
+// The interrupt vectors.
+use qemu_an500 as _;
+use semihosting::{eprintln, process};
+
+#[path = "../../../nucleo-h7s3/src/memory_functions.rs"]
+mod memory_functions;
+
+/// Up to two rounds of the loop for 16 bytes, and a rest.
+const LONGEST: usize = 35;
+/// Offsets of either side: further apart than a word, and than a round.
+const OFFSETS: usize = 20;
+const MEMORY: usize = OFFSETS + LONGEST + 4;
+/// Differs from all bytes of [`pattern`].
+const VALUE: u8 = 0xA5;
+
+type Copy = unsafe extern "C" fn(*mut c_void, *const c_void, usize) -> *mut c_void;
+type Set = unsafe extern "C" fn(*mut c_void, i32, usize) -> *mut c_void;
+type AeabiSet = unsafe extern "C" fn(*mut c_void, usize, i32);
+type AeabiClear = unsafe extern "C" fn(*mut c_void, usize);
+
+macro_rules! functions {
+    ($(fn $name:ident($($argument:ty),*) $(-> $result:ty)?;)*) => {
+        unsafe extern "C" {
+            $(fn $name($(_: $argument),*) $(-> $result)?;)*
+        }
+    };
+}
+
+functions! {
+    fn memcpy(*mut c_void, *const c_void, usize) -> *mut c_void;
+    fn memmove(*mut c_void, *const c_void, usize) -> *mut c_void;
+    fn memset(*mut c_void, i32, usize) -> *mut c_void;
+    fn __aeabi_memcpy(*mut c_void, *const c_void, usize) -> *mut c_void;
+    fn __aeabi_memcpy4(*mut c_void, *const c_void, usize) -> *mut c_void;
+    fn __aeabi_memcpy8(*mut c_void, *const c_void, usize) -> *mut c_void;
+    fn __aeabi_memmove(*mut c_void, *const c_void, usize) -> *mut c_void;
+    fn __aeabi_memmove4(*mut c_void, *const c_void, usize) -> *mut c_void;
+    fn __aeabi_memmove8(*mut c_void, *const c_void, usize) -> *mut c_void;
+    fn __aeabi_memset(*mut c_void, usize, i32);
+    fn __aeabi_memset4(*mut c_void, usize, i32);
+    fn __aeabi_memset8(*mut c_void, usize, i32);
+    fn __aeabi_memclr(*mut c_void, usize);
+    fn __aeabi_memclr4(*mut c_void, usize);
+    fn __aeabi_memclr8(*mut c_void, usize);
+}
+
+#[entry]
+fn start() -> ! {
+    let copies: [Copy; 8] = [
+        memcpy,
+        memmove,
+        __aeabi_memcpy,
+        __aeabi_memcpy4,
+        __aeabi_memcpy8,
+        __aeabi_memmove,
+        __aeabi_memmove4,
+        __aeabi_memmove8,
+    ];
+    // With these of the compiler's, names have functions of their own.
+    let is_ours = copies
+        .iter()
+        .all(|copy| *copy as usize == copies[0] as usize);
+    assert!(is_ours, "these are not the memory functions of the Nucleo");
+    for copy in copies {
+        for_all(|to, from, length| check_copy(black_box(copy), to, from, length));
+    }
+    for_all(|to, _, length| check_set(black_box(memset as Set), to, length));
+    for set in [__aeabi_memset as AeabiSet, __aeabi_memset4, __aeabi_memset8] {
+        for_all(|to, _, length| check_aeabi_set(black_box(set), to, length));
+    }
+    for clear in [
+        __aeabi_memclr as AeabiClear,
+        __aeabi_memclr4,
+        __aeabi_memclr8,
+    ] {
+        for_all(|to, _, length| check_aeabi_clear(black_box(clear), to, length));
+    }
+    process::exit(0)
+}
+
+fn for_all(check: impl Fn(usize, usize, usize)) {
+    for to in 0..OFFSETS {
+        for from in 0..OFFSETS {
+            (0..=LONGEST).for_each(|length| check(to, from, length));
+        }
+    }
+}
+
+/// What is at each place before.
+fn pattern(index: usize) -> u8 {
+    index as u8 + 1
+}
+
+fn memory() -> [u8; MEMORY] {
+    let mut memory = [0; MEMORY];
+    for (index, byte) in memory.iter_mut().enumerate() {
+        *byte = black_box(pattern(index));
+    }
+    memory
+}
+
+/// Within one memory, so that source and destination overlap in every way.
+fn check_copy(copy: Copy, to: usize, from: usize, length: usize) {
+    let mut memory = memory();
+    let base = memory.as_mut_ptr();
+    let destination = base.wrapping_add(to).cast::<c_void>();
+    // SAFETY: both sides are within the memory, and the functions under test allow that they overlap.
+    let returned = unsafe { copy(destination, base.wrapping_add(from).cast(), length) };
+    assert_eq!(returned, destination);
+    check_bytes(&memory, to, length, |index| pattern(index - to + from));
+}
+
+fn check_set(set: Set, to: usize, length: usize) {
+    let mut memory = memory();
+    let destination = memory.as_mut_ptr().wrapping_add(to).cast::<c_void>();
+    // SAFETY: the destination is within the memory. Only the lowest byte of the value counts.
+    let returned = unsafe { set(destination, 0x100 | i32::from(VALUE), length) };
+    assert_eq!(returned, destination);
+    check_bytes(&memory, to, length, |_| VALUE);
+}
+
+fn check_aeabi_set(set: AeabiSet, to: usize, length: usize) {
+    let mut memory = memory();
+    // SAFETY: as in `check_set`.
+    unsafe {
+        set(
+            memory.as_mut_ptr().wrapping_add(to).cast(),
+            length,
+            0x100 | i32::from(VALUE),
+        )
+    };
+    check_bytes(&memory, to, length, |_| VALUE);
+}
+
+fn check_aeabi_clear(clear: AeabiClear, to: usize, length: usize) {
+    let mut memory = memory();
+    // SAFETY: the destination is within the memory.
+    unsafe { clear(memory.as_mut_ptr().wrapping_add(to).cast(), length) };
+    check_bytes(&memory, to, length, |_| 0);
+}
+
+/// `length` bytes from `to` on are as `expected`, all others as before.
+fn check_bytes(memory: &[u8; MEMORY], to: usize, length: usize, expected: impl Fn(usize) -> u8) {
+    for (index, byte) in memory.iter().enumerate() {
+        let is_within = (to..to + length).contains(&index);
+        let right = if is_within {
+            expected(index)
+        } else {
+            pattern(index)
+        };
+        assert_eq!(*byte, right, "byte {index}, {length} bytes to {to}");
+    }
+}
+
+#[panic_handler]
+fn panic(information: &PanicInfo<'_>) -> ! {
+    eprintln!("{information}");
+    process::exit(1)
+}
