@@ -25,6 +25,7 @@ const MEMORY: usize = OFFSETS + LONGEST + 4;
 const VALUE: u8 = 0xA5;
 
 type Copy = unsafe extern "C" fn(*mut c_void, *const c_void, usize) -> *mut c_void;
+type Compare = unsafe extern "C" fn(*const c_void, *const c_void, usize) -> i32;
 type Set = unsafe extern "C" fn(*mut c_void, i32, usize) -> *mut c_void;
 type AeabiSet = unsafe extern "C" fn(*mut c_void, usize, i32);
 type AeabiClear = unsafe extern "C" fn(*mut c_void, usize);
@@ -40,6 +41,7 @@ macro_rules! functions {
 functions! {
     fn memcpy(*mut c_void, *const c_void, usize) -> *mut c_void;
     fn memmove(*mut c_void, *const c_void, usize) -> *mut c_void;
+    fn memcmp(*const c_void, *const c_void, usize) -> i32;
     fn memset(*mut c_void, i32, usize) -> *mut c_void;
     fn __aeabi_memcpy(*mut c_void, *const c_void, usize) -> *mut c_void;
     fn __aeabi_memcpy4(*mut c_void, *const c_void, usize) -> *mut c_void;
@@ -85,6 +87,11 @@ fn start() -> ! {
         __aeabi_memclr8,
     ] {
         for_all(|to, _, length| check_aeabi_clear(black_box(clear), to, length));
+    }
+    for length in 0..=LONGEST {
+        for index in 0..LONGEST {
+            check_compare(black_box(memcmp as Compare), index, length);
+        }
     }
     process::exit(0)
 }
@@ -148,6 +155,25 @@ fn check_aeabi_clear(clear: AeabiClear, to: usize, length: usize) {
     // SAFETY: the destination is within the memory.
     unsafe { clear(memory.as_mut_ptr().wrapping_add(to).cast(), length) };
     check_bytes(&memory, to, length, |_| 0);
+}
+
+/// Two memories whose bytes differ at `index` and further on, there the other way round; the smaller byte would be the larger one with a sign.
+fn check_compare(compare: Compare, index: usize, length: usize) {
+    let (mut left, mut right) = (memory(), memory());
+    for (at, (left, right)) in left.iter_mut().zip(&mut right).enumerate().skip(index) {
+        (*left, *right) = if at == index { (0x7F, 0x80) } else { (2, 1) };
+    }
+    // SAFETY: both are longer than `length`.
+    let order = unsafe { compare(left.as_ptr().cast(), right.as_ptr().cast(), length) };
+    // SAFETY: as above.
+    let opposite = unsafe { compare(right.as_ptr().cast(), left.as_ptr().cast(), length) };
+    let expected = if index < length { -1 } else { 0 };
+    assert_eq!(order.signum(), expected, "byte {index} of {length} differs");
+    assert_eq!(
+        opposite.signum(),
+        -expected,
+        "byte {index} of {length} differs"
+    );
 }
 
 /// `length` bytes from `to` on are as `expected`, all others as before.
