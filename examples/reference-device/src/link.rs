@@ -79,7 +79,8 @@ impl<'d, D: Driver<'d>> Link<'d, D> {
 
     /// Runs the link for ever, with a serial port (CDC-ACM) beside MCTP: the device's log, for whoever opens it.
     ///
-    /// - Each time it is opened (DTR), the log begins with the first lines. While it is closed, nothing is sent.
+    /// - Each time it is opened (DTR), the log begins with the first lines. While it is closed, nothing is sent. What the driver had taken, and the one
+    ///   before did not read, comes before that: at most 128 bytes.
     /// - What the host writes is read and forgotten; most do, as a terminal's echo.
     /// - MCTP's interface stays the first one. The interfaces are grouped, and the device says that it is composite.
     ///
