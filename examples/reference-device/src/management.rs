@@ -10,13 +10,40 @@ use nvme_mi_responder::world::{
     MemoryVpd, Parts, SecurityInformation,
 };
 use nvme_mi_responder::{
-    ControllerConfig, Identity, LinkWidth, ModelError, PciAddress, PciePort, PortConfig, PortId,
+    ControllerConfig, Identity, LinkWidth, ModelError, NamespaceId, PciAddress, PciePort, PortConfig, PortId,
     PortKind, Responder, SmbusFrequency, Subsystem, TransportError, TransportErrors, TwoWirePort,
     Vendor, vendor_from_build,
 };
 
 /// Who made the device, from the build environment; see [`vendor_from_build!`].
 const VENDOR: Vendor = vendor_from_build!();
+
+/// The ports of the default model.
+const PORTS: [PortConfig; 2] = [
+    PortConfig {
+        kind: PortKind::Pcie(PciePort {
+            generation: 4,
+            width: LinkWidth::X4,
+            link: Some(4),
+            payload_exponent: 1,
+            number: 0,
+        }),
+        max_transmission_unit: 64,
+    },
+    PortConfig {
+        kind: PortKind::TwoWire(TwoWirePort {
+            vpd_address: 0x53,
+            vpd_frequency: Some(SmbusFrequency::Khz400),
+            endpoint_address: 0x1D,
+            frequency: SmbusFrequency::Mhz1,
+            basic_management: false,
+        }),
+        max_transmission_unit: 250,
+    },
+];
+const PCIE_PORT: PortId = PortId(0);
+/// The namespace of the default model that is attached to both controllers.
+const SHARED_NAMESPACE: NamespaceId = NamespaceId(1);
 
 /// The two-wire port of the default model, where the management endpoint is.
 pub const MANAGEMENT_PORT: PortId = PortId(1);
@@ -73,28 +100,12 @@ pub fn default_subsystem(serial_number: &str) -> Result<DefaultSubsystem<'_>, Mo
         vendor: VENDOR,
     })?;
     let mut model = subsystem.model();
-    let pcie = model.add_port(PortConfig {
-        kind: PortKind::Pcie(PciePort {
-            generation: 4,
-            width: LinkWidth::X4,
-            link: Some(4),
-            payload_exponent: 1,
-            number: 0,
-        }),
-        max_transmission_unit: 64,
-    })?;
-    model.add_port(PortConfig {
-        kind: PortKind::TwoWire(TwoWirePort {
-            vpd_address: 0x53,
-            vpd_frequency: Some(SmbusFrequency::Khz400),
-            endpoint_address: 0x1D,
-            frequency: SmbusFrequency::Mhz1,
-            basic_management: false,
-        }),
-        max_transmission_unit: 250,
-    })?;
-    let shared = model.add_namespace(2_097_152)?;
-    model.add_namespace(1_048_576)?;
+    for port in PORTS {
+        model.add_port(port)?;
+    }
+    for blocks in [2_097_152, 1_048_576] {
+        model.add_namespace(blocks)?;
+    }
     for function in 0..2 {
         let address = Some(PciAddress {
             bus: 1,
@@ -102,13 +113,13 @@ pub fn default_subsystem(serial_number: &str) -> Result<DefaultSubsystem<'_>, Mo
             function,
         });
         let controller = model.add_controller(
-            pcie,
+            PCIE_PORT,
             ControllerConfig {
                 address,
                 ..ControllerConfig::default()
             },
         )?;
-        model.attach_namespace(shared, controller)?;
+        model.attach_namespace(SHARED_NAMESPACE, controller)?;
     }
     model.allow_namespace_management();
     Ok(subsystem)
