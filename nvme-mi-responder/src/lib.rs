@@ -40,9 +40,9 @@ pub use crc::{Crc32c, SoftwareCrc32c, TableCrc32c};
 pub use failure::{CompletionStatus, Failure, Status};
 pub use message::{DropReason, Drops, MAX_MESSAGE_LENGTH};
 pub use model::{
-    ControllerConfig, ControllerId, Function, Identity, LinkWidth, Model, ModelError, NamespaceId,
-    PciAddress, PciePort, PortConfig, PortId, PortKind, SmbusFrequency, Subsystem, TwoWirePort,
-    Vendor,
+    ControllerConfig, ControllerId, Function, Identity, IdentityText, LinkWidth, Model, ModelError,
+    NamespaceId, PciAddress, PciePort, PortConfig, PortId, PortKind, SmbusFrequency, Subsystem,
+    TwoWirePort, Vendor,
 };
 pub use responder::{EventMessage, Requester, Responder, Source, Transmission};
 pub use serve::serve;

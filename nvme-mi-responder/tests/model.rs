@@ -4,8 +4,8 @@ mod support;
 
 use nvme_mi_responder::world::{HealthReport, Parts};
 use nvme_mi_responder::{
-    ControllerConfig, ControllerId, Identity, ModelError, NamespaceId, PciePort, PortConfig,
-    PortId, PortKind, Responder, Subsystem, TwoWirePort,
+    ControllerConfig, ControllerId, Identity, IdentityText, ModelError, NamespaceId, PciePort,
+    PortConfig, PortId, PortKind, Responder, Subsystem, TwoWirePort,
 };
 use support::{IDENTITY, PCIE_PORT, TWO_WIRE_PORT, buffers, reference_subsystem};
 
@@ -18,42 +18,42 @@ fn texts_of_the_identity_are_printable_and_fit_their_fields() {
     let long = "x".repeat(224).leak();
     let cases = [
         (
-            "serial number",
+            IdentityText::SerialNumber,
             Identity {
                 serial_number: &long[..21],
                 ..IDENTITY
             },
         ),
         (
-            "model number",
+            IdentityText::ModelNumber,
             Identity {
                 model_number: &long[..41],
                 ..IDENTITY
             },
         ),
         (
-            "firmware revision",
+            IdentityText::FirmwareRevision,
             Identity {
                 firmware_revision: &long[..9],
                 ..IDENTITY
             },
         ),
         (
-            "qualified name",
+            IdentityText::QualifiedName,
             Identity {
                 qualified_name: long,
                 ..IDENTITY
             },
         ),
         (
-            "serial number",
+            IdentityText::SerialNumber,
             Identity {
                 serial_number: "tab\t",
                 ..IDENTITY
             },
         ),
         (
-            "model number",
+            IdentityText::ModelNumber,
             Identity {
                 model_number: "Größe",
                 ..IDENTITY
@@ -293,7 +293,7 @@ fn errors_are_sentences_that_name_the_number() {
         "there is no namespace 5"
     );
     assert_eq!(
-        ModelError::InvalidText("serial number").to_string(),
+        ModelError::InvalidText(IdentityText::SerialNumber).to_string(),
         "the serial number is too long or not printable ASCII"
     );
 }

@@ -124,6 +124,8 @@ pub struct EventLog {
 }
 
 impl Observer for EventLog {
+    const LOOKS_AT_PACKETS: bool = false;
+
     fn event(&self, event: Event, drops: &DropCounters) {
         #[cfg(feature = "defmt")]
         defmt::info!("{}; packets dropped so far: {}", event, drops);

@@ -39,9 +39,9 @@ use clock::SystemClock;
 type DeviceMemory = Memory<'static, RECEIVE_BUFFER_LEN_1_0, 512, 2, 4224>;
 type Router = mctp_router::Router<'static, CriticalSectionRawMutex, SystemClock>;
 
-static MEMORY: ConstStaticCell<DeviceMemory> = ConstStaticCell::new(Memory::new());
+static MEMORY: ConstStaticCell<(DeviceMemory, [u8; USB_OUT_BUFFER])> =
+    ConstStaticCell::new((Memory::new(), [0; USB_OUT_BUFFER]));
 static ROUTER: StaticCell<Router> = StaticCell::new();
-static USB_OUT: ConstStaticCell<[u8; USB_OUT_BUFFER]> = ConstStaticCell::new([0; USB_OUT_BUFFER]);
 
 #[cfg(feature = "serial-log")]
 static SERIAL: StaticCell<SerialMemory<'static>> = StaticCell::new();
@@ -52,7 +52,8 @@ static SERVICES: InterruptExecutor = InterruptExecutor::new();
 #[entry]
 fn main() -> ! {
     log::start();
-    let board = Board::start(USB_OUT.take());
+    let (memory, usb_out) = MEMORY.take();
+    let board = Board::start(usb_out);
     let identity = Identity::from_build(uuid_from_unique_id(&board.unique_id));
     log::identity(&identity);
 
@@ -61,7 +62,7 @@ fn main() -> ! {
         router,
         link,
         buffer,
-    } = assemble(board.usb, SystemClock, &identity, &options, MEMORY.take());
+    } = assemble(board.usb, SystemClock, &identity, &options, memory);
     let router = ROUTER.init(router);
 
     interrupt::UART5.set_priority(Priority::P6);

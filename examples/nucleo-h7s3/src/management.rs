@@ -11,23 +11,35 @@ use static_cell::{ConstStaticCell, StaticCell};
 /// Firmware images may have any length: they are checked while they come, and not kept. Nothing would run them.
 pub type World = DefaultWorld<'static, StreamedFirmware<3>>;
 
-static SERIAL_NUMBER: StaticCell<SerialNumber> = StaticCell::new();
 static SUBSYSTEM: StaticCell<DefaultSubsystem<'static>> = StaticCell::new();
-static UNIT_CHANGES: ConstStaticCell<UnitChanges> = ConstStaticCell::new(UnitChanges::new());
 static MANAGEMENT: StaticCell<Management<'static, World>> = StaticCell::new();
-static BUFFERS: ConstStaticCell<MessageBuffers> = ConstStaticCell::new(MessageBuffers::new());
+static MEMORY: ConstStaticCell<Memory> = ConstStaticCell::new(Memory {
+    serial_number: SerialNumber::new(),
+    unit_changes: UnitChanges::new(),
+    messages: MessageBuffers::new(),
+});
+
+struct Memory {
+    serial_number: SerialNumber,
+    unit_changes: UnitChanges,
+    messages: MessageBuffers,
+}
 
 /// The default model, with the USB serial number. Call it once.
 pub fn start(identity: &Identity<'_>) -> &'static mut Management<'static, World> {
-    let serial_number = SERIAL_NUMBER.init(identity.serial_number());
+    let Memory {
+        serial_number,
+        unit_changes,
+        messages,
+    } = MEMORY.take();
+    *serial_number = identity.serial_number();
     let subsystem = SUBSYSTEM.init(default_subsystem(serial_number).ok().unwrap());
-    let unit_changes = UNIT_CHANGES.take();
     let slots = [Some(*b"REF00001"), Some(*b"REF00002"), None];
     let firmware = StreamedFirmware::new(slots)
         .with_read_only_first_slot()
         .with_immediate_activation();
     let world = default_world(firmware, unit_changes);
-    let responder = Responder::new(subsystem.model(), MANAGEMENT_PORT, world, BUFFERS.take());
+    let responder = Responder::new(subsystem.model(), MANAGEMENT_PORT, world, messages);
     MANAGEMENT.init(Management {
         responder: responder.ok().unwrap(),
         port: MANAGEMENT_PORT,

@@ -99,12 +99,12 @@ impl<'a> Identity<'a> {
 
     /// The USB serial number: the first 12 hexadecimal digits of the UUID.
     pub fn serial_number(&self) -> SerialNumber {
-        let digits = self.uuid.iter().flat_map(|byte| [byte >> 4, byte & 0x0F]);
-        let digits = digits.filter_map(|digit| char::from_digit(digit.into(), 16));
         let mut serial_number = SerialNumber::new();
-        for digit in digits.take(serial_number.capacity()) {
+        for index in 0..serial_number.capacity() {
+            let digit = self.uuid[index / 2] >> (4 - index % 2 * 4) & 0x0F;
+            let letter = if digit < 10 { b'0' } else { b'a' - 10 };
             // There is room for so many.
-            let _ = serial_number.push(digit);
+            let _ = serial_number.push((letter + digit).into());
         }
         serial_number
     }

@@ -10,9 +10,9 @@ use nvme_mi_responder::world::{
     MemoryVpd, Parts, SecurityInformation,
 };
 use nvme_mi_responder::{
-    ControllerConfig, Identity, LinkWidth, ModelError, NamespaceId, PciAddress, PciePort, PortConfig, PortId,
-    PortKind, Responder, SmbusFrequency, Subsystem, TransportError, TransportErrors, TwoWirePort,
-    Vendor, vendor_from_build,
+    ControllerConfig, Identity, LinkWidth, ModelError, NamespaceId, PciAddress, PciePort,
+    PortConfig, PortId, PortKind, Responder, SmbusFrequency, Subsystem, TransportError,
+    TransportErrors, TwoWirePort, Vendor, vendor_from_build,
 };
 
 /// Who made the device, from the build environment; see [`vendor_from_build!`].

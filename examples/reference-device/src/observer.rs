@@ -16,6 +16,9 @@ pub enum Direction {
 
 /// Looks on, for captures and logs. `()` does not look.
 pub trait Observer {
+    /// Whether [`packet`](Self::packet) is to be called. Not to call it saves a little flash.
+    const LOOKS_AT_PACKETS: bool = true;
+
     /// An MCTP packet, packet header first, was received, or is about to be sent.
     fn packet(&self, direction: Direction, bytes: &[u8]) {
         let _ = (direction, bytes);
@@ -39,7 +42,9 @@ pub trait Observer {
     }
 }
 
-impl Observer for () {}
+impl Observer for () {
+    const LOOKS_AT_PACKETS: bool = false;
+}
 
 /// A transport half that is looked at.
 pub(crate) struct Observed<'o, T, O> {
@@ -50,7 +55,9 @@ pub(crate) struct Observed<'o, T, O> {
 impl<T: TransportRx, O: Observer> TransportRx for Observed<'_, T, O> {
     async fn receive(&mut self) -> Received<'_> {
         let received = self.transport.receive().await;
-        if let Received::Packet { bytes, .. } = &received {
+        if O::LOOKS_AT_PACKETS
+            && let Received::Packet { bytes, .. } = &received
+        {
             self.observer.packet(Direction::Received, bytes);
         }
         received
@@ -63,8 +70,10 @@ impl<T: TransportTx, O: Observer> TransportTx for Observed<'_, T, O> {
     }
 
     async fn send(&mut self, transfer: &mut Transfer<'_>) -> Result<(), SendError> {
-        for packet in transfer.packets() {
-            self.observer.packet(Direction::Sent, packet);
+        if O::LOOKS_AT_PACKETS {
+            for packet in transfer.packets() {
+                self.observer.packet(Direction::Sent, packet);
+            }
         }
         self.transport.send(transfer).await
     }

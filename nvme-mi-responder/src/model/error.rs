@@ -1,3 +1,5 @@
+use core::fmt;
+
 /// Which limit or rule of the model a call would break. The model is as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -35,7 +37,7 @@ pub enum ModelError {
     InvalidAddress,
     /// A text of the identity is too long, or not printable ASCII.
     #[error("the {0} is too long or not printable ASCII")]
-    InvalidText(&'static str),
+    InvalidText(IdentityText),
     /// The NVMe Qualified Name does not start with `nqn.`.
     #[error("an NVMe Qualified Name starts with `nqn.`")]
     InvalidQualifiedName,
@@ -54,4 +56,29 @@ pub enum ModelError {
     /// It is not attached.
     #[error("the namespace is not attached to that controller")]
     NotAttached,
+}
+
+/// A text of the [`Identity`](super::Identity).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum IdentityText {
+    /// At most 20 characters.
+    SerialNumber,
+    /// At most 40 characters.
+    ModelNumber,
+    /// At most 8 characters.
+    FirmwareRevision,
+    /// At most 223 characters.
+    QualifiedName,
+}
+
+impl fmt::Display for IdentityText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::SerialNumber => "serial number",
+            Self::ModelNumber => "model number",
+            Self::FirmwareRevision => "firmware revision",
+            Self::QualifiedName => "qualified name",
+        })
+    }
 }

@@ -13,7 +13,7 @@ mod settings;
 
 pub(crate) use controller::{Change, Controller, status};
 pub use controller::{ControllerConfig, ControllerId, Function, PciAddress};
-pub use error::ModelError;
+pub use error::{IdentityText, ModelError};
 pub(crate) use history::{ERRORS, FailedCommand};
 pub use identity::{Identity, Vendor};
 pub use namespace::NamespaceId;
@@ -149,18 +149,18 @@ impl<'i, const PORTS: usize, const CONTROLLERS: usize, const NAMESPACES: usize>
 }
 
 fn check_texts(identity: &Identity<'_>) -> Result<(), ModelError> {
-    let name = if !is_text(identity.serial_number, 20) {
-        "serial number"
+    let text = if !is_text(identity.serial_number, 20) {
+        IdentityText::SerialNumber
     } else if !is_text(identity.model_number, 40) {
-        "model number"
+        IdentityText::ModelNumber
     } else if !is_text(identity.firmware_revision, 8) {
-        "firmware revision"
+        IdentityText::FirmwareRevision
     } else if !is_text(identity.qualified_name, 223) {
-        "qualified name"
+        IdentityText::QualifiedName
     } else {
         return Ok(());
     };
-    Err(ModelError::InvalidText(name))
+    Err(ModelError::InvalidText(text))
 }
 
 fn is_text(text: &str, limit: usize) -> bool {

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use nvme_mi_responder::world::HealthReport;
 use nvme_mi_responder::{
-    ControllerConfig, Function, LinkWidth, ModelError, NamespaceId, PciAddress, PciePort,
-    PortConfig, PortId, PortKind, SmbusFrequency, TwoWirePort, Vendor, vendor_from_build,
+    ControllerConfig, Function, IdentityText, LinkWidth, ModelError, NamespaceId, PciAddress,
+    PciePort, PortConfig, PortId, PortKind, SmbusFrequency, TwoWirePort, Vendor, vendor_from_build,
 };
 use toml::Spanned;
 
@@ -140,10 +140,10 @@ impl File {
     fn place(&self, part: Part, rule: ModelError) -> Option<usize> {
         let subsystem = &self.subsystem;
         let span = match (part, rule) {
-            (Part::Identity, ModelError::InvalidText("serial number")) => {
+            (Part::Identity, ModelError::InvalidText(IdentityText::SerialNumber)) => {
                 subsystem.serial_number.as_ref()?.span()
             }
-            (Part::Identity, ModelError::InvalidText("model number")) => {
+            (Part::Identity, ModelError::InvalidText(IdentityText::ModelNumber)) => {
                 subsystem.model_number.span()
             }
             (Part::Identity, _) => subsystem.qualified_name.span(),
