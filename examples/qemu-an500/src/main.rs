@@ -8,7 +8,6 @@
 
 mod clock;
 mod fault;
-mod firmware;
 mod log;
 mod management;
 mod settings;

@@ -1,20 +1,19 @@
 //! The NVM subsystem that the board pretends to be, in RAM.
 
+use nvme_mi_responder::world::FirmwareStore;
 use nvme_mi_responder::{MessageBuffers, Responder};
 use reference_device::{
-    DefaultSubsystem, DefaultWorld, Identity, MANAGEMENT_PORT, Management, SerialNumber,
-    UnitChanges, default_firmware, default_subsystem, default_world,
+    DefaultSubsystem, DefaultWorld, Identity, LoggedFirmware, MANAGEMENT_PORT, Management,
+    SerialNumber, UnitChanges, default_firmware, default_subsystem, default_world,
 };
 use static_cell::{ConstStaticCell, StaticCell};
-
-use crate::firmware::LoggedFirmware;
 
 /// The longest firmware image that can be downloaded to the subsystem: an area of so many bytes for each slot, and one for the download.
 /// Nothing runs them.
 const LONGEST_IMAGE: usize = 3 << 20;
 const AREAS: usize = 4;
 
-type World = DefaultWorld<'static, LoggedFirmware<'static>>;
+type World = DefaultWorld<'static, LoggedFirmware<'static, 3>>;
 
 static SERIAL_NUMBER: StaticCell<SerialNumber> = StaticCell::new();
 static SUBSYSTEM: StaticCell<DefaultSubsystem<'static>> = StaticCell::new();
@@ -28,7 +27,9 @@ pub fn start(identity: &Identity<'_>) -> Management<'static, World> {
     let serial_number = SERIAL_NUMBER.init(identity.serial_number());
     let subsystem = default_subsystem(serial_number).expect("the default model breaks no rule");
     let unit_changes = UNIT_CHANGES.take();
-    let firmware = LoggedFirmware(default_firmware(IMAGES.take()));
+    let store = default_firmware(IMAGES.take());
+    let slots = store.slots();
+    let firmware = LoggedFirmware { store, slots };
     let responder = Responder::new(
         SUBSYSTEM.init(subsystem).model(),
         MANAGEMENT_PORT,

@@ -9,6 +9,8 @@ mod device;
 mod event_log;
 mod identity;
 mod link;
+#[cfg(feature = "firmware-log")]
+mod logged_firmware;
 mod management;
 mod observer;
 #[cfg(feature = "serial-log")]
@@ -20,6 +22,8 @@ pub use device::{Assembly, Memory, Options, assemble, run};
 pub use event_log::{EventLog, Hex};
 pub use identity::{Identity, NAMESPACE, SerialNumber, uuid_from_unique_id};
 pub use link::Link;
+#[cfg(feature = "firmware-log")]
+pub use logged_firmware::LoggedFirmware;
 pub use management::{
     DefaultSubsystem, DefaultWorld, MANAGEMENT_PORT, Management, UnitChanges, default_firmware,
     default_subsystem, default_world,

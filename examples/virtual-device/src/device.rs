@@ -9,15 +9,14 @@ use mctp_bench::{Sent, Statistics};
 use nvme_mi_responder::world::MemoryPcie;
 use nvme_mi_responder::{MessageBuffers, Responder};
 use reference_device::{
-    Assembly, Direction, DropCounters, Event, EventLog, Identity, Management, Memory, Observer,
-    Options, SerialMemory, UnitChanges,
+    Assembly, Direction, DropCounters, Event, EventLog, Identity, LoggedFirmware, Management,
+    Memory, Observer, Options, SerialMemory, UnitChanges,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use usbredir_device::{Buffers, State};
 
 use crate::cli::{DeviceSettings, LARGEST_MAX_MESSAGE};
 use crate::clock::TokioClock;
-use crate::firmware::LoggedFirmware;
 use crate::logger::LogReader;
 use crate::model_file::{CONTROLLERS, FIRMWARE_SLOTS};
 use crate::pcap::{self, Capture};

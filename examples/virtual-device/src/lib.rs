@@ -15,7 +15,6 @@ pub mod clock;
 pub mod connection;
 pub mod demo;
 pub mod device;
-mod firmware;
 pub mod host;
 pub mod logger;
 pub mod model_file;

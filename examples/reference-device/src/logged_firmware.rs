@@ -1,4 +1,4 @@
-//! A firmware store that says what happens to it.
+//! A firmware store that says what happens to it (feature `firmware-log`).
 
 use core::fmt::{Display, Formatter};
 use core::task::Poll;
@@ -7,21 +7,27 @@ use nvme_mi_responder::world::{FirmwareError, FirmwareStore, MemoryFirmware};
 use sha2::{Digest, Sha256};
 
 /// Slots in memory. Logs each image that is stored, with its digest, and each that runs.
-pub struct LoggedFirmware<'b>(pub MemoryFirmware<'b, 3>);
+#[derive(Debug)]
+pub struct LoggedFirmware<'b, const SLOTS: usize> {
+    /// The slots.
+    pub store: MemoryFirmware<'b, SLOTS>,
+    /// How many of them there are to be.
+    pub slots: u8,
+}
 
-impl LoggedFirmware<'_> {
+impl<const SLOTS: usize> LoggedFirmware<'_, SLOTS> {
     fn tell_stored(&self, slot: u8) {
-        let image = self.0.image(slot).unwrap_or_default();
+        let image = self.store.image(slot).unwrap_or_default();
         log::info!(
             "firmware slot {slot} has {}: {} bytes, SHA-256 {}",
-            Revision(self.0.revision(slot)),
+            Revision(self.store.revision(slot)),
             image.len(),
-            Hex(&Sha256::digest(image))
+            Digits(&Sha256::digest(image))
         );
     }
 
     fn tell_running(&self) {
-        log::info!("firmware {} runs", Revision(self.0.running_revision()));
+        log::info!("firmware {} runs", Revision(self.store.running_revision()));
     }
 }
 
@@ -39,61 +45,61 @@ impl Display for Revision {
 }
 
 /// Two digits for each byte.
-struct Hex<'a>(&'a [u8]);
+struct Digits<'a>(&'a [u8]);
 
-impl Display for Hex<'_> {
+impl Display for Digits<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
-impl FirmwareStore for LoggedFirmware<'_> {
+impl<const SLOTS: usize> FirmwareStore for LoggedFirmware<'_, SLOTS> {
     fn slots(&self) -> u8 {
-        self.0.slots()
+        self.slots
     }
 
     fn is_first_slot_read_only(&self) -> bool {
-        self.0.is_first_slot_read_only()
+        self.store.is_first_slot_read_only()
     }
 
     fn active_slot(&self) -> u8 {
-        self.0.active_slot()
+        self.store.active_slot()
     }
 
     fn next_slot(&self) -> Option<u8> {
-        self.0.next_slot()
+        self.store.next_slot()
     }
 
     fn revision(&self, slot: u8) -> Option<[u8; 8]> {
-        self.0.revision(slot)
+        self.store.revision(slot)
     }
 
     fn running_revision(&self) -> Option<[u8; 8]> {
-        self.0.running_revision()
+        self.store.running_revision()
     }
 
     fn capacity(&self) -> u32 {
-        self.0.capacity()
+        self.store.capacity()
     }
 
     fn takes_only_whole_pages(&self) -> bool {
-        self.0.takes_only_whole_pages()
+        self.store.takes_only_whole_pages()
     }
 
     fn activates_without_reset(&self) -> bool {
-        self.0.activates_without_reset()
+        self.store.activates_without_reset()
     }
 
     fn discard(&mut self) {
-        self.0.discard();
+        self.store.discard();
     }
 
     fn write(&mut self, offset: u32, data: &[u8]) -> Poll<Result<(), FirmwareError>> {
-        self.0.write(offset, data)
+        self.store.write(offset, data)
     }
 
     fn commit(&mut self, slot: u8, length: u32) -> Poll<Result<(), FirmwareError>> {
-        let result = self.0.commit(slot, length);
+        let result = self.store.commit(slot, length);
         if let Poll::Ready(Ok(())) = result {
             self.tell_stored(slot);
         }
@@ -101,17 +107,17 @@ impl FirmwareStore for LoggedFirmware<'_> {
     }
 
     fn activate_on_reset(&mut self, slot: u8) -> Result<(), FirmwareError> {
-        self.0.activate_on_reset(slot)
+        self.store.activate_on_reset(slot)
     }
 
     fn activate(&mut self, slot: u8) -> Result<(), FirmwareError> {
-        self.0.activate(slot)?;
+        self.store.activate(slot)?;
         self.tell_running();
         Ok(())
     }
 
     fn reset(&mut self) -> bool {
-        let changed = self.0.reset();
+        let changed = self.store.reset();
         if changed {
             self.tell_running();
         }
