@@ -87,9 +87,15 @@ mod tests {
     use super::*;
 
     fn line(text: &str, uptime: u64) -> String {
-        let arguments = format_args!("{text}");
-        let record = Record::builder().level(Level::Info).args(arguments).build();
-        String::from_utf8(Line::<LINE_LEN>::of(&record, uptime).as_bytes().to_vec()).unwrap()
+        let mut record = Record::builder();
+        let line = Line::<LINE_LEN>::of(
+            &record
+                .level(Level::Info)
+                .args(format_args!("{text}"))
+                .build(),
+            uptime,
+        );
+        String::from_utf8(line.as_bytes().to_vec()).unwrap()
     }
 
     #[test]

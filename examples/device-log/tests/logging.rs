@@ -39,8 +39,12 @@ impl Sink for &Wire {
 }
 
 fn say<const E: usize, const R: usize>(log: &DeviceLog<&Wire, E, R>, level: Level, text: &str) {
-    let arguments = format_args!("{text}");
-    log.log(&Record::builder().level(level).args(arguments).build());
+    log.log(
+        &Record::builder()
+            .level(level)
+            .args(format_args!("{text}"))
+            .build(),
+    );
 }
 
 fn rest<const E: usize, const R: usize>(reader: &mut device_log::Reader<'_, E, R>) -> String {

@@ -84,8 +84,9 @@ extern "C" fn report(stack_pointer: u32, limit: u32) -> ! {
         {
             let overflow = stack_pointer < limit;
             let what = if overflow { "stack overflow" } else { "fault" };
-            let text = format_args!("{what}: the stack pointer is {stack_pointer:08x}h");
-            crate::log::TEXT.last_words(&text);
+            crate::log::TEXT.last_words(&format_args!(
+                "{what}: the stack pointer is {stack_pointer:08x}h"
+            ));
         }
         #[cfg(feature = "defmt")]
         defmt::error!(
