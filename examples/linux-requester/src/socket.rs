@@ -18,8 +18,9 @@ const LARGEST_MESSAGE: usize = 65536;
 const SEND_TIME: Duration = Duration::from_secs(5);
 /// Room for the packets of the largest message while they wait; each of them occupies about 1.3 KiB of kernel memory.
 const RECEIVE_BUFFER: usize = 4 << 20;
-/// The same for messages that come faster than they are read for a while.
-const LISTENER_BUFFER: usize = 32 << 20;
+/// The same for messages that come faster than they are read for a while. Linux counts the whole transfer for each of the packets in it, up to 16 KiB for
+/// a message of 100 bytes, though they share its memory.
+const LISTENER_BUFFER: usize = 512 << 20;
 /// Pause before a send is repeated that the kernel had no room or no tag for.
 const PAUSE: Duration = Duration::from_millis(10);
 
