@@ -13,6 +13,7 @@ mod management;
 mod settings;
 
 use cortex_m_rt::entry;
+use embassy_futures::join::join;
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use embassy_time::Timer;
 use mctp_usb::RECEIVE_BUFFER_LEN_1_0;
@@ -39,6 +40,8 @@ type UsbBuffers = Buffers<3, 4096, 4096, 512>;
 
 /// How long a bulk OUT endpoint may leave its queue full before the rest of the bus goes on without it.
 const PATIENCE_MS: u64 = 100;
+/// How often a timer rings.
+const LOOK_MS: u64 = 20;
 
 static MEMORY: ConstStaticCell<DeviceMemory> = ConstStaticCell::new(Memory::new());
 static ROUTER: StaticCell<Router> = StaticCell::new();
@@ -100,13 +103,20 @@ fn announce(identity: &Identity<'_>) {
 /// Joins the device to the guest of another QEMU, which is at the other end of UART0.
 #[embassy_executor::task]
 async fn usb_cable(mut cable: Runner<'static, RawMutex>) {
-    // QEMU looks for what its peer has sent when a timer rings, not when the receiver is switched on.
-    Timer::after_millis(1).await;
-    loop {
-        let patience = async || Timer::after_millis(PATIENCE_MS).await;
-        let ended = cable.run_with_patience(&UART0, &UART0, patience).await;
-        ::log::warn!("the guest is gone: {ended:?}");
-    }
+    // QEMU may look for what its peer has sent only when a timer rings.
+    let look = async {
+        loop {
+            Timer::after_millis(LOOK_MS).await;
+        }
+    };
+    let plug = async {
+        loop {
+            let patience = async || Timer::after_millis(PATIENCE_MS).await;
+            let ended = cable.run_with_patience(&UART0, &UART0, patience).await;
+            ::log::warn!("the guest is gone: {ended:?}");
+        }
+    };
+    join(look, plug).await;
 }
 
 #[embassy_executor::task]
