@@ -240,7 +240,8 @@ pub(super) fn serial_log(
     let notable = || {
         let destination = Destination::EndpointId(endpoint_id);
         let mut socket = MctpSocket::open()?;
-        // Set Endpoint ID (DSP0236 1.3.3, section 12.3) to the one that it has.
+        // Set Endpoint ID (DSP0236 1.3.3, section 12.3) to the one that it has. Within 5 s it would be the bus owner's, retransmitted.
+        std::thread::sleep(Duration::from_secs(6));
         Retries::ONE_TRY
             .client(&mut socket)
             .request(destination, 0x01, &[0, endpoint_id])?;
