@@ -163,7 +163,6 @@ impl RawHeader {
     const START: u32 = 1 << START_SHIFT << Self::FLAGS_SHIFT;
     const END: u32 = 1 << END_SHIFT << Self::FLAGS_SHIFT;
     const SEQUENCE_ONE: u32 = 1 << SEQUENCE_SHIFT << Self::FLAGS_SHIFT;
-    const SEQUENCE: u32 = 3 * Self::SEQUENCE_ONE;
     const TAG_OWNER: u32 = 1 << TAG_OWNER_SHIFT << Self::FLAGS_SHIFT;
     const TAG: u32 = 7 << Self::FLAGS_SHIFT;
 
@@ -269,8 +268,8 @@ impl RawHeader {
     #[must_use]
     pub const fn after(self, packets: usize) -> Self {
         let step = (packets as u32).wrapping_mul(Self::SEQUENCE_ONE);
-        let sequence = self.0.wrapping_add(step) & Self::SEQUENCE;
-        Self(self.0 & !(Self::START | Self::END | Self::SEQUENCE) | sequence)
+        // The sequence number carries into EOM and SOM, which are cleared.
+        Self(self.0.wrapping_add(step) & !(Self::START | Self::END))
     }
 }
 

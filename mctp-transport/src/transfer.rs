@@ -271,6 +271,7 @@ impl<'t> Room<'t> {
         let frame_len = self.frame_len(unit);
         let least = unit.saturating_add(keep);
         let mut room = core::mem::take(&mut self.rest);
+        let room_before = room.len();
         let mut unsent = *payload;
         while unsent.len() >= least
             && let Some((piece, later)) = unsent.split_at_checked(unit)
@@ -290,8 +291,10 @@ impl<'t> Room<'t> {
             header = header.next();
             unsent = later;
             room = rest;
-            *self.used = self.used.wrapping_add(frame_len);
         }
+        // What the frames took of the room, which is in the buffer.
+        let pushed = room_before.wrapping_sub(room.len());
+        *self.used = self.used.wrapping_add(pushed);
         self.rest = room;
         *payload = unsent;
         header

@@ -82,15 +82,17 @@ impl Outgoing {
         if !self.header.is_start() || self.remaining > self.unit {
             return false;
         }
-        match transfer.push(self.address, self.header.with_end(), self.remaining) {
-            Some([first, rest @ ..]) if rest.len() == message.len() => {
-                *first = self.type_ic;
-                rest.copy_from_slice(message);
-                self.remaining = 0;
-                true
-            }
-            _ => false,
+        let place = transfer.push(self.address, self.header.with_end(), self.remaining);
+        let Some((first, rest)) = place.and_then(<[u8]>::split_first_mut) else {
+            return false;
+        };
+        *first = self.type_ic;
+        // It has that length already; the compiler, which does not see into `push`, needs to be shown.
+        if let Some(rest) = rest.get_mut(..message.len()) {
+            rest.copy_from_slice(message);
         }
+        self.remaining = 0;
+        true
     }
 
     #[inline(never)]
