@@ -54,8 +54,8 @@ pub(crate) struct Port<'b> {
     queued_responses: u8,
     /// How many were sent since the last transfer of other messages.
     responses_in_a_row: u8,
-    /// Since when something waits that the neighbour has not taken.
-    waiting_since: Option<Instant>,
+    /// Since when something waits that the neighbour has not taken; [`Instant::NEVER`] when nothing does. Not known while the link is down.
+    waiting_since: Instant,
 }
 
 impl<'b> Port<'b> {
@@ -84,7 +84,7 @@ impl<'b> Port<'b> {
         responses: [const { None }; RESPONSES],
         queued_responses: 0,
         responses_in_a_row: 0,
-        waiting_since: None,
+        waiting_since: Instant::START,
     };
 
     /// Adds one of the two transfers.
@@ -171,16 +171,17 @@ impl<'b> Port<'b> {
     /// Notes that something waits to be taken; returns whether nothing did before.
     #[inline]
     pub(crate) fn note_waiting(&mut self, now: Instant) -> bool {
-        let first = self.waiting_since.is_none();
-        self.waiting_since.get_or_insert(now);
+        let first = self.waiting_since == Instant::NEVER;
+        if first {
+            self.waiting_since = now;
+        }
         first
     }
 
     /// When the neighbour will have taken nothing for `timeout`.
     pub(crate) fn stall_deadline(&self, timeout: u32) -> Option<Instant> {
-        self.waiting_since
-            .filter(|_| self.link == Link::Up)
-            .map(|since| since.after(timeout))
+        let waits = self.link == Link::Up && self.waiting_since != Instant::NEVER;
+        waits.then(|| self.waiting_since.after(timeout))
     }
 
     /// Queues a control response. `true` when one that waited had to be given up for it.
@@ -291,7 +292,7 @@ impl<'b> Port<'b> {
     /// The neighbour took something: if something `waits` for it, it does so since now. Returns whether there is a deadline for it.
     #[inline]
     pub(crate) fn wait_anew(&mut self, now: Instant, waits: bool) -> bool {
-        self.waiting_since = waits.then_some(now);
+        self.waiting_since = if waits { now } else { Instant::NEVER };
         waits && self.link == Link::Up
     }
 
@@ -324,7 +325,7 @@ impl<'b> Port<'b> {
         }
         self.queued_responses = 0;
         self.session = self.session.wrapping_add(1);
-        self.waiting_since = None;
+        self.waiting_since = Instant::NEVER;
         if self.link == Link::Stalled {
             self.link = Link::Up;
         }
