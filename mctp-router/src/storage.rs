@@ -3,7 +3,9 @@
 use mctp_transport::Transfer;
 
 use crate::config::{PortConfig, Route};
-use crate::router_core::{Channel, Inbox, Kind, Port, Slot, Slots};
+use crate::router_core::{
+    Channel, Channels, Inbox, Kind, NextChannel, Port, RouteTable, Routes, Slot, Slots,
+};
 use crate::shell::{ChannelWakers, PortWakers};
 
 /// Bytes of a short message buffer: the longest message that fits one packet of MCTP over USB 1.0 (247) or SMBus (250), rounded up.
@@ -55,16 +57,18 @@ pub struct RouterStorage<
     long_slots: [Option<Slot<'b>>; LONG_MESSAGES],
     inboxes: [Inbox<'b>; CHANNELS],
     channels: [Channel; CHANNELS],
+    channel_links: [NextChannel; CHANNELS],
     channel_wakers: [ChannelWakers; CHANNELS],
     routes: [Option<Route>; ROUTES],
+    route_table: RouteTable,
 }
 
 /// The core's part of the storage with its buffers handed out, its capacities forgotten.
 pub(crate) struct Parts<'b> {
     pub(crate) ports: &'b mut [Port<'b>],
     pub(crate) slots: Slots<'b>,
-    pub(crate) channels: &'b mut [Channel],
-    pub(crate) routes: &'b mut [Option<Route>],
+    pub(crate) channels: Channels<'b>,
+    pub(crate) routes: Routes<'b>,
 }
 
 /// The async shell's part.
@@ -97,7 +101,7 @@ impl<
     /// Empty storage: all zeros, so that a static variable of it needs neither flash nor code.
     ///
     /// Capacities that cannot work do not compile: fewer than one port, one long message buffer or one channel; more than 255 ports
-    /// or channels, or 127 message buffers of a kind; transfer buffers too short for a packet of the baseline unit.
+    /// or channels, 255 routes, or 127 message buffers of a kind; transfer buffers too short for a packet of the baseline unit.
     pub const fn new() -> Self {
         const {
             assert!(PORTS >= 1 && PORTS <= 255, "a router has 1 to 255 ports");
@@ -117,6 +121,7 @@ impl<
                 CHANNELS >= 1 && CHANNELS <= 255,
                 "a router has 1 to 255 channels"
             );
+            assert!(ROUTES <= 255, "a router has at most 255 routes");
         }
         Self {
             transfer_buffers: [[[0; TRANSFER_LEN]; 2]; PORTS],
@@ -131,8 +136,10 @@ impl<
             long_slots: [const { None }; LONG_MESSAGES],
             inboxes: [const { Inbox::EMPTY }; CHANNELS],
             channels: [const { Channel::Free }; CHANNELS],
+            channel_links: [const { None }; CHANNELS],
             channel_wakers: [const { ChannelWakers::NONE }; CHANNELS],
             routes: [const { None }; ROUTES],
+            route_table: [0; 256],
         }
     }
 
@@ -161,8 +168,8 @@ impl<
         let parts = Parts {
             ports: &mut self.ports,
             slots,
-            channels: &mut self.channels,
-            routes: &mut self.routes,
+            channels: Channels::new(&mut self.channels, &mut self.channel_links),
+            routes: Routes::new(&mut self.routes, &mut self.route_table),
         };
         let wakers = Wakers {
             ports: &mut self.port_wakers,

@@ -1,15 +1,17 @@
 //! The sans-IO core of the router.
 
+mod channels;
+mod key;
+mod list;
 mod outgoing;
 mod port;
 mod receive;
+mod routes;
 mod send;
 mod slots;
 
 use mctp::Eid;
-use mctp_transport::{
-    DropCounters, DropReason, MessageTag, PhysicalAddress, RawHeader, TransferLayout,
-};
+use mctp_transport::{DropCounters, DropReason, MessageTag, TransferLayout};
 
 use crate::clock::{Instant, milliseconds};
 use crate::config::{BusOwner, Config, Event, PortConfig, PortId, Route};
@@ -17,51 +19,14 @@ use crate::control::Responder;
 use crate::service::Service;
 use crate::storage::{Parts, RouterStorage};
 
+pub use channels::ChannelId;
+pub(crate) use channels::{Channel, Channels, NextChannel};
 pub use outgoing::{OpenError, Outgoing, Target};
 pub use port::Outbound;
 pub(crate) use port::{Link, Port};
+pub(crate) use routes::{RouteTable, Routes};
 pub use slots::LentMessage;
 pub(crate) use slots::{Inbox, Kind, Origin, Slot, Slots};
-
-/// A listener or an open request of the router: an index.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct ChannelId(pub(crate) u8);
-
-impl ChannelId {
-    pub(crate) fn index(self) -> usize {
-        self.0.into()
-    }
-}
-
-/// What a message can be for.
-#[derive(Clone, Debug)]
-pub(crate) enum Channel {
-    Free,
-    Listener(Service),
-    Request(Request),
-}
-
-/// A request whose response is awaited.
-#[derive(Clone, Debug)]
-pub(crate) struct Request {
-    peer: Eid,
-    port: PortId,
-    address: PhysicalAddress,
-    tag: MessageTag,
-    /// When to stop waiting; set once the request is on its way.
-    deadline: Instant,
-    expired: bool,
-}
-
-impl Request {
-    /// Whether a response with this header, from there, answers the request.
-    fn is_answered_by(&self, header: RawHeader, from: (PortId, PhysicalAddress)) -> bool {
-        let from_peer =
-            self.peer == header.source() || self.peer.0 == 0 && (self.port, self.address) == from;
-        self.tag == header.tag() && from_peer && !self.expired
-    }
-}
 
 /// What came of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,13 +105,12 @@ pub enum SendFailure {
 #[allow(missing_debug_implementations)]
 pub struct RouterCore<'b> {
     ports: &'b mut [Port<'b>],
-    channels: &'b mut [Channel],
-    routes: &'b mut [Option<Route>],
+    channels: Channels<'b>,
+    routes: Routes<'b>,
     slots: Slots<'b>,
     responder: Responder,
     drops: DropCounters,
     accepted: u32,
-    open_channels: usize,
     last_tag: MessageTag,
     next_deadline: Instant,
     assembly_timeout: u32,
@@ -195,7 +159,6 @@ impl<'b> RouterCore<'b> {
             responder: Responder::new(config),
             drops: DropCounters::new(),
             accepted: 0,
-            open_channels: 0,
             last_tag: MessageTag::default(),
             next_deadline: Instant::NEVER,
             assembly_timeout: milliseconds(config.assembly_timeout),
@@ -222,16 +185,7 @@ impl<'b> RouterCore<'b> {
 
     /// Adds a route, or replaces the one of the same range. `false` when there is no room for it.
     pub fn add_route(&mut self, route: Route) -> bool {
-        let same = |place: &Option<Route>| {
-            place.is_some_and(|old| (old.first, old.last) == (route.first, route.last))
-        };
-        let index = self
-            .routes
-            .iter()
-            .position(same)
-            .or_else(|| self.routes.iter().position(Option::is_none));
-        let place = index.and_then(|index| self.routes.get_mut(index));
-        place.map(|place| *place = Some(route)).is_some()
+        self.routes.add(route)
     }
 
     /// Opens a listener for `service`. From now on the control protocol reports it.
@@ -242,39 +196,22 @@ impl<'b> RouterCore<'b> {
         if !service.is_valid() {
             return Err(mctp::Error::BadArgument);
         }
-        if self.services().any(|other| other.overlaps(&service)) {
+        if self
+            .channels
+            .services()
+            .any(|other| other.overlaps(&service))
+        {
             return Err(mctp::Error::AddrInUse);
         }
-        self.open_channel(Channel::Listener(service))
+        self.channels
+            .open_listener(service)
             .ok_or(mctp::Error::NoSpace)
     }
 
     /// Closes a listener or request. Messages for it are dropped.
     pub fn close(&mut self, channel: ChannelId) {
         self.slots.free_owned(channel);
-        if let Some(place) = self.channels.get_mut(channel.index())
-            && !matches!(place, Channel::Free)
-        {
-            *place = Channel::Free;
-            self.open_channels = self.open_channels.saturating_sub(1);
-        }
-    }
-
-    fn open_channel(&mut self, channel: Channel) -> Option<ChannelId> {
-        let index = self
-            .channels
-            .iter()
-            .position(|place| matches!(place, Channel::Free))?;
-        *self.channels.get_mut(index)? = channel;
-        self.open_channels = self.open_channels.saturating_add(1);
-        u8::try_from(index).ok().map(ChannelId)
-    }
-
-    fn services(&self) -> impl Iterator<Item = &Service> + Clone {
-        self.channels.iter().filter_map(|channel| match channel {
-            Channel::Listener(service) => Some(service),
-            _ => None,
-        })
+        self.channels.close(channel);
     }
 
     fn port(&mut self, port: PortId) -> Option<&mut Port<'b>> {
@@ -341,15 +278,8 @@ impl RouterCore<'_> {
     /// Gives up whatever has waited for too long: unfinished messages, requests without a response, neighbours that take nothing.
     pub fn expire(&mut self, now: Instant) {
         self.expire_unfinished(now);
-        let mut next = self.slots.next_timeout(self.assembly_timeout);
-        for channel in self.channels.iter_mut() {
-            if let Channel::Request(request) = channel {
-                request.expired |= request.deadline <= now;
-                if !request.expired {
-                    next = next.min(request.deadline);
-                }
-            }
-        }
+        let unfinished = self.slots.next_timeout(self.assembly_timeout);
+        let mut next = self.channels.expire(now).min(unfinished);
         for port in self.ports.iter_mut() {
             if let Some(deadline) = port.stall_deadline(self.send_timeout) {
                 if deadline <= now {

@@ -3,12 +3,13 @@
 use mctp::{Eid, MCTP_ADDR_ANY};
 use mctp_transport::{DropReason, HeaderError, PhysicalAddress, RawHeader, Received};
 
-use super::slots::{Key, LentMessage, Mismatch, Origin, Start};
-use super::{Channel, ChannelId, Link, Receipt, RouterCore};
+use super::key::Key;
+use super::list;
+use super::slots::{LentMessage, Mismatch, Origin, Slot, Start};
+use super::{ChannelId, Link, Receipt, RouterCore};
 use crate::clock::Instant;
 use crate::config::{Event, PortId};
 use crate::control::{self, ControlRequest};
-use crate::service::Opening;
 
 const TYPE_MASK: u8 = 0x7F;
 
@@ -134,15 +135,18 @@ impl<'b> RouterCore<'b> {
     pub(crate) fn receive_expected(&mut self, now: Instant, bytes: &[u8]) -> Option<Receipt> {
         let (header, payload) = bytes.split_first_chunk()?;
         let header = RawHeader::from_bytes(*header);
-        let slot = self.slots.expecting(header)?;
+        let place = self.slots.expecting(header)?;
+        let slot = place.as_deref_mut()?;
         let is_late = slot.last_packet().is_over(self.assembly_timeout, now);
         if is_late || !slot.append_expected(now, header, payload) {
             return None;
         }
-        if !header.is_end() {
-            return Some(Receipt::Stored);
+        if header.is_end()
+            && let Some(slot) = list::take(place)
+        {
+            return Some(self.complete(slot));
         }
-        self.complete()
+        Some(Receipt::Stored)
     }
 
     /// Whether a packet for `destination` is for this endpoint. While it has no endpoint ID it is known by its physical address only.
@@ -164,8 +168,10 @@ impl<'b> RouterCore<'b> {
             return Err(DropReason::NotOurDestination);
         }
         let timeout = self.assembly_timeout;
-        let Some(slot) = self.slots.assembling(Key::of(header)) else {
-            let awaited = header.is_tag_owner() || self.request_answered_by(header, from).is_some();
+        let key = Key::of(header);
+        let Some(slot) = self.slots.assembling(key).and_then(Option::as_deref_mut) else {
+            let awaited =
+                header.is_tag_owner() || self.channels.request_answered_by(header, from).is_some();
             return Err(if awaited {
                 DropReason::MiddleWithoutStart
             } else {
@@ -173,25 +179,27 @@ impl<'b> RouterCore<'b> {
             });
         };
         if slot.last_packet().is_over(timeout, now) {
-            self.slots.abandon();
+            self.slots.abandon(key);
             self.drops.count(DropReason::AssemblyTimeout);
             return Err(DropReason::MiddleWithoutStart);
         }
         if let Err(mismatch) = slot.append(now, header, payload) {
-            self.slots.abandon();
+            self.slots.abandon(key);
             return Err(mismatch.into());
         }
         if !header.is_end() {
             return Ok(Receipt::Stored);
         }
-        self.complete().ok_or(DropReason::MiddleWithoutStart)
+        let slot = self.slots.assembling(key).and_then(list::take);
+        let slot = slot.ok_or(DropReason::MiddleWithoutStart)?;
+        Ok(self.complete(slot))
     }
 
-    /// The message that got a packet last is complete.
+    /// The message in `slot` is complete.
     #[inline]
-    fn complete(&mut self) -> Option<Receipt> {
-        let owner = self.slots.complete()?;
-        Some(self.delivered(owner))
+    fn complete(&mut self, slot: &'b mut Slot<'b>) -> Receipt {
+        let owner = self.slots.complete(slot);
+        self.delivered(owner)
     }
 
     #[inline(never)]
@@ -218,7 +226,8 @@ impl<'b> RouterCore<'b> {
             self.replace_unfinished(header);
         }
         let owner = if header.is_tag_owner() {
-            self.listener_for(payload)
+            self.channels
+                .listener_for(payload)
                 .ok_or(DropReason::UnsupportedMessageType)
         } else {
             self.request_for(header, from, payload)
@@ -241,7 +250,7 @@ impl<'b> RouterCore<'b> {
             origin,
             body,
             // With several services, none may take all buffers.
-            fair: self.open_channels > 1,
+            fair: self.channels.open_count() > 1,
         };
         if !self.slots.begin(now, &start) {
             // As often as a message can be given up for it.
@@ -279,23 +288,9 @@ impl<'b> RouterCore<'b> {
     /// A new start packet ends the unfinished message of the same terminus (DSP0236 section 8.9).
     #[inline]
     fn replace_unfinished(&mut self, header: RawHeader) {
-        if self.slots.replace(Key::of(header)) {
+        if self.slots.abandon(Key::of(header)) {
             self.drops.count(DropReason::ReplacedByNewStart);
         }
-    }
-
-    /// The listener that a request which begins with `payload` is for.
-    #[inline(always)]
-    fn listener_for(&self, payload: &[u8]) -> Option<ChannelId> {
-        let opening = Opening::of(payload);
-        for (channel, index) in self.channels.iter().zip(0..) {
-            if let Channel::Listener(service) = channel
-                && service.serves(&opening)
-            {
-                return Some(ChannelId(index));
-            }
-        }
-        None
     }
 
     /// The request that a response is to.
@@ -311,26 +306,9 @@ impl<'b> RouterCore<'b> {
         if type_ic & TYPE_MASK == mctp::MCTP_TYPE_CONTROL.0 && !is_one_packet_response {
             return Err(DropReason::InvalidControlMessage);
         }
-        self.request_answered_by(header, from)
+        self.channels
+            .request_answered_by(header, from)
             .ok_or(DropReason::UnexpectedResponse)
-    }
-
-    fn request_answered_by(
-        &self,
-        header: RawHeader,
-        from: (PortId, PhysicalAddress),
-    ) -> Option<ChannelId> {
-        self.find_channel(|channel| matches!(channel, Channel::Request(request) if request.is_answered_by(header, from)))
-    }
-
-    #[inline(always)]
-    fn find_channel(&self, condition: impl Fn(&Channel) -> bool) -> Option<ChannelId> {
-        for (channel, index) in self.channels.iter().zip(0..) {
-            if condition(channel) {
-                return Some(ChannelId(index));
-            }
-        }
-        None
     }
 
     /// Control requests need no buffer: they are answered from their packet, and the answer has its own place at the port.
@@ -353,15 +331,11 @@ impl<'b> RouterCore<'b> {
         }
         let request = request?;
         self.accepted = self.accepted.saturating_add(1);
-        let services = self.channels.iter().filter_map(|channel| match channel {
-            Channel::Listener(service) => Some(service),
-            _ => None,
-        });
         let own = self.responder.endpoint_id;
         let mut response = control::Payload::new();
         let header = self
             .responder
-            .answer(now, &request, services, &mut response);
+            .answer(now, &request, self.channels.services(), &mut response);
         if self.responder.endpoint_id != own {
             self.slots.expect_anew();
         }

@@ -1,15 +1,17 @@
 //! Messages out: tags, routes and units (DSP0236 1.3.3, sections 8.4 to 8.6 and 11.7).
 
 use mctp::{Eid, MCTP_ADDR_NULL, MsgIC, MsgType};
-use mctp_transport::{MessageTag, PacketHeader, PhysicalAddress, SendError, SequenceNumber};
+use mctp_transport::{PacketHeader, PhysicalAddress, SendError, SequenceNumber};
 
+use super::channels::Request;
+use super::key::Key;
 use super::outgoing::next_free_tag;
 use super::{
-    Channel, ChannelId, LentMessage, Link, OpenError, Origin, Outbound, Outgoing, Progress,
-    Request, RouterCore, SendFailure, Target,
+    ChannelId, LentMessage, Link, OpenError, Origin, Outbound, Outgoing, Progress, RouterCore,
+    SendFailure, Target,
 };
 use crate::clock::Instant;
-use crate::config::{PortId, Route};
+use crate::config::PortId;
 
 /// Outputs to the transport, and messages into it.
 impl<'b> RouterCore<'b> {
@@ -92,25 +94,18 @@ impl<'b> RouterCore<'b> {
             .neighbour
             .unwrap_or_else(|| self.way_to(target.endpoint_id));
         let peer = target.endpoint_id;
-        let in_use = |tag: MessageTag| {
-            self.channels.iter().any(|channel| match channel {
-                Channel::Request(other) if other.tag == tag => {
-                    other.peer == peer || (other.port == port && (other.peer.0 == 0 || peer.0 == 0))
-                }
-                _ => false,
-            })
-        };
+        let in_use = |tag| self.channels.has_request(peer, port, tag);
         let tag = next_free_tag(self.last_tag, in_use).ok_or(OpenError::NoTag)?;
         let request = Request {
-            peer,
+            response: Key::of_response(peer, tag),
             port,
             address,
-            tag,
             deadline: Instant::NEVER,
             expired: false,
         };
         let channel = self
-            .open_channel(Channel::Request(request))
+            .channels
+            .open_request(request)
             .ok_or(OpenError::NoChannel)?;
         self.last_tag = tag;
         let header = PacketHeader {
@@ -130,16 +125,15 @@ impl<'b> RouterCore<'b> {
 
     /// Starts the wait for the response of `channel`, or starts it anew for one more.
     pub fn await_response(&mut self, channel: ChannelId, deadline: Instant) {
-        if let Some(Channel::Request(request)) = self.channels.get_mut(channel.index()) {
-            request.deadline = deadline;
-            request.expired = false;
+        if self.channels.await_response(channel, deadline) {
             self.wake_by(deadline);
         }
     }
 
     /// Whether the request of `channel` has waited for too long.
     pub fn has_expired(&self, channel: ChannelId) -> bool {
-        !matches!(self.channels.get(channel.index()), Some(Channel::Request(request)) if !request.expired)
+        let request = self.channels.request(channel);
+        request.is_none_or(|request| request.expired)
     }
 
     /// Puts as much of a message into the port's transfer as fits. `message` is all of it, the same at each call; its slices are
@@ -161,7 +155,7 @@ impl<'b> RouterCore<'b> {
             });
         }
         if outgoing.header.is_start() {
-            let route = route_to(self.routes, outgoing.header.destination());
+            let route = self.routes.to(outgoing.header.destination());
             let unit = match route.filter(|route| route.port == outgoing.port) {
                 Some(route) => port.usable_unit(route.unit),
                 None => port.unit(),
@@ -187,7 +181,10 @@ impl<'b> RouterCore<'b> {
     }
 
     fn way_to(&self, endpoint_id: Eid) -> (PortId, PhysicalAddress) {
-        let by_route = route_to(self.routes, endpoint_id).map(|route| (route.port, route.address));
+        let by_route = self
+            .routes
+            .to(endpoint_id)
+            .map(|route| (route.port, route.address));
         let by_owner = || {
             self.responder
                 .bus_owner
@@ -195,11 +192,4 @@ impl<'b> RouterCore<'b> {
         };
         by_route.or_else(by_owner).unwrap_or_default()
     }
-}
-
-#[inline]
-fn route_to(routes: &[Option<Route>], endpoint_id: Eid) -> Option<&Route> {
-    let covers = |route: &&Route| route.first.0 <= endpoint_id.0 && endpoint_id.0 <= route.last.0;
-    // From the first to the last that is used: routes are never removed.
-    routes.iter().map_while(Option::as_ref).find(covers)
 }

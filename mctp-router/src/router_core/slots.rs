@@ -1,27 +1,17 @@
 //! Received messages: the buffers they are assembled in, and wait in until their service takes them.
 //!
 //! A slot is a buffer with a message in it. It moves, by reference, from list to list: free, unfinished, the inbox of its channel; then it is
-//! lent, and free again. Each step is a pointer moved, and none looks for a slot.
+//! lent, and free again. Each step is a pointer moved, and takes as long however many messages there are.
 
 use mctp::{Eid, MsgIC, MsgType};
 use mctp_transport::{PhysicalAddress, RawHeader};
 
 use super::ChannelId;
+use super::key::Key;
+use super::list::{List, Place, Queue, Unfinished, take};
 use crate::clock::Instant;
 use crate::config::PortId;
 use crate::storage::SHORT_MESSAGE_LEN;
-
-/// What ties the packets of a message together: source endpoint ID, tag owner bit and tag, and nothing else (DSP0236 section 8.6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Key(u32);
-
-impl Key {
-    #[inline]
-    pub(crate) const fn of(header: RawHeader) -> Self {
-        // The source endpoint ID, and the flags without SOM, EOM and packet sequence number.
-        Self(header.bits() & 0x0FFF_0000)
-    }
-}
 
 /// Where a message came from: all that its response needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +55,13 @@ const fn next_header(header: RawHeader) -> u32 {
     header.bits() & 0xBFFF_FF0F
 }
 
+/// The [`next_header`] of the packet after this one of the same message, SOM cleared.
+#[inline]
+const fn header_after(header: RawHeader) -> u32 {
+    // What the sequence number carries goes to EOM's bit.
+    (header.bits() & 0x3FFF_FF0F).wrapping_add(1 << 28) & 0x3FFF_FFFF
+}
+
 /// Why a packet ended the message that it continued.
 pub(crate) enum Mismatch {
     Sequence,
@@ -76,7 +73,7 @@ pub(crate) enum Mismatch {
 #[derive(Debug)]
 pub(crate) struct Slot<'b> {
     /// The one behind it in its list.
-    next: Option<&'b mut Slot<'b>>,
+    pub(super) next: Place<'b>,
     buffer: &'b mut [u8],
     len: usize,
     /// Payload bytes of the start packet, which all middle packets must have.
@@ -130,18 +127,15 @@ impl<'b> Slot<'b> {
         if !self.fits_unit(header, payload) {
             return false;
         }
-        let Some(place) = self
-            .buffer
-            .get_mut(self.len..)
-            .and_then(|rest| rest.get_mut(..payload.len()))
-        else {
+        // Two slices in memory are shorter than `usize::MAX`.
+        let len = self.len.wrapping_add(payload.len());
+        let Some(place) = self.buffer.get_mut(self.len..len) else {
             return false;
         };
-        place.copy_from_slice(payload);
-        // Not beyond the buffer.
-        self.len = self.len.wrapping_add(payload.len());
+        self.len = len;
         self.last_packet = now;
-        self.next_header = next_header(header.next());
+        self.next_header = header_after(header);
+        place.copy_from_slice(payload);
         true
     }
 
@@ -167,6 +161,11 @@ impl<'b> Slot<'b> {
 
     pub(crate) fn origin(&self) -> &Origin {
         &self.origin
+    }
+
+    #[inline]
+    pub(super) fn key(&self) -> Key {
+        Key::of(self.origin.header)
     }
 
     #[inline]
@@ -213,75 +212,11 @@ impl LentMessage<'_> {
     }
 }
 
-/// Slots one behind the other.
-#[derive(Debug)]
-struct List<'b> {
-    first: Option<&'b mut Slot<'b>>,
-}
-
-impl<'b> List<'b> {
-    const EMPTY: Self = Self { first: None };
-
-    #[inline]
-    fn push_first(&mut self, slot: &'b mut Slot<'b>) {
-        slot.next = self.first.take();
-        self.first = Some(slot);
-    }
-
-    /// Goes through the list, which is short: mostly it is empty.
-    #[inline]
-    fn push_last(&mut self, slot: &'b mut Slot<'b>) {
-        slot.next = None;
-        let mut end = &mut self.first;
-        while let Some(other) = end {
-            end = &mut other.next;
-        }
-        *end = Some(slot);
-    }
-
-    #[inline]
-    fn take_first(&mut self) -> Option<&'b mut Slot<'b>> {
-        let slot = self.first.take()?;
-        self.first = slot.next.take();
-        Some(slot)
-    }
-
-    /// Whether there is a free slot for the owner of `start`, who holds this many of its kind.
-    #[inline]
-    fn has_one_for(&self, held: u8, start: &Start<'_>) -> bool {
-        let first = self.first.as_ref();
-        first.is_some_and(|first| !start.fair || held == 0 || first.next.is_some())
-    }
-
-    /// Takes the first slot for which `condition` holds out of the list.
-    fn take(&mut self, condition: impl Fn(&Slot<'b>) -> bool) -> Option<&'b mut Slot<'b>> {
-        let mut place = &mut self.first;
-        while place.as_ref().is_some_and(|slot| !condition(slot)) {
-            place = &mut place.as_mut()?.next;
-        }
-        let slot = place.take()?;
-        *place = slot.next.take();
-        Some(slot)
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &Slot<'b>> {
-        core::iter::successors(self.first.as_deref(), |slot| slot.next.as_deref())
-    }
-
-    fn for_each(&mut self, mut act: impl FnMut(&mut Slot<'b>)) {
-        let mut rest = self.first.as_deref_mut();
-        while let Some(slot) = rest {
-            act(slot);
-            rest = slot.next.as_deref_mut();
-        }
-    }
-}
-
 /// What a channel has of the slots.
 #[derive(Debug)]
 pub(crate) struct Inbox<'b> {
-    /// Complete messages that wait for the channel's service, the oldest first.
-    messages: List<'b>,
+    /// Complete messages that wait for the channel's service.
+    messages: Queue<'b>,
     /// How many slots are the channel's, whatever becomes of them.
     held: Held,
 }
@@ -304,7 +239,7 @@ impl Held {
 
 impl Inbox<'_> {
     pub(crate) const EMPTY: Self = Self {
-        messages: List::EMPTY,
+        messages: Queue::EMPTY,
         held: Held { short: 0, long: 0 },
     };
 }
@@ -313,8 +248,10 @@ impl Inbox<'_> {
 pub(crate) struct Slots<'b> {
     free_short: List<'b>,
     free_long: List<'b>,
-    /// Those whose next packet has not come; the one that got a packet last is the first.
-    unfinished: List<'b>,
+    /// Those whose next packet has not come.
+    unfinished: Unfinished<'b>,
+    /// None of them stood still before: a search for one to evict is not worth while until this is long ago.
+    still_since: Instant,
     inboxes: &'b mut [Inbox<'b>],
     longest: usize,
 }
@@ -328,13 +265,22 @@ pub(crate) struct Start<'p> {
     pub(crate) fair: bool,
 }
 
+impl Start<'_> {
+    /// Whether there is a free slot in `list` for the owner, who holds this many of its kind.
+    #[inline]
+    fn may_take_of(&self, list: &List<'_>, held: u8) -> bool {
+        list.has_one(self.fair && held > 0)
+    }
+}
+
 impl<'b> Slots<'b> {
     /// No slots yet; none will take a message longer than `longest`.
     pub(crate) fn new(inboxes: &'b mut [Inbox<'b>], longest: usize) -> Self {
         Self {
             free_short: List::EMPTY,
             free_long: List::EMPTY,
-            unfinished: List::EMPTY,
+            unfinished: Unfinished::EMPTY,
+            still_since: Instant::START,
             inboxes,
             longest,
         }
@@ -386,9 +332,9 @@ impl<'b> Slots<'b> {
             return false;
         };
         let fits_short = is_complete && start.body.len() <= SHORT_MESSAGE_LEN;
-        let (free, held) = if fits_short && self.free_short.has_one_for(inbox.held.short, start) {
+        let (free, held) = if fits_short && start.may_take_of(&self.free_short, inbox.held.short) {
             (&mut self.free_short, &mut inbox.held.short)
-        } else if self.free_long.has_one_for(inbox.held.long, start) {
+        } else if start.may_take_of(&self.free_long, inbox.held.long) {
             (&mut self.free_long, &mut inbox.held.long)
         } else {
             return false;
@@ -407,74 +353,44 @@ impl<'b> Slots<'b> {
         // There are far fewer slots.
         *held = held.wrapping_add(1);
         if is_complete {
-            inbox.messages.push_last(slot);
+            inbox.messages.push(slot);
         } else {
             // The unit counts the message type byte as well. Does not wrap: a slice is shorter than `usize::MAX`.
             slot.unit = start.body.len().wrapping_add(1);
             slot.last_packet = now;
-            slot.next_header = next_header(start.origin.header.next());
-            self.unfinished.push_first(slot);
+            slot.next_header = header_after(start.origin.header);
+            self.unfinished.insert(slot);
         }
         true
     }
 
-    /// The unfinished message whose next packet has this header, if all goes well.
+    /// Where the unfinished message is whose next packet has this header, if all goes well.
     #[inline]
-    pub(crate) fn expecting(&mut self, header: RawHeader) -> Option<&mut Slot<'b>> {
+    pub(crate) fn expecting(&mut self, header: RawHeader) -> Option<&mut Place<'b>> {
         let expected = next_header(header);
-        // Most often it is for the same message as the packet before.
-        let first = self.unfinished.first.as_ref();
-        if first.is_none_or(|slot| slot.next_header != expected) {
-            if header.is_start() {
-                return None;
-            }
-            self.bring_to_front(|slot| slot.next_header == expected)?;
-        }
-        self.unfinished.first.as_deref_mut()
+        self.unfinished
+            .find(Key::of(header), |slot| slot.next_header == expected)
     }
 
-    /// The unfinished message that a packet belongs to.
-    pub(crate) fn assembling(&mut self, key: Key) -> Option<&mut Slot<'b>> {
-        self.bring_to_front(|slot| Key::of(slot.origin.header) == key)?;
-        self.unfinished.first.as_deref_mut()
+    /// Where the unfinished message is that a packet belongs to.
+    pub(crate) fn assembling(&mut self, key: Key) -> Option<&mut Place<'b>> {
+        self.unfinished.find(key, |slot| slot.key() == key)
     }
 
-    #[inline(never)]
-    fn bring_to_front(&mut self, condition: impl Fn(&Slot<'b>) -> bool) -> Option<()> {
-        let slot = self.unfinished.take(condition)?;
-        self.unfinished.push_first(slot);
-        Some(())
-    }
-
-    /// Puts the unfinished message that got a packet last into the inbox of its channel: it is complete. Returns whose it is.
+    /// Puts a message that is complete into the inbox of its channel. Returns whose it is.
     #[inline]
-    pub(crate) fn complete(&mut self) -> Option<ChannelId> {
-        let slot = self.unfinished.take_first()?;
+    pub(crate) fn complete(&mut self, slot: &'b mut Slot<'b>) -> ChannelId {
         let owner = slot.owner;
-        self.inboxes
-            .get_mut(owner.index())?
-            .messages
-            .push_last(slot);
-        Some(owner)
-    }
-
-    /// Gives up the unfinished message that got a packet last.
-    pub(crate) fn abandon(&mut self) {
-        if let Some(slot) = self.unfinished.take_first() {
-            self.release(slot);
+        if let Some(inbox) = self.inboxes.get_mut(owner.index()) {
+            inbox.messages.push(slot);
         }
+        owner
     }
 
     /// Gives up the unfinished message of this key; `false` if there is none.
     #[inline]
-    pub(crate) fn replace(&mut self, key: Key) -> bool {
-        self.unfinished.first.is_some()
-            && self.abandon_one(|slot| Key::of(slot.origin.header) == key)
-    }
-
-    #[inline(never)]
-    fn abandon_one(&mut self, condition: impl Fn(&Slot<'b>) -> bool) -> bool {
-        match self.unfinished.take(condition) {
+    pub(crate) fn abandon(&mut self, key: Key) -> bool {
+        match self.assembling(key).and_then(take) {
             Some(slot) => {
                 self.release(slot);
                 true
@@ -491,23 +407,28 @@ impl<'b> Slots<'b> {
 
     /// Frees the unfinished message that has stood still for longest, if that is at least `age` and helps `start` to a slot.
     pub(crate) fn evict(&mut self, now: Instant, age: u32, start: &Start<'_>) -> bool {
+        if !self.still_since.is_over(age, now) {
+            return false;
+        }
         let oldest = self.unfinished.iter().min_by_key(|slot| slot.last_packet);
+        self.still_since = oldest.map_or(now, Slot::last_packet);
         let Some(oldest) = oldest.filter(|slot| slot.last_packet.is_over(age, now)) else {
             return false;
         };
-        let (key, owner) = (Key::of(oldest.origin.header), oldest.owner);
+        let (key, owner) = (oldest.key(), oldest.owner);
         let owns_both = u8::from(owner == start.owner);
         let inbox = self.inboxes.get(start.owner.index());
         let holds_another = inbox.is_some_and(|inbox| inbox.held.long > owns_both);
         // With the oldest one there are two free ones if there was one before.
-        let helps = !start.fair || !holds_another || self.free_long.first.is_some();
-        helps && self.abandon_one(|slot| Key::of(slot.origin.header) == key)
+        let helps = !start.fair || !holds_another || !self.free_long.is_empty();
+        helps && self.abandon(key)
     }
 
     /// Frees the unfinished messages for which `condition` holds; returns how many there were.
     pub(crate) fn free_unfinished(&mut self, condition: impl Fn(&Slot<'b>) -> bool) -> usize {
         let mut freed = 0_usize;
-        while self.abandon_one(&condition) {
+        while let Some(slot) = self.unfinished.take_any(&condition) {
+            self.release(slot);
             freed = freed.saturating_add(1);
         }
         freed
@@ -515,7 +436,10 @@ impl<'b> Slots<'b> {
 
     /// Frees all messages of a channel that nobody reads.
     pub(crate) fn free_owned(&mut self, owner: ChannelId) {
-        self.free_unfinished(|slot| slot.owner == owner);
+        let inbox = self.inboxes.get(owner.index());
+        if inbox.is_some_and(|inbox| inbox.held.long > 0) {
+            self.free_unfinished(|slot| slot.owner == owner);
+        }
         while let Some(slot) = self.take_from_inbox(owner) {
             self.release(slot);
         }
@@ -533,12 +457,12 @@ impl<'b> Slots<'b> {
     /// Whether a complete message waits for a channel.
     pub(crate) fn has_complete(&self, owner: ChannelId) -> bool {
         let inbox = self.inboxes.get(owner.index());
-        inbox.is_some_and(|inbox| inbox.messages.first.is_some())
+        inbox.is_some_and(|inbox| !inbox.messages.is_empty())
     }
 
     #[inline]
     fn take_from_inbox(&mut self, owner: ChannelId) -> Option<&'b mut Slot<'b>> {
-        self.inboxes.get_mut(owner.index())?.messages.take_first()
+        self.inboxes.get_mut(owner.index())?.messages.take()
     }
 
     /// Lends the oldest complete message of a channel.

@@ -1,0 +1,161 @@
+//! Lists of slots. A slot moves from one to another by reference.
+
+use super::key::{BUCKETS, Key};
+use super::slots::Slot;
+
+/// Where a list has a slot, or its end.
+pub(super) type Place<'b> = Option<&'b mut Slot<'b>>;
+
+/// Slots one behind the other.
+#[derive(Debug)]
+pub(super) struct List<'b> {
+    first: Place<'b>,
+}
+
+impl<'b> List<'b> {
+    pub(super) const EMPTY: Self = Self { first: None };
+
+    #[inline]
+    pub(super) fn push_first(&mut self, slot: &'b mut Slot<'b>) {
+        slot.next = self.first.take();
+        self.first = Some(slot);
+    }
+
+    #[inline]
+    pub(super) fn take_first(&mut self) -> Place<'b> {
+        take(&mut self.first)
+    }
+
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    /// Whether there is a slot, and if `and_another`, a second one.
+    #[inline]
+    pub(super) fn has_one(&self, and_another: bool) -> bool {
+        let first = self.first.as_ref();
+        first.is_some_and(|first| !and_another || first.next.is_some())
+    }
+
+    /// Where the first slot is for which `condition` holds.
+    #[inline]
+    fn find(&mut self, condition: impl Fn(&Slot<'b>) -> bool) -> Option<&mut Place<'b>> {
+        let mut place = &mut self.first;
+        while !condition(place.as_deref()?) {
+            place = &mut place.as_mut()?.next;
+        }
+        Some(place)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Slot<'b>> {
+        core::iter::successors(self.first.as_deref(), |slot| slot.next.as_deref())
+    }
+}
+
+/// Takes the slot at this place out of its list.
+#[inline]
+pub(super) fn take<'b>(place: &mut Place<'b>) -> Place<'b> {
+    let slot = place.take()?;
+    *place = slot.next.take();
+    Some(slot)
+}
+
+/// First in, first out.
+#[derive(Debug)]
+pub(super) struct Queue<'b> {
+    /// The oldest is the first. Empty only if there are no newer ones either.
+    oldest: List<'b>,
+    /// Those that came later: the newest is the first.
+    newer: List<'b>,
+}
+
+impl<'b> Queue<'b> {
+    pub(super) const EMPTY: Self = Self {
+        oldest: List::EMPTY,
+        newer: List::EMPTY,
+    };
+
+    #[inline]
+    pub(super) fn push(&mut self, slot: &'b mut Slot<'b>) {
+        if self.oldest.is_empty() {
+            self.oldest.push_first(slot);
+        } else {
+            self.newer.push_first(slot);
+        }
+    }
+
+    #[inline]
+    pub(super) fn take(&mut self) -> Place<'b> {
+        let slot = self.oldest.take_first();
+        if !self.newer.is_empty() && self.oldest.is_empty() {
+            self.turn_round();
+        }
+        slot
+    }
+
+    /// Each slot is turned round once at most.
+    #[inline(never)]
+    fn turn_round(&mut self) {
+        while let Some(slot) = self.newer.take_first() {
+            self.oldest.push_first(slot);
+        }
+    }
+
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.oldest.is_empty()
+    }
+}
+
+/// The unfinished messages, each in the list of its key's bucket.
+pub(super) struct Unfinished<'b> {
+    buckets: [List<'b>; BUCKETS],
+}
+
+impl<'b> Unfinished<'b> {
+    pub(super) const EMPTY: Self = Self {
+        buckets: [const { List::EMPTY }; BUCKETS],
+    };
+
+    #[inline]
+    pub(super) fn insert(&mut self, slot: &'b mut Slot<'b>) {
+        if let Some(bucket) = self.buckets.get_mut(slot.key().bucket()) {
+            bucket.push_first(slot);
+        }
+    }
+
+    /// Where the message is that has this key, if also `condition` holds for it.
+    #[inline]
+    pub(super) fn find(
+        &mut self,
+        key: Key,
+        condition: impl Fn(&Slot<'b>) -> bool,
+    ) -> Option<&mut Place<'b>> {
+        self.buckets.get_mut(key.bucket())?.find(condition)
+    }
+
+    /// Takes out some message for which `condition` holds.
+    #[inline(never)]
+    pub(super) fn take_any(&mut self, condition: impl Fn(&Slot<'b>) -> bool) -> Place<'b> {
+        take(
+            self.buckets
+                .iter_mut()
+                .find_map(|bucket| bucket.find(&condition))?,
+        )
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Slot<'b>> {
+        self.buckets.iter().flat_map(List::iter)
+    }
+
+    pub(super) fn for_each(&mut self, mut act: impl FnMut(&mut Slot<'b>)) {
+        for bucket in &mut self.buckets {
+            let mut rest = bucket.first.as_deref_mut();
+            while let Some(slot) = rest {
+                act(slot);
+                rest = slot.next.as_deref_mut();
+            }
+        }
+    }
+}
