@@ -97,8 +97,12 @@ impl Outgoing {
 
     #[inline(never)]
     fn fill_many(&mut self, port: &mut Port<'_>, message: &[&[u8]]) -> bool {
+        let slice = message.get(self.slice).copied().unwrap_or_default();
+        let Some(mut rest) = slice.get(self.offset..) else {
+            return false;
+        };
         while let Some(transfer) = port.current() {
-            self.fill_transfer(transfer, message);
+            rest = self.fill_transfer(transfer, message, rest);
             if self.remaining == 0 {
                 return true;
             }
@@ -106,17 +110,21 @@ impl Outgoing {
                 break;
             }
         }
+        let slice = message.get(self.slice).copied().unwrap_or_default();
+        self.offset = slice.len().wrapping_sub(rest.len());
         false
     }
 
+    /// Puts as many packets into the transfer as fit. `rest` is what is not yet sent of the current slice; returns what is then.
     #[inline]
-    fn fill_transfer(&mut self, transfer: &mut Transfer<'_>, message: &[&[u8]]) {
+    fn fill_transfer<'m>(
+        &mut self,
+        transfer: &mut Transfer<'_>,
+        message: &[&'m [u8]],
+        mut rest: &'m [u8],
+    ) -> &'m [u8] {
         let Some(mut room) = transfer.room(self.address) else {
-            return;
-        };
-        let slice = message.get(self.slice).copied().unwrap_or_default();
-        let Some(mut rest) = slice.get(self.offset..) else {
-            return;
+            return rest;
         };
         let unit = self.unit;
         let (mut header, mut remaining) = (self.header, self.remaining);
@@ -128,7 +136,7 @@ impl Outgoing {
                 header
             };
             let Some([first, to @ ..]) = room.push(first_header, len) else {
-                return;
+                return rest;
             };
             *first = self.type_ic;
             rest = self.copy(message, rest, to);
@@ -162,8 +170,7 @@ impl Outgoing {
             remaining = 0;
         }
         (self.header, self.remaining) = (header, remaining);
-        let slice = message.get(self.slice).copied().unwrap_or_default();
-        self.offset = slice.len().wrapping_sub(rest.len());
+        rest
     }
 
     /// Copies the next bytes of the message: most often all from `rest`, what is not yet sent of the current slice. Returns what is then.

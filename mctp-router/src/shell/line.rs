@@ -89,24 +89,26 @@ impl Shared<'_> {
     pub(super) fn leave_line(&mut self, channel: ChannelId) -> Option<PortId> {
         let place = core::mem::replace(self.place(channel)?, Place::NONE);
         let port = place.port?;
-        let mut before = None;
-        let mut current = self.first_in_line(port);
-        while let Some(other) = current.filter(|other| *other != channel) {
-            before = current;
-            current = self.place(other)?.next;
-        }
-        if let Some(before) = before.and_then(|before| self.place(before)) {
-            before.next = place.next;
-        }
-        let line = self
-            .ports
-            .get_mut(usize::from(port.0))
-            .map(|port| &mut port.line)?;
-        if before.is_none() {
+        let line = &mut self.ports.get_mut(usize::from(port.0))?.line;
+        // Mostly it has had its turn, and is the first.
+        if line.first == Some(channel) {
             line.first = place.next;
+            if place.next.is_none() {
+                line.last = None;
+            }
+            return Some(port);
         }
-        if place.next.is_none() {
-            line.last = before;
+        let (mut current, is_last) = (line.first?, line.last == Some(channel));
+        let before = loop {
+            let other = self.place(current)?;
+            match other.next? {
+                next if next == channel => break other,
+                next => current = next,
+            }
+        };
+        before.next = place.next;
+        if is_last {
+            self.ports.get_mut(usize::from(port.0))?.line.last = Some(current);
         }
         Some(port)
     }
