@@ -4,7 +4,8 @@ use mctp_transport::Transfer;
 
 use crate::config::{PortConfig, Route};
 use crate::router_core::{
-    Channel, Channels, Inbox, Kind, NextChannel, Port, RouteTable, Routes, Slot, Slots,
+    Buckets, Channel, Channels, Inbox, Kind, NO_REQUESTS, Port, Requests, RouteTable, Routes, Slot,
+    Slots, empty_buckets,
 };
 use crate::shell::{ChannelWakers, PortWakers};
 
@@ -26,10 +27,10 @@ pub(crate) const RESPONSE_LEN: usize = 84;
 /// | `SHORT_MESSAGES` | buffers for received messages of one packet | 256 + 56 |
 /// | `LONG_MESSAGES` | buffers for received messages of any length, at least 1 | `LONG_MESSAGE_LEN` + 56 |
 /// | `LONG_MESSAGE_LEN` | the longest message received, message type byte not counted | |
-/// | `CHANNELS` | listeners and open requests together | 64 |
-/// | `ROUTES` | routes | 16 |
+/// | `CHANNELS` | listeners and open requests together | 74 |
+/// | `ROUTES` | routes, beside 256 bytes for the table that finds them | 16 |
 ///
-/// A device that sends responses only, with two services, serves well with `<1, 512, 4, 2, 4224, 4, 2>`: 11,768 bytes in all.
+/// A device that sends responses only, with two services, serves well with `<1, 512, 4, 2, 4224, 4, 2>`: 12,048 bytes in all.
 ///
 /// Control responses wait in buffers of their own, for which a transport may ask for up to 16 bytes of header and trailer.
 ///
@@ -55,9 +56,10 @@ pub struct RouterStorage<
     port_wakers: [PortWakers; PORTS],
     short_slots: [Option<Slot<'b>>; SHORT_MESSAGES],
     long_slots: [Option<Slot<'b>>; LONG_MESSAGES],
+    unfinished: Buckets<'b>,
     inboxes: [Inbox<'b>; CHANNELS],
     channels: [Channel; CHANNELS],
-    channel_links: [NextChannel; CHANNELS],
+    requests: Requests,
     channel_wakers: [ChannelWakers; CHANNELS],
     routes: [Option<Route>; ROUTES],
     route_table: RouteTable,
@@ -134,9 +136,10 @@ impl<
             port_wakers: [const { PortWakers::NONE }; PORTS],
             short_slots: [const { None }; SHORT_MESSAGES],
             long_slots: [const { None }; LONG_MESSAGES],
+            unfinished: empty_buckets(),
             inboxes: [const { Inbox::EMPTY }; CHANNELS],
-            channels: [const { Channel::Free }; CHANNELS],
-            channel_links: [const { None }; CHANNELS],
+            channels: [const { Channel::UNUSED }; CHANNELS],
+            requests: NO_REQUESTS,
             channel_wakers: [const { ChannelWakers::NONE }; CHANNELS],
             routes: [const { None }; ROUTES],
             route_table: [0; 256],
@@ -158,7 +161,11 @@ impl<
                 port.add_response(place, buffer);
             }
         }
-        let mut slots = Slots::new(&mut self.inboxes, max_message_len.min(LONG_MESSAGE_LEN));
+        let mut slots = Slots::new(
+            &mut self.inboxes,
+            &mut self.unfinished,
+            max_message_len.min(LONG_MESSAGE_LEN),
+        );
         for (place, buffer) in self.short_slots.iter_mut().zip(&mut self.short_buffers) {
             slots.add(place, buffer, Kind::Short);
         }
@@ -168,7 +175,7 @@ impl<
         let parts = Parts {
             ports: &mut self.ports,
             slots,
-            channels: Channels::new(&mut self.channels, &mut self.channel_links),
+            channels: Channels::new(&mut self.channels, &mut self.requests),
             routes: Routes::new(&mut self.routes, &mut self.route_table),
         };
         let wakers = Wakers {
@@ -210,10 +217,10 @@ const _: () = {
     const fn bytes<T>() -> usize {
         size_of::<T>()
     }
-    assert!(bytes::<RouterStorage<'static, 1, 512, 4, 2, 4224, 4, 2>>() == 11_768);
-    assert!(bytes::<RouterStorage<'static, 2, 512, 4, 2, 4224, 4, 2>>() == 11_768 + 2 * 512 + 616);
-    assert!(bytes::<RouterStorage<'static, 1, 512, 5, 2, 4224, 4, 2>>() == 11_768 + 256 + 56);
-    assert!(bytes::<RouterStorage<'static, 1, 512, 4, 3, 4224, 4, 2>>() == 11_768 + 4224 + 56);
-    assert!(bytes::<RouterStorage<'static, 1, 512, 4, 2, 4224, 5, 2>>() == 11_768 + 64);
-    assert!(bytes::<RouterStorage<'static, 1, 512, 4, 2, 4224, 4, 3>>() == 11_768 + 16);
+    assert!(bytes::<RouterStorage<'static, 1, 512, 4, 2, 4224, 4, 2>>() == 12_048);
+    assert!(bytes::<RouterStorage<'static, 2, 512, 4, 2, 4224, 4, 2>>() == 12_048 + 2 * 512 + 616);
+    assert!(bytes::<RouterStorage<'static, 1, 512, 5, 2, 4224, 4, 2>>() == 12_048 + 256 + 56);
+    assert!(bytes::<RouterStorage<'static, 1, 512, 4, 3, 4224, 4, 2>>() == 12_048 + 4224 + 56);
+    assert!(bytes::<RouterStorage<'static, 1, 512, 4, 2, 4224, 8, 2>>() == 12_048 + 4 * 74);
+    assert!(bytes::<RouterStorage<'static, 1, 512, 4, 2, 4224, 4, 3>>() == 12_048 + 16);
 };

@@ -21,39 +21,69 @@ impl ChannelId {
     }
 }
 
+/// The end of a list: a router has at most 255 channels.
+const NONE: ChannelId = ChannelId(0xFF);
+
 /// What a message can be for.
 #[derive(Clone, Debug)]
 pub(crate) enum Channel {
-    Free,
+    Free { next: ChannelId },
     Listener(Service),
     Request(Request),
 }
 
-/// The list behind those of requests.
-const FREE: usize = BUCKETS;
-const LISTS: usize = BUCKETS + 1;
+impl Channel {
+    pub(crate) const UNUSED: Self = Self::Free { next: ChannelId(0) };
+
+    /// The one behind it in its list.
+    fn next(&mut self) -> Option<&mut ChannelId> {
+        match self {
+            Self::Free { next } | Self::Request(Request { next, .. }) => Some(next),
+            Self::Listener(_) => None,
+        }
+    }
+}
 
 /// A request whose response is awaited.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
+    next: ChannelId,
     /// Of its responses: the source is the peer that was asked, 0 for whoever is at the physical address. No two requests have the same.
-    pub(crate) response: Key,
-    pub(crate) port: PortId,
-    pub(crate) address: PhysicalAddress,
+    response: Key,
+    port: PortId,
+    address: PhysicalAddress,
     /// When to stop waiting; set once the request is on its way.
-    pub(crate) deadline: Instant,
-    pub(crate) expired: bool,
+    deadline: Instant,
+    expired: bool,
 }
 
-/// The channel behind each one in its list.
-pub(crate) type NextChannel = Option<ChannelId>;
+impl Request {
+    pub(crate) fn new(
+        peer: Eid,
+        tag: MessageTag,
+        (port, address): (PortId, PhysicalAddress),
+    ) -> Self {
+        Self {
+            next: NONE,
+            response: Key::of_response(peer, tag),
+            port,
+            address,
+            deadline: Instant::NEVER,
+            expired: false,
+        }
+    }
+}
+
+/// The first request of each bucket.
+pub(crate) type Requests = [ChannelId; BUCKETS];
+pub(crate) const NO_REQUESTS: Requests = [ChannelId(0); BUCKETS];
 
 /// All channels.
 pub(crate) struct Channels<'b> {
     all: &'b mut [Channel],
-    next: &'b mut [NextChannel],
-    /// The first channel of each list.
-    first: [NextChannel; LISTS],
+    requests: &'b mut Requests,
+    /// The first free one.
+    free: ChannelId,
     /// All listeners are below this index.
     listeners_end: usize,
     open: usize,
@@ -61,17 +91,18 @@ pub(crate) struct Channels<'b> {
 
 impl<'b> Channels<'b> {
     /// All of them are free.
-    pub(crate) fn new(all: &'b mut [Channel], next: &'b mut [NextChannel]) -> Self {
-        let mut first = [None; LISTS];
-        let [.., free] = &mut first;
+    pub(crate) fn new(all: &'b mut [Channel], requests: &'b mut Requests) -> Self {
         // The last one is the first to be taken for a request.
-        for (next, index) in next.iter_mut().zip(0..) {
-            *next = free.replace(ChannelId(index));
+        let mut free = NONE;
+        for (channel, index) in all.iter_mut().zip(0..) {
+            *channel = Channel::Free { next: free };
+            free = ChannelId(index);
         }
+        *requests = [NONE; BUCKETS];
         Self {
             all,
-            next,
-            first,
+            requests,
+            free,
             listeners_end: 0,
             open: 0,
         }
@@ -84,83 +115,47 @@ impl<'b> Channels<'b> {
 
     /// Opens a listener; `None` when all channels are taken.
     pub(crate) fn open_listener(&mut self, service: Service) -> Option<ChannelId> {
-        let mut all = self.all.iter().zip(0..);
-        let (_, lowest) = all.find(|(role, _)| matches!(role, Channel::Free))?;
-        let channel = self.open(ChannelId(lowest), Channel::Listener(service))?;
-        self.note_listeners();
+        let is_free = |channel: &Channel| matches!(channel, Channel::Free { .. });
+        let index = self.all.iter().position(is_free)?;
+        let channel = ChannelId(index.try_into().ok()?);
+        unlink(&mut self.free, self.all, channel);
+        *self.all.get_mut(index)? = Channel::Listener(service);
+        self.listeners_end = self.listeners_end.max(index.saturating_add(1));
+        self.open = self.open.saturating_add(1);
         Some(channel)
     }
 
     /// Opens a request; `None` when all channels are taken.
-    pub(crate) fn open_request(&mut self, request: Request) -> Option<ChannelId> {
-        let bucket = request.response.bucket();
-        let free = self.list(FREE).next()?;
-        let channel = self.open(free, Channel::Request(request))?;
-        self.link(bucket, channel)?;
-        Some(channel)
-    }
-
-    fn open(&mut self, free: ChannelId, role: Channel) -> Option<ChannelId> {
-        *self.all.get_mut(free.index())? = role;
+    pub(crate) fn open_request(&mut self, mut request: Request) -> Option<ChannelId> {
+        let channel = self.free;
+        let place = self.all.get_mut(channel.index())?;
+        self.free = *place.next()?;
+        let first = self.requests.get_mut(request.response.bucket())?;
+        request.next = core::mem::replace(first, channel);
+        *place = Channel::Request(request);
         self.open = self.open.saturating_add(1);
-        self.unlink(FREE, free)?;
-        Some(free)
+        Some(channel)
     }
 
     /// Closes a listener or request.
     pub(crate) fn close(&mut self, channel: ChannelId) -> Option<()> {
-        let place = self.all.get_mut(channel.index())?;
-        match core::mem::replace(place, Channel::Free) {
-            Channel::Free => return None,
-            Channel::Listener(_) => self.note_listeners(),
-            Channel::Request(request) => self.unlink(request.response.bucket(), channel)?,
+        match self.all.get(channel.index())? {
+            Channel::Free { .. } => return None,
+            Channel::Listener(_) => {}
+            Channel::Request(request) => {
+                let first = self.requests.get_mut(request.response.bucket())?;
+                unlink(first, self.all, channel)?;
+            }
         }
+        *self.all.get_mut(channel.index())? = Channel::Free { next: self.free };
+        self.free = channel;
         self.open = self.open.saturating_sub(1);
-        self.link(FREE, channel)
-    }
-
-    fn note_listeners(&mut self) {
-        let is_listener = |channel: &Channel| matches!(channel, Channel::Listener(_));
-        let last = self.all.iter().rposition(is_listener);
-        self.listeners_end = last.map_or(0, |last| last.saturating_add(1));
-    }
-
-    /// Makes a channel the first of a list.
-    fn link(&mut self, list: usize, channel: ChannelId) -> Option<()> {
-        let first = self.first.get_mut(list)?;
-        *self.next.get_mut(channel.index())? = first.replace(channel);
         Some(())
-    }
-
-    /// Takes a channel out of a list.
-    fn unlink(&mut self, list: usize, channel: ChannelId) -> Option<()> {
-        let behind = self.next.get_mut(channel.index())?.take();
-        let before = self
-            .list(list)
-            .find(|other| self.behind(*other) == Some(channel));
-        let link = match before {
-            Some(before) => self.next.get_mut(before.index())?,
-            None => self.first.get_mut(list)?,
-        };
-        *link = behind;
-        Some(())
-    }
-
-    #[inline]
-    fn behind(&self, channel: ChannelId) -> NextChannel {
-        *self.next.get(channel.index())?
-    }
-
-    #[inline]
-    fn list(&self, list: usize) -> impl Iterator<Item = ChannelId> {
-        let first = self.first.get(list).copied().flatten();
-        core::iter::successors(first, |channel| self.behind(*channel))
     }
 
     /// What is served.
     pub(crate) fn services(&self) -> impl Iterator<Item = &Service> + Clone {
-        let listeners = self.all.iter().take(self.listeners_end);
-        listeners.filter_map(|channel| match channel {
+        self.all.iter().filter_map(|channel| match channel {
             Channel::Listener(service) => Some(service),
             _ => None,
         })
@@ -183,10 +178,14 @@ impl<'b> Channels<'b> {
 
     /// The request whose responses have this key.
     fn request_of(&self, key: Key) -> Option<(ChannelId, &Request)> {
-        self.list(key.bucket()).find_map(|channel| {
+        let mut channel = *self.requests.get(key.bucket())?;
+        loop {
             let request = self.request(channel)?;
-            (request.response == key).then_some((channel, request))
-        })
+            if request.response == key {
+                return Some((channel, request));
+            }
+            channel = request.next;
+        }
     }
 
     /// The request that a response with this header, from there, answers.
@@ -224,12 +223,17 @@ impl<'b> Channels<'b> {
         })
     }
 
-    /// The open request of a channel.
-    pub(crate) fn request(&self, channel: ChannelId) -> Option<&Request> {
+    fn request(&self, channel: ChannelId) -> Option<&Request> {
         match self.all.get(channel.index())? {
             Channel::Request(request) => Some(request),
             _ => None,
         }
+    }
+
+    /// Whether the request of a channel has waited for too long.
+    pub(crate) fn has_expired(&self, channel: ChannelId) -> bool {
+        let request = self.request(channel);
+        request.is_none_or(|request| request.expired)
     }
 
     /// Starts the wait of a request, or starts it anew; `false` if it is none.
@@ -254,5 +258,24 @@ impl<'b> Channels<'b> {
             }
         }
         next
+    }
+}
+
+/// Takes `channel` out of the list that begins with `first`.
+#[inline(never)]
+fn unlink(first: &mut ChannelId, all: &mut [Channel], channel: ChannelId) -> Option<()> {
+    let next = *all.get_mut(channel.index())?.next()?;
+    if *first == channel {
+        *first = next;
+        return Some(());
+    }
+    let mut before = *first;
+    loop {
+        let link = all.get_mut(before.index())?.next()?;
+        before = *link;
+        if before == channel {
+            *link = next;
+            return Some(());
+        }
     }
 }

@@ -8,7 +8,7 @@ pub(super) type Place<'b> = Option<&'b mut Slot<'b>>;
 
 /// Slots one behind the other.
 #[derive(Debug)]
-pub(super) struct List<'b> {
+pub(crate) struct List<'b> {
     first: Place<'b>,
 }
 
@@ -47,10 +47,6 @@ impl<'b> List<'b> {
         }
         Some(place)
     }
-
-    fn iter(&self) -> impl Iterator<Item = &Slot<'b>> {
-        core::iter::successors(self.first.as_deref(), |slot| slot.next.as_deref())
-    }
 }
 
 /// Takes the slot at this place out of its list.
@@ -87,11 +83,11 @@ impl<'b> Queue<'b> {
 
     #[inline]
     pub(super) fn take(&mut self) -> Place<'b> {
-        let slot = self.oldest.take_first();
-        if !self.newer.is_empty() && self.oldest.is_empty() {
+        let slot = self.oldest.take_first()?;
+        if self.oldest.is_empty() && !self.newer.is_empty() {
             self.turn_round();
         }
-        slot
+        Some(slot)
     }
 
     /// Each slot is turned round once at most.
@@ -108,19 +104,20 @@ impl<'b> Queue<'b> {
     }
 }
 
-/// The unfinished messages, each in the list of its key's bucket.
-pub(super) struct Unfinished<'b> {
-    buckets: [List<'b>; BUCKETS],
+/// Those of [`Unfinished`].
+pub(crate) type Buckets<'b> = [List<'b>; BUCKETS];
+
+pub(crate) const fn empty_buckets<'b>() -> Buckets<'b> {
+    [const { List::EMPTY }; BUCKETS]
 }
 
-impl<'b> Unfinished<'b> {
-    pub(super) const EMPTY: Self = Self {
-        buckets: [const { List::EMPTY }; BUCKETS],
-    };
+/// The unfinished messages, each in the list of its key's bucket.
+pub(super) struct Unfinished<'b>(pub(super) &'b mut Buckets<'b>);
 
+impl<'b> Unfinished<'b> {
     #[inline]
     pub(super) fn insert(&mut self, slot: &'b mut Slot<'b>) {
-        if let Some(bucket) = self.buckets.get_mut(slot.key().bucket()) {
+        if let Some(bucket) = self.0.get_mut(slot.key().bucket()) {
             bucket.push_first(slot);
         }
     }
@@ -132,25 +129,36 @@ impl<'b> Unfinished<'b> {
         key: Key,
         condition: impl Fn(&Slot<'b>) -> bool,
     ) -> Option<&mut Place<'b>> {
-        self.buckets.get_mut(key.bucket())?.find(condition)
+        self.0.get_mut(key.bucket())?.find(condition)
     }
 
     /// Takes out some message for which `condition` holds.
     #[inline(never)]
-    pub(super) fn take_any(&mut self, condition: impl Fn(&Slot<'b>) -> bool) -> Place<'b> {
+    pub(super) fn take_any(&mut self, condition: &dyn Fn(&Slot<'b>) -> bool) -> Place<'b> {
         take(
-            self.buckets
+            self.0
                 .iter_mut()
-                .find_map(|bucket| bucket.find(&condition))?,
+                .find_map(|bucket| bucket.find(condition))?,
         )
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Slot<'b>> {
-        self.buckets.iter().flat_map(List::iter)
+    /// The message that has stood still for longest.
+    pub(super) fn oldest(&self) -> Option<&Slot<'b>> {
+        let mut oldest: Option<&Slot<'b>> = None;
+        for bucket in self.0.iter() {
+            let mut rest = bucket.first.as_deref();
+            while let Some(slot) = rest {
+                if oldest.is_none_or(|oldest| slot.last_packet() < oldest.last_packet()) {
+                    oldest = Some(slot);
+                }
+                rest = slot.next.as_deref();
+            }
+        }
+        oldest
     }
 
     pub(super) fn for_each(&mut self, mut act: impl FnMut(&mut Slot<'b>)) {
-        for bucket in &mut self.buckets {
+        for bucket in self.0.iter_mut() {
             let mut rest = bucket.first.as_deref_mut();
             while let Some(slot) = rest {
                 act(slot);

@@ -20,7 +20,8 @@ use crate::service::Service;
 use crate::storage::{Parts, RouterStorage};
 
 pub use channels::ChannelId;
-pub(crate) use channels::{Channel, Channels, NextChannel};
+pub(crate) use channels::{Channel, Channels, NO_REQUESTS, Requests};
+pub(crate) use list::{Buckets, empty_buckets};
 pub use outgoing::{OpenError, Outgoing, Target};
 pub use port::Outbound;
 pub(crate) use port::{Link, Port};
@@ -296,7 +297,7 @@ impl RouterCore<'_> {
         let timeout = self.assembly_timeout;
         let expired = self
             .slots
-            .free_unfinished(|slot| slot.last_packet().is_over(timeout, now));
+            .free_unfinished(&|slot| slot.last_packet().is_over(timeout, now));
         self.count_drops(DropReason::AssemblyTimeout, expired);
     }
 

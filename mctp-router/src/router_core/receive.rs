@@ -71,7 +71,7 @@ impl<'b> RouterCore<'b> {
         let unsent = port.clear();
         let unfinished = self
             .slots
-            .free_unfinished(|slot| slot.origin().port == port_id);
+            .free_unfinished(&|slot| slot.origin().port == port_id);
         self.count_drops(DropReason::LinkDown, unsent.saturating_add(unfinished));
         self.responder.events.push(Event::LinkDown(port_id));
     }

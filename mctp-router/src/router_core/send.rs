@@ -4,7 +4,6 @@ use mctp::{Eid, MCTP_ADDR_NULL, MsgIC, MsgType};
 use mctp_transport::{PacketHeader, PhysicalAddress, SendError, SequenceNumber};
 
 use super::channels::Request;
-use super::key::Key;
 use super::outgoing::next_free_tag;
 use super::{
     ChannelId, LentMessage, Link, OpenError, Origin, Outbound, Outgoing, Progress, RouterCore,
@@ -96,13 +95,7 @@ impl<'b> RouterCore<'b> {
         let peer = target.endpoint_id;
         let in_use = |tag| self.channels.has_request(peer, port, tag);
         let tag = next_free_tag(self.last_tag, in_use).ok_or(OpenError::NoTag)?;
-        let request = Request {
-            response: Key::of_response(peer, tag),
-            port,
-            address,
-            deadline: Instant::NEVER,
-            expired: false,
-        };
+        let request = Request::new(peer, tag, (port, address));
         let channel = self
             .channels
             .open_request(request)
@@ -132,8 +125,7 @@ impl<'b> RouterCore<'b> {
 
     /// Whether the request of `channel` has waited for too long.
     pub fn has_expired(&self, channel: ChannelId) -> bool {
-        let request = self.channels.request(channel);
-        request.is_none_or(|request| request.expired)
+        self.channels.has_expired(channel)
     }
 
     /// Puts as much of a message into the port's transfer as fits. `message` is all of it, the same at each call; its slices are

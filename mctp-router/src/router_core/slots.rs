@@ -8,7 +8,7 @@ use mctp_transport::{PhysicalAddress, RawHeader};
 
 use super::ChannelId;
 use super::key::Key;
-use super::list::{List, Place, Queue, Unfinished, take};
+use super::list::{Buckets, List, Place, Queue, Unfinished, take};
 use crate::clock::Instant;
 use crate::config::PortId;
 use crate::storage::SHORT_MESSAGE_LEN;
@@ -275,11 +275,15 @@ impl Start<'_> {
 
 impl<'b> Slots<'b> {
     /// No slots yet; none will take a message longer than `longest`.
-    pub(crate) fn new(inboxes: &'b mut [Inbox<'b>], longest: usize) -> Self {
+    pub(crate) fn new(
+        inboxes: &'b mut [Inbox<'b>],
+        buckets: &'b mut Buckets<'b>,
+        longest: usize,
+    ) -> Self {
         Self {
             free_short: List::EMPTY,
             free_long: List::EMPTY,
-            unfinished: Unfinished::EMPTY,
+            unfinished: Unfinished(buckets),
             still_since: Instant::START,
             inboxes,
             longest,
@@ -401,8 +405,9 @@ impl<'b> Slots<'b> {
 
     /// Has the destination of the packets to come looked at again: the own endpoint ID changed.
     pub(crate) fn expect_anew(&mut self) {
-        self.unfinished
-            .for_each(|slot| slot.next_header = slot.next_header & SEQUENCE | NO_HEADER);
+        self.unfinished.for_each(|slot| {
+            slot.next_header = slot.next_header & SEQUENCE | NO_HEADER;
+        });
     }
 
     /// Frees the unfinished message that has stood still for longest, if that is at least `age` and helps `start` to a slot.
@@ -410,7 +415,7 @@ impl<'b> Slots<'b> {
         if !self.still_since.is_over(age, now) {
             return false;
         }
-        let oldest = self.unfinished.iter().min_by_key(|slot| slot.last_packet);
+        let oldest = self.unfinished.oldest();
         self.still_since = oldest.map_or(now, Slot::last_packet);
         let Some(oldest) = oldest.filter(|slot| slot.last_packet.is_over(age, now)) else {
             return false;
@@ -425,9 +430,10 @@ impl<'b> Slots<'b> {
     }
 
     /// Frees the unfinished messages for which `condition` holds; returns how many there were.
-    pub(crate) fn free_unfinished(&mut self, condition: impl Fn(&Slot<'b>) -> bool) -> usize {
+    #[inline(never)]
+    pub(crate) fn free_unfinished(&mut self, condition: &dyn Fn(&Slot<'b>) -> bool) -> usize {
         let mut freed = 0_usize;
-        while let Some(slot) = self.unfinished.take_any(&condition) {
+        while let Some(slot) = self.unfinished.take_any(condition) {
             self.release(slot);
             freed = freed.saturating_add(1);
         }
@@ -438,7 +444,7 @@ impl<'b> Slots<'b> {
     pub(crate) fn free_owned(&mut self, owner: ChannelId) {
         let inbox = self.inboxes.get(owner.index());
         if inbox.is_some_and(|inbox| inbox.held.long > 0) {
-            self.free_unfinished(|slot| slot.owner == owner);
+            self.free_unfinished(&|slot| slot.owner == owner);
         }
         while let Some(slot) = self.take_from_inbox(owner) {
             self.release(slot);
@@ -447,11 +453,8 @@ impl<'b> Slots<'b> {
 
     /// When the first unfinished message will have stood still for `timeout`.
     pub(crate) fn next_timeout(&self, timeout: u32) -> Instant {
-        let timeouts = self
-            .unfinished
-            .iter()
-            .map(|slot| slot.last_packet.after(timeout));
-        timeouts.fold(Instant::NEVER, Instant::min)
+        let oldest = self.unfinished.oldest();
+        oldest.map_or(Instant::NEVER, |slot| slot.last_packet.after(timeout))
     }
 
     /// Whether a complete message waits for a channel.
