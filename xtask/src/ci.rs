@@ -109,7 +109,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "instructions-m7",
-        checks: "on the emulated Cortex-M7, round trips stay within their budget of instructions, and the memory functions of the Nucleo are right",
+        checks: "on the emulated Cortex-M7, round trips and packets stay within their budget of instructions, streams are faster than USB, and the memory functions of the Nucleo are right",
         run: instructions_m7::check,
     },
 ];

@@ -1,8 +1,9 @@
-//! The second half of `cargo xtask instructions`: what a round trip costs on an emulated Cortex-M7.
+//! The second half of `cargo xtask instructions`: what round trips and packets cost on an emulated Cortex-M7.
 //!
 //! The program is `instructions` of `examples/qemu-an500`, built as the firmware is. With `-icount shift=0` QEMU's clock goes on by a nanosecond for each
-//! instruction, whatever the load of this computer. The program prints what its timer counted for fewer and for more round trips: what differs, divided by
-//! how many more there were, is one round trip.
+//! instruction, whatever the load of this computer. The program prints what its timer counted for fewer and for more rounds: what differs, divided by
+//! how many more there were, is one round. A round is a round trip, or a message of a stream in one direction. Of a stream there are a shorter and a longer
+//! message: what the longer one costs more, divided by how many more packets it has, is one further packet.
 
 use std::fmt::Write;
 use std::io::Read;
@@ -21,15 +22,41 @@ const PROGRAM: &str = "instructions";
 const MEMORY_FUNCTIONS: &str = "memory-functions";
 /// Of the timer: 25 MHz, and a nanosecond for each instruction.
 const INSTRUCTIONS_PER_TICK: f64 = 40.0;
+/// Of the Nucleo board's core, in Hz.
+const CLOCK: f64 = 600e6;
+/// Bytes of message a second that a stream has to reach if an instruction takes a cycle: then USB high speed is the limit, and not the core.
+const LEAST_RATE: f64 = 40e6;
 /// It takes less than a second.
 const LONGEST_RUN: Duration = Duration::from_secs(60);
 
-/// Ticks for so many round trips.
+/// Ticks for so many rounds.
 #[derive(Debug, PartialEq)]
 struct Count {
     name: String,
+    /// Bytes of a stream's messages, message type not counted.
+    length: Option<u64>,
     rounds: u64,
     ticks: u64,
+}
+
+/// One round, in instructions.
+#[derive(Debug, PartialEq)]
+struct Round {
+    name: String,
+    length: Option<u64>,
+    instructions: f64,
+}
+
+/// A stream of messages in packets.
+#[derive(Debug, PartialEq)]
+struct Stream {
+    name: String,
+    /// Instructions for a packet, with its part of what the message costs.
+    packet: f64,
+    /// Instructions for each packet more that a message has.
+    further_packet: f64,
+    /// Bytes of message a second at an instruction a cycle.
+    rate: f64,
 }
 
 /// Measures, prints the table, and fails when a budget is exceeded.
@@ -45,8 +72,8 @@ pub(crate) fn check(project: &Project) -> Result<String> {
     let (table, over) = measure(project)?;
     within_budget(&over).with_context(|| table.clone())?;
     Ok(format!(
-        "{} round trips within budget, memory functions right",
-        table.lines().count() - 1
+        "{} kinds of round trips and packets within budget, memory functions right",
+        table.lines().count() - 2
     ))
 }
 
@@ -69,20 +96,56 @@ fn measure(project: &Project) -> Result<(String, Vec<String>)> {
     let packages = metadata.workspace_packages();
     let package = packages.first().context("the board is one package")?;
     let budgets = &package.metadata["instructions"];
+    let rounds = rounds(&counts(&printed)?)?;
+    let (messages, round_trips): (Vec<_>, Vec<_>) =
+        rounds.into_iter().partition(|round| round.length.is_some());
     let mut table = "Instructions for a round trip on the emulated Cortex-M7\n".to_owned();
     let mut over = Vec::new();
-    for (name, count) in round_trips(&counts(&printed)?)? {
-        let budget = budgets[&name].as_u64();
-        let budget = budget
-            .with_context(|| format!("there is no [package.metadata.instructions] {name}"))?;
-        writeln!(table, "{name:>16} {count:>8.0} of {budget}")?;
-        if count > budget as f64 {
-            over.push(format!(
-                "{name}: {count:.0} instructions, the budget is {budget}"
-            ));
-        }
+    for Round {
+        name, instructions, ..
+    } in &round_trips
+    {
+        let budget = budget(budgets, name)?;
+        writeln!(table, "{name:>20} {instructions:>8.0} of {budget}")?;
+        over.extend(over_budget(name, *instructions, budget));
+    }
+    table += "Instructions for a packet, of these for each further one of a message, and bytes of message at 600 MHz\n";
+    for stream in streams(&messages)? {
+        let budget = budget(&budgets["packet"], &stream.name)?;
+        writeln!(table, "{}", line(&stream, budget))?;
+        over.extend(over_budget(&stream.name, stream.packet, budget));
+        over.extend(too_slow(&stream));
     }
     Ok((table, over))
+}
+
+fn budget(budgets: &serde_json::Value, name: &str) -> Result<u64> {
+    let budget = budgets[name].as_u64();
+    budget.with_context(|| {
+        format!("there is no budget for {name} in [package.metadata.instructions]")
+    })
+}
+
+fn line(stream: &Stream, budget: u64) -> String {
+    let Stream {
+        name,
+        packet,
+        further_packet,
+        rate,
+    } = stream;
+    let megabytes = rate / 1e6;
+    format!("{name:>20} {packet:>8.0} of {budget:<6} {further_packet:>6.0} {megabytes:>4.0} MB/s")
+}
+
+fn over_budget(name: &str, instructions: f64, budget: u64) -> Option<String> {
+    let text = format!("{name}: {instructions:.0} instructions, the budget is {budget}");
+    (instructions > budget as f64).then_some(text)
+}
+
+fn too_slow(stream: &Stream) -> Option<String> {
+    let [rate, least] = [stream.rate, LEAST_RATE].map(|rate| rate / 1e6);
+    let text = format!("{}: {rate:.1} MB/s, USB leaves {least:.0}", stream.name);
+    (stream.rate < LEAST_RATE).then_some(text)
 }
 
 /// What a program prints until it ends well.
@@ -125,43 +188,92 @@ fn counts(printed: &str) -> Result<Vec<Count>> {
 
 fn count(line: &str) -> Result<Count> {
     let words: Vec<_> = line.split_whitespace().collect();
-    let [name, rounds, ticks] = words[..] else {
-        bail!("`{line}` is no count");
+    let (name, length, rounds, ticks) = match words[..] {
+        [name, rounds, ticks] => (name, None, rounds, ticks),
+        [name, length, rounds, ticks] => (name, Some(length.parse()?), rounds, ticks),
+        _ => bail!("`{line}` is no count"),
     };
     Ok(Count {
         name: name.to_owned(),
+        length,
         rounds: rounds.parse()?,
         ticks: ticks.parse()?,
     })
 }
 
-/// One round trip of each kind, in instructions.
-fn round_trips(counts: &[Count]) -> Result<Vec<(String, f64)>> {
-    let round_trip = |pair: &[Count]| match pair {
-        [fewer, more] if fewer.name == more.name && fewer.rounds < more.rounds => {
+/// One round of each kind.
+fn rounds(counts: &[Count]) -> Result<Vec<Round>> {
+    let round = |pair: &[Count]| match pair {
+        [fewer, more]
+            if (&fewer.name, fewer.length) == (&more.name, more.length)
+                && fewer.rounds < more.rounds =>
+        {
             let ticks = more.ticks.saturating_sub(fewer.ticks) as f64;
             let rounds = (more.rounds - fewer.rounds) as f64;
-            Ok((fewer.name.clone(), ticks * INSTRUCTIONS_PER_TICK / rounds))
+            Ok(Round {
+                name: fewer.name.clone(),
+                length: fewer.length,
+                instructions: ticks * INSTRUCTIONS_PER_TICK / rounds,
+            })
         }
-        _ => bail!("{pair:?} are not two counts of one round trip"),
+        _ => bail!("{pair:?} are not two counts of one kind of round"),
     };
     if counts.is_empty() {
         bail!("the measuring program has counted nothing");
     }
-    counts.chunks(2).map(round_trip).collect()
+    counts.chunks(2).map(round).collect()
+}
+
+/// Of a shorter and a longer message each.
+fn streams(messages: &[Round]) -> Result<Vec<Stream>> {
+    if messages.is_empty() {
+        bail!("the measuring program has counted no streams");
+    }
+    messages.chunks(2).map(stream).collect()
+}
+
+fn stream(pair: &[Round]) -> Result<Stream> {
+    let [shorter, longer] = pair else {
+        bail!("{pair:?} are not two messages of one stream");
+    };
+    let (fewer, more) = (packets(shorter)?, packets(longer)?);
+    if shorter.name != longer.name || fewer >= more {
+        bail!("{pair:?} are not a shorter and a longer message of one stream");
+    }
+    let length = longer.length.unwrap_or_default() as f64;
+    Ok(Stream {
+        name: longer.name.clone(),
+        packet: longer.instructions / more,
+        further_packet: (longer.instructions - shorter.instructions) / (more - fewer),
+        rate: length * CLOCK / longer.instructions,
+    })
+}
+
+/// How many packets a message has: behind its name's slash are the bytes of payload of a packet.
+fn packets(message: &Round) -> Result<f64> {
+    let unit = message.name.split_once('/').map(|(_, unit)| unit);
+    let unit: u64 = unit.context("a stream's name has no unit")?.parse()?;
+    let with_type = message.length.unwrap_or_default() + 1;
+    Ok(with_type.div_ceil(unit.max(1)) as f64)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn rounds_of(printed: &str) -> Result<Vec<Round>> {
+        rounds(&counts(printed)?)
+    }
+
     #[test]
-    fn one_round_trip_is_what_more_of_them_add() {
-        let counts = counts("control 100 3528\ncontrol 300 10583\n").unwrap();
-        assert_eq!(
-            round_trips(&counts).unwrap(),
-            [("control".to_owned(), 1411.0)]
-        );
+    fn one_round_is_what_more_of_them_add() {
+        let control = Round {
+            name: "control".to_owned(),
+            length: None,
+            instructions: 1411.0,
+        };
+        let printed = "control 100 3528\ncontrol 300 10583\n";
+        assert_eq!(rounds_of(printed).unwrap(), [control]);
     }
 
     #[test]
@@ -171,9 +283,53 @@ mod tests {
             "control 100 3528",
             "control 100 3528\necho 300 10583",
             "control 300 10583\ncontrol 100 3528",
+            "send/64 99 100 3528\nsend/64 999 300 10583",
         ] {
-            assert!(round_trips(&counts(printed).unwrap()).is_err(), "{printed}");
+            assert!(rounds_of(printed).is_err(), "{printed}");
         }
         assert!(counts("control 100").is_err());
+        assert!(counts("send/64 long 100 3528").is_err());
+    }
+
+    /// The messages have 8 and 16 packets.
+    const STREAM: &str = "send/247 1975 100 200\nsend/247 1975 300 600\n\
+        send/247 3951 100 300\nsend/247 3951 300 900\n";
+
+    #[test]
+    fn a_stream_is_its_longer_message_and_what_that_costs_more() {
+        let stream = &streams(&rounds_of(STREAM).unwrap()).unwrap()[0];
+        assert_eq!(stream.name, "send/247");
+        assert_eq!(stream.packet, 120.0 / 16.0);
+        assert_eq!(stream.further_packet, 40.0 / 8.0);
+        assert_eq!(stream.rate, 3951.0 * 600e6 / 120.0);
+    }
+
+    #[test]
+    fn a_stream_without_its_two_messages_is_refused() {
+        let wrong = [
+            STREAM.replace("1975", "3951"),
+            STREAM.replace("send/247 1975", "send/64 1975"),
+            STREAM.replace("/247", ""),
+            "control 100 3528\ncontrol 300 10583\n".to_owned(),
+        ];
+        for printed in wrong {
+            let rounds = rounds_of(&printed).unwrap();
+            assert!(streams(&rounds).is_err(), "{printed}");
+        }
+        assert!(streams(&[]).is_err());
+    }
+
+    #[test]
+    fn a_stream_slower_than_usb_is_told() {
+        let mut stream = Stream {
+            name: "send/64".to_owned(),
+            packet: 900.0,
+            further_packet: 890.0,
+            rate: 40e6,
+        };
+        assert_eq!(too_slow(&stream), None);
+        stream.rate = 39.9e6;
+        let told = "send/64: 39.9 MB/s, USB leaves 40";
+        assert_eq!(too_slow(&stream).as_deref(), Some(told));
     }
 }

@@ -9,7 +9,13 @@
 //! | [`stack`] | what catches a stack overflow |
 //! | [`time`] | embassy's clock |
 
+//!
+//! It has the memory functions of [`nucleo-h7s3`](../nucleo-h7s3) as well.
+
 #![no_std]
+
+#[path = "../../nucleo-h7s3/src/memory_functions.rs"]
+mod memory_functions;
 
 pub mod interrupts;
 pub mod registers;

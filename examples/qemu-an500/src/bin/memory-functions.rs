@@ -9,12 +9,9 @@ use core::hint::black_box;
 use core::panic::PanicInfo;
 
 use cortex_m_rt::entry;
-// The interrupt vectors.
+// The functions under test, and the interrupt vectors.
 use qemu_an500 as _;
 use semihosting::{eprintln, process};
-
-#[path = "../../../nucleo-h7s3/src/memory_functions.rs"]
-mod memory_functions;
 
 /// Up to two rounds of the loop for 16 bytes, and a rest.
 const LONGEST: usize = 35;

@@ -1,54 +1,35 @@
-//! Round trips to be counted: the packets of a request enter the device, and those of its response leave it.
+//! Round trips: the packets of a request enter the device, and those of its response leave it.
 //!
-//! The device is the router and the services of `reference_device`, with a transport in memory that copies nothing, and a clock that stands still: what
-//! USB and the board cost is not in it. One line for each case and number of rounds, on QEMU's standard output: name, rounds, ticks of TIMER0.
-//! `cargo xtask instructions` starts it with `-icount`, so that a tick is a number of instructions and every run counts the same.
-
-#![no_std]
-#![no_main]
+//! The device is the router and the services of `reference_device`, with a transport in memory that copies nothing: what USB costs is not in it.
 
 use core::cell::{Cell, RefCell};
-use core::convert::Infallible;
-use core::future::{Future, pending, poll_fn};
-use core::panic::PanicInfo;
-use core::pin::{Pin, pin};
-use core::task::{Context, Poll, Waker};
+use core::fmt;
+use core::future::{Future, poll_fn};
+use core::pin::pin;
+use core::task::Poll;
 
-use cortex_m_rt::{entry, exception};
-use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use heapless::Vec;
-use mctp_router::{Clock, Config, Instant, PortConfig, PortId, Router, RouterStorage};
+use mctp_router::{Config, PortConfig, Router, RouterStorage};
 use mctp_transport::{
-    Eid, MessageTag, Packet, PacketHeader, PhysicalAddress, Received, SendError, SequenceNumber,
-    Transfer, TransferLayout, TransportRx, TransportTx,
+    Packet, PhysicalAddress, Received, SendError, Transfer, TransferLayout, TransportRx,
+    TransportTx,
 };
 use nvme_mi_responder::{Crc32c, MessageBuffers, Responder, SoftwareCrc32c};
-use qemu_an500::{stack, time};
 use reference_device::{
     MANAGEMENT_PORT, Management, UnitChanges, default_firmware, default_subsystem, default_world,
     serve,
 };
-use semihosting::{eprintln, println, process};
 
-const PORT: PortId = PortId(0);
-const DEVICE: Eid = Eid(9);
-const REQUESTER: Eid = Eid(8);
-const TAG: MessageTag = MessageTag::from_low_bits(3);
+use crate::{CHECKED_ROUNDS, DEVICE, PORT, RawMutex, Stopped, Task, count, poll};
+
 /// End of message, in byte 3 of a packet.
 const END: u8 = 0x40;
-/// Round trips before those that count, in which the response is checked.
-const CHECKED_ROUNDS: u32 = 4;
-/// What differs between the two is what round trips cost, and nothing else.
-const ROUNDS: [u32; 2] = [100, 300];
 /// Bytes of the longest message with its type, and of its packets.
 const MESSAGE: usize = 4224;
 const PACKETS: usize = 5120;
 
-/// As on the boards: every lock is a critical section.
-type RawMutex = CriticalSectionRawMutex;
 type Storage<'b> = RouterStorage<'b, 1, 512, 4, 2, MESSAGE, 3, 2>;
 type Message = Vec<u8, MESSAGE>;
-type Task<'t> = Pin<&'t mut dyn Future<Output = Infallible>>;
 
 /// A request, with its message type, and what its response has to begin with.
 struct Case {
@@ -59,11 +40,8 @@ struct Case {
     response: Vec<u8, 64>,
 }
 
-#[entry]
-fn start() -> ! {
-    let mut core = cortex_m::Peripherals::take().expect("nobody has taken them before");
-    stack::guard(&mut core);
-    time::start();
+/// Measures all kinds.
+pub fn measure_all() {
     for case in [
         control(),
         echo("echo-64/64", 64, 64),
@@ -73,7 +51,12 @@ fn start() -> ! {
     ] {
         measure(&case);
     }
-    process::exit(0)
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name)
+    }
 }
 
 /// Get Endpoint ID (DSP0236 1.3.3, section 12.4).
@@ -148,11 +131,11 @@ fn measure(case: &Case) {
         pin!(serve(&router, &mut management, Stopped, &mut buffer, &())),
         pin!(router.run_send(PORT, &mut sender)),
     ];
-    count(case, &link, &mut tasks);
+    run(case, &link, &mut tasks);
     assert_eq!(router.drop_counters().total(), 0);
 }
 
-fn count(case: &Case, link: &Link, tasks: &mut [Task<'_>]) {
+fn run(case: &Case, link: &Link, tasks: &mut [Task<'_>]) {
     // Each says what it is before the first request comes.
     poll(tasks);
     for _ in 0..CHECKED_ROUNDS {
@@ -164,45 +147,21 @@ fn count(case: &Case, link: &Link, tasks: &mut [Task<'_>]) {
         assert!(response.starts_with(&case.response), "{response:02x?}");
     }
     let each = link.sent.get() / CHECKED_ROUNDS as usize;
-    for rounds in ROUNDS {
+    count(case, |rounds| {
         link.sent.set(0);
-        let start = time::cycles();
         for _ in 0..rounds {
             round_trip(link, tasks);
         }
-        let ticks = time::cycles() - start;
         assert_eq!(link.sent.get(), each * rounds as usize, "all rounds alike");
-        println!("{} {rounds} {ticks}", case.name);
-    }
+    });
 }
 
-/// The smallest executor: polls everybody until the end of the response is out.
+/// Polls everybody until the end of the response is out.
 fn round_trip(link: &Link, tasks: &mut [Task<'_>]) {
     link.taken.set(0);
     link.has_ended.set(false);
     while !link.has_ended.get() {
         poll(tasks);
-    }
-}
-
-fn poll(tasks: &mut [Task<'_>]) {
-    let mut context = Context::from_waker(Waker::noop());
-    for task in tasks {
-        let _ = task.as_mut().poll(&mut context);
-    }
-}
-
-/// Reading a clock is the board's cost.
-#[derive(Clone, Copy)]
-struct Stopped;
-
-impl Clock for Stopped {
-    fn now(&self) -> Instant {
-        Instant::from_millis(1)
-    }
-
-    async fn wait_until(&self, _: Instant) {
-        pending().await
     }
 }
 
@@ -225,21 +184,9 @@ struct Link {
 impl Link {
     fn new(case: &Case) -> Self {
         let mut packets = Vec::new();
-        let mut sequence = SequenceNumber::default();
-        let count = case.request.len().div_ceil(case.unit);
-        for (index, payload) in case.request.chunks(case.unit).enumerate() {
-            let header = PacketHeader {
-                destination: DEVICE,
-                source: REQUESTER,
-                start: index == 0,
-                end: index + 1 == count,
-                sequence,
-                tag_owner: true,
-                tag: TAG,
-            };
-            packets.extend(header.to_bytes());
+        for (header, payload) in crate::packets(&case.request, case.unit) {
+            packets.extend(header);
             packets.extend(payload.iter().copied());
-            sequence = sequence.next();
         }
         Self {
             taken: Cell::new(packets.len()),
@@ -322,15 +269,4 @@ impl TransportTx for Sender<'_> {
         }
         Ok(())
     }
-}
-
-#[panic_handler]
-fn panic(information: &PanicInfo<'_>) -> ! {
-    eprintln!("{information}");
-    process::exit(101)
-}
-
-#[exception(trampoline = false)]
-unsafe fn HardFault() -> ! {
-    process::exit(102)
 }
