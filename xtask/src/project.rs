@@ -13,6 +13,7 @@ pub(crate) const NESTED_WORKSPACES: &[&str] = &[
     "examples/qemu-an500",
     "examples/qemu-an500-boot",
     "xtask/panic-free",
+    "xtask/ram",
     "xtask/size",
     "bench",
 ];

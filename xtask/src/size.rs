@@ -4,7 +4,8 @@
 //! firmware exceeds its limits, and when it grew without the committed table being updated.
 //!
 //! The program in `xtask/size` is the NVMe-MI responder with the default model and nothing else. It has the panic handler of `xtask/panic-free`, so that
-//! it links only if no panic is left, at its optimisation level too.
+//! it links only if no panic is left, at its optimisation level too. Those in `xtask/ram` are routers with the same ports, messages and service, ours and
+//! mctp-estack's.
 
 mod attribution;
 mod firmware;
@@ -159,6 +160,7 @@ fn measure(
                 sizes: Sizes::of(&program, &ours)?,
                 flash_limit: set.flash,
                 ram_limit: set.ram,
+                ram_below_half_of: set.ram_below_half_of.clone(),
                 beside: set.beside.clone(),
             };
             each(&row, &program)?;

@@ -10,6 +10,7 @@
 //! environment = { DEFMT_LOG = "off" } # for the compiler; none if not given
 //! flash = 65536                       # bytes it may take at most; no limit if not given
 //! ram = 40000
+//! ram-below-half-of = "…"             # another set of this firmware; none if not given
 //! beside = [{ what = "…", flash = 98304, ram = 49152 }] # figures of other firmware to stand beside its own
 //! ```
 
@@ -50,6 +51,7 @@ pub(super) struct FeatureSet {
     environment: BTreeMap<String, String>,
     pub(super) flash: Option<u64>,
     pub(super) ram: Option<u64>,
+    pub(super) ram_below_half_of: Option<String>,
     #[serde(default)]
     pub(super) beside: Vec<Comparable>,
 }
@@ -140,6 +142,14 @@ fn feature_sets(entries: &serde_json::Value) -> Result<Vec<FeatureSet>> {
         if sets[..position].iter().any(|other| other.name == set.name) {
             bail!("there are two named `{}`", set.name);
         }
+        if let Some(twice) = &set.ram_below_half_of
+            && !sets.iter().any(|other| other.name == *twice)
+        {
+            bail!(
+                "`{}` is compared with `{twice}`, which there is not",
+                set.name
+            );
+        }
     }
     Ok(sets)
 }
@@ -185,6 +195,10 @@ mod tests {
         assert_eq!(
             refusal(json!([{ "name": "x" }, { "name": "x" }])),
             "there are two named `x`"
+        );
+        assert_eq!(
+            refusal(json!([{ "name": "x", "ram-below-half-of": "y" }])),
+            "`x` is compared with `y`, which there is not"
         );
         assert_eq!(
             refusal(json!([{ "name": "a|b" }])),

@@ -33,6 +33,8 @@ pub(super) struct Row {
     /// What it may take. These and what is beside it are not read back: they are the `Cargo.toml`'s.
     pub(super) flash_limit: Option<u64>,
     pub(super) ram_limit: Option<u64>,
+    /// The set of features of the same firmware that has to take more than twice its RAM.
+    pub(super) ram_below_half_of: Option<String>,
     pub(super) beside: Vec<Comparable>,
 }
 
@@ -117,7 +119,22 @@ impl Table {
 
     /// A sentence for each limit that is exceeded.
     pub(super) fn over_limits(&self) -> Vec<String> {
-        self.rows.iter().flat_map(Row::over_limits).collect()
+        let over_half = self.rows.iter().filter_map(|row| self.over_half(row));
+        let over_limits = self.rows.iter().flat_map(Row::over_limits);
+        over_limits.chain(over_half).collect()
+    }
+
+    fn over_half(&self, row: &Row) -> Option<String> {
+        let other = self.row(&row.firmware, row.ram_below_half_of.as_ref()?)?;
+        let (ram, twice) = (row.sizes.total.ram, other.sizes.total.ram);
+        let text = format!(
+            "{}: {} bytes of RAM, not less than half of the {} of {}",
+            row.title(),
+            grouped(ram),
+            grouped(twice),
+            other.features
+        );
+        (ram * 2 >= twice).then_some(text)
     }
 
     /// A sentence for each difference to `committed` that has to be committed. Another compiler moves code from crate to crate, so only totals
@@ -559,6 +576,17 @@ mod tests {
         );
         table.rows[0].ram_limit = Some(99);
         assert_eq!(table.over_limits().len(), 2);
+    }
+
+    #[test]
+    fn half_of_another_build_has_to_be_undercut() {
+        let build = |features, ram| row(features, &[("ours", bytes(0, ram))]);
+        let mut table = table(vec![build("ours", 49), build("theirs", 100)]);
+        table.rows[0].ram_below_half_of = Some("theirs".to_owned());
+        assert!(table.over_limits().is_empty());
+        table.rows[1].sizes.total.ram = 98;
+        let told = "board, ours: 49 bytes of RAM, not less than half of the 98 of theirs";
+        assert_eq!(table.over_limits(), [told]);
     }
 
     #[test]
