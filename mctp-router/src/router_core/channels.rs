@@ -118,10 +118,11 @@ impl<'b> Channels<'b> {
         let is_free = |channel: &Channel| matches!(channel, Channel::Free { .. });
         let index = self.all.iter().position(is_free)?;
         let channel = ChannelId(index.try_into().ok()?);
-        unlink(&mut self.free, self.all, channel);
+        let behind = *self.all.get_mut(index)?.next()?;
+        unlink(&mut self.free, self.all, channel, behind);
         *self.all.get_mut(index)? = Channel::Listener(service);
-        self.listeners_end = self.listeners_end.max(index.saturating_add(1));
-        self.open = self.open.saturating_add(1);
+        self.listeners_end = self.listeners_end.max(index.wrapping_add(1));
+        self.open = self.open.wrapping_add(1);
         Some(channel)
     }
 
@@ -133,7 +134,7 @@ impl<'b> Channels<'b> {
         let first = self.requests.get_mut(request.response.bucket())?;
         request.next = core::mem::replace(first, channel);
         *place = Channel::Request(request);
-        self.open = self.open.saturating_add(1);
+        self.open = self.open.wrapping_add(1);
         Some(channel)
     }
 
@@ -144,12 +145,13 @@ impl<'b> Channels<'b> {
             Channel::Listener(_) => {}
             Channel::Request(request) => {
                 let first = self.requests.get_mut(request.response.bucket())?;
-                unlink(first, self.all, channel)?;
+                let behind = request.next;
+                unlink(first, self.all, channel, behind)?;
             }
         }
         *self.all.get_mut(channel.index())? = Channel::Free { next: self.free };
         self.free = channel;
-        self.open = self.open.saturating_sub(1);
+        self.open = self.open.wrapping_sub(1);
         Some(())
     }
 
@@ -195,14 +197,12 @@ impl<'b> Channels<'b> {
         from: (PortId, PhysicalAddress),
     ) -> Option<ChannelId> {
         let key = Key::of(header);
-        let of_peer = self.request_of(key);
-        let (channel, _) = of_peer
-            .filter(|(_, request)| !request.expired)
-            .or_else(|| {
-                self.request_of(key.of_anyone()).filter(|(_, request)| {
-                    !request.expired && (request.port, request.address) == from
-                })
-            })?;
+        let is_awaited = |(_, request): &(ChannelId, &Request)| !request.expired;
+        let is_there =
+            |(_, request): &(ChannelId, &Request)| (request.port, request.address) == from;
+        let of_anyone = || self.request_of(key.of_anyone()).filter(is_there);
+        let found = self.request_of(key).filter(is_awaited);
+        let (channel, _) = found.or_else(|| of_anyone().filter(is_awaited))?;
         Some(channel)
     }
 
@@ -261,12 +261,16 @@ impl<'b> Channels<'b> {
     }
 }
 
-/// Takes `channel` out of the list that begins with `first`.
+/// Takes `channel`, behind which there is `behind`, out of the list that begins with `first`.
 #[inline(never)]
-fn unlink(first: &mut ChannelId, all: &mut [Channel], channel: ChannelId) -> Option<()> {
-    let next = *all.get_mut(channel.index())?.next()?;
+fn unlink(
+    first: &mut ChannelId,
+    all: &mut [Channel],
+    channel: ChannelId,
+    behind: ChannelId,
+) -> Option<()> {
     if *first == channel {
-        *first = next;
+        *first = behind;
         return Some(());
     }
     let mut before = *first;
@@ -274,7 +278,7 @@ fn unlink(first: &mut ChannelId, all: &mut [Channel], channel: ChannelId) -> Opt
         let link = all.get_mut(before.index())?.next()?;
         before = *link;
         if before == channel {
-            *link = next;
+            *link = behind;
             return Some(());
         }
     }
