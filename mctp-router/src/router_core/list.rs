@@ -1,7 +1,7 @@
 //! Lists of slots. A slot moves from one to another by reference.
 
 use super::key::{BUCKETS, Key};
-use super::slots::Slot;
+use super::slots::{Slot, Which};
 
 /// Where a list has a slot, or its end.
 pub(super) type Place<'b> = Option<&'b mut Slot<'b>>;
@@ -133,13 +133,13 @@ impl<'b> Unfinished<'b> {
     }
 
     /// Takes out some message for which `condition` holds.
-    #[inline(never)]
-    pub(super) fn take_any(&mut self, condition: &dyn Fn(&Slot<'b>) -> bool) -> Place<'b> {
-        take(
-            self.0
-                .iter_mut()
-                .find_map(|bucket| bucket.find(condition))?,
-        )
+    pub(super) fn take_any(&mut self, which: Which) -> Place<'b> {
+        for bucket in self.0.iter_mut() {
+            if let Some(place) = bucket.find(|slot| slot.is(which)) {
+                return take(place);
+            }
+        }
+        None
     }
 
     /// The message that has stood still for longest.

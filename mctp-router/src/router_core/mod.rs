@@ -295,9 +295,7 @@ impl RouterCore<'_> {
 
     fn expire_unfinished(&mut self, now: Instant) {
         let timeout = self.assembly_timeout;
-        let expired = self
-            .slots
-            .free_unfinished(&|slot| slot.last_packet().is_over(timeout, now));
+        let expired = self.slots.free_unfinished(slots::Which::Late(now, timeout));
         self.count_drops(DropReason::AssemblyTimeout, expired);
     }
 

@@ -5,7 +5,7 @@ use mctp_transport::{DropReason, HeaderError, PhysicalAddress, RawHeader, Receiv
 
 use super::key::Key;
 use super::list;
-use super::slots::{LentMessage, Mismatch, Origin, Slot, Start};
+use super::slots::{LentMessage, Mismatch, Origin, Slot, Start, Which};
 use super::{ChannelId, Link, Receipt, RouterCore};
 use crate::clock::Instant;
 use crate::config::{Event, PortId};
@@ -69,9 +69,7 @@ impl<'b> RouterCore<'b> {
         }
         port.link = Link::Down;
         let unsent = port.clear();
-        let unfinished = self
-            .slots
-            .free_unfinished(&|slot| slot.origin().port == port_id);
+        let unfinished = self.slots.free_unfinished(Which::By(port_id));
         self.count_drops(DropReason::LinkDown, unsent.saturating_add(unfinished));
         self.responder.events.push(Event::LinkDown(port_id));
     }

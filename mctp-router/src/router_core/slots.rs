@@ -69,6 +69,17 @@ pub(crate) enum Mismatch {
     TooLong,
 }
 
+/// Which unfinished messages.
+#[derive(Clone, Copy)]
+pub(crate) enum Which {
+    /// Those for this channel.
+    For(ChannelId),
+    /// Those that come by this port.
+    By(PortId),
+    /// Those that have stood still until now for so many milliseconds.
+    Late(Instant, u32),
+}
+
 /// One message buffer and the message in it.
 #[derive(Debug)]
 pub(crate) struct Slot<'b> {
@@ -159,8 +170,12 @@ impl<'b> Slot<'b> {
         }
     }
 
-    pub(crate) fn origin(&self) -> &Origin {
-        &self.origin
+    pub(super) fn is(&self, which: Which) -> bool {
+        match which {
+            Which::For(channel) => self.owner == channel,
+            Which::By(port) => self.origin.port == port,
+            Which::Late(now, timeout) => self.last_packet.is_over(timeout, now),
+        }
     }
 
     #[inline]
@@ -431,9 +446,9 @@ impl<'b> Slots<'b> {
 
     /// Frees the unfinished messages for which `condition` holds; returns how many there were.
     #[inline(never)]
-    pub(crate) fn free_unfinished(&mut self, condition: &dyn Fn(&Slot<'b>) -> bool) -> usize {
+    pub(crate) fn free_unfinished(&mut self, which: Which) -> usize {
         let mut freed = 0_usize;
-        while let Some(slot) = self.unfinished.take_any(condition) {
+        while let Some(slot) = self.unfinished.take_any(which) {
             self.release(slot);
             freed = freed.saturating_add(1);
         }
@@ -444,7 +459,7 @@ impl<'b> Slots<'b> {
     pub(crate) fn free_owned(&mut self, owner: ChannelId) {
         let inbox = self.inboxes.get(owner.index());
         if inbox.is_some_and(|inbox| inbox.held.long > 0) {
-            self.free_unfinished(&|slot| slot.owner == owner);
+            self.free_unfinished(Which::For(owner));
         }
         while let Some(slot) = self.take_from_inbox(owner) {
             self.release(slot);
