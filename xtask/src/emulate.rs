@@ -175,7 +175,7 @@ pub(crate) fn qemu(program: &Path) -> Command {
 }
 
 /// A path in a list of options.
-fn escaped(path: &Path) -> String {
+pub(crate) fn escaped(path: &Path) -> String {
     path.display().to_string().replace(',', ",,")
 }
 

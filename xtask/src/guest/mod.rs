@@ -3,12 +3,14 @@
 //! Each scenario boots a kernel that has MCTP over USB built in. Its only program is `linux-requester`, which runs a plan
 //! as process 1; its USB host controller is joined to the device by usbredir: to `virtual-device`, or to UART0 of the emulated board, which runs in
 //! a QEMU of its own. The scenario passes when every step of the plan did and tshark finds no malformed packet in what the virtual device captured,
-//! but for those that a scenario injects. The emulated board captures nothing: QEMU's own USB captures have only the first 256 bytes of a transfer.
+//! but for those that a scenario injects. The emulated board captures nothing: QEMU's own USB captures have only the first 256 bytes of a transfer. They
+//! are for how full the transfers of a benchmark's stream are.
 //! Some scenarios have Debian's nvme-cli in the guest, of an old and of a current release, whose every output is checked.
 
 mod apt;
 mod capture;
 mod device;
+mod fullness;
 mod initramfs;
 pub(crate) mod install;
 mod kernel;
@@ -186,17 +188,26 @@ fn run_one(
             &files,
         ),
     )?;
+    let streams = scenario.streams();
+    let usb_capture = (!streams.is_empty()).then(|| folder.join("usb.pcap"));
     let outcome = vm::run(&vm::Setup {
         scenario,
         kernel,
         initramfs: &initramfs,
         devices: &programs.devices,
         folder: &folder,
+        usb_capture: usb_capture.as_deref(),
     })?;
     if verbose || outcome.result.is_err() {
         println!("{}", outcome.log);
     }
     outcome.result?;
+    if let Some(capture) = &usb_capture {
+        let unit = scenario.mtu as usize - 4;
+        for fullness in fullness::check(capture, &streams, unit, scenario.max_transfer())? {
+            println!("guest: {}: {fullness}", scenario.name);
+        }
+    }
     if let Some(tshark) = &programs.tshark {
         let (judged, whose) = if scenario.well_formed {
             (Judged::All, "packets")

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::fullness::Stream;
 use super::nvme_cli::Release;
 
 /// A kernel version that the scenarios are written for.
@@ -425,6 +426,23 @@ impl Scenario {
             Listener::Device => (self.boots, 1),
             Listener::Qemu => (1, self.boots),
         }
+    }
+
+    /// The streams that the device is asked for.
+    pub(super) fn streams(&self) -> Vec<Stream> {
+        let of_step = |step: &Step| match *step {
+            Step::Bench(streams) => streams,
+            _ => &[],
+        };
+        let streams = self.steps.iter().flat_map(of_step);
+        streams
+            .map(|&(length, count)| Stream { length, count })
+            .collect()
+    }
+
+    /// The longest USB transfer: in 1.1 it is the device's own limit.
+    pub(super) fn max_transfer(&self) -> usize {
+        if self.usb == "1.0" { 512 } else { 8191 }
     }
 
     /// The text that `linux-requester guest-init` runs, one command a line.

@@ -13,6 +13,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use super::device::{Devices, Files};
 use super::initramfs::PLAN;
 use super::scenario::{Listener, Scenario};
+use crate::emulate;
 
 /// A guest that prints nothing for this long hangs.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -32,6 +33,8 @@ pub(super) struct Setup<'a> {
     pub(super) devices: &'a Devices,
     /// For the socket, the captures and the logs.
     pub(super) folder: &'a Path,
+    /// Where QEMU captures the USB transfers, if it is to.
+    pub(super) usb_capture: Option<&'a Path>,
 }
 
 /// How it went.
@@ -160,6 +163,7 @@ impl Machine<'_> {
             kernel,
             initramfs,
             folder,
+            usb_capture,
             ..
         } = self.setup;
         let socket = self.socket.display();
@@ -167,6 +171,9 @@ impl Machine<'_> {
             Listener::Qemu => format!("socket,id=usbredir,path={socket},server=on,wait=off"),
             Listener::Device => format!("socket,id=usbredir,path={socket},reconnect-ms=200"),
         };
+        let usb_capture = usb_capture.map_or_else(String::new, |path| {
+            format!(",pcap={}", emulate::escaped(path))
+        });
         // `--` ends the kernel's own options; what follows are the arguments of its first process.
         // Only emergencies on the console, so that no kernel message lands inside a line meant for us.
         // A kernel that panics must not get a second chance: it ends QEMU, or hangs where reboots are part of the plan.
@@ -191,7 +198,10 @@ impl Machine<'_> {
                 &format!("{},id=controller", scenario.controller.device()),
             ])
             .args(["-chardev", &chardev])
-            .args(["-device", "usb-redir,chardev=usbredir,bus=controller.0"])
+            .args([
+                "-device",
+                &format!("usb-redir,chardev=usbredir,bus=controller.0{usb_capture}"),
+            ])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(File::create(folder.join("qemu.log"))?);
