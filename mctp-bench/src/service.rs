@@ -1,6 +1,8 @@
 //! The service around the cores: receives, answers and sends. No decision about bytes is taken here.
 
 use core::cell::Cell;
+use core::future::poll_fn;
+use core::pin::pin;
 
 use embassy_futures::select::{Either, select};
 use embassy_futures::yield_now;
@@ -9,8 +11,11 @@ use embassy_sync::signal::Signal;
 use mctp::{AsyncListener, AsyncReqChannel, AsyncRespChannel, Eid, Error, MsgIC};
 
 use crate::receiver::{Receiver, Statistics};
-use crate::stream::Stream;
+use crate::stream::{DataMessage, Stream};
 use crate::wire::{Message, Request, Response, Status};
+
+/// How much a stack may take without a pause before other tasks get a turn. A stack's transfers are full long before: then it waits by itself.
+const BYTES_IN_A_ROW: usize = 16 * 1024;
 
 /// The service of one endpoint: what it receives, and the stream that it sends.
 ///
@@ -119,7 +124,10 @@ impl Bench {
         self.next.signal(None);
     }
 
-    /// Waits for a stream to send and sends it, to its end. Other tasks get a turn between any two messages.
+    /// Waits for a stream to send and sends it, to its end.
+    ///
+    /// Messages follow each other without a pause while the stack takes them at once, so that a transfer of the stack's is full before it leaves. Other
+    /// tasks get a turn when the stack has no room for more, or after 16 KiB.
     ///
     /// `request_channel` makes a channel to an endpoint. Each message has a tag of its own if the channel takes one for each request.
     pub async fn send<C: AsyncReqChannel>(&self, request_channel: impl FnOnce(Eid) -> C) -> Sent {
@@ -135,21 +143,27 @@ impl Bench {
             messages: 0,
             end: End::Complete,
         };
+        let mut in_a_row: usize = 0;
         for message in stream {
             if self.next.signaled() {
                 sent.end = End::Stopped;
                 break;
             }
-            let slices = message.slices();
-            let result = channel
-                .send_vectored(mctp::MCTP_TYPE_VENDOR_PCIE, MsgIC(false), &slices)
-                .await;
+            let (result, has_waited) = send_one(&mut channel, &message).await;
             if let Err(error) = result {
                 sent.end = End::Failed(error);
                 break;
             }
             sent.messages = sent.messages.saturating_add(1);
-            yield_now().await;
+            in_a_row = if has_waited {
+                0
+            } else {
+                in_a_row.saturating_add(message.length())
+            };
+            if in_a_row > BYTES_IN_A_ROW {
+                in_a_row = 0;
+                yield_now().await;
+            }
         }
         sent
     }
@@ -169,6 +183,23 @@ impl Bench {
         }
         self.receiver.set(receiver);
     }
+}
+
+/// Sends a message; says also whether it had to wait, so that others had a turn.
+async fn send_one(
+    channel: &mut impl AsyncReqChannel,
+    message: &DataMessage,
+) -> (mctp::Result<()>, bool) {
+    let slices = message.slices();
+    let mut sending =
+        pin!(channel.send_vectored(mctp::MCTP_TYPE_VENDOR_PCIE, MsgIC(false), &slices));
+    let mut has_waited = false;
+    let result = poll_fn(|context| {
+        let result = sending.as_mut().poll(context);
+        has_waited |= result.is_pending();
+        result
+    });
+    (result.await, has_waited)
 }
 
 /// Serves until `listener` fails; returns why.
@@ -525,48 +556,75 @@ mod tests {
         assert!(matches!(failed.end, End::Failed(Error::Unreachable)) && failed.messages == 0);
     }
 
-    #[test]
-    fn others_get_a_turn_between_any_two_messages() {
-        struct Eager<'s>(&'s Cell<u32>);
-        impl AsyncReqChannel for Eager<'_> {
-            async fn send_vectored(&mut self, _: MsgType, _: MsgIC, _: &[&[u8]]) -> Result<()> {
-                self.0.set(self.0.get() + 1);
-                assert!(self.0.get() <= 2, "two in a row are one too many");
-                Ok(())
+    /// A stack that takes `room` messages at once, and then lets the next one wait.
+    struct Eager<'s> {
+        taken: &'s Cell<usize>,
+        room: usize,
+    }
+
+    impl AsyncReqChannel for Eager<'_> {
+        async fn send_vectored(&mut self, _: MsgType, _: MsgIC, _: &[&[u8]]) -> Result<()> {
+            while self.taken.get() == self.room {
+                yield_now().await;
             }
-            async fn recv<'f>(
-                &mut self,
-                _: &'f mut [u8],
-            ) -> Result<(MsgType, MsgIC, &'f mut [u8])> {
-                Err(Error::Unsupported)
-            }
-            fn remote_eid(&self) -> Eid {
-                REQUESTER
-            }
+            self.taken.set(self.taken.get() + 1);
+            Ok(())
         }
+        async fn recv<'f>(&mut self, _: &'f mut [u8]) -> Result<(MsgType, MsgIC, &'f mut [u8])> {
+            Err(Error::Unsupported)
+        }
+        fn remote_eid(&self) -> Eid {
+            REQUESTER
+        }
+    }
+
+    /// What a task that empties the stack at each of its turns finds in it while a stream is sent.
+    fn found_at_each_turn(room: usize, length: u16, count: u64) -> Vec<usize> {
         let bench = Bench::new();
-        let sent_in_a_row = Cell::new(0);
         bench.start(&Answer {
             bytes: [0; 12],
             requester: REQUESTER,
             request: Some(Request {
                 instance_id: 1,
-                length: 100,
-                count: 1000,
+                length,
+                count,
             }),
         });
+        let taken = Cell::new(0);
+        let mut found = Vec::new();
         let other = async {
             loop {
-                sent_in_a_row.set(0);
+                found.push(taken.take());
                 yield_now().await;
             }
         };
-        let send = bench.send(|_| Eager(&sent_in_a_row));
-        let sent = match block_on(select(send, other)) {
-            Either::First(sent) => sent,
+        let send = bench.send(|_| Eager {
+            taken: &taken,
+            room,
+        });
+        match block_on(select(send, other)) {
+            Either::First(sent) => assert_eq!(sent.messages, count),
             Either::Second(never) => never,
-        };
-        assert_eq!(sent.messages, 1000);
+        }
+        found
+    }
+
+    #[test]
+    fn the_stack_is_full_whenever_others_get_a_turn() {
+        for length in [9, 100, 987, 3951] {
+            let found = found_at_each_turn(4, length, 1000);
+            assert_eq!(found, [4; 249]);
+        }
+    }
+
+    #[test]
+    fn a_stack_that_never_waits_does_not_keep_others_from_their_turn() {
+        for length in [9, 100, 987, 3951, u16::MAX] {
+            let in_a_row = 16 * 1024 / usize::from(length) + 1;
+            let found = found_at_each_turn(usize::MAX, length, 10_000);
+            assert!(!found.is_empty());
+            assert!(found.iter().all(|found| *found == in_a_row), "{found:?}");
+        }
     }
 
     #[test]

@@ -58,6 +58,11 @@ impl DataMessage {
         }
     }
 
+    /// Bytes of the message, its type not counted.
+    pub(crate) fn length(&self) -> usize {
+        usize::from(self.payload_len).saturating_add(MIN_LENGTH.into())
+    }
+
     /// The message from behind the message type, without a copy of it anywhere: to be sent as one.
     pub fn slices(&self) -> Slices<'_> {
         let mut slices = [&self.head[..]; MAX_SLICES];

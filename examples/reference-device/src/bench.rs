@@ -45,7 +45,8 @@ impl Benchmark {
         }
     }
 
-    /// Serves for ever. Whoever else there is in this executor gets a turn after each message.
+    /// Serves for ever. Whoever else there is in this executor gets a turn after each message received, and when there is no
+    /// room for the next one to send.
     pub(crate) async fn run<M: RawMutex, C: Clock>(
         &self,
         router: &Router<'_, M, C>,
