@@ -12,6 +12,8 @@
 //! | 15 | bytes of a data message, 2 bytes | | |
 //! | 17 | number of data messages, 8 bytes | | |
 
+use std::time::Duration;
+
 /// Vendor defined, PCI.
 pub const MESSAGE_TYPE: u8 = 0x7e;
 /// The shortest data message in bytes.
@@ -54,15 +56,49 @@ pub fn status_name(status: u8) -> &'static str {
     }
 }
 
-/// What came of a stream of messages that have to be all alike but for their numbers.
-#[derive(Clone, Debug)]
-pub struct Stream {
+/// What came of a stream, or of a part of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
     /// Messages that came.
     pub received: u64,
     /// Messages missing, by the gaps in their numbers.
     pub dropped: u64,
     /// Messages with another length or content than asked for, or a number that was there before.
     pub invalid: u64,
+}
+
+impl Counts {
+    /// What came after `before`.
+    pub fn since(&self, before: &Self) -> Self {
+        Self {
+            received: self.received - before.received,
+            dropped: self.dropped - before.dropped,
+            invalid: self.invalid - before.invalid,
+        }
+    }
+
+    /// The line that `mctp-bench recv` prints, to be compared with; its kB has 1024 bytes. All messages have `length` bytes.
+    pub fn line(&self, length: u16, time: Duration) -> String {
+        let Self {
+            received,
+            dropped,
+            invalid,
+        } = self;
+        let kilobytes = (received * u64::from(length)) as f64 / 1024.0;
+        // Not nothing, to divide by.
+        let seconds = time.as_secs_f64().max(0.001);
+        format!(
+            "Throughput: {:.2} kB/s | Received: {received} msgs | Dropped: {dropped} msgs | Invalid: {invalid} msgs",
+            kilobytes / seconds
+        )
+    }
+}
+
+/// Follows a stream of messages that have to be all alike but for their numbers.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    /// What came so far.
+    pub counts: Counts,
     /// The next message, but for its number.
     expected: Vec<u8>,
     number: u32,
@@ -75,9 +111,7 @@ impl Stream {
         let prefix = PREFIX.len().min(expected.len());
         expected[..prefix].copy_from_slice(&PREFIX[..prefix]);
         Self {
-            received: 0,
-            dropped: 0,
-            invalid: 0,
+            counts: Counts::default(),
             expected,
             number: FIRST_NUMBER,
         }
@@ -85,27 +119,27 @@ impl Stream {
 
     /// Messages of the stream up to the last one that came.
     pub fn position(&self) -> u64 {
-        self.received + self.dropped
+        self.counts.received + self.counts.dropped
     }
 
     /// Counts a message.
     pub fn receive(&mut self, body: &[u8]) {
-        self.received += 1;
+        self.counts.received += 1;
         let number = body.get(5..9).and_then(|bytes| bytes.try_into().ok());
         let Some(number) = number.map(u32::from_le_bytes) else {
-            self.invalid += 1;
+            self.counts.invalid += 1;
             return;
         };
         let ahead = number.wrapping_sub(self.number);
         let is_ahead = ahead < 1 << 31;
         if is_ahead {
-            self.dropped += u64::from(ahead);
+            self.counts.dropped += u64::from(ahead);
         }
         let is_right = body.len() == self.expected.len()
             && body[..5] == self.expected[..5]
             && body[9..] == self.expected[9..];
         if !is_ahead || !is_right {
-            self.invalid += 1;
+            self.counts.invalid += 1;
         }
         self.number = number.wrapping_add(1);
     }
@@ -119,6 +153,28 @@ mod tests {
         let payload = 9..length;
         let number = number.to_le_bytes();
         PREFIX.into_iter().chain(number).chain(payload).collect()
+    }
+
+    fn counts(received: u64, dropped: u64, invalid: u64) -> Counts {
+        Counts {
+            received,
+            dropped,
+            invalid,
+        }
+    }
+
+    #[test]
+    fn line_is_that_of_the_tools() {
+        let counts = counts(2048, 3, 1).since(&counts(1024, 1, 0));
+        assert_eq!(
+            counts.line(100, Duration::from_secs(2)),
+            "Throughput: 50.00 kB/s | Received: 1024 msgs | Dropped: 2 msgs | Invalid: 1 msgs"
+        );
+        assert!(
+            counts
+                .line(100, Duration::ZERO)
+                .starts_with("Throughput: 100000.00 kB/s")
+        );
     }
 
     #[test]
@@ -146,10 +202,7 @@ mod tests {
         for place in 0..20 {
             stream.receive(&message(FIRST_NUMBER.wrapping_add(place), 20));
         }
-        assert_eq!(
-            (stream.received, stream.dropped, stream.invalid),
-            (20, 0, 0)
-        );
+        assert_eq!(stream.counts, counts(20, 0, 0));
     }
 
     #[test]
@@ -158,7 +211,7 @@ mod tests {
         for place in [1, 2, 5, 5, 6] {
             stream.receive(&message(FIRST_NUMBER.wrapping_add(place), 9));
         }
-        assert_eq!((stream.received, stream.dropped, stream.invalid), (5, 3, 1));
+        assert_eq!(stream.counts, counts(5, 3, 1));
     }
 
     #[test]
@@ -179,7 +232,7 @@ mod tests {
         for body in wrong {
             let mut stream = Stream::new(20);
             stream.receive(&body);
-            assert_eq!((stream.received, stream.invalid), (1, 1), "{body:?}");
+            assert_eq!(stream.counts, counts(1, 0, 1), "{body:?}");
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Args;
 use linux_requester::address::Destination;
-use linux_requester::bench::{self, Stream, response_status, status_name};
+use linux_requester::bench::{self, Counts, Stream, response_status, status_name};
 use linux_requester::control::ControlClient;
 use linux_requester::exchange::{Exchange, Request};
 use linux_requester::socket::{Listener, MctpSocket};
@@ -55,12 +55,9 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
     answers.sort();
     let (median, longest) = (answers[(answers.len() - 1) / 2], answers[answers.len() - 1]);
     println!(
-        "{} messages of {length} bytes in {} ms: {} kB/s, {} dropped, {} invalid",
-        stream.received,
+        "{length} bytes, {} ms: {}",
         took.as_millis(),
-        kilobytes_per_second(stream.received * u64::from(length), took),
-        stream.dropped,
-        stream.invalid
+        stream.counts.line(length, took)
     );
     println!(
         "{} control requests meanwhile, none lost: median {} us, longest {} us",
@@ -68,8 +65,13 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
         median.as_micros(),
         longest.as_micros()
     );
+    let Counts {
+        received,
+        dropped,
+        invalid,
+    } = stream.counts;
     ensure!(
-        (stream.received, stream.dropped, stream.invalid) == (count, 0, 0),
+        (received, dropped, invalid) == (count, 0, 0),
         "not all messages came as they should"
     );
     ensure!(
@@ -105,36 +107,34 @@ fn receive(
     arguments: &BenchArguments,
     stream: &mut Stream,
 ) -> Result<Duration> {
-    let (mut start, mut last_line) = (None, Instant::now());
+    let mut start = None;
+    let (mut line_start, mut line_counts) = (Instant::now(), Counts::default());
     while stream.position() < arguments.count {
         let message = listener.receive(Instant::now() + SILENCE)?;
         let Some((source, body)) = message else {
+            let Counts {
+                received,
+                dropped,
+                invalid,
+            } = stream.counts;
             bail!(
-                "the stream ended: {} of {} messages, {} dropped, {} invalid",
-                stream.received,
-                arguments.count,
-                stream.dropped,
-                stream.invalid
+                "the stream ended: {received} of {} messages, {dropped} dropped, {invalid} invalid",
+                arguments.count
             );
         };
         if source.endpoint_id != arguments.endpoint_id {
             continue;
         }
-        let start = *start.get_or_insert_with(Instant::now);
+        start.get_or_insert_with(Instant::now);
         stream.receive(body);
-        if last_line.elapsed() > INTERVAL {
-            last_line = Instant::now();
-            let bytes = stream.received * u64::from(arguments.length);
-            println!(
-                "... {} messages, {} kB/s, {} dropped, {} invalid",
-                stream.received,
-                kilobytes_per_second(bytes, start.elapsed()),
-                stream.dropped,
-                stream.invalid
-            );
+        let time = line_start.elapsed();
+        if time >= INTERVAL {
+            let counts = stream.counts.since(&line_counts);
+            println!("{}", counts.line(arguments.length, time));
+            (line_start, line_counts) = (Instant::now(), stream.counts);
         }
     }
-    Ok(start.map_or(Duration::ZERO, |start| start.elapsed()))
+    Ok(start.map_or(Duration::ZERO, |start: Instant| start.elapsed()))
 }
 
 /// Asks for the endpoint ID again and again, at least once; how long each answer took. None may be lost.
@@ -153,10 +153,4 @@ fn ask_until(over: &AtomicBool, destination: Destination) -> Result<Vec<Duration
         }
         thread::sleep(PAUSE);
     }
-}
-
-/// Thousands of bytes.
-fn kilobytes_per_second(bytes: u64, time: Duration) -> u64 {
-    // Bytes per millisecond.
-    bytes / (time.as_millis() as u64).max(1)
 }

@@ -134,4 +134,14 @@ impl Observer for EventLog {
         #[cfg(not(any(feature = "text-log", feature = "defmt")))]
         let _ = (event, drops);
     }
+
+    #[cfg(all(feature = "bench", feature = "text-log"))]
+    fn stream_sent(&self, sent: &reference_device::Sent) {
+        self.text.stream_sent(sent);
+    }
+
+    #[cfg(all(feature = "bench", feature = "text-log"))]
+    fn stream_received(&self, statistics: &reference_device::Statistics) {
+        self.text.stream_received(statistics);
+    }
 }

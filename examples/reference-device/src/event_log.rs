@@ -77,7 +77,8 @@ impl Observer for EventLog {
         log::info!(
             "bench: {} messages received, {} kB/s, {} dropped, {} invalid",
             statistics.messages,
-            statistics.bytes_per_second().unwrap_or_default() / 1000,
+            // As the Linux tools count it.
+            statistics.bytes_per_second().unwrap_or_default() / 1024,
             statistics.dropped,
             statistics.invalid
         );

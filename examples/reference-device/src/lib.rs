@@ -28,6 +28,8 @@ pub use management::{
     DefaultSubsystem, DefaultWorld, MANAGEMENT_PORT, Management, UnitChanges, default_firmware,
     default_subsystem, default_world,
 };
+#[cfg(feature = "bench")]
+pub use mctp_bench::{Sent, Statistics};
 pub use mctp_router::{Clock, Event, Instant};
 pub use mctp_transport::DropCounters;
 pub use mctp_usb::Version;
