@@ -1,6 +1,7 @@
 //! A device in this process, and a host that says on the USB bus exactly what a test wants.
 #![allow(dead_code, unreachable_pub, reason = "each test program uses a part")]
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use mctp_usb::Version;
@@ -61,7 +62,9 @@ pub struct RawHost {
     pub guest: Guest,
     pub found: Enumeration,
     pub pipes: Pipes,
-    request: Option<BulkIn>,
+    /// How many IN requests the device has in hand while the host receives.
+    pub requests_at_once: usize,
+    requests: VecDeque<BulkIn>,
 }
 
 impl RawHost {
@@ -75,7 +78,8 @@ impl RawHost {
             guest,
             found,
             pipes,
-            request: None,
+            requests_at_once: 1,
+            requests: VecDeque::new(),
         }
     }
 
@@ -90,12 +94,20 @@ impl RawHost {
     /// The next bulk transfer from the device, taken apart by the lengths in its headers.
     pub async fn receive(&mut self) -> Vec<Vec<u8>> {
         let (endpoint, length) = (self.pipes.input.address, self.pipes.request_length());
-        let request = self
-            .request
-            .get_or_insert_with(|| self.guest.bulk_in(endpoint, length));
-        let transfer = request.complete().await.unwrap();
-        self.request = None;
+        while self.requests.len() < self.requests_at_once.max(1) {
+            self.requests
+                .push_back(self.guest.bulk_in(endpoint, length));
+        }
+        let transfer = self.requests[0].complete().await.unwrap();
+        self.requests.pop_front();
         packets(self.pipes.version, &transfer)
+    }
+
+    /// Resets the bus, and configures the device anew.
+    pub async fn reset(&mut self) {
+        self.guest.reset();
+        self.requests.clear();
+        self.guest.set_configuration(1).await.unwrap();
     }
 
     /// Asks for the endpoint ID of whoever is at the other end of the cable, and returns the answer's data.

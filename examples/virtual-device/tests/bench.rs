@@ -1,0 +1,228 @@
+//! The benchmark service as hosts have it: what ends a stream, and what a stream does not hold up.
+
+mod support;
+
+use std::time::Duration;
+
+use mctp_bench::{Data, FIRST_SEQUENCE_NUMBER, Message, Request, Response, Status};
+use mctp_usb::Version;
+use support::{RawHost, block_on_in_virtual_time, frame, with_device};
+use virtual_device::cli::DeviceSettings;
+
+const VENDOR_PCI: u8 = 0x7E;
+const WITHOUT_END: u64 = 18_000_000_000_000_000_000;
+/// The device's endpoint ID, once it has been set.
+const DEVICE: u8 = 9;
+/// What a host that waits this long gets does not come any more.
+const SILENCE: Duration = Duration::from_secs(3);
+
+fn settings(usb: Version, mtu: usize) -> DeviceSettings {
+    DeviceSettings {
+        usb,
+        mtu,
+        ..DeviceSettings::default()
+    }
+}
+
+/// Runs a test with a host that has given the device its endpoint ID.
+fn with_host(settings: &DeviceSettings, test: impl AsyncFnOnce(RawHost)) {
+    block_on_in_virtual_time(with_device(settings, async |mut host: RawHost| {
+        set_endpoint_id(&host, DEVICE).await;
+        assert_eq!(
+            host.receive().await[0][4..9],
+            [0x00, 0x01, 0x01, 0x00, 0x00]
+        );
+        test(host).await;
+    }));
+}
+
+async fn set_endpoint_id(host: &RawHost, endpoint_id: u8) {
+    host.send(&frame(&[
+        1,
+        0,
+        8,
+        0xC8,
+        0x00,
+        0x81,
+        0x01,
+        0x00,
+        endpoint_id,
+    ]))
+    .await;
+}
+
+async fn ask_for_stream(host: &RawHost, instance_id: u32, length: u16, count: u64) {
+    let request = Request {
+        instance_id,
+        length,
+        count,
+    };
+    host.send(&frame(
+        &[&[1, 0, 8, 0xC8 | 3, VENDOR_PCI], &request.encode()[..]].concat(),
+    ))
+    .await;
+}
+
+/// The device began the message itself: it is none of its answers.
+fn is_of_stream(packet: &[u8]) -> bool {
+    packet[3] & 0x08 != 0
+}
+
+/// The number in the first packet of a stream's message.
+fn sequence_number(packet: &[u8]) -> Option<u32> {
+    let is_first = is_of_stream(packet) && packet[3] & 0x80 != 0;
+    match Message::parse(packet.get(5..)?)? {
+        Message::Data(Data {
+            sequence_number, ..
+        }) if is_first => Some(sequence_number),
+        _ => None,
+    }
+}
+
+fn is_answer(packet: &[u8], instance_id: u32) -> bool {
+    let response = Response {
+        instance_id,
+        status: Status::OK,
+    };
+    packet[5..] == response.encode()
+}
+
+/// The packets up to the answer to a request for a stream, and those behind it in its transfer.
+async fn until_answer(host: &mut RawHost, instance_id: u32) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
+    let mut before = Vec::new();
+    loop {
+        let mut packets = host.receive().await;
+        let answer = packets.iter().position(|it| is_answer(it, instance_id));
+        let Some(answer) = answer else {
+            before.append(&mut packets);
+            continue;
+        };
+        let behind = packets.split_off(answer + 1);
+        packets.pop();
+        before.append(&mut packets);
+        return (before, behind);
+    }
+}
+
+/// Everything that still comes.
+async fn until_silence(host: &mut RawHost) -> Vec<Vec<u8>> {
+    let mut packets = Vec::new();
+    while let Ok(more) = tokio::time::timeout(SILENCE, host.receive()).await {
+        assert!(packets.len() < 1_000_000, "it does not end");
+        packets.extend(more);
+    }
+    packets
+}
+
+/// A whole stream of ten messages comes, and nothing else.
+async fn check_new_stream(host: &mut RawHost, instance_id: u32, source: u8) {
+    ask_for_stream(host, instance_id, 60, 10).await;
+    let (before, mut behind) = until_answer(host, instance_id).await;
+    assert_eq!(before, [[0; 0]; 0]);
+    behind.extend(until_silence(host).await);
+    let numbers: Vec<_> = behind.iter().filter_map(|it| sequence_number(it)).collect();
+    let expected: Vec<_> = (0..10)
+        .map(|it| FIRST_SEQUENCE_NUMBER.wrapping_add(it))
+        .collect();
+    assert_eq!(numbers, expected);
+    assert!(behind.iter().all(|packet| packet[1..3] == [8, source]));
+}
+
+#[test]
+fn control_requests_overtake_a_stream() {
+    for (version, mtu) in [(Version::V1_0, 251), (Version::V1_1, 8187)] {
+        for length in [9, 100, 65_000] {
+            with_host(&settings(version, mtu), async |mut host: RawHost| {
+                ask_for_stream(&host, 1, length, WITHOUT_END).await;
+                until_answer(&mut host, 1).await;
+                let mut longest = 0;
+                for _ in 0..100 {
+                    for _ in 0..10 {
+                        assert!(host.receive().await.iter().any(|it| is_of_stream(it)));
+                    }
+                    host.send(&frame(&[1, 0, 8, 0xC8 | 6, 0x00, 0x9D, 0x02]))
+                        .await;
+                    let is_answer = |packet: &Vec<u8>| packet[3] & 0x0F == 6 && packet[4] == 0;
+                    let mut waited = 0;
+                    while !host.receive().await.iter().any(is_answer) {
+                        waited += 1;
+                    }
+                    longest = longest.max(waited);
+                }
+                assert!(longest <= 8, "{version:?}, {length} bytes: {longest}");
+            });
+        }
+    }
+}
+
+#[test]
+fn a_new_request_ends_the_stream_before_its_answer() {
+    with_host(&settings(Version::V1_0, 251), async |mut host: RawHost| {
+        ask_for_stream(&host, 1, 3951, WITHOUT_END).await;
+        until_answer(&mut host, 1).await;
+        for _ in 0..20 {
+            host.receive().await;
+        }
+        ask_for_stream(&host, 2, 60, 10).await;
+        let (before, mut behind) = until_answer(&mut host, 2).await;
+        assert!(
+            before.last().is_some_and(|last| last[3] & 0x40 != 0),
+            "a whole message"
+        );
+        behind.extend(until_silence(&mut host).await);
+        assert_eq!(behind.len(), 10);
+        assert_eq!(sequence_number(&behind[0]), Some(FIRST_SEQUENCE_NUMBER));
+        assert!(behind.iter().all(|packet| packet.len() == 4 + 1 + 60));
+    });
+}
+
+#[test]
+fn another_endpoint_id_ends_the_stream_and_the_same_one_does_not() {
+    with_host(&settings(Version::V1_0, 251), async |mut host: RawHost| {
+        ask_for_stream(&host, 1, 987, WITHOUT_END).await;
+        until_answer(&mut host, 1).await;
+        set_endpoint_id(&host, DEVICE).await;
+        for _ in 0..200 {
+            host.receive().await;
+        }
+        assert!(host.receive().await.iter().all(|it| is_of_stream(it)));
+        set_endpoint_id(&host, DEVICE + 1).await;
+        let rest = until_silence(&mut host).await;
+        assert!(rest.len() < 50, "{}", rest.len());
+        check_new_stream(&mut host, 2, DEVICE + 1).await;
+    });
+}
+
+#[test]
+fn a_reset_ends_the_stream() {
+    with_host(&settings(Version::V1_0, 251), async |mut host: RawHost| {
+        ask_for_stream(&host, 1, 987, WITHOUT_END).await;
+        until_answer(&mut host, 1).await;
+        host.receive().await;
+        host.reset().await;
+        let rest = until_silence(&mut host).await;
+        assert!(rest.len() < 50, "{}", rest.len());
+        check_new_stream(&mut host, 2, DEVICE).await;
+    });
+}
+
+#[test]
+fn a_host_that_stops_reading_ends_the_stream_and_gets_another() {
+    for (version, mtu) in [(Version::V1_0, 251), (Version::V1_1, 8187)] {
+        with_host(&settings(version, mtu), async |mut host: RawHost| {
+            ask_for_stream(&host, 1, 100, WITHOUT_END).await;
+            until_answer(&mut host, 1).await;
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            until_silence(&mut host).await;
+            check_new_stream(&mut host, 2, DEVICE).await;
+            // A request comes while nobody reads: it is answered once somebody does, or it is lost, but then the next one is not.
+            ask_for_stream(&host, 3, 100, WITHOUT_END).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            ask_for_stream(&host, 4, 100, WITHOUT_END).await;
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            until_silence(&mut host).await;
+            assert!(host.get_endpoint_id().await.is_some());
+            check_new_stream(&mut host, 5, DEVICE).await;
+        });
+    }
+}
