@@ -20,6 +20,7 @@ use crate::clock::TokioClock;
 use crate::logger::LogReader;
 use crate::model_file::{CONTROLLERS, FIRMWARE_SLOTS};
 use crate::pcap::{self, Capture};
+use crate::waker::with_one_waker;
 
 /// Bytes of a transfer to the guest, and of those from it that may wait: more than the longest that Linux asks for.
 const TRANSFER_BUFFER: usize = 16 * 1024;
@@ -151,11 +152,14 @@ pub async fn run_with_log<T>(
         }
     };
     let services = reference_device::serve(&router, &mut management, &clock, buffer, observer);
-    tokio::select! {
-        never = link => match never {},
-        never = services => match never {},
-        value = world(Cable(runner)) => value,
-    }
+    with_one_waker(async {
+        tokio::select! {
+            never = link => match never {},
+            never = services => match never {},
+            value = world(Cable(runner)) => value,
+        }
+    })
+    .await
 }
 
 /// Logs what happens and, if asked for, captures what crosses the wire.
