@@ -110,7 +110,9 @@ impl Transfer {
 pub(super) struct Fullness {
     stream: Stream,
     transfers: usize,
-    /// Their least and greatest length, but for the last one's.
+    /// How many of them have an answer before what they have of the stream.
+    shared: usize,
+    /// The least and greatest length of the others, but for the last one's.
     least: usize,
     greatest: usize,
     last: usize,
@@ -123,12 +125,13 @@ impl fmt::Display for Fullness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} in {} IN transfers, all full: {} to {} bytes, {} on average; the last one {}; {} of control responses between them",
+            "{} in {} IN transfers, all full: {} to {} bytes, {} on average; {} shared with an answer, the last one of {} bytes, {} of others between them",
             self.stream,
             self.transfers,
             self.least,
             self.greatest,
             self.bytes / self.transfers,
+            self.shared,
             self.last,
             self.others
         )
@@ -225,10 +228,16 @@ fn judge(stream: Stream, transfers: &[Transfer], unit: usize, limit: usize) -> R
         );
     }
     let (last, all_but_last) = firsts.split_last().context("a stream without transfers")?;
-    let lengths = || all_but_last.iter().map(|(transfer, _)| transfer.length);
+    let is_shared = |transfer: &Transfer| transfer.other_bytes() > 0;
+    let of_stream = || {
+        let transfers = all_but_last.iter().map(|(transfer, _)| transfer);
+        transfers.filter(|transfer| !is_shared(transfer))
+    };
+    let lengths = || of_stream().map(|transfer| transfer.length);
     Ok(Fullness {
         stream,
         transfers: firsts.len(),
+        shared: all_but_last.len() - of_stream().count(),
         least: lengths().min().unwrap_or_default(),
         greatest: lengths().max().unwrap_or_default(),
         last: last.0.length,
@@ -323,7 +332,8 @@ mod tests {
     fn the_answer_to_the_request_may_share_the_first_transfer() {
         let mut transfers = stream(&[1, 2, 2, 2, 2, 2, 1]);
         transfers[0] = transfer_of(&[CONTROL_RESPONSE.to_vec(), vec![0; 7], first_frame(255)]);
-        assert_eq!(judged(&transfers).unwrap().least, 270);
+        let fullness = judged(&transfers).unwrap();
+        assert_eq!((fullness.shared, fullness.least), (1, 510));
     }
 
     #[test]
