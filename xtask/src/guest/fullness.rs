@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -145,7 +146,9 @@ pub(super) fn check(
     unit: usize,
     limit: usize,
 ) -> Result<Vec<Fullness>> {
-    let transfers = read(capture).with_context(|| format!("cannot read {}", capture.display()))?;
+    let file = File::open(capture);
+    let transfers = file.map_err(anyhow::Error::from).and_then(read);
+    let transfers = transfers.with_context(|| format!("cannot read {}", capture.display()))?;
     let found = split(&transfers);
     ensure!(
         found.len() == streams.len(),
@@ -160,14 +163,15 @@ pub(super) fn check(
 }
 
 /// The IN transfers of a capture that brought something.
-fn read(capture: &Path) -> Result<Vec<Transfer>> {
-    let mut reader = PcapReader::new(File::open(capture)?)?;
+fn read(capture: impl Read) -> Result<Vec<Transfer>> {
+    let mut reader = PcapReader::new(capture)?;
     ensure!(
         reader.header().datalink == DataLink::USB_LINUX_MMAPPED,
         "this is no capture of USB transfers"
     );
     let mut transfers = Vec::new();
-    while let Some(record) = reader.next_packet() {
+    // Raw, because a transfer may be longer than what the capture says it has of one at most.
+    while let Some(record) = reader.next_raw_packet() {
         transfers.extend(transfer(&record?.data));
     }
     Ok(transfers)
@@ -360,13 +364,35 @@ mod tests {
     }
 
     #[test]
+    fn a_capture_may_have_transfers_longer_than_it_keeps() {
+        let mut capture = Vec::new();
+        for word in [0xa1b2_c3d4, 0x0004_0002, 0, 0, 4160, 220u32] {
+            capture.extend(word.to_le_bytes());
+        }
+        let record = record_of(b'C', BULK, 0x81, 0, 8191);
+        for word in [0, 0, record.len() as u32, 8191 + 64] {
+            capture.extend(word.to_le_bytes());
+        }
+        capture.extend(record);
+        let transfers = read(&capture[..]).unwrap();
+        assert_eq!((transfers.len(), transfers[0].length), (1, 8191));
+        capture[20] = 189;
+        assert!(read(&capture[..]).is_err());
+    }
+
+    fn record_of(kind: u8, transfer_type: u8, endpoint: u8, status: i32, length: u32) -> Vec<u8> {
+        let mut record = vec![0; USBMON_HEADER];
+        record[8..11].copy_from_slice(&[kind, transfer_type, endpoint]);
+        record[28..32].copy_from_slice(&status.to_le_bytes());
+        record[32..36].copy_from_slice(&length.to_le_bytes());
+        record.extend([1, 2, 3]);
+        record
+    }
+
+    #[test]
     fn records_are_those_of_in_transfers_that_brought_something() {
         let record = |kind: u8, transfer_type: u8, endpoint: u8, status: i32, length: u32| {
-            let mut record = vec![0; USBMON_HEADER];
-            record[8..11].copy_from_slice(&[kind, transfer_type, endpoint]);
-            record[28..32].copy_from_slice(&status.to_le_bytes());
-            record[32..36].copy_from_slice(&length.to_le_bytes());
-            record.extend([1, 2, 3]);
+            let record = record_of(kind, transfer_type, endpoint, status, length);
             transfer(&record).map(|transfer| (transfer.length, transfer.captured))
         };
         assert_eq!(record(b'C', BULK, 0x81, 0, 510), Some((510, vec![1, 2, 3])));
