@@ -193,12 +193,6 @@ const SHORT_BENCH: &[Step] = &[
     Step::Control,
     Step::Bench(&[(100, 2000), (987, 1000), (3951, 250), (65_000, 10)]),
 ];
-/// Where thousands of messages take no more than that, for enough control requests meanwhile.
-const FAST_BENCH: &[Step] = &[
-    Step::Bind,
-    Step::Control,
-    Step::Bench(&[(100, 20_000), (987, 20_000), (3951, 5000), (65_000, 300)]),
-];
 const LONG_BENCH: &[Step] = &[
     Step::Bind,
     Step::Control,
@@ -301,7 +295,8 @@ pub(super) fn all() -> Vec<Scenario> {
             GARBAGE,
         )),
         linux_7_2("7.2-ehci-bench", 251, SHORT_BENCH),
-        linux_7_3("7.3-xhci-spanning-bench", "1.1", 8187, FAST_BENCH),
+        linux_7_3("7.3-xhci-long-bench", "1.0", 251, LONG_BENCH),
+        linux_7_3("7.3-xhci-spanning-long-bench", "1.1", 8187, LONG_BENCH),
         nvme_cli(
             Release::Bookworm,
             linux_7_2("7.2-ehci-nvme-cli-2.3", 68, NVME_CLI),
@@ -338,8 +333,6 @@ pub(super) fn on_request() -> Vec<Scenario> {
             linux_7_3("7.3-xhci-nvme-cli-sid", "1.1", 251, NVME_CLI),
         ),
         linux_7_2("7.2-ehci-long-bench", 251, LONG_BENCH),
-        linux_7_3("7.3-xhci-long-bench", "1.0", 251, LONG_BENCH),
-        linux_7_3("7.3-xhci-spanning-long-bench", "1.1", 8187, LONG_BENCH),
     ]
 }
 
