@@ -65,6 +65,7 @@ impl TransportTx for Sender<'_> {
             tailroom: 0,
             max_packet: 251,
             max_transfer: u16::MAX,
+            transfers_at_once: 1,
             packs: true,
         }
     }

@@ -359,6 +359,7 @@ fn messages_to_two_neighbours_do_not_share_a_transfer() {
     device.core.set_layout(
         I2C,
         TransferLayout {
+            transfers_at_once: 1,
             packs: true,
             max_transfer: 512,
             ..support::I2C_LAYOUT

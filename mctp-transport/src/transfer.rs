@@ -20,8 +20,10 @@ pub struct TransferLayout {
     pub tailroom: u8,
     /// The longest MCTP packet the transport carries, in bytes, packet header included.
     pub max_packet: u16,
-    /// The most bytes that the transport takes at once, all frames with their room included. May be several transfers on its bus.
+    /// The longest transfer on the transport's bus, in bytes, all frames with their room included.
     pub max_transfer: u16,
+    /// How many of them the transport takes at once, at least 1, end to end in one [`Transfer`].
+    pub transfers_at_once: u8,
     /// Whether a transfer may hold more than one packet. If it may, all of them go to the same physical address.
     pub packs: bool,
 }
@@ -55,7 +57,8 @@ impl TransferLayout {
 
 /// A transfer buffer, and the packets in it.
 ///
-/// 1. The stack fills it: [`push`](Self::push) reserves the place of a packet and returns its payload to write.
+/// 1. The stack fills it: [`push`](Self::push) reserves the place of a packet and returns its payload to write. When there is no room for the next one,
+///    [`go_on`](Self::go_on) may make some, where the transport takes several of its bus's transfers at once.
 /// 2. The transport walks it once with [`frames`](Self::frames), writes its headers, then sends [`as_bytes`](Self::as_bytes).
 /// 3. The stack reuses it after [`clear`](Self::clear).
 ///
@@ -64,12 +67,13 @@ impl TransferLayout {
 pub struct Transfer<'b> {
     buffer: &'b mut [u8],
     used: usize,
-    /// Where the room for packets ends.
+    /// Where the room for packets ends now, and at last.
     end: u16,
-    max_payload: u16,
-    /// As in the layout, as are those that follow.
+    last_end: u16,
+    /// As in the layout, as are those that follow, but no longer than the buffer.
     max_transfer: u16,
     max_packet: u16,
+    transfers_at_once: u8,
     headroom: u8,
     tailroom: u8,
     packets: Packets,
@@ -84,15 +88,16 @@ enum Packets {
 }
 
 impl<'b> Transfer<'b> {
-    /// An empty transfer in `buffer`. Bytes beyond `layout.max_transfer` are not used.
+    /// An empty transfer in `buffer`. Bytes beyond what the transport takes at once are not used.
     pub fn new(buffer: &'b mut [u8], layout: TransferLayout) -> Self {
         let mut transfer = Self {
             buffer,
             used: 0,
             end: 0,
-            max_payload: 0,
+            last_end: 0,
             max_transfer: 0,
             max_packet: 0,
+            transfers_at_once: 0,
             headroom: 0,
             tailroom: 0,
             packets: Packets::One,
@@ -120,6 +125,7 @@ impl<'b> Transfer<'b> {
             tailroom: self.tailroom,
             max_packet: self.max_packet,
             max_transfer: self.max_transfer,
+            transfers_at_once: self.transfers_at_once,
             packs: matches!(self.packets, Packets::Many),
         }
     }
@@ -129,30 +135,51 @@ impl<'b> Transfer<'b> {
         let overhead = usize::from(self.headroom)
             .saturating_add(self.tailroom.into())
             .saturating_add(HEADER_LEN);
-        let payload = usize::from(self.end).saturating_sub(overhead);
-        payload.min(self.max_payload.into())
+        let payload = usize::from(self.max_transfer).saturating_sub(overhead);
+        payload.min(self.max_payload().into())
+    }
+
+    #[inline]
+    fn max_payload(&self) -> u16 {
+        self.max_packet.wrapping_sub(HEADER_LEN as u16)
     }
 
     /// Empties the transfer, for the layout that it is to be filled in next.
     pub fn clear(&mut self) {
         self.used = 0;
+        self.end = self.max_transfer;
+    }
+
+    /// Makes room for more behind what is as full as whole packets allow, if the transport takes another transfer of its bus at once. `false` if there
+    /// is no room for a whole one, or what is there has room that nothing was put into since.
+    pub fn go_on(&mut self) -> bool {
+        // Two 16-bit values.
+        let end = self.used.wrapping_add(self.max_transfer.into());
+        let has_room = end > self.end.into() && end <= self.last_end.into();
+        if has_room {
+            self.end = end as u16;
+        }
+        has_room && self.packets == Packets::Many
     }
 
     /// Empties the transfer and gives it another layout.
     pub fn reset(&mut self, layout: TransferLayout) {
-        self.used = 0;
         self.headroom = layout.headroom.max(TransferLayout::MIN_HEADROOM);
         self.tailroom = layout.tailroom;
-        self.max_packet = layout.max_packet;
-        self.max_transfer = layout.max_transfer;
+        // At least its header.
+        self.max_packet = layout.max_packet.max(HEADER_LEN as u16);
+        let buffer_len = self.buffer.len().min(u16::MAX.into()) as u16;
+        self.max_transfer = layout.max_transfer.min(buffer_len);
+        self.transfers_at_once = layout.transfers_at_once;
         self.packets = if layout.packs {
             Packets::Many
         } else {
             Packets::One
         };
-        let len = self.buffer.len().min(layout.max_transfer.into());
-        self.end = len as u16;
-        self.max_payload = layout.max_packet.saturating_sub(HEADER_LEN as u16);
+        let at_once = u16::from(layout.transfers_at_once).max(1);
+        let len = layout.max_transfer.saturating_mul(at_once);
+        self.last_end = len.min(buffer_len);
+        self.clear();
     }
 
     /// Reserves the place of a packet, writes its header, and returns the `payload_len` bytes of its payload for the caller to fill.
@@ -175,12 +202,13 @@ impl<'b> Transfer<'b> {
         } else if self.packets == Packets::One || self.destination != destination {
             return None;
         }
+        let max_payload = self.max_payload();
         Some(Room {
             rest: self.buffer.get_mut(self.used..self.end.into())?,
             used: &mut self.used,
             before: u16::from(self.headroom).wrapping_add(HEADER_LEN as u16),
             behind: self.tailroom.into(),
-            max_payload: self.max_payload,
+            max_payload,
             packets: self.packets,
         })
     }
@@ -363,6 +391,7 @@ mod tests {
         tailroom: 1,
         max_packet: 251,
         max_transfer: 512,
+        transfers_at_once: 1,
         packs: true,
     };
     const HEADER: PacketHeader = PacketHeader {
@@ -431,6 +460,52 @@ mod tests {
         assert_eq!(transfer.max_unit(), 31);
         assert!(!fill(&mut transfer, &[0; 32]));
         assert!(fill(&mut transfer, &[0; 31]));
+    }
+
+    #[test]
+    fn several_transfers_at_once_are_each_as_full_as_whole_frames_allow() {
+        let layout = TransferLayout {
+            transfers_at_once: 4,
+            ..LAYOUT
+        };
+        let of_same_length = |payload: usize, buffer: usize| {
+            let mut buffer = vec![0; buffer];
+            let mut transfer = Transfer::new(&mut buffer, layout);
+            let mut counts = Vec::new();
+            // The same again after `clear`.
+            for _ in 0..2 {
+                transfer.clear();
+                let mut count = 0;
+                while fill(&mut transfer, &vec![0; payload])
+                    || (transfer.go_on() && fill(&mut transfer, &vec![0; payload]))
+                {
+                    count += 1;
+                }
+                counts.push(count);
+            }
+            assert_eq!(counts[0], counts[1]);
+            counts[0]
+        };
+        for payload in [0, 60, 92, 118, 119, 246, 247] {
+            let in_each = 512 / (payload + 9);
+            assert_eq!(of_same_length(payload, 4096), 4 * in_each, "{payload}");
+            assert_eq!(of_same_length(payload, 600), in_each, "{payload}");
+            assert_eq!(of_same_length(payload, 300), 300 / (payload + 9));
+        }
+    }
+
+    #[test]
+    fn there_is_no_going_on_without_end() {
+        let layout = TransferLayout {
+            transfers_at_once: 4,
+            ..LAYOUT
+        };
+        let mut buffer = [0; 4096];
+        let mut transfer = Transfer::new(&mut buffer, layout);
+        assert!(!transfer.go_on(), "it is empty");
+        assert!(fill(&mut transfer, b"one"));
+        assert!(transfer.go_on());
+        assert!(!transfer.go_on(), "nothing was put in since");
     }
 
     #[test]

@@ -14,7 +14,7 @@ const BASELINE_PACKET: u16 = 68;
 
 /// How many USB transfers of 1.0 a stack hands over at once, at most: more would keep control responses waiting, and a host that reads slowly from
 /// being told from one that does not read.
-const TRANSFERS_AT_ONCE: u16 = 4;
+const TRANSFERS_AT_ONCE: u8 = 4;
 
 /// What a [`Sender`] may send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,8 +83,6 @@ pub struct Sender<'d, E> {
     events: &'d BusEvents,
     version: Version,
     layout: TransferLayout,
-    /// Of one USB transfer.
-    max_transfer: usize,
     zlp_after_full_transfer: bool,
     unfinished: Unfinished,
 }
@@ -92,13 +90,11 @@ pub struct Sender<'d, E> {
 impl<'d, E: EndpointIn> Sender<'d, E> {
     /// Sends to `endpoint`.
     pub fn new(endpoint: E, version: Version, events: &'d BusEvents, limits: SendLimits) -> Self {
-        let (layout, max_transfer) = layout(version, limits);
         Self {
             endpoint,
             events,
             version,
-            layout,
-            max_transfer,
+            layout: layout(version, limits),
             zlp_after_full_transfer: limits.zlp_after_full_transfer,
             unfinished: Unfinished::default(),
         }
@@ -150,14 +146,15 @@ impl<'d, E: EndpointIn> Sender<'d, E> {
 
     /// The length of the next USB transfer: as many whole packets as it takes.
     fn next_len(&self, packets: &[u8]) -> usize {
-        if packets.len() <= self.max_transfer {
+        let max_transfer = usize::from(self.layout.max_transfer);
+        if packets.len() <= max_transfer {
             return packets.len();
         }
         let mut len: usize = 0;
         while let Some(header) = packets.get(len..).and_then(<[u8]>::first_chunk)
             && let Some(packet) = self.version.decode(*header)
             && let with_it = len.saturating_add(packet)
-            && with_it <= self.max_transfer
+            && with_it <= max_transfer
         {
             len = with_it;
         }
@@ -173,7 +170,9 @@ impl<'d, E: EndpointIn> Sender<'d, E> {
 
     /// Writes the header of each packet; `false` when the transfer was not laid out for this sender.
     fn write_headers(&self, transfer: &mut Transfer<'_>) -> bool {
-        if transfer.as_bytes().len() > usize::from(self.layout.max_transfer) {
+        let at_once = usize::from(self.layout.transfers_at_once);
+        let longest = usize::from(self.layout.max_transfer).saturating_mul(at_once);
+        if transfer.as_bytes().len() > longest {
             return false;
         }
         transfer.frames().all(|frame| {
@@ -244,8 +243,8 @@ fn missing_after(bytes: &[u8], missing: usize, sent: usize) -> usize {
     end.saturating_sub(sent)
 }
 
-/// What the stack is asked for, and the longest USB transfer.
-const fn layout(version: Version, limits: SendLimits) -> (TransferLayout, usize) {
+/// What the stack is asked for.
+const fn layout(version: Version, limits: SendLimits) -> TransferLayout {
     let max_packet = if limits.max_packet < BASELINE_PACKET {
         BASELINE_PACKET
     } else if limits.max_packet > version.max_packet() {
@@ -259,17 +258,17 @@ const fn layout(version: Version, limits: SendLimits) -> (TransferLayout, usize)
         Version::V1_0 if limits.max_transfer > MAX_TRANSFER_1_0 as u16 => MAX_TRANSFER_1_0 as u16,
         _ => limits.max_transfer,
     };
-    let layout = TransferLayout {
+    TransferLayout {
         headroom: HEADER_LEN as u8,
         tailroom: 0,
         max_packet,
-        max_transfer: match version {
-            Version::V1_0 => max_transfer.saturating_mul(TRANSFERS_AT_ONCE),
-            Version::V1_1 => max_transfer,
+        max_transfer,
+        transfers_at_once: match version {
+            Version::V1_0 => TRANSFERS_AT_ONCE,
+            Version::V1_1 => 1,
         },
         packs: true,
-    };
-    (layout, max_transfer as usize)
+    }
 }
 
 #[cfg(test)]
@@ -305,12 +304,16 @@ mod tests {
     ) -> Transfer<'b> {
         let mut transfer = Transfer::new(buffer, layout);
         for packet_len in packet_lens {
-            transfer
-                .push(PhysicalAddress::POINT_TO_POINT, HEADER, packet_len - 4)
-                .expect("fits")
-                .fill(0xAA);
+            let fits = push(&mut transfer, *packet_len)
+                || (transfer.go_on() && push(&mut transfer, *packet_len));
+            assert!(fits);
         }
         transfer
+    }
+
+    fn push(transfer: &mut Transfer<'_>, packet_len: usize) -> bool {
+        let place = transfer.push(PhysicalAddress::POINT_TO_POINT, HEADER, packet_len - 4);
+        place.map(|place| place.fill(0xAA)).is_some()
     }
 
     fn send(sender: &mut Sender<'_, MockIn<'_>>, packet_lens: &[usize]) -> Result<(), SendError> {
@@ -353,8 +356,8 @@ mod tests {
     fn a_1_0_transfer_takes_two_packets_of_251_bytes_and_ends_by_itself() {
         let mut sender = sender(Version::V1_0, 512);
         let layout = sender.layout();
-        assert_eq!((layout.max_packet, sender.max_transfer), (251, 511));
-        assert_eq!(layout.max_transfer, 4 * 511);
+        assert_eq!((layout.max_packet, layout.max_transfer), (251, 511));
+        assert_eq!(layout.transfers_at_once, 4);
         send(&mut sender, &[251, 251]).unwrap();
         assert_eq!(written_lens(&sender), [510]);
         assert_eq!((layout.headroom, layout.tailroom), (4, 0));
@@ -366,7 +369,9 @@ mod tests {
         let mut high_speed = sender(Version::V1_0, 512);
         send(&mut high_speed, &[251; 5]).unwrap();
         send(&mut high_speed, &[200, 200, 200, 60, 4, 4]).unwrap();
-        let expected = [510, 510, 255, 408, 284];
+        // Four times four of 109 bytes: there would be room for two more, but not for all of a fifth transfer.
+        send(&mut high_speed, &[105; 16]).unwrap();
+        let expected = [510, 510, 255, 408, 284, 436, 436, 436, 436];
         assert_eq!(written_lens(&high_speed), expected);
         let mut full_speed = sender(Version::V1_0, 64);
         send(&mut full_speed, &[200, 200, 200]).unwrap();
@@ -396,8 +401,8 @@ mod tests {
             zlp_after_full_transfer: false,
         };
         let of = |version, limits| {
-            let (layout, max_transfer) = layout(version, limits);
-            (layout.max_packet, max_transfer)
+            let layout = layout(version, limits);
+            (layout.max_packet, layout.max_transfer)
         };
         assert_eq!(of(Version::V1_0, limits(0, 0)), (68, 72));
         assert_eq!(of(Version::V1_0, limits(9000, 9000)), (251, 512));

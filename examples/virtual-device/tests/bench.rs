@@ -1,4 +1,4 @@
-//! The benchmark service as hosts have it: what ends a stream, and what a stream does not hold up.
+//! The benchmark service as hosts have it: full transfers, what ends a stream, and what a stream does not hold up.
 
 mod support;
 
@@ -126,6 +126,62 @@ async fn check_new_stream(host: &mut RawHost, instance_id: u32, source: u8) {
         .collect();
     assert_eq!(numbers, expected);
     assert!(behind.iter().all(|packet| packet[1..3] == [8, source]));
+}
+
+/// Asks for a stream and reads it: of each transfer with a part of it the length, and that of its first frame of the stream.
+async fn transfers_of_stream(
+    host: &mut RawHost,
+    length: u16,
+    count: u64,
+    unit: usize,
+) -> Vec<(usize, usize)> {
+    ask_for_stream(host, 1, length, count).await;
+    let message = usize::from(length) + 1;
+    let mut left = count as usize * (message + 8 * message.div_ceil(unit));
+    let mut transfers = Vec::new();
+    while left > 0 {
+        let packets = host.receive().await;
+        let frame_len = |packet: &Vec<u8>| packet.len() + 4;
+        let of_stream = || packets.iter().filter(|it| is_of_stream(it)).map(frame_len);
+        left -= of_stream().sum::<usize>();
+        if let Some(first) = of_stream().next() {
+            transfers.push((packets.iter().map(frame_len).sum(), first));
+        }
+    }
+    transfers
+}
+
+#[test]
+fn every_transfer_of_a_stream_is_as_full_as_whole_packets_allow() {
+    for (version, mtu, limit) in [
+        // At high speed a transfer of 511 bytes ends by itself, and one of 512 does not.
+        (Version::V1_0, 251, 511),
+        (Version::V1_0, 68, 511),
+        (Version::V1_1, 8187, 8191),
+        (Version::V1_1, 68, 8191),
+    ] {
+        for requests_at_once in [1, 4, 32] {
+            with_host(&settings(version, mtu), async |mut host: RawHost| {
+                host.requests_at_once = requests_at_once;
+                for length in [9, 100, 119, 987, 3951, 65_000] {
+                    let count = 60_000u64.div_ceil(length.into()).max(3);
+                    let transfers = transfers_of_stream(&mut host, length, count, mtu - 4).await;
+                    let not_full: Vec<_> = transfers
+                        .windows(2)
+                        .filter(|pair| pair[0].0 + pair[1].1 <= limit)
+                        .collect();
+                    assert!(
+                        not_full.is_empty(),
+                        "{version:?}, MTU {mtu}, {length} bytes, {requests_at_once} requests: \
+                         {} of {} are not full, such as {:?}",
+                        not_full.len(),
+                        transfers.len(),
+                        not_full[0]
+                    );
+                }
+            });
+        }
+    }
 }
 
 #[test]

@@ -85,7 +85,7 @@ pub enum SendFailure {
 /// const USB: PortId = PortId(0);
 /// let mut storage = RouterStorage::<1, 512, 4, 2, 4224, 4, 2>::new();
 /// let mut router = RouterCore::new(&mut storage, &Config::new([0x11; 16]));
-/// router.set_layout(USB, TransferLayout { headroom: 4, tailroom: 0, max_packet: 251, max_transfer: 512, packs: true });
+/// router.set_layout(USB, TransferLayout { headroom: 4, tailroom: 0, max_packet: 251, max_transfer: 512, transfers_at_once: 1, packs: true });
 /// let echo = router.open_listener(Service::vendor_pci(0xCCDE, &[0xF0]))?;
 /// router.link_up(USB);
 ///

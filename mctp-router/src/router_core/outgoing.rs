@@ -106,7 +106,7 @@ impl Outgoing {
             if self.remaining == 0 {
                 return true;
             }
-            if !port.advance() {
+            if !transfer.go_on() && !port.advance() {
                 break;
             }
         }

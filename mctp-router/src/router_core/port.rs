@@ -65,6 +65,7 @@ impl<'b> Port<'b> {
         tailroom: 0,
         max_packet: 0,
         max_transfer: 0,
+        transfers_at_once: 0,
         packs: false,
     };
 

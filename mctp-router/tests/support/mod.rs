@@ -30,6 +30,7 @@ pub(crate) const USB_LAYOUT: TransferLayout = TransferLayout {
     tailroom: 0,
     max_packet: 251,
     max_transfer: 512,
+    transfers_at_once: 1,
     packs: true,
 };
 /// Like MCTP over SMBus (DSP0237): a packet is a transfer, and goes to an address.
@@ -38,6 +39,7 @@ pub(crate) const I2C_LAYOUT: TransferLayout = TransferLayout {
     tailroom: 1,
     max_packet: 254,
     max_transfer: 259,
+    transfers_at_once: 1,
     packs: false,
 };
 

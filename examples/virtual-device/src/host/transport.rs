@@ -227,6 +227,7 @@ impl TransportTx for HostSender<'_> {
                 Version::V1_0 => 512,
                 Version::V1_1 => 8191,
             },
+            transfers_at_once: 1,
             packs: true,
         }
     }

@@ -56,6 +56,7 @@ fn set_up(router: &mut RouterCore<'_>) {
         tailroom: any_number() as u8,
         max_packet: any_number() as u16,
         max_transfer: any_number() as u16,
+        transfers_at_once: any_number() as u8,
         packs: true,
     };
     any_state(router).set_layout(any_port(), black_box(layout));

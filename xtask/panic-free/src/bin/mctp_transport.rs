@@ -26,6 +26,7 @@ fn transfers() {
         tailroom: 1,
         max_packet: 251,
         max_transfer: 512,
+        transfers_at_once: 4,
         packs: true,
     });
     let mut transfer = Transfer::new(any_state(&mut buffer[..]), layout);

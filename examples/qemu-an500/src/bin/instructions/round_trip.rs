@@ -259,6 +259,7 @@ impl TransportTx for Sender<'_> {
             tailroom: 0,
             max_packet: 251,
             max_transfer: 511,
+            transfers_at_once: 1,
             packs: true,
         }
     }
