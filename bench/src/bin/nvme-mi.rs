@@ -2,7 +2,9 @@
 //! both included.
 
 use std::hint::black_box;
+use std::process::ExitCode;
 
+use bench::meter::{counted, start};
 use mctp::Eid;
 use nvme_mi_responder::{
     Crc32c, Instant, MessageBuffers, Requester, Responder, SoftwareCrc32c, TableCrc32c,
@@ -88,42 +90,33 @@ impl Crc32c for FreeEngine {
     }
 }
 
-/// What to measure.
-pub struct Case {
-    command: Command,
-    check: fn(&Self),
-    rounds: usize,
+/// Runs `COMMAND CHECK ROUNDS`.
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    if measure(&arguments).is_none() {
+        eprintln!("usage: health-poll|identify|firmware-download software|table|engine ROUNDS");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
 }
 
-/// The case of `nvme-mi COMMAND CHECK ROUNDS`.
-pub fn parse(arguments: &[String]) -> Option<Case> {
-    let [subject, command, check, rounds] = arguments else {
+fn measure(arguments: &[String]) -> Option<()> {
+    let [command, check, rounds] = arguments else {
         return None;
     };
-    let check: fn(&Case) = match check.as_str() {
-        "software" => |case| run(case, SoftwareCrc32c),
-        "table" => |case| run(case, TableCrc32c),
-        "engine" => |case| run(case, FreeEngine),
+    let command = Command::by_name(command)?;
+    let rounds = rounds.parse().ok()?;
+    match check.as_str() {
+        "software" => run(&command, rounds, SoftwareCrc32c),
+        "table" => run(&command, rounds, TableCrc32c),
+        "engine" => run(&command, rounds, FreeEngine),
         _ => return None,
-    };
-    if subject != "nvme-mi" {
-        return None;
     }
-    Some(Case {
-        command: Command::by_name(command)?,
-        check,
-        rounds: rounds.parse().ok()?,
-    })
+    Some(())
 }
 
-impl Case {
-    pub fn run(&self) {
-        (self.check)(self);
-    }
-}
-
-fn run(case: &Case, mut crc: impl Crc32c) {
-    let mut request = case.command.request.clone();
+fn run(command: &Command, rounds: usize, mut crc: impl Crc32c) {
+    let mut request = command.request.clone();
     request.extend(crc.crc32c(&[&request]).to_le_bytes());
     let body = &request[1..];
 
@@ -140,12 +133,13 @@ fn run(case: &Case, mut crc: impl Crc32c) {
         taken.expect("a good request");
         let transmission = responder.transmission().expect("a response");
         let sent = black_box(transmission.body);
-        assert_eq!(sent.len() + 1, case.command.response);
+        assert_eq!(sent.len() + 1, command.response);
         assert_eq!(sent[3], 0, "status");
         let source = transmission.source;
         responder.sent(source);
     };
-    for _ in 0..case.rounds {
-        round();
-    }
+    round();
+    start();
+    counted(|| (0..rounds).for_each(|_| round()));
+    println!("{} messages", rounds);
 }

@@ -1,0 +1,143 @@
+//! The sans-IO core by hand: what the router costs without tasks, wakers and lock.
+
+use mctp::MsgIC;
+use mctp_router::{ChannelId, Outgoing, PortId, Progress, Receipt, RouterCore, Target};
+use mctp_transport::{PhysicalAddress, Transfer};
+
+use super::{NOW, config, echo, in_storage, layout, port_config, ports, routes};
+use crate::case::Case;
+use crate::executor::measure_rounds;
+use crate::link::{DEVICE, Link, peer};
+use crate::meter::counted;
+
+#[inline]
+fn core(case: &Case) -> (RouterCore<'static>, ChannelId) {
+    let mut core = in_storage!(case, RouterCore::new, &config());
+    assert!(core.set_endpoint_id(DEVICE));
+    for port in ports(case) {
+        core.set_layout(port, layout(case));
+        core.configure_port(port, port_config(case));
+        core.link_up(port);
+    }
+    assert!(routes(case).all(|route| core.add_route(route)));
+    let echo = core.open_listener(echo(case)).expect("a free channel");
+    (core, echo)
+}
+
+/// Takes all packets of the group. Calls `serve` for each complete message.
+#[inline(always)]
+fn receive<'b>(core: &mut RouterCore<'b>, link: &Link, serve: impl Fn(&mut RouterCore<'b>)) {
+    while let Some((port, packet)) = link.next_packet() {
+        let port = PortId(port as u8);
+        let receipt = core.receive(NOW, port, PhysicalAddress::POINT_TO_POINT, packet);
+        if let Receipt::Delivered(_) = receipt {
+            serve(core);
+        }
+    }
+}
+
+/// Sends all of a message. Calls `transport` for each transfer.
+#[inline(always)]
+fn send(
+    core: &mut RouterCore<'_>,
+    outgoing: &mut Outgoing,
+    message: &[u8],
+    transport: impl Fn(PortId, &mut Transfer<'_>),
+) {
+    let port = outgoing.port();
+    loop {
+        let progress = core.send(NOW, outgoing, &[message]);
+        while let Some(outbound) = core.poll_transmit(port) {
+            transport(port, outbound.transfer);
+            core.transmit_done(NOW, port, outbound, Ok(()));
+        }
+        if progress.expect("the link is up") == Progress::Done {
+            break;
+        }
+    }
+}
+
+/// The echo service.
+#[inline]
+pub fn echo_in_place(case: &Case) {
+    let link = Link::of_echo(case);
+    let (mut core, echo) = core(case);
+    let mut serve = || {
+        receive(&mut core, link, |core| {
+            let message = core.take_message(echo).expect("it was delivered");
+            let mut response = core.response_to(&message, message.integrity_check());
+            send(core, &mut response, message.bytes(), |port, transfer| {
+                let packets = transfer.frames().map(|frame| &*frame.packet);
+                link.send(port.0.into(), packets);
+            });
+            core.give_back(message);
+        });
+    };
+    measure_rounds(case, link, || {
+        link.begin();
+        counted(&mut serve);
+    });
+    assert_eq!(core.drop_counters().total(), 0);
+}
+
+/// Only takes messages.
+#[inline]
+pub fn assemble(case: &Case) {
+    let link = Link::of_echo(case);
+    let (mut core, echo) = core(case);
+    let mut serve = || {
+        receive(&mut core, link, |core| {
+            let message = core.take_message(echo).expect("it was delivered");
+            core.give_back(message);
+            link.end_message();
+        });
+    };
+    measure_rounds(case, link, || {
+        link.begin();
+        counted(&mut serve);
+    });
+    assert_eq!(core.drop_counters().total(), 0);
+}
+
+/// Only sends responses, again and again to the same message.
+#[inline]
+pub fn packetise(case: &Case) {
+    let link = Link::of_echo(case);
+    let (mut core, echo) = core(case);
+    link.begin();
+    receive(&mut core, link, |_| {});
+    let message = core.take_message(echo).expect("it was delivered");
+    let mut respond = || {
+        let mut response = core.response_to(&message, message.integrity_check());
+        send(&mut core, &mut response, message.bytes(), |_, transfer| {
+            link.sent(transfer.as_bytes().len());
+        });
+    };
+    measure_rounds(case, link, || counted(&mut respond));
+    core.give_back(message);
+}
+
+/// Only sends requests, to the peers in turn, each over before the next.
+#[inline]
+pub fn request(case: &Case) {
+    let link = Link::of_echo(case);
+    let (mut core, _) = core(case);
+    let message = case.body();
+    let mut peers = (0..case.peers).cycle();
+    let mut ask = |endpoint_id| {
+        let target = Target {
+            endpoint_id,
+            neighbour: None,
+        };
+        let opened = core.open_request(&target, case.message_type(), MsgIC(false));
+        let (channel, mut request) = opened.expect("a free channel");
+        send(&mut core, &mut request, &message, |_, transfer| {
+            link.sent(transfer.as_bytes().len());
+        });
+        core.close(channel);
+    };
+    measure_rounds(case, link, || {
+        let endpoint_id = peer(peers.next().expect("there are peers"));
+        counted(|| ask(endpoint_id));
+    });
+}

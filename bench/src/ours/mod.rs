@@ -1,0 +1,99 @@
+//! Our stack: `mctp-router`, with transports shaped like MCTP over USB.
+
+pub mod core;
+pub mod shell;
+pub mod usb;
+
+use mctp_router::{Config, Instant, PortConfig, PortId, Route, RouterStorage, Service};
+use mctp_transport::{PhysicalAddress, TransferLayout};
+
+use crate::case::{Case, LONG_MESSAGE, USUAL_MESSAGE};
+use crate::link::peer;
+
+/// Bytes of a transfer: four USB transfers of 1.0.
+const TRANSFER_1_0: usize = 2048;
+/// Or one of 1.1.
+const TRANSFER_1_1: usize = 8191;
+/// The longest packets of either.
+const PACKET_1_0: u16 = 251;
+const PACKET_1_1: u16 = 8187;
+
+type Usual = RouterStorage<'static, 1, TRANSFER_1_0, 4, 2, USUAL_MESSAGE, 4, 2>;
+type UsualLongPackets = RouterStorage<'static, 1, TRANSFER_1_1, 4, 2, USUAL_MESSAGE, 4, 2>;
+type Long = RouterStorage<'static, 1, TRANSFER_1_0, 4, 2, LONG_MESSAGE, 4, 2>;
+type LongLongPackets = RouterStorage<'static, 1, TRANSFER_1_1, 4, 2, LONG_MESSAGE, 4, 2>;
+type Many = RouterStorage<'static, 8, TRANSFER_1_0, 64, 64, USUAL_MESSAGE, 4, 200>;
+
+/// Calls `$new(storage, ...)` with storage of the type that the case asks for. A router forgets its capacities; its storage does not.
+macro_rules! in_storage {
+    ($case:expr, $new:path $(, $argument:expr)*) => {{
+        use $crate::{case::Room, leak, ours};
+        match ($case.room, ours::has_long_packets($case)) {
+            (Room::Usual, false) => $new(leak(ours::Usual::new()) $(, $argument)*),
+            (Room::Usual, true) => $new(leak(ours::UsualLongPackets::new()) $(, $argument)*),
+            (Room::Long, false) => $new(leak(ours::Long::new()) $(, $argument)*),
+            (Room::Long, true) => $new(leak(ours::LongLongPackets::new()) $(, $argument)*),
+            (Room::Many, _) => $new(leak(ours::Many::new()) $(, $argument)*),
+        }
+    }};
+}
+use in_storage;
+
+fn config() -> Config {
+    Config::new([1; 16])
+}
+
+fn has_long_packets(case: &Case) -> bool {
+    case.unit > usize::from(PACKET_1_0) - mctp_transport::HEADER_LEN
+}
+
+/// As `mctp-usb` has it.
+fn layout(case: &Case) -> TransferLayout {
+    let (max_packet, max_transfer, transfers_at_once) = match has_long_packets(case) {
+        false => (PACKET_1_0, 511, 4),
+        true => (PACKET_1_1, TRANSFER_1_1 as u16, 1),
+    };
+    TransferLayout {
+        headroom: 4,
+        tailroom: 0,
+        max_packet,
+        max_transfer,
+        transfers_at_once,
+        packs: true,
+    }
+}
+
+fn ports(case: &Case) -> impl Iterator<Item = PortId> + use<> {
+    (0..case.ports).map(|port| PortId(port as u8))
+}
+
+fn port_config(case: &Case) -> PortConfig {
+    PortConfig {
+        unit: case.unit,
+        ..PortConfig::default()
+    }
+}
+
+/// The ways to the first peers, each to the port that its requests come from.
+fn routes(case: &Case) -> impl Iterator<Item = Route> {
+    (0..case.routes).map(|index| Route {
+        first: peer(index),
+        last: peer(index),
+        port: PortId((index % case.ports) as u8),
+        address: PhysicalAddress::POINT_TO_POINT,
+        unit: case.unit,
+    })
+}
+
+/// The echo service.
+fn echo(case: &Case) -> Service {
+    match case.message_type() {
+        mctp::MCTP_TYPE_VENDOR_PCIE => {
+            Service::vendor_pci(mctp_echo::VENDOR_ID, &[mctp_echo::SUBTYPE])
+        }
+        other => Service::message_type(other),
+    }
+}
+
+/// The clock of all measurements stands still.
+const NOW: Instant = Instant::from_millis(1);

@@ -1,0 +1,73 @@
+//! The bench service's stream into USB transfers, by `mctp-usb`.
+
+use embassy_usb_driver::{
+    Direction, Endpoint, EndpointAddress, EndpointError, EndpointIn, EndpointInfo, EndpointType,
+};
+use mctp_bench::Bench;
+use mctp_router::{PortId, Service};
+use mctp_usb::{BusEvents, SendLimits, Sender, Version};
+
+use super::shell::{Receiver, router};
+use crate::case::Case;
+use crate::executor::{Task, measure};
+use crate::leak;
+use crate::link::Link;
+
+const PORT: PortId = PortId(0);
+
+/// A host that reads whatever it is sent at once.
+struct Host {
+    info: EndpointInfo,
+    link: &'static Link,
+}
+
+impl Endpoint for Host {
+    fn info(&self) -> &EndpointInfo {
+        &self.info
+    }
+
+    async fn wait_enabled(&mut self) {}
+}
+
+impl EndpointIn for Host {
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), EndpointError> {
+        self.link.send_usb_transfer(bytes);
+        Ok(())
+    }
+}
+
+/// The `mctp-bench` service, asked for messages of [`Case::payload`] bytes, sends them as requests.
+#[inline]
+pub fn stream(case: &Case) {
+    let link = Link::of_stream(case);
+    let router = router(case);
+    let service = Service::vendor_pci(mctp_bench::VENDOR_ID, &[mctp_bench::SUBTYPE]);
+    let mut listener = router.listener(service).expect("a free channel");
+    let serve = async move {
+        let (bench, mut buffer) = (Bench::new(), [0; 64]);
+        let channel = |requester| router.request_channel(requester);
+        let error = mctp_bench::serve(&bench, &mut listener, channel, || 1, &mut buffer).await;
+        panic!("{error}")
+    };
+    let info = EndpointInfo {
+        addr: EndpointAddress::from_parts(1, Direction::In),
+        ep_type: EndpointType::Bulk,
+        max_packet_size: 512,
+        interval_ms: 0,
+    };
+    let version = Version::V1_0;
+    let limits = SendLimits::new(version);
+    let sender = Sender::new(Host { info, link }, version, leak(BusEvents::new()), limits);
+    let receiver = Receiver {
+        link,
+        port: PORT,
+        up: false,
+    };
+    let tasks: Vec<Task> = vec![
+        Box::pin(router.run_receive(PORT, leak(receiver))),
+        Box::pin(serve),
+        Box::pin(router.run_send(PORT, leak(sender))),
+    ];
+    measure(case, link, tasks);
+    assert_eq!(router.drop_counters().total(), 0);
+}
