@@ -104,7 +104,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "instructions",
-        checks: "echo round trips and NVMe-MI commands stay within their budget of instructions",
+        checks: "echo round trips and NVMe-MI commands stay within budgets of instructions, and the router within its bounds beside mctp-estack and under load",
         run: instructions::check,
     },
     Step {

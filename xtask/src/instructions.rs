@@ -1,261 +1,246 @@
 //! `cargo xtask instructions`: what a round trip through the router costs, in instructions, beside `mctp-estack`, and what a command through the
-//! NVMe-MI responder.
-//!
-//! The programs are in `bench/`. Each is run twice under Valgrind, with different numbers of round trips: what differs, divided by how many
-//! more there were, is one round trip without the start of the program. Instructions are counted by callgrind, copied bytes by DHAT. Neither
-//! depends on the load of the machine; both depend on compiler and target: the budgets are for x86-64.
-
-use std::path::PathBuf;
-use std::process::Command;
+//! NVMe-MI responder. Fails when it is more than a budget in `bench/Cargo.toml`, or than a bound here.
 
 use anyhow::{Context, Result, bail};
-use cargo_metadata::Package;
 
-use crate::guest::install;
-use crate::process::{output, succeeds};
-use crate::project::{Project, metadata};
+use crate::bench::{Bench, Case, FOLDER, Load, Room, Stack};
+use crate::project::Project;
 
-const FOLDER: &str = "bench";
-const FEWER_ROUNDS: u64 = 100;
-const MORE_ROUNDS: u64 = 300;
+/// The programs that this needs.
+const PROGRAMS: &[&str] = &[
+    "in-place",
+    "traits",
+    "core-echo",
+    "core-assemble",
+    "core-packetise",
+    "assemble",
+    "nvme-mi",
+];
 
-/// Message bytes behind the message type byte, and packet payload bytes: two packets, one, 65 and 17.
-const SIZES: &[(u64, u64)] = &[(64, 64), (246, 247), (4096, 64), (4096, 247)];
+/// Message bytes behind the message type byte, and packet payload bytes: one packet each, then two, 65 and 17.
+pub(crate) const ECHO_SIZES: &[(u64, u64)] =
+    &[(63, 64), (246, 247), (64, 64), (4096, 64), (4096, 247)];
+
+/// How often as many instructions mctp-estack must take for the echo: messages of one packet, and of 4 KiB at unit 247.
+const RATIOS: &[((u64, u64), f64)] = &[((63, 64), 4.0), ((246, 247), 4.0), ((4096, 247), 10.0)];
+
+/// The most for a packet in the middle of a message, one side alone, beside the copy.
+const PACKET_BOUND: f64 = 60.0;
+
+/// The most by which a packet is dearer under [`LOAD`] than alone.
+pub(crate) const GROWTH_BOUND: f64 = 1.3;
+
+/// As much as there may be of everything at the same time.
+pub(crate) const LOAD: Load = Load {
+    peers: 200,
+    ports: 8,
+    routes: 200,
+    in_flight: 64,
+};
+
+/// Four packets: what growth is measured with.
+pub(crate) const GROWTH_SIZE: (u64, u64) = (4 * 247 - 1, 247);
 
 /// Commands through the NVMe-MI responder.
-const COMMANDS: &[&str] = &["health-poll", "identify", "firmware-download"];
+pub(crate) const COMMANDS: &[&str] = &["health-poll", "identify", "firmware-download"];
 /// What computes their Message Integrity Check: 4 bits at a time, 8 bits, or an engine that costs nothing.
-const CHECKS: &[&str] = &["software", "table", "engine"];
+pub(crate) const CHECKS: &[&str] = &["software", "table", "engine"];
 
-/// `rep movsb` and `rep stosb`, which glibc takes for long blocks on some processors, count as one instruction a byte.
-const NO_STRING_INSTRUCTIONS: &str = "glibc.cpu.x86_rep_movsb_threshold=1000000000:\
-                                      glibc.cpu.x86_rep_stosb_threshold=1000000000";
-
-/// Measures, prints the tables, and fails when a budget is exceeded.
+/// Measures, prints the tables, and fails when something is too much.
 pub(crate) fn run() -> Result<()> {
     let project = Project::open()?;
-    let (table, over) = measure(&project)?;
-    println!("{table}");
-    within_budget(&over).map(drop)
+    let report = Report::measure(&project)?;
+    println!("{}", report.text);
+    report.verdict()
 }
 
 /// The same as a step of `cargo xtask ci`.
 pub(crate) fn check(project: &Project) -> Result<String> {
-    let (table, over) = measure(project)?;
-    within_budget(&over).with_context(|| table)
-}
-
-fn within_budget(over: &[String]) -> Result<String> {
-    if !over.is_empty() {
-        bail!(
-            "{}\nMake it cheaper, or raise [package.metadata.budget] in {FOLDER}/Cargo.toml and say why",
-            over.join("\n")
-        );
-    }
+    let report = Report::measure(project)?;
+    report.verdict().with_context(|| report.text.clone())?;
     Ok(format!(
-        "{} echo sizes and {} NVMe-MI commands within budget",
-        SIZES.len(),
+        "{} echo sizes, growth and {} NVMe-MI commands within budgets and bounds",
+        ECHO_SIZES.len(),
         COMMANDS.len()
     ))
 }
 
-/// The tables, and a line for each budget that is exceeded.
-fn measure(project: &Project) -> Result<(String, Vec<String>)> {
-    let bench = Bench::build(project)?;
-    let mut over = Vec::new();
-    let echo = bench.echo_table(&mut over)?;
-    let parts = bench.parts_table(&mut over)?;
-    let commands = bench.commands_table(&mut over)?;
-    Ok((format!("{echo}\n{parts}\n{commands}"), over))
+/// One side alone, by the sans-IO core.
+pub(crate) struct Part {
+    /// A further packet of a message: without the copy, and the copy.
+    pub(crate) packet: f64,
+    pub(crate) copy: f64,
+    /// What a message costs beside its packets.
+    pub(crate) message: f64,
 }
 
-/// The measuring program and its budgets.
-struct Bench {
-    program: PathBuf,
-    package: Package,
-}
-
-impl Bench {
-    fn build(project: &Project) -> Result<Self> {
-        if !succeeds(Command::new("valgrind").arg("--version")) {
-            println!("installing Valgrind");
-            install::install(&["valgrind", "libc6-dbg"])?;
-        }
-        output(
-            project
-                .cargo(FOLDER)
-                .args(["build", "--locked", "--release"]),
-        )?;
-        let metadata = metadata(&project.root.join(FOLDER))?;
-        let package = metadata
-            .workspace_packages()
-            .first()
-            .copied()
-            .context("the bench workspace is one package")?
-            .clone();
+impl Part {
+    pub(crate) fn measure(
+        bench: &Bench<'_>,
+        subject: &'static str,
+        stack: Stack,
+        unit: u64,
+    ) -> Result<Self> {
+        let (few, many) = (2, 16);
+        let message = |packets| Case::new(subject, stack, packets * unit - 1, unit);
+        let short = bench.message(&message(few))?;
+        let long = bench.message(&message(many))?;
+        let packet = long.minus(short).divided_by((many - few) as f64);
         Ok(Self {
-            program: project.target_dir.join("release").join("bench"),
-            package,
+            packet: packet.without_copying(),
+            copy: packet.copying,
+            message: short.instructions - few as f64 * packet.instructions,
         })
     }
+}
 
-    fn echo_table(&self, over: &mut Vec<String>) -> Result<String> {
-        let mut table = "Instructions for an echo round trip (x86-64, opt-level 3, fat LTO, one codegen unit); ratio: mctp-estack / ours\n\
-             sans-IO cores by hand, then the async routers\n"
-            .to_owned();
-        table += &format!(
-            "{:>10} {:>14} {:>12} {:>6}   {:>14} {:>14} {:>12} {:>6}   {}\n",
-            "bytes/unit",
-            "core",
-            "mctp-estack",
-            "ratio",
-            "in place",
-            "mctp traits",
-            "mctp-estack",
-            "ratio",
-            "copies in place, by traits"
-        );
-        for &(payload, unit) in SIZES {
-            let size = format!("{payload}/{unit}");
-            let core = self.instructions("core", payload, unit)?;
-            let estack_core = self.instructions("mctp-estack-core", payload, unit)?;
-            let in_place = self.instructions("in-place", payload, unit)?;
-            let traits = self.instructions("traits", payload, unit)?;
-            let estack = self.instructions("mctp-estack", payload, unit)?;
-            table += &format!(
-                "{size:>10} {:>14} {estack_core:>12.0} {:>6.1}   {:>14} {:>14} {estack:>12.0} {:>6.1}   {:.2}, {:.2}\n",
-                self.against_budget("core", &size, core, over)?,
-                estack_core / core,
-                self.against_budget("in-place", &size, in_place, over)?,
-                self.against_budget("traits", &size, traits, over)?,
-                estack / in_place,
-                self.copies("in-place", payload, unit)?,
-                self.copies("traits", payload, unit)?,
-            );
-        }
-        Ok(table)
+/// The tables, and a line for each figure that is too much.
+struct Report<'p> {
+    bench: Bench<'p>,
+    text: String,
+    over: Vec<String>,
+}
+
+impl<'p> Report<'p> {
+    fn measure(project: &'p Project) -> Result<Self> {
+        let mut report = Self {
+            bench: Bench::build(project, PROGRAMS, false)?,
+            text: String::new(),
+            over: Vec::new(),
+        };
+        report.echo()?;
+        report.parts()?;
+        report.growth()?;
+        report.commands()?;
+        Ok(report)
     }
 
-    /// What one more packet costs, and what a message costs beside its packets.
-    fn parts_table(&self, over: &mut Vec<String>) -> Result<String> {
-        let mut table =
-            "Instructions of one side alone, through the async router, transport mock included\n"
-                .to_owned();
-        table += &format!("{:>12} {:>16} {:>16}\n", "", "a packet", "the rest");
-        for subject in ["assemble", "packetise"] {
-            for unit in [64, 247] {
-                // The message type byte is in the first packet.
-                let message = |packets: u64| packets * unit - 1;
-                let long = self.instructions(subject, message(16), unit)?;
-                let short = self.instructions(subject, message(2), unit)?;
-                let packet = (long - short) / 14.0;
-                table += &format!(
-                    "{:>12} {:>16} {:>16.0}\n",
-                    format!("{subject} {unit}"),
-                    self.against_budget(subject, &unit.to_string(), packet, over)?,
-                    short - 2.0 * packet
-                );
-            }
+    fn verdict(&self) -> Result<()> {
+        if self.over.is_empty() {
+            return Ok(());
         }
-        Ok(table)
+        bail!(
+            "{}\nMake it cheaper. Budgets are [package.metadata.budget] in {FOLDER}/Cargo.toml: say why when you raise one",
+            self.over.join("\n")
+        )
     }
 
-    /// What a command costs, from the request as it is received to the response as it is sent.
-    fn commands_table(&self, over: &mut Vec<String>) -> Result<String> {
-        let mut table =
-            "Instructions of a command through the NVMe-MI responder, by what computes the integrity check of both messages\n"
-                .to_owned();
-        table += &format!("{:>18}", "");
-        table.extend(CHECKS.iter().map(|check| format!(" {check:>16}")));
-        table += "\n";
-        for command in COMMANDS {
-            table += &format!("{command:>18}");
-            for check in CHECKS {
-                let callgrind = ["--tool=callgrind", "--callgrind-out-file=/dev/null"];
-                let arguments = ["nvme-mi", command, check];
-                let count = self.per_round(&callgrind, "Collected :", &arguments)?;
-                table += &format!(" {:>16}", self.against_budget(command, check, count, over)?);
-            }
-            table += "\n";
-        }
-        Ok(table)
+    fn line(&mut self, line: &str) {
+        self.text += line;
+        self.text += "\n";
     }
 
-    /// The figure with its budget. Notes it in `over` when it is more.
-    fn against_budget(
-        &self,
-        subject: &str,
-        size: &str,
-        count: f64,
-        over: &mut Vec<String>,
-    ) -> Result<String> {
-        let budget = self.package.metadata["budget"][subject][size]
-            .as_u64()
-            .with_context(|| format!("bench has no [package.metadata.budget] {subject} {size}"))?;
-        if count > budget as f64 {
-            over.push(format!(
-                "{subject} {size}: {count:.0} instructions, the budget is {budget}"
+    /// The figure with the most that it may be.
+    fn at_most(&mut self, what: &str, figure: f64, most: f64) -> String {
+        if figure > most {
+            self.over.push(format!(
+                "{what}: {figure:.0} instructions, at most {most:.0} are allowed"
             ));
         }
-        Ok(format!("{count:.0} of {budget}"))
+        format!("{figure:.0} of {most:.0}")
     }
 
-    fn instructions(&self, subject: &str, payload: u64, unit: u64) -> Result<f64> {
-        let callgrind = ["--tool=callgrind", "--callgrind-out-file=/dev/null"];
-        let [payload, unit] = [payload, unit].map(|number| number.to_string());
-        self.per_round(&callgrind, "Collected :", &[subject, &payload, &unit])
+    fn within_budget(&mut self, subject: &str, size: &str, figure: f64) -> Result<String> {
+        let budget = self.bench.budget(subject, size)?;
+        Ok(self.at_most(&format!("{subject} {size}"), figure, budget))
     }
 
-    /// How often a payload byte is copied by `memcpy` between entering and leaving the device, both directions together.
-    fn copies(&self, subject: &str, payload: u64, unit: u64) -> Result<f64> {
-        let dhat = ["--tool=dhat", "--mode=copy", "--dhat-out-file=/dev/null"];
-        let arguments = [subject, &payload.to_string(), &unit.to_string()];
-        let bytes = self.per_round(&dhat, "Total:", &arguments)?;
-        Ok(bytes / payload as f64)
+    fn echo(&mut self) -> Result<()> {
+        self.line("Instructions of an echo round trip (x86-64, opt-level 3, fat LTO, one codegen unit): sans-IO core, async router in place and by the mctp traits");
+        self.line(&format!(
+            "{:>10} {:>14} {:>14} {:>14} {:>12} {:>8}",
+            "bytes/unit", "core", "in place", "traits", "mctp-estack", "/ in place"
+        ));
+        for &(payload, unit) in ECHO_SIZES {
+            let size = format!("{payload}/{unit}");
+            let mut figures = [("core-echo", 0.0), ("in-place", 0.0), ("traits", 0.0)];
+            let mut columns = Vec::new();
+            for (subject, figure) in &mut figures {
+                let case = Case::new(subject, Stack::Ours, payload, unit);
+                *figure = self.bench.message(&case)?.instructions;
+                columns.push(self.within_budget(subject, &size, *figure)?);
+            }
+            let case = Case::new("in-place", Stack::Estack, payload, unit);
+            let estack = self.bench.message(&case)?.instructions;
+            let ratio = estack / figures[1].1;
+            self.check_ratio((payload, unit), ratio);
+            self.line(&format!(
+                "{size:>10} {:>14} {:>14} {:>14} {estack:>12.0} {ratio:>8.2}",
+                columns[0], columns[1], columns[2]
+            ));
+        }
+        Ok(())
     }
 
-    /// What Valgrind's `tool` prints behind `label`, for one round of what `arguments` ask of the program.
-    fn per_round(&self, tool: &[&str], label: &str, arguments: &[&str]) -> Result<f64> {
-        let total = |rounds: u64| {
-            let mut command = Command::new("valgrind");
-            command
-                .env("GLIBC_TUNABLES", NO_STRING_INSTRUCTIONS)
-                .arg("--log-fd=1")
-                .args(tool)
-                .arg(&self.program)
-                .args(arguments)
-                .arg(rounds.to_string());
-            let printed = output(&mut command)?;
-            number_after(label, &printed)
-                .with_context(|| format!("Valgrind did not print `{label}`:\n{printed}"))
-        };
-        let difference = total(MORE_ROUNDS)?.saturating_sub(total(FEWER_ROUNDS)?);
-        Ok(difference as f64 / (MORE_ROUNDS - FEWER_ROUNDS) as f64)
+    fn check_ratio(&mut self, size: (u64, u64), ratio: f64) {
+        let bound = RATIOS.iter().find(|(bounded, _)| *bounded == size);
+        if let Some(((payload, unit), least)) = bound
+            && ratio < *least
+        {
+            self.over.push(format!(
+                "echo {payload}/{unit}: mctp-estack takes {ratio:.2} times as many instructions, {least} times are wanted"
+            ));
+        }
     }
-}
 
-/// The number behind `label`, which may have commas in it.
-fn number_after(label: &str, text: &str) -> Option<u64> {
-    let (_, rest) = text.split_once(label)?;
-    let digits: String = rest
-        .trim_start()
-        .chars()
-        .take_while(|c| c.is_ascii_digit() || *c == ',')
-        .filter(char::is_ascii_digit)
-        .collect();
-    digits.parse().ok()
-}
+    fn parts(&mut self) -> Result<()> {
+        self.line("\nInstructions of one side alone, sans-IO core: a further packet of a message without the copy, the copy, a message beside its packets");
+        for subject in ["core-assemble", "core-packetise"] {
+            for unit in [64, 247] {
+                let part = Part::measure(&self.bench, subject, Stack::Ours, unit)?;
+                let name = format!("{subject} {unit}");
+                let packet = self.at_most(&name, part.packet, PACKET_BOUND);
+                self.line(&format!(
+                    "{name:>20} {packet:>12} {:>6.0} {:>6.0}",
+                    part.copy, part.message
+                ));
+            }
+        }
+        Ok(())
+    }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    fn growth(&mut self) -> Result<()> {
+        let Load {
+            peers,
+            ports,
+            routes,
+            in_flight,
+        } = LOAD;
+        self.line(&format!(
+            "\nInstructions of a packet: one peer, port, route and message at a time; {peers} peers, {ports} ports, {routes} routes, {in_flight} messages in flight"
+        ));
+        for subject in ["in-place", "assemble"] {
+            let (payload, unit) = GROWTH_SIZE;
+            let mut case = Case::new(subject, Stack::Ours, payload, unit);
+            case.load = Load::ONE;
+            let alone = self.bench.packet(&case)?;
+            (case.room, case.load) = (Room::Many, LOAD);
+            let loaded = self.bench.packet(&case)?;
+            let ratio = loaded / alone;
+            if ratio > GROWTH_BOUND {
+                self.over.push(format!(
+                    "{subject}: a packet is {ratio:.2} times as dear under load, at most {GROWTH_BOUND} are allowed"
+                ));
+            }
+            self.line(&format!(
+                "{subject:>20} {alone:>8.0} {loaded:>8.0} {ratio:>8.2}"
+            ));
+        }
+        Ok(())
+    }
 
-    #[test]
-    fn numbers_are_found_in_what_valgrind_prints() {
-        let callgrind = "==7== Events    : Ir\n==7== Collected : 16202849\n==7==";
-        assert_eq!(number_after("Collected :", callgrind), Some(16_202_849));
-        let dhat = "==7== Total:     1,234,567 bytes in 89 blocks";
-        assert_eq!(number_after("Total:", dhat), Some(1_234_567));
-        assert_eq!(number_after("Total:", callgrind), None);
+    fn commands(&mut self) -> Result<()> {
+        self.line("\nInstructions of a command through the NVMe-MI responder, by what computes the integrity check of both messages");
+        let checks: String = CHECKS.iter().map(|check| format!(" {check:>16}")).collect();
+        self.line(&format!("{:>18}{checks}", ""));
+        for command in COMMANDS {
+            let mut line = format!("{command:>18}");
+            for check in CHECKS {
+                let figure = self.bench.command(command, check)?;
+                line += &format!(" {:>16}", self.within_budget(command, check, figure)?);
+            }
+            self.line(&line);
+        }
+        Ok(())
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! `cargo xtask ci` runs all of them; `cargo xtask ci --list` says which there are.
 
+mod bench;
 mod boot;
 mod ci;
 mod emulate;
@@ -10,6 +11,7 @@ mod image;
 mod install;
 mod instructions;
 mod instructions_m7;
+mod performance;
 mod process;
 mod project;
 mod size;
@@ -38,6 +40,8 @@ enum Command {
     Guest(guest::Args),
     /// Count the instructions of echo round trips, beside mctp-estack, and of NVMe-MI commands; and of round trips on the emulated Cortex-M7
     Instructions,
+    /// Measure what messages cost beside mctp-estack, by size, unit, peers, ports and routes, and write docs/performance.md and its plot
+    Performance,
     /// Make an image for a loader's flash of firmware as it was linked: checksum in, debug information out
     Seal(boot::Args),
     /// Flash and RAM that each firmware takes, crate by crate, beside the committed table
@@ -50,6 +54,7 @@ fn main() -> ExitCode {
         Command::Emulate(args) => emulate::run(&args),
         Command::Guest(args) => guest::run(&args),
         Command::Instructions => instructions::run().and_then(|()| instructions_m7::run()),
+        Command::Performance => performance::run(),
         Command::Seal(args) => boot::seal(&args),
         Command::Size(args) => size::run(&args),
     };

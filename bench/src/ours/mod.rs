@@ -74,9 +74,9 @@ fn port_config(case: &Case) -> PortConfig {
     }
 }
 
-/// The ways to the first peers, each to the port that its requests come from.
+/// The ways to the first peers, each to the port that its requests come from: that to the first one is found last.
 fn routes(case: &Case) -> impl Iterator<Item = Route> {
-    (0..case.routes).map(|index| Route {
+    (0..case.routes).rev().map(|index| Route {
         first: peer(index),
         last: peer(index),
         port: PortId((index % case.ports) as u8),

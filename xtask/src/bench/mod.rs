@@ -1,0 +1,267 @@
+//! Runs the programs of `bench/` under Valgrind.
+//!
+//! Each says what it measures, and callgrind counts instructions of the stack alone: see `bench/src/meter.rs`. Counts do not depend on the load of
+//! the machine. They do on compiler and target: the budgets are for x86-64.
+
+pub(crate) mod callgrind;
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use cargo_metadata::Package;
+
+use crate::guest::install;
+use crate::process::{output, succeeds};
+use crate::project::{Project, metadata};
+use callgrind::Cost;
+
+pub(crate) const FOLDER: &str = "bench";
+
+/// `rep movsb` and `rep stosb`, which glibc takes for long blocks on some processors, count as one instruction a byte.
+const NO_STRING_INSTRUCTIONS: &str = "glibc.cpu.x86_rep_movsb_threshold=1000000000:\
+                                      glibc.cpu.x86_rep_stosb_threshold=1000000000";
+
+/// Whose cost it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stack {
+    Ours,
+    Estack,
+}
+
+/// What the routers have room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// Messages of up to 4 KiB, and few of them.
+    Usual,
+    /// Messages of up to 64 KiB.
+    Long,
+    /// Many messages at a time, ports and routes.
+    Many,
+}
+
+/// Who sends messages how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Load {
+    pub(crate) peers: u64,
+    pub(crate) ports: u64,
+    pub(crate) routes: u64,
+    pub(crate) in_flight: u64,
+}
+
+impl Load {
+    /// One message after the other from one peer on one port.
+    pub(crate) const ONE: Self = Self {
+        peers: 1,
+        ports: 1,
+        routes: 1,
+        in_flight: 1,
+    };
+}
+
+/// One measurement.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Case {
+    /// The program in `bench/src/bin`.
+    pub(crate) subject: &'static str,
+    pub(crate) stack: Stack,
+    pub(crate) room: Room,
+    /// Message bytes behind the message type byte.
+    pub(crate) payload: u64,
+    /// Payload bytes of a packet.
+    pub(crate) unit: u64,
+    pub(crate) load: Load,
+}
+
+impl Case {
+    /// One message after the other, through a router with room for one of that length, without a route.
+    pub(crate) fn new(subject: &'static str, stack: Stack, payload: u64, unit: u64) -> Self {
+        Self {
+            subject,
+            stack,
+            room: if payload <= 4224 {
+                Room::Usual
+            } else {
+                Room::Long
+            },
+            payload,
+            unit,
+            load: Load {
+                routes: 0,
+                ..Load::ONE
+            },
+        }
+    }
+
+    /// Packets of a message. The message type byte is in the first one.
+    pub(crate) fn packets(&self) -> f64 {
+        (self.payload + 1).div_ceil(self.unit) as f64
+    }
+
+    fn arguments(&self) -> Vec<String> {
+        let stack = match self.stack {
+            Stack::Ours => "ours",
+            Stack::Estack => "mctp-estack",
+        };
+        let room = match self.room {
+            Room::Usual => "usual",
+            Room::Long => "long",
+            Room::Many => "many",
+        };
+        let Load {
+            peers,
+            ports,
+            routes,
+            in_flight,
+        } = self.load;
+        // Tags and sequence numbers come round at least once.
+        let rounds = if peers.max(in_flight) >= 8 { 2 } else { 16 };
+        let numbers = [
+            self.payload,
+            self.unit,
+            rounds,
+            peers,
+            ports,
+            routes,
+            in_flight,
+        ];
+        let words = [stack, room].map(str::to_owned).into_iter();
+        words.chain(numbers.map(|n| n.to_string())).collect()
+    }
+}
+
+/// The measuring programs and their budgets.
+pub(crate) struct Bench<'p> {
+    project: &'p Project,
+    package: Package,
+}
+
+impl<'p> Bench<'p> {
+    /// Builds programs. For `every_room` of mctp-estack, whose capacities are set when it is built, or else the usual ones.
+    pub(crate) fn build(project: &'p Project, programs: &[&str], every_room: bool) -> Result<Self> {
+        if !succeeds(Command::new("valgrind").arg("--version")) {
+            println!("installing Valgrind");
+            install::install(&["valgrind", "libc6-dbg"])?;
+        }
+        let metadata = metadata(&project.root.join(FOLDER))?;
+        let package = metadata
+            .workspace_packages()
+            .first()
+            .copied()
+            .context("the bench workspace is one package")?
+            .clone();
+        let bench = Self { project, package };
+        bench.build_for(Room::Usual, programs)?;
+        if every_room {
+            bench.build_for(Room::Long, &["in-place", "assemble", "packetise", "stream"])?;
+            bench.build_for(Room::Many, &["in-place"])?;
+        }
+        Ok(bench)
+    }
+
+    /// `.cargo/config.toml` of the bench crate has the usual capacities.
+    fn build_for(&self, room: Room, programs: &[&str]) -> Result<()> {
+        let mut cargo = self.project.cargo(FOLDER);
+        cargo.args(["build", "--locked", "--release"]);
+        cargo.args(programs.iter().flat_map(|program| ["--bin", program]));
+        cargo.env("CARGO_TARGET_DIR", self.target_dir(room));
+        match room {
+            Room::Usual => {}
+            Room::Long => {
+                cargo.env("MCTP_ESTACK_MAX_MESSAGE", "65536");
+            }
+            Room::Many => {
+                // The most that it can be built for.
+                cargo.env("MCTP_ESTACK_NUM_RECEIVE", "32");
+            }
+        }
+        output(&mut cargo).map(drop)
+    }
+
+    fn target_dir(&self, room: Room) -> PathBuf {
+        match room {
+            Room::Usual => self.project.target_dir.clone(),
+            Room::Long => self.project.target_dir.join("bench-long"),
+            Room::Many => self.project.target_dir.join("bench-many"),
+        }
+    }
+
+    /// What a message of the case costs.
+    pub(crate) fn message(&self, case: &Case) -> Result<Cost> {
+        let built_for = match case.stack {
+            Stack::Ours => Room::Usual,
+            Stack::Estack => case.room,
+        };
+        self.run(built_for, case.subject, &case.arguments())
+    }
+
+    /// What a packet of the case costs, its share of the message included.
+    pub(crate) fn packet(&self, case: &Case) -> Result<f64> {
+        Ok(self.message(case)?.instructions / case.packets())
+    }
+
+    /// What a command through the NVMe-MI responder costs.
+    pub(crate) fn command(&self, command: &str, check: &str) -> Result<f64> {
+        let arguments = [command, check, "100"].map(str::to_owned);
+        let cost = self.run(Room::Usual, "nvme-mi", &arguments)?;
+        Ok(cost.instructions)
+    }
+
+    fn run(&self, built_for: Room, program: &str, arguments: &[String]) -> Result<Cost> {
+        let profile = tempfile::NamedTempFile::new()?;
+        let mut file = std::ffi::OsString::from("--callgrind-out-file=");
+        file.push(profile.path());
+        let mut command = Command::new("valgrind");
+        command
+            .env("GLIBC_TUNABLES", NO_STRING_INSTRUCTIONS)
+            .args(["--tool=callgrind", "--log-fd=2"])
+            .args(["--compress-strings=no", "--compress-pos=no"])
+            .arg("--toggle-collect=bench::meter::*counted*")
+            .arg("--zero-before=bench::meter::start")
+            .arg(file)
+            .arg(self.target_dir(built_for).join("release").join(program))
+            .args(arguments);
+        let printed = output(&mut command)?;
+        let messages = messages(&printed)
+            .with_context(|| format!("{program} does not say what it measured:\n{printed}"))?;
+        let cost = callgrind::parse(&std::fs::read_to_string(profile.path())?)?;
+        Ok(cost.divided_by(messages))
+    }
+
+    /// The figure in `[package.metadata.budget]` of the bench crate.
+    pub(crate) fn budget(&self, subject: &str, size: &str) -> Result<f64> {
+        let budget = &self.package.metadata["budget"][subject][size];
+        budget
+            .as_f64()
+            .with_context(|| format!("bench has no [package.metadata.budget] {subject} {size}"))
+    }
+}
+
+/// How many messages a program says it measured.
+fn messages(printed: &str) -> Option<f64> {
+    let (count, _) = printed.lines().last()?.split_once(" messages")?;
+    count.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_says_how_many_messages_it_measured() {
+        assert_eq!(messages("64 messages, 16384 bytes sent\n"), Some(64.0));
+        assert_eq!(messages(""), None);
+    }
+
+    #[test]
+    fn the_message_type_byte_is_in_the_first_packet() {
+        let packets = |payload| Case::new("in-place", Stack::Ours, payload, 64).packets();
+        assert_eq!([63, 64, 127, 128].map(packets), [1.0, 2.0, 2.0, 3.0]);
+    }
+
+    #[test]
+    fn long_messages_get_a_router_with_room_for_them() {
+        let room = |payload| Case::new("in-place", Stack::Ours, payload, 64).room;
+        assert_eq!([4096, 65_535].map(room), [Room::Usual, Room::Long]);
+    }
+}

@@ -1,0 +1,361 @@
+//! `cargo xtask performance`: measures what messages cost in instructions, beside `mctp-estack`, and writes tables and plot of `docs/performance.md`.
+
+mod document;
+mod plot;
+
+use anyhow::{Context, Result};
+
+use crate::bench::{Bench, Case, Load, Room, Stack};
+use crate::instructions::{CHECKS, COMMANDS, ECHO_SIZES, GROWTH_BOUND, GROWTH_SIZE, LOAD, Part};
+use crate::project::Project;
+use document::{Table, count, ratio};
+use plot::Line;
+
+const DOCUMENT: &str = "docs/performance.md";
+const PLOT: &str = "docs/performance.svg";
+
+/// Payload bytes of a packet: the baseline, the most of MCTP over USB 1.0, and of 1.1.
+const UNITS: [u64; 3] = [64, 247, 8183];
+/// Message bytes behind the message type byte.
+const SIZES: [u64; 9] = [1, 16, 64, 256, 1024, 4096, 16_384, 32_768, 65_535];
+/// And of messages of the bench service.
+const STREAM_SIZES: [u64; 4] = [100, 987, 3951, 65_000];
+
+const BOTH: [Stack; 2] = [Stack::Ours, Stack::Estack];
+
+/// Measures everything, and writes the document.
+pub(crate) fn run() -> Result<()> {
+    let project = Project::open()?;
+    let programs = [
+        "in-place",
+        "traits",
+        "assemble",
+        "packetise",
+        "stream",
+        "core-echo",
+        "core-assemble",
+        "core-packetise",
+        "core-request",
+        "nvme-mi",
+    ];
+    let bench = Bench::build(&project, &programs, true)?;
+    let (sizes, by_size) = sizes(&bench)?;
+    let (growth, by_load) = growth(&bench)?;
+    let tables = [
+        ("echo", echo(&bench)?),
+        ("parts", parts(&bench)?),
+        ("sizes", sizes),
+        ("stream", stream(&bench)?),
+        ("growth", growth),
+        ("load", load(&bench)?),
+        ("commands", commands(&bench)?),
+    ];
+    let path = project.root.join(DOCUMENT);
+    let mut text =
+        std::fs::read_to_string(&path).with_context(|| format!("cannot read {DOCUMENT}"))?;
+    for (name, table) in tables {
+        text = document::replace(&text, name, &table.to_string())?;
+    }
+    std::fs::write(&path, text)?;
+    let svg = plot::draw(&by_size, &by_load)?;
+    std::fs::write(project.root.join(PLOT), svg)?;
+    println!("wrote {DOCUMENT} and {PLOT}");
+    Ok(())
+}
+
+fn instructions(
+    bench: &Bench<'_>,
+    subject: &'static str,
+    stack: Stack,
+    (payload, unit): (u64, u64),
+) -> Result<f64> {
+    let case = Case::new(subject, stack, payload, unit);
+    Ok(bench.message(&case)?.instructions)
+}
+
+/// Cores and async routers, at the sizes that have budgets.
+fn echo(bench: &Bench<'_>) -> Result<Table> {
+    let mut table = Table::new(&[
+        "bytes/unit",
+        "core",
+        "mctp-estack core",
+        "in place, async",
+        "by the traits, async",
+        "mctp-estack async",
+        "mctp-estack / in place",
+        "/ by the traits",
+    ]);
+    for &size in ECHO_SIZES {
+        let figure = |subject, stack| instructions(bench, subject, stack, size);
+        let in_place = figure("in-place", Stack::Ours)?;
+        let traits = figure("traits", Stack::Ours)?;
+        let estack = figure("in-place", Stack::Estack)?;
+        table.row([
+            format!("{}/{}", size.0, size.1),
+            count(figure("core-echo", Stack::Ours)?),
+            count(figure("core-echo", Stack::Estack)?),
+            count(in_place),
+            count(traits),
+            count(estack),
+            ratio(estack / in_place),
+            ratio(estack / traits),
+        ]);
+    }
+    Ok(table)
+}
+
+/// One side alone, by the packet.
+fn parts(bench: &Bench<'_>) -> Result<Table> {
+    let mut table = Table::new(&[
+        "",
+        "a packet, without the copy",
+        "the copy",
+        "a message, beside its packets",
+        "mctp-estack: a packet, without the copy",
+        "the copy",
+        "a message, beside its packets",
+    ]);
+    for (name, subject) in [
+        ("assemble, core", "core-assemble"),
+        ("packetise, core", "core-packetise"),
+        ("assemble, async", "assemble"),
+        ("packetise, async", "packetise"),
+    ] {
+        for unit in [64, 247] {
+            let mut row = vec![format!("{name}, unit {unit}")];
+            for stack in BOTH {
+                let part = Part::measure(bench, subject, stack, unit)?;
+                row.extend([part.packet, part.copy, part.message].map(count));
+            }
+            table.row(row);
+        }
+    }
+    Ok(table)
+}
+
+/// By message size and unit, through the async routers.
+fn sizes(bench: &Bench<'_>) -> Result<(Table, Vec<Line>)> {
+    let mut table = Table::new(&[
+        "bytes/unit",
+        "echo",
+        "mctp-estack",
+        "ratio",
+        "assemble",
+        "mctp-estack",
+        "ratio",
+        "packetise",
+        "mctp-estack",
+        "ratio",
+    ]);
+    let mut lines = Vec::new();
+    for unit in UNITS {
+        let mut echo = BOTH.map(|stack| Line::new(stack, format!("unit {unit}")));
+        for payload in SIZES {
+            let mut row = vec![format!("{payload}/{unit}")];
+            for subject in ["in-place", "assemble", "packetise"] {
+                let ours = instructions(bench, subject, Stack::Ours, (payload, unit))?;
+                let estack = instructions(bench, subject, Stack::Estack, (payload, unit))?;
+                row.extend([count(ours), count(estack), ratio(estack / ours)]);
+                if subject == "in-place" {
+                    echo[0].push(payload, ours);
+                    echo[1].push(payload, estack);
+                }
+            }
+            table.row(row);
+        }
+        lines.extend(echo);
+    }
+    Ok((table, lines))
+}
+
+/// The bench service's messages into USB transfers.
+fn stream(bench: &Bench<'_>) -> Result<Table> {
+    let mut table = Table::new(&[
+        "bytes of a message",
+        "packets",
+        "ours",
+        "mctp-estack",
+        "ratio",
+        "a byte, ours",
+        "mctp-estack",
+    ]);
+    for payload in STREAM_SIZES {
+        let ours = Case::new("stream", Stack::Ours, payload, 247);
+        let packets = ours.packets();
+        let estack = Case {
+            stack: Stack::Estack,
+            ..ours
+        };
+        let [ours, estack] = [ours, estack].map(|case| bench.message(&case));
+        let [ours, estack] = [ours?.instructions, estack?.instructions];
+        table.row([
+            payload.to_string(),
+            count(packets),
+            count(ours),
+            count(estack),
+            ratio(estack / ours),
+            ratio(ours / payload as f64),
+            ratio(estack / payload as f64),
+        ]);
+    }
+    Ok(table)
+}
+
+/// What grows, and how it is said of a load that there is so much of it.
+struct Dimension {
+    name: &'static str,
+    values: &'static [u64],
+    load: fn(u64) -> Load,
+}
+
+const DIMENSIONS: [Dimension; 4] = [
+    Dimension {
+        name: "messages in flight, of 8 peers",
+        values: &[1, 8, 32, 64],
+        load: |in_flight| Load {
+            peers: 8,
+            in_flight,
+            ..Load::ONE
+        },
+    },
+    Dimension {
+        name: "peers, each with a route",
+        values: &[1, 8, 64, 200],
+        load: |peers| Load {
+            peers,
+            routes: peers,
+            ..Load::ONE
+        },
+    },
+    Dimension {
+        name: "ports, of 8 peers",
+        values: &[1, 2, 8],
+        load: |ports| Load {
+            peers: 8,
+            ports,
+            ..Load::ONE
+        },
+    },
+    Dimension {
+        name: "routes",
+        values: &[1, 16, 200],
+        load: |routes| Load {
+            routes,
+            ..Load::ONE
+        },
+    },
+];
+
+/// The most messages at a time that mctp-estack can be built for.
+const ESTACK_IN_FLIGHT: u64 = 32;
+
+fn loaded(subject: &'static str, stack: Stack, load: Load) -> Case {
+    let (payload, unit) = GROWTH_SIZE;
+    Case {
+        room: Room::Many,
+        load,
+        ..Case::new(subject, stack, payload, unit)
+    }
+}
+
+/// What a packet costs as one thing grows, in routers with room for all of it.
+fn growth(bench: &Bench<'_>) -> Result<(Table, Vec<Line>)> {
+    let mut table = Table::new(&[
+        "",
+        "",
+        "echo",
+        "",
+        "assemble",
+        "",
+        "request, core",
+        "",
+        "echo, mctp-estack",
+        "",
+    ]);
+    let mut lines = Vec::new();
+    for Dimension { name, values, load } in DIMENSIONS {
+        let mut echo = BOTH.map(|stack| Line::new(stack, name.to_owned()));
+        let mut first = [None; 4];
+        for &value in values {
+            let load = load(value);
+            let mut row = vec![name.to_owned(), value.to_string()];
+            let columns = [
+                ("in-place", Stack::Ours),
+                ("assemble", Stack::Ours),
+                ("core-request", Stack::Ours),
+                ("in-place", Stack::Estack),
+            ];
+            for (column, first) in columns.into_iter().zip(&mut first) {
+                let (subject, stack) = column;
+                if !applies(subject, stack, load) {
+                    row.extend([String::new(), String::new()]);
+                    continue;
+                }
+                let packet = bench.packet(&loaded(subject, stack, load))?;
+                let alone = *first.get_or_insert(packet);
+                row.extend([count(packet), ratio(packet / alone)]);
+                if subject == "in-place" {
+                    echo[usize::from(stack == Stack::Estack)].push(value, packet);
+                }
+            }
+            table.row(row);
+        }
+        lines.extend(echo);
+    }
+    Ok((table, lines))
+}
+
+/// Whether there is such a load for the subject.
+fn applies(subject: &str, stack: Stack, load: Load) -> bool {
+    match (subject, stack) {
+        // Its routes are the application's, and not measured.
+        (_, Stack::Estack) => load.in_flight <= ESTACK_IN_FLIGHT && load.routes <= load.peers,
+        // Only the ways out matter, and all peers have one.
+        ("core-request", _) => load.routes >= load.peers,
+        _ => true,
+    }
+}
+
+/// All of it together, beside one of each in a router with room for little more.
+fn load(bench: &Bench<'_>) -> Result<Table> {
+    let mut table = Table::new(&["", "one of each", "all", "ratio", "bound"]);
+    for (name, subject) in [
+        ("echo, async", "in-place"),
+        ("assemble, async", "assemble"),
+        ("echo, core", "core-echo"),
+    ] {
+        let case = loaded(subject, Stack::Ours, LOAD);
+        let alone = Case {
+            room: Room::Usual,
+            load: Load::ONE,
+            ..case
+        };
+        let (alone, all) = (bench.packet(&alone)?, bench.packet(&case)?);
+        table.row([
+            name.to_owned(),
+            count(alone),
+            count(all),
+            ratio(all / alone),
+            ratio(GROWTH_BOUND),
+        ]);
+    }
+    Ok(table)
+}
+
+/// Through the NVMe-MI responder.
+fn commands(bench: &Bench<'_>) -> Result<Table> {
+    let mut table = Table::new(&[
+        "",
+        "`SoftwareCrc32c`, a table of 64 bytes",
+        "`TableCrc32c`, 1 KiB",
+        "an engine that costs nothing",
+    ]);
+    for command in COMMANDS {
+        let mut row = vec![command.replace('-', " ")];
+        for check in CHECKS {
+            row.push(count(bench.command(command, check)?));
+        }
+        table.row(row);
+    }
+    Ok(table)
+}
