@@ -8,6 +8,8 @@
 //! are several. So all that a subject instantiates is `#[inline]` here.
 
 pub mod case;
+#[cfg(not(feature = "host"))]
+mod critical_section;
 pub mod estack;
 pub mod executor;
 pub mod link;

@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result, bail};
 
-use crate::bench::{Bench, Case, FOLDER, Load, Room, Stack};
+use crate::bench::{Bench, Build, Case, FOLDER, Load, Room, Stack};
 use crate::project::Project;
 
 /// The programs that this needs.
@@ -21,7 +21,7 @@ const PROGRAMS: &[&str] = &[
 pub(crate) const ECHO_SIZES: &[(u64, u64)] =
     &[(63, 64), (246, 247), (64, 64), (4096, 64), (4096, 247)];
 
-/// How often as many instructions mctp-estack must take for the echo: messages of one packet, and of 4 KiB at unit 247.
+/// How often as many instructions mctp-estack must take for the echo, as it is built for a host: messages of one packet, and of 4 KiB at unit 247.
 const RATIOS: &[((u64, u64), f64)] = &[((63, 64), 4.0), ((246, 247), 4.0), ((4096, 247), 10.0)];
 
 /// The most for a packet in the middle of a message, one side alone, beside the copy.
@@ -104,7 +104,7 @@ struct Report<'p> {
 impl<'p> Report<'p> {
     fn measure(project: &'p Project) -> Result<Self> {
         let mut report = Self {
-            bench: Bench::build(project, PROGRAMS, false)?,
+            bench: Bench::build(project, &[(Build::Host, PROGRAMS)])?,
             text: String::new(),
             over: Vec::new(),
         };

@@ -81,7 +81,7 @@ pub async fn receive(router: &Router<'_>, link: &Link, port: usize) -> Infallibl
 async fn send(mut bottom: PortBottom<'_>, link: &Link, port: usize) -> Infallible {
     loop {
         let (packet, _) = bottom.outbound().await;
-        link.send(port, [&*packet]);
+        link.send(port, [packet]);
         bottom.outbound_done();
     }
 }

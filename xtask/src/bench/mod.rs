@@ -130,15 +130,30 @@ impl Case {
     }
 }
 
+/// How the programs are built: mctp-estack's capacities are set by that, and what it takes of its surroundings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Build {
+    /// The usual capacities. Critical sections are locks, and log statements ask whether to log.
+    Host,
+    /// The usual capacities. Critical sections are a microcontroller's, and there are no log statements: so in what follows.
+    Usual,
+    /// Messages of up to 64 KiB.
+    Long,
+    /// As many messages at a time as it can be built for.
+    Many,
+}
+
 /// The measuring programs and their budgets.
 pub(crate) struct Bench<'p> {
     project: &'p Project,
     package: Package,
+    /// The build for the usual capacities.
+    usual: Build,
 }
 
 impl<'p> Bench<'p> {
-    /// Builds programs. For `every_room` of mctp-estack, whose capacities are set when it is built, or else the usual ones.
-    pub(crate) fn build(project: &'p Project, programs: &[&str], every_room: bool) -> Result<Self> {
+    /// Builds programs, the first build for the usual capacities.
+    pub(crate) fn build(project: &'p Project, builds: &[(Build, &[&str])]) -> Result<Self> {
         if !succeeds(Command::new("valgrind").arg("--version")) {
             println!("installing Valgrind");
             install::install(&["valgrind", "libc6-dbg"])?;
@@ -150,49 +165,58 @@ impl<'p> Bench<'p> {
             .copied()
             .context("the bench workspace is one package")?
             .clone();
-        let bench = Self { project, package };
-        bench.build_for(Room::Usual, programs)?;
-        if every_room {
-            bench.build_for(Room::Long, &["in-place", "assemble", "packetise", "stream"])?;
-            bench.build_for(Room::Many, &["in-place"])?;
+        let (usual, _) = builds.first().context("there is something to build")?;
+        let bench = Self {
+            project,
+            package,
+            usual: *usual,
+        };
+        for (build, programs) in builds {
+            bench.build_programs(*build, programs)?;
         }
         Ok(bench)
     }
 
     /// `.cargo/config.toml` of the bench crate has the usual capacities.
-    fn build_for(&self, room: Room, programs: &[&str]) -> Result<()> {
+    fn build_programs(&self, build: Build, programs: &[&str]) -> Result<()> {
         let mut cargo = self.project.cargo(FOLDER);
         cargo.args(["build", "--locked", "--release"]);
         cargo.args(programs.iter().flat_map(|program| ["--bin", program]));
-        cargo.env("CARGO_TARGET_DIR", self.target_dir(room));
-        match room {
-            Room::Usual => {}
-            Room::Long => {
-                cargo.env("MCTP_ESTACK_MAX_MESSAGE", "65536");
-            }
-            Room::Many => {
-                // The most that it can be built for.
-                cargo.env("MCTP_ESTACK_NUM_RECEIVE", "32");
-            }
+        cargo.env("CARGO_TARGET_DIR", self.target_dir(build));
+        if build != Build::Host {
+            cargo.args(["--no-default-features", "--features", "firmware"]);
         }
+        match build {
+            Build::Host | Build::Usual => &mut cargo,
+            Build::Long => cargo.env("MCTP_ESTACK_MAX_MESSAGE", "65536"),
+            Build::Many => cargo.env("MCTP_ESTACK_NUM_RECEIVE", "32"),
+        };
         output(&mut cargo).map(drop)
     }
 
-    fn target_dir(&self, room: Room) -> PathBuf {
-        match room {
-            Room::Usual => self.project.target_dir.clone(),
-            Room::Long => self.project.target_dir.join("bench-long"),
-            Room::Many => self.project.target_dir.join("bench-many"),
+    fn target_dir(&self, build: Build) -> PathBuf {
+        let target_dir = &self.project.target_dir;
+        match build {
+            Build::Host => target_dir.clone(),
+            Build::Usual => target_dir.join("bench-usual"),
+            Build::Long => target_dir.join("bench-long"),
+            Build::Many => target_dir.join("bench-many"),
         }
     }
 
     /// What a message of the case costs.
     pub(crate) fn message(&self, case: &Case) -> Result<Cost> {
-        let built_for = match case.stack {
-            Stack::Ours => Room::Usual,
-            Stack::Estack => case.room,
+        let build = match (case.stack, case.room) {
+            (Stack::Ours, _) | (_, Room::Usual) => self.usual,
+            (_, Room::Long) => Build::Long,
+            (_, Room::Many) => Build::Many,
         };
-        self.run(built_for, case.subject, &case.arguments())
+        self.message_in(build, case)
+    }
+
+    /// The same for another build.
+    pub(crate) fn message_in(&self, build: Build, case: &Case) -> Result<Cost> {
+        self.run(build, case.subject, &case.arguments())
     }
 
     /// What a packet of the case costs, its share of the message included.
@@ -203,11 +227,11 @@ impl<'p> Bench<'p> {
     /// What a command through the NVMe-MI responder costs.
     pub(crate) fn command(&self, command: &str, check: &str) -> Result<f64> {
         let arguments = [command, check, "100"].map(str::to_owned);
-        let cost = self.run(Room::Usual, "nvme-mi", &arguments)?;
+        let cost = self.run(self.usual, "nvme-mi", &arguments)?;
         Ok(cost.instructions)
     }
 
-    fn run(&self, built_for: Room, program: &str, arguments: &[String]) -> Result<Cost> {
+    fn run(&self, build: Build, program: &str, arguments: &[String]) -> Result<Cost> {
         let profile = tempfile::NamedTempFile::new()?;
         let mut file = std::ffi::OsString::from("--callgrind-out-file=");
         file.push(profile.path());
@@ -219,7 +243,7 @@ impl<'p> Bench<'p> {
             .arg("--toggle-collect=bench::meter::*counted*")
             .arg("--zero-before=bench::meter::start")
             .arg(file)
-            .arg(self.target_dir(built_for).join("release").join(program))
+            .arg(self.target_dir(build).join("release").join(program))
             .args(arguments);
         let printed = output(&mut command)?;
         let messages = messages(&printed)

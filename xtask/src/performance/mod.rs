@@ -5,7 +5,7 @@ mod plot;
 
 use anyhow::{Context, Result};
 
-use crate::bench::{Bench, Case, Load, Room, Stack};
+use crate::bench::{Bench, Build, Case, Load, Room, Stack};
 use crate::instructions::{CHECKS, COMMANDS, ECHO_SIZES, GROWTH_BOUND, GROWTH_SIZE, LOAD, Part};
 use crate::project::Project;
 use document::{Table, count, ratio};
@@ -38,7 +38,16 @@ pub(crate) fn run() -> Result<()> {
         "core-request",
         "nvme-mi",
     ];
-    let bench = Bench::build(&project, &programs, true)?;
+    let builds: [(Build, &[&str]); 4] = [
+        (Build::Usual, &programs),
+        (Build::Host, &["in-place"]),
+        (
+            Build::Long,
+            &["in-place", "assemble", "packetise", "stream"],
+        ),
+        (Build::Many, &["in-place"]),
+    ];
+    let bench = Bench::build(&project, &builds)?;
     let (sizes, by_size) = sizes(&bench)?;
     let (growth, by_load) = growth(&bench)?;
     let tables = [
@@ -82,23 +91,26 @@ fn echo(bench: &Bench<'_>) -> Result<Table> {
         "in place, async",
         "by the traits, async",
         "mctp-estack async",
-        "mctp-estack / in place",
-        "/ by the traits",
+        "/ in place",
+        "mctp-estack async, host",
+        "/ in place",
     ]);
     for &size in ECHO_SIZES {
         let figure = |subject, stack| instructions(bench, subject, stack, size);
         let in_place = figure("in-place", Stack::Ours)?;
-        let traits = figure("traits", Stack::Ours)?;
         let estack = figure("in-place", Stack::Estack)?;
+        let case = Case::new("in-place", Stack::Estack, size.0, size.1);
+        let on_host = bench.message_in(Build::Host, &case)?.instructions;
         table.row([
             format!("{}/{}", size.0, size.1),
             count(figure("core-echo", Stack::Ours)?),
             count(figure("core-echo", Stack::Estack)?),
             count(in_place),
-            count(traits),
+            count(figure("traits", Stack::Ours)?),
             count(estack),
             ratio(estack / in_place),
-            ratio(estack / traits),
+            count(on_host),
+            ratio(on_host / in_place),
         ]);
     }
     Ok(table)
