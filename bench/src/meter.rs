@@ -9,7 +9,7 @@ pub fn counted<R>(part: impl FnOnce() -> R) -> R {
     part()
 }
 
-/// Something else that a part of a stack calls: the link, the executor.
+/// What a part of a stack calls of the link.
 #[inline(never)]
 pub fn uncounted<R>(part: impl FnOnce() -> R) -> R {
     part()
