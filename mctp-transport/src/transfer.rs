@@ -57,8 +57,7 @@ impl TransferLayout {
 
 /// A transfer buffer, and the packets in it.
 ///
-/// 1. The stack fills it: [`push`](Self::push) reserves the place of a packet and returns its payload to write. When there is no room for the next one,
-///    [`go_on`](Self::go_on) may make some, where the transport takes several of its bus's transfers at once.
+/// 1. The stack fills it: [`push`](Self::push) reserves the place of a packet and returns its payload to write.
 /// 2. The transport walks it once with [`frames`](Self::frames), writes its headers, then sends [`as_bytes`](Self::as_bytes).
 /// 3. The stack reuses it after [`clear`](Self::clear).
 ///
@@ -67,9 +66,10 @@ impl TransferLayout {
 pub struct Transfer<'b> {
     buffer: &'b mut [u8],
     used: usize,
-    /// Where the room for packets ends now, and at last.
+    /// Bytes left of the bus's transfer that is being filled.
+    left: u16,
+    /// Where the room for packets ends.
     end: u16,
-    last_end: u16,
     /// As in the layout, as are those that follow, but no longer than the buffer.
     max_transfer: u16,
     max_packet: u16,
@@ -93,8 +93,8 @@ impl<'b> Transfer<'b> {
         let mut transfer = Self {
             buffer,
             used: 0,
+            left: 0,
             end: 0,
-            last_end: 0,
             max_transfer: 0,
             max_packet: 0,
             transfers_at_once: 0,
@@ -147,19 +147,7 @@ impl<'b> Transfer<'b> {
     /// Empties the transfer, for the layout that it is to be filled in next.
     pub fn clear(&mut self) {
         self.used = 0;
-        self.end = self.max_transfer;
-    }
-
-    /// Makes room for more behind what is as full as whole packets allow, if the transport takes another transfer of its bus at once. `false` if there
-    /// is no room for a whole one, or what is there has room that nothing was put into since.
-    pub fn go_on(&mut self) -> bool {
-        // Two 16-bit values.
-        let end = self.used.wrapping_add(self.max_transfer.into());
-        let has_room = end > self.end.into() && end <= self.last_end.into();
-        if has_room {
-            self.end = end as u16;
-        }
-        has_room && self.packets == Packets::Many
+        self.left = self.max_transfer;
     }
 
     /// Empties the transfer and gives it another layout.
@@ -178,7 +166,7 @@ impl<'b> Transfer<'b> {
         };
         let at_once = u16::from(layout.transfers_at_once).max(1);
         let len = layout.max_transfer.saturating_mul(at_once);
-        self.last_end = len.min(buffer_len);
+        self.end = len.min(buffer_len);
         self.clear();
     }
 
@@ -206,6 +194,8 @@ impl<'b> Transfer<'b> {
         Some(Room {
             rest: self.buffer.get_mut(self.used..self.end.into())?,
             used: &mut self.used,
+            left: &mut self.left,
+            max_transfer: self.max_transfer,
             before: u16::from(self.headroom).wrapping_add(HEADER_LEN as u16),
             behind: self.tailroom.into(),
             max_payload,
@@ -249,6 +239,8 @@ impl<'b> Transfer<'b> {
 pub struct Room<'t> {
     rest: &'t mut [u8],
     used: &'t mut usize,
+    left: &'t mut u16,
+    max_transfer: u16,
     /// Bytes of a frame before its payload, packet header included, and behind it.
     before: u16,
     behind: u16,
@@ -268,14 +260,13 @@ impl<'t> Room<'t> {
             return None;
         }
         let frame_len = self.frame_len(payload_len);
-        if frame_len > self.rest.len() {
-            return None;
-        }
+        let left = self.left_for(frame_len, usize::from(*self.left), self.rest.len())?;
         let (frame, rest) = core::mem::take(&mut self.rest).split_at_mut_checked(frame_len)?;
         if self.packets == Packets::Many {
             self.rest = rest;
         }
         *self.used = self.used.wrapping_add(frame_len);
+        *self.left = left as u16;
         let (before, payload) = frame.split_at_mut_checked(self.before.into())?;
         *before.last_chunk_mut()? = header.into().to_bytes();
         *before.first_chunk_mut()? = packet_len(payload_len);
@@ -301,10 +292,13 @@ impl<'t> Room<'t> {
         let mut room = core::mem::take(&mut self.rest);
         let room_before = room.len();
         let mut unsent = *payload;
+        let mut left = usize::from(*self.left);
         while unsent.len() >= least
             && let Some((piece, later)) = unsent.split_at_checked(unit)
+            && let Some(left_then) = self.left_for(frame_len, left, room.len())
             && frame_len <= room.len()
         {
+            left = left_then;
             let (frame, rest) = room.split_at_mut(frame_len);
             let (before, payload) = frame.split_at_mut(self.before.into());
             if let Some(place) = before.last_chunk_mut() {
@@ -323,9 +317,21 @@ impl<'t> Room<'t> {
         // What the frames took of the room, which is in the buffer.
         let pushed = room_before.wrapping_sub(room.len());
         *self.used = self.used.wrapping_add(pushed);
+        *self.left = left as u16;
         self.rest = room;
         *payload = unsent;
         header
+    }
+
+    /// What is left of the bus's transfer behind a frame: of the one being filled, of which `left` is left, if the frame fits in, or of the next one, if
+    /// there is room for a whole one. So each is as full as whole packets allow.
+    #[inline]
+    fn left_for(&self, frame_len: usize, left: usize, room: usize) -> Option<usize> {
+        left.checked_sub(frame_len).or_else(|| {
+            let max_transfer = usize::from(self.max_transfer);
+            let has_room = room >= max_transfer;
+            has_room.then(|| max_transfer.checked_sub(frame_len))?
+        })
     }
 
     /// Bytes of the frame of a packet whose payload is not too long. Does not wrap: all are 16-bit values.
@@ -476,9 +482,7 @@ mod tests {
             for _ in 0..2 {
                 transfer.clear();
                 let mut count = 0;
-                while fill(&mut transfer, &vec![0; payload])
-                    || (transfer.go_on() && fill(&mut transfer, &vec![0; payload]))
-                {
+                while fill(&mut transfer, &vec![0; payload]) {
                     count += 1;
                 }
                 counts.push(count);
@@ -492,20 +496,6 @@ mod tests {
             assert_eq!(of_same_length(payload, 600), in_each, "{payload}");
             assert_eq!(of_same_length(payload, 300), 300 / (payload + 9));
         }
-    }
-
-    #[test]
-    fn there_is_no_going_on_without_end() {
-        let layout = TransferLayout {
-            transfers_at_once: 4,
-            ..LAYOUT
-        };
-        let mut buffer = [0; 4096];
-        let mut transfer = Transfer::new(&mut buffer, layout);
-        assert!(!transfer.go_on(), "it is empty");
-        assert!(fill(&mut transfer, b"one"));
-        assert!(transfer.go_on());
-        assert!(!transfer.go_on(), "nothing was put in since");
     }
 
     #[test]

@@ -106,7 +106,7 @@ impl Outgoing {
             if self.remaining == 0 {
                 return true;
             }
-            if !transfer.go_on() && !port.advance() {
+            if !port.advance() {
                 break;
             }
         }
