@@ -23,7 +23,7 @@ pub(crate) const RESPONSE_LEN: usize = 84;
 /// | parameter | counts | RAM on a 32-bit target, bytes each |
 /// |-|-|-|
 /// | `PORTS` | transports | 2 × `TRANSFER_LEN` + 608 |
-/// | `TRANSFER_LEN` | bytes of a transfer buffer: what the transport takes at once (512 for one transfer of USB 1.0; 2,048 for four is faster) | |
+/// | `TRANSFER_LEN` | bytes of a transfer buffer: what the transport takes at once (512 for one transfer of USB 1.0; 4,096 for eight is faster) | |
 /// | `SHORT_MESSAGES` | buffers for received messages of one packet | 256 + 56 |
 /// | `LONG_MESSAGES` | buffers for received messages of any length, at least 1 | `LONG_MESSAGE_LEN` + 56 |
 /// | `LONG_MESSAGE_LEN` | the longest message received, message type byte not counted | |

@@ -14,7 +14,7 @@ const BASELINE_PACKET: u16 = 68;
 
 /// How many USB transfers of 1.0 a stack hands over at once, at most: more would keep control responses waiting, and a host that reads slowly from
 /// being told from one that does not read.
-const TRANSFERS_AT_ONCE: u8 = 4;
+const TRANSFERS_AT_ONCE: u8 = 8;
 
 /// What a [`Sender`] may send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

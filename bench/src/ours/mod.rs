@@ -10,8 +10,8 @@ use mctp_transport::{PhysicalAddress, TransferLayout};
 use crate::case::{Case, LONG_MESSAGE, USUAL_MESSAGE};
 use crate::link::peer;
 
-/// Bytes of a transfer: four USB transfers of 1.0.
-const TRANSFER_1_0: usize = 2048;
+/// Bytes of a transfer: eight USB transfers of 1.0.
+const TRANSFER_1_0: usize = 4096;
 /// Or one of 1.1.
 const TRANSFER_1_1: usize = 8191;
 /// The longest packets of either.
@@ -50,7 +50,7 @@ fn has_long_packets(case: &Case) -> bool {
 /// As `mctp-usb` has it.
 fn layout(case: &Case) -> TransferLayout {
     let (max_packet, max_transfer, transfers_at_once) = match has_long_packets(case) {
-        false => (PACKET_1_0, 511, 4),
+        false => (PACKET_1_0, 511, 8),
         true => (PACKET_1_1, TRANSFER_1_1 as u16, 1),
     };
     TransferLayout {
