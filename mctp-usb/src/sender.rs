@@ -355,7 +355,7 @@ mod tests {
         let mut sender = sender(Version::V1_0, 512);
         let layout = sender.layout();
         assert_eq!((layout.max_packet, layout.max_transfer), (251, 511));
-        assert_eq!(layout.transfers_at_once, 4);
+        assert_eq!(layout.transfers_at_once, TRANSFERS_AT_ONCE);
         send(&mut sender, &[251, 251]).unwrap();
         assert_eq!(written_lens(&sender), [510]);
         assert_eq!((layout.headroom, layout.tailroom), (4, 0));
@@ -367,9 +367,9 @@ mod tests {
         let mut high_speed = sender(Version::V1_0, 512);
         send(&mut high_speed, &[251; 5]).unwrap();
         send(&mut high_speed, &[200, 200, 200, 60, 4, 4]).unwrap();
-        // Four times four of 109 bytes: there would be room for two more, but not for all of a fifth transfer.
-        send(&mut high_speed, &[105; 16]).unwrap();
-        let expected = [510, 510, 255, 408, 284, 436, 436, 436, 436];
+        // Eight times four of 109 bytes.
+        send(&mut high_speed, &[105; 32]).unwrap();
+        let expected = [&[510, 510, 255, 408, 284][..], &[436; 8]].concat();
         assert_eq!(written_lens(&high_speed), expected);
         let mut full_speed = sender(Version::V1_0, 64);
         send(&mut full_speed, &[200, 200, 200]).unwrap();
@@ -420,7 +420,7 @@ mod tests {
                     max_transfer: 3000,
                     ..good
                 },
-                &[251; 9][..],
+                &[251; 17][..],
             ),
             (
                 TransferLayout {
