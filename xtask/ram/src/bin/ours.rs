@@ -115,6 +115,7 @@ impl TransportTx for Hardware {
             tailroom: 0,
             max_packet: PACKET as u16,
             max_transfer: TRANSFER as u16,
+            transfers_at_once: 1,
             packs: true,
         }
     }
