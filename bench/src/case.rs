@@ -38,7 +38,7 @@ pub struct Case {
 }
 
 impl Case {
-    /// The case of `ROOM PAYLOAD UNIT ROUNDS [PEERS PORTS ROUTES IN_FLIGHT]`.
+    /// The case of `ROOM PAYLOAD UNIT ROUNDS PEERS PORTS ROUTES IN_FLIGHT`.
     pub fn parse(arguments: &[String]) -> Option<Self> {
         let (room, numbers) = arguments.split_first()?;
         let room = match room.as_str() {
@@ -48,12 +48,8 @@ impl Case {
             _ => return None,
         };
         let numbers: Result<Vec<usize>, _> = numbers.iter().map(|word| word.parse()).collect();
-        let (payload, unit, rounds, [peers, ports, routes, in_flight]) = match numbers.ok()?[..] {
-            [payload, unit, rounds] => (payload, unit, rounds, [1, 1, 0, 1]),
-            [payload, unit, rounds, peers, ports, routes, in_flight] => {
-                (payload, unit, rounds, [peers, ports, routes, in_flight])
-            }
-            _ => return None,
+        let [payload, unit, rounds, peers, ports, routes, in_flight] = numbers.ok()?[..] else {
+            return None;
         };
         Some(Self {
             room,

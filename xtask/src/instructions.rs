@@ -42,6 +42,9 @@ pub(crate) const LOAD: Load = Load {
 /// Four packets: what growth is measured with.
 pub(crate) const GROWTH_SIZE: (u64, u64) = (4 * 247 - 1, 247);
 
+/// USB transfers of 1.0 in one of our transfers.
+const TRANSFERS_AT_ONCE: u64 = 8;
+
 /// Commands through the NVMe-MI responder.
 pub(crate) const COMMANDS: &[&str] = &["health-poll", "identify", "firmware-download"];
 /// What computes their Message Integrity Check: 4 bits at a time, 8 bits, or an engine that costs nothing.
@@ -82,8 +85,18 @@ impl Part {
         stack: Stack,
         unit: u64,
     ) -> Result<Self> {
-        let (few, many) = (2, 16);
-        let message = |packets| Case::new(subject, stack, packets * unit - 1, unit);
+        let (few, many, room) = match stack {
+            // One of our transfers is among what differs.
+            Stack::Ours => {
+                let packets = TRANSFERS_AT_ONCE * (511 / (unit + 8));
+                (packets + 1, 2 * packets + 1, Room::Long)
+            }
+            Stack::Estack => (2, 16, Room::Usual),
+        };
+        let message = |packets| Case {
+            room,
+            ..Case::new(subject, stack, packets * unit - 1, unit)
+        };
         let short = bench.message(&message(few))?;
         let long = bench.message(&message(many))?;
         let packet = long.minus(short).divided_by((many - few) as f64);
@@ -210,7 +223,7 @@ impl<'p> Report<'p> {
         self.line(&format!(
             "\nInstructions of a packet: one peer, port, route and message at a time; {peers} peers, {ports} ports, {routes} routes, {in_flight} messages in flight"
         ));
-        for subject in ["in-place", "assemble"] {
+        for subject in ["in-place", "assemble", "core-echo"] {
             let (payload, unit) = GROWTH_SIZE;
             let mut case = Case::new(subject, Stack::Ours, payload, unit);
             case.load = Load::ONE;

@@ -8,7 +8,7 @@ pub(crate) mod callgrind;
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use cargo_metadata::Package;
 
 use crate::guest::install;
@@ -249,6 +249,8 @@ impl<'p> Bench<'p> {
         let messages = messages(&printed)
             .with_context(|| format!("{program} does not say what it measured:\n{printed}"))?;
         let cost = callgrind::parse(&std::fs::read_to_string(profile.path())?)?;
+        // Such as after what is to be counted got another name.
+        ensure!(cost.instructions > 0.0, "{program}: nothing was counted");
         Ok(cost.divided_by(messages))
     }
 

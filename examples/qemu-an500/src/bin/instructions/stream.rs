@@ -12,7 +12,6 @@ use core::pin::pin;
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::task::Poll;
 
-use embassy_futures::yield_now;
 use embassy_usb_driver::{
     Direction, Endpoint, EndpointAddress, EndpointError, EndpointIn, EndpointInfo, EndpointOut,
     EndpointType,
@@ -144,14 +143,13 @@ fn service() -> Service {
     Service::vendor_pci(mctp_bench::VENDOR_ID, &[mctp_bench::SUBTYPE])
 }
 
-/// As [`mctp_bench::Bench::send`] does it.
+/// As [`mctp_bench::Bench::send`] does it: one message after the other for as long as the router takes them.
 async fn send_stream(router: &Router<'_>, length: u16) -> Infallible {
     let mut channel = router.request_channel(REQUESTER);
     for message in stream(length) {
         let slices = message.slices();
         let sent = channel.send_vectored(mctp::MCTP_TYPE_VENDOR_PCIE, MsgIC(false), &slices);
         sent.await.expect("the link is up");
-        yield_now().await;
     }
     unreachable!("the stream has no end")
 }
