@@ -31,8 +31,7 @@ pub use request::RequestChannel;
 pub use sending::SendMessage;
 
 /// How many packets are taken before other tasks get a turn, should more be there already: a host that never pauses could otherwise keep
-/// a slow device from everything but receiving, even from answering. Packets that continue a message are not counted: there are buffers for
-/// a few messages only.
+/// a slow device from everything but receiving, even from answering.
 const PACKETS_IN_A_ROW: u8 = 255;
 
 /// Who waits for a channel.
@@ -157,18 +156,12 @@ impl Shared<'_> {
         }
     }
 
-    /// Takes a packet, and wakes whom it concerns. `false` if it only continues a message.
+    /// Takes a packet, and wakes whom it concerns.
     #[inline]
-    fn packet(
-        &mut self,
-        now: Instant,
-        port: PortId,
-        source: PhysicalAddress,
-        bytes: &[u8],
-    ) -> bool {
+    fn packet(&mut self, now: Instant, port: PortId, source: PhysicalAddress, bytes: &[u8]) {
         let receipt = match self.core.receive_expected(now, bytes) {
             // Concerns nobody, and no deadline is earlier for it.
-            Some(Receipt::Stored) => return false,
+            Some(Receipt::Stored) => return,
             Some(receipt) => receipt,
             None => self.core.receive_other(now, port, source, bytes),
         };
@@ -181,18 +174,6 @@ impl Shared<'_> {
             Receipt::Stored => self.rearm(),
             Receipt::Control | Receipt::Dropped(_) => self.after_rare_packet(port, receipt),
         }
-        true
-    }
-
-    #[inline(never)]
-    fn other_than_packet(&mut self, port: PortId, received: Received<'_>) {
-        match received {
-            Received::LinkUp => self.core.link_up(port),
-            Received::LinkDown => self.core.link_down(port),
-            Received::Dropped(reason) => return self.core.count_drop(reason),
-            Received::Packet { .. } => return,
-        }
-        self.wake_all();
     }
 
     #[inline(never)]
@@ -317,23 +298,22 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
     pub async fn run_receive(&self, port: PortId, transport: &mut impl TransportRx) -> Infallible {
         loop {
             let mut left = PACKETS_IN_A_ROW;
-            loop {
+            while left > 0 {
+                left = left.wrapping_sub(1);
                 let received = transport.receive().await;
                 let now = self.clock.now();
-                let continues = self.lock(|shared| match received {
-                    Received::Packet { source, bytes } => !shared.packet(now, port, source, bytes),
-                    other => {
-                        shared.other_than_packet(port, other);
-                        false
+                self.lock(|shared| match received {
+                    Received::Packet { source, bytes } => shared.packet(now, port, source, bytes),
+                    Received::Dropped(reason) => shared.core.count_drop(reason),
+                    Received::LinkUp => {
+                        shared.core.link_up(port);
+                        shared.wake_all();
+                    }
+                    Received::LinkDown => {
+                        shared.core.link_down(port);
+                        shared.wake_all();
                     }
                 });
-                if continues {
-                    continue;
-                }
-                left = left.wrapping_sub(1);
-                if left == 0 {
-                    break;
-                }
             }
             yield_now().await;
         }
