@@ -1147,3 +1147,26 @@ fn a_host_that_never_pauses_leaves_the_others_their_turns() {
     assert!(seen.take() < 600);
     assert_eq!(router.messages_accepted(), 600);
 }
+
+#[test]
+fn a_host_that_begins_a_message_again_and_again_leaves_the_others_their_turns() {
+    let mut device = running();
+    let _listener = device.router.listener(ECHO).unwrap();
+    // A start packet and two that continue the message, which the next start packet replaces.
+    let header = |flags: u8| [1, 0, 8, flags | 0x08];
+    for _ in 0..200 {
+        let vendor = [0x7E, 0xCC, 0xDE, 0xF0];
+        device
+            .usb
+            .packet(&[&header(0x80)[..], &vendor, &[0; 60]].concat());
+        device.usb.packet(&[&header(0x10)[..], &[0; 64]].concat());
+        device.usb.packet(&[&header(0x20)[..], &[0; 64]].concat());
+    }
+    let router = device.router;
+    let replaced = move || router.drop_counters().of(DropReason::ReplacedByNewStart);
+    let seen = device.world.spawn(async move { replaced() });
+    device.world.run();
+    // As many as there are in a turn.
+    assert!(seen.take() <= 255 / 3);
+    assert_eq!(replaced(), 199);
+}

@@ -22,7 +22,7 @@ pub struct TransferLayout {
     pub max_packet: u16,
     /// The longest transfer on the transport's bus, in bytes, all frames with their room included.
     pub max_transfer: u16,
-    /// How many of them the transport takes at once, at least 1, end to end in one [`Transfer`].
+    /// How many full ones the transport takes at once, at least 1, end to end in one [`Transfer`]; more where each has room left that no packet fits in.
     pub transfers_at_once: u8,
     /// Whether a transfer may hold more than one packet. If it may, all of them go to the same physical address.
     pub packs: bool,
@@ -490,7 +490,7 @@ mod tests {
             assert_eq!(counts[0], counts[1]);
             counts[0]
         };
-        for payload in [0, 60, 92, 118, 119, 246, 247] {
+        for payload in [0, 60, 92, 118, 119, 163, 246, 247] {
             let in_each = 512 / (payload + 9);
             assert_eq!(of_same_length(payload, 4096), 4 * in_each, "{payload}");
             assert_eq!(of_same_length(payload, 600), in_each, "{payload}");
@@ -500,31 +500,49 @@ mod tests {
 
     #[test]
     fn a_run_is_what_single_packets_would_be() {
-        let payload: Vec<u8> = (0..100).collect();
-        for unit in [0, 1, 7, 33, 50, 64, 100, 101, 248] {
-            for keep in [0, 1, 60, usize::MAX] {
-                let (mut one, mut other) = ([0; 240], [0; 240]);
-                let mut run = Transfer::new(&mut one, LAYOUT);
-                let mut single = Transfer::new(&mut other, LAYOUT);
-                assert!(fill(&mut run, b"first") && fill(&mut single, b"first"));
-                let first = RawHeader::from(HEADER).next();
-                let (mut header, mut unsent) = (first, &payload[..]);
-                while unit > 0
-                    && unsent.len() >= unit
-                    && unsent.len() - unit >= keep
-                    && let Some(place) = single.push(HERE, header, unit)
-                {
-                    place.copy_from_slice(&unsent[..unit]);
-                    unsent = &unsent[unit..];
-                    header = header.next();
+        let of_four = TransferLayout {
+            max_transfer: 60,
+            transfers_at_once: 4,
+            ..LAYOUT
+        };
+        for layout in [LAYOUT, of_four] {
+            let (mut one, mut other) = ([0; 240], [0; 240]);
+            let mut run = Transfer::new(&mut one, layout);
+            let mut single = Transfer::new(&mut other, layout);
+            for unit in [0, 1, 7, 20, 33, 50, 64, 100, 101, 248] {
+                for keep in [0, 1, 60, 70, 90, usize::MAX] {
+                    run.clear();
+                    single.clear();
+                    push_both(&mut run, &mut single, unit, keep);
                 }
-                let mut rest = &payload[..];
-                let mut room = run.room(HERE).unwrap();
-                assert_eq!(room.push_run(first, unit, &mut rest, keep), header);
-                assert_eq!(rest, unsent, "unit {unit}, {keep} kept");
-                assert_eq!(run.as_bytes(), single.as_bytes());
             }
         }
+    }
+
+    /// Pushes a packet, then a run, then packets for as long as there is room.
+    fn push_both(run: &mut Transfer<'_>, single: &mut Transfer<'_>, unit: usize, keep: usize) {
+        let payload: Vec<u8> = (0..100).collect();
+        assert!(fill(run, b"first") && fill(single, b"first"));
+        let first = RawHeader::from(HEADER).next();
+        let (mut header, mut unsent) = (first, &payload[..]);
+        while unit > 0
+            && unsent.len() >= unit
+            && unsent.len() - unit >= keep
+            && let Some(place) = single.push(HERE, header, unit)
+        {
+            place.copy_from_slice(&unsent[..unit]);
+            unsent = &unsent[unit..];
+            header = header.next();
+        }
+        let mut rest = &payload[..];
+        let mut room = run.room(HERE).unwrap();
+        assert_eq!(room.push_run(first, unit, &mut rest, keep), header);
+        assert_eq!(rest, unsent, "unit {unit}, {keep} kept");
+        while fill(single, b"one more") {
+            assert!(fill(run, b"one more"));
+        }
+        assert!(!fill(run, b"one more"));
+        assert_eq!(run.as_bytes(), single.as_bytes());
     }
 
     #[test]

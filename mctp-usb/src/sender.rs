@@ -12,7 +12,7 @@ const ZEROS: [u8; 64] = [0; 64];
 /// The shortest limit there is for a packet: the baseline transmission unit and the MCTP packet header (DSP0236, 8.4).
 const BASELINE_PACKET: u16 = 68;
 
-/// How many USB transfers of 1.0 a stack hands over at once, at most: more would keep control responses waiting, and a host that reads slowly from
+/// How many full USB transfers of 1.0 a stack hands over at once, at most: more would keep control responses waiting, and a host that reads slowly from
 /// being told from one that does not read.
 const TRANSFERS_AT_ONCE: u8 = 8;
 
@@ -60,7 +60,7 @@ struct Unfinished {
 
 /// Sends MCTP packets to a bulk IN endpoint.
 ///
-/// In 1.1 a [`Transfer`] is one USB transfer. In 1.0, where USB transfers are short, it may be up to four: it goes out as several of whole
+/// In 1.1 a [`Transfer`] is one USB transfer. In 1.0, where USB transfers are short, it may be eight: it goes out as several of whole
 /// packets, each as full as [`SendLimits::max_transfer`] allows. So a stack with a longer buffer is asked for more less often.
 ///
 /// The host sees the end of a USB transfer by a short USB packet, or else a zero-length packet; in 1.0 there is none after
@@ -177,7 +177,9 @@ impl<'d, E: EndpointIn> Sender<'d, E> {
         }
         transfer.frames().all(|frame| {
             let room = <&mut [u8; HEADER_LEN]>::try_from(frame.headroom);
+            let is_short_enough = frame.packet.len() <= self.layout.max_packet.into();
             let header = self.version.encode(frame.packet.len());
+            let header = header.filter(|_| is_short_enough);
             let (Ok(room), Some(header), []) = (room, header, frame.tailroom) else {
                 return false;
             };

@@ -201,7 +201,11 @@ impl<'b> Channels<'b> {
         let is_there =
             |(_, request): &(ChannelId, &Request)| (request.port, request.address) == from;
         let of_anyone = || self.request_of(key.of_anyone()).filter(is_there);
-        let found = self.request_of(key).filter(is_awaited);
+        // Who has no endpoint ID is known by the physical address only.
+        let of_peer = (header.source().0 != 0)
+            .then(|| self.request_of(key))
+            .flatten();
+        let found = of_peer.filter(is_awaited);
         let (channel, _) = found.or_else(|| of_anyone().filter(is_awaited))?;
         Some(channel)
     }
