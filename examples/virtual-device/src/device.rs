@@ -152,14 +152,15 @@ pub async fn run_with_log<T>(
         }
     };
     let services = reference_device::serve(&router, &mut management, &clock, buffer, observer);
-    with_one_waker(async {
+    // The device is large, and moved no more often than need be.
+    let device = Box::pin(async {
         tokio::select! {
             never = link => match never {},
             never = services => match never {},
             value = world(Cable(runner)) => value,
         }
-    })
-    .await
+    });
+    with_one_waker(device).await
 }
 
 /// Logs what happens and, if asked for, captures what crosses the wire.
