@@ -1129,6 +1129,27 @@ fn nothing_is_evicted_where_it_does_not_help() {
 }
 
 #[test]
+fn a_service_gives_up_its_own_stalled_message_for_a_new_one() {
+    let (mut device, echo) = Device::echo();
+    let other = device
+        .core
+        .open_listener(Service::message_type(mctp::MsgType(5)))
+        .unwrap();
+    // Each has one of the two long buffers, unfinished; that of echo is the older one.
+    device.receive(&three_packets(REQUEST)[0]);
+    device.advance(1);
+    let others = REQUEST.tag(1).packets(&[5; 100], 64);
+    device.receive(&others[0]);
+    device.advance(300);
+    let new = three_packets(REQUEST.tag(2));
+    let drops = device.drops_of(|device| assert_eq!(device.receive(&new[0]), Receipt::Stored));
+    assert_eq!(drops, [(DropReason::EvictedUnfinished, 1)]);
+    device.receive(&new[1]);
+    assert_eq!(device.receive(&new[2]), Receipt::Delivered(echo));
+    assert_eq!(device.receive(&others[1]), Receipt::Delivered(other));
+}
+
+#[test]
 fn one_busy_service_leaves_a_buffer_to_the_others() {
     let (mut device, echo) = Device::echo();
     let other = device
