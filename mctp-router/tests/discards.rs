@@ -1107,13 +1107,17 @@ fn a_message_that_moves_is_not_evicted() {
     assert_eq!(device.receive(&packets[9]), Receipt::Delivered(echo));
 }
 
+/// Echo, and a service of message type 5.
+fn two_services() -> (Device, ChannelId, ChannelId) {
+    let (mut device, echo) = Device::echo();
+    let service = Service::message_type(mctp::MsgType(5));
+    let other = device.core.open_listener(service).unwrap();
+    (device, echo, other)
+}
+
 #[test]
 fn nothing_is_evicted_where_it_does_not_help() {
-    let (mut device, echo) = Device::echo();
-    let other = device
-        .core
-        .open_listener(Service::message_type(mctp::MsgType(5)))
-        .unwrap();
+    let (mut device, echo, other) = two_services();
     // The other service has one of the two long buffers, unfinished; echo has one, complete.
     let unfinished: Vec<u8> = vec![5; 100];
     let unfinished = REQUEST.tag(1).packets(&unfinished, 64);
@@ -1130,11 +1134,7 @@ fn nothing_is_evicted_where_it_does_not_help() {
 
 #[test]
 fn a_service_gives_up_its_own_stalled_message_for_a_new_one() {
-    let (mut device, echo) = Device::echo();
-    let other = device
-        .core
-        .open_listener(Service::message_type(mctp::MsgType(5)))
-        .unwrap();
+    let (mut device, echo, other) = two_services();
     // Each has one of the two long buffers, unfinished; that of echo is the older one.
     device.receive(&three_packets(REQUEST)[0]);
     device.advance(1);
@@ -1151,11 +1151,7 @@ fn a_service_gives_up_its_own_stalled_message_for_a_new_one() {
 
 #[test]
 fn one_busy_service_leaves_a_buffer_to_the_others() {
-    let (mut device, echo) = Device::echo();
-    let other = device
-        .core
-        .open_listener(Service::message_type(mctp::MsgType(5)))
-        .unwrap();
+    let (mut device, echo, other) = two_services();
     for tag in 0..8 {
         device.receive(&REQUEST.tag(tag).packet(&echo_message(20)));
         device.receive(&REQUEST.tag(tag).from(0x20).packets(&echo_message(100), 64)[0]);

@@ -266,29 +266,29 @@ fn answer(
     )
 }
 
+/// From whom it was sent to.
+fn answer_to(core: &mut RouterCore<'_>, request: &Open) -> Receipt {
+    let Open {
+        peer,
+        tag,
+        port,
+        address,
+        ..
+    } = *request;
+    answer(core, peer, tag, port, address)
+}
+
 /// All are answered, in any order, and each gets the answer that is its own.
 fn answered_in_any_order(core: &mut RouterCore<'_>, mut open: Vec<Open>) {
     Random(0x5555_1234_5555_4321).shuffle(&mut open);
     for request in &open {
-        let receipt = answer(
-            core,
-            request.peer,
-            request.tag,
-            request.port,
-            request.address,
-        );
+        let receipt = answer_to(core, request);
         assert_eq!(receipt, Receipt::Delivered(request.channel));
     }
     for request in open {
         assert_eq!(take(core, request.channel).unwrap().0.source, request.peer);
         core.close(request.channel);
-        let receipt = answer(
-            core,
-            request.peer,
-            request.tag,
-            request.port,
-            request.address,
-        );
+        let receipt = answer_to(core, &request);
         assert_eq!(receipt, Receipt::Dropped(DropReason::UnexpectedResponse));
     }
 }

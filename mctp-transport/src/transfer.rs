@@ -23,6 +23,7 @@ pub struct TransferLayout {
     /// The longest transfer on the transport's bus, in bytes, all frames with their room included.
     pub max_transfer: u16,
     /// How many full ones the transport takes at once, at least 1, end to end in one [`Transfer`]; more where each has room left that no packet fits in.
+    /// The transport finds where each ends: behind as many whole frames, in their order, as `max_transfer` has room for.
     pub transfers_at_once: u8,
     /// Whether a transfer may hold more than one packet. If it may, all of them go to the same physical address.
     pub packs: bool,

@@ -60,7 +60,7 @@ struct Unfinished {
 
 /// Sends MCTP packets to a bulk IN endpoint.
 ///
-/// In 1.1 a [`Transfer`] is one USB transfer. In 1.0, where USB transfers are short, it may be eight: it goes out as several of whole
+/// In 1.1 a [`Transfer`] is one USB transfer. In 1.0, where USB transfers are short, it may have as many bytes as eight: it goes out as several of whole
 /// packets, each as full as [`SendLimits::max_transfer`] allows. So a stack with a longer buffer is asked for more less often.
 ///
 /// The host sees the end of a USB transfer by a short USB packet, or else a zero-length packet; in 1.0 there is none after

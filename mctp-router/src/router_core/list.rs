@@ -122,7 +122,7 @@ impl<'b> Unfinished<'b> {
         }
     }
 
-    /// Where the message is that has this key, if also `condition` holds for it.
+    /// Where the message is for which `condition` holds, which only one of this key can.
     #[inline]
     pub(super) fn find(
         &mut self,
@@ -132,7 +132,7 @@ impl<'b> Unfinished<'b> {
         self.0.get_mut(key.bucket())?.find(condition)
     }
 
-    /// Takes out some message for which `condition` holds.
+    /// Takes out one of those messages.
     pub(super) fn take_any(&mut self, which: Which) -> Place<'b> {
         for bucket in self.0.iter_mut() {
             if let Some(place) = bucket.find(|slot| slot.is(which)) {

@@ -444,7 +444,7 @@ impl<'b> Slots<'b> {
         helps && self.abandon(key)
     }
 
-    /// Frees the unfinished messages for which `condition` holds; returns how many there were.
+    /// Frees those unfinished messages; returns how many there were.
     #[inline(never)]
     pub(crate) fn free_unfinished(&mut self, which: Which) -> usize {
         let mut freed = 0_usize;
