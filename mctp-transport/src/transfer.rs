@@ -73,7 +73,8 @@ pub struct Transfer<'b> {
     end: u16,
     /// As in the layout, as are those that follow, but no longer than the buffer.
     max_transfer: u16,
-    max_packet: u16,
+    /// Payload bytes of a packet.
+    max_payload: u16,
     transfers_at_once: u8,
     headroom: u8,
     tailroom: u8,
@@ -97,7 +98,7 @@ impl<'b> Transfer<'b> {
             left: 0,
             end: 0,
             max_transfer: 0,
-            max_packet: 0,
+            max_payload: 0,
             transfers_at_once: 0,
             headroom: 0,
             tailroom: 0,
@@ -124,7 +125,7 @@ impl<'b> Transfer<'b> {
         TransferLayout {
             headroom: self.headroom,
             tailroom: self.tailroom,
-            max_packet: self.max_packet,
+            max_packet: self.max_payload.wrapping_add(HEADER_LEN as u16),
             max_transfer: self.max_transfer,
             transfers_at_once: self.transfers_at_once,
             packs: matches!(self.packets, Packets::Many),
@@ -137,12 +138,7 @@ impl<'b> Transfer<'b> {
             .saturating_add(self.tailroom.into())
             .saturating_add(HEADER_LEN);
         let payload = usize::from(self.max_transfer).saturating_sub(overhead);
-        payload.min(self.max_payload().into())
-    }
-
-    #[inline]
-    fn max_payload(&self) -> u16 {
-        self.max_packet.wrapping_sub(HEADER_LEN as u16)
+        payload.min(self.max_payload.into())
     }
 
     /// Empties the transfer, for the layout that it is to be filled in next.
@@ -155,8 +151,7 @@ impl<'b> Transfer<'b> {
     pub fn reset(&mut self, layout: TransferLayout) {
         self.headroom = layout.headroom.max(TransferLayout::MIN_HEADROOM);
         self.tailroom = layout.tailroom;
-        // At least its header.
-        self.max_packet = layout.max_packet.max(HEADER_LEN as u16);
+        self.max_payload = layout.max_packet.saturating_sub(HEADER_LEN as u16);
         let buffer_len = self.buffer.len().min(u16::MAX.into()) as u16;
         self.max_transfer = layout.max_transfer.min(buffer_len);
         self.transfers_at_once = layout.transfers_at_once;
@@ -191,7 +186,6 @@ impl<'b> Transfer<'b> {
         } else if self.packets == Packets::One || self.destination != destination {
             return None;
         }
-        let max_payload = self.max_payload();
         Some(Room {
             rest: self.buffer.get_mut(self.used..self.end.into())?,
             used: &mut self.used,
@@ -199,7 +193,7 @@ impl<'b> Transfer<'b> {
             max_transfer: self.max_transfer,
             before: u16::from(self.headroom).wrapping_add(HEADER_LEN as u16),
             behind: self.tailroom.into(),
-            max_payload,
+            max_payload: self.max_payload,
             packets: self.packets,
         })
     }
