@@ -27,5 +27,5 @@ pub use crate::router_core::{
 pub use clock::{Clock, Instant};
 pub use config::{BusOwner, Config, Event, PortConfig, PortId, Route};
 pub use service::{Service, Vendor};
-pub use shell::{Listener, Message, Receive, RequestChannel, Responder, Router, SendMessage};
+pub use shell::{Listener, Message, Receive, RequestChannel, Responder, Router};
 pub use storage::{RouterStorage, SHORT_MESSAGE_LEN};

@@ -7,7 +7,7 @@ use crate::router_core::{
     Buckets, Channel, Channels, Inbox, Kind, NO_REQUESTS, Port, Requests, RouteTable, Routes, Slot,
     Slots, empty_buckets,
 };
-use crate::shell::{ChannelWakers, PortWakers};
+use crate::shell::ChannelWakers;
 
 /// Bytes of a short message buffer: the longest message that fits one packet of MCTP over USB 1.0 (247) or SMBus (250), rounded up.
 pub const SHORT_MESSAGE_LEN: usize = 256;
@@ -28,9 +28,9 @@ pub(crate) const RESPONSE_LEN: usize = 84;
 /// | `LONG_MESSAGES` | buffers for received messages of any length, at least 1 | `LONG_MESSAGE_LEN` + 56 |
 /// | `LONG_MESSAGE_LEN` | the longest message received, message type byte not counted | |
 /// | `CHANNELS` | listeners and open requests together | 72 |
-/// | `ROUTES` | routes, beside 256 bytes for the table that finds them | 16 |
+/// | `ROUTES` | routes, beside 256 bytes for the table that finds them | 20 |
 ///
-/// A device that sends responses only, with two services, serves well with `<1, 512, 4, 2, 4224, 4, 2>`: 12,192 bytes in all.
+/// A device that sends responses only, with two services, serves well with `<1, 512, 4, 2, 4224, 4, 2>`: 12,184 bytes in all.
 ///
 /// Control responses wait in buffers of their own, for which a transport may ask for up to 16 bytes of header and trailer.
 ///
@@ -53,7 +53,6 @@ pub struct RouterStorage<
     short_buffers: [[u8; SHORT_MESSAGE_LEN]; SHORT_MESSAGES],
     long_buffers: [[u8; LONG_MESSAGE_LEN]; LONG_MESSAGES],
     ports: [Port<'b>; PORTS],
-    port_wakers: [PortWakers; PORTS],
     short_slots: [Option<Slot<'b>>; SHORT_MESSAGES],
     long_slots: [Option<Slot<'b>>; LONG_MESSAGES],
     unfinished: Buckets<'b>,
@@ -71,12 +70,6 @@ pub(crate) struct Parts<'b> {
     pub(crate) slots: Slots<'b>,
     pub(crate) channels: Channels<'b>,
     pub(crate) routes: Routes<'b>,
-}
-
-/// The async shell's part.
-pub(crate) struct Wakers<'b> {
-    pub(crate) ports: &'b mut [PortWakers],
-    pub(crate) channels: &'b mut [ChannelWakers],
 }
 
 impl<
@@ -133,7 +126,6 @@ impl<
             short_buffers: [[0; SHORT_MESSAGE_LEN]; SHORT_MESSAGES],
             long_buffers: [[0; LONG_MESSAGE_LEN]; LONG_MESSAGES],
             ports: [const { Port::EMPTY }; PORTS],
-            port_wakers: [const { PortWakers::NONE }; PORTS],
             short_slots: [const { None }; SHORT_MESSAGES],
             long_slots: [const { None }; LONG_MESSAGES],
             unfinished: empty_buckets(),
@@ -146,8 +138,11 @@ impl<
         }
     }
 
-    /// Gives each port and slot its buffers. No message longer than `max_message_len` will be taken.
-    pub(crate) fn parts(&'b mut self, max_message_len: usize) -> (Parts<'b>, Wakers<'b>) {
+    /// Gives each port and slot its buffers. No message longer than `max_message_len` will be taken. Beside the core's parts: who waits for its channels.
+    pub(crate) fn parts(
+        &'b mut self,
+        max_message_len: usize,
+    ) -> (Parts<'b>, &'b mut [ChannelWakers]) {
         let bulk = self.transfers.iter_mut().zip(&mut self.transfer_buffers);
         let responses = self.responses.iter_mut().zip(&mut self.response_buffers);
         for ((port, bulk), responses) in self.ports.iter_mut().zip(bulk).zip(responses) {
@@ -178,11 +173,7 @@ impl<
             channels: Channels::new(&mut self.channels, &mut self.requests),
             routes: Routes::new(&mut self.routes, &mut self.route_table),
         };
-        let wakers = Wakers {
-            ports: &mut self.port_wakers,
-            channels: &mut self.channel_wakers,
-        };
-        (parts, wakers)
+        (parts, &mut self.channel_wakers)
     }
 }
 
@@ -217,10 +208,10 @@ const _: () = {
     const fn bytes<T>() -> usize {
         size_of::<T>()
     }
-    assert!(bytes::<RouterStorage<'static, 1, 512, 4, 2, 4224, 4, 2>>() == 12_192);
-    assert!(bytes::<RouterStorage<'static, 2, 512, 4, 2, 4224, 4, 2>>() == 12_192 + 2 * 512 + 608);
-    assert!(bytes::<RouterStorage<'static, 1, 512, 5, 2, 4224, 4, 2>>() == 12_192 + 256 + 56);
-    assert!(bytes::<RouterStorage<'static, 1, 512, 4, 3, 4224, 4, 2>>() == 12_192 + 4224 + 56);
-    assert!(bytes::<RouterStorage<'static, 1, 512, 4, 2, 4224, 8, 2>>() == 12_192 + 4 * 72);
-    assert!(bytes::<RouterStorage<'static, 1, 512, 4, 2, 4224, 4, 3>>() == 12_192 + 16);
+    assert!(bytes::<RouterStorage<'static, 1, 512, 4, 2, 4224, 4, 2>>() == 12_184);
+    assert!(bytes::<RouterStorage<'static, 2, 512, 4, 2, 4224, 4, 2>>() == 12_184 + 2 * 512 + 608);
+    assert!(bytes::<RouterStorage<'static, 1, 512, 5, 2, 4224, 4, 2>>() == 12_184 + 256 + 56);
+    assert!(bytes::<RouterStorage<'static, 1, 512, 4, 3, 4224, 4, 2>>() == 12_184 + 4224 + 56);
+    assert!(bytes::<RouterStorage<'static, 1, 512, 4, 2, 4224, 8, 2>>() == 12_184 + 4 * 72);
+    assert!(bytes::<RouterStorage<'static, 1, 512, 4, 2, 4224, 4, 12>>() == 12_184 + 10 * 20);
 };

@@ -17,17 +17,22 @@ use crate::clock::{Instant, milliseconds};
 use crate::config::{BusOwner, Config, Event, PortConfig, PortId, Route};
 use crate::control::Responder;
 use crate::service::Service;
+use crate::shell::PortWakers;
 use crate::storage::{Parts, RouterStorage};
 
 pub use channels::ChannelId;
 pub(crate) use channels::{Channel, Channels, NO_REQUESTS, Requests};
 pub(crate) use list::{Buckets, empty_buckets};
+pub(crate) use outgoing::Addressed;
 pub use outgoing::{OpenError, Outgoing, Target};
 pub use port::Outbound;
 pub(crate) use port::{Link, Port};
 pub(crate) use routes::{RouteTable, Routes};
 pub use slots::LentMessage;
 pub(crate) use slots::{Inbox, Kind, Origin, Slot, Slots};
+
+/// Whether messages of one packet have code of their own, which takes fewer instructions than the code for any message, and does the same.
+pub(crate) const SHORT_WAYS: bool = !cfg!(feature = "optimize-for-size");
 
 /// What came of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,6 +220,18 @@ impl<'b> RouterCore<'b> {
         self.channels.close(channel);
     }
 
+    /// Who waits for a port.
+    #[inline]
+    pub(crate) fn port_wakers(&mut self, port: PortId) -> Option<&mut PortWakers> {
+        Some(&mut self.port(port)?.wakers)
+    }
+
+    /// Who waits for each port.
+    pub(crate) fn all_port_wakers(&mut self) -> impl Iterator<Item = &mut PortWakers> {
+        self.ports.iter_mut().map(|port| &mut port.wakers)
+    }
+
+    #[inline]
     fn port(&mut self, port: PortId) -> Option<&mut Port<'b>> {
         self.ports.get_mut(usize::from(port.0))
     }

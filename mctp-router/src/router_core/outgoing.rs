@@ -1,21 +1,41 @@
 //! Packetising: a message from its sender's slices into transfers (DSP0236 1.3.3, sections 8.4 and 8.5).
 
-use mctp::Eid;
+use mctp::{Eid, MCTP_ADDR_NULL, MsgIC};
 use mctp_transport::{MessageTag, PhysicalAddress, RawHeader, Transfer};
 
-use super::Port;
+use super::{Origin, Port};
 use crate::config::PortId;
+
+/// Where a message goes, and what it is: all that there is of it until it is begun.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Addressed {
+    pub(crate) port: PortId,
+    pub(crate) address: PhysicalAddress,
+    /// Of the first packet, without EOM and without its source.
+    pub(crate) header: RawHeader,
+    pub(crate) type_ic: u8,
+}
+
+impl Addressed {
+    /// Of the response to a message that came from there.
+    #[inline]
+    pub(crate) fn response(origin: &Origin, integrity_check: MsgIC) -> Self {
+        Self {
+            port: origin.port,
+            address: origin.address,
+            header: origin.header.of_response(MCTP_ADDR_NULL),
+            type_ic: mctp::encode_type_ic(origin.message_type(), integrity_check),
+        }
+    }
+}
 
 /// A message being sent: where it goes, and how much of it is in transfers already.
 ///
 /// All packets but the last have the same payload, the unit. The message itself stays with its sender.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
-    pub(crate) port: PortId,
-    pub(crate) address: PhysicalAddress,
-    /// Of the next packet, without EOM. Has SOM until the first packet is in a transfer; until then its source is not known.
-    pub(crate) header: RawHeader,
-    type_ic: u8,
+    /// Its header is that of the next packet, without EOM. Has SOM until the first packet is in a transfer.
+    pub(crate) to: Addressed,
     /// The port's session in which it began.
     pub(crate) session: u8,
     unit: usize,
@@ -27,17 +47,9 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
-    pub(crate) fn new(
-        port: PortId,
-        address: PhysicalAddress,
-        header: RawHeader,
-        type_ic: u8,
-    ) -> Self {
+    pub(crate) fn new(to: Addressed) -> Self {
         Self {
-            port,
-            address,
-            header,
-            type_ic,
+            to,
             session: 0,
             unit: 0,
             remaining: 0,
@@ -48,55 +60,22 @@ impl Outgoing {
 
     /// The port it leaves by.
     pub const fn port(&self) -> PortId {
-        self.port
+        self.to.port
     }
 
     /// What is known when `message` is about to be sent, in packets of `unit`.
-    #[inline(always)]
     pub(crate) fn start(&mut self, source: Eid, session: u8, unit: usize, message: &[&[u8]]) {
-        self.header = self.header.with_source(source);
+        self.to.header = self.to.header.with_source(source);
         self.session = session;
         self.unit = unit;
-        self.remaining = match message {
-            // A slice is shorter than `usize::MAX`.
-            [slice] => slice.len().wrapping_add(1),
-            slices => slices
-                .iter()
-                .fold(1, |sum: usize, slice| sum.saturating_add(slice.len())),
-        };
+        self.remaining = message
+            .iter()
+            .fold(1, |sum: usize, slice| sum.saturating_add(slice.len()));
     }
 
     /// Puts as many packets into the port's transfers as fit. `true` when the last one is in.
-    #[inline(always)]
-    pub(crate) fn fill(&mut self, port: &mut Port<'_>, message: &[&[u8]]) -> bool {
-        self.fill_whole(port, message) || self.fill_many(port, message)
-    }
-
-    /// Puts a message of one slice and one packet into the port's transfer: the commonest, and the one where every instruction counts most.
-    /// `false`, and nothing done, if it is another or does not fit.
-    #[inline(always)]
-    fn fill_whole(&mut self, port: &mut Port<'_>, message: &[&[u8]]) -> bool {
-        let ([message], Some(transfer)) = (message, port.current()) else {
-            return false;
-        };
-        if !self.header.is_start() || self.remaining > self.unit {
-            return false;
-        }
-        let place = transfer.push(self.address, self.header.with_end(), self.remaining);
-        let Some((first, rest)) = place.and_then(<[u8]>::split_first_mut) else {
-            return false;
-        };
-        *first = self.type_ic;
-        // It has that length already; the compiler, which does not see into `push`, needs to be shown.
-        if let Some(rest) = rest.get_mut(..message.len()) {
-            rest.copy_from_slice(message);
-        }
-        self.remaining = 0;
-        true
-    }
-
     #[inline(never)]
-    fn fill_many(&mut self, port: &mut Port<'_>, message: &[&[u8]]) -> bool {
+    pub(crate) fn fill(&mut self, port: &mut Port<'_>, message: &[&[u8]]) -> bool {
         let slice = message.get(self.slice).copied().unwrap_or_default();
         let Some(mut rest) = slice.get(self.offset..) else {
             return false;
@@ -123,11 +102,11 @@ impl Outgoing {
         message: &[&'m [u8]],
         mut rest: &'m [u8],
     ) -> &'m [u8] {
-        let Some(mut room) = transfer.room(self.address) else {
+        let Some(mut room) = transfer.room(self.to.address) else {
             return rest;
         };
         let unit = self.unit;
-        let (mut header, mut remaining) = (self.header, self.remaining);
+        let (mut header, mut remaining) = (self.to.header, self.remaining);
         if header.is_start() {
             let len = remaining.min(unit);
             let first_header = if len == remaining {
@@ -138,7 +117,7 @@ impl Outgoing {
             let Some([first, to @ ..]) = room.push(first_header, len) else {
                 return rest;
             };
-            *first = self.type_ic;
+            *first = self.to.type_ic;
             rest = self.copy(message, rest, to);
             remaining = remaining.wrapping_sub(len);
             header = header.next();
@@ -169,7 +148,7 @@ impl Outgoing {
             rest = self.copy(message, rest, to);
             remaining = 0;
         }
-        (self.header, self.remaining) = (header, remaining);
+        (self.to.header, self.remaining) = (header, remaining);
         rest
     }
 

@@ -1,11 +1,12 @@
 //! What waits to be sent at a port: transfers being filled, and control responses that overtake them.
 
 use mctp_transport::{
-    BASELINE_TRANSMISSION_UNIT, PhysicalAddress, RawHeader, Transfer, TransferLayout,
+    BASELINE_TRANSMISSION_UNIT, PhysicalAddress, RawHeader, SendError, Transfer, TransferLayout,
 };
 
 use crate::clock::Instant;
 use crate::config::PortConfig;
+use crate::shell::PortWakers;
 use crate::storage::{RESPONSE_LEN, RESPONSES};
 
 /// How many control responses go before a transfer of other messages that waits as well.
@@ -56,6 +57,8 @@ pub(crate) struct Port<'b> {
     responses_in_a_row: u8,
     /// Since when something waits that the neighbour has not taken; [`Instant::NEVER`] when nothing does. Not known while the link is down.
     waiting_since: Instant,
+    /// Who waits for the port: the async shell's business alone. It is here because each look-up costs, and whoever needs one needs both.
+    pub(crate) wakers: PortWakers,
 }
 
 impl<'b> Port<'b> {
@@ -86,6 +89,7 @@ impl<'b> Port<'b> {
         queued_responses: 0,
         responses_in_a_row: 0,
         waiting_since: Instant::START,
+        wakers: PortWakers::NONE,
     };
 
     /// Adds one of the two transfers.
@@ -263,9 +267,9 @@ impl<'b> Port<'b> {
         behind
     }
 
-    /// Takes a transfer back. `taken` says that the neighbour is there, and did not let it wait. [`wait_anew`](Self::wait_anew) is next.
+    /// Takes a transfer back. [`wait_anew`](Self::wait_anew) is next.
     #[inline]
-    pub(crate) fn give_back(&mut self, outbound: Outbound<'b>, taken: bool) {
+    pub(crate) fn give_back(&mut self, outbound: Outbound<'b>, result: Result<(), SendError>) {
         if self.layout_changed {
             outbound.transfer.reset(self.layout);
         } else {
@@ -278,7 +282,8 @@ impl<'b> Port<'b> {
         } else {
             self.spare = Some(outbound.transfer);
         }
-        if taken && self.link == Link::Stalled {
+        // The neighbour is there, and did not let it wait.
+        if self.link == Link::Stalled && result != Err(SendError::LinkDown) {
             self.link = Link::Up;
         }
     }

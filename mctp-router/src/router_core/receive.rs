@@ -6,12 +6,16 @@ use mctp_transport::{DropReason, HeaderError, PhysicalAddress, RawHeader, Receiv
 use super::key::Key;
 use super::list;
 use super::slots::{LentMessage, Mismatch, Origin, Slot, Start, Which};
-use super::{ChannelId, Link, Receipt, RouterCore};
+use super::{ChannelId, Link, Receipt, RouterCore, SHORT_WAYS};
 use crate::clock::Instant;
 use crate::config::{Event, PortId};
 use crate::control::{self, ControlRequest};
 
 const TYPE_MASK: u8 = 0x7F;
+
+/// The header of a request of one packet: SOM, EOM and TO set, sequence number, tag, source and destination not looked at.
+const WHOLE_REQUEST: u32 = 0xC800_0001;
+const WHOLE_REQUEST_MASK: u32 = 0xC800_FF0F;
 
 impl From<Mismatch> for DropReason {
     fn from(mismatch: Mismatch) -> Self {
@@ -86,11 +90,24 @@ impl<'b> RouterCore<'b> {
         if let Some(receipt) = self.receive_expected(now, bytes) {
             return receipt;
         }
-        self.receive_other(now, port, address, bytes)
+        self.receive_unexpected(now, port, address, bytes)
+    }
+
+    fn receive_unexpected(
+        &mut self,
+        now: Instant,
+        port: PortId,
+        address: PhysicalAddress,
+        bytes: &[u8],
+    ) -> Receipt {
+        match self.receive_whole_request(now, port, address, bytes) {
+            Some(owner) => Receipt::Delivered(owner),
+            None => self.receive_other(now, port, address, bytes),
+        }
     }
 
     /// Takes any packet.
-    #[inline(never)]
+    #[inline]
     pub(crate) fn receive_other(
         &mut self,
         now: Instant,
@@ -128,11 +145,60 @@ impl<'b> RouterCore<'b> {
         Receipt::Dropped(reason)
     }
 
+    /// Takes a request of one packet to a service, after one look at its header. Returns whose it is; `None`, and nothing done, if it is another packet
+    /// or anything about it is not as it mostly is.
+    #[inline(always)]
+    pub(crate) fn receive_whole_request(
+        &mut self,
+        now: Instant,
+        port: PortId,
+        address: PhysicalAddress,
+        bytes: &[u8],
+    ) -> Option<ChannelId> {
+        if !SHORT_WAYS {
+            return None;
+        }
+        let (header, payload) = bytes.split_first_chunk()?;
+        let header = RawHeader::from_bytes(*header);
+        let to_us = u32::from(self.responder.endpoint_id.0) << 8 | WHOLE_REQUEST;
+        let is_normal = (8..=0xFE).contains(&header.source().0);
+        if header.bits() & WHOLE_REQUEST_MASK != to_us || !is_normal {
+            return None;
+        }
+        if payload.len() > self.ports.get(usize::from(port.0))?.max_receive_unit() {
+            return None;
+        }
+        let (&type_ic, body) = payload.split_first()?;
+        if type_ic & TYPE_MASK == mctp::MCTP_TYPE_CONTROL.0 {
+            return None;
+        }
+        let owner = self.channels.listener_for(payload)?;
+        if self.slots.assembling(Key::of(header)).is_some() {
+            return None;
+        }
+        let start = Start {
+            owner,
+            origin: Origin {
+                address,
+                header,
+                port,
+                type_ic,
+            },
+            body,
+            fair: self.channels.open_count() > 1,
+        };
+        let is_taken = self.slots.begin(now, &start, true);
+        is_taken.then(|| self.accept(owner))
+    }
+
     /// Takes the packet that an unfinished message waits for, the commonest by far, without asking what its start was asked.
     #[inline(always)]
     pub(crate) fn receive_expected(&mut self, now: Instant, bytes: &[u8]) -> Option<Receipt> {
         let (header, payload) = bytes.split_first_chunk()?;
         let header = RawHeader::from_bytes(*header);
+        if header.is_start() {
+            return None;
+        }
         let place = self.slots.expecting(header)?;
         let slot = place.as_deref_mut()?;
         let is_late = slot.last_packet().is_over(self.assembly_timeout, now);
@@ -197,7 +263,7 @@ impl<'b> RouterCore<'b> {
     #[inline]
     fn complete(&mut self, slot: &'b mut Slot<'b>) -> Receipt {
         let owner = self.slots.complete(slot);
-        self.delivered(owner)
+        Receipt::Delivered(self.accept(owner))
     }
 
     #[inline(never)]
@@ -250,7 +316,7 @@ impl<'b> RouterCore<'b> {
             // With several services, none may take all buffers.
             fair: self.channels.open_count() > 1,
         };
-        if !self.slots.begin(now, &start) {
+        if !self.slots.begin(now, &start, header.is_end()) {
             // As often as a message can be given up for it.
             return match self.make_room(now, &start) {
                 Ok(()) => self.start_message(now, from, header, payload),
@@ -258,7 +324,7 @@ impl<'b> RouterCore<'b> {
             };
         }
         if header.is_end() {
-            return self.delivered(owner);
+            return Receipt::Delivered(self.accept(owner));
         }
         self.wake_by(now.after(self.assembly_timeout));
         Receipt::Stored
@@ -278,9 +344,9 @@ impl<'b> RouterCore<'b> {
     }
 
     #[inline]
-    fn delivered(&mut self, owner: ChannelId) -> Receipt {
+    fn accept(&mut self, owner: ChannelId) -> ChannelId {
         self.accepted = self.accepted.saturating_add(1);
-        Receipt::Delivered(owner)
+        owner
     }
 
     /// A new start packet ends the unfinished message of the same terminus (DSP0236 section 8.9).

@@ -6,8 +6,8 @@ use mctp_transport::{PacketHeader, PhysicalAddress, SendError, SequenceNumber};
 use super::channels::Request;
 use super::outgoing::next_free_tag;
 use super::{
-    ChannelId, LentMessage, Link, OpenError, Origin, Outbound, Outgoing, Progress, RouterCore,
-    SendFailure, Target,
+    Addressed, ChannelId, LentMessage, Link, OpenError, Outbound, Outgoing, Port, Progress,
+    RouterCore, Routes, SHORT_WAYS, SendFailure, Target,
 };
 use crate::clock::Instant;
 use crate::config::PortId;
@@ -34,32 +34,38 @@ impl<'b> RouterCore<'b> {
         let Some(place) = self.ports.get_mut(usize::from(port.0)) else {
             return;
         };
-        place.give_back(outbound, result != Err(SendError::LinkDown));
+        place.give_back(outbound, result);
         if place.wait_anew(now, place.has_waiting()) {
             self.wake_by(now.after(self.send_timeout));
         }
     }
 
-    /// [`transmit_done`](Self::transmit_done) for the last transfer, then [`poll_transmit`](Self::poll_transmit) for the next.
+    /// [`transmit_done`](Self::transmit_done) for the last transfer, then [`poll_transmit`](Self::poll_transmit) for the next. Returns the port, too.
     #[inline]
     pub(crate) fn next_transmit(
         &mut self,
-        now: Instant,
         port: PortId,
-        last: Outbound<'b>,
-        result: Result<(), SendError>,
-    ) -> Option<Outbound<'b>> {
-        self.count_result(result);
+        last: Option<(Instant, Outbound<'b>, Result<(), SendError>)>,
+    ) -> Option<(&mut Port<'b>, Option<Outbound<'b>>)> {
+        if let Some((_, _, result)) = last {
+            self.count_result(result);
+        }
         let port = self.ports.get_mut(usize::from(port.0))?;
-        port.give_back(last, result != Err(SendError::LinkDown));
+        let Some((now, last, result)) = last else {
+            let next = port.take();
+            return Some((port, next));
+        };
+        port.give_back(last, result);
         // Whatever waits comes now.
         let next = port.take();
         if port.wait_anew(now, next.is_some()) {
-            self.wake_by(now.after(self.send_timeout));
+            let deadline = now.after(self.send_timeout);
+            self.next_deadline = self.next_deadline.min(deadline);
         }
-        next
+        Some((port, next))
     }
 
+    /// Counts a transfer that the neighbour did not get.
     #[inline]
     fn count_result(&mut self, result: Result<(), SendError>) {
         if let Err(error) = result {
@@ -70,13 +76,7 @@ impl<'b> RouterCore<'b> {
     /// The response to `message`: to the requester's endpoint ID and physical address, with its tag and message type.
     #[inline]
     pub fn response_to(&self, message: &LentMessage<'_>, integrity_check: MsgIC) -> Outgoing {
-        Self::response(message.origin(), integrity_check)
-    }
-
-    pub(crate) fn response(origin: &Origin, integrity_check: MsgIC) -> Outgoing {
-        let type_ic = mctp::encode_type_ic(origin.message_type(), integrity_check);
-        let header = origin.header.of_response(MCTP_ADDR_NULL);
-        Outgoing::new(origin.port, origin.address, header, type_ic)
+        Outgoing::new(Addressed::response(message.origin(), integrity_check))
     }
 
     /// Opens a request to `target`: finds its way, and a tag that no other request to the same peer has.
@@ -88,6 +88,17 @@ impl<'b> RouterCore<'b> {
         message_type: MsgType,
         integrity_check: MsgIC,
     ) -> Result<(ChannelId, Outgoing), OpenError> {
+        let (channel, to) = self.address_request(target, message_type, integrity_check)?;
+        Ok((channel, Outgoing::new(to)))
+    }
+
+    /// [`open_request`](Self::open_request), for a message that is not begun yet.
+    pub(crate) fn address_request(
+        &mut self,
+        target: &Target,
+        message_type: MsgType,
+        integrity_check: MsgIC,
+    ) -> Result<(ChannelId, Addressed), OpenError> {
         let type_ic = mctp::encode_type_ic(message_type, integrity_check);
         let (port, address) = target
             .neighbour
@@ -101,7 +112,7 @@ impl<'b> RouterCore<'b> {
             .open_request(request)
             .ok_or(OpenError::NoChannel)?;
         self.last_tag = tag;
-        let header = PacketHeader {
+        let first = PacketHeader {
             destination: peer,
             source: MCTP_ADDR_NULL,
             start: true,
@@ -110,10 +121,13 @@ impl<'b> RouterCore<'b> {
             tag_owner: true,
             tag,
         };
-        Ok((
-            channel,
-            Outgoing::new(port, address, header.into(), type_ic),
-        ))
+        let to = Addressed {
+            port,
+            address,
+            header: first.into(),
+            type_ic,
+        };
+        Ok((channel, to))
     }
 
     /// Starts the wait for the response of `channel`, or starts it anew for one more.
@@ -130,14 +144,62 @@ impl<'b> RouterCore<'b> {
 
     /// Puts as much of a message into the port's transfer as fits. `message` is all of it, the same at each call; its slices are
     /// sent as one, behind the message type.
-    #[inline(always)]
+    #[inline]
     pub fn send(
         &mut self,
         now: Instant,
         outgoing: &mut Outgoing,
         message: &[&[u8]],
     ) -> Result<Progress, SendFailure> {
-        let Some(port) = self.ports.get_mut(usize::from(outgoing.port.0)) else {
+        if SHORT_WAYS
+            && outgoing.to.header.is_start()
+            && self.send_whole(now, &outgoing.to, message).is_some()
+        {
+            return Ok(Progress::Done);
+        }
+        self.send_more(now, outgoing, message)
+    }
+
+    /// Sends a message of one slice and one packet: the commonest, and the one where every instruction counts most. Returns the port that has it;
+    /// `None`, and nothing done, if it is another message, or cannot be sent now.
+    #[inline(always)]
+    pub(crate) fn send_whole(
+        &mut self,
+        now: Instant,
+        to: &Addressed,
+        message: &[&[u8]],
+    ) -> Option<&mut Port<'b>> {
+        let [body] = message else {
+            return None;
+        };
+        let port = self.ports.get_mut(usize::from(to.port.0))?;
+        // A slice is shorter than `usize::MAX`.
+        let len = body.len().wrapping_add(1);
+        if port.link != Link::Up || len > unit_to(&self.routes, port, to) {
+            return None;
+        }
+        let header = to.header.with_source(self.responder.endpoint_id);
+        let place = port.current()?.push(to.address, header.with_end(), len)?;
+        let (first, rest) = place.split_first_mut()?;
+        *first = to.type_ic;
+        // It has that length already; the compiler, which does not see into `push`, needs to be shown.
+        rest.get_mut(..body.len())?.copy_from_slice(body);
+        if port.note_waiting(now) {
+            let deadline = now.after(self.send_timeout);
+            self.next_deadline = self.next_deadline.min(deadline);
+        }
+        Some(port)
+    }
+
+    /// Sends any message, or goes on with it.
+    #[inline]
+    pub(crate) fn send_more(
+        &mut self,
+        now: Instant,
+        outgoing: &mut Outgoing,
+        message: &[&[u8]],
+    ) -> Result<Progress, SendFailure> {
+        let Some(port) = self.ports.get_mut(usize::from(outgoing.to.port.0)) else {
             return Err(SendFailure::NoLink);
         };
         if port.link != Link::Up {
@@ -146,12 +208,8 @@ impl<'b> RouterCore<'b> {
                 _ => SendFailure::NoLink,
             });
         }
-        if outgoing.header.is_start() {
-            let route = self.routes.to(outgoing.header.destination());
-            let unit = match route.filter(|route| route.port == outgoing.port) {
-                Some(route) => port.usable_unit(route.unit),
-                None => port.unit(),
-            };
+        if outgoing.to.header.is_start() {
+            let unit = unit_to(&self.routes, port, &outgoing.to);
             outgoing.start(self.responder.endpoint_id, port.session, unit, message);
         } else if outgoing.session != port.session {
             // Its beginning was given up.
@@ -183,5 +241,15 @@ impl<'b> RouterCore<'b> {
                 .map(|owner| (owner.port, owner.address))
         };
         by_route.or_else(by_owner).unwrap_or_default()
+    }
+}
+
+/// The payload of packets to there: as the route says, or else the port.
+#[inline]
+fn unit_to(routes: &Routes<'_>, port: &Port<'_>, to: &Addressed) -> usize {
+    let route = routes.to(to.header.destination());
+    match route.filter(|route| route.port == to.port) {
+        Some(route) => port.usable_unit(route.unit),
+        None => port.unit(),
     }
 }

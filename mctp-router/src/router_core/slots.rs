@@ -242,16 +242,6 @@ struct Held {
     long: u8,
 }
 
-impl Held {
-    #[inline]
-    fn of(&mut self, kind: Kind) -> &mut u8 {
-        match kind {
-            Kind::Short => &mut self.short,
-            Kind::Long => &mut self.long,
-        }
-    }
-}
-
 impl Inbox<'_> {
     pub(crate) const EMPTY: Self = Self {
         messages: Queue::EMPTY,
@@ -334,19 +324,28 @@ impl<'b> Slots<'b> {
 
     /// Gives a slot up: it is nobody's, and free.
     fn release(&mut self, slot: &'b mut Slot<'b>) {
-        if let Some(inbox) = self.inboxes.get_mut(slot.owner.index()) {
-            let held = inbox.held.of(slot.kind);
-            // It was counted when it began.
-            *held = held.wrapping_sub(1);
+        let inbox = self.inboxes.get_mut(slot.owner.index());
+        // It was counted when it began.
+        match slot.kind {
+            Kind::Short => {
+                if let Some(inbox) = inbox {
+                    inbox.held.short = inbox.held.short.wrapping_sub(1);
+                }
+                self.free_short.push_first(slot);
+            }
+            Kind::Long => {
+                if let Some(inbox) = inbox {
+                    inbox.held.long = inbox.held.long.wrapping_sub(1);
+                }
+                self.free_long.push_first(slot);
+            }
         }
-        self.free(slot.kind).push_first(slot);
     }
 
     /// Starts a message of several packets, or takes one of a single packet, which goes to a short slot if it can. `false` when there is no
     /// slot for it.
     #[inline(always)]
-    pub(crate) fn begin(&mut self, now: Instant, start: &Start<'_>) -> bool {
-        let is_complete = start.origin.header.is_end();
+    pub(crate) fn begin(&mut self, now: Instant, start: &Start<'_>, is_complete: bool) -> bool {
         let Some(inbox) = self.inboxes.get_mut(start.owner.index()) else {
             return false;
         };

@@ -21,11 +21,6 @@ impl Line {
     pub(super) fn first(&self) -> Option<ChannelId> {
         self.first
     }
-
-    #[inline]
-    pub(super) fn last(&self) -> Option<ChannelId> {
-        self.last
-    }
 }
 
 /// A channel's place in a line.
@@ -46,8 +41,13 @@ impl Place {
 
 impl Shared<'_> {
     #[inline]
-    pub(super) fn first_in_line(&self, port: PortId) -> Option<ChannelId> {
-        self.ports.get(usize::from(port.0))?.line.first
+    pub(super) fn first_in_line(&mut self, port: PortId) -> Option<ChannelId> {
+        self.core.port_wakers(port)?.line.first
+    }
+
+    #[inline]
+    pub(super) fn last_in_line(&mut self, port: PortId) -> Option<ChannelId> {
+        self.core.port_wakers(port)?.line.last
     }
 
     /// Gives a channel a place, unless it has one.
@@ -66,11 +66,7 @@ impl Shared<'_> {
     #[inline(never)]
     pub(super) fn go_to_end_of_line(&mut self, channel: ChannelId, port: PortId) {
         self.leave_line(channel);
-        let Some(line) = self
-            .ports
-            .get_mut(usize::from(port.0))
-            .map(|port| &mut port.line)
-        else {
+        let Some(line) = self.core.port_wakers(port).map(|wakers| &mut wakers.line) else {
             return;
         };
         let before = line.last.replace(channel);
@@ -89,7 +85,7 @@ impl Shared<'_> {
     pub(super) fn leave_line(&mut self, channel: ChannelId) -> Option<PortId> {
         let place = core::mem::replace(self.place(channel)?, Place::NONE);
         let port = place.port?;
-        let line = &mut self.ports.get_mut(usize::from(port.0))?.line;
+        let line = &mut self.core.port_wakers(port)?.line;
         // Mostly it has had its turn, and is the first.
         if line.first == Some(channel) {
             line.first = place.next;
@@ -108,7 +104,7 @@ impl Shared<'_> {
         };
         before.next = place.next;
         if is_last {
-            self.ports.get_mut(usize::from(port.0))?.line.last = Some(current);
+            self.core.port_wakers(port)?.line.last = Some(current);
         }
         Some(port)
     }

@@ -12,7 +12,7 @@ use super::sending::SendMessage;
 use super::{NextMessage, RequestChannel, Router};
 use crate::clock::Clock;
 use crate::config::PortId;
-use crate::router_core::{ChannelId, LentMessage, Origin, RouterCore, Target};
+use crate::router_core::{Addressed, ChannelId, LentMessage, Origin, Target};
 
 /// The messages of one [`Service`](crate::Service). Dropping it ends the service.
 ///
@@ -48,14 +48,12 @@ impl<'l, 'b, M: RawMutex, C: Clock> Future for Receive<'l, 'b, M, C> {
         let NextMessage {
             router, channel, ..
         } = self.0;
-        match self.0.poll_message(context) {
-            Some(lent) => Poll::Ready(Message {
-                router,
-                channel,
-                lent: Some(lent),
-            }),
-            None => Poll::Pending,
-        }
+        let lent = router.lock(|shared| self.0.poll(shared, context));
+        lent.map(|lent| Message {
+            router,
+            channel,
+            lent: Some(lent),
+        })
     }
 }
 
@@ -107,14 +105,14 @@ impl<'m, 'b, M: RawMutex, C: Clock> Message<'m, 'b, M, C> {
     /// Send one response of a message at a time.
     ///
     /// Errors as of [`Responder`]'s `send_vectored`.
-    #[inline]
-    pub fn respond<'a>(
-        &'a self,
-        integrity_check: MsgIC,
-        response: &'a [&'a [u8]],
-    ) -> SendMessage<'a, 'b, M, C> {
-        let outgoing = RouterCore::response(self.origin(), integrity_check);
-        SendMessage::new(self.router, self.channel, outgoing, response)
+    ///
+    /// When its future is dropped before its end, the message ends where it is; the receiver discards it.
+    pub async fn respond(&self, integrity_check: MsgIC, response: &[&[u8]]) -> mctp::Result<()> {
+        let to = Addressed::response(self.origin(), integrity_check);
+        if self.router.send_whole(&to, response) {
+            return Ok(());
+        }
+        SendMessage::new(self.router, self.channel, to, response).await
     }
 
     /// Discards the message because its integrity check failed, and counts it (DSP0236 section 8.9).
@@ -155,8 +153,11 @@ impl<'m, 'b, M: RawMutex, C: Clock> AsyncRespChannel for Responder<'m, 'b, M, C>
         Self: 'a;
 
     async fn send_vectored(&mut self, integrity_check: MsgIC, bufs: &[&[u8]]) -> mctp::Result<()> {
-        let outgoing = RouterCore::response(&self.origin, integrity_check);
-        SendMessage::new(self.router, self.channel, outgoing, bufs).await
+        let to = Addressed::response(&self.origin, integrity_check);
+        if self.router.send_whole(&to, bufs) {
+            return Ok(());
+        }
+        SendMessage::new(self.router, self.channel, to, bufs).await
     }
 
     fn remote_eid(&self) -> Eid {

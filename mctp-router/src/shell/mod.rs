@@ -28,7 +28,6 @@ use crate::storage::RouterStorage;
 use line::{Line, Place};
 pub use listener::{Listener, Message, Receive, Responder};
 pub use request::RequestChannel;
-pub use sending::SendMessage;
 
 /// How many packets are taken before other tasks get a turn, should more be there already: a host that never pauses could otherwise keep
 /// a slow device from everything but receiving, even from answering.
@@ -68,7 +67,6 @@ impl PortWakers {
 struct Shared<'b> {
     core: RouterCore<'b>,
     channels: &'b mut [ChannelWakers],
-    ports: &'b mut [PortWakers],
     timer: Option<Waker>,
     event: Option<Waker>,
     /// The deadline that the timer waits for, or was woken for.
@@ -114,16 +112,20 @@ impl Shared<'_> {
     }
 
     fn wake_port(&mut self, port: PortId) {
-        if let Some(port) = self.ports.get_mut(usize::from(port.0)) {
-            wake(&mut port.transmit);
+        if let Some(wakers) = self.core.port_wakers(port) {
+            wake(&mut wakers.transmit);
         }
     }
 
     /// Wakes whoever is next to send at a port.
     fn wake_next_sender(&mut self, port: PortId) {
-        if let Some(first) = self.first_in_line(port)
-            && let Some(wakers) = self.channel(first)
-        {
+        if let Some(first) = self.first_in_line(port) {
+            self.wake_sender(first);
+        }
+    }
+
+    fn wake_sender(&mut self, channel: ChannelId) {
+        if let Some(wakers) = self.channel(channel) {
             wake(&mut wakers.send);
         }
     }
@@ -134,9 +136,8 @@ impl Shared<'_> {
             wake(&mut channel.receive);
             wake(&mut channel.send);
         }
-        self.ports
-            .iter_mut()
-            .for_each(|port| wake(&mut port.transmit));
+        let ports = self.core.all_port_wakers();
+        ports.for_each(|wakers| wake(&mut wakers.transmit));
         self.wake_for_event();
     }
 
@@ -159,20 +160,36 @@ impl Shared<'_> {
     /// Takes a packet, and wakes whom it concerns.
     #[inline]
     fn packet(&mut self, now: Instant, port: PortId, source: PhysicalAddress, bytes: &[u8]) {
-        let receipt = match self.core.receive_expected(now, bytes) {
+        match self.core.receive_expected(now, bytes) {
             // Concerns nobody, and no deadline is earlier for it.
-            Some(Receipt::Stored) => return,
-            Some(receipt) => receipt,
-            None => self.core.receive_other(now, port, source, bytes),
-        };
+            Some(Receipt::Stored) => {}
+            Some(receipt) => self.after_packet(port, receipt),
+            None => self.other_packet(now, port, source, bytes),
+        }
+    }
+
+    #[inline(never)]
+    fn other_packet(&mut self, now: Instant, port: PortId, source: PhysicalAddress, bytes: &[u8]) {
+        if let Some(owner) = self.core.receive_whole_request(now, port, source, bytes) {
+            return self.wake_receiver(owner);
+        }
+        let receipt = self.core.receive_other(now, port, source, bytes);
+        self.after_packet(port, receipt);
+    }
+
+    #[inline(always)]
+    fn after_packet(&mut self, port: PortId, receipt: Receipt) {
         match receipt {
-            Receipt::Delivered(channel) => {
-                if let Some(wakers) = self.channel(channel) {
-                    wake(&mut wakers.receive);
-                }
-            }
+            Receipt::Delivered(owner) => self.wake_receiver(owner),
             Receipt::Stored => self.rearm(),
             Receipt::Control | Receipt::Dropped(_) => self.after_rare_packet(port, receipt),
+        }
+    }
+
+    #[inline]
+    fn wake_receiver(&mut self, channel: ChannelId) {
+        if let Some(wakers) = self.channel(channel) {
+            wake(&mut wakers.receive);
         }
     }
 
@@ -211,11 +228,10 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
         clock: C,
         config: &Config,
     ) -> Self {
-        let (parts, wakers) = storage.parts(config.max_message_len);
+        let (parts, channels) = storage.parts(config.max_message_len);
         let shared = Shared {
             core: RouterCore::from_parts(parts, config),
-            channels: wakers.channels,
-            ports: wakers.ports,
+            channels,
             timer: None,
             event: None,
             armed: Instant::NEVER,
@@ -401,18 +417,17 @@ impl<'r, 'b, M: RawMutex, C: Clock> NextMessage<'r, 'b, M, C> {
     }
 
     #[inline]
-    fn poll_message(&mut self, context: &Context<'_>) -> Option<LentMessage<'b>> {
-        self.router.lock(|shared| {
-            let message = shared.core.take_message(self.channel);
-            if message.is_some() {
-                // It was woken for it.
-                self.waits = false;
-            } else if let Some(wakers) = shared.channel(self.channel) {
-                register(&mut wakers.receive, context);
-                self.waits = true;
-            }
-            message
-        })
+    fn poll(&mut self, shared: &mut Shared<'b>, context: &Context<'_>) -> Poll<LentMessage<'b>> {
+        if let Some(message) = shared.core.take_message(self.channel) {
+            // It was woken for it.
+            self.waits = false;
+            return Poll::Ready(message);
+        }
+        if let Some(wakers) = shared.channel(self.channel) {
+            register(&mut wakers.receive, context);
+            self.waits = true;
+        }
+        Poll::Pending
     }
 }
 
@@ -443,25 +458,23 @@ impl<M: RawMutex, C: Clock> Sending<'_, '_, M, C> {
     fn poll_next(&mut self, context: &Context<'_>) -> Poll<()> {
         let (router, port) = (self.router, self.port);
         router.lock(|shared| {
-            self.outbound = match self.outbound.take() {
-                Some(last) => {
-                    let now = router.clock.now();
-                    let next = shared.core.next_transmit(now, port, last, self.result);
-                    shared.rearm();
-                    next
-                }
-                None => shared.core.poll_transmit(port),
+            let last = self.outbound.take();
+            let last = last.map(|last| (router.clock.now(), last, self.result));
+            let Some((place, next)) = shared.core.next_transmit(port, last) else {
+                return Poll::Pending;
             };
-            if self.outbound.is_some() {
-                self.result = Err(SendError::LinkDown);
-                // There is a buffer to fill while this one is sent.
-                shared.wake_next_sender(port);
-                return Poll::Ready(());
+            if next.is_none() {
+                register(&mut place.wakers.transmit, context);
+                return Poll::Pending;
             }
-            if let Some(wakers) = shared.ports.get_mut(usize::from(port.0)) {
-                register(&mut wakers.transmit, context);
+            self.outbound = next;
+            self.result = Err(SendError::LinkDown);
+            // There is a buffer to fill while this one is sent.
+            if let Some(first) = place.wakers.line.first() {
+                shared.wake_sender(first);
             }
-            Poll::Pending
+            shared.rearm();
+            Poll::Ready(())
         })
     }
 }

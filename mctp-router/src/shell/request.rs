@@ -89,12 +89,12 @@ impl<'r, 'b, M: RawMutex, C: Clock> RequestChannel<'r, 'b, M, C> {
     /// Waits for a response of `channel`; `None` when it did not come in time.
     async fn next_response(&self, channel: ChannelId) -> Option<LentMessage<'b>> {
         let mut next = NextMessage::new(self.router, channel);
-        poll_fn(|context| match next.poll_message(context) {
-            Some(lent) => Poll::Ready(Some(lent)),
-            None if self.router.lock(|shared| shared.core.has_expired(channel)) => {
-                Poll::Ready(None)
-            }
-            None => Poll::Pending,
+        poll_fn(|context| {
+            self.router.lock(|shared| match next.poll(shared, context) {
+                Poll::Ready(lent) => Poll::Ready(Some(lent)),
+                Poll::Pending if shared.core.has_expired(channel) => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+            })
         })
         .await
     }
@@ -111,10 +111,12 @@ impl<M: RawMutex, C: Clock> AsyncReqChannel for RequestChannel<'_, '_, M, C> {
         bufs: &[&[u8]],
     ) -> mctp::Result<()> {
         self.release();
-        let opened = self
-            .router
-            .lock(|shared| shared.core.open_request(&self.target, typ, integrity_check));
-        let (channel, outgoing) = opened.map_err(|error| match error {
+        let opened = self.router.lock(|shared| {
+            shared
+                .core
+                .address_request(&self.target, typ, integrity_check)
+        });
+        let (channel, to) = opened.map_err(|error| match error {
             OpenError::NoChannel => mctp::Error::NoSpace,
             OpenError::NoTag => mctp::Error::TagUnavailable,
         })?;
@@ -125,7 +127,9 @@ impl<M: RawMutex, C: Clock> AsyncReqChannel for RequestChannel<'_, '_, M, C> {
             open: Some(channel),
             timeout: self.timeout,
         };
-        SendMessage::new(self.router, channel, outgoing, bufs).await?;
+        if !self.router.send_whole(&to, bufs) {
+            SendMessage::new(self.router, channel, to, bufs).await?;
+        }
         self.open = unsent.open.take();
         self.await_response(channel);
         Ok(())

@@ -9,12 +9,21 @@ use mctp_transport::DropReason;
 
 use super::{Router, Shared, register, wake};
 use crate::clock::{Clock, Instant};
-use crate::router_core::{ChannelId, Outgoing, Progress, SendFailure};
+use crate::router_core::{Addressed, ChannelId, Outgoing, Progress, SHORT_WAYS, SendFailure};
+
+impl<M: RawMutex, C: Clock> Router<'_, M, C> {
+    /// Sends a message of one packet if that is possible now. Otherwise, and for any other message: [`SendMessage`].
+    #[inline(always)]
+    pub(super) fn send_whole(&self, to: &Addressed, message: &[&[u8]]) -> bool {
+        SHORT_WAYS && {
+            let now = self.clock.now();
+            self.lock(|shared| shared.send_whole(now, to, message))
+        }
+    }
+}
 
 /// Sends a message. When dropped before its end, the message ends where it is; the receiver discards it.
-#[allow(missing_debug_implementations)]
-#[must_use = "futures do nothing unless polled"]
-pub struct SendMessage<'s, 'b, M: RawMutex, C: Clock> {
+pub(super) struct SendMessage<'s, 'b, M: RawMutex, C: Clock> {
     router: &'s Router<'b, M, C>,
     channel: ChannelId,
     outgoing: Outgoing,
@@ -24,18 +33,18 @@ pub struct SendMessage<'s, 'b, M: RawMutex, C: Clock> {
 }
 
 impl<'s, 'b, M: RawMutex, C: Clock> SendMessage<'s, 'b, M, C> {
-    /// Sends `message` for `channel`, to where `outgoing` says.
+    /// Sends `message` for `channel`.
     #[inline]
     pub(super) fn new(
         router: &'s Router<'b, M, C>,
         channel: ChannelId,
-        outgoing: Outgoing,
+        to: Addressed,
         message: &'s [&'s [u8]],
     ) -> Self {
         Self {
             router,
             channel,
-            outgoing,
+            outgoing: Outgoing::new(to),
             message,
             waits: false,
         }
@@ -45,7 +54,6 @@ impl<'s, 'b, M: RawMutex, C: Clock> SendMessage<'s, 'b, M, C> {
 impl<M: RawMutex, C: Clock> Future for SendMessage<'_, '_, M, C> {
     type Output = mctp::Result<()>;
 
-    #[inline]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let now = this.router.clock.now();
@@ -78,8 +86,21 @@ impl<M: RawMutex, C: Clock> Drop for SendMessage<'_, '_, M, C> {
 }
 
 impl Shared<'_> {
+    /// Sends a message of one packet if that is possible now, and it is nobody else's turn.
+    #[inline(always)]
+    fn send_whole(&mut self, now: Instant, to: &Addressed, message: &[&[u8]]) -> bool {
+        if self.first_in_line(to.port).is_some() {
+            return false;
+        }
+        let Some(port) = self.core.send_whole(now, to, message) else {
+            return false;
+        };
+        wake(&mut port.wakers.transmit);
+        self.rearm();
+        true
+    }
+
     /// Sends as much as is possible now. `None` when there is more; then the channel has its place in line.
-    #[inline]
     fn try_send(
         &mut self,
         now: Instant,
@@ -88,26 +109,22 @@ impl Shared<'_> {
         message: &[&[u8]],
     ) -> Option<mctp::Result<()>> {
         let port = outgoing.port();
-        let Some(wakers) = self.ports.get_mut(usize::from(port.0)) else {
-            return Some(Err(mctp::Error::Unreachable));
-        };
-        if wakers.line.first().is_some_and(|first| first != channel) {
+        let first = self.first_in_line(port);
+        if first.is_some_and(|first| first != channel) {
             self.join_line(channel, port);
             return None;
         }
-        match self.core.send(now, outgoing, message) {
-            Ok(Progress::Done) => {
-                wake(&mut wakers.transmit);
+        match self.core.send_more(now, outgoing, message) {
+            Ok(progress) => {
+                self.wake_port(port);
                 self.rearm();
-                Some(Ok(()))
-            }
-            Ok(Progress::Partial) => {
-                wake(&mut wakers.transmit);
+                if progress == Progress::Done {
+                    return Some(Ok(()));
+                }
                 // Having had its turn it goes to the end of the line, so that all messages proceed together.
-                if wakers.line.last() != Some(channel) {
+                if self.last_in_line(port) != Some(channel) {
                     self.go_to_end_of_line(channel, port);
                 }
-                self.rearm();
                 None
             }
             Err(SendFailure::NoLink) => Some(Err(mctp::Error::Unreachable)),

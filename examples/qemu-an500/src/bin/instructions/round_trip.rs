@@ -44,6 +44,7 @@ struct Case {
 pub fn measure_all() {
     for case in [
         control(),
+        echo("echo-63/64", 63, 64),
         echo("echo-64/64", 64, 64),
         echo("echo-4096/64", 4096, 64),
         echo("echo-4096/247", 4096, 247),
