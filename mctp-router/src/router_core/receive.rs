@@ -90,20 +90,10 @@ impl<'b> RouterCore<'b> {
         if let Some(receipt) = self.receive_expected(now, bytes) {
             return receipt;
         }
-        self.receive_unexpected(now, port, address, bytes)
-    }
-
-    fn receive_unexpected(
-        &mut self,
-        now: Instant,
-        port: PortId,
-        address: PhysicalAddress,
-        bytes: &[u8],
-    ) -> Receipt {
-        match self.receive_whole_request(now, port, address, bytes) {
-            Some(owner) => Receipt::Delivered(owner),
-            None => self.receive_other(now, port, address, bytes),
+        if let Some(owner) = self.receive_whole_request(now, port, address, bytes) {
+            return Receipt::Delivered(owner);
         }
+        self.receive_other(now, port, address, bytes)
     }
 
     /// Takes any packet.
