@@ -253,6 +253,31 @@ fn unread_messages_of_one_service_leave_buffers_to_the_others() {
 }
 
 #[test]
+fn no_message_is_lost_to_a_service_that_only_had_no_turn_yet() {
+    for length in [10, 1000] {
+        let mut device = running();
+        let router = device.router;
+        let mut listener = router.listener(ECHO).unwrap();
+        let _unread = router.listener(PLAIN).unwrap();
+        // Far more than there are buffers, and all of them there at once.
+        for number in 0..100 {
+            let request = REQUEST.tag(number & 7);
+            device
+                .usb
+                .packets(&request.packets(&echo_message(length), 64));
+        }
+        device.world.spawn(async move {
+            loop {
+                listener.receive().await;
+            }
+        });
+        device.world.run();
+        assert_eq!(router.messages_accepted(), 100);
+        assert_eq!(device.drops(DropReason::NoMessageBuffer), 0);
+    }
+}
+
+#[test]
 fn a_service_that_holds_its_message_for_long_delays_nobody_else() {
     let mut device = echo_device();
     let mut listener = device.router.listener(PLAIN).unwrap();

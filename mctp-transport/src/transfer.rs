@@ -71,10 +71,10 @@ pub struct Transfer<'b> {
     left: u16,
     /// Where the room for packets ends.
     end: u16,
+    /// The most payload bytes of a packet: the layout's `max_packet` without the header.
+    max_payload: u16,
     /// As in the layout, as are those that follow, but no longer than the buffer.
     max_transfer: u16,
-    /// Payload bytes of a packet.
-    max_payload: u16,
     transfers_at_once: u8,
     headroom: u8,
     tailroom: u8,

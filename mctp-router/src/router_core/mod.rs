@@ -68,7 +68,7 @@ pub enum SendFailure {
     Stalled,
 }
 
-/// An MCTP endpoint without IO: no clock, no waker, no executor.
+/// An MCTP endpoint without IO: it reads no clock, wakes nobody and needs no executor.
 ///
 /// [`Router`](crate::Router) is this with wakers around it; use the core alone in a super-loop, or to test. Its methods, in four groups:
 ///
@@ -220,6 +220,14 @@ impl<'b> RouterCore<'b> {
         self.channels.close(channel);
     }
 
+    #[inline]
+    fn port(&mut self, port: PortId) -> Option<&mut Port<'b>> {
+        self.ports.get_mut(usize::from(port.0))
+    }
+}
+
+/// What the async shell keeps in the core's ports.
+impl RouterCore<'_> {
     /// Who waits for a port.
     #[inline]
     pub(crate) fn port_wakers(&mut self, port: PortId) -> Option<&mut PortWakers> {
@@ -229,11 +237,6 @@ impl<'b> RouterCore<'b> {
     /// Who waits for each port.
     pub(crate) fn all_port_wakers(&mut self) -> impl Iterator<Item = &mut PortWakers> {
         self.ports.iter_mut().map(|port| &mut port.wakers)
-    }
-
-    #[inline]
-    fn port(&mut self, port: PortId) -> Option<&mut Port<'b>> {
-        self.ports.get_mut(usize::from(port.0))
     }
 }
 

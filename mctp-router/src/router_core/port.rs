@@ -37,13 +37,13 @@ pub(crate) struct Port<'b> {
     /// How often what waited was given up: a message begun before does not go on.
     pub(crate) session: u8,
     /// As configured, and what of it the transport carries.
-    wanted_unit: usize,
-    unit: usize,
-    max_receive_unit: usize,
+    wanted_unit: u16,
+    unit: u16,
+    max_receive_unit: u16,
     layout: TransferLayout,
     /// It changed while the transport had transfers, which may still have the old one.
     layout_changed: bool,
-    max_unit: usize,
+    max_unit: u16,
     /// Full, and next to be sent.
     full: Option<&'b mut Transfer<'b>>,
     /// Being filled. `None` while the transport has it and the spare is not back yet.
@@ -120,8 +120,8 @@ impl<'b> Port<'b> {
             .current
             .as_ref()
             .or(self.spare.as_ref())
-            .map_or(0, |transfer| transfer.max_unit());
-        self.unit = self.usable_unit(self.wanted_unit);
+            .map_or(0, |transfer| at_most_u16(transfer.max_unit()));
+        self.unit = at_most_u16(self.usable_unit(self.wanted_unit.into()));
         given_up
     }
 
@@ -150,27 +150,29 @@ impl<'b> Port<'b> {
 
     /// Sets the units.
     pub(crate) fn configure(&mut self, config: PortConfig) {
-        self.wanted_unit = config.unit;
-        self.unit = self.usable_unit(config.unit);
-        self.max_receive_unit = config.max_receive_unit.max(BASELINE_TRANSMISSION_UNIT);
+        self.wanted_unit = at_most_u16(config.unit);
+        self.unit = at_most_u16(self.usable_unit(config.unit));
+        let max_receive_unit = config.max_receive_unit.max(BASELINE_TRANSMISSION_UNIT);
+        self.max_receive_unit = at_most_u16(max_receive_unit);
     }
 
     /// The payload of the packets sent where no route says otherwise.
     #[inline]
     pub(crate) fn unit(&self) -> usize {
-        self.unit
+        self.unit.into()
     }
 
     /// What of `unit` the transport carries; never less than every endpoint takes.
     #[inline]
     pub(crate) fn usable_unit(&self, unit: usize) -> usize {
-        unit.min(self.max_unit).max(BASELINE_TRANSMISSION_UNIT)
+        unit.min(self.max_unit.into())
+            .max(BASELINE_TRANSMISSION_UNIT)
     }
 
     /// The largest packet payload accepted.
     #[inline]
     pub(crate) fn max_receive_unit(&self) -> usize {
-        self.max_receive_unit
+        self.max_receive_unit.into()
     }
 
     /// Notes that something waits to be taken; returns whether nothing did before.
@@ -337,4 +339,9 @@ impl<'b> Port<'b> {
         }
         given_up
     }
+}
+
+/// No transport has longer packets.
+fn at_most_u16(unit: usize) -> u16 {
+    unit.min(u16::MAX.into()) as u16
 }

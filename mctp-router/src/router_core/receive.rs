@@ -13,7 +13,8 @@ use crate::control::{self, ControlRequest};
 
 const TYPE_MASK: u8 = 0x7F;
 
-/// The header of a request of one packet: SOM, EOM and TO set, sequence number, tag, source and destination not looked at.
+/// The header of a request of one packet to endpoint ID 0: SOM, EOM and TO set. The mask leaves out what such a header may have either way: sequence
+/// number, tag, source and the reserved bits.
 const WHOLE_REQUEST: u32 = 0xC800_0001;
 const WHOLE_REQUEST_MASK: u32 = 0xC800_FF0F;
 
@@ -93,10 +94,11 @@ impl<'b> RouterCore<'b> {
         if let Some(owner) = self.receive_whole_request(now, port, address, bytes) {
             return Receipt::Delivered(owner);
         }
-        self.receive_other(now, port, address, bytes)
+        let receipt = self.receive_other(now, port, address, bytes);
+        receipt.unwrap_or_else(|reason| self.dropped(reason))
     }
 
-    /// Takes any packet.
+    /// Takes any packet. When it is to be discarded, it is not counted yet; where only a buffer is missing, it can be tried again.
     #[inline]
     pub(crate) fn receive_other(
         &mut self,
@@ -104,33 +106,30 @@ impl<'b> RouterCore<'b> {
         port: PortId,
         address: PhysicalAddress,
         bytes: &[u8],
-    ) -> Receipt {
-        let Some((header, payload)) = bytes.split_first_chunk() else {
-            return self.dropped(DropReason::Truncated);
-        };
+    ) -> Result<Receipt, DropReason> {
+        let (header, payload) = bytes.split_first_chunk().ok_or(DropReason::Truncated)?;
         let header = RawHeader::from_bytes(*header);
         if !header.has_known_version() {
-            return self.dropped(HeaderError::UnsupportedVersion.into());
+            return Err(HeaderError::UnsupportedVersion.into());
         }
         if matches!(header.source().0, 1..=7 | 0xFF) {
-            return self.dropped(DropReason::InvalidSource);
+            return Err(DropReason::InvalidSource);
         }
         let max_receive_unit = self.port(port).map_or(0, |port| port.max_receive_unit());
         if payload.len() > max_receive_unit {
-            return self.dropped(DropReason::UnsupportedTransmissionUnit);
+            return Err(DropReason::UnsupportedTransmissionUnit);
         }
         let from = (port, address);
         if header.is_start() {
             self.start_message(now, from, header, payload)
         } else {
-            let receipt = self.continue_message(now, from, header, payload);
-            receipt.unwrap_or_else(|reason| self.dropped(reason))
+            self.continue_message(now, from, header, payload)
         }
     }
 
     /// Counts a packet that is discarded.
     #[inline(never)]
-    fn dropped(&mut self, reason: DropReason) -> Receipt {
+    pub(crate) fn dropped(&mut self, reason: DropReason) -> Receipt {
         self.drops.count(reason);
         Receipt::Dropped(reason)
     }
@@ -160,6 +159,7 @@ impl<'b> RouterCore<'b> {
         }
         let (&type_ic, body) = payload.split_first()?;
         if type_ic & TYPE_MASK == mctp::MCTP_TYPE_CONTROL.0 {
+            // No listener has it; all would be looked at in vain.
             return None;
         }
         let owner = self.channels.listener_for(payload)?;
@@ -263,17 +263,14 @@ impl<'b> RouterCore<'b> {
         (port, address): (PortId, PhysicalAddress),
         header: RawHeader,
         payload: &[u8],
-    ) -> Receipt {
-        let Some((&type_ic, body)) = payload.split_first() else {
-            return self.dropped(DropReason::Truncated);
-        };
+    ) -> Result<Receipt, DropReason> {
+        let (&type_ic, body) = payload.split_first().ok_or(DropReason::Truncated)?;
         let from = (port, address);
         if type_ic & TYPE_MASK == mctp::MCTP_TYPE_CONTROL.0 && header.is_tag_owner() {
-            let receipt = self.receive_control_request(now, from, header, payload);
-            return receipt.unwrap_or_else(|reason| self.dropped(reason));
+            return self.receive_control_request(now, from, header, payload);
         }
         if !self.is_us(header.destination()) {
-            return self.dropped(DropReason::NotOurDestination);
+            return Err(DropReason::NotOurDestination);
         }
         if !header.is_end() {
             // The packets to come are of this message, even if it is not for us: none of them may end up in an older one.
@@ -282,13 +279,9 @@ impl<'b> RouterCore<'b> {
         let owner = if header.is_tag_owner() {
             self.channels
                 .listener_for(payload)
-                .ok_or(DropReason::UnsupportedMessageType)
+                .ok_or(DropReason::UnsupportedMessageType)?
         } else {
-            self.request_for(header, from, payload)
-        };
-        let owner = match owner {
-            Ok(owner) => owner,
-            Err(reason) => return self.dropped(reason),
+            self.request_for(header, from, payload)?
         };
         if header.is_end() {
             self.replace_unfinished(header);
@@ -308,16 +301,14 @@ impl<'b> RouterCore<'b> {
         };
         if !self.slots.begin(now, &start, header.is_end()) {
             // As often as a message can be given up for it.
-            return match self.make_room(now, &start) {
-                Ok(()) => self.start_message(now, from, header, payload),
-                Err(reason) => self.dropped(reason),
-            };
+            self.make_room(now, &start)?;
+            return self.start_message(now, from, header, payload);
         }
         if header.is_end() {
-            return Receipt::Delivered(self.accept(owner));
+            return Ok(Receipt::Delivered(self.accept(owner)));
         }
         self.wake_by(now.after(self.assembly_timeout));
-        Receipt::Stored
+        Ok(Receipt::Stored)
     }
 
     /// Gives up a message that has stood still, if that helps a new one to a buffer.

@@ -143,7 +143,7 @@ impl<'b> RouterCore<'b> {
     }
 
     /// Puts as much of a message into the port's transfer as fits. `message` is all of it, the same at each call; its slices are
-    /// sent as one, behind the message type.
+    /// sent as one, behind the message type. Not to be called again once it is [`Progress::Done`], or failed.
     #[inline]
     pub fn send(
         &mut self,
@@ -151,9 +151,9 @@ impl<'b> RouterCore<'b> {
         outgoing: &mut Outgoing,
         message: &[&[u8]],
     ) -> Result<Progress, SendFailure> {
-        if SHORT_WAYS
+        if let ([body], true) = (message, SHORT_WAYS)
             && outgoing.to.header.is_start()
-            && self.send_whole(now, &outgoing.to, message).is_some()
+            && self.send_whole(now, &outgoing.to, body).is_some()
         {
             return Ok(Progress::Done);
         }
@@ -167,11 +167,8 @@ impl<'b> RouterCore<'b> {
         &mut self,
         now: Instant,
         to: &Addressed,
-        message: &[&[u8]],
+        body: &[u8],
     ) -> Option<&mut Port<'b>> {
-        let [body] = message else {
-            return None;
-        };
         let port = self.ports.get_mut(usize::from(to.port.0))?;
         // A slice is shorter than `usize::MAX`.
         let len = body.len().wrapping_add(1);

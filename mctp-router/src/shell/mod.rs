@@ -29,9 +29,16 @@ use line::{Line, Place};
 pub use listener::{Listener, Message, Receive, Responder};
 pub use request::RequestChannel;
 
-/// How many packets are taken before other tasks get a turn, should more be there already: a host that never pauses could otherwise keep
-/// a slow device from everything but receiving, even from answering.
-const PACKETS_IN_A_ROW: u8 = 255;
+/// Whose turn it is, once a transport's packet was looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// The next packet's.
+    Next,
+    /// Other tasks'.
+    Others,
+    /// Other tasks'; then the packet is to be taken, if they made room for it.
+    OthersThenAgain,
+}
 
 /// Who waits for a channel.
 #[derive(Debug)]
@@ -71,6 +78,9 @@ struct Shared<'b> {
     event: Option<Waker>,
     /// The deadline that the timer waits for, or was woken for.
     armed: Instant,
+    /// Counts packets until it wraps. Then other tasks get a turn, should more packets be there already: a host that never pauses could otherwise keep a
+    /// slow device from everything but receiving, even from answering.
+    packets_in_a_row: u8,
 }
 
 /// An MCTP endpoint for async firmware: [`RouterCore`] behind a lock, with wakers.
@@ -159,30 +169,70 @@ impl Shared<'_> {
 
     /// Takes a packet, and wakes whom it concerns.
     #[inline]
-    fn packet(&mut self, now: Instant, port: PortId, source: PhysicalAddress, bytes: &[u8]) {
+    fn packet(
+        &mut self,
+        now: Instant,
+        port: PortId,
+        source: PhysicalAddress,
+        bytes: &[u8],
+    ) -> Turn {
         match self.core.receive_expected(now, bytes) {
             // Concerns nobody, and no deadline is earlier for it.
-            Some(Receipt::Stored) => {}
+            Some(Receipt::Stored) => self.after_run(),
             Some(receipt) => self.after_packet(port, receipt),
             None => self.other_packet(now, port, source, bytes),
         }
     }
 
     #[inline(never)]
-    fn other_packet(&mut self, now: Instant, port: PortId, source: PhysicalAddress, bytes: &[u8]) {
+    fn other_packet(
+        &mut self,
+        now: Instant,
+        port: PortId,
+        source: PhysicalAddress,
+        bytes: &[u8],
+    ) -> Turn {
         if let Some(owner) = self.core.receive_whole_request(now, port, source, bytes) {
-            return self.wake_receiver(owner);
+            self.wake_receiver(owner);
+            return Turn::Next;
         }
-        let receipt = self.core.receive_other(now, port, source, bytes);
-        self.after_packet(port, receipt);
+        match self.core.receive_other(now, port, source, bytes) {
+            Ok(receipt) => self.after_packet(port, receipt),
+            Err(DropReason::NoMessageBuffer) => Turn::OthersThenAgain,
+            Err(reason) => {
+                let receipt = self.core.dropped(reason);
+                self.after_packet(port, receipt)
+            }
+        }
+    }
+
+    /// Takes a packet for which there was no buffer before others had their turn.
+    fn packet_again(&mut self, now: Instant, port: PortId, source: PhysicalAddress, bytes: &[u8]) {
+        if self.other_packet(now, port, source, bytes) == Turn::OthersThenAgain {
+            self.core.count_drop(DropReason::NoMessageBuffer);
+        }
     }
 
     #[inline(always)]
-    fn after_packet(&mut self, port: PortId, receipt: Receipt) {
+    fn after_packet(&mut self, port: PortId, receipt: Receipt) -> Turn {
         match receipt {
-            Receipt::Delivered(owner) => self.wake_receiver(owner),
+            Receipt::Delivered(owner) => {
+                self.wake_receiver(owner);
+                return Turn::Next;
+            }
             Receipt::Stored => self.rearm(),
             Receipt::Control | Receipt::Dropped(_) => self.after_rare_packet(port, receipt),
+        }
+        self.after_run()
+    }
+
+    /// Whose turn it is after one more packet that delivered no message. Of those that did, there are in a row as many as there are buffers.
+    #[inline(always)]
+    fn after_run(&mut self) -> Turn {
+        self.packets_in_a_row = self.packets_in_a_row.wrapping_add(1);
+        match self.packets_in_a_row {
+            0 => Turn::Others,
+            _ => Turn::Next,
         }
     }
 
@@ -235,6 +285,7 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
             timer: None,
             event: None,
             armed: Instant::NEVER,
+            packets_in_a_row: 0,
         };
         Self {
             shared: Mutex::new(RefCell::new(shared)),
@@ -310,29 +361,56 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
         Ok(Listener::new(self, channel))
     }
 
-    /// Takes packets from `transport` for ever. Lets other tasks run now and then, even if the neighbour never pauses.
+    /// Takes packets from `transport` for ever. Lets other tasks run now and then, even if the neighbour never pauses, and before a message is
+    /// discarded because there is no buffer for it: a service that has only not had its turn may give one back.
     pub async fn run_receive(&self, port: PortId, transport: &mut impl TransportRx) -> Infallible {
         loop {
-            let mut left = PACKETS_IN_A_ROW;
-            while left > 0 {
-                left = left.wrapping_sub(1);
+            let others_turn = {
                 let received = transport.receive().await;
-                let now = self.clock.now();
-                self.lock(|shared| match received {
-                    Received::Packet { source, bytes } => shared.packet(now, port, source, bytes),
-                    Received::Dropped(reason) => shared.core.count_drop(reason),
-                    Received::LinkUp => {
-                        shared.core.link_up(port);
-                        shared.wake_all();
-                    }
-                    Received::LinkDown => {
-                        shared.core.link_down(port);
-                        shared.wake_all();
-                    }
-                });
-            }
+                self.received(port, received)
+            };
+            let Some(again) = others_turn else {
+                continue;
+            };
+            // Of tasks that were woken an executor may run the last one first: that is this one again.
             yield_now().await;
+            yield_now().await;
+            if let Some((source, bytes)) = again {
+                let now = self.clock.now();
+                self.lock(|shared| shared.packet_again(now, port, source, bytes));
+            }
         }
+    }
+
+    /// Takes what a transport received. `Some` when it is others' turn; with the packet to be taken then.
+    #[inline(always)]
+    fn received<'p>(
+        &self,
+        port: PortId,
+        received: Received<'p>,
+    ) -> Option<Option<(PhysicalAddress, &'p [u8])>> {
+        let now = self.clock.now();
+        self.lock(|shared| {
+            match received {
+                Received::Packet { source, bytes } => {
+                    return match shared.packet(now, port, source, bytes) {
+                        Turn::Next => None,
+                        Turn::Others => Some(None),
+                        Turn::OthersThenAgain => Some(Some((source, bytes))),
+                    };
+                }
+                Received::Dropped(reason) => shared.core.count_drop(reason),
+                Received::LinkUp => {
+                    shared.core.link_up(port);
+                    shared.wake_all();
+                }
+                Received::LinkDown => {
+                    shared.core.link_down(port);
+                    shared.wake_all();
+                }
+            }
+            (shared.after_run() == Turn::Others).then_some(None)
+        })
     }
 
     /// Gives transfers to `transport` for ever.

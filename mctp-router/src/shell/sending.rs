@@ -12,13 +12,14 @@ use crate::clock::{Clock, Instant};
 use crate::router_core::{Addressed, ChannelId, Outgoing, Progress, SHORT_WAYS, SendFailure};
 
 impl<M: RawMutex, C: Clock> Router<'_, M, C> {
-    /// Sends a message of one packet if that is possible now. Otherwise, and for any other message: [`SendMessage`].
+    /// Sends a message of one slice and one packet if that is possible now. Otherwise, and for any other message: [`SendMessage`].
     #[inline(always)]
     pub(super) fn send_whole(&self, to: &Addressed, message: &[&[u8]]) -> bool {
-        SHORT_WAYS && {
-            let now = self.clock.now();
-            self.lock(|shared| shared.send_whole(now, to, message))
-        }
+        let ([body], true) = (message, SHORT_WAYS) else {
+            return false;
+        };
+        let now = self.clock.now();
+        self.lock(|shared| shared.send_whole(now, to, body))
     }
 }
 
@@ -59,14 +60,7 @@ impl<M: RawMutex, C: Clock> Future for SendMessage<'_, '_, M, C> {
         let now = this.router.clock.now();
         this.router.lock(|shared| {
             match shared.try_send(now, this.channel, &mut this.outgoing, this.message) {
-                Some(result) => {
-                    // Whoever keeps the finished future does not keep its place.
-                    if this.waits {
-                        this.waits = false;
-                        shared.end_turn(this.channel);
-                    }
-                    Poll::Ready(result)
-                }
+                Some(result) => Poll::Ready(result),
                 None => {
                     this.waits = true;
                     shared.wait_for_turn(this.channel, context);
@@ -88,11 +82,11 @@ impl<M: RawMutex, C: Clock> Drop for SendMessage<'_, '_, M, C> {
 impl Shared<'_> {
     /// Sends a message of one packet if that is possible now, and it is nobody else's turn.
     #[inline(always)]
-    fn send_whole(&mut self, now: Instant, to: &Addressed, message: &[&[u8]]) -> bool {
+    fn send_whole(&mut self, now: Instant, to: &Addressed, body: &[u8]) -> bool {
         if self.first_in_line(to.port).is_some() {
             return false;
         }
-        let Some(port) = self.core.send_whole(now, to, message) else {
+        let Some(port) = self.core.send_whole(now, to, body) else {
             return false;
         };
         wake(&mut port.wakers.transmit);
@@ -136,9 +130,8 @@ impl Shared<'_> {
     }
 
     fn end_turn(&mut self, channel: ChannelId) {
-        if let Some(wakers) = self.channel(channel) {
-            wakers.send = None;
-        }
+        // Mostly its own waker; but it may be that of another message of the channel, which then has no place either, and joins the line anew.
+        self.wake_sender(channel);
         if let Some(port) = self.leave_line(channel) {
             // The room it left in the transfer is the next one's.
             self.wake_next_sender(port);

@@ -21,6 +21,8 @@ pub(super) fn check(project: &Project) -> Result<String> {
         bail!("the program that panics on purpose failed for another reason:\n{text}");
     }
     output(cargo_build(project).arg("--bins"))?;
+    let small = ["--bins", "--features", "mctp-router/optimize-for-size"];
+    output(cargo_build(project).args(small))?;
     Ok(format!(
         "{} link without a panic handler",
         programs(project)?.join(", ")
