@@ -128,7 +128,7 @@ impl<'b> Slot<'b> {
     }
 
     /// Adds a packet whose header is the expected one. `false`, and nothing done, if anything else about it is not as expected.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn append_expected(
         &mut self,
         now: Instant,

@@ -192,7 +192,8 @@ impl<'r, 'b, M: RawMutex, C: Clock> AsyncListener for Listener<'r, 'b, M, C> {
 }
 
 /// For a service that receives the next message while it still owes the response to the last one: several shared references to its
-/// listener are that many listeners, for one task: only one of them may receive at a time, and they share the place in line of those that send.
+/// listener are that many listeners, for one task: only one of them may receive at a time, and they share the place in line of those that send, so that a
+/// response by a port that is stuck can delay one by another port for the send time limit.
 impl<'l, 'b, M: RawMutex, C: Clock> AsyncListener for &'l Listener<'_, 'b, M, C> {
     type RespChannel<'a>
         = Responder<'l, 'b, M, C>

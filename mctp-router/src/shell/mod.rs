@@ -167,6 +167,24 @@ impl Shared<'_> {
         }
     }
 
+    /// Takes what a transport received.
+    #[inline(always)]
+    fn received(&mut self, now: Instant, port: PortId, received: Received<'_>) -> Turn {
+        match received {
+            Received::Packet { source, bytes } => return self.packet(now, port, source, bytes),
+            Received::Dropped(reason) => self.core.count_drop(reason),
+            Received::LinkUp => {
+                self.core.link_up(port);
+                self.wake_all();
+            }
+            Received::LinkDown => {
+                self.core.link_down(port);
+                self.wake_all();
+            }
+        }
+        self.after_run()
+    }
+
     /// Takes a packet, and wakes whom it concerns.
     #[inline]
     fn packet(
@@ -365,12 +383,18 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
     /// discarded because there is no buffer for it: a service that has only not had its turn may give one back.
     pub async fn run_receive(&self, port: PortId, transport: &mut impl TransportRx) -> Infallible {
         loop {
-            let others_turn = {
+            let again = {
                 let received = transport.receive().await;
-                self.received(port, received)
-            };
-            let Some(again) = others_turn else {
-                continue;
+                let packet = match received {
+                    Received::Packet { source, bytes } => Some((source, bytes)),
+                    _ => None,
+                };
+                let now = self.clock.now();
+                match self.lock(|shared| shared.received(now, port, received)) {
+                    Turn::Next => continue,
+                    Turn::Others => None,
+                    Turn::OthersThenAgain => packet,
+                }
             };
             // Of tasks that were woken an executor may run the last one first: that is this one again.
             yield_now().await;
@@ -380,37 +404,6 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
                 self.lock(|shared| shared.packet_again(now, port, source, bytes));
             }
         }
-    }
-
-    /// Takes what a transport received. `Some` when it is others' turn; with the packet to be taken then.
-    #[inline(always)]
-    fn received<'p>(
-        &self,
-        port: PortId,
-        received: Received<'p>,
-    ) -> Option<Option<(PhysicalAddress, &'p [u8])>> {
-        let now = self.clock.now();
-        self.lock(|shared| {
-            match received {
-                Received::Packet { source, bytes } => {
-                    return match shared.packet(now, port, source, bytes) {
-                        Turn::Next => None,
-                        Turn::Others => Some(None),
-                        Turn::OthersThenAgain => Some(Some((source, bytes))),
-                    };
-                }
-                Received::Dropped(reason) => shared.core.count_drop(reason),
-                Received::LinkUp => {
-                    shared.core.link_up(port);
-                    shared.wake_all();
-                }
-                Received::LinkDown => {
-                    shared.core.link_down(port);
-                    shared.wake_all();
-                }
-            }
-            (shared.after_run() == Turn::Others).then_some(None)
-        })
     }
 
     /// Gives transfers to `transport` for ever.
