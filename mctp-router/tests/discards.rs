@@ -70,6 +70,14 @@ fn d1_drops_end_packet_without_start() {
 }
 
 #[test]
+fn d1_drops_end_packet_without_start_that_looks_like_a_request() {
+    drops_and_leaves_assembly(
+        &REQUEST.tag(1).last(2).packet(&echo_message(8)),
+        DropReason::MiddleWithoutStart,
+    );
+}
+
+#[test]
 fn d2_counts_what_the_transport_found_broken() {
     let (mut device, echo, rest) = in_progress();
     let now = device.now();
@@ -453,6 +461,14 @@ fn t1_an_end_packet_in_sequence_completes_the_message() {
     // It has ended: its last packet again has no start.
     device.assert_drops(&rest[0], DropReason::MiddleWithoutStart);
     device.assert_serves(echo);
+}
+
+#[test]
+fn a_message_of_one_packet_is_counted_as_any_other() {
+    let (mut device, echo) = Device::echo();
+    let receipt = device.receive(&REQUEST.packet(&echo_message(8)));
+    assert_eq!(receipt, Receipt::Delivered(echo));
+    assert_eq!(device.core.messages_accepted(), 1);
 }
 
 #[test]

@@ -227,6 +227,14 @@ fn a_route_has_its_own_unit() {
 }
 
 #[test]
+fn a_message_for_one_packet_of_the_port_takes_two_of_its_route() {
+    let (mut device, echo) = Device::echo();
+    device.set_unit(USB, 247);
+    assert!(device.core.add_route(route(HOST, HOST, USB, 64)));
+    assert_eq!(send(&mut device, echo, 101).0.units, [64, 37]);
+}
+
+#[test]
 fn a_route_of_the_same_range_is_replaced_and_their_number_is_limited() {
     let (mut device, _) = Device::echo();
     for first in [10, 20, 30, 40] {
@@ -610,6 +618,20 @@ fn an_answer_that_the_host_does_not_take_stalls_the_port_too() {
 }
 
 #[test]
+fn a_message_of_one_packet_that_the_host_does_not_take_stalls_the_port_too() {
+    let (mut device, echo) = Device::echo();
+    let mut send = |device: &mut Device| {
+        let mut outgoing = response(device, echo, REQUEST);
+        device.send(&mut outgoing, &[&[1; 10]])
+    };
+    assert_eq!(send(&mut device), Ok(Progress::Done));
+    device.advance(999);
+    assert_eq!(send(&mut device), Ok(Progress::Done));
+    device.advance(1);
+    assert_eq!(send(&mut device), Err(SendFailure::Stalled));
+}
+
+#[test]
 fn sending_fails_while_the_link_is_down_and_works_when_it_is_back() {
     let (mut device, echo, mut bulk, in_flight) = stalled();
     device.core.link_down(USB);
@@ -752,6 +774,24 @@ fn a_message_addressed_before_the_layout_shrank_goes_in_packets_that_fit() {
     let lengths: Vec<usize> = packets.iter().map(Vec::len).collect();
     assert_eq!(lengths, [68, 68, 68, 4 + 201 - 3 * 64]);
     device.assert_serves(echo);
+}
+
+#[test]
+fn a_message_begun_before_the_unit_grew_goes_on_with_the_old_one() {
+    let (mut device, echo) = Device::echo();
+    let mut blocker = response(&mut device, echo, REQUEST);
+    // The two transfers have room for one more packet.
+    let sent = device.send(&mut blocker, &[&[7; 13 * 64 - 1]]);
+    assert_eq!(sent, Ok(Progress::Done));
+    let mut outgoing = response(&mut device, echo, REQUEST.tag(1));
+    let message: &[&[u8]] = &[&[8; 200]];
+    assert_eq!(device.send(&mut outgoing, message), Ok(Progress::Partial));
+    let mut transfers = device.transfers(USB);
+    device.set_unit(USB, 247);
+    assert_eq!(device.send(&mut outgoing, message), Ok(Progress::Done));
+    transfers.extend(device.transfers(USB));
+    let sent = assemble(&packets(&transfers));
+    assert_eq!(sent[1].units, [64, 64, 64, 9]);
 }
 
 #[test]
