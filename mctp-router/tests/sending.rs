@@ -620,7 +620,7 @@ fn an_answer_that_the_host_does_not_take_stalls_the_port_too() {
 #[test]
 fn a_message_of_one_packet_that_the_host_does_not_take_stalls_the_port_too() {
     let (mut device, echo) = Device::echo();
-    let mut send = |device: &mut Device| {
+    let send = |device: &mut Device| {
         let mut outgoing = response(device, echo, REQUEST);
         device.send(&mut outgoing, &[&[1; 10]])
     };

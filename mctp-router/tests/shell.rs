@@ -5,8 +5,9 @@ mod support;
 
 use core::time::Duration;
 
+use embassy_futures::join::join;
 use mctp::{AsyncListener, AsyncReqChannel, AsyncRespChannel, Error, MsgIC, MsgType};
-use mctp_router::{Config, Event, PortConfig, PortId, Service};
+use mctp_router::{Config, Event, PortConfig, PortId, Route, Service};
 use mctp_transport::{DropReason, Eid, PhysicalAddress};
 use support::shell::{Outcome, Running, TestRouter};
 use support::{
@@ -25,6 +26,14 @@ fn echo_device() -> Running {
     let mut device = running();
     device.serve_echo(ECHO);
     device
+}
+
+fn set_usb_unit(device: &Running, unit: usize) {
+    let config = PortConfig {
+        unit,
+        ..PortConfig::default()
+    };
+    device.router.configure_port(USB, config);
 }
 
 fn control_request(tag: u8) -> Vec<u8> {
@@ -107,6 +116,63 @@ fn a_shared_listener_receives_while_it_owes_a_response() {
     let sent = assemble(&device.usb.sent());
     let answers = sent.iter().map(|sent| (sent.header.tag, sent.message[1]));
     assert_eq!(answers.collect::<Vec<_>>(), [(5, 5), (2, 2)]);
+}
+
+/// A task that answers two requests side by side, the first with `lens[0]` bytes and the second with `lens[1]`.
+fn answer_two(device: &mut Running, lens: [usize; 2]) -> Outcome<()> {
+    let listener = device.router.listener(PLAIN).unwrap();
+    device.world.spawn(async move {
+        let (mut first, mut second) = (&listener, &listener);
+        let (_, _, _, mut first) = first.recv(&mut [0; 10]).await.unwrap();
+        let (_, _, _, mut second) = second.recv(&mut [0; 10]).await.unwrap();
+        let messages = lens.map(|len| vec![1; len]);
+        let sends = join(first.send(&messages[0]), second.send(&messages[1]));
+        assert!(matches!(sends.await, (Ok(()), Ok(()))));
+    })
+}
+
+#[test]
+fn a_shared_listener_answers_by_two_ports_at_once() {
+    for lens in [[2000, 5000], [5000, 2000]] {
+        for ports in [[USB, I2C], [I2C, USB]] {
+            let mut device = running();
+            let answered = answer_two(&mut device, lens);
+            for port in ports {
+                let link = if port == USB {
+                    &device.usb
+                } else {
+                    &device.i2c
+                };
+                link.packet(&REQUEST.packet(&[PLAIN_TYPE, 1]));
+                device.world.run();
+            }
+            assert!(answered.is_done(), "{lens:?} by {ports:?}");
+        }
+    }
+}
+
+#[test]
+fn a_shared_listener_answers_in_two_units_at_once() {
+    let mut device = running();
+    set_usb_unit(&device, 100);
+    assert!(device.router.add_route(Route {
+        first: Eid(20),
+        last: Eid(20),
+        port: USB,
+        address: POINT_TO_POINT,
+        unit: 64,
+    }));
+    let answered = answer_two(&mut device, [9000, 500]);
+    for source in [HOST, 20] {
+        device
+            .usb
+            .packet(&REQUEST.from(source).packet(&[PLAIN_TYPE, 1]));
+    }
+    device.world.run();
+    assert!(answered.is_done());
+    let sent = assemble(&device.usb.sent());
+    let sent = sent.iter().map(|sent| (sent.units[0], sent.message.len()));
+    assert_eq!(sent.collect::<Vec<_>>(), [(64, 501), (100, 9001)]);
 }
 
 #[test]
@@ -818,6 +884,46 @@ fn a_host_that_stops_reading_makes_senders_fail_after_the_time_limit() {
     assert_eq!(assemble(&device.usb.sent()).len(), 1);
 }
 
+/// An echo request of one full packet, on its own.
+fn ask_for_echo(device: &mut Running) {
+    device.usb.packet(&REQUEST.packet(&echo_message(64)));
+    device.world.run();
+}
+
+#[test]
+fn a_message_of_one_packet_that_is_not_taken_is_timed_although_nothing_else_happens() {
+    let mut device = echo_device();
+    device.usb.stop_reading();
+    ask_for_echo(&mut device);
+    // The transport keeps what it has; nothing waits any more, and no time limit runs.
+    device.usb.down();
+    device.usb.up();
+    device.world.advance(60_000);
+    ask_for_echo(&mut device);
+    device.world.advance(60_000);
+    ask_for_echo(&mut device);
+    assert_eq!(device.drops(DropReason::SendTimeout), 1);
+}
+
+#[test]
+fn a_host_that_stops_reading_once_more_is_timed_once_more() {
+    let mut device = echo_device();
+    device.usb.set_speed(1);
+    device.usb.stop_reading();
+    ask_for_echo(&mut device);
+    ask_for_echo(&mut device);
+    device.world.advance(60_000);
+    // It takes the first of the two.
+    device.usb.read_again();
+    device.world.run();
+    device.usb.stop_reading();
+    device.world.advance(1000);
+    assert_eq!(device.usb.sent().len(), 1);
+    device.world.advance(60_000);
+    ask_for_echo(&mut device);
+    assert_eq!(device.drops(DropReason::SendTimeout), 1);
+}
+
 #[test]
 fn a_host_that_stops_reading_blocks_no_other_port_and_no_service() {
     let mut device = echo_device();
@@ -968,19 +1074,34 @@ fn a_short_message_does_not_wait_for_the_end_of_a_bulk_message() {
     assert!(echoed);
 }
 
+#[test]
+fn a_short_message_does_not_overtake_who_waits_in_line() {
+    let mut device = running();
+    set_usb_unit(&device, 100);
+    device.usb.stop_reading();
+    let router = device.router;
+    // The long one leaves room for the short one in each transfer.
+    let sends = [5000, 1].map(|len| {
+        let send = device.world.spawn(async move {
+            let mut channel = router.request_channel(Eid(HOST));
+            channel.send(MsgType(PLAIN_TYPE), &vec![1; len]).await
+        });
+        device.world.run();
+        send
+    });
+    assert!(sends.iter().all(|send| !send.is_done()));
+    device.usb.read_again();
+    device.world.run();
+    assert!(sends.iter().all(Outcome::is_done));
+}
+
 /// A link of 8 KB a second, slower than any of MCTP's: a transfer of 512 bytes takes 64 ms by itself. What waits for the wire is then
 /// told from what waits in the device: the answer goes out with the next transfer after the one on its way.
 #[test]
 fn control_is_answered_with_the_next_transfer_while_64_kib_are_being_sent() {
     for unit in [64, 247] {
         let mut device = running();
-        device.router.configure_port(
-            USB,
-            PortConfig {
-                unit,
-                ..PortConfig::default()
-            },
-        );
+        set_usb_unit(&device, unit);
         device.usb.set_speed(8);
         let router = device.router;
         device.world.spawn(async move {
