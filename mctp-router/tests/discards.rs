@@ -289,11 +289,14 @@ fn d4_a_packet_for_another_endpoint_is_dropped_as_not_ours_and_goes_nowhere() {
 #[test]
 fn d5_drops_every_header_version_but_1() {
     for version in (0..16).filter(|version| *version != 1) {
-        let [start, middle] = [REQUEST, REQUEST.middle(2)].map(|header| Wire { version, ..header });
-        drops_and_leaves_assembly(
-            &start.packet(&echo_message(10)),
-            DropReason::UnsupportedHeaderVersion,
-        );
+        let headers = [REQUEST, REQUEST.tag(1), REQUEST.middle(2)];
+        let [start, other, middle] = headers.map(|header| Wire { version, ..header });
+        for start in [start, other] {
+            drops_and_leaves_assembly(
+                &start.packet(&echo_message(10)),
+                DropReason::UnsupportedHeaderVersion,
+            );
+        }
         drops_and_leaves_assembly(
             &middle.packet(&[0; 64]),
             DropReason::UnsupportedHeaderVersion,
