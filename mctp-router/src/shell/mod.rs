@@ -212,7 +212,7 @@ impl Shared<'_> {
     ) -> Turn {
         if let Some(owner) = self.core.receive_whole_request(now, port, source, bytes) {
             self.wake_receiver(owner);
-            return Turn::Next;
+            return self.after_run();
         }
         match self.core.receive_other(now, port, source, bytes) {
             Ok(receipt) => self.after_packet(port, receipt),
@@ -234,17 +234,14 @@ impl Shared<'_> {
     #[inline(always)]
     fn after_packet(&mut self, port: PortId, receipt: Receipt) -> Turn {
         match receipt {
-            Receipt::Delivered(owner) => {
-                self.wake_receiver(owner);
-                return Turn::Next;
-            }
+            Receipt::Delivered(owner) => self.wake_receiver(owner),
             Receipt::Stored => self.rearm(),
             Receipt::Control | Receipt::Dropped(_) => self.after_rare_packet(port, receipt),
         }
         self.after_run()
     }
 
-    /// Whose turn it is after one more packet that delivered no message. Of those that did, there are in a row as many as there are buffers.
+    /// Whose turn it is after one more packet.
     #[inline(always)]
     fn after_run(&mut self) -> Turn {
         self.packets_in_a_row = self.packets_in_a_row.wrapping_add(1);
