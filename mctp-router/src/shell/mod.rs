@@ -182,7 +182,7 @@ impl Shared<'_> {
                 self.wake_all();
             }
         }
-        self.after_run()
+        self.count_packet()
     }
 
     /// Takes a packet, and wakes whom it concerns.
@@ -196,7 +196,7 @@ impl Shared<'_> {
     ) -> Turn {
         match self.core.receive_expected(now, bytes) {
             // Concerns nobody, and no deadline is earlier for it.
-            Some(Receipt::Stored) => self.after_run(),
+            Some(Receipt::Stored) => self.count_packet(),
             Some(receipt) => self.after_packet(port, receipt),
             None => self.other_packet(now, port, source, bytes),
         }
@@ -212,7 +212,7 @@ impl Shared<'_> {
     ) -> Turn {
         if let Some(owner) = self.core.receive_whole_request(now, port, source, bytes) {
             self.wake_receiver(owner);
-            return self.after_run();
+            return self.count_packet();
         }
         match self.core.receive_other(now, port, source, bytes) {
             Ok(receipt) => self.after_packet(port, receipt),
@@ -238,12 +238,12 @@ impl Shared<'_> {
             Receipt::Stored => self.rearm(),
             Receipt::Control | Receipt::Dropped(_) => self.after_rare_packet(port, receipt),
         }
-        self.after_run()
+        self.count_packet()
     }
 
-    /// Whose turn it is after one more packet.
+    /// Counts a packet, or whatever else came in its place. Returns whose turn it is.
     #[inline(always)]
-    fn after_run(&mut self) -> Turn {
+    fn count_packet(&mut self) -> Turn {
         self.packets_in_a_row = self.packets_in_a_row.wrapping_add(1);
         match self.packets_in_a_row {
             0 => Turn::Others,
