@@ -8,15 +8,17 @@ use embassy_stm32::time::Hertz;
 use embassy_stm32::usb::{self, Driver};
 #[cfg(feature = "watchdog")]
 use embassy_stm32::wdg::IndependentWatchdog;
-use embassy_stm32::{Config, Peripherals, bind_interrupts, peripherals};
+use embassy_stm32::{Config, Peripherals, bind_interrupts, pac, peripherals};
 use embassy_time::Timer;
+use embassy_usb_guard::SynopsysOtg;
+use embassy_usb_synopsys_otg::otg_v1::Otg;
 
 bind_interrupts!(struct Interrupts {
     OTG_HS => usb::InterruptHandler<peripherals::USB_OTG_HS>;
 });
 
 /// The USB driver of port CN2: high speed, with the PHY inside the chip.
-pub type UsbDriver = Driver<'static, peripherals::USB_OTG_HS>;
+pub type UsbDriver = SynopsysOtg<Driver<'static, peripherals::USB_OTG_HS>>;
 
 /// Functions with a bulk OUT endpoint: MCTP and the serial port.
 const BULK_FUNCTIONS: usize = 1 + cfg!(feature = "serial-log") as usize;
@@ -53,8 +55,11 @@ impl Board {
             IWDG,
             ..
         } = embassy_stm32::init(clocks());
+        let usb = Driver::new_hs(USB_OTG_HS, Interrupts, PM6, PM5, out_buffer, usb_config());
+        // SAFETY: these are the registers of the peripheral that the driver has. Its tasks and the guard's run in the same executor.
+        let registers = unsafe { Otg::from_ptr(pac::USB_OTG_HS.as_ptr()) };
         Self {
-            usb: Driver::new_hs(USB_OTG_HS, Interrupts, PM6, PM5, out_buffer, usb_config()),
+            usb: SynopsysOtg::new(usb, registers),
             life: Life {
                 led: Output::new(PD13, Level::Low, Speed::Low),
                 #[cfg(feature = "watchdog")]

@@ -8,6 +8,7 @@ use embassy_futures::join::join4;
 use embassy_sync::blocking_mutex::raw::RawMutex;
 use embassy_usb::driver::Driver;
 use embassy_usb::{Builder, UsbDevice};
+use embassy_usb_guard::Guard;
 use mctp_router::{Clock, Router};
 use mctp_transport::HEADER_LEN;
 use mctp_usb::{BufferTooSmall, MctpUsbClass, Receiver, SendLimits, Sender};
@@ -34,6 +35,7 @@ pub(crate) struct LinkMemory<'d> {
     bos_descriptor: [u8; 16],
     control: [u8; 128],
     serial_number: SerialNumber,
+    guard: embassy_usb_guard::State,
     class: mctp_usb::State<'d>,
 }
 
@@ -44,6 +46,7 @@ impl LinkMemory<'_> {
             bos_descriptor: [0; 16],
             control: [0; 128],
             serial_number: SerialNumber::new(),
+            guard: embassy_usb_guard::State::new(),
             class: mctp_usb::State::new(),
         }
     }
@@ -109,20 +112,21 @@ impl<'d, D: Driver<'d>> Link<'d, D> {
         self,
         composite: bool,
         observer: &'o O,
-        add: impl FnOnce(&mut Builder<'d, D>) -> S,
-    ) -> Result<(Stack<'d, 'o, D, O>, S), BufferTooSmall> {
+        add: impl FnOnce(&mut Builder<'d, Guard<'d, D>>) -> S,
+    ) -> Result<(Stack<'d, 'o, Guard<'d, D>, O>, S), BufferTooSmall> {
         let LinkMemory {
             config_descriptor,
             bos_descriptor,
             control,
             serial_number,
+            guard,
             class,
         } = self.memory;
         // Here, and not before: the compiler knows most of it.
         let class_config = class_config(&self.options, self.max_transfer);
         let usb_config = self.identity.usb_config(serial_number, composite);
         let mut builder = Builder::new(
-            self.driver,
+            Guard::new(self.driver, guard),
             usb_config,
             config_descriptor,
             bos_descriptor,
