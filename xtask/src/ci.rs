@@ -4,6 +4,7 @@ mod build;
 mod device;
 mod panic_free;
 mod tidy;
+mod usb_walk;
 
 use std::io::Write;
 use std::time::Instant;
@@ -96,6 +97,11 @@ const STEPS: &[Step] = &[
         name: "demo",
         checks: "the virtual device with its in-process host: every answer is right",
         run: device::demo,
+    },
+    Step {
+        name: "usb-walk",
+        checks: "every standard USB request, and random ones, to the virtual device and the one on the emulated Cortex-M7",
+        run: usb_walk::check,
     },
     Step {
         name: "guest",

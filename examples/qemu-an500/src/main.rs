@@ -41,7 +41,7 @@ type UsbBuffers = Buffers<3, 4096, 4096, 512>;
 /// How long a bulk OUT endpoint may leave its queue full before the rest of the bus goes on without it.
 const PATIENCE_MS: u64 = 100;
 /// How often a timer rings.
-const LOOK_MS: u64 = 20;
+const LOOK_MS: u64 = 4;
 
 static MEMORY: ConstStaticCell<DeviceMemory> = ConstStaticCell::new(Memory::new());
 static ROUTER: StaticCell<Router> = StaticCell::new();
