@@ -99,15 +99,15 @@ use crate::world::{FirmwareStore, World};
 /// How many events there are: their IDs are those below.
 const EVENTS: u8 = 0x0D;
 /// Events whose scope is the subsystem, as bits.
-const OF_SUBSYSTEM: u32 = 1 << TEMPERATURE
+const OF_SUBSYSTEM: u16 = 1 << TEMPERATURE
     | 1 << PERCENTAGE_USED
     | 1 << SPARE
     | 1 << WARNINGS
     | LINK_CHANGED
     | SANITIZE_FAILED;
 /// The events that no flag of the health polls stands for, as bits.
-pub(crate) const LINK_CHANGED: u32 = 1 << 0x0B;
-pub(crate) const SANITIZE_FAILED: u32 = 1 << 0x0C;
+pub(crate) const LINK_CHANGED: u16 = 1 << 0x0B;
+pub(crate) const SANITIZE_FAILED: u16 = 1 << 0x0C;
 
 const SHUTDOWN: u8 = 0x02;
 const FIRMWARE: u8 = 0x05;
@@ -153,7 +153,7 @@ enum State {
 #[derive(Clone, Debug)]
 pub(crate) struct Events {
     /// A bit for each ID.
-    enabled: u32,
+    enabled: u16,
     subscriber: Eid,
     /// AERD and AEMD in milliseconds.
     retry_delay: u32,
@@ -237,14 +237,14 @@ impl Events {
     }
 
     /// Whether the subscriber wants to know of the events in `events` of a controller: which of them.
-    fn wanted(&self, controller: &Controller) -> u32 {
+    fn wanted(&self, controller: &Controller) -> u16 {
         let function = match controller.config.function {
             Function::Plain => 1 << 0,
             Function::Physical => 1 << 1,
             Function::Virtual => 1 << 2,
         };
         let of_this = if self.functions & function != 0 {
-            u32::MAX
+            u16::MAX
         } else {
             OF_SUBSYSTEM
         };
@@ -439,9 +439,9 @@ impl Events {
 struct Enabling {
     count: u8,
     /// Events to enable, a bit for each ID.
-    enabled: u32,
+    enabled: u16,
     /// All events that are named.
-    disabled: u32,
+    disabled: u16,
 }
 
 impl Enabling {

@@ -27,11 +27,6 @@ impl Abilities {
     pub(crate) const PCIE_MEMORY: Self = Self(1 << 11);
     pub(crate) const PCIE_IO: Self = Self(1 << 12);
 
-    /// OACS of Identify Controller: the first five abilities are in the order of its bits.
-    pub(crate) const fn optional_commands(self) -> u16 {
-        self.0 & 0x1F
-    }
-
     /// Whether everything in `needed` is here.
     pub(crate) const fn include(self, needed: Self) -> bool {
         self.0 & needed.0 == needed.0

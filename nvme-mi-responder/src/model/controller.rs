@@ -103,7 +103,7 @@ impl Change {
         }
     }
 
-    /// The bit of [`status::EVENTS`] that this change sets. They have the places of their flags, except for telemetry.
+    /// The bit of [`status::EVENTS`] that this change sets: that of its flag, except for telemetry.
     pub(crate) const fn status(self) -> u16 {
         match self {
             Self::Telemetry => status::TELEMETRY,
@@ -111,11 +111,23 @@ impl Change {
         }
     }
 
-    /// The Asynchronous Event of this change, as a bit whose number is the event's ID. The IDs are the numbers of the flags without the gaps, which are
-    /// at 3, 4 (a subsystem reset is no event) and 8.
-    pub(crate) const fn event(self) -> u32 {
-        let flag = self.flag() as u32;
-        flag & 0x07 | flag >> 2 & 0x38 | flag >> 3 & 0x7C0
+    /// The Asynchronous Event of this change, as a bit whose number is the event's ID.
+    pub(crate) const fn event(self) -> u16 {
+        match self {
+            Self::Ready => 1 << 0x00,
+            Self::Fatal => 1 << 0x01,
+            Self::Shutdown => 1 << 0x02,
+            Self::Enabled => 1 << 0x03,
+            Self::Namespaces => 1 << 0x04,
+            Self::FirmwareActivated => 1 << 0x05,
+            Self::Temperature => 1 << 0x06,
+            Self::PercentageUsed => 1 << 0x07,
+            Self::Spare => 1 << 0x08,
+            Self::Warning => 1 << 0x09,
+            Self::Telemetry => 1 << 0x0A,
+            // No event of its own: it ends all subscriptions.
+            Self::SubsystemReset => 0,
+        }
     }
 }
 
@@ -141,7 +153,7 @@ pub(crate) struct Controller {
     /// Controller Health Status Changed Flags.
     pub(crate) changed: u16,
     /// Asynchronous Events that happened, a bit for each event ID; the event machine takes them.
-    pub(crate) events: u32,
+    pub(crate) events: u16,
     /// As last seen; `None` before the first look.
     pub(crate) observed: Option<Observed>,
     pub(crate) errors: ErrorLog,

@@ -28,7 +28,7 @@ impl Model<'_> {
     }
 
     /// Events happened, as bits with the number of their IDs, that no flag stands for.
-    pub(crate) fn raise_event(&mut self, events: u32) {
+    pub(crate) fn raise_event(&mut self, events: u16) {
         for controller in self.controllers.iter_mut() {
             controller.events |= events;
         }

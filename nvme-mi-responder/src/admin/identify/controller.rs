@@ -50,6 +50,7 @@ use crate::admin::log_page;
 use crate::context::Context;
 use crate::exchange::Page;
 use crate::model::{ERRORS, Function, Model, PortKind};
+use crate::support::Abilities;
 use crate::world::{FirmwareStore, Health, Media, VpdStore, World};
 
 use super::highest_namespace_id;
@@ -57,17 +58,27 @@ use super::highest_namespace_id;
 /// NVM Express 2.0.
 const VERSION: u32 = 0x0002_0000;
 
-/// Fields that are the same for all.
-const CONSTANTS: &[(u16, u8)] = &[
-    (93, 0x01),
-    (111, 1),
-    (253, 1),
-    (258, 3),
-    (259, 3),
-    (262, (ERRORS - 1) as u8),
-    (512, 0x66),
-    (513, 0x44),
-    (520, 1 << 4 | 1 << 6),
+/// OAES: the Changed Namespace List.
+const NAMESPACE_EVENTS: u32 = 1 << 8;
+/// CNTRLTYPE: an I/O controller.
+const IO_CONTROLLER: u8 = 1;
+/// NVMSR: part of a storage device.
+const STORAGE_DEVICE: u8 = 1 << 0;
+/// ACL and AERL, less one.
+const ABORT_LIMIT: u8 = 3;
+const EVENT_REQUEST_LIMIT: u8 = 3;
+/// SQES and CQES: powers of two, the least in bits 3:0, the most in bits 7:4.
+const QUEUE_ENTRY_SIZES: [u8; 2] = [0x66, 0x44];
+/// ONCS: the select field of Get Features, and timestamps.
+const OPTIONAL_IO_COMMANDS: u16 = 1 << 4 | 1 << 6;
+
+/// OACS: the optional commands, by their bits.
+const OPTIONAL_COMMANDS: [(Abilities, u16); 5] = [
+    (Abilities::SECURITY, 1 << 0),
+    (Abilities::FORMAT, 1 << 1),
+    (Abilities::FIRMWARE, 1 << 2),
+    (Abilities::NAMESPACE_MANAGEMENT, 1 << 3),
+    (Abilities::SELF_TEST, 1 << 4),
 ];
 
 pub(super) fn put<W: World>(
@@ -75,9 +86,6 @@ pub(super) fn put<W: World>(
     controller: usize,
     page: &mut Page<'_>,
 ) {
-    for (offset, value) in CONSTANTS {
-        page.put_u8(u32::from(*offset), *value);
-    }
     put_identity(context, page);
     put_place(context, controller, page);
     put_limits(context, page);
@@ -94,6 +102,9 @@ fn put_identity<W: World>(context: &mut Context<'_, '_, W>, page: &mut Page<'_>)
     let [first, second, third] = identity.vendor.ieee_oui;
     page.put(73, &[third, second, first]);
     page.put_u32(80, VERSION);
+    page.put_u32(92, NAMESPACE_EVENTS);
+    page.put_u8(111, IO_CONTROLLER);
+    page.put_u8(253, STORAGE_DEVICE);
     page.put(768, identity.qualified_name.as_bytes());
     page.put_u64(280, identity.capacity);
     page.put_u64(296, context.model.unallocated());
@@ -124,14 +135,24 @@ fn put_limits<W: World>(context: &mut Context<'_, '_, W>, page: &mut Page<'_>) {
     if let Some(writes) = context.world.vpd().remaining_writes() {
         page.put_u8(254, 1 << 7 | writes.min(0x7F));
     }
-    page.put_u16(256, context.abilities.optional_commands());
-    page.put_u8(261, log_page::ATTRIBUTES);
+    page.put_u16(256, optional_commands(context.abilities));
+    page.put(258, &[ABORT_LIMIT, EVENT_REQUEST_LIMIT]);
+    page.put(261, &[log_page::ATTRIBUTES, (ERRORS - 1) as u8]);
     page.put_u16(266, context.world.health().warning_temperature());
     page.put_u16(268, context.world.health().critical_temperature());
     put_media(context.world.media(), page);
     let namespaces = highest_namespace_id(context.model);
+    page.put(512, &QUEUE_ENTRY_SIZES);
     page.put_u32(516, namespaces);
+    page.put_u16(520, OPTIONAL_IO_COMMANDS);
     page.put_u32(540, namespaces);
+}
+
+fn optional_commands(abilities: Abilities) -> u16 {
+    let supported = OPTIONAL_COMMANDS
+        .iter()
+        .filter(|(ability, _)| abilities.include(*ability));
+    supported.fold(0, |bits, (_, bit)| bits | bit)
 }
 
 fn put_media(media: &impl Media, page: &mut Page<'_>) {
