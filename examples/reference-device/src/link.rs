@@ -4,7 +4,7 @@ use core::convert::Infallible;
 
 #[cfg(feature = "serial-log")]
 use embassy_futures::join::join;
-use embassy_futures::join::join4;
+use embassy_futures::select::{Either4, select4};
 use embassy_sync::blocking_mutex::raw::RawMutex;
 use embassy_usb::driver::Driver;
 use embassy_usb::{Builder, UsbDevice};
@@ -160,14 +160,16 @@ struct Stack<'d, 'o, D: Driver<'d>, O> {
 
 impl<'d, D: Driver<'d>, O: Observer> Stack<'d, '_, D, O> {
     async fn run<M: RawMutex, C: Clock>(&mut self, router: &Router<'_, M, C>) -> Infallible {
-        join4(
+        let running = select4(
             self.usb.run(),
             router.run_receive(USB, &mut self.receiver),
             router.run_send(USB, &mut self.sender),
             router.run_timers(),
-        )
-        .await
-        .0
+        );
+        match running.await {
+            Either4::First(never) => never,
+            Either4::Second(never) | Either4::Third(never) | Either4::Fourth(never) => never,
+        }
     }
 }
 
