@@ -1,10 +1,11 @@
 //! What the device answers for, besides the control protocol, which its router does.
 
 use core::convert::Infallible;
+use core::future::pending;
 
 #[cfg(feature = "bench")]
 use embassy_futures::join::join;
-use embassy_futures::join::join4;
+use embassy_futures::select::{Either4, select4};
 use embassy_sync::blocking_mutex::raw::RawMutex;
 use mctp::{AsyncListener, MsgIC, MsgType};
 use mctp_router::{Clock, Event, PortConfig, Router, Service};
@@ -41,7 +42,7 @@ pub async fn serve<M: RawMutex, C: Clock, W: World>(
         bench.note(&event);
         observer.event(event, &router.drop_counters());
     };
-    let services = join4(
+    let services = select4(
         echo(router),
         manage(
             router,
@@ -55,14 +56,18 @@ pub async fn serve<M: RawMutex, C: Clock, W: World>(
     );
     #[cfg(feature = "bench")]
     let services = async { join(services, bench.run(router, &clock, observer)).await.0 };
-    services.await.3
+    match services.await {
+        Either4::First(never) | Either4::Second(never) => never,
+        Either4::Third(never) | Either4::Fourth(never) => never,
+    }
 }
 
 /// Serves echo in place: the response is sent from where the request was received.
-async fn echo<M: RawMutex, C: Clock>(router: &Router<'_, M, C>) {
+async fn echo<M: RawMutex, C: Clock>(router: &Router<'_, M, C>) -> Infallible {
     let service = const { Service::vendor_pci(mctp_echo::VENDOR_ID, &[mctp_echo::SUBTYPE]) };
+    // Without a channel for it there is no such service, and the others go on.
     let Ok(mut listener) = router.listener(service) else {
-        return;
+        return pending().await;
     };
     loop {
         let message = listener.receive().await;
@@ -82,11 +87,12 @@ async fn manage<M: RawMutex, C: Clock, W: World>(
     clock: impl Clock,
     buffer: &mut [u8],
     changes: &UnitChanges,
-) {
+) -> Infallible {
     let service =
         const { Service::message_type(mctp::MCTP_TYPE_NVME).with_versions(NVME_MI_VERSIONS) };
+    // As with echo.
     let Ok(listener) = router.listener(service) else {
-        return;
+        return pending().await;
     };
     // A Get State says what was dropped before it came.
     let listeners = [(); NVME_MI_LISTENERS].map(|()| Watched {
@@ -103,6 +109,7 @@ async fn manage<M: RawMutex, C: Clock, W: World>(
         buffer,
     )
     .await;
+    pending().await
 }
 
 /// A listener that says when it has received something.
@@ -142,7 +149,10 @@ impl<C: Clock> nvme_mi_responder::Clock for ManagementClock<C> {
 }
 
 /// Lets the link follow the transmission unit of the subsystem's port.
-async fn follow_unit<M: RawMutex, C: Clock>(router: &Router<'_, M, C>, changes: &UnitChanges) {
+async fn follow_unit<M: RawMutex, C: Clock>(
+    router: &Router<'_, M, C>,
+    changes: &UnitChanges,
+) -> Infallible {
     loop {
         let unit = changes.next().await.into();
         router.configure_port(
