@@ -394,8 +394,9 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
                 }
             };
             // Of tasks that were woken an executor may run the last one first: that is this one again.
-            yield_now().await;
-            yield_now().await;
+            for _ in 0..2 {
+                yield_now().await;
+            }
             if let Some((source, bytes)) = again {
                 let now = self.clock.now();
                 self.lock(|shared| shared.packet_again(now, port, source, bytes));
