@@ -17,7 +17,7 @@ pub(crate) fn reset<W: World>(model: &mut Model<'_>, world: &mut W) {
     for controller in model.controllers.iter_mut() {
         controller.enabled = true;
         controller.status = status::READY;
-        controller.settings = Settings::default();
+        controller.settings = Settings::DEFAULT;
     }
     model.raise_all(Change::Ready);
     model.raise_all(Change::Enabled);
@@ -44,7 +44,7 @@ pub(crate) fn reset_controller<W: World>(
     model.set_ready(controller, true)?;
     let index = model.controller_index(controller);
     if let Some(found) = index.and_then(|index| model.controllers.get_mut(index)) {
-        found.settings = Settings::default();
+        found.settings = Settings::DEFAULT;
     }
     firmware::reset(model, world);
     self_test::reset(model, world, index);

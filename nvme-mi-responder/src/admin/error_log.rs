@@ -35,7 +35,7 @@ pub(super) fn record(model: &mut Model<'_>, request: &Request, status: Completio
         controller.errors.add(FailedCommand {
             namespace_id: request.namespace_id,
             status: status.to_bits(),
-            opcode: u16::from(request.opcode),
+            opcode: request.opcode,
         });
     }
 }
@@ -50,7 +50,7 @@ pub(super) fn put(model: &Model<'_>, controller: usize, page: &mut Page<'_>) {
         page.put_u16(start.wrapping_add(12), command.status << 1);
         page.put_u16(start.wrapping_add(14), u16::MAX);
         page.put_u32(start.wrapping_add(24), command.namespace_id);
-        page.put_u8(start.wrapping_add(31), command.opcode as u8);
+        page.put_u8(start.wrapping_add(31), command.opcode);
         page.put_u8(start.wrapping_add(63), 1);
     }
 }

@@ -433,7 +433,7 @@ fn type_of(descriptor: &[u8]) -> u8 {
 }
 
 fn remove(metadata: &mut Metadata, element_type: u8) {
-    let before = core::mem::take(metadata);
+    let before = core::mem::replace(metadata, Metadata::EMPTY);
     for descriptor in descriptors(before.as_bytes()) {
         if type_of(descriptor) != element_type {
             // They are fewer than those that had room.

@@ -64,7 +64,7 @@ const INVALID_IMAGE: CompletionStatus = CompletionStatus::specific(0x07);
 const OVERLAPPING_RANGE: CompletionStatus = CompletionStatus::specific(0x14);
 
 /// The bytes of an image that are there.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Download {
     /// In any order. No two touch or overlap.
     pieces: Vec<Piece, MAX_PIECES>,
@@ -110,6 +110,11 @@ impl Piece {
 }
 
 impl Download {
+    pub(crate) const NONE: Self = Self {
+        pieces: Vec::new(),
+        ended: false,
+    };
+
     /// Makes sure that the piece can be added.
     fn check(&self, piece: Piece) -> Result<(), CompletionStatus> {
         if self.pieces.iter().any(|other| other.overlaps(&piece)) {

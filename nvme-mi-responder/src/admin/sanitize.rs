@@ -70,10 +70,9 @@ const SANITIZE_IN_PROGRESS: CompletionStatus = CompletionStatus::generic(0x1D).r
 const NEEDS_RESET: CompletionStatus = CompletionStatus::specific(0x11);
 
 /// Bits 2:0 of the status in the log.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 enum State {
-    #[default]
     Never = 0,
     Done = 1,
     Running = 2,
@@ -82,7 +81,7 @@ enum State {
 }
 
 /// The last sanitize operation.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Sanitize {
     state: State,
     /// An operation failed, and nothing led out of that.
@@ -92,6 +91,14 @@ pub(crate) struct Sanitize {
 }
 
 impl Sanitize {
+    /// There was none.
+    pub(crate) const NEVER: Self = Self {
+        state: State::Never,
+        failure_mode: false,
+        progress: 0,
+        dword10: 0,
+    };
+
     /// Whether the subsystem is in failure mode: SFM of the NVM Subsystem Health Status.
     pub(crate) fn has_failed(&self) -> bool {
         self.failure_mode
@@ -116,11 +123,6 @@ impl Sanitize {
         self.failure_mode && self.dword10 & UNRESTRICTED == 0
     }
 
-    fn passes(&self) -> u8 {
-        let passes = (self.dword10 >> 4 & 0xF) as u8;
-        if passes == 0 { 16 } else { passes }
-    }
-
     /// How many passes of overwriting are done.
     fn passes_done(&self) -> u8 {
         if self.dword10 & 7 != OVERWRITE {
@@ -128,10 +130,12 @@ impl Sanitize {
         }
         match self.state {
             State::Running => {
-                let done = u32::from(self.progress).saturating_mul(u32::from(self.passes())) >> 16;
+                let done = u32::from(self.progress)
+                    .saturating_mul(u32::from(passes_of(self.dword10)))
+                    >> 16;
                 done as u8
             }
-            State::Done | State::DoneWithoutDeallocating => self.passes(),
+            State::Done | State::DoneWithoutDeallocating => passes_of(self.dword10),
             State::Never | State::Failed => 0,
         }
     }
@@ -183,20 +187,23 @@ fn action_of(request: &Request, capabilities: u32) -> Result<SanitizeAction, Com
     if inhibited || dword10 & VERIFY != 0 {
         return Err(CompletionStatus::INVALID_FIELD);
     }
-    let passes = Sanitize {
-        dword10,
-        ..Sanitize::default()
-    }
-    .passes();
     match dword10 & 7 {
         CRYPTO_ERASE if capabilities & 1 != 0 => Ok(SanitizeAction::CryptoErase),
         BLOCK_ERASE if capabilities & 2 != 0 => Ok(SanitizeAction::BlockErase),
         OVERWRITE if capabilities & 4 != 0 => Ok(SanitizeAction::Overwrite {
-            passes,
+            passes: passes_of(dword10),
             pattern: request.dword11,
             invert: dword10 & INVERT != 0,
         }),
         _ => Err(CompletionStatus::INVALID_FIELD),
+    }
+}
+
+/// How often blocks are overwritten: OWPASS.
+const fn passes_of(dword10: u32) -> u8 {
+    match (dword10 >> 4 & 0xF) as u8 {
+        0 => 16,
+        passes => passes,
     }
 }
 

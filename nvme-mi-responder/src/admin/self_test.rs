@@ -78,11 +78,11 @@ struct Running {
     percent: u8,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct TestResult {
-    /// Code and outcome. In 16 bits, as the segment: a value without gaps is cleared with those beside it, and not by itself.
-    status: u16,
-    segment: u16,
+    /// Code and outcome.
+    status: u8,
+    segment: u8,
     namespace: u32,
     hours: u32,
 }
@@ -95,17 +95,17 @@ pub(crate) struct SelfTests {
     results: [TestResult; RESULTS],
 }
 
-impl Default for SelfTests {
-    fn default() -> Self {
-        Self {
-            running: None,
-            // One default, copied: that of an array makes one for each place.
-            results: [TestResult::default(); RESULTS],
-        }
-    }
-}
-
 impl SelfTests {
+    pub(crate) const NONE: Self = Self {
+        running: None,
+        results: [TestResult {
+            status: 0,
+            segment: 0,
+            namespace: 0,
+            hours: 0,
+        }; RESULTS],
+    };
+
     fn add(&mut self, result: TestResult) {
         // Each takes the place of the one after it. (`memmove`, which nothing else needs, would be 1.6 KB of flash.)
         let mut newer = result;
@@ -219,8 +219,8 @@ fn end<W: World>(model: &mut Model<'_>, world: &mut W, outcome: Outcome, segment
         .health_of(test.controller, world.health())
         .power_on_hours;
     model.state.self_tests.add(TestResult {
-        status: u16::from(test.code << 4 | outcome as u8),
-        segment: u16::from(segment),
+        status: test.code << 4 | outcome as u8,
+        segment,
         namespace: test.namespace,
         hours: u32::try_from(hours).unwrap_or(u32::MAX),
     });
@@ -238,8 +238,8 @@ pub(super) fn put_log(model: &Model<'_>, page: &mut Page<'_>) {
             page.put_u8(start, 0x0F);
             continue;
         }
-        page.put_u8(start, result.status as u8);
-        page.put_u8(start.wrapping_add(1), result.segment as u8);
+        page.put_u8(start, result.status);
+        page.put_u8(start.wrapping_add(1), result.segment);
         page.put_u8(start.wrapping_add(2), u8::from(result.namespace != 0));
         page.put_u32(start.wrapping_add(4), result.hours);
         page.put_u32(start.wrapping_add(12), result.namespace);

@@ -175,10 +175,10 @@ impl Controller {
             changed: 0,
             events: 0,
             observed: None,
-            errors: ErrorLog::default(),
+            errors: ErrorLog::EMPTY,
             changed_namespaces: ChangedNamespaces::default(),
             telemetry: Telemetry::default(),
-            settings: Settings::default(),
+            settings: Settings::DEFAULT,
             timestamp: Timestamp::default(),
         }
     }

@@ -7,13 +7,20 @@ use crate::model::Change;
 pub(crate) const ERRORS: usize = 16;
 
 /// A command that failed.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct FailedCommand {
     pub(crate) namespace_id: u32,
     /// The status field without phase tag.
     pub(crate) status: u16,
-    /// In 16 bits: a value without gaps is cleared with those beside it, and not by itself.
-    pub(crate) opcode: u16,
+    pub(crate) opcode: u8,
+}
+
+impl FailedCommand {
+    const NONE: Self = Self {
+        namespace_id: 0,
+        status: 0,
+        opcode: 0,
+    };
 }
 
 /// The failed commands of a controller, of which the last [`ERRORS`] are kept.
@@ -25,17 +32,12 @@ pub(crate) struct ErrorLog {
     ring: [FailedCommand; ERRORS],
 }
 
-impl Default for ErrorLog {
-    fn default() -> Self {
-        Self {
-            count: 0,
-            // One default, copied: that of an array makes one for each place.
-            ring: [FailedCommand::default(); ERRORS],
-        }
-    }
-}
-
 impl ErrorLog {
+    pub(crate) const EMPTY: Self = Self {
+        count: 0,
+        ring: [FailedCommand::NONE; ERRORS],
+    };
+
     pub(crate) fn add(&mut self, command: FailedCommand) {
         self.count = self.count.saturating_add(1);
         if let Some(oldest) = self.ring.get_mut(place(self.count)) {
@@ -122,19 +124,19 @@ mod tests {
 
     #[test]
     fn the_error_log_keeps_the_last_failures_newest_first() {
-        let mut log = ErrorLog::default();
+        let mut log = ErrorLog::EMPTY;
         assert_eq!(log.newest_first().count(), 0);
         for opcode in 1..=20 {
             log.add(FailedCommand {
                 opcode,
-                ..FailedCommand::default()
+                ..FailedCommand::NONE
             });
         }
         let kept: Vec<_> = log
             .newest_first()
             .map(|(number, command)| (number, command.opcode))
             .collect();
-        let expected: Vec<_> = (5..=20).rev().map(|n| (n, n as u16)).collect();
+        let expected: Vec<_> = (5..=20).rev().map(|n| (n, n as u8)).collect();
         assert_eq!(kept, expected);
     }
 

@@ -42,7 +42,7 @@ pub struct Subsystem<'i, const PORTS: usize, const CONTROLLERS: usize, const NAM
 }
 
 /// State of the subsystem as a whole.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct State {
     /// Composite Controller Status Flags.
     pub(crate) composite: u16,
@@ -56,6 +56,18 @@ pub(crate) struct State {
     pub(crate) firmware: Download,
     pub(crate) self_tests: SelfTests,
     pub(crate) sanitize: Sanitize,
+}
+
+impl State {
+    const INITIAL: Self = Self {
+        composite: 0,
+        next_serial: 0,
+        namespace_management: false,
+        turn: None,
+        firmware: Download::NONE,
+        self_tests: SelfTests::NONE,
+        sanitize: Sanitize::NEVER,
+    };
 }
 
 /// A subsystem, whatever its capacities are.
@@ -88,7 +100,7 @@ impl<'i, const PORTS: usize, const CONTROLLERS: usize, const NAMESPACES: usize>
             ports: Vec::new(),
             controllers: Vec::new(),
             namespaces: Vec::new(),
-            state: State::default(),
+            state: State::INITIAL,
         })
     }
 
@@ -262,7 +274,7 @@ impl Model<'_> {
             serial,
             attached: 0,
             shared: true,
-            metadata: Metadata::default(),
+            metadata: Metadata::EMPTY,
         };
         let added = self.namespaces.push(namespace);
         added.map_err(|_| ModelError::TooManyNamespaces)?;

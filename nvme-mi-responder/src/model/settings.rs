@@ -13,22 +13,32 @@ pub(crate) const TEMPERATURES: usize = 9;
 const TEMPERATURE_WARNING: u8 = 1 << 1;
 
 /// The settings of a controller. A reset brings all back to their defaults.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
     pub(crate) thresholds: Thresholds,
     /// Features 7Dh and 7Eh.
     pub(crate) metadata: [Metadata; 2],
 }
 
+impl Settings {
+    pub(crate) const DEFAULT: Self = Self {
+        thresholds: Thresholds {
+            over: Kelvins::DEFAULT,
+            under: Kelvins::DEFAULT,
+        },
+        metadata: [Metadata::EMPTY; 2],
+    };
+}
+
 /// The settings of the Temperature Threshold feature.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Thresholds {
     over: Kelvins,
     under: Kelvins,
 }
 
 /// A threshold for each temperature.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Kelvins {
     /// Those that are not the default, a bit for each.
     set: u16,
@@ -36,6 +46,11 @@ struct Kelvins {
 }
 
 impl Kelvins {
+    const DEFAULT: Self = Self {
+        set: 0,
+        values: [0; TEMPERATURES],
+    };
+
     fn of(&self, index: usize, default: u16) -> u16 {
         if self.set & 1u16.unbounded_shl(index as u32) == 0 {
             return default;
@@ -106,16 +121,12 @@ pub(crate) struct Metadata {
     length: usize,
 }
 
-impl Default for Metadata {
-    fn default() -> Self {
-        Self {
-            bytes: [0; METADATA_CAPACITY],
-            length: 0,
-        }
-    }
-}
-
 impl Metadata {
+    pub(crate) const EMPTY: Self = Self {
+        bytes: [0; METADATA_CAPACITY],
+        length: 0,
+    };
+
     /// The descriptors.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or_default()
