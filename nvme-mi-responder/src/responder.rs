@@ -12,7 +12,7 @@ use crate::exchange::Exchange;
 use crate::failure::{Handled, Refusal, Status};
 use crate::message::{self, DropReason, Drops, HEADER_LENGTH, Kind};
 use crate::model::{ControllerId, Model, ModelError, PortId};
-use crate::slots::{MessageBuffers, Notice, SHORT_LENGTH, Slot, SlotState};
+use crate::slots::{MessageBuffer, MessageBuffers, Notice, SHORT_LENGTH, Slot, SlotState};
 use crate::support::Abilities;
 use crate::world::{Effects, World};
 use crate::{admin, mi, pcie, reset};
@@ -491,7 +491,7 @@ impl Slot<'_> {
 fn carry_out<W: World>(
     context: &mut Context<'_, '_, W>,
     kind: Kind,
-    buffer: &mut [u8],
+    buffer: &mut MessageBuffer,
     request_end: usize,
 ) -> (Handled, usize) {
     type Run<W> = fn(&mut Context<'_, '_, W>, &mut Exchange<'_>) -> Handled;
@@ -519,7 +519,12 @@ fn carry_out<W: World>(
 /// | 19:16 | | dword 3: [`CompletionStatus`](crate::CompletionStatus) |
 ///
 /// A command that was refused has no data, and one that no controller refused has no completion.
-fn write_status(kind: Kind, handled: Handled, buffer: &mut [u8], data_end: usize) -> usize {
+fn write_status(
+    kind: Kind,
+    handled: Handled,
+    buffer: &mut MessageBuffer,
+    data_end: usize,
+) -> usize {
     let (status, completion, end) = match handled {
         Ok(dword0) if kind == Kind::Admin => (0, Some((dword0, 0)), data_end),
         Ok(management_response) => (management_response << 8, None, data_end),

@@ -90,7 +90,7 @@ pub(crate) struct Slot<'m> {
     pub(crate) primitives: u8,
     /// Bytes of the message in the buffer: in `Process` the request, without Message Integrity Check; else the response, with it.
     pub(crate) length: usize,
-    pub(crate) buffer: &'m mut [u8],
+    pub(crate) buffer: &'m mut MessageBuffer,
 }
 
 impl<'m> Slot<'m> {
