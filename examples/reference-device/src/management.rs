@@ -100,8 +100,8 @@ pub fn default_subsystem(serial_number: &str) -> Result<DefaultSubsystem<'_>, Mo
         vendor: VENDOR,
     })?;
     let mut model = subsystem.model();
-    for port in PORTS {
-        model.add_port(port)?;
+    for port in &PORTS {
+        model.add_port(*port)?;
     }
     for blocks in [2_097_152, 1_048_576] {
         model.add_namespace(blocks)?;
@@ -188,13 +188,13 @@ impl UnitChanges {
 
     /// Takes note of what was dropped since the last time.
     pub(crate) fn note_drops(&self, drops: DropCounters) {
-        let before = self.drops.replace(drops);
-        let now = self.drops.borrow();
-        for (reason, error) in ERRORS {
-            if now.of(reason) != before.of(reason) {
-                self.errors.set(self.errors.get().with(error));
+        let mut before = self.drops.borrow_mut();
+        for (reason, error) in &ERRORS {
+            if drops.of(*reason) != before.of(*reason) {
+                self.errors.set(self.errors.get().with(*error));
             }
         }
+        *before = drops;
     }
 }
 
