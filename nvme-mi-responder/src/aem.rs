@@ -169,20 +169,19 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    pub(crate) const fn new() -> Self {
-        Self {
-            enabled: 0,
-            subscriber: mctp::MCTP_ADDR_NULL,
-            retry_delay: 0,
-            delay: 0,
-            functions: 0,
-            state: State::Armed,
-            generation: 0,
-            retries: 0,
-            length: 0,
-            message: [0; MESSAGE_LENGTH],
-        }
-    }
+    /// No subscription.
+    pub(crate) const NONE: Self = Self {
+        enabled: 0,
+        subscriber: mctp::MCTP_ADDR_NULL,
+        retry_delay: 0,
+        delay: 0,
+        functions: 0,
+        state: State::Armed,
+        generation: 0,
+        retries: 0,
+        length: 0,
+        message: [0; MESSAGE_LENGTH],
+    };
 
     pub(crate) fn is_subscribed(&self) -> bool {
         self.enabled != 0

@@ -125,7 +125,7 @@ impl<'m, W: World> Responder<'m, W> {
                 buffer_lost: false,
                 paused: false,
                 errors: 0,
-                events: Events::new(),
+                events: Events::NONE,
             },
             observe_at: Instant::NEVER,
             slots: buffers.0.each_mut().map(Slot::new),
@@ -374,7 +374,7 @@ impl<'m, W: World> Responder<'m, W> {
         self.endpoint.buffer_lost = false;
         self.endpoint.paused = false;
         self.endpoint.errors = flag::SUBSYSTEM_RESET;
-        self.endpoint.events = Events::new();
+        self.endpoint.events = Events::NONE;
         reset::reset(&mut self.model, &mut self.world);
     }
 
