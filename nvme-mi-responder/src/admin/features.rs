@@ -273,7 +273,10 @@ fn is_measured<W: World>(
     let Some(sensor) = temperature.checked_sub(1) else {
         return true;
     };
-    let report = context.model.health_of(controller, context.world.health());
+    let Some(controller) = context.model.controllers.get(controller) else {
+        return false;
+    };
+    let report = controller.health(context.world.health());
     report
         .sensors
         .get(sensor)

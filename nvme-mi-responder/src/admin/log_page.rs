@@ -333,9 +333,10 @@ fn put_dwords(page: &mut Page<'_>, offset: u32, dwords: impl IntoIterator<Item =
 }
 
 fn put_health<W: World>(context: &mut Context<'_, '_, W>, controller: usize, page: &mut Page<'_>) {
-    let report = context.model.health_of(controller, context.world.health());
-    let errors = context.model.controllers.get(controller);
-    let errors = errors.map_or(0, |controller| controller.errors.count);
+    let Some(controller) = context.model.controllers.get(controller) else {
+        return;
+    };
+    let report = controller.health(context.world.health());
     page.put_u8(0, report.critical_warning);
     page.put_u16(1, report.temperature);
     page.put_u8(3, report.available_spare);
@@ -350,7 +351,7 @@ fn put_health<W: World>(context: &mut Context<'_, '_, W>, controller: usize, pag
     page.put_u64(128, report.power_on_hours);
     page.put_u64(144, report.unsafe_shutdowns);
     page.put_u64(160, report.media_errors);
-    page.put_u64(176, errors);
+    page.put_u64(176, controller.errors.count);
     page.put_u32(192, report.warning_minutes);
     page.put_u32(196, report.critical_minutes);
     for (index, kelvins) in (0u32..).zip(&report.sensors) {

@@ -215,9 +215,10 @@ fn end<W: World>(model: &mut Model<'_>, world: &mut W, outcome: Outcome, segment
     let Some(test) = model.state.self_tests.running.take() else {
         return;
     };
-    let hours = model
-        .health_of(test.controller, world.health())
-        .power_on_hours;
+    let Some(controller) = model.controllers.get(test.controller) else {
+        return;
+    };
+    let hours = controller.health(world.health()).power_on_hours;
     model.state.self_tests.add(TestResult {
         status: test.code << 4 | outcome as u8,
         segment,

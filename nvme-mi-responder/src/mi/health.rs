@@ -127,8 +127,8 @@ pub(crate) fn subsystem_health<W: World>(model: &Model<'_>, world: &mut W) -> Su
         available_spare: u8::MAX,
         ..HealthReport::default()
     };
-    for index in 0..model.controllers.len() {
-        let report = model.health_of(index, world.health());
+    for controller in model.controllers.iter() {
+        let report = controller.health(world.health());
         worst.critical_warning |= report.critical_warning;
         worst.temperature = worst.temperature.max(report.temperature);
         worst.percentage_used = worst.percentage_used.max(report.percentage_used);
@@ -160,33 +160,23 @@ pub(super) fn poll_controllers<W: World>(
 ) -> Handled {
     let selection = Selection::parse(request)?;
     exchange.expect_request_data(0)?;
-    let selected = |controller: &&Controller| selection.includes(controller);
-    let count = context
-        .model
-        .controllers
-        .iter()
-        .filter(selected)
-        .take(selection.limit)
-        .count();
-    let page = exchange.answer(0, count.wrapping_mul(CONTROLLER_LENGTH));
-    let mut offset = 0u32;
-    let mut left = count;
-    for index in 0..context.model.controllers.len() {
-        let report = context.model.health_of(index, context.world.health());
-        let found = context.model.controllers.get_mut(index);
-        let Some(controller) =
-            found.filter(|controller| left > 0 && selection.includes(controller))
-        else {
-            continue;
-        };
+    let controllers = &mut context.model.controllers;
+    let page = exchange.answer(0, controllers.len().wrapping_mul(CONTROLLER_LENGTH));
+    let selected = controllers
+        .iter_mut()
+        .filter(|controller| selection.includes(controller));
+    let mut count = 0u32;
+    for controller in selected.take(selection.limit) {
+        let report = controller.health(context.world.health());
+        let offset = count.wrapping_mul(CONTROLLER_LENGTH as u32);
         put_controller(page, offset, controller, &report);
         if selection.clears {
             controller.forget_changes();
         }
-        offset = offset.wrapping_add(CONTROLLER_LENGTH as u32);
-        left = left.saturating_sub(1);
+        count = count.wrapping_add(1);
     }
-    Ok(u32::try_from(count).unwrap_or(0) << 16)
+    exchange.shorten((count as usize).wrapping_mul(CONTROLLER_LENGTH));
+    Ok(count << 16)
 }
 
 fn put_controller(

@@ -3,6 +3,7 @@
 use super::history::{ChangedNamespaces, ErrorLog, Telemetry};
 use super::port::PortId;
 use super::settings::{Settings, Timestamp};
+use crate::world::{Health, HealthReport};
 
 /// A controller: CNTLID of Identify, CTLID of NVMe-MI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -181,6 +182,13 @@ impl Controller {
             settings: Settings::DEFAULT,
             timestamp: Timestamp::default(),
         }
+    }
+
+    /// Its health as every structure and log reports it: with a warning if a temperature is beyond one of the thresholds of feature 04h.
+    pub(crate) fn health(&self, health: &mut impl Health) -> HealthReport {
+        let mut report = health.report(self.id);
+        self.settings.thresholds.apply(&mut report, health);
+        report
     }
 
     /// Clears the changed flags, and the bits of the status that record an event.

@@ -1,6 +1,6 @@
 //! What changes in a controller, and who is told (NVMe-MI 1.2).
 
-use crate::world::{Health, HealthReport};
+use crate::world::Health;
 
 use super::controller::{Change, Observed, status};
 use super::history::ChangedNamespaces;
@@ -53,15 +53,15 @@ impl Model<'_> {
     }
 
     fn observe_one(&mut self, index: usize, health: &mut impl Health) {
-        let report = self.health_of(index, health);
+        let Some(controller) = self.controllers.get_mut(index) else {
+            return;
+        };
+        let report = controller.health(health);
         let seen = Observed {
             temperature: report.temperature,
             percentage_used: report.percentage_used,
             available_spare: report.available_spare,
             critical_warning: report.critical_warning,
-        };
-        let Some(controller) = self.controllers.get_mut(index) else {
-            return;
         };
         let Some(before) = controller.observed.replace(seen) else {
             return;
@@ -84,17 +84,6 @@ impl Model<'_> {
             before.critical_warning != seen.critical_warning,
             Change::Warning,
         );
-    }
-
-    /// The health of the controller at `index` as every structure and log reports it: with a warning if a temperature is beyond one of
-    /// the thresholds of feature 04h.
-    pub(crate) fn health_of(&self, index: usize, health: &mut impl Health) -> HealthReport {
-        let Some(controller) = self.controllers.get(index) else {
-            return HealthReport::default();
-        };
-        let mut report = health.report(controller.id);
-        controller.settings.thresholds.apply(&mut report, health);
-        report
     }
 
     /// The host enabled or disabled the controller: CC.EN. [`Responder::reset_controller`](crate::Responder::reset_controller) is both, with
