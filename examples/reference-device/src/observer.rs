@@ -69,12 +69,12 @@ impl<T: TransportTx, O: Observer> TransportTx for Observed<'_, T, O> {
         self.transport.layout()
     }
 
-    async fn send(&mut self, transfer: &mut Transfer<'_>) -> Result<(), SendError> {
+    fn send(&mut self, transfer: &mut Transfer<'_>) -> impl Future<Output = Result<(), SendError>> {
         if O::LOOKS_AT_PACKETS {
             for packet in transfer.packets() {
                 self.observer.packet(Direction::Sent, packet);
             }
         }
-        self.transport.send(transfer).await
+        self.transport.send(transfer)
     }
 }
