@@ -182,8 +182,8 @@ impl UnitChanges {
     }
 
     /// The next change of the transmission unit, in bytes.
-    pub(crate) async fn next(&self) -> u16 {
-        self.unit.wait().await
+    pub(crate) fn next(&self) -> impl Future<Output = u16> {
+        self.unit.wait()
     }
 
     /// Takes note of what was dropped since the last time.

@@ -142,9 +142,9 @@ impl<C: Clock> nvme_mi_responder::Clock for ManagementClock<C> {
         nvme_mi_responder::Instant::from_millis(self.0.now().as_millis())
     }
 
-    async fn wait_until(&self, deadline: nvme_mi_responder::Instant) {
+    fn wait_until(&self, deadline: nvme_mi_responder::Instant) -> impl Future<Output = ()> {
         let deadline = mctp_router::Instant::from_millis(deadline.as_millis());
-        self.0.wait_until(deadline).await;
+        self.0.wait_until(deadline)
     }
 }
 
