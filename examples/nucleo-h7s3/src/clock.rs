@@ -1,7 +1,5 @@
 //! The device's clock: embassy's.
 
-use core::future::pending;
-
 use embassy_time::Timer;
 use reference_device::{Clock, Instant};
 
@@ -13,11 +11,9 @@ impl Clock for SystemClock {
         Instant::from_millis(embassy_time::Instant::now().as_millis())
     }
 
-    async fn wait_until(&self, deadline: Instant) {
-        match embassy_time::Instant::try_from_millis(deadline.as_millis()) {
-            Some(deadline) => Timer::at(deadline).await,
-            // Later than the timer counts: `Instant::NEVER`.
-            None => pending().await,
-        }
+    fn wait_until(&self, deadline: Instant) -> impl Future<Output = ()> {
+        // What is later than the timer counts, such as `Instant::NEVER`, never comes.
+        let deadline = embassy_time::Instant::try_from_millis(deadline.as_millis());
+        Timer::at(deadline.unwrap_or(embassy_time::Instant::MAX))
     }
 }
