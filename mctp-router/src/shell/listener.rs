@@ -183,11 +183,12 @@ impl<'r, 'b, M: RawMutex, C: Clock> AsyncListener for Listener<'r, 'b, M, C> {
         Self: 'a;
 
     /// [`mctp::Error::NoSpace`] when `buf` is too short for the message, which is then lost.
-    async fn recv<'f>(
+    fn recv<'f>(
         &mut self,
         buf: &'f mut [u8],
-    ) -> mctp::Result<(MsgType, MsgIC, &'f mut [u8], Self::RespChannel<'_>)> {
-        self.receive_into(buf).await
+    ) -> impl Future<Output = mctp::Result<(MsgType, MsgIC, &'f mut [u8], Self::RespChannel<'_>)>>
+    {
+        self.receive_into(buf)
     }
 }
 
@@ -201,11 +202,12 @@ impl<'l, 'b, M: RawMutex, C: Clock> AsyncListener for &'l Listener<'_, 'b, M, C>
         Self: 'a;
 
     /// [`mctp::Error::NoSpace`] when `buf` is too short for the message, which is then lost.
-    async fn recv<'f>(
+    fn recv<'f>(
         &mut self,
         buf: &'f mut [u8],
-    ) -> mctp::Result<(MsgType, MsgIC, &'f mut [u8], Self::RespChannel<'_>)> {
-        self.receive_into(buf).await
+    ) -> impl Future<Output = mctp::Result<(MsgType, MsgIC, &'f mut [u8], Self::RespChannel<'_>)>>
+    {
+        self.receive_into(buf)
     }
 }
 
