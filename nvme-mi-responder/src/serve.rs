@@ -212,8 +212,11 @@ impl<T> Turns<T> {
     }
 
     /// Waits until nobody uses it, and `ready` says that it is time.
-    async fn when<R>(&self, mut ready: impl FnMut(&mut T) -> Option<R>) -> (Turn<'_, T>, R) {
-        poll_fn(|context| {
+    fn when<R>(
+        &self,
+        mut ready: impl FnMut(&mut T) -> Option<R>,
+    ) -> impl Future<Output = (Turn<'_, T>, R)> {
+        poll_fn(move |context| {
             if let Ok(mut value) = self.value.try_borrow_mut()
                 && let Some(result) = ready(&mut value)
             {
@@ -226,7 +229,6 @@ impl<T> Turns<T> {
             self.waker.set(Some(context.waker().clone()));
             Poll::Pending
         })
-        .await
     }
 }
 
