@@ -4,7 +4,7 @@ use core::cell::{Cell, RefCell, RefMut};
 use core::convert::Infallible;
 use core::future::poll_fn;
 use core::ops::{Deref, DerefMut};
-use core::task::{Poll, Waker};
+use core::task::{Context, Poll, Waker};
 
 use embassy_futures::select::{Either, select, select_array};
 use embassy_futures::yield_now;
@@ -207,8 +207,8 @@ impl<T> Turns<T> {
     }
 
     /// Waits until nobody uses it.
-    async fn turn(&self) -> Turn<'_, T> {
-        self.when(|_| Some(())).await.0
+    fn turn(&self) -> impl Future<Output = Turn<'_, T>> {
+        poll_fn(|context| self.poll(context, |_| Some(())).map(|(turn, ())| turn))
     }
 
     /// Waits until nobody uses it, and `ready` says that it is time.
@@ -216,19 +216,25 @@ impl<T> Turns<T> {
         &self,
         mut ready: impl FnMut(&mut T) -> Option<R>,
     ) -> impl Future<Output = (Turn<'_, T>, R)> {
-        poll_fn(move |context| {
-            if let Ok(mut value) = self.value.try_borrow_mut()
-                && let Some(result) = ready(&mut value)
-            {
-                let turn = Turn {
-                    value,
-                    waker: &self.waker,
-                };
-                return Poll::Ready((turn, result));
-            }
-            self.waker.set(Some(context.waker().clone()));
-            Poll::Pending
-        })
+        poll_fn(move |context| self.poll(context, &mut ready))
+    }
+
+    fn poll<R>(
+        &self,
+        context: &Context<'_>,
+        ready: impl FnOnce(&mut T) -> Option<R>,
+    ) -> Poll<(Turn<'_, T>, R)> {
+        if let Ok(mut value) = self.value.try_borrow_mut()
+            && let Some(result) = ready(&mut value)
+        {
+            let turn = Turn {
+                value,
+                waker: &self.waker,
+            };
+            return Poll::Ready((turn, result));
+        }
+        self.waker.set(Some(context.waker().clone()));
+        Poll::Pending
     }
 }
 
