@@ -54,8 +54,6 @@ pub(crate) fn supported(
 
 /// What a request asks for, the fixed part of which is whole. Checked in this order, as for every kind of command: opcode, and that the data are
 /// not in the Management Endpoint Buffer, which no command uses.
-// Not inlined, as every kind of command calls it.
-#[inline(never)]
 pub(crate) fn find(
     commands: &'static [Entry],
     abilities: Abilities,

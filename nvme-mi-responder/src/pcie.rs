@@ -78,7 +78,6 @@ pub(crate) const COMMANDS: &[Entry] = &[
 ];
 
 /// Carries out the command in `exchange`.
-#[inline(never)]
 pub(crate) fn run<W: World>(
     context: &mut Context<'_, '_, W>,
     exchange: &mut Exchange<'_>,

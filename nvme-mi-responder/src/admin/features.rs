@@ -178,7 +178,6 @@ fn find(request: &Request) -> Result<&'static Feature, CompletionStatus> {
 }
 
 /// Get Features.
-#[inline(never)]
 pub(super) fn get<W: World>(
     context: &mut Context<'_, '_, W>,
     request: &Request,
@@ -206,7 +205,6 @@ pub(super) fn get<W: World>(
 }
 
 /// Set Features.
-#[inline(never)]
 pub(super) fn set<W: World>(
     context: &mut Context<'_, '_, W>,
     request: &Request,

@@ -165,7 +165,6 @@ impl Download {
 }
 
 /// Firmware Image Download.
-#[inline(never)]
 pub(super) fn download<W: World>(
     context: &mut Context<'_, '_, W>,
     request: &Request,
@@ -212,7 +211,6 @@ impl Action {
 }
 
 /// Firmware Commit.
-#[inline(never)]
 pub(super) fn commit<W: World>(
     context: &mut Context<'_, '_, W>,
     request: &Request,

@@ -34,7 +34,6 @@ use super::identify::ALL_NAMESPACES;
 use super::namespace::{INVALID_FORMAT, find_active, format_of};
 use super::self_test::{self, Outcome};
 
-#[inline(never)]
 pub(super) fn run<W: World>(
     context: &mut Context<'_, '_, W>,
     request: &Request,

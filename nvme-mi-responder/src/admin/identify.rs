@@ -87,7 +87,6 @@ pub(super) enum Scope {
     Allocated,
 }
 
-#[inline(never)]
 pub(super) fn run<W: World>(
     context: &mut Context<'_, '_, W>,
     request: &Request,

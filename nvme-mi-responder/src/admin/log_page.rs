@@ -166,7 +166,6 @@ fn supported(abilities: Abilities) -> impl Iterator<Item = &'static Entry> {
 /// LPA of Identify Controller: 1 Commands Supported and Effects, 2 partial reads, 3 telemetry, 5 supported logs. These logs are always there.
 pub(super) const ATTRIBUTES: u8 = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 5;
 
-#[inline(never)]
 pub(super) fn run<W: World>(
     context: &mut Context<'_, '_, W>,
     request: &Request,

@@ -82,7 +82,6 @@ const INVALID_ANA_GROUP: CompletionStatus = CompletionStatus::specific(0x24);
 const COMMAND_SET_NOT_SUPPORTED: CompletionStatus = CompletionStatus::specific(0x29);
 
 /// Namespace Management.
-#[inline(never)]
 pub(super) fn manage<W: World>(
     context: &mut Context<'_, '_, W>,
     request: &Request,
@@ -152,7 +151,6 @@ fn delete_one<W: World>(context: &mut Context<'_, '_, W>, id: NamespaceId) -> Ha
 }
 
 /// Namespace Attachment.
-#[inline(never)]
 pub(super) fn attach<W>(
     context: &mut Context<'_, '_, W>,
     request: &Request,

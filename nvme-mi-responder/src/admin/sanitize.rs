@@ -141,7 +141,6 @@ impl Sanitize {
     }
 }
 
-#[inline(never)]
 pub(super) fn run<W: World>(
     context: &mut Context<'_, '_, W>,
     request: &Request,

@@ -47,7 +47,6 @@ fn protocol_of<W: World>(
 }
 
 /// Security Send.
-#[inline(never)]
 pub(super) fn send<W: World>(
     context: &mut Context<'_, '_, W>,
     request: &Request,
@@ -64,7 +63,6 @@ pub(super) fn send<W: World>(
 }
 
 /// Security Receive.
-#[inline(never)]
 pub(super) fn receive<W: World>(
     context: &mut Context<'_, '_, W>,
     request: &Request,

@@ -115,7 +115,6 @@ impl SelfTests {
     }
 }
 
-#[inline(never)]
 pub(super) fn run<W: World>(
     context: &mut Context<'_, '_, W>,
     request: &Request,

@@ -33,7 +33,6 @@ const TRANSMISSION_UNIT: u8 = 0x03;
 const ASYNCHRONOUS_EVENT: u8 = 0x04;
 
 /// Configuration Set.
-#[inline(never)]
 pub(super) fn set<W: World>(
     context: &mut Context<'_, '_, W>,
     request: Request,
@@ -53,7 +52,6 @@ pub(super) fn set<W: World>(
 }
 
 /// Configuration Get.
-#[inline(never)]
 pub(super) fn get<W: World>(
     context: &mut Context<'_, '_, W>,
     request: Request,

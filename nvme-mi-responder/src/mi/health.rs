@@ -67,7 +67,6 @@ const CONTROLLER_LENGTH: usize = 16;
 const WARNINGS: u8 = 0x3F;
 
 /// NVM Subsystem Health Status Poll.
-#[inline(never)]
 pub(super) fn poll_subsystem<W: World>(
     context: &mut Context<'_, '_, W>,
     request: Request,
@@ -152,7 +151,6 @@ fn celsius(kelvins: u16) -> u8 {
 }
 
 /// Controller Health Status Poll.
-#[inline(never)]
 pub(super) fn poll_controllers<W: World>(
     context: &mut Context<'_, '_, W>,
     request: Request,

@@ -92,7 +92,6 @@ pub(crate) const COMMANDS: &[Entry] = &[
 
 /// Carries out the command in `exchange`. Checked in this order: size of the fixed part, opcode; then each command its own fields, the
 /// size of its Request Data, and whatever else.
-#[inline(never)]
 pub(crate) fn run<W: World>(
     context: &mut Context<'_, '_, W>,
     exchange: &mut Exchange<'_>,

@@ -109,7 +109,6 @@ const COMMANDS: &[(u8, &[Entry])] = &[
     (0x20, pcie::COMMANDS),
 ];
 
-#[inline(never)]
 pub(super) fn run<W: World>(
     context: &mut Context<'_, '_, W>,
     request: Request,

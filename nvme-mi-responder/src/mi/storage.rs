@@ -26,7 +26,6 @@ use super::Request;
 const LIMIT: u32 = 4096;
 
 /// VPD Read.
-#[inline(never)]
 pub(super) fn read_vpd<W: World>(
     context: &mut Context<'_, '_, W>,
     request: Request,
@@ -46,7 +45,6 @@ pub(super) fn read_vpd<W: World>(
 }
 
 /// VPD Write.
-#[inline(never)]
 pub(super) fn write_vpd<W: World>(
     context: &mut Context<'_, '_, W>,
     request: Request,
@@ -67,7 +65,6 @@ pub(super) fn write_vpd<W: World>(
 }
 
 /// Management Endpoint Buffer Read.
-#[inline(never)]
 pub(super) fn read_buffer<W: World>(
     context: &mut Context<'_, '_, W>,
     request: Request,
@@ -84,7 +81,6 @@ pub(super) fn read_buffer<W: World>(
 }
 
 /// Management Endpoint Buffer Write.
-#[inline(never)]
 pub(super) fn write_buffer<W: World>(
     context: &mut Context<'_, '_, W>,
     request: Request,

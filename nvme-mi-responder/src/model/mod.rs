@@ -341,7 +341,6 @@ impl Model<'_> {
         self.namespaces.iter().find(|namespace| namespace.id == id)
     }
 
-    #[inline(never)]
     pub(crate) fn namespace_mut(&mut self, id: NamespaceId) -> Option<&mut Namespace> {
         self.namespaces
             .iter_mut()
