@@ -147,22 +147,16 @@ pub const NAMESPACE: [u8; 16] = [
 ///
 /// `unique_id` is 96 bits in the order in which they stand in memory, as on every STM32.
 pub fn uuid_from_unique_id(unique_id: &[u8; 12]) -> [u8; 16] {
-    let mut name = [0; (NAMESPACE.len() + 12) / 4];
-    let bytes = NAMESPACE
-        .as_chunks()
-        .0
-        .iter()
-        .chain(unique_id.as_chunks().0);
+    let (namespace, _) = NAMESPACE.as_chunks();
+    let (unique_id, _) = unique_id.as_chunks();
+    let mut name = [0; 7];
+    let bytes = namespace.iter().chain(unique_id);
     for (word, bytes) in name.iter_mut().zip(bytes) {
         *word = u32::from_be_bytes(*bytes);
     }
+    let hash = sha1::of_one_block(name);
     let mut uuid = [0; 16];
-    for (bytes, word) in uuid
-        .as_chunks_mut()
-        .0
-        .iter_mut()
-        .zip(sha1::of_one_block(name))
-    {
+    for (bytes, word) in uuid.as_chunks_mut().0.iter_mut().zip(&hash) {
         *bytes = word.to_be_bytes();
     }
     // RFC 9562, sections 4.1 and 4.2: version 5, and the variant that has versions.
