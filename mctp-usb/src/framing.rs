@@ -26,10 +26,10 @@ pub const HEADER_LEN: usize = 4;
 pub const MAX_TRANSFER_1_0: usize = 512;
 
 /// The first two bytes of each header.
-const IDENTIFIER: [u8; 2] = [0x1A, 0xB4];
+pub(crate) const IDENTIFIER: [u8; 2] = [0x1A, 0xB4];
 
 /// The shortest length a header can have: itself and an MCTP packet header.
-const MIN_LENGTH: usize = HEADER_LEN + mctp_transport::HEADER_LEN;
+pub(crate) const MIN_LENGTH: usize = HEADER_LEN + mctp_transport::HEADER_LEN;
 
 /// The smallest limit a receiver may have: header, MCTP packet header and the 64 bytes that every endpoint accepts (DSP0236, 8.4).
 const BASELINE_LENGTH: usize = MIN_LENGTH + mctp_transport::BASELINE_TRANSMISSION_UNIT;
@@ -39,6 +39,14 @@ pub const RECEIVE_BUFFER_LEN_1_0: usize = MAX_TRANSFER_1_0;
 
 /// A receive buffer of this length takes the longest 1.1 packet and, behind it, one USB packet, at high and at full speed.
 pub const RECEIVE_BUFFER_LEN_1_1: usize = 8191 + 512;
+
+/// The header, in both versions, of an MCTP packet of `packet_len` bytes, which the version carries.
+#[inline]
+pub(crate) fn header(packet_len: usize) -> [u8; HEADER_LEN] {
+    let [first, second] = IDENTIFIER;
+    let [high, low] = (packet_len.wrapping_add(HEADER_LEN) as u16).to_be_bytes();
+    [first, second, high, low]
+}
 
 /// The version of the binding, which the interface's subclass code tells the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,10 +81,7 @@ impl Version {
         if packet_len < mctp_transport::HEADER_LEN || packet_len > usize::from(self.max_packet()) {
             return None;
         }
-        let length = u16::try_from(packet_len.checked_add(HEADER_LEN)?).ok()?;
-        let [first, second] = IDENTIFIER;
-        let [high, low] = length.to_be_bytes();
-        Some([first, second, high, low])
+        Some(header(packet_len))
     }
 
     /// The length, header included, that a header gives; `None` when the header is malformed. Reserved bits are ignored.

@@ -3,11 +3,22 @@
 use embassy_usb_driver::{EndpointError, EndpointIn};
 use mctp_transport::{SendError, Transfer, TransferLayout, TransportTx};
 
-use crate::framing::{HEADER_LEN, MAX_TRANSFER_1_0};
+use crate::framing::{HEADER_LEN, IDENTIFIER, MAX_TRANSFER_1_0, MIN_LENGTH, header};
 use crate::{BusEvents, Version};
 
-/// Zero bytes to complete a packet with.
-const ZEROS: [u8; 64] = [0; 64];
+/// What completes a 1.1 packet that broke off: the header of the shortest packet, as far as the host does not have it, then zeros.
+const COMPLETION: [u8; HEADER_LEN + ZEROS] = {
+    let mut bytes = [0; _];
+    [bytes[0], bytes[1]] = IDENTIFIER;
+    bytes[3] = SHORTEST_LENGTH;
+    bytes
+};
+
+/// How many zeros are sent at once.
+const ZEROS: usize = 64;
+
+/// The length in the header of the shortest packet.
+const SHORTEST_LENGTH: u8 = MIN_LENGTH as u8;
 
 /// The shortest limit there is for a packet: the baseline transmission unit and the MCTP packet header (DSP0236, 8.4).
 const BASELINE_PACKET: u16 = 68;
@@ -52,10 +63,51 @@ impl SendLimits {
 /// How far an unfinished transfer came on the wire.
 #[derive(Clone, Copy, Debug, Default)]
 struct Unfinished {
-    /// Bytes missing of the packet it broke off in.
-    missing: usize,
+    /// 1.1 only, of the packet it broke off in, header included: bytes that the host has, and bytes that are missing.
+    sent: u16,
+    missing: u16,
     /// A USB packet of full length was the last one: the host waits for more.
     open: bool,
+}
+
+impl Unfinished {
+    /// The host has `sent` bytes more: the first of `bytes`, which begin with those that were missing.
+    fn count(&mut self, bytes: &[u8], sent: usize) {
+        let mut packet_sent = usize::from(self.sent).wrapping_add(sent);
+        let mut end = usize::from(self.missing);
+        while end < sent
+            && let Some(header) = bytes.get(end..).and_then(<[u8]>::first_chunk)
+            && let Some(length) = Version::V1_1.decode(*header)
+        {
+            packet_sent = sent.wrapping_sub(end);
+            end = end.wrapping_add(length);
+        }
+        // Both are less than the length of a packet, or the packet is complete and only the second counts.
+        self.sent = packet_sent as u16;
+        self.missing = end.wrapping_sub(sent) as u16;
+    }
+
+    /// The send was dropped. A packet that broke off in its header is to become the shortest one with the header bytes that were sent: so the
+    /// missing header bytes are always those of [`COMPLETION`].
+    fn cut_off(&mut self) {
+        match self.sent {
+            // The upper bits of the length were sent. With eight zeros for the lower ones they are a length themselves.
+            3 if self.missing > 0xFC => {
+                let length = self.missing.wrapping_add(3) & 0xFF00;
+                self.missing = length.wrapping_sub(3);
+                self.sent = HEADER_LEN as u16;
+            }
+            sent @ 1..=3 => self.missing = u16::from(SHORTEST_LENGTH).wrapping_sub(sent),
+            _ => {}
+        }
+    }
+
+    /// The next USB packet that completes the packet, of at most `full` bytes.
+    fn completion(&self, full: usize) -> Option<&'static [u8]> {
+        let begin = usize::from(self.sent).min(HEADER_LEN);
+        let len = usize::from(self.missing).min(ZEROS).min(full);
+        COMPLETION.get(begin..begin.wrapping_add(len))
+    }
 }
 
 /// Sends MCTP packets to a bulk IN endpoint.
@@ -73,7 +125,8 @@ struct Unfinished {
 /// - 1.0, high speed: nothing to end, a USB transfer is one USB packet and was sent or not.
 /// - 1.0, full speed: a zero-length packet. The host drops the packet that broke off.
 /// - 1.1: a packet may go on in the next transfer, so ending the transfer is not enough: the packet that broke off is completed with
-///   zeros. The host takes it for a packet; the message it belongs to is damaged, which only a message integrity check shows. Don't
+///   zeros. The host takes it for a packet; the message it belongs to is damaged, which only a message integrity check shows. A packet
+///   that broke off in the four bytes before it becomes a shorter one of nothing but zeros, which hosts discard: its header version is 0. Don't
 ///   drop a 1.1 send while the link is up if you can wait.
 ///
 /// Not after a bus reset: then the host has forgotten it as well.
@@ -109,7 +162,7 @@ impl<'d, E: EndpointIn> Sender<'d, E> {
         let full = self.max_packet_size();
         if unsent.current.is_empty() {
             if self.unfinished.missing > 0 {
-                return ZEROS.get(..self.unfinished.missing.min(ZEROS.len()).min(full));
+                return self.unfinished.completion(full);
             }
             if self.unfinished.open && self.host_waits_after(unsent.current_len) {
                 return Some(&[]);
@@ -124,19 +177,11 @@ impl<'d, E: EndpointIn> Sender<'d, E> {
 
     /// The host has the next USB packet.
     fn sent(&mut self, packet: &[u8], unsent: &mut Unsent<'_>) -> Result<(), EndpointError> {
-        let begins = match unsent.current {
-            [] => packet,
-            current => current,
-        };
-        let missing = match self.version {
-            Version::V1_0 => 0,
-            Version::V1_1 => missing_after(begins, self.unfinished.missing, packet.len()),
-        };
+        if self.version == Version::V1_1 {
+            self.unfinished.count(unsent.current, packet.len());
+        }
+        self.unfinished.open = packet.len() == self.max_packet_size();
         unsent.current = unsent.current.get(packet.len()..).unwrap_or_default();
-        self.unfinished = Unfinished {
-            missing,
-            open: packet.len() == self.max_packet_size(),
-        };
         let more = !unsent.current.is_empty() || !unsent.later.is_empty();
         if self.events.take_sender_restarted() && more {
             return Err(EndpointError::Disabled);
@@ -178,12 +223,10 @@ impl<'d, E: EndpointIn> Sender<'d, E> {
         transfer.frames().all(|frame| {
             let room = <&mut [u8; HEADER_LEN]>::try_from(frame.headroom);
             let is_short_enough = frame.packet.len() <= self.layout.max_packet.into();
-            let header = self.version.encode(frame.packet.len());
-            let header = header.filter(|_| is_short_enough);
-            let (Ok(room), Some(header), []) = (room, header, frame.tailroom) else {
+            let (Ok(room), true, []) = (room, is_short_enough, frame.tailroom) else {
                 return false;
             };
-            *room = header;
+            *room = header(frame.packet.len());
             true
         })
     }
@@ -201,6 +244,7 @@ impl<E: EndpointIn> TransportTx for Sender<'_, E> {
         if self.events.take_sender_restarted() {
             self.unfinished = Unfinished::default();
         }
+        self.unfinished.cut_off();
         let mut unsent = Unsent {
             current: &[],
             current_len: 0,
@@ -231,18 +275,6 @@ struct Unsent<'t> {
     current_len: usize,
     /// The USB transfers after it.
     later: &'t [u8],
-}
-
-/// How many bytes of the 1.1 packet under way are missing behind the first `sent` of `bytes`, before which `missing` were.
-fn missing_after(bytes: &[u8], missing: usize, sent: usize) -> usize {
-    let mut end = missing;
-    while end < sent
-        && let Some(header) = bytes.get(end..).and_then(<[u8]>::first_chunk)
-        && let Some(length) = Version::V1_1.decode(*header)
-    {
-        end = end.saturating_add(length);
-    }
-    end.saturating_sub(sent)
 }
 
 /// What the stack is asked for.

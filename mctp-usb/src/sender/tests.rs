@@ -1,4 +1,6 @@
-use mctp_transport::{Eid, MessageTag, PacketHeader, PhysicalAddress, SequenceNumber};
+mod cut_off;
+
+use mctp_transport::{DropReason, Eid, MessageTag, PacketHeader, PhysicalAddress, SequenceNumber};
 
 use super::*;
 use crate::RECEIVE_BUFFER_LEN_1_1;
@@ -344,10 +346,15 @@ fn a_reset_that_the_driver_hides_ends_the_send() {
 fn found(
     host: &mut Reassembler<'_>,
     sender: &mut Sender<'_, MockIn<'_>>,
-) -> Vec<Result<usize, mctp_transport::DropReason>> {
+) -> Vec<Result<usize, DropReason>> {
+    received(host, &std::mem::take(&mut sender.endpoint.written))
+}
+
+/// The packets that a host finds in USB packets.
+fn received(host: &mut Reassembler<'_>, usb_packets: &[Vec<u8>]) -> Vec<Result<usize, DropReason>> {
     let mut found = Vec::new();
-    for bytes in sender.endpoint.written.drain(..) {
-        host.buffer()[..bytes.len()].copy_from_slice(&bytes);
+    for bytes in usb_packets {
+        host.buffer()[..bytes.len()].copy_from_slice(bytes);
         host.received(bytes.len());
         while let Some(packet) = host.next_packet() {
             found.push(packet.map(<[u8]>::len));
