@@ -21,26 +21,46 @@ mod memory_functions;
 
 use cortex_m_rt::entry;
 use embassy_executor::InterruptExecutor;
+#[cfg(feature = "serial-log")]
+use embassy_futures::join::join;
+#[cfg(not(feature = "bench"))]
+use embassy_futures::join::join3;
+#[cfg(feature = "bench")]
+use embassy_futures::join::join4;
 use embassy_stm32::interrupt;
 use embassy_stm32::interrupt::{InterruptExt, Priority};
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use mctp_usb::RECEIVE_BUFFER_LEN_1_0;
-#[cfg(feature = "serial-log")]
-use reference_device::SerialMemory;
 use reference_device::{
-    Assembly, Identity, Link, Memory, Options, assemble, serve, uuid_from_unique_id,
+    Assembly, ECHO_CHANNELS, Identity, Link, LinkMemory, MANAGE_CHANNELS, MCTP_DESCRIPTORS,
+    Options, RouterStorage, assemble, echo, manage, report_events, uuid_from_unique_id,
 };
+#[cfg(feature = "bench")]
+use reference_device::{BENCH_CHANNELS, Benchmark};
+#[cfg(feature = "serial-log")]
+use reference_device::{SERIAL_DESCRIPTORS, SerialMemory, SerialPort};
 use static_cell::{ConstStaticCell, StaticCell};
 
 use board::{Board, Life, USB_OUT_BUFFER, UsbDriver};
 use clock::SystemClock;
 
-/// MCTP over USB 1.0, and two long messages at once, each of at most the size that an NVMe-MI host expects.
-type DeviceMemory = Memory<'static, RECEIVE_BUFFER_LEN_1_0, 512, 2, 4224>;
+/// What the services take of the router together.
+const CHANNELS: usize = ECHO_CHANNELS + MANAGE_CHANNELS + BENCH_CHANNELS;
+#[cfg(not(feature = "bench"))]
+const BENCH_CHANNELS: usize = 0;
+/// USB functions beside MCTP.
+#[cfg(not(feature = "serial-log"))]
+const SERIAL_DESCRIPTORS: usize = 0;
+
+/// For MCTP over USB 1.0.
+type UsbMemory =
+    LinkMemory<'static, RECEIVE_BUFFER_LEN_1_0, { MCTP_DESCRIPTORS + SERIAL_DESCRIPTORS }>;
+/// One port, transfers of 512 bytes; four messages of one packet and two long ones at once, each of at most the size that an NVMe-MI host expects.
+type Storage = RouterStorage<'static, 1, 512, 4, 2, 4224, CHANNELS, 2>;
 type Router = mctp_router::Router<'static, CriticalSectionRawMutex, SystemClock>;
 
-static MEMORY: ConstStaticCell<(DeviceMemory, [u8; USB_OUT_BUFFER])> =
-    ConstStaticCell::new((Memory::new(), [0; USB_OUT_BUFFER]));
+static MEMORY: ConstStaticCell<(Storage, UsbMemory, [u8; USB_OUT_BUFFER])> =
+    ConstStaticCell::new((RouterStorage::new(), LinkMemory::new(), [0; USB_OUT_BUFFER]));
 static ROUTER: StaticCell<Router> = StaticCell::new();
 
 #[cfg(feature = "serial-log")]
@@ -52,17 +72,14 @@ static SERVICES: InterruptExecutor = InterruptExecutor::new();
 #[entry]
 fn main() -> ! {
     log::start();
-    let (memory, usb_out) = MEMORY.take();
+    let (storage, usb, usb_out) = MEMORY.take();
     let board = Board::start(usb_out);
     let identity = Identity::from_build(uuid_from_unique_id(&board.unique_id));
     log::identity(&identity);
 
     let options = Options::default();
-    let Assembly {
-        router,
-        link,
-        buffer,
-    } = assemble(board.usb, SystemClock, &identity, &options, memory);
+    let Assembly { router, link } =
+        assemble(board.usb, SystemClock, &identity, &options, usb, storage);
     let router = ROUTER.init(router);
 
     interrupt::UART5.set_priority(Priority::P6);
@@ -70,7 +87,7 @@ fn main() -> ! {
     executor.spawn(run_link(link, router).unwrap());
     interrupt::UART4.set_priority(Priority::P7);
     let executor = SERVICES.start(interrupt::UART4);
-    executor.spawn(run_services(router, identity, buffer).unwrap());
+    executor.spawn(run_services(router, identity).unwrap());
     executor.spawn(show_life(board.life).unwrap());
     loop {
         cortex_m::asm::wfi();
@@ -83,23 +100,34 @@ async fn run_link(link: Link<'static, UsbDriver>, router: &'static Router) {
     #[cfg(feature = "serial-log")]
     let running = {
         let memory = SERIAL.init_with(SerialMemory::new);
-        link.run_with_log(router, &log::EVENTS, memory, log::TEXT.reader())
+        let running = link.run_with(router, &log::EVENTS, |builder| {
+            SerialPort::new(builder, memory, 512)
+        });
+        running.map(|(link, serial)| join(link, serial.show(log::TEXT.reader())))
     };
     #[cfg(not(feature = "serial-log"))]
     let running = link.run(router, &log::EVENTS);
     // It fails only with buffers that are shorter than those above.
-    match running.unwrap_or_else(|_| fault::stop()).await {}
+    running.unwrap_or_else(|_| fault::stop()).await;
 }
 
 #[embassy_executor::task]
-async fn run_services(
-    router: &'static Router,
-    identity: Identity<'static>,
-    buffer: &'static mut [u8],
-) {
+async fn run_services(router: &'static Router, identity: Identity<'static>) {
     // Made here because it must stay with one executor.
     let management = management::start(&identity);
-    match serve(router, management, SystemClock, buffer, &log::EVENTS).await {}
+    // They fail only with fewer channels than above.
+    let echo = echo(router).unwrap_or_else(|_| fault::stop());
+    let manage = manage(router, management, SystemClock).unwrap_or_else(|_| fault::stop());
+    #[cfg(not(feature = "bench"))]
+    join3(echo, manage, report_events(router, &log::EVENTS)).await;
+    #[cfg(feature = "bench")]
+    {
+        let benchmark = Benchmark::new(router.endpoint_id(), &log::EVENTS);
+        let bench = benchmark
+            .serve(router, SystemClock)
+            .unwrap_or_else(|_| fault::stop());
+        join4(echo, manage, bench, report_events(router, &benchmark)).await;
+    }
 }
 
 /// In the executor of the lowest priority: it is the first to get no turn.

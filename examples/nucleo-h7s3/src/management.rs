@@ -3,8 +3,8 @@
 use nvme_mi_responder::world::StreamedFirmware;
 use nvme_mi_responder::{MessageBuffers, Responder};
 use reference_device::{
-    DefaultSubsystem, DefaultWorld, Identity, MANAGEMENT_PORT, Management, SerialNumber,
-    UnitChanges, default_subsystem, default_world,
+    DefaultSubsystem, DefaultWorld, Identity, MANAGEMENT_BUFFER, MANAGEMENT_PORT, Management,
+    SerialNumber, UnitChanges, default_subsystem, default_world,
 };
 use static_cell::{ConstStaticCell, StaticCell};
 
@@ -17,12 +17,14 @@ static MEMORY: ConstStaticCell<Memory> = ConstStaticCell::new(Memory {
     serial_number: SerialNumber::new(),
     unit_changes: UnitChanges::new(),
     messages: MessageBuffers::new(),
+    request: [0; MANAGEMENT_BUFFER],
 });
 
 struct Memory {
     serial_number: SerialNumber,
     unit_changes: UnitChanges,
     messages: MessageBuffers,
+    request: [u8; MANAGEMENT_BUFFER],
 }
 
 /// The default model, with the USB serial number. Call it once.
@@ -31,6 +33,7 @@ pub fn start(identity: &Identity<'_>) -> &'static mut Management<'static, World>
         serial_number,
         unit_changes,
         messages,
+        request,
     } = MEMORY.take();
     *serial_number = identity.serial_number();
     let subsystem = SUBSYSTEM.init(default_subsystem(serial_number).ok().unwrap());
@@ -44,5 +47,6 @@ pub fn start(identity: &Identity<'_>) -> &'static mut Management<'static, World>
         responder: responder.ok().unwrap(),
         port: MANAGEMENT_PORT,
         unit_changes,
+        buffer: request,
     })
 }

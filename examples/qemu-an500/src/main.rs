@@ -13,14 +13,16 @@ mod management;
 mod settings;
 
 use cortex_m_rt::entry;
-use embassy_futures::join::join;
+use embassy_futures::join::{join, join3};
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use embassy_time::Timer;
 use mctp_usb::RECEIVE_BUFFER_LEN_1_0;
 use qemu_an500::uart::{UART0, UART1};
 use qemu_an500::{interrupts, stack, time};
 use reference_device::{
-    Assembly, Identity, Link, Memory, Options, SerialMemory, assemble, serve, uuid_from_unique_id,
+    Assembly, ECHO_CHANNELS, Identity, Link, LinkMemory, MANAGE_CHANNELS, MCTP_DESCRIPTORS,
+    Options, RouterStorage, SERIAL_DESCRIPTORS, SerialMemory, SerialPort, assemble, echo, manage,
+    report_events, uuid_from_unique_id,
 };
 use static_cell::{ConstStaticCell, StaticCell};
 use usbredir_device::{Buffers, Driver, Runner, State};
@@ -33,8 +35,11 @@ use settings::Settings;
 type RawMutex = CriticalSectionRawMutex;
 type Router = mctp_router::Router<'static, RawMutex, SystemClock>;
 type UsbDriver = Driver<'static, RawMutex>;
-/// MCTP over USB 1.0, and two long messages at once, each of at most the size that an NVMe-MI host expects.
-type DeviceMemory = Memory<'static, RECEIVE_BUFFER_LEN_1_0, 512, 2, 4224>;
+/// For MCTP over USB 1.0.
+type UsbMemory =
+    LinkMemory<'static, RECEIVE_BUFFER_LEN_1_0, { MCTP_DESCRIPTORS + SERIAL_DESCRIPTORS }>;
+/// One port, transfers of 512 bytes; four messages of one packet and two long ones at once, each of at most the size that an NVMe-MI host expects.
+type Storage = RouterStorage<'static, 1, 512, 4, 2, 4224, { ECHO_CHANNELS + MANAGE_CHANNELS }, 2>;
 /// One endpoint for MCTP and two for the serial port with the log, in each direction; and more than the longest transfers of MCTP over USB 1.0.
 type UsbBuffers = Buffers<3, 4096, 4096, 512>;
 
@@ -43,7 +48,8 @@ const PATIENCE_MS: u64 = 100;
 /// How often a timer rings.
 const LOOK_MS: u64 = 4;
 
-static MEMORY: ConstStaticCell<DeviceMemory> = ConstStaticCell::new(Memory::new());
+static STORAGE: ConstStaticCell<Storage> = ConstStaticCell::new(RouterStorage::new());
+static USB_MEMORY: ConstStaticCell<UsbMemory> = ConstStaticCell::new(LinkMemory::new());
 static ROUTER: StaticCell<Router> = StaticCell::new();
 static SERIAL: StaticCell<SerialMemory<'static>> = StaticCell::new();
 static USB_BUFFERS: ConstStaticCell<UsbBuffers> = ConstStaticCell::new(Buffers::new());
@@ -68,11 +74,9 @@ fn start() -> ! {
         mtu: settings.mtu,
         ..Options::default()
     };
-    let Assembly {
-        router,
-        link,
-        buffer,
-    } = assemble(driver, SystemClock, &identity, &options, MEMORY.take());
+    let (memory, storage) = (USB_MEMORY.take(), STORAGE.take());
+    let Assembly { router, link } =
+        assemble(driver, SystemClock, &identity, &options, memory, storage);
     let router = ROUTER.init(router);
 
     let tasks = "each task is spawned once";
@@ -80,7 +84,7 @@ fn start() -> ! {
     urgent.spawn(usb_cable(cable).expect(tasks));
     urgent.spawn(usb_link(link, router).expect(tasks));
     let patient = interrupts::start_service_executor();
-    patient.spawn(services(router, identity, buffer).expect(tasks));
+    patient.spawn(services(router, identity).expect(tasks));
     if let Some(end) = settings.end {
         patient.spawn(fault::end_when_asked(end).expect(tasks));
     }
@@ -121,15 +125,23 @@ async fn usb_cable(mut cable: Runner<'static, RawMutex>) {
 
 #[embassy_executor::task]
 async fn usb_link(link: Link<'static, UsbDriver>, router: &'static Router) {
-    let port = SERIAL.init_with(SerialMemory::new);
-    let fits = "the memory above is made for this version of MCTP over USB";
-    link.run_with_log(router, &EVENTS, port, LOG.reader())
-        .expect(fits)
-        .await;
+    let memory = SERIAL.init_with(SerialMemory::new);
+    let functions = link.run_with(router, &EVENTS, |builder| {
+        SerialPort::new(builder, memory, 512)
+    });
+    let (link, serial) =
+        functions.expect("the memory above is made for this version of MCTP over USB");
+    join(link, serial.show(LOG.reader())).await;
 }
 
 #[embassy_executor::task]
-async fn services(router: &'static Router, identity: Identity<'static>, buffer: &'static mut [u8]) {
+async fn services(router: &'static Router, identity: Identity<'static>) {
     let mut management = management::start(&identity);
-    serve(router, &mut management, SystemClock, buffer, &EVENTS).await;
+    let counted = "the storage has a channel for each";
+    join3(
+        echo(router).expect(counted),
+        manage(router, &mut management, SystemClock).expect(counted),
+        report_events(router, &EVENTS),
+    )
+    .await;
 }

@@ -3,8 +3,8 @@
 use nvme_mi_responder::world::FirmwareStore;
 use nvme_mi_responder::{MessageBuffers, Responder};
 use reference_device::{
-    DefaultSubsystem, DefaultWorld, Identity, LoggedFirmware, MANAGEMENT_PORT, Management,
-    SerialNumber, UnitChanges, default_firmware, default_subsystem, default_world,
+    DefaultSubsystem, DefaultWorld, Identity, LoggedFirmware, MANAGEMENT_BUFFER, MANAGEMENT_PORT,
+    Management, SerialNumber, UnitChanges, default_firmware, default_subsystem, default_world,
 };
 use static_cell::{ConstStaticCell, StaticCell};
 
@@ -21,6 +21,8 @@ static IMAGES: ConstStaticCell<[u8; AREAS * LONGEST_IMAGE]> =
     ConstStaticCell::new([0; AREAS * LONGEST_IMAGE]);
 static UNIT_CHANGES: ConstStaticCell<UnitChanges> = ConstStaticCell::new(UnitChanges::new());
 static BUFFERS: ConstStaticCell<MessageBuffers> = ConstStaticCell::new(MessageBuffers::new());
+static REQUEST: ConstStaticCell<[u8; MANAGEMENT_BUFFER]> =
+    ConstStaticCell::new([0; MANAGEMENT_BUFFER]);
 
 /// The default model, with the USB serial number. Call it once.
 pub fn start(identity: &Identity<'_>) -> Management<'static, World> {
@@ -40,5 +42,6 @@ pub fn start(identity: &Identity<'_>) -> Management<'static, World> {
         responder: responder.expect("the default model has its management port"),
         port: MANAGEMENT_PORT,
         unit_changes,
+        buffer: REQUEST.take(),
     }
 }

@@ -9,69 +9,99 @@ use embassy_futures::yield_now;
 use embassy_sync::blocking_mutex::raw::RawMutex;
 use mctp::{Eid, MsgIC};
 use mctp_bench::{Bench, Statistics};
-use mctp_router::{Clock, Event, Instant, Message, Router, Service};
+use mctp_router::{Clock, Event, Instant, Listener, Message, Router, Service};
+use mctp_transport::DropCounters;
 
-use crate::observer::Observer;
+use crate::observer::{Direction, Observer};
 
-/// The router's channels that it takes: its listener, and the message being sent.
-pub(crate) const CHANNELS: usize = 2;
+/// The router's channels that a [`Benchmark`] takes: its listener, and the message being sent.
+pub const BENCH_CHANNELS: usize = 2;
 /// How often the observer hears of a stream that is being received, in milliseconds.
 const REPORT_INTERVAL: u64 = 2000;
 
-/// The service, and whether the endpoint is still the one that promised a stream.
-pub(crate) struct Benchmark {
+/// The benchmark service of the Linux MCTP tools: sends streams of messages on request, and counts those that it gets.
+///
+/// It ends a stream when the link is lost or the endpoint ID changes, so it has to see the router's events: give it to
+/// [`report_events`](crate::report_events) as the observer. It passes on to its own observer what it sees. Both belong in one executor.
+///
+/// ```
+/// # use core::convert::Infallible;
+/// # use embassy_futures::join::join;
+/// # use embassy_sync::blocking_mutex::raw::RawMutex;
+/// # use mctp_router::{Clock, Router};
+/// # use reference_device::{Benchmark, Observer, report_events};
+/// # async fn device<M: RawMutex, C: Clock>(router: &Router<'_, M, C>, clock: C, observer: &impl Observer) -> mctp::Result<Infallible> {
+/// let benchmark = Benchmark::new(router.endpoint_id(), observer);
+/// let streams = benchmark.serve(router, clock)?;
+/// # Ok(
+/// join(streams, report_events(router, &benchmark)).await.0
+/// # )
+/// # }
+/// ```
+pub struct Benchmark<'o, O> {
     bench: Bench,
+    /// The one that promised a stream.
     endpoint_id: Cell<Eid>,
+    observer: &'o O,
 }
 
-impl Benchmark {
-    /// For an endpoint that has this endpoint ID now.
-    pub(crate) fn new(endpoint_id: Eid) -> Self {
-        Self {
-            bench: Bench::new(),
-            endpoint_id: Cell::new(endpoint_id),
-        }
+impl<O: Observer> Observer for Benchmark<'_, O> {
+    const LOOKS_AT_PACKETS: bool = O::LOOKS_AT_PACKETS;
+
+    fn packet(&self, direction: Direction, bytes: &[u8]) {
+        self.observer.packet(direction, bytes);
     }
 
-    /// Ends the stream that is being sent when the link is lost or the endpoint ID changes.
-    pub(crate) fn note(&self, event: &Event) {
+    fn event(&self, event: Event, drops: &DropCounters) {
         let ends = match event {
             Event::LinkDown(_) => true,
-            Event::EndpointIdSet(set) => self.endpoint_id.replace(*set) != *set,
+            Event::EndpointIdSet(set) => self.endpoint_id.replace(set) != set,
             _ => false,
         };
         if ends {
             self.bench.stop();
         }
+        self.observer.event(event, drops);
+    }
+}
+
+impl<'o, O: Observer> Benchmark<'o, O> {
+    /// For an endpoint that has this endpoint ID now. `observer` hears of streams, and of all that this one hears of.
+    pub fn new(endpoint_id: Eid, observer: &'o O) -> Self {
+        Self {
+            bench: Bench::new(),
+            endpoint_id: Cell::new(endpoint_id),
+            observer,
+        }
     }
 
     /// Serves for ever. Whoever else there is in this executor gets a turn after each message received, and when there is no
     /// room for the next one to send.
-    pub(crate) async fn run<M: RawMutex, C: Clock>(
+    ///
+    /// # Errors
+    ///
+    /// Only at the start: when the router's storage has no channel left, or somebody else serves benchmarks.
+    pub fn serve<M: RawMutex, C: Clock>(
         &self,
         router: &Router<'_, M, C>,
-        clock: &impl Clock,
-        observer: &impl Observer,
-    ) -> Infallible {
+        clock: impl Clock,
+    ) -> mctp::Result<impl Future<Output = Infallible>> {
+        let service = Service::vendor_pci(mctp_bench::VENDOR_ID, &[mctp_bench::SUBTYPE]);
+        let mut listener = router.listener(service)?;
         let send = async {
             loop {
                 let sent = self.bench.send(|peer| router.request_channel(peer)).await;
-                observer.stream_sent(&sent);
+                self.observer.stream_sent(&sent);
             }
         };
-        join(self.receive(router, clock, observer), send).await.1
+        Ok(async move { join(self.receive(&mut listener, &clock), send).await.1 })
     }
 
     async fn receive<M: RawMutex, C: Clock>(
         &self,
-        router: &Router<'_, M, C>,
+        listener: &mut Listener<'_, '_, M, C>,
         clock: &impl Clock,
-        observer: &impl Observer,
-    ) {
-        let service = Service::vendor_pci(mctp_bench::VENDOR_ID, &[mctp_bench::SUBTYPE]);
-        let Ok(mut listener) = router.listener(service) else {
-            return;
-        };
+    ) -> Infallible {
         let mut report = Report::default();
         loop {
             match select(listener.receive(), clock.wait_until(report.at)).await {
@@ -80,7 +110,7 @@ impl Benchmark {
             }
             let statistics = self.bench.statistics();
             if report.is_due(clock.now(), &statistics) {
-                observer.stream_received(&statistics);
+                self.observer.stream_received(&statistics);
             }
             yield_now().await;
         }

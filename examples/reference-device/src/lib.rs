@@ -17,23 +17,25 @@ mod observer;
 mod serial_log;
 mod services;
 
-pub use device::{Assembly, Memory, Options, assemble, run};
+#[cfg(feature = "bench")]
+pub use bench::{BENCH_CHANNELS, Benchmark};
+pub use device::{Assembly, Options, assemble};
 #[cfg(feature = "log")]
 pub use event_log::{EventLog, Hex};
 pub use identity::{Identity, NAMESPACE, SerialNumber, uuid_from_unique_id};
-pub use link::Link;
+pub use link::{Link, LinkMemory, MCTP_DESCRIPTORS};
 #[cfg(feature = "firmware-log")]
 pub use logged_firmware::LoggedFirmware;
 pub use management::{
-    DefaultSubsystem, DefaultWorld, MANAGEMENT_PORT, Management, UnitChanges, default_firmware,
-    default_subsystem, default_world,
+    DefaultSubsystem, DefaultWorld, MANAGEMENT_BUFFER, MANAGEMENT_PORT, Management, UnitChanges,
+    default_firmware, default_subsystem, default_world,
 };
 #[cfg(feature = "bench")]
 pub use mctp_bench::{Sent, Statistics};
-pub use mctp_router::{Clock, Event, Instant};
+pub use mctp_router::{Clock, Event, Instant, Router, RouterStorage};
 pub use mctp_transport::DropCounters;
 pub use mctp_usb::Version;
 pub use observer::{Direction, Observer};
 #[cfg(feature = "serial-log")]
-pub use serial_log::SerialMemory;
-pub use services::serve;
+pub use serial_log::{SERIAL_DESCRIPTORS, SerialMemory, SerialPort};
+pub use services::{ECHO_CHANNELS, MANAGE_CHANNELS, echo, manage, report_events};

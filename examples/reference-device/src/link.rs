@@ -2,13 +2,11 @@
 
 use core::convert::Infallible;
 
-#[cfg(feature = "serial-log")]
-use embassy_futures::join::join;
 use embassy_futures::select::{Either4, select4};
 use embassy_sync::blocking_mutex::raw::RawMutex;
 use embassy_usb::driver::Driver;
 use embassy_usb::{Builder, UsbDevice};
-use embassy_usb_guard::Guard;
+use embassy_usb_guard::{Guard, State};
 use mctp_router::{Clock, Router};
 use mctp_transport::HEADER_LEN;
 use mctp_usb::{BufferTooSmall, MctpUsbClass, Receiver, SendLimits, Sender};
@@ -16,39 +14,59 @@ use mctp_usb::{BufferTooSmall, MctpUsbClass, Receiver, SendLimits, Sender};
 use crate::device::{Options, USB};
 use crate::identity::{Identity, SerialNumber};
 use crate::observer::{Observed, Observer};
-#[cfg(feature = "serial-log")]
-use crate::serial_log::{SerialMemory, SerialPort};
-
-/// 32 bytes with the MCTP function alone; 101 with its association descriptor and the serial port.
-const CONFIG_DESCRIPTOR: usize = if cfg!(feature = "serial-log") {
-    112
-} else {
-    64
-};
 
 /// The longest packet after a Configuration Set: that of a two-wire port with a transmission unit of 250.
 const LARGEST_CONFIGURED_PACKET: u16 = 250 + HEADER_LEN as u16;
 
-/// What the USB device stack keeps.
-pub(crate) struct LinkMemory<'d> {
-    config_descriptor: [u8; CONFIG_DESCRIPTOR],
+/// Bytes of the configuration descriptor with the MCTP function, also where there are other functions beside it.
+pub const MCTP_DESCRIPTORS: usize = 40;
+
+/// What the USB link keeps: `RECEIVE + CONFIGURATION` bytes and less than 200 more.
+///
+/// | parameter | meaning |
+/// |-|-|
+/// | `RECEIVE` | bytes of the receive buffer: [`mctp_usb::RECEIVE_BUFFER_LEN_1_0`] or [`mctp_usb::RECEIVE_BUFFER_LEN_1_1`] |
+/// | `CONFIGURATION` | bytes of the configuration descriptor: [`MCTP_DESCRIPTORS`] and those of further functions |
+pub struct LinkMemory<'d, const RECEIVE: usize, const CONFIGURATION: usize = MCTP_DESCRIPTORS> {
+    stack: StackMemory<'d>,
+    receive: [u8; RECEIVE],
+    config_descriptor: [u8; CONFIGURATION],
+}
+
+/// What of it is alike on all boards.
+struct StackMemory<'d> {
     bos_descriptor: [u8; 16],
     control: [u8; 128],
     serial_number: SerialNumber,
-    guard: embassy_usb_guard::State,
+    guard: State,
     class: mctp_usb::State<'d>,
 }
 
-impl LinkMemory<'_> {
-    pub(crate) const fn new() -> Self {
+#[cfg(target_pointer_width = "32")]
+const _: () = assert!(size_of::<StackMemory<'_>>() < 200);
+
+impl<const RECEIVE: usize, const CONFIGURATION: usize> LinkMemory<'_, RECEIVE, CONFIGURATION> {
+    /// Memory for one link.
+    pub const fn new() -> Self {
         Self {
-            config_descriptor: [0; CONFIG_DESCRIPTOR],
-            bos_descriptor: [0; 16],
-            control: [0; 128],
-            serial_number: SerialNumber::new(),
-            guard: embassy_usb_guard::State::new(),
-            class: mctp_usb::State::new(),
+            stack: StackMemory {
+                bos_descriptor: [0; 16],
+                control: [0; 128],
+                serial_number: SerialNumber::new(),
+                guard: State::new(),
+                class: mctp_usb::State::new(),
+            },
+            receive: [0; RECEIVE],
+            config_descriptor: [0; CONFIGURATION],
         }
+    }
+}
+
+impl<const RECEIVE: usize, const CONFIGURATION: usize> Default
+    for LinkMemory<'_, RECEIVE, CONFIGURATION>
+{
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -56,16 +74,35 @@ impl LinkMemory<'_> {
 ///
 /// The USB device stack is built where the link runs: unlike its parts, it must stay with one executor.
 pub struct Link<'d, D> {
-    pub(crate) driver: D,
-    pub(crate) identity: Identity<'d>,
-    pub(crate) options: Options,
+    driver: D,
+    identity: Identity<'d>,
+    options: Options,
     /// The longest transfer that the router fills.
-    pub(crate) max_transfer: u16,
-    pub(crate) receive: &'d mut [u8],
-    pub(crate) memory: &'d mut LinkMemory<'d>,
+    max_transfer: u16,
+    memory: &'d mut StackMemory<'d>,
+    receive: &'d mut [u8],
+    config_descriptor: &'d mut [u8],
 }
 
 impl<'d, D: Driver<'d>> Link<'d, D> {
+    pub(crate) fn new<const RECEIVE: usize, const CONFIGURATION: usize>(
+        driver: D,
+        identity: &Identity<'d>,
+        options: &Options,
+        max_transfer: u16,
+        memory: &'d mut LinkMemory<'d, RECEIVE, CONFIGURATION>,
+    ) -> Self {
+        Self {
+            driver,
+            identity: *identity,
+            options: *options,
+            max_transfer,
+            memory: &mut memory.stack,
+            receive: &mut memory.receive,
+            config_descriptor: &mut memory.config_descriptor,
+        }
+    }
+
     /// Runs the link for ever: USB, both directions of MCTP, and the router's timers.
     ///
     /// # Errors
@@ -80,29 +117,52 @@ impl<'d, D: Driver<'d>> Link<'d, D> {
         Ok(async move { stack.run(router).await })
     }
 
-    /// Runs the link for ever, with a serial port (CDC-ACM) beside MCTP: the device's log, for whoever opens it.
+    /// The same with further USB functions, which `add` adds and returns: run them beside the link.
     ///
-    /// - Each time it is opened (DTR), the log begins with the first lines. While it is closed, nothing is sent. What the driver had taken, and the one
-    ///   before did not read, comes before that: at most 128 bytes.
-    /// - What the host writes is read and forgotten; most do, as a terminal's echo.
-    /// - MCTP's interface stays the first one. The interfaces are grouped, and the device says that it is composite.
+    /// MCTP's interface stays the first one. The device says that it is composite, so each function begins with
+    /// [`Builder::function`], which makes its association descriptor.
+    ///
+    /// ```
+    /// # use core::convert::Infallible;
+    /// # use embassy_futures::join::join;
+    /// # use embassy_sync::blocking_mutex::raw::RawMutex;
+    /// # use embassy_usb::driver::{Driver, Endpoint, EndpointIn};
+    /// # use mctp_router::{Clock, Router};
+    /// # use reference_device::{Link, Observer};
+    /// # async fn run<'d, D: Driver<'d>, M: RawMutex, C: Clock>(
+    /// #     link: Link<'d, D>, router: &Router<'_, M, C>, observer: &impl Observer,
+    /// # ) -> Result<Infallible, mctp_usb::BufferTooSmall> {
+    /// let (link, mut endpoint) = link.run_with(router, observer, |builder| {
+    ///     let mut function = builder.function(0xFF, 0, 0);
+    ///     let mut interface = function.interface();
+    ///     interface.alt_setting(0xFF, 0, 0, None).endpoint_bulk_in(None, 512)
+    /// })?;
+    /// let greet = async {
+    ///     endpoint.wait_enabled().await;
+    ///     while endpoint.write(b"hello").await.is_ok() {}
+    /// };
+    /// # Ok(
+    /// join(link, greet).await.0
+    /// # )
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
     /// Only at the start: when the memory's receive buffer is too short for the USB version.
-    #[cfg(feature = "serial-log")]
-    pub fn run_with_log<M: RawMutex, C: Clock, const EARLY: usize, const RECENT: usize>(
+    ///
+    /// # Panics
+    ///
+    /// Only at the start, in `embassy-usb`: when the functions have more descriptors than the memory has room for, more endpoints than the driver
+    /// has, or more interfaces than `embassy-usb` is built for (four).
+    pub fn run_with<M: RawMutex, C: Clock, F>(
         self,
         router: &Router<'_, M, C>,
         observer: &impl Observer,
-        memory: &'d mut SerialMemory<'d>,
-        log: device_log::Reader<'_, EARLY, RECENT>,
-    ) -> Result<impl Future<Output = Infallible>, BufferTooSmall> {
-        let max_packet_size = self.options.usb_max_packet_size;
-        let (mut stack, mut port) = self.build(true, observer, |builder| {
-            SerialPort::new(builder, memory, max_packet_size)
-        })?;
-        Ok(async move { join(stack.run(router), port.show(log)).await.0 })
+        add: impl FnOnce(&mut Builder<'d, Guard<'d, D>>) -> F,
+    ) -> Result<(impl Future<Output = Infallible>, F), BufferTooSmall> {
+        let (mut stack, functions) = self.build(true, observer, add)?;
+        Ok((async move { stack.run(router).await }, functions))
     }
 
     /// Builds the USB device stack, with the MCTP function first, then what `add` adds: is it `composite`?
@@ -114,8 +174,7 @@ impl<'d, D: Driver<'d>> Link<'d, D> {
         observer: &'o O,
         add: impl FnOnce(&mut Builder<'d, Guard<'d, D>>) -> S,
     ) -> Result<(Stack<'d, 'o, Guard<'d, D>, O>, S), BufferTooSmall> {
-        let LinkMemory {
-            config_descriptor,
+        let StackMemory {
             bos_descriptor,
             control,
             serial_number,
@@ -128,7 +187,7 @@ impl<'d, D: Driver<'d>> Link<'d, D> {
         let mut builder = Builder::new(
             Guard::new(self.driver, guard),
             usb_config,
-            config_descriptor,
+            self.config_descriptor,
             bos_descriptor,
             &mut [],
             control,
@@ -160,13 +219,14 @@ struct Stack<'d, 'o, D: Driver<'d>, O> {
 
 impl<'d, D: Driver<'d>, O: Observer> Stack<'d, '_, D, O> {
     async fn run<M: RawMutex, C: Clock>(&mut self, router: &Router<'_, M, C>) -> Infallible {
-        let running = select4(
+        let ended = select4(
             self.usb.run(),
             router.run_receive(USB, &mut self.receiver),
             router.run_send(USB, &mut self.sender),
             router.run_timers(),
-        );
-        match running.await {
+        )
+        .await;
+        match ended {
             Either4::First(never) => never,
             Either4::Second(never) | Either4::Third(never) | Either4::Fourth(never) => never,
         }

@@ -48,7 +48,10 @@ const SHARED_NAMESPACE: NamespaceId = NamespaceId(1);
 /// The two-wire port of the default model, where the management endpoint is.
 pub const MANAGEMENT_PORT: PortId = PortId(1);
 
-/// What [`run`](crate::run) serves as NVMe-MI.
+/// Bytes of the longest NVMe-MI message, message type not counted.
+pub const MANAGEMENT_BUFFER: usize = nvme_mi_responder::MAX_MESSAGE_LENGTH - 1;
+
+/// What [`manage`](crate::manage) serves as NVMe-MI.
 pub struct Management<'d, W> {
     /// Answers for the subsystem, such as for a [`default_subsystem`] in a [`default_world`].
     pub responder: Responder<'d, W>,
@@ -56,6 +59,8 @@ pub struct Management<'d, W> {
     pub port: PortId,
     /// Where changes of it come from: the one that the responder's world has.
     pub unit_changes: &'d UnitChanges,
+    /// Takes the request that is to be answered next.
+    pub buffer: &'d mut [u8; MANAGEMENT_BUFFER],
 }
 
 /// Two ports, two controllers, four namespaces.

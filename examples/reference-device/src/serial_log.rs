@@ -16,7 +16,7 @@ const LONGEST_PACKET: usize = 512;
 /// Bytes of the log that are sent at once. Shorter than a packet, so that each is the end of a transfer, which the host does not wait any longer for.
 const TEXT: usize = 128;
 
-/// What the serial port keeps, for [`Link::run_with_log`](crate::Link::run_with_log): less than 800 bytes. Its lifetime is that of the device.
+/// What a [`SerialPort`] keeps: less than 800 bytes. Its lifetime is that of the device.
 ///
 /// The USB driver needs memory for one more OUT packet.
 pub struct SerialMemory<'d> {
@@ -45,8 +45,15 @@ impl Default for SerialMemory<'_> {
 #[cfg(target_pointer_width = "32")]
 const _: () = assert!(size_of::<SerialMemory<'_>>() < 800);
 
-/// The function.
-pub(crate) struct SerialPort<'d, D: Driver<'d>> {
+/// Bytes that a [`SerialPort`] takes in the configuration descriptor.
+pub const SERIAL_DESCRIPTORS: usize = 61;
+
+/// A serial port that shows the device's log to whoever opens it: a USB function for [`Link::run_with`](crate::Link::run_with).
+///
+/// - Each time it is opened (DTR), the log begins with the first lines. While it is closed, nothing is sent. What the driver had taken, and the one
+///   before did not read, comes before that: at most 128 bytes.
+/// - What the host writes is read and forgotten; most do, as a terminal's echo.
+pub struct SerialPort<'d, D: Driver<'d>> {
     sender: Sender<'d, D>,
     receiver: Receiver<'d, D>,
     control: ControlChanged<'d>,
@@ -55,8 +62,8 @@ pub(crate) struct SerialPort<'d, D: Driver<'d>> {
 }
 
 impl<'d, D: Driver<'d>> SerialPort<'d, D> {
-    /// Adds it to a device.
-    pub(crate) fn new(
+    /// Adds it to a device. `max_packet_size` is that of its bulk endpoints: 512 at high speed, 64 at full speed.
+    pub fn new(
         builder: &mut Builder<'d, D>,
         memory: &'d mut SerialMemory<'d>,
         max_packet_size: u16,
@@ -75,8 +82,8 @@ impl<'d, D: Driver<'d>> SerialPort<'d, D> {
     }
 
     /// Shows the log for ever.
-    pub(crate) async fn show<const EARLY: usize, const RECENT: usize>(
-        &mut self,
+    pub async fn show<const EARLY: usize, const RECENT: usize>(
+        mut self,
         log: Reader<'_, EARLY, RECENT>,
     ) -> Infallible {
         join(

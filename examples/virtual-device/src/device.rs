@@ -3,14 +3,17 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
+use embassy_futures::join::{join, join4};
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embedded_io_adapters::tokio_1::FromTokio;
 use mctp_bench::{Sent, Statistics};
 use nvme_mi_responder::world::MemoryPcie;
 use nvme_mi_responder::{MessageBuffers, Responder};
 use reference_device::{
-    Assembly, Direction, DropCounters, Event, EventLog, Identity, LoggedFirmware, Management,
-    Memory, Observer, Options, SerialMemory, UnitChanges,
+    Assembly, BENCH_CHANNELS, Benchmark, Direction, DropCounters, ECHO_CHANNELS, Event, EventLog,
+    Identity, LinkMemory, LoggedFirmware, MANAGE_CHANNELS, MANAGEMENT_BUFFER, MCTP_DESCRIPTORS,
+    Management, Observer, Options, RouterStorage, SERIAL_DESCRIPTORS, SerialMemory, SerialPort,
+    UnitChanges, echo, manage, report_events,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use usbredir_device::{Buffers, State};
@@ -37,13 +40,15 @@ const FIRMWARE_SLOT: usize = 8 << 20;
 /// Three endpoints in, two out: MCTP's, and the serial port's.
 type UsbBuffers = Buffers<3, TRANSFER_BUFFER, TRANSFER_BUFFER, 4096>;
 
-type DeviceMemory<'d> = Memory<
-    'd,
-    { mctp_usb::RECEIVE_BUFFER_LEN_1_1 },
-    LONGEST_TRANSFER,
-    2,
-    { LARGEST_MAX_MESSAGE - 1 },
->;
+type UsbMemory<'d> =
+    LinkMemory<'d, { mctp_usb::RECEIVE_BUFFER_LEN_1_1 }, { MCTP_DESCRIPTORS + SERIAL_DESCRIPTORS }>;
+
+/// What the services take of the router together.
+const CHANNELS: usize = ECHO_CHANNELS + MANAGE_CHANNELS + BENCH_CHANNELS;
+
+/// One port; four messages of one packet and two longer ones at once.
+type Storage<'d> =
+    RouterStorage<'d, 1, LONGEST_TRANSFER, 4, 2, { LARGEST_MAX_MESSAGE - 1 }, CHANNELS, 2>;
 
 /// The device's USB cable: joins it to a host for as long as a byte stream lasts.
 pub struct Cable<'d>(usbredir_device::Runner<'d, NoopRawMutex>);
@@ -104,7 +109,7 @@ pub async fn run_with_log<T>(
         max_message: settings.max_message,
         ..Options::default()
     };
-    let mut memory = Box::new(DeviceMemory::new());
+    let (mut memory, mut storage) = (Box::new(UsbMemory::new()), Box::new(Storage::new()));
     let serial_number = settings.serial_number();
     let model = &settings.model;
     let revision = model.revision();
@@ -128,35 +133,49 @@ pub async fn run_with_log<T>(
         &mut buffers,
     )
     .expect("a model that was read from a file has the port of its management endpoint");
+    let mut request = Box::new([0; MANAGEMENT_BUFFER]);
     let mut management = Management {
         responder,
         port: model.management_port,
         unit_changes: &unit_changes,
+        buffer: &mut request,
     };
     let clock = TokioClock::start();
-    let Assembly {
-        router,
-        link,
-        buffer,
-    }: Assembly<'_, _, NoopRawMutex, _> =
-        reference_device::assemble(driver, &clock, &identity, &options, &mut memory);
+    let Assembly { router, link }: Assembly<'_, _, NoopRawMutex, _> = reference_device::assemble(
+        driver,
+        &clock,
+        &identity,
+        &options,
+        &mut memory,
+        &mut storage,
+    );
     let mut serial_memory = Box::new(SerialMemory::new());
     let fits = "the memory's buffers are made for every setting";
     let link = async {
         match log {
             Some(log) => {
-                let running = link.run_with_log(&router, observer, &mut serial_memory, log);
-                running.expect(fits).await
+                let functions = link.run_with(&router, observer, |builder| {
+                    SerialPort::new(builder, &mut serial_memory, options.usb_max_packet_size)
+                });
+                let (link, serial) = functions.expect(fits);
+                join(link, serial.show(log)).await.0
             }
             None => link.run(&router, observer).expect(fits).await,
         }
     };
-    let services = reference_device::serve(&router, &mut management, &clock, buffer, observer);
+    let benchmark = Benchmark::new(router.endpoint_id(), observer);
+    let counted = "the storage has a channel for each service";
+    let services = join4(
+        echo(&router).expect(counted),
+        manage(&router, &mut management, &clock).expect(counted),
+        benchmark.serve(&router, &clock).expect(counted),
+        report_events(&router, &benchmark),
+    );
     // The device is large, and moved no more often than need be.
     let device = Box::pin(async {
         tokio::select! {
             never = link => match never {},
-            never = services => match never {},
+            (never, ..) = services => match never {},
             value = world(Cable(runner)) => value,
         }
     });

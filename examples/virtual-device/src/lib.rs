@@ -20,4 +20,4 @@ pub mod logger;
 pub mod model_file;
 pub mod pcap;
 pub mod usbredir;
-mod waker;
+pub mod waker;

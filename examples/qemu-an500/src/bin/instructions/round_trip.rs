@@ -8,6 +8,7 @@ use core::future::{Future, poll_fn};
 use core::pin::pin;
 use core::task::Poll;
 
+use embassy_futures::join::join3;
 use heapless::Vec;
 use mctp_router::{Config, PortConfig, Router, RouterStorage};
 use mctp_transport::{
@@ -16,8 +17,8 @@ use mctp_transport::{
 };
 use nvme_mi_responder::{Crc32c, MessageBuffers, Responder, SoftwareCrc32c};
 use reference_device::{
-    MANAGEMENT_PORT, Management, UnitChanges, default_firmware, default_subsystem, default_world,
-    serve,
+    ECHO_CHANNELS, MANAGE_CHANNELS, MANAGEMENT_BUFFER, MANAGEMENT_PORT, Management, UnitChanges,
+    default_firmware, default_subsystem, default_world, manage, report_events,
 };
 
 use crate::{CHECKED_ROUNDS, DEVICE, PORT, RawMutex, Stopped, Task, count, poll};
@@ -28,7 +29,7 @@ const END: u8 = 0x40;
 const MESSAGE: usize = 4224;
 const PACKETS: usize = 5120;
 
-type Storage<'b> = RouterStorage<'b, 1, 512, 4, 2, MESSAGE, 3, 2>;
+type Storage<'b> = RouterStorage<'b, 1, 512, 4, 2, MESSAGE, { ECHO_CHANNELS + MANAGE_CHANNELS }, 2>;
 type Message = Vec<u8, MESSAGE>;
 
 /// A request, with its message type, and what its response has to begin with.
@@ -119,17 +120,23 @@ fn measure(case: &Case) {
     let world = default_world(default_firmware(&mut []), &unit_changes);
     let mut buffers = MessageBuffers::new();
     let responder = Responder::new(subsystem.model(), MANAGEMENT_PORT, world, &mut buffers);
+    let mut buffer = [0; MANAGEMENT_BUFFER];
     let mut management = Management {
         responder: responder.expect("the default model has the port"),
         port: MANAGEMENT_PORT,
         unit_changes: &unit_changes,
+        buffer: &mut buffer,
     };
-    let mut buffer = [0; nvme_mi_responder::MAX_MESSAGE_LENGTH - 1];
+    let counted = "the storage has a channel for each";
+    let echo = reference_device::echo(&router).expect(counted);
+    let manage = manage(&router, &mut management, Stopped).expect(counted);
+    let events = report_events(&router, &());
+    let services = async { join3(echo, manage, events).await.0 };
 
     let (mut receiver, mut sender) = (Receiver::new(&link), Sender(&link));
     let mut tasks: [Task<'_>; 3] = [
         pin!(router.run_receive(PORT, &mut receiver)),
-        pin!(serve(&router, &mut management, Stopped, &mut buffer, &())),
+        pin!(services),
         pin!(router.run_send(PORT, &mut sender)),
     ];
     run(case, &link, &mut tasks);
