@@ -146,3 +146,57 @@ async fn follow_unit<M: RawMutex, C: Clock>(
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use core::future::pending;
+
+    use embassy_sync::blocking_mutex::raw::NoopRawMutex;
+    use mctp_router::{Config, Instant, RouterStorage};
+    use nvme_mi_responder::{MessageBuffers, Responder};
+
+    use super::*;
+    use crate::{
+        MANAGEMENT_BUFFER, MANAGEMENT_PORT, default_firmware, default_subsystem, default_world,
+    };
+
+    struct Stopped;
+
+    impl Clock for Stopped {
+        fn now(&self) -> Instant {
+            Instant::from_millis(0)
+        }
+
+        async fn wait_until(&self, _: Instant) {
+            pending().await
+        }
+    }
+
+    /// With so many channels: whether echo, and then NVMe-MI, can be served.
+    fn served<const CHANNELS: usize>() -> (bool, bool) {
+        let mut storage = RouterStorage::<'_, 1, 512, 4, 2, 4224, CHANNELS, 2>::new();
+        let config = Config::new([1; 16]);
+        let router = Router::<NoopRawMutex, _>::new(&mut storage, Stopped, &config);
+        let mut subsystem = default_subsystem("0123456789ab").unwrap();
+        let unit_changes = UnitChanges::new();
+        let world = default_world(default_firmware(&mut []), &unit_changes);
+        let mut buffers = MessageBuffers::new();
+        let responder = Responder::new(subsystem.model(), MANAGEMENT_PORT, world, &mut buffers);
+        let mut management = Management {
+            responder: responder.unwrap(),
+            port: MANAGEMENT_PORT,
+            unit_changes: &unit_changes,
+            buffer: &mut [0; MANAGEMENT_BUFFER],
+        };
+        let echo = echo(&router);
+        let manage = manage(&router, &mut management, Stopped);
+        (echo.is_ok(), manage.is_ok())
+    }
+
+    #[test]
+    fn a_service_that_finds_no_channel_says_so_at_the_start() {
+        assert_eq!(served::<ECHO_CHANNELS>(), (true, false));
+        let both = served::<{ ECHO_CHANNELS + MANAGE_CHANNELS }>();
+        assert_eq!(both, (true, true));
+    }
+}
