@@ -8,6 +8,7 @@
 //! - [`connection`]: the byte streams on which a QEMU guest's USB bus can be reached.
 //! - [`logger`]: the program's log, which is the device's.
 //! - [`usbredir`]: the device on such a stream.
+//! - [`waker`]: what runs the device as one task of tokio.
 //! - [`pcap`]: what crosses the wire, as a file for Wireshark.
 
 pub mod cli;
