@@ -11,12 +11,12 @@ pub struct GuardedBus<'d, B> {
 }
 
 impl<B: Bus> Bus for GuardedBus<'_, B> {
-    async fn enable(&mut self) {
-        self.bus.enable().await;
+    fn enable(&mut self) -> impl Future<Output = ()> {
+        self.bus.enable()
     }
 
-    async fn disable(&mut self) {
-        self.bus.disable().await;
+    fn disable(&mut self) -> impl Future<Output = ()> {
+        self.bus.disable()
     }
 
     async fn poll(&mut self) -> Event {
@@ -44,7 +44,7 @@ impl<B: Bus> Bus for GuardedBus<'_, B> {
         self.bus.force_reset()
     }
 
-    async fn remote_wakeup(&mut self) -> Result<(), Unsupported> {
-        self.bus.remote_wakeup().await
+    fn remote_wakeup(&mut self) -> impl Future<Output = Result<(), Unsupported>> {
+        self.bus.remote_wakeup()
     }
 }

@@ -69,17 +69,22 @@ impl<P: ControlPipe> ControlPipe for GuardedControlPipe<'_, P> {
         }
     }
 
-    async fn data_out(
+    fn data_out(
         &mut self,
         buffer: &mut [u8],
         first: bool,
         last: bool,
-    ) -> Result<usize, EndpointError> {
-        self.pipe.data_out(buffer, first, last).await
+    ) -> impl Future<Output = Result<usize, EndpointError>> {
+        self.pipe.data_out(buffer, first, last)
     }
 
-    async fn data_in(&mut self, data: &[u8], first: bool, last: bool) -> Result<(), EndpointError> {
-        self.pipe.data_in(data, first, last).await
+    fn data_in(
+        &mut self,
+        data: &[u8],
+        first: bool,
+        last: bool,
+    ) -> impl Future<Output = Result<(), EndpointError>> {
+        self.pipe.data_in(data, first, last)
     }
 
     async fn accept(&mut self) {

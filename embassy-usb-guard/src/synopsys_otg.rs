@@ -101,12 +101,12 @@ impl<B> SynopsysBus<B> {
 }
 
 impl<B: Bus> Bus for SynopsysBus<B> {
-    async fn enable(&mut self) {
-        self.bus.enable().await;
+    fn enable(&mut self) -> impl Future<Output = ()> {
+        self.bus.enable()
     }
 
-    async fn disable(&mut self) {
-        self.bus.disable().await;
+    fn disable(&mut self) -> impl Future<Output = ()> {
+        self.bus.disable()
     }
 
     async fn poll(&mut self) -> Event {
@@ -141,8 +141,8 @@ impl<B: Bus> Bus for SynopsysBus<B> {
         self.bus.force_reset()
     }
 
-    async fn remote_wakeup(&mut self) -> Result<(), Unsupported> {
-        self.bus.remote_wakeup().await
+    fn remote_wakeup(&mut self) -> impl Future<Output = Result<(), Unsupported>> {
+        self.bus.remote_wakeup()
     }
 }
 

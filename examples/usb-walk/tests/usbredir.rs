@@ -34,10 +34,12 @@ impl ErrorType for DeviceEnd {
 
 impl embedded_io_async::Read for DeviceEnd {
     async fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Infallible> {
-        poll_fn(|_| match self.bytes.borrow_mut().read(buffer) {
-            Ok(0) | Err(_) => Poll::Pending,
-            Ok(count) => Poll::Ready(Ok(count)),
-        })
+        poll_fn(
+            |_| match io::Read::read(&mut *self.bytes.borrow_mut(), buffer) {
+                Ok(0) | Err(_) => Poll::Pending,
+                Ok(count) => Poll::Ready(Ok(count)),
+            },
+        )
         .await
     }
 }
@@ -53,8 +55,6 @@ impl embedded_io_async::Write for DeviceEnd {
     }
 }
 
-use std::io::Read as _;
-
 /// The host's end: the device runs while the host waits for it.
 struct HostEnd<'d> {
     tasks: Tasks<'d>,
@@ -65,7 +65,7 @@ struct HostEnd<'d> {
 impl io::Read for HostEnd<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         for _ in 0..PATIENCE {
-            let count = self.to_host.borrow_mut().read(buffer)?;
+            let count = io::Read::read(&mut *self.to_host.borrow_mut(), buffer)?;
             if count > 0 {
                 return Ok(count);
             }
