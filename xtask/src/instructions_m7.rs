@@ -1,6 +1,6 @@
-//! The second half of `cargo xtask instructions`: what round trips and packets cost on an emulated Cortex-M7.
+//! The second half of `cargo xtask instructions`: what round trips, packets and the boards' memory functions cost on an emulated Cortex-M7.
 //!
-//! The program is `instructions` of `examples/qemu-an500`, built as the firmware is. With `-icount shift=0` QEMU's clock goes on by a nanosecond for each
+//! The program of the former two is `instructions` of `examples/qemu-an500`, built as the firmware is. With `-icount shift=0` QEMU's clock goes on by a nanosecond for each
 //! instruction, whatever the load of this computer. The program prints what its timer counted for fewer and for more rounds: what differs, divided by
 //! how many more there were, is one round. A round is a round trip, or a message of a stream in one direction. Of a stream there are a shorter and a longer
 //! message: what the longer one costs more, divided by how many more packets it has, is one further packet.
@@ -18,7 +18,7 @@ use crate::guest::install;
 use crate::project::{Project, metadata};
 
 const PROGRAM: &str = "instructions";
-/// Checks the memory functions of the Nucleo board, which run nowhere else here.
+/// Checks the memory functions of the Nucleo board, which run nowhere else here, and counts them.
 const MEMORY_FUNCTIONS: &str = "memory-functions";
 /// Of the timer: 25 MHz, and a nanosecond for each instruction.
 const INSTRUCTIONS_PER_TICK: f64 = 40.0;
@@ -68,12 +68,11 @@ pub(crate) fn run() -> Result<()> {
 
 /// The same as a step of `cargo xtask ci`.
 pub(crate) fn check(project: &Project) -> Result<String> {
-    printed_by(project, MEMORY_FUNCTIONS)?;
     let (table, over) = measure(project)?;
     within_budget(&over).with_context(|| table.clone())?;
     Ok(format!(
-        "{} kinds of round trips and packets within budget, memory functions right",
-        table.lines().count() - 2
+        "{} kinds of round trips, packets and memory functions within budget, memory functions right",
+        table.lines().count() - 3
     ))
 }
 
@@ -116,7 +115,34 @@ fn measure(project: &Project) -> Result<(String, Vec<String>)> {
         over.extend(over_budget(&stream.name, stream.packet, budget));
         over.extend(too_slow(&stream));
     }
+    table += "Instructions for a byte that the memory functions copy or fill, at 4 KiB\n";
+    let calls = counts(&printed_by(project, MEMORY_FUNCTIONS)?)?;
+    for function in self::rounds(&calls)? {
+        let name = &function.name;
+        let (budget, byte) = (byte_budget(&budgets["byte"], name)?, a_byte(&function)?);
+        writeln!(table, "{name:>20} {byte:>8.3} of {budget}")?;
+        over.extend(over_byte_budget(name, byte, budget));
+    }
     Ok((table, over))
+}
+
+/// What a memory function takes for each byte, in instructions.
+fn a_byte(function: &Round) -> Result<f64> {
+    let length = function.length.filter(|length| *length > 0);
+    let length = length.with_context(|| format!("{} has no length", function.name))?;
+    Ok(function.instructions / length as f64)
+}
+
+fn byte_budget(budgets: &serde_json::Value, name: &str) -> Result<f64> {
+    let budget = budgets[name].as_f64();
+    budget.with_context(|| {
+        format!("there is no budget for {name} in [package.metadata.instructions.byte]")
+    })
+}
+
+fn over_byte_budget(name: &str, byte: f64, budget: f64) -> Option<String> {
+    let text = format!("{name}: {byte:.3} instructions a byte, the budget is {budget}");
+    (byte > budget).then_some(text)
 }
 
 fn budget(budgets: &serde_json::Value, name: &str) -> Result<u64> {
@@ -317,6 +343,22 @@ mod tests {
             assert!(streams(&rounds).is_err(), "{printed}");
         }
         assert!(streams(&[]).is_err());
+    }
+
+    #[test]
+    fn a_memory_function_is_judged_by_the_byte() {
+        let functions = rounds_of("memset 4096 100 2618\nmemset 4096 300 7852\n").unwrap();
+        let byte = a_byte(&functions[0]).unwrap();
+        assert_eq!(byte, 5234.0 * 40.0 / 200.0 / 4096.0);
+        assert_eq!(over_byte_budget("memset", byte, 0.3), None);
+        let told = "memset: 0.301 instructions a byte, the budget is 0.3";
+        assert_eq!(
+            over_byte_budget("memset", 0.301, 0.3).as_deref(),
+            Some(told)
+        );
+        let without_length = rounds_of("memset 100 2618\nmemset 300 7852\n").unwrap();
+        assert!(a_byte(&without_length[0]).is_err());
+        assert!(byte_budget(&serde_json::json!({}), "memset").is_err());
     }
 
     #[test]

@@ -1,25 +1,37 @@
-//! The memory functions of the Nucleo board, `nucleo-h7s3/src/memory_functions.rs`, checked under every name: all lengths, alignments and overlaps around what they
-//! do differently. QEMU's exit code is 0 if every byte was right. `cargo xtask ci instructions-m7` runs it.
+//! Checks the memory functions of the Nucleo board, `nucleo-h7s3/src/memory_functions.rs`, and counts
+//! what they cost.
+//!
+//! Every name is checked with all lengths, alignments and overlaps around what the functions do
+//! differently. QEMU's exit code is 0 if every byte was right. Then there is one line for each function
+//! that is counted and number of calls, as `instructions` prints them: name, bytes, calls, ticks of
+//! TIMER0. `cargo xtask ci instructions-m7` starts it with `-icount`.
 
 #![no_std]
 #![no_main]
 
 use core::ffi::c_void;
 use core::hint::black_box;
+use core::ops::RangeInclusive;
 use core::panic::PanicInfo;
 
-use cortex_m_rt::entry;
-// The functions under test, and the interrupt vectors.
-use qemu_an500 as _;
-use semihosting::{eprintln, process};
+use cortex_m_rt::{entry, exception};
+// Also the functions under test, and the interrupt vectors.
+use qemu_an500::time;
+use semihosting::{eprintln, println, process};
 
-/// Up to two rounds of the loop for 16 bytes, and a rest.
-const LONGEST: usize = 35;
+/// Two rounds of 16 bytes, and the longest rest.
+const LONGEST: usize = 2 * 16 + 15;
+/// Around 128 bytes, from which on copies align their destination: a little shorter, and up to a round longer.
+const LONG: RangeInclusive<usize> = 126..=128 + 3 + 16;
 /// Offsets of either side: further apart than a word, and than a round.
 const OFFSETS: usize = 20;
-const MEMORY: usize = OFFSETS + LONGEST + 4;
+const MEMORY: usize = OFFSETS + *LONG.end() + 4;
 /// Differs from all bytes of [`pattern`].
 const VALUE: u8 = 0xA5;
+/// Bytes of what is counted.
+const COUNTED: usize = 4096;
+/// What differs between the two is what calls cost, and nothing else.
+const CALLS: [u32; 2] = [100, 300];
 
 type Copy = unsafe extern "C" fn(*mut c_void, *const c_void, usize) -> *mut c_void;
 type Compare = unsafe extern "C" fn(*const c_void, *const c_void, usize) -> i32;
@@ -90,13 +102,49 @@ fn start() -> ! {
             check_compare(black_box(memcmp as Compare), index, length);
         }
     }
+    time::start();
+    count_all();
     process::exit(0)
+}
+
+/// A word more than is counted, for destinations and sources at every place in a word.
+#[repr(align(4))]
+struct Counted([u8; COUNTED + 4]);
+
+fn count_all() {
+    let mut destination = Counted([0; COUNTED + 4]);
+    let source = Counted([0; COUNTED + 4]);
+    let source = source.0.as_ptr();
+    let destination = destination.0.as_mut_ptr();
+    let to = |offset| destination.wrapping_add(offset).cast();
+    let from = |offset| source.wrapping_add(offset).cast();
+    let (set, copy) = (black_box(memset as Set), black_box(memcpy as Copy));
+    // SAFETY: either side has so many bytes from each of these offsets on.
+    unsafe {
+        count("memset", || set(to(0), 0, COUNTED));
+        count("memset-unaligned", || set(to(1), 0, COUNTED));
+        count("memcpy", || copy(to(0), from(0), COUNTED));
+        count("memcpy-unaligned", || copy(to(1), from(1), COUNTED));
+        count("memcpy-different", || copy(to(0), from(1), COUNTED));
+    }
+}
+
+fn count(name: &str, mut call: impl FnMut() -> *mut c_void) {
+    for calls in CALLS {
+        let start = time::cycles();
+        for _ in 0..calls {
+            black_box(call());
+        }
+        let ticks = time::cycles() - start;
+        println!("{name} {COUNTED} {calls} {ticks}");
+    }
 }
 
 fn for_all(check: impl Fn(usize, usize, usize)) {
     for to in 0..OFFSETS {
         for from in 0..OFFSETS {
-            (0..=LONGEST).for_each(|length| check(to, from, length));
+            let lengths = (0..=LONGEST).chain(LONG);
+            lengths.for_each(|length| check(to, from, length));
         }
     }
 }
@@ -190,4 +238,10 @@ fn check_bytes(memory: &[u8; MEMORY], to: usize, length: usize, expected: impl F
 fn panic(information: &PanicInfo<'_>) -> ! {
     eprintln!("{information}");
     process::exit(1)
+}
+
+/// Several words stored at once to where no word begins, for example.
+#[exception(trampoline = false)]
+unsafe fn HardFault() -> ! {
+    process::exit(2)
 }
