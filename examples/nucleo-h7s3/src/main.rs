@@ -14,6 +14,8 @@
 
 mod board;
 mod clock;
+#[cfg(feature = "run-from-sram")]
+mod crc;
 mod fault;
 mod log;
 mod management;
@@ -41,7 +43,7 @@ use reference_device::{BENCH_CHANNELS, Benchmark};
 use reference_device::{SERIAL_DESCRIPTORS, SerialMemory, SerialPort};
 use static_cell::{ConstStaticCell, StaticCell};
 
-use board::{Board, Life, USB_OUT_BUFFER, UsbDriver};
+use board::{Board, Crc, Life, USB_OUT_BUFFER, UsbDriver};
 use clock::SystemClock;
 
 /// What the services take of the router together.
@@ -87,7 +89,7 @@ fn main() -> ! {
     executor.spawn(run_link(link, router).unwrap());
     interrupt::UART4.set_priority(Priority::P7);
     let executor = SERVICES.start(interrupt::UART4);
-    executor.spawn(run_services(router, identity).unwrap());
+    executor.spawn(run_services(router, identity, board.crc).unwrap());
     executor.spawn(show_life(board.life).unwrap());
     loop {
         cortex_m::asm::wfi();
@@ -112,9 +114,9 @@ async fn run_link(link: Link<'static, UsbDriver>, router: &'static Router) {
 }
 
 #[embassy_executor::task]
-async fn run_services(router: &'static Router, identity: Identity<'static>) {
+async fn run_services(router: &'static Router, identity: Identity<'static>, crc: Crc) {
     // Made here because it must stay with one executor.
-    let management = management::start(&identity);
+    let management = management::start(&identity, crc);
     // They fail only with fewer channels than above.
     let echo = echo(router).unwrap_or_else(|_| fault::stop());
     let manage = manage(router, management, SystemClock).unwrap_or_else(|_| fault::stop());

@@ -4,12 +4,14 @@ use nvme_mi_responder::world::StreamedFirmware;
 use nvme_mi_responder::{MessageBuffers, Responder};
 use reference_device::{
     DefaultSubsystem, DefaultWorld, Identity, MANAGEMENT_BUFFER, MANAGEMENT_PORT, Management,
-    SerialNumber, UnitChanges, default_subsystem, default_world,
+    SerialNumber, UnitChanges, default_subsystem, default_world_with_crc,
 };
 use static_cell::{ConstStaticCell, StaticCell};
 
+use crate::board::Crc;
+
 /// Firmware images may have any length: they are checked while they come, and not kept. Nothing would run them.
-pub type World = DefaultWorld<'static, StreamedFirmware<3>>;
+pub type World = DefaultWorld<'static, StreamedFirmware<3>, Crc>;
 
 static SUBSYSTEM: StaticCell<DefaultSubsystem<'static>> = StaticCell::new();
 static MANAGEMENT: StaticCell<Management<'static, World>> = StaticCell::new();
@@ -28,7 +30,7 @@ struct Memory {
 }
 
 /// The default model, with the USB serial number. Call it once.
-pub fn start(identity: &Identity<'_>) -> &'static mut Management<'static, World> {
+pub fn start(identity: &Identity<'_>, crc: Crc) -> &'static mut Management<'static, World> {
     let Memory {
         serial_number,
         unit_changes,
@@ -41,7 +43,7 @@ pub fn start(identity: &Identity<'_>) -> &'static mut Management<'static, World>
     let firmware = StreamedFirmware::new(slots)
         .with_read_only_first_slot()
         .with_immediate_activation();
-    let world = default_world(firmware, unit_changes);
+    let world = default_world_with_crc(firmware, unit_changes, crc);
     let responder = Responder::new(subsystem.model(), MANAGEMENT_PORT, world, messages);
     MANAGEMENT.init(Management {
         responder: responder.ok().unwrap(),

@@ -28,7 +28,7 @@ pub use link::{Link, LinkMemory, MCTP_DESCRIPTORS};
 pub use logged_firmware::LoggedFirmware;
 pub use management::{
     DefaultSubsystem, DefaultWorld, MANAGEMENT_BUFFER, MANAGEMENT_PORT, Management, UnitChanges,
-    default_firmware, default_subsystem, default_world,
+    default_firmware, default_subsystem, default_world, default_world_with_crc,
 };
 #[cfg(feature = "bench")]
 pub use mctp_bench::{Sent, Statistics};

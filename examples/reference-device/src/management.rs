@@ -10,9 +10,9 @@ use nvme_mi_responder::world::{
     MemoryVpd, Parts, SecurityInformation,
 };
 use nvme_mi_responder::{
-    ControllerConfig, Identity, LinkWidth, ModelError, NamespaceId, PciAddress, PciePort,
-    PortConfig, PortId, PortKind, Responder, SmbusFrequency, Subsystem, TransportError,
-    TransportErrors, TwoWirePort, Vendor, vendor_from_build,
+    ControllerConfig, Crc32c, Identity, LinkWidth, ModelError, NamespaceId, PciAddress, PciePort,
+    PortConfig, PortId, PortKind, Responder, SmbusFrequency, SoftwareCrc32c, Subsystem,
+    TransportError, TransportErrors, TwoWirePort, Vendor, vendor_from_build,
 };
 
 /// Who made the device, from the build environment; see [`vendor_from_build!`].
@@ -66,8 +66,8 @@ pub struct Management<'d, W> {
 /// Two ports, two controllers, four namespaces.
 pub type DefaultSubsystem<'i> = Subsystem<'i, 2, 2, 4>;
 
-/// What is around a [`default_subsystem`] with firmware store `F`.
-pub type DefaultWorld<'w, F> = Parts<
+/// What is around a [`default_subsystem`] with firmware store `F`, and what computes its integrity checks.
+pub type DefaultWorld<'w, F, C = SoftwareCrc32c> = Parts<
     HealthReport,
     F,
     MemoryVpd<256>,
@@ -76,6 +76,7 @@ pub type DefaultWorld<'w, F> = Parts<
     SecurityInformation,
     MemoryMedia,
     MemoryPcie<2>,
+    C,
 >;
 
 /// The default model.
@@ -143,11 +144,20 @@ pub fn default_firmware(memory: &mut [u8]) -> MemoryFirmware<'_, 3> {
 
 /// Firmware in `store`, everything else in memory: healthy at 303 K, blank VPD, resets, format, sanitize and self-test of media that are not there,
 /// the security protocol that says which others there are (none), and PCI configuration spaces.
-#[inline(never)]
 pub fn default_world<F: FirmwareStore>(
     store: F,
     unit_changes: &UnitChanges,
 ) -> DefaultWorld<'_, F> {
+    default_world_with_crc(store, unit_changes, SoftwareCrc32c)
+}
+
+/// A [`default_world`] whose integrity checks are computed by `crc`, such as a CRC unit.
+#[inline(never)]
+pub fn default_world_with_crc<F: FirmwareStore, C: Crc32c>(
+    store: F,
+    unit_changes: &UnitChanges,
+    crc: C,
+) -> DefaultWorld<'_, F, C> {
     Parts::new(HealthReport::healthy())
         .with_firmware(store)
         .with_vpd(MemoryVpd::new([0xFF; 256]))
@@ -156,6 +166,7 @@ pub fn default_world<F: FirmwareStore>(
         .with_security(SecurityInformation)
         .with_media(MemoryMedia::new())
         .with_pcie(MemoryPcie::new(&VENDOR))
+        .with_crc(crc)
 }
 
 /// Passes a new transmission unit from the subsystem on to the USB link, and what goes wrong there on to the subsystem.
