@@ -12,6 +12,8 @@ use crate::project::Project;
 pub(crate) const FOLDER: &str = "examples/qemu-an500";
 /// The firmware.
 pub(crate) const FIRMWARE: &str = "qemu-an500";
+/// The features of the firmware for guests: all services that the reference device has.
+pub(crate) const FEATURES: &[&str] = &["bench"];
 const TARGET: &str = "thumbv7em-none-eabihf";
 /// A socket's path ends with a zero byte, and has to fit in so many bytes (`unix(7)`).
 const LONGEST_SOCKET_PATH: usize = 107;
@@ -50,7 +52,7 @@ pub(crate) enum Log<'p> {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let project = Project::open()?;
     install::qemu(&install::ARM)?;
-    let firmware = build(&project, FIRMWARE, &[])?;
+    let firmware = build(&project, FIRMWARE, FEATURES)?;
     let socket = match &args.socket {
         Some(socket) => std::path::absolute(socket)?,
         None => project.target_dir.join("emulate.sock"),

@@ -24,7 +24,7 @@ const MEMORY_FUNCTIONS: &str = "memory-functions";
 const INSTRUCTIONS_PER_TICK: f64 = 40.0;
 /// Of the Nucleo board's core, in Hz.
 const CLOCK: f64 = 600e6;
-/// Bytes of message a second that a stream has to reach if an instruction takes a cycle: then USB high speed is the limit, and not the core.
+/// Bytes of message a second that a stream has to reach if an instruction takes a cycle: the most that USB high speed leaves, so that the core is not the limit.
 const LEAST_RATE: f64 = 40e6;
 /// It takes less than a second.
 const LONGEST_RUN: Duration = Duration::from_secs(60);

@@ -13,7 +13,11 @@ mod management;
 mod settings;
 
 use cortex_m_rt::entry;
-use embassy_futures::join::{join, join3};
+use embassy_futures::join::join;
+#[cfg(not(feature = "bench"))]
+use embassy_futures::join::join3;
+#[cfg(feature = "bench")]
+use embassy_futures::join::join4;
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use embassy_time::Timer;
 use mctp_usb::RECEIVE_BUFFER_LEN_1_0;
@@ -24,6 +28,8 @@ use reference_device::{
     Options, RouterStorage, SERIAL_DESCRIPTORS, SerialMemory, SerialPort, assemble, echo, manage,
     report_events, uuid_from_unique_id,
 };
+#[cfg(feature = "bench")]
+use reference_device::{BENCH_CHANNELS, Benchmark};
 use static_cell::{ConstStaticCell, StaticCell};
 use usbredir_device::{Buffers, Driver, Runner, State};
 
@@ -38,11 +44,19 @@ type UsbDriver = Driver<'static, RawMutex>;
 /// For MCTP over USB 1.0.
 type UsbMemory =
     LinkMemory<'static, RECEIVE_BUFFER_LEN_1_0, { MCTP_DESCRIPTORS + SERIAL_DESCRIPTORS }>;
-/// One port, transfers of 512 bytes; four messages of one packet and two long ones at once, each of at most the size that an NVMe-MI host expects.
-type Storage = RouterStorage<'static, 1, 512, 4, 2, 4224, { ECHO_CHANNELS + MANAGE_CHANNELS }, 2>;
+/// What the services take of the router together.
+const CHANNELS: usize = ECHO_CHANNELS + MANAGE_CHANNELS + BENCH_CHANNELS;
+#[cfg(not(feature = "bench"))]
+const BENCH_CHANNELS: usize = 0;
+/// One port, transfers of 512 bytes, and messages of at most the size that an NVMe-MI host expects.
+type Storage = RouterStorage<'static, 1, 512, 4, MESSAGES, 4224, CHANNELS, 2>;
 /// One endpoint for MCTP and two for the serial port with the log, in each direction; and more than the longest transfers of MCTP over USB 1.0.
 type UsbBuffers = Buffers<3, 4096, 4096, 512>;
 
+/// How many messages can wait for the services, or be incomplete, at once. The services have a lower
+/// priority than the link, and a guest may send requests without waiting for the responses: more than
+/// the two of other boards, until the router holds packets back before it discards them.
+const MESSAGES: usize = 32;
 /// How long a bulk OUT endpoint may leave its queue full before the rest of the bus goes on without it.
 const PATIENCE_MS: u64 = 100;
 /// How often a timer rings.
@@ -138,10 +152,14 @@ async fn usb_link(link: Link<'static, UsbDriver>, router: &'static Router) {
 async fn services(router: &'static Router, identity: Identity<'static>) {
     let mut management = management::start(&identity);
     let counted = "the storage has a channel for each";
-    join3(
-        echo(router).expect(counted),
-        manage(router, &mut management, SystemClock).expect(counted),
-        report_events(router, &EVENTS),
-    )
-    .await;
+    let echo = echo(router).expect(counted);
+    let manage = manage(router, &mut management, SystemClock).expect(counted);
+    #[cfg(not(feature = "bench"))]
+    join3(echo, manage, report_events(router, &EVENTS)).await;
+    #[cfg(feature = "bench")]
+    {
+        let benchmark = Benchmark::new(router.endpoint_id(), &EVENTS);
+        let bench = benchmark.serve(router, SystemClock).expect(counted);
+        join4(echo, manage, bench, report_events(router, &benchmark)).await;
+    }
 }

@@ -131,7 +131,11 @@ fn programs(project: &Project, args: &Args, scenarios: &[Scenario]) -> Result<Pr
     };
     let an500 = if scenarios.iter().any(|one| one.board == Board::An500) {
         install::qemu(&install::ARM)?;
-        Some(emulate::build(project, emulate::FIRMWARE, &[])?)
+        Some(emulate::build(
+            project,
+            emulate::FIRMWARE,
+            emulate::FEATURES,
+        )?)
     } else {
         None
     };
@@ -188,7 +192,7 @@ fn run_one(
             &files,
         ),
     )?;
-    let streams = scenario.streams();
+    let streams = scenario.full_streams();
     let usb_capture = (!streams.is_empty()).then(|| folder.join("usb.pcap"));
     let outcome = vm::run(&vm::Setup {
         scenario,
