@@ -11,6 +11,8 @@ pub struct CrcRegisters(Peri<'static, peripherals::CRC>);
 /// Starts the clock of the unit.
 pub fn start(unit: Peri<'static, peripherals::CRC>) -> CrcUnit<CrcRegisters> {
     RCC.ahb4enr().modify(|enabled| enabled.set_crcen(true));
+    // The clock needs two cycles to start (RM0477, peripheral clock enabling): the register is read again.
+    RCC.ahb4enr().read();
     CrcUnit::new(CrcRegisters(unit))
 }
 
