@@ -5,7 +5,12 @@
 /// Implement it for a hardware engine and plug it in with [`World::Crc`](crate::world::World::Crc).
 pub trait Crc32c {
     /// The CRC of `parts`, as if concatenated. Over the ASCII text `123456789` it is E3069283h.
-    fn crc32c(&mut self, parts: &[&[u8]]) -> u32;
+    fn crc32c(&mut self, parts: &[&[u8]]) -> u32 {
+        self.continue_crc32c(0, parts)
+    }
+
+    /// The CRC of what `crc` is the CRC of, and of `parts` behind it. That of nothing is 0.
+    fn continue_crc32c(&mut self, crc: u32, parts: &[&[u8]]) -> u32;
 }
 
 /// In software, 4 bits at a time, with a table of 64 bytes: 7 instructions for a byte of message on thumbv7em.
@@ -21,14 +26,9 @@ const NIBBLES: [u32; 16] = [
 ];
 
 impl Crc32c for SoftwareCrc32c {
-    fn crc32c(&mut self, parts: &[&[u8]]) -> u32 {
-        fold(u32::MAX, parts, shift_two_nibbles)
+    fn continue_crc32c(&mut self, crc: u32, parts: &[&[u8]]) -> u32 {
+        fold(!crc, parts, shift_two_nibbles)
     }
-}
-
-/// The CRC of what `crc` is the CRC of and of `bytes` behind it, in software.
-pub(crate) fn continue_crc32c(crc: u32, bytes: &[u8]) -> u32 {
-    fold(!crc, &[bytes], shift_two_nibbles)
 }
 
 fn shift_two_nibbles(crc: u32) -> u32 {
@@ -67,8 +67,8 @@ const fn byte_table() -> [u32; 256] {
 }
 
 impl Crc32c for TableCrc32c {
-    fn crc32c(&mut self, parts: &[&[u8]]) -> u32 {
-        fold(u32::MAX, parts, |crc| {
+    fn continue_crc32c(&mut self, crc: u32, parts: &[&[u8]]) -> u32 {
+        fold(!crc, parts, |crc| {
             // The index is below 256: the default costs nothing and is never taken.
             let added = BYTES.get((crc & 0xFF) as usize).copied().unwrap_or(0);
             crc >> 8 ^ added
@@ -117,6 +117,8 @@ mod tests {
                 let parts = [&text[..start], &text[start..end], &text[end..]];
                 assert_eq!(SoftwareCrc32c.crc32c(&parts), 0xE306_9283);
                 assert_eq!(TableCrc32c.crc32c(&parts), 0xE306_9283);
+                let first = TableCrc32c.crc32c(&parts[..1]);
+                assert_eq!(TableCrc32c.continue_crc32c(first, &parts[1..]), 0xE306_9283);
             }
         }
     }

@@ -85,7 +85,7 @@ fn admin(opcode: u8, length: u32, dwords: [u32; 2]) -> Vec<u8> {
 struct FreeEngine;
 
 impl Crc32c for FreeEngine {
-    fn crc32c(&mut self, _: &[&[u8]]) -> u32 {
+    fn continue_crc32c(&mut self, _: u32, _: &[&[u8]]) -> u32 {
         0
     }
 }

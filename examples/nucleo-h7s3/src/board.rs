@@ -18,12 +18,7 @@ bind_interrupts!(struct Interrupts {
 });
 
 /// The CRC unit of the chip.
-#[cfg(feature = "run-from-sram")]
 pub type Crc = stm32_crc::CrcUnit<crate::crc::CrcRegisters>;
-/// Not the CRC unit: its driver would take 88 bytes more than the flash in the chip has, as the check of
-/// firmware images brings the computation in software in any case.
-#[cfg(not(feature = "run-from-sram"))]
-pub type Crc = nvme_mi_responder::SoftwareCrc32c;
 
 /// The USB driver of port CN2: high speed, with the PHY inside the chip.
 pub type UsbDriver = SynopsysOtg<Driver<'static, peripherals::USB_OTG_HS>>;
@@ -43,7 +38,7 @@ pub struct Board {
     pub usb: UsbDriver,
     /// What shows that the device runs.
     pub life: Life,
-    /// What computes the integrity checks of NVMe-MI.
+    /// Computes the integrity checks of NVMe-MI and of firmware images.
     pub crc: Crc,
     /// 96 bits that no other chip of this family has.
     pub unique_id: [u8; 12],
@@ -61,7 +56,6 @@ impl Board {
             PM5,
             PM6,
             PD13,
-            #[cfg(feature = "run-from-sram")]
             CRC,
             #[cfg(feature = "watchdog")]
             IWDG,
@@ -77,10 +71,7 @@ impl Board {
                 #[cfg(feature = "watchdog")]
                 watchdog: IndependentWatchdog::new(IWDG, WATCHDOG_MICROSECONDS),
             },
-            #[cfg(feature = "run-from-sram")]
             crc: crate::crc::start(CRC),
-            #[cfg(not(feature = "run-from-sram"))]
-            crc: nvme_mi_responder::SoftwareCrc32c,
             unique_id: embassy_stm32::uid::uid(),
         }
     }

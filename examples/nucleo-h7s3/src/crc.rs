@@ -5,15 +5,17 @@ use embassy_stm32::pac::{CRC, RCC};
 use embassy_stm32::{Peri, peripherals};
 use stm32_crc::{CrcUnit, Registers};
 
-/// The registers of the CRC unit, which nobody else has.
-pub struct CrcRegisters(Peri<'static, peripherals::CRC>);
+/// The registers of the CRC unit. Its users are all in the executor of the services, so that they
+/// compute one CRC at a time.
+#[derive(Clone)]
+pub struct CrcRegisters(());
 
 /// Starts the clock of the unit.
-pub fn start(unit: Peri<'static, peripherals::CRC>) -> CrcUnit<CrcRegisters> {
+pub fn start(_unit: Peri<'static, peripherals::CRC>) -> CrcUnit<CrcRegisters> {
     RCC.ahb4enr().modify(|enabled| enabled.set_crcen(true));
     // The clock needs two cycles to start (RM0477, peripheral clock enabling): the register is read again.
     RCC.ahb4enr().read();
-    CrcUnit::new(CrcRegisters(unit))
+    CrcUnit::new(CrcRegisters(()))
 }
 
 impl Registers for CrcRegisters {

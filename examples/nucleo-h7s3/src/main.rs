@@ -14,7 +14,6 @@
 
 mod board;
 mod clock;
-#[cfg(feature = "run-from-sram")]
 mod crc;
 mod fault;
 mod log;

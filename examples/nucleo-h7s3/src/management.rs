@@ -11,7 +11,7 @@ use static_cell::{ConstStaticCell, StaticCell};
 use crate::board::Crc;
 
 /// Firmware images may have any length: they are checked while they come, and not kept. Nothing would run them.
-pub type World = DefaultWorld<'static, StreamedFirmware<3>, Crc>;
+pub type World = DefaultWorld<'static, StreamedFirmware<3, Crc>, Crc>;
 
 static SUBSYSTEM: StaticCell<DefaultSubsystem<'static>> = StaticCell::new();
 static MANAGEMENT: StaticCell<Management<'static, World>> = StaticCell::new();
@@ -40,7 +40,7 @@ pub fn start(identity: &Identity<'_>, crc: Crc) -> &'static mut Management<'stat
     *serial_number = identity.serial_number();
     let subsystem = SUBSYSTEM.init(default_subsystem(serial_number).ok().unwrap());
     let slots = [Some(*b"REF00001"), Some(*b"REF00002"), None];
-    let firmware = StreamedFirmware::new(slots)
+    let firmware = StreamedFirmware::checked_by(crc.clone(), slots)
         .with_read_only_first_slot()
         .with_immediate_activation();
     let world = default_world_with_crc(firmware, unit_changes, crc);

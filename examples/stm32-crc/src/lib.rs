@@ -42,21 +42,22 @@ mod control {
 ///     CrcUnit::new(registers).crc32c(&[b"1234", b"56789"])
 /// }
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct CrcUnit<R>(R);
 
 impl<R: Registers> CrcUnit<R> {
     /// The unit behind these registers, whose clock runs.
     pub fn new(mut registers: R) -> Self {
-        registers.write_initial_value(u32::MAX);
         registers.write_polynomial(POLYNOMIAL);
         Self(registers)
     }
 }
 
 impl<R: Registers> Crc32c for CrcUnit<R> {
-    fn crc32c(&mut self, parts: &[&[u8]]) -> u32 {
+    fn continue_crc32c(&mut self, crc: u32, parts: &[&[u8]]) -> u32 {
         let Self(registers) = self;
+        // As the data register was: neither inverted nor reversed.
+        registers.write_initial_value((!crc).reverse_bits());
         registers
             .write_control(control::RESET | control::REVERSE_EACH_BYTE_IN | control::REVERSE_OUT);
         for part in parts {

@@ -146,6 +146,14 @@ fn gives_the_same_as_the_software_for_every_length_and_split() {
                 let parts = [&bytes[..start], &bytes[start..end], &bytes[end..length]];
                 let expected = SoftwareCrc32c.crc32c(&[&bytes[..length]]);
                 assert_eq!(unit.crc32c(&parts), expected, "{start}, {end} of {length}");
+                let first = unit.crc32c(&parts[..1]);
+                // Others may use the unit in between.
+                unit.crc32c(&[b"123456789"]);
+                assert_eq!(
+                    unit.continue_crc32c(first, &parts[1..]),
+                    expected,
+                    "{start} of {length}"
+                );
             }
         }
     }

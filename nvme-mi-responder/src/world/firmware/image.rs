@@ -1,7 +1,7 @@
 //! The images that are downloaded where nothing else is agreed on.
 
 use crate::bytes::{put, u32_at};
-use crate::crc::{Crc32c, SoftwareCrc32c, continue_crc32c};
+use crate::crc::{Crc32c, SoftwareCrc32c};
 
 /// First bytes of an image.
 const MAGIC: [u8; 8] = *b"NVMI-IMG";
@@ -44,7 +44,7 @@ pub(super) struct ImageCheck {
 
 impl ImageCheck {
     /// Begins with the first piece, which has the whole header. `None`: it is no image.
-    pub(super) fn begin(piece: &[u8]) -> Option<Self> {
+    pub(super) fn begin(piece: &[u8], crc32c: &mut impl Crc32c) -> Option<Self> {
         let (header, content) = piece.split_first_chunk::<HEADER_LENGTH>()?;
         let (checked, _) = header.split_at_checked(20)?;
         let revision = *header.get(8..)?.first_chunk::<8>()?;
@@ -53,18 +53,18 @@ impl ImageCheck {
         let mut check = Self {
             revision,
             missing: u32_at(header, 16) as usize,
-            crc: SoftwareCrc32c.crc32c(&[checked]),
+            crc: crc32c.crc32c(&[checked]),
             expected: u32_at(header, 20),
         };
-        check.add(content);
+        check.add(content, crc32c);
         is_image.then_some(check)
     }
 
     /// Goes on with the next piece.
-    pub(super) fn add(&mut self, piece: &[u8]) {
+    pub(super) fn add(&mut self, piece: &[u8], crc32c: &mut impl Crc32c) {
         let content = piece.get(..self.missing).unwrap_or(piece);
         self.missing = self.missing.saturating_sub(content.len());
-        self.crc = continue_crc32c(self.crc, content);
+        self.crc = crc32c.continue_crc32c(self.crc, &[content]);
     }
 
     /// The revision, if the image is whole and undamaged.
@@ -75,7 +75,7 @@ impl ImageCheck {
 
 /// The revision of a good image.
 pub(super) fn revision_of_image(image: &[u8]) -> Option<[u8; 8]> {
-    ImageCheck::begin(image)?.revision()
+    ImageCheck::begin(image, &mut SoftwareCrc32c)?.revision()
 }
 
 #[cfg(test)]
@@ -99,10 +99,10 @@ mod tests {
         image.extend(*b"padding");
         for split in HEADER_LENGTH..=image.len() {
             let (first, second) = image.split_at(split);
-            let mut check = ImageCheck::begin(first).unwrap();
+            let mut check = ImageCheck::begin(first, &mut SoftwareCrc32c).unwrap();
             let whole = split >= HEADER_LENGTH + content.len();
             assert_eq!(check.revision().is_some(), whole, "{split}");
-            check.add(second);
+            check.add(second, &mut SoftwareCrc32c);
             assert_eq!(check.revision(), Some(*b"REF00003"), "{split}");
         }
     }

@@ -2,6 +2,7 @@ use core::task::Poll;
 
 use super::image::ImageCheck;
 use super::{FirmwareError, FirmwareSlots, Images};
+use crate::crc::{Crc32c, SoftwareCrc32c};
 
 /// `SLOTS` firmware slots, 1 to 7, that keep no images: an image is checked while it comes, and its revision is what remains of it. For a device
 /// that is there to be updated, and has no memory for what it is updated with.
@@ -16,18 +17,35 @@ use super::{FirmwareError, FirmwareSlots, Images};
 /// let store = StreamedFirmware::new(slots).with_read_only_first_slot();
 /// assert_eq!(store.revision(2), Some(*b"REF00002"));
 /// ```
-pub type StreamedFirmware<const SLOTS: usize> = FirmwareSlots<CheckedImages, SLOTS>;
+///
+/// `C` computes the check of the image: the software, or a CRC unit.
+pub type StreamedFirmware<const SLOTS: usize, C = SoftwareCrc32c> =
+    FirmwareSlots<CheckedImages<C>, SLOTS>;
 
 impl<const SLOTS: usize> StreamedFirmware<SLOTS> {
     /// Slots with images of these revisions, `None` for the empty ones. The first is active. Pieces of images are multiples of 4096 bytes.
     pub const fn new(revisions: [Option<[u8; 8]>; SLOTS]) -> Self {
-        Self::with_images(CheckedImages(None), revisions)
+        Self::checked_by(SoftwareCrc32c, revisions)
+    }
+}
+
+impl<const SLOTS: usize, C: Crc32c> StreamedFirmware<SLOTS, C> {
+    /// The same as [`new`](StreamedFirmware::new), with the check of images by `crc32c`.
+    pub const fn checked_by(crc32c: C, revisions: [Option<[u8; 8]>; SLOTS]) -> Self {
+        let images = CheckedImages {
+            download: None,
+            crc32c,
+        };
+        Self::with_images(images, revisions)
     }
 }
 
 /// The images of a [`StreamedFirmware`]: the one that is being downloaded.
 #[derive(Debug)]
-pub struct CheckedImages(Option<Download>);
+pub struct CheckedImages<C = SoftwareCrc32c> {
+    download: Option<Download>,
+    crc32c: C,
+}
 
 #[derive(Debug)]
 struct Download {
@@ -37,28 +55,28 @@ struct Download {
     check: Option<ImageCheck>,
 }
 
-impl Images for CheckedImages {
+impl<C: Crc32c> Images for CheckedImages<C> {
     /// Any length whose end an offset can tell.
     fn capacity(&self) -> u32 {
         !0xFFF
     }
 
     fn discard(&mut self) {
-        self.0 = None;
+        self.download = None;
     }
 
     fn write(&mut self, offset: u32, data: &[u8]) -> Poll<Result<(), FirmwareError>> {
         let length = u32::try_from(data.len()).unwrap_or(u32::MAX);
         let end = offset.saturating_add(length);
-        match &mut self.0 {
+        match &mut self.download {
             None if offset == 0 => {
-                let check = ImageCheck::begin(data);
-                self.0 = Some(Download { end, check });
+                let check = ImageCheck::begin(data, &mut self.crc32c);
+                self.download = Some(Download { end, check });
             }
             Some(download) if offset == download.end => {
                 download.end = end;
                 if let Some(check) = &mut download.check {
-                    check.add(data);
+                    check.add(data, &mut self.crc32c);
                 }
             }
             _ => return Poll::Ready(Err(FirmwareError::Failed)),
@@ -67,7 +85,10 @@ impl Images for CheckedImages {
     }
 
     fn commit(&mut self, _slot: u8, length: u32) -> Poll<Result<[u8; 8], FirmwareError>> {
-        let download = self.0.as_ref().filter(|download| download.end == length);
+        let download = self
+            .download
+            .as_ref()
+            .filter(|download| download.end == length);
         let check = download.and_then(|download| download.check.as_ref());
         let revision = check.and_then(ImageCheck::revision);
         Poll::Ready(revision.ok_or(FirmwareError::InvalidImage))
