@@ -31,13 +31,11 @@ impl<B: Bus> Bus for GuardedBus<'_, B> {
     }
 
     fn endpoint_set_stalled(&mut self, endpoint: EndpointAddress, stalled: bool) {
-        if self.state.is_enabled(endpoint) {
-            self.bus.endpoint_set_stalled(endpoint, stalled);
-        }
+        self.bus.endpoint_set_stalled(endpoint, stalled);
     }
 
     fn endpoint_is_stalled(&mut self, endpoint: EndpointAddress) -> bool {
-        self.state.is_enabled(endpoint) && self.bus.endpoint_is_stalled(endpoint)
+        self.bus.endpoint_is_stalled(endpoint)
     }
 
     fn force_reset(&mut self) -> Result<(), Unsupported> {
