@@ -32,6 +32,7 @@ pub(crate) const IDENTIFIER: [u8; 2] = [0x1A, 0xB4];
 pub(crate) const MIN_LENGTH: usize = HEADER_LEN + mctp_transport::HEADER_LEN;
 
 /// The smallest limit a receiver may have: header, MCTP packet header and the 64 bytes that every endpoint accepts (DSP0236, 8.4).
+#[cfg(feature = "v1-1")]
 const BASELINE_LENGTH: usize = MIN_LENGTH + mctp_transport::BASELINE_TRANSMISSION_UNIT;
 
 /// A receive buffer of this length takes every 1.0 transfer, at high and at full speed.
@@ -55,6 +56,7 @@ pub enum Version {
     /// 1.0: 8-bit length, transfers of at most 512 bytes which hold whole packets only.
     V1_0,
     /// 1.1: 13-bit length, transfers of any length, packets may span them.
+    #[cfg(feature = "v1-1")]
     V1_1,
 }
 
@@ -63,7 +65,17 @@ impl Version {
     pub const fn subclass(self) -> u8 {
         match self {
             Self::V1_0 => 0x00,
+            #[cfg(feature = "v1-1")]
             Self::V1_1 => 0x02,
+        }
+    }
+
+    /// Whether a packet may go on in the next transfer.
+    pub(crate) const fn spans_transfers(self) -> bool {
+        match self {
+            Self::V1_0 => false,
+            #[cfg(feature = "v1-1")]
+            Self::V1_1 => true,
         }
     }
 
@@ -71,6 +83,7 @@ impl Version {
     pub const fn max_packet(self) -> u16 {
         match self {
             Self::V1_0 => 251,
+            #[cfg(feature = "v1-1")]
             Self::V1_1 => 8187,
         }
     }
@@ -87,12 +100,13 @@ impl Version {
     /// The length, header included, that a header gives; `None` when the header is malformed. Reserved bits are ignored.
     #[inline]
     pub const fn decode(self, header: [u8; HEADER_LEN]) -> Option<usize> {
-        let [0x1A, 0xB4, high, low] = header else {
+        let [0x1A, 0xB4, length @ ..] = header else {
             return None;
         };
         let length = match self {
-            Self::V1_0 => low as usize,
-            Self::V1_1 => u16::from_be_bytes([high & 0x1F, low]) as usize,
+            Self::V1_0 => length[1] as usize,
+            #[cfg(feature = "v1-1")]
+            Self::V1_1 => (u16::from_be_bytes(length) & 0x1FFF) as usize,
         };
         if length < MIN_LENGTH {
             None
@@ -110,6 +124,7 @@ impl Version {
         match self {
             Self::V1_0 if usb_packet >= MAX_TRANSFER_1_0 => usb_packet,
             Self::V1_0 => usb_packet.saturating_add(255),
+            #[cfg(feature = "v1-1")]
             Self::V1_1 => usb_packet.saturating_add(BASELINE_LENGTH),
         }
     }
@@ -239,6 +254,7 @@ impl<'b> Reassembler<'b> {
         let max_packet_size = usize::from(max_packet_size);
         let max_length = match version {
             Version::V1_0 => len,
+            #[cfg(feature = "v1-1")]
             Version::V1_1 => len.saturating_sub(max_packet_size),
         };
         Ok(Self {
@@ -277,7 +293,7 @@ impl<'b> Reassembler<'b> {
         let ends_transfer = len < self.max_packet_size || self.usb_packets_are_transfers();
         let begins_transfer = core::mem::replace(&mut self.transfer_ended, ends_transfer);
         let end = self.pending.end.saturating_add(len);
-        if begins_transfer && self.version == Version::V1_1 && self.is_new_packet(end) {
+        if begins_transfer && self.version.spans_transfers() && self.is_new_packet(end) {
             self.give_up_packet();
         }
         match self.position {
@@ -416,14 +432,16 @@ impl<'b> Reassembler<'b> {
             Position::AtHeader | Position::InBadTransfer => return false,
         };
         let usb_packet = self.buffer.get(self.pending.end..end).unwrap_or_default();
-        boundary::is_run_of_packets(usb_packet, self.transfer_ended)
-            && !missing.is_some_and(|missing| boundary::ends_between_packets(usb_packet, missing))
+        boundary::is_run_of_packets(self.version, usb_packet, self.transfer_ended)
+            && !missing.is_some_and(|missing| {
+                boundary::ends_between_packets(self.version, usb_packet, missing)
+            })
     }
 
     /// What the packet at the start of `pending` lacks, if that is worth believing.
     fn missing(&self) -> Option<usize> {
         let pending = self.buffer.get(self.pending.clone())?;
-        boundary::plausible_length(pending)?.checked_sub(pending.len())
+        boundary::plausible_length(self.version, pending)?.checked_sub(pending.len())
     }
 
     /// Drops the packet that is partly there. One too long for the buffer was told when it began.
@@ -455,5 +473,5 @@ impl<'b> Reassembler<'b> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "v1-1"))]
 mod tests;

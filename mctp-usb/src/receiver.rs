@@ -168,7 +168,7 @@ async fn let_others_run() {
     .await;
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "v1-1"))]
 mod tests {
     use proptest::prelude::*;
 

@@ -53,6 +53,7 @@ impl SendLimits {
             max_packet: version.max_packet(),
             max_transfer: match version {
                 Version::V1_0 => 511,
+                #[cfg(feature = "v1-1")]
                 Version::V1_1 => 8191,
             },
             zlp_after_full_transfer: false,
@@ -72,12 +73,12 @@ struct Unfinished {
 
 impl Unfinished {
     /// The host has `sent` bytes more: the first of `bytes`, which begin with those that were missing.
-    fn count(&mut self, bytes: &[u8], sent: usize) {
+    fn count(&mut self, version: Version, bytes: &[u8], sent: usize) {
         let mut packet_sent = usize::from(self.sent).wrapping_add(sent);
         let mut end = usize::from(self.missing);
         while end < sent
             && let Some(header) = bytes.get(end..).and_then(<[u8]>::first_chunk)
-            && let Some(length) = Version::V1_1.decode(*header)
+            && let Some(length) = version.decode(*header)
         {
             packet_sent = sent.wrapping_sub(end);
             end = end.wrapping_add(length);
@@ -161,7 +162,7 @@ impl<'d, E: EndpointIn> Sender<'d, E> {
     fn next_usb_packet<'t>(&mut self, unsent: &mut Unsent<'t>) -> Option<&'t [u8]> {
         let full = self.max_packet_size();
         if unsent.current.is_empty() {
-            if self.unfinished.missing > 0 {
+            if self.version.spans_transfers() && self.unfinished.missing > 0 {
                 return self.unfinished.completion(full);
             }
             if self.unfinished.open && self.host_waits_after(unsent.current_len) {
@@ -177,8 +178,9 @@ impl<'d, E: EndpointIn> Sender<'d, E> {
 
     /// The host has the next USB packet.
     fn sent(&mut self, packet: &[u8], unsent: &mut Unsent<'_>) -> Result<(), EndpointError> {
-        if self.version == Version::V1_1 {
-            self.unfinished.count(unsent.current, packet.len());
+        if self.version.spans_transfers() {
+            self.unfinished
+                .count(self.version, unsent.current, packet.len());
         }
         self.unfinished.open = packet.len() == self.max_packet_size();
         unsent.current = unsent.current.get(packet.len()..).unwrap_or_default();
@@ -208,7 +210,7 @@ impl<'d, E: EndpointIn> Sender<'d, E> {
 
     /// Whether the host waits for a zero-length packet behind a transfer of whole USB packets.
     fn host_waits_after(&self, transfer_len: usize) -> bool {
-        self.version == Version::V1_1
+        self.version.spans_transfers()
             || transfer_len < MAX_TRANSFER_1_0
             || self.zlp_after_full_transfer
     }
@@ -299,11 +301,12 @@ const fn layout(version: Version, limits: SendLimits) -> TransferLayout {
         max_transfer,
         transfers_at_once: match version {
             Version::V1_0 => TRANSFERS_AT_ONCE,
+            #[cfg(feature = "v1-1")]
             Version::V1_1 => 1,
         },
         packs: true,
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "v1-1"))]
 mod tests;

@@ -1,4 +1,5 @@
 //! The class in a real `embassy-usb` device, over a driver that follows a script.
+#![cfg(feature = "v1-1")]
 
 use std::cell::RefCell;
 use std::collections::VecDeque;

@@ -8,10 +8,10 @@ use super::Version;
 const PACKET_HEADER_VERSION_1: u8 = 0x01;
 
 /// The length, header included, when `bytes` begin with both headers of a packet as hosts send it: all reserved bits are zero.
-pub(super) fn plausible_length(bytes: &[u8]) -> Option<usize> {
+pub(super) fn plausible_length(version: Version, bytes: &[u8]) -> Option<usize> {
     match *bytes {
         [id0, id1, high @ 0..=0x1F, low, PACKET_HEADER_VERSION_1, ..] => {
-            Version::V1_1.decode([id0, id1, high, low])
+            version.decode([id0, id1, high, low])
         }
         _ => None,
     }
@@ -20,10 +20,10 @@ pub(super) fn plausible_length(bytes: &[u8]) -> Option<usize> {
 /// Whether `usb_packet` begins with a packet, with which and behind which everything is plausible.
 ///
 /// A transfer that ends with it has to end with a packet: one that is cut off again is no reason to give up another.
-pub(super) fn is_run_of_packets(usb_packet: &[u8], transfer_ended: bool) -> bool {
+pub(super) fn is_run_of_packets(version: Version, usb_packet: &[u8], transfer_ended: bool) -> bool {
     let mut rest = usb_packet;
     loop {
-        let Some(length) = plausible_length(rest) else {
+        let Some(length) = plausible_length(version, rest) else {
             return !transfer_ended && is_cut_header(rest);
         };
         match rest.get(length..) {
@@ -35,10 +35,10 @@ pub(super) fn is_run_of_packets(usb_packet: &[u8], transfer_ended: bool) -> bool
 }
 
 /// Whether a packet that lacks `missing` bytes ends in `usb_packet` where one may end: with it, or before a plausible packet.
-pub(super) fn ends_between_packets(usb_packet: &[u8], missing: usize) -> bool {
+pub(super) fn ends_between_packets(version: Version, usb_packet: &[u8], missing: usize) -> bool {
     match usb_packet.get(missing..) {
         Some([]) => true,
-        Some(next) => plausible_length(next).is_some(),
+        Some(next) => plausible_length(version, next).is_some(),
         None => false,
     }
 }
