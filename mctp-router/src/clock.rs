@@ -3,6 +3,10 @@
 use core::future::Future;
 use core::time::Duration;
 
+/// How often [`RouterCore::expire`](crate::RouterCore::expire) is called while anything waits, in milliseconds. A device
+/// whose call is as much too late did not run.
+pub(crate) const LOOK_INTERVAL: u32 = 100;
+
 /// A point in time, in milliseconds since a start that the clock chose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -23,6 +27,11 @@ impl Instant {
     /// Milliseconds since the clock's start.
     pub const fn as_millis(self) -> u64 {
         self.0
+    }
+
+    /// Whether it is at least [`LOOK_INTERVAL`] after `deadline`.
+    pub(crate) const fn is_late_for(self, deadline: Self) -> bool {
+        self.0.saturating_sub(deadline.0) >= LOOK_INTERVAL as u64
     }
 
     /// Whether `milliseconds` have passed at `now`.

@@ -25,7 +25,7 @@ pub use crate::router_core::{
     SendFailure, Target,
 };
 pub use clock::{Clock, Instant};
-pub use config::{BusOwner, Config, Event, PortConfig, PortId, Route};
+pub use config::{BusOwner, Config, Event, LINUX_TAG_LIFETIME, PortConfig, PortId, Route};
 pub use service::{Service, Vendor};
 pub use shell::{Listener, Message, Receive, RequestChannel, Responder, Router};
 pub use storage::{RouterStorage, SHORT_MESSAGE_LEN};

@@ -136,10 +136,7 @@ fn ask(device: &mut Device, endpoint_id: u8) -> (ChannelId, u8) {
     let (header, payload) = Wire::parse(&sent[0].1[0]);
     assert_eq!((payload.len(), payload[0]), (10, 5));
     assert!(header.tag_owner && header.destination == endpoint_id && header.source == DEVICE);
-    let deadline = device.now().as_millis() + 1000;
-    device
-        .core
-        .await_response(channel, mctp_router::Instant::from_millis(deadline));
+    device.core.await_response(device.now(), channel, 1000);
     (channel, header.tag)
 }
 
@@ -201,6 +198,22 @@ fn d3_drops_a_response_after_its_time() {
 }
 
 #[test]
+fn d3_does_not_count_the_time_in_which_the_device_did_not_run() {
+    let (mut device, _) = Device::echo();
+    let (channel, tag) = ask(&mut device, HOST);
+    device.oversleep(60_000);
+    device.core.expire(device.now());
+    device.advance(999);
+    assert!(!device.core.has_expired(channel));
+    assert_eq!(
+        device.receive(&response(tag).packet(&[5, 1])),
+        Receipt::Delivered(channel)
+    );
+    device.advance(1);
+    assert!(device.core.has_expired(channel), "the time limit held anew");
+}
+
+#[test]
 fn d3_drops_a_response_to_a_closed_request() {
     let (mut device, echo) = Device::echo();
     let (channel, tag) = ask(&mut device, HOST);
@@ -223,10 +236,7 @@ fn a_request_that_goes_on_waiting_takes_a_second_response() {
     // The application is slow to read it; the first wait ends meanwhile.
     device.advance(2000);
     assert_eq!(device.take(channel).unwrap(), [5, 1]);
-    let deadline = device.now().as_millis() + 1000;
-    device
-        .core
-        .await_response(channel, mctp_router::Instant::from_millis(deadline));
+    device.core.await_response(device.now(), channel, 1000);
     assert!(!device.core.has_expired(channel));
     assert_eq!(
         device.receive(&response(tag).packet(&[5, 2])),
@@ -558,21 +568,26 @@ fn t3_counts_from_the_last_packet() {
 }
 
 #[test]
-fn t3_holds_even_if_nobody_looked_at_the_deadline() {
-    let (mut device, echo, rest) = in_progress();
-    device.oversleep(6000);
-    let drops = device.drops_of(|device| {
-        assert_eq!(
-            device.receive(&rest[0]),
-            Receipt::Dropped(DropReason::MiddleWithoutStart)
-        );
-    });
+fn t3_does_not_count_the_time_in_which_the_device_did_not_run() {
+    for is_looked_at_first in [false, true] {
+        let (mut device, echo, rest) = in_progress();
+        let drops = device.drops_of(|device| {
+            device.oversleep(60_000);
+            if is_looked_at_first {
+                device.core.expire(device.now());
+            }
+            assert_eq!(device.receive(&rest[0]), Receipt::Delivered(echo));
+        });
+        assert_eq!(drops, []);
+    }
+    let (mut device, echo, _) = in_progress();
+    device.oversleep(60_000);
+    device.core.expire(device.now());
+    assert_eq!(device.drops_of(|device| device.advance(5999)), []);
     assert_eq!(
-        drops,
-        [
-            (DropReason::MiddleWithoutStart, 1),
-            (DropReason::AssemblyTimeout, 1)
-        ]
+        device.drops_of(|device| device.advance(1)),
+        [(DropReason::AssemblyTimeout, 1)],
+        "the time limit holds anew"
     );
     device.assert_serves(echo);
 }
@@ -599,7 +614,7 @@ fn t3_every_stalled_message_is_counted() {
     device.advance(10);
     device.receive(&three_packets(REQUEST.tag(1))[0]);
     assert_eq!(
-        device.drops_of(|device| device.advance(6000)),
+        device.drops_of(|device| device.advance(6100)),
         [(DropReason::AssemblyTimeout, 2)]
     );
     device.assert_serves(echo);

@@ -183,6 +183,8 @@ fn router_and_model_agree_on_every_packet() {
             let longest = if random.one_in(50) { 20_000 } else { 500 };
             let milliseconds = random.below(longest);
             device.advance(milliseconds);
+            // To the millisecond, as the model does.
+            device.core.expire(device.now());
             model.advance(milliseconds);
         }
         let (header, payload) = random_packet(&mut random, &model);

@@ -498,7 +498,7 @@ fn stalled() -> (Device, ChannelId, Outgoing, Outbound<'static>) {
 #[test]
 fn sending_to_a_host_that_takes_nothing_fails_after_the_time_limit_and_not_before() {
     let (mut device, echo, mut bulk, in_flight) = stalled();
-    device.advance(999);
+    device.advance(5999);
     assert_eq!(device.send(&mut bulk, &[&[7; 5000]]), Ok(Progress::Partial));
     device.advance(1);
     assert_eq!(
@@ -527,7 +527,7 @@ fn a_host_that_stops_after_a_transfer_is_given_its_time_from_there() {
     device.advance(500);
     device.core.transmit_done(device.now(), USB, first, Ok(()));
     let _second = device.core.poll_transmit(USB).unwrap();
-    device.advance(999);
+    device.advance(5999);
     assert_eq!(device.send(&mut bulk, &[&[7; 5000]]), Ok(Progress::Partial));
     device.advance(1);
     assert_eq!(
@@ -543,12 +543,66 @@ fn a_host_that_takes_a_transfer_now_and_then_is_not_stalled() {
     let mut bulk = response(&mut device, echo, REQUEST);
     let mut sent = Vec::new();
     while device.send(&mut bulk, &[&message[1..]]) != Ok(Progress::Done) {
-        device.advance(999);
+        device.advance(5999);
         sent.extend(device.transfer(USB));
     }
-    device.advance(999);
+    device.advance(5999);
     sent.extend(device.transfers(USB));
     assert_eq!(assemble(&packets(&sent))[0].message, message);
+}
+
+#[test]
+fn a_device_that_did_not_run_offers_what_it_has_before_it_gives_up() {
+    for (waited, stopped) in [(0, 1500), (0, 60_000), (5900, 200), (5950, 3000)] {
+        let (mut device, echo, mut bulk, in_flight) = stalled();
+        device.advance(waited);
+        device.oversleep(stopped);
+        // The timer comes first, then the transport takes what it has.
+        device.core.expire(device.now());
+        assert_eq!(device.send(&mut bulk, &[&[7; 5000]]), Ok(Progress::Partial));
+        device
+            .core
+            .transmit_done(device.now(), USB, in_flight, Ok(()));
+        let mut sent = Vec::new();
+        while device.send(&mut bulk, &[&[7; 5000]]) != Ok(Progress::Done) {
+            sent.extend(device.transfer(USB));
+        }
+        sent.extend(device.transfers(USB));
+        assert_eq!(device.core.drop_counters().total(), 0);
+        let payload: usize = packets(&sent).iter().map(|packet| packet.len() - 4).sum();
+        // All but the transfer in flight: seven packets of 64 bytes, the message type among them.
+        assert_eq!(payload, 5001 - 7 * 64, "after {waited} and {stopped} ms");
+        device.assert_serves(echo);
+    }
+}
+
+#[test]
+fn the_time_limit_holds_anew_after_the_device_did_not_run() {
+    let (mut device, _, mut bulk, _in_flight) = stalled();
+    device.advance(5999);
+    device.oversleep(10_000);
+    device.core.expire(device.now());
+    device.advance(5999);
+    assert_eq!(device.send(&mut bulk, &[&[7; 5000]]), Ok(Progress::Partial));
+    device.advance(1);
+    assert_eq!(
+        device.send(&mut bulk, &[&[7; 5000]]),
+        Err(SendFailure::Stalled)
+    );
+}
+
+#[test]
+fn a_device_that_never_runs_in_time_gives_up_as_well() {
+    let (mut device, _, mut bulk, _in_flight) = stalled();
+    for _ in 0..7 {
+        assert_eq!(device.send(&mut bulk, &[&[7; 5000]]), Ok(Progress::Partial));
+        device.oversleep(1000);
+        device.core.expire(device.now());
+    }
+    assert_eq!(
+        device.send(&mut bulk, &[&[7; 5000]]),
+        Err(SendFailure::Stalled)
+    );
 }
 
 #[test]
@@ -607,7 +661,7 @@ fn an_answer_that_the_host_does_not_take_stalls_the_port_too() {
     let (mut device, echo) = Device::echo();
     device.receive(&REQUEST.packet(&[0, 0x80, 2]));
     let in_flight = device.core.poll_transmit(USB).unwrap();
-    device.advance(1000);
+    device.advance(6000);
     let mut outgoing = response(&mut device, echo, REQUEST);
     assert_eq!(
         device.send(&mut outgoing, &[&[1]]),
@@ -627,7 +681,7 @@ fn a_message_of_one_packet_that_the_host_does_not_take_stalls_the_port_too() {
         device.send(&mut outgoing, &[&[1; 10]])
     };
     assert_eq!(send(&mut device), Ok(Progress::Done));
-    device.advance(999);
+    device.advance(5999);
     assert_eq!(send(&mut device), Ok(Progress::Done));
     device.advance(1);
     assert_eq!(send(&mut device), Err(SendFailure::Stalled));

@@ -864,7 +864,7 @@ fn a_host_that_stops_reading_makes_senders_fail_after_the_time_limit() {
             })
         })
         .collect();
-    device.world.advance(999);
+    device.world.advance(5999);
     assert!(sends.iter().all(|send| !send.is_done()));
     device.world.advance(1);
     for send in sends {
@@ -882,6 +882,40 @@ fn a_host_that_stops_reading_makes_senders_fail_after_the_time_limit() {
     let asked = spawn_ask(&mut device, 1000, 10);
     assert!(!asked.is_done());
     assert_eq!(assemble(&device.usb.sent()).len(), 1);
+}
+
+#[test]
+fn a_process_that_was_stopped_gives_up_nobody_who_reads() {
+    for stopped in [1500, 3000, 5000, 60_000] {
+        let mut device = running();
+        device.usb.stop_reading();
+        let router = device.router;
+        let send = device.world.spawn(async move {
+            let mut channel = router.request_channel(Eid(HOST));
+            channel.send(MsgType(PLAIN_TYPE), &[1; 3000]).await?;
+            channel.recv(&mut [0; 10]).await.map(|_| ())
+        });
+        device.world.advance(5999);
+        device.world.stop(stopped);
+        device.world.run();
+        device.usb.read_again();
+        device.world.run();
+        let message = assemble(&device.usb.sent()).remove(0);
+        assert_eq!(message.message.len(), 3001);
+        // The response waited in the transport all the time.
+        device.world.advance(5999);
+        device.world.stop(stopped);
+        let response = Wire {
+            tag: message.header.tag,
+            tag_owner: false,
+            ..REQUEST
+        };
+        device.world.run();
+        device.usb.packet(&response.packet(&[PLAIN_TYPE, 9]));
+        device.world.run();
+        assert!(send.take().is_ok(), "stopped for {stopped} ms");
+        assert_eq!(device.router.drop_counters().total(), 0);
+    }
 }
 
 /// An echo request of one full packet, on its own.

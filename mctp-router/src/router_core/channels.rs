@@ -54,6 +54,7 @@ pub(crate) struct Request {
     address: PhysicalAddress,
     /// When to stop waiting; set once the request is on its way.
     deadline: Instant,
+    timeout: u32,
     expired: bool,
 }
 
@@ -69,6 +70,7 @@ impl Request {
             port,
             address,
             deadline: Instant::NEVER,
+            timeout: 0,
             expired: false,
         }
     }
@@ -241,13 +243,30 @@ impl<'b> Channels<'b> {
     }
 
     /// Starts the wait of a request, or starts it anew; `false` if it is none.
-    pub(crate) fn await_response(&mut self, channel: ChannelId, deadline: Instant) -> bool {
+    pub(crate) fn await_response(
+        &mut self,
+        now: Instant,
+        channel: ChannelId,
+        timeout: u32,
+    ) -> bool {
         let Some(Channel::Request(request)) = self.all.get_mut(channel.index()) else {
             return false;
         };
-        request.deadline = deadline;
+        request.deadline = now.after(timeout);
+        request.timeout = timeout;
         request.expired = false;
         true
+    }
+
+    /// Every request that waits for its response does so since `now`.
+    pub(crate) fn start_anew(&mut self, now: Instant) {
+        for channel in self.all.iter_mut() {
+            if let Channel::Request(request) = channel
+                && request.deadline != Instant::NEVER
+            {
+                request.deadline = now.after(request.timeout);
+            }
+        }
     }
 
     /// Ends the wait of the requests that have waited for too long; returns when the next one will have.

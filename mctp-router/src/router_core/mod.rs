@@ -13,7 +13,7 @@ mod slots;
 use mctp::Eid;
 use mctp_transport::{DropCounters, DropReason, MessageTag, TransferLayout};
 
-use crate::clock::{Instant, milliseconds};
+use crate::clock::{Instant, LOOK_INTERVAL, milliseconds};
 use crate::config::{BusOwner, Config, Event, PortConfig, PortId, Route};
 use crate::control::Responder;
 use crate::service::Service;
@@ -119,6 +119,8 @@ pub struct RouterCore<'b> {
     accepted: u32,
     last_tag: MessageTag,
     next_deadline: Instant,
+    /// The last call of [`expire`](Self::expire) was late.
+    was_late: bool,
     assembly_timeout: u32,
     eviction_age: u32,
     send_timeout: u32,
@@ -167,6 +169,7 @@ impl<'b> RouterCore<'b> {
             accepted: 0,
             last_tag: MessageTag::default(),
             next_deadline: Instant::NEVER,
+            was_late: false,
             assembly_timeout: milliseconds(config.assembly_timeout),
             eviction_age: milliseconds(config.eviction_age),
             send_timeout: milliseconds(config.send_timeout),
@@ -297,20 +300,43 @@ impl RouterCore<'_> {
     }
 
     /// Gives up whatever has waited for too long: unfinished messages, requests without a response, neighbours that take nothing.
+    ///
+    /// Time limits count what a neighbour did, not what a scheduler did. So the core asks to be called every 100 ms while
+    /// anything waits. A call that comes 100 ms late, or later, shows that the device did not run: its transports could
+    /// neither take nor offer anything. Then all time limits start anew, and the transports are polled before anything is
+    /// given up. A second late call in a row does not start them anew: a device that never runs in time gives up as well.
     pub fn expire(&mut self, now: Instant) {
-        self.expire_unfinished(now);
-        let unfinished = self.slots.next_timeout(self.assembly_timeout);
-        let mut next = self.channels.expire(now).min(unfinished);
-        for port in self.ports.iter_mut() {
-            if let Some(deadline) = port.stall_deadline(self.send_timeout) {
-                if deadline <= now {
-                    port.link = Link::Stalled;
-                } else {
-                    next = next.min(deadline);
-                }
-            }
+        let is_late = now.is_late_for(self.next_deadline);
+        if is_late && !core::mem::replace(&mut self.was_late, is_late) {
+            self.start_anew(now);
+            return;
         }
-        self.next_deadline = next;
+        self.was_late = is_late;
+        self.expire_unfinished(now);
+        self.next_deadline = self.channels.expire(now);
+        let mut any_waits = self.slots.has_unfinished();
+        for port in self.ports.iter_mut() {
+            any_waits |= port.expire(now, self.send_timeout);
+        }
+        if any_waits || self.next_deadline != Instant::NEVER {
+            self.look_soon(now);
+        }
+    }
+
+    /// Starts every wait anew.
+    fn start_anew(&mut self, now: Instant) {
+        self.next_deadline = now.after(LOOK_INTERVAL);
+        self.slots.start_anew(now);
+        self.channels.start_anew(now);
+        for port in self.ports.iter_mut() {
+            port.start_anew(now);
+        }
+    }
+
+    /// Something waits since `now` or before.
+    #[inline]
+    fn look_soon(&mut self, now: Instant) {
+        self.next_deadline = self.next_deadline.min(now.after(LOOK_INTERVAL));
     }
 
     fn expire_unfinished(&mut self, now: Instant) {
@@ -323,10 +349,5 @@ impl RouterCore<'_> {
         for _ in 0..times {
             self.drops.count(reason);
         }
-    }
-
-    #[inline]
-    fn wake_by(&mut self, deadline: Instant) {
-        self.next_deadline = self.next_deadline.min(deadline);
     }
 }

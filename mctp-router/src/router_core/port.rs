@@ -185,10 +185,20 @@ impl<'b> Port<'b> {
         first
     }
 
-    /// When the neighbour will have taken nothing for `timeout`.
-    pub(crate) fn stall_deadline(&self, timeout: u32) -> Option<Instant> {
+    /// If something waits, it does so since `now`.
+    pub(crate) fn start_anew(&mut self, now: Instant) {
+        if self.waiting_since != Instant::NEVER {
+            self.waiting_since = now;
+        }
+    }
+
+    /// Gives the neighbour up if it took nothing for `timeout`. Returns whether something waits for it.
+    pub(crate) fn expire(&mut self, now: Instant, timeout: u32) -> bool {
         let waits = self.link == Link::Up && self.waiting_since != Instant::NEVER;
-        waits.then(|| self.waiting_since.after(timeout))
+        if waits && self.waiting_since.is_over(timeout, now) {
+            self.link = Link::Stalled;
+        }
+        waits
     }
 
     /// Queues a control response. `true` when one that waited had to be given up for it.
@@ -297,11 +307,10 @@ impl<'b> Port<'b> {
         }
     }
 
-    /// The neighbour took something: if something `waits` for it, it does so since now. Returns whether there is a deadline for it.
+    /// The neighbour took something: if something `waits` for it, it does so since now.
     #[inline]
-    pub(crate) fn wait_anew(&mut self, now: Instant, waits: bool) -> bool {
+    pub(crate) fn wait_anew(&mut self, now: Instant, waits: bool) {
         self.waiting_since = if waits { now } else { Instant::NEVER };
-        waits && self.link == Link::Up
     }
 
     /// Whether the transport has a transfer, when nothing waits.

@@ -191,8 +191,7 @@ impl<'b> RouterCore<'b> {
         }
         let place = self.slots.expecting(header)?;
         let slot = place.as_deref_mut()?;
-        let is_late = slot.last_packet().is_over(self.assembly_timeout, now);
-        if is_late || !slot.append_expected(now, header, payload) {
+        if !slot.append_expected(now, header, payload) {
             return None;
         }
         if header.is_end()
@@ -221,7 +220,6 @@ impl<'b> RouterCore<'b> {
         if !self.is_us(header.destination()) {
             return Err(DropReason::NotOurDestination);
         }
-        let timeout = self.assembly_timeout;
         let key = Key::of(header);
         let Some(slot) = self.slots.assembling(key).and_then(Option::as_deref_mut) else {
             let awaited =
@@ -232,11 +230,6 @@ impl<'b> RouterCore<'b> {
                 DropReason::UnexpectedResponse
             });
         };
-        if slot.last_packet().is_over(timeout, now) {
-            self.slots.abandon(key);
-            self.drops.count(DropReason::AssemblyTimeout);
-            return Err(DropReason::MiddleWithoutStart);
-        }
         if let Err(mismatch) = slot.append(now, header, payload) {
             self.slots.abandon(key);
             return Err(mismatch.into());
@@ -307,7 +300,7 @@ impl<'b> RouterCore<'b> {
         if header.is_end() {
             return Ok(Receipt::Delivered(self.accept(owner)));
         }
-        self.wake_by(now.after(self.assembly_timeout));
+        self.look_soon(now);
         Ok(Receipt::Stored)
     }
 
@@ -404,7 +397,7 @@ impl<'b> RouterCore<'b> {
             .queue_response(address, header, payload)
             .map_err(|()| DropReason::ResponseNotTaken)?;
         if port.note_waiting(now) {
-            self.wake_by(now.after(self.send_timeout));
+            self.look_soon(now);
         }
         self.count_drops(DropReason::ResponseNotTaken, replaced.into());
         Ok(())

@@ -9,7 +9,7 @@ use super::{
     Addressed, ChannelId, LentMessage, Link, OpenError, Outbound, Outgoing, Port, Progress,
     RouterCore, Routes, SHORT_WAYS, SendFailure, Target,
 };
-use crate::clock::Instant;
+use crate::clock::{Instant, LOOK_INTERVAL};
 use crate::config::PortId;
 
 /// Outputs to the transport, and messages into it.
@@ -35,8 +35,10 @@ impl<'b> RouterCore<'b> {
             return;
         };
         place.give_back(outbound, result);
-        if place.wait_anew(now, place.has_waiting()) {
-            self.wake_by(now.after(self.send_timeout));
+        let waits = place.has_waiting();
+        place.wait_anew(now, waits);
+        if waits {
+            self.look_soon(now);
         }
     }
 
@@ -58,9 +60,9 @@ impl<'b> RouterCore<'b> {
         port.give_back(last, result);
         // Whatever waits comes now.
         let next = port.take();
-        if port.wait_anew(now, next.is_some()) {
-            let deadline = now.after(self.send_timeout);
-            self.next_deadline = self.next_deadline.min(deadline);
+        port.wait_anew(now, next.is_some());
+        if next.is_some() {
+            self.next_deadline = self.next_deadline.min(now.after(LOOK_INTERVAL));
         }
         Some((port, next))
     }
@@ -130,10 +132,12 @@ impl<'b> RouterCore<'b> {
         Ok((channel, to))
     }
 
-    /// Starts the wait for the response of `channel`, or starts it anew for one more.
-    pub fn await_response(&mut self, channel: ChannelId, deadline: Instant) {
-        if self.channels.await_response(channel, deadline) {
-            self.wake_by(deadline);
+    /// Starts the wait for the response of `channel`, or starts it anew for one more: `timeout` milliseconds.
+    pub fn await_response(&mut self, now: Instant, channel: ChannelId, timeout: u32) {
+        if self.channels.await_response(now, channel, timeout) {
+            self.next_deadline = self
+                .next_deadline
+                .min(now.after(timeout.min(LOOK_INTERVAL)));
         }
     }
 
@@ -182,8 +186,7 @@ impl<'b> RouterCore<'b> {
         // It has that length already; the compiler, which does not see into `push`, needs to be shown.
         rest.get_mut(..body.len())?.copy_from_slice(body);
         if port.note_waiting(now) {
-            let deadline = now.after(self.send_timeout);
-            self.next_deadline = self.next_deadline.min(deadline);
+            self.next_deadline = self.next_deadline.min(now.after(LOOK_INTERVAL));
         }
         Some(port)
     }
@@ -218,7 +221,7 @@ impl<'b> RouterCore<'b> {
             return Err(SendFailure::NoLink);
         }
         if port.note_waiting(now) {
-            self.wake_by(now.after(self.send_timeout));
+            self.look_soon(now);
         }
         Ok(if is_done {
             Progress::Done

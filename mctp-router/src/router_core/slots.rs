@@ -443,6 +443,11 @@ impl<'b> Slots<'b> {
         helps && self.abandon(key)
     }
 
+    /// Every unfinished message stands still since `now`.
+    pub(crate) fn start_anew(&mut self, now: Instant) {
+        self.unfinished.for_each(|slot| slot.last_packet = now);
+    }
+
     /// Frees those unfinished messages; returns how many there were.
     #[inline(never)]
     pub(crate) fn free_unfinished(&mut self, which: Which) -> usize {
@@ -465,10 +470,9 @@ impl<'b> Slots<'b> {
         }
     }
 
-    /// When the first unfinished message will have stood still for `timeout`.
-    pub(crate) fn next_timeout(&self, timeout: u32) -> Instant {
-        let oldest = self.unfinished.oldest();
-        oldest.map_or(Instant::NEVER, |slot| slot.last_packet.after(timeout))
+    /// Whether there are unfinished messages.
+    pub(crate) fn has_unfinished(&self) -> bool {
+        self.unfinished.oldest().is_some()
     }
 
     /// Whether a complete message waits for a channel.

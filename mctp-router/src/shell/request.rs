@@ -79,9 +79,9 @@ impl<'r, 'b, M: RawMutex, C: Clock> RequestChannel<'r, 'b, M, C> {
     }
 
     fn await_response(&self, channel: ChannelId) {
-        let deadline = self.router.clock.now().after(self.timeout);
+        let now = self.router.clock.now();
         self.router.lock(|shared| {
-            shared.core.await_response(channel, deadline);
+            shared.core.await_response(now, channel, self.timeout);
             shared.rearm();
         });
     }

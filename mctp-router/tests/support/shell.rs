@@ -184,6 +184,11 @@ impl World {
         self.run();
     }
 
+    /// Lets time pass in which nobody runs.
+    pub(crate) fn stop(&mut self, milliseconds: u64) {
+        self.clock.set(self.clock.millis() + milliseconds);
+    }
+
     /// Runs a future to its end within `limit` milliseconds; returns its value and when it was done.
     #[track_caller]
     pub(crate) fn complete<T: 'static>(

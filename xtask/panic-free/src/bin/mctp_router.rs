@@ -107,7 +107,7 @@ fn request(router: &mut RouterCore<'_>, channel: ChannelId) {
     if let Ok((_, mut request)) = opened {
         send(router, &mut request, any_bytes());
     }
-    any_state(router).await_response(black_box(channel), any_time());
+    any_state(router).await_response(any_time(), black_box(channel), any_number() as u32);
     black_box(any_state(router).has_expired(black_box(channel)));
 }
 
