@@ -53,6 +53,8 @@ pub struct Sent {
     pub requester: Eid,
     /// How many messages.
     pub messages: u64,
+    /// How often a message was given up by the stack, because the neighbour did not read, and then sent again.
+    pub given_up: u64,
     /// Why no more.
     pub end: End,
 }
@@ -65,7 +67,7 @@ pub enum End {
     Complete,
     /// There was another request, or [`Bench::stop`].
     Stopped,
-    /// A message could not be sent: there is no link, or nobody who reads.
+    /// A message could not be sent: there is no link.
     Failed(Error),
 }
 
@@ -130,7 +132,15 @@ impl Bench {
     /// tasks get a turn when the stack has no room for more, or after 16 KiB.
     ///
     /// `request_channel` makes a channel to an endpoint. Each message has a tag of its own if the channel takes one for each request.
-    pub async fn send<C: AsyncReqChannel>(&self, request_channel: impl FnOnce(Eid) -> C) -> Sent {
+    ///
+    /// A message that the stack gives up with [`Error::TxFailure`], because the neighbour does not read, is sent again after
+    /// `pause`, so that the stream goes on once the neighbour reads again. Nothing is held meanwhile, for however long. Any
+    /// other error ends the stream.
+    pub async fn send<C: AsyncReqChannel>(
+        &self,
+        request_channel: impl FnOnce(Eid) -> C,
+        mut pause: impl AsyncFnMut(),
+    ) -> Sent {
         let (requester, stream) = loop {
             match self.next.wait().await {
                 Some(next) => break next,
@@ -141,19 +151,28 @@ impl Bench {
         let mut sent = Sent {
             requester,
             messages: 0,
+            given_up: 0,
             end: End::Complete,
         };
         let mut in_a_row: usize = 0;
         for message in stream {
-            if self.next.signaled() {
-                sent.end = End::Stopped;
-                break;
-            }
-            let (result, has_waited) = send_one(&mut channel, &message).await;
-            if let Err(error) = result {
-                sent.end = End::Failed(error);
-                break;
-            }
+            let has_waited = loop {
+                if self.next.signaled() {
+                    sent.end = End::Stopped;
+                    return sent;
+                }
+                match send_one(&mut channel, &message).await {
+                    (Ok(()), has_waited) => break has_waited,
+                    (Err(Error::TxFailure), _) => {
+                        sent.given_up = sent.given_up.saturating_add(1);
+                        self.pause_unless_stopped(&mut pause).await;
+                    }
+                    (Err(error), _) => {
+                        sent.end = End::Failed(error);
+                        return sent;
+                    }
+                }
+            };
             sent.messages = sent.messages.saturating_add(1);
             in_a_row = if has_waited {
                 0
@@ -166,6 +185,14 @@ impl Bench {
             }
         }
         sent
+    }
+
+    /// Ends early when the stream is to end.
+    async fn pause_unless_stopped(&self, pause: &mut impl AsyncFnMut()) {
+        if let Either::Second(next) = select(pause(), self.next.wait()).await {
+            // For the sender.
+            self.next.signal(next);
+        }
     }
 
     /// What was received of the newest stream.
@@ -204,13 +231,14 @@ async fn send_one(
 
 /// Serves until `listener` fails; returns why.
 ///
-/// `request_channel` makes a channel to an endpoint, `now` tells the time in milliseconds, and `buffer` holds one message at a time: a request
-/// has 25 bytes, and longer messages than the buffer are lost.
+/// `request_channel` makes a channel to an endpoint, `now` tells the time in milliseconds, `pause` is that of [`Bench::send`], and `buffer` holds one
+/// message at a time: a request has 25 bytes, and longer messages than the buffer are lost.
 pub async fn serve<C: AsyncReqChannel>(
     bench: &Bench,
     listener: &mut impl AsyncListener,
     mut request_channel: impl FnMut(Eid) -> C,
     now: impl Fn() -> u64,
+    mut pause: impl AsyncFnMut(),
     buffer: &mut [u8],
 ) -> Error {
     let receive = async {
@@ -232,7 +260,7 @@ pub async fn serve<C: AsyncReqChannel>(
     };
     let send = async {
         loop {
-            bench.send(&mut request_channel).await;
+            bench.send(&mut request_channel, &mut pause).await;
         }
     };
     match select(receive, send).await {
@@ -261,6 +289,10 @@ mod tests {
         /// What fails from now on.
         no_responses: Cell<bool>,
         no_requests: Cell<bool>,
+        /// Nobody reads: requests are given up.
+        unread: Cell<bool>,
+        /// How many were.
+        given_up: Cell<u64>,
     }
 
     struct Listener<'s>(&'s Stack);
@@ -315,6 +347,10 @@ mod tests {
             if self.0.no_requests.get() {
                 return Err(Error::Unreachable);
             }
+            if self.0.unread.get() {
+                self.0.given_up.set(self.0.given_up.get() + 1);
+                return Err(Error::TxFailure);
+            }
             self.0.sent.borrow_mut().push(bufs.concat());
             Ok(())
         }
@@ -333,6 +369,8 @@ mod tests {
                 sent: RefCell::default(),
                 no_responses: Cell::new(false),
                 no_requests: Cell::new(false),
+                unread: Cell::new(false),
+                given_up: Cell::new(0),
             }
         }
 
@@ -341,7 +379,7 @@ mod tests {
             let mut listener = Listener(self);
             let mut buffer = [0; 128];
             let channel = |endpoint_id| Requests(self, endpoint_id);
-            let service = serve(bench, &mut listener, channel, || 5, &mut buffer);
+            let service = serve(bench, &mut listener, channel, || 5, pause, &mut buffer);
             match block_on(select(service, neighbour())) {
                 Either::First(error) => panic!("{error}"),
                 Either::Second(()) => {}
@@ -364,6 +402,13 @@ mod tests {
 
         fn take_sent(&self) -> Vec<Vec<u8>> {
             self.sent.take()
+        }
+    }
+
+    /// Ten turns of everybody else.
+    async fn pause() {
+        for _ in 0..10 {
+            yield_now().await;
         }
     }
 
@@ -490,6 +535,52 @@ mod tests {
     }
 
     #[test]
+    fn what_was_given_up_is_sent_again_once_the_neighbour_reads() {
+        let stack = Stack::new();
+        stack.run(&Bench::new(), async || {
+            stack.ask(1, 100, 20).await;
+            stack.until_sent(4).await;
+            for _ in 0..3 {
+                let sent = stack.sent.borrow().len();
+                stack.unread.set(true);
+                settle().await;
+                stack.unread.set(false);
+                stack.until_sent(sent + 2).await;
+            }
+            stack.until_sent(21).await;
+            settle().await;
+        });
+        assert_eq!(stack.take_sent()[1..], stream(100, 20));
+    }
+
+    #[test]
+    fn a_neighbour_that_never_reads_again_costs_a_try_after_each_pause_and_no_more() {
+        let stack = Stack::new();
+        let bench = Bench::new();
+        stack.run(&bench, async || {
+            stack.ask(1, 100, u64::MAX).await;
+            stack.until_sent(4).await;
+            stack.unread.set(true);
+            for _ in 0..50 {
+                settle().await;
+            }
+            // 2,500 turns, of which each pause has ten.
+            assert!((100..=250).contains(&stack.given_up.get()));
+            // The pause does not hold up a stop, and not the next request.
+            bench.stop();
+            settle().await;
+            let given_up = stack.given_up.get();
+            settle().await;
+            assert_eq!(stack.given_up.get(), given_up);
+            stack.unread.set(false);
+            stack.take_sent();
+            stack.ask(2, 60, 2).await;
+            stack.until_sent(3).await;
+        });
+        assert_eq!(stack.take_sent()[1..], stream(60, 2));
+    }
+
+    #[test]
     fn stop_ends_the_stream() {
         let stack = Stack::new();
         let bench = Bench::new();
@@ -540,7 +631,7 @@ mod tests {
                 bench.stop();
                 core::future::pending::<()>().await;
             };
-            let send = bench.send(|endpoint_id| Requests(&stack, endpoint_id));
+            let send = bench.send(|endpoint_id| Requests(&stack, endpoint_id), pause);
             match block_on(select(send, stops)) {
                 Either::First(sent) => sent,
                 Either::Second(()) => unreachable!(),
@@ -598,10 +689,11 @@ mod tests {
                 yield_now().await;
             }
         };
-        let send = bench.send(|_| Eager {
+        let channel = |_| Eager {
             taken: &taken,
             room,
-        });
+        };
+        let send = bench.send(channel, pause);
         match block_on(select(send, other)) {
             Either::First(sent) => assert_eq!(sent.messages, count),
             Either::Second(never) => never,
@@ -673,7 +765,7 @@ mod tests {
         let mut buffer = [0; 25];
         let error = block_on(async {
             stack.receive(&[]).await;
-            serve(&bench, &mut listener, channel, || 0, &mut buffer).await
+            serve(&bench, &mut listener, channel, || 0, pause, &mut buffer).await
         });
         assert!(matches!(error, Error::RxFailure));
     }

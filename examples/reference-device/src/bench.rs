@@ -16,12 +16,14 @@ use crate::observer::{Direction, Observer};
 
 /// The router's channels that a [`Benchmark`] takes: its listener, and the message being sent.
 pub const BENCH_CHANNELS: usize = 2;
+/// How long after a message was given up it is sent again, in milliseconds.
+const PAUSE: u64 = 1000;
 /// How often the observer hears of a stream that is being received, in milliseconds.
 const REPORT_INTERVAL: u64 = 2000;
 
 /// The benchmark service of the Linux MCTP tools: sends streams of messages on request, and counts those that it gets.
 ///
-/// It ends a stream when the link is lost or the endpoint ID changes, so it has to see the router's events: give it to
+/// It ends a stream when the link is lost or the endpoint ID changes; a host that only does not read finds it going on. So it has to see the router's events: give it to
 /// [`report_events`](crate::report_events) as the observer. It passes on to its own observer what it sees. Both belong in one executor.
 ///
 /// ```
@@ -88,13 +90,17 @@ impl<'o, O: Observer> Benchmark<'o, O> {
     ) -> mctp::Result<impl Future<Output = Infallible>> {
         let service = Service::vendor_pci(mctp_bench::VENDOR_ID, &[mctp_bench::SUBTYPE]);
         let mut listener = router.listener(service)?;
-        let send = async {
-            loop {
-                let sent = self.bench.send(|peer| router.request_channel(peer)).await;
-                self.observer.stream_sent(&sent);
-            }
-        };
-        Ok(async move { join(self.receive(&mut listener, &clock), send).await.1 })
+        Ok(async move {
+            let send = async {
+                loop {
+                    let channel = |peer| router.request_channel(peer);
+                    let pause = async || clock.wait_until(later(clock.now(), PAUSE)).await;
+                    let sent = self.bench.send(channel, pause).await;
+                    self.observer.stream_sent(&sent);
+                }
+            };
+            join(self.receive(&mut listener, &clock), send).await.1
+        })
     }
 
     async fn receive<M: RawMutex, C: Clock>(
@@ -134,6 +140,10 @@ impl<'o, O: Observer> Benchmark<'o, O> {
     }
 }
 
+fn later(now: Instant, milliseconds: u64) -> Instant {
+    Instant::from_millis(now.as_millis().saturating_add(milliseconds))
+}
+
 /// When the observer hears of what is being received: every [`REPORT_INTERVAL`], as long as something comes.
 struct Report {
     told: Statistics,
@@ -146,7 +156,7 @@ impl Report {
             return false;
         }
         if self.at == Instant::NEVER {
-            self.at = Instant::from_millis(now.as_millis().saturating_add(REPORT_INTERVAL));
+            self.at = later(now, REPORT_INTERVAL);
         }
         let is_due = self.at <= now;
         if is_due {

@@ -70,6 +70,9 @@ impl Observer for EventLog {
                 log::warn!("bench: {messages} messages sent to {requester}, then: {error}");
             }
         }
+        if sent.given_up > 0 {
+            log::warn!("bench: given up and sent again: {} times", sent.given_up);
+        }
     }
 
     #[cfg(feature = "bench")]

@@ -263,22 +263,73 @@ fn a_reset_ends_the_stream() {
 }
 
 #[test]
-fn a_host_that_stops_reading_ends_the_stream_and_gets_another() {
+fn a_stream_goes_on_without_loss_when_the_host_reads_again_however_late() {
+    for (version, mtu) in [(Version::V1_0, 251), (Version::V1_1, 8187)] {
+        // One packet each, and several.
+        for length in [100, 9000] {
+            with_host(&settings(version, mtu), async |mut host: RawHost| {
+                const COUNT: u32 = 1000;
+                ask_for_stream(&host, 1, length, COUNT.into()).await;
+                let (_, mut packets) = until_answer(&mut host, 1).await;
+                for seconds in [1, 3, 5, 7, 20] {
+                    tokio::time::sleep(Duration::from_secs(seconds)).await;
+                    for _ in 0..2 {
+                        packets.extend(host.receive().await);
+                    }
+                }
+                packets.extend(until_silence(&mut host).await);
+                let expected: Vec<_> = (0..COUNT)
+                    .map(|it| FIRST_SEQUENCE_NUMBER.wrapping_add(it))
+                    .collect();
+                assert_eq!(whole_messages(&packets, length), expected);
+            });
+        }
+    }
+}
+
+#[test]
+fn a_stream_that_nobody_reads_any_more_gives_way_to_the_next_one() {
     for (version, mtu) in [(Version::V1_0, 251), (Version::V1_1, 8187)] {
         with_host(&settings(version, mtu), async |mut host: RawHost| {
-            ask_for_stream(&host, 1, 100, WITHOUT_END).await;
-            until_answer(&mut host, 1).await;
-            tokio::time::sleep(Duration::from_secs(10)).await;
-            until_silence(&mut host).await;
-            check_new_stream(&mut host, 2, DEVICE).await;
-            // A request comes while nobody reads: it is answered once somebody does, or it is lost, but then the next one is not.
-            ask_for_stream(&host, 3, 100, WITHOUT_END).await;
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            ask_for_stream(&host, 4, 100, WITHOUT_END).await;
-            tokio::time::sleep(Duration::from_secs(10)).await;
-            until_silence(&mut host).await;
-            assert!(host.get_endpoint_id().await.is_some());
-            check_new_stream(&mut host, 5, DEVICE).await;
+            for round in [0, 10] {
+                ask_for_stream(&host, round + 1, 100, WITHOUT_END).await;
+                until_answer(&mut host, round + 1).await;
+                tokio::time::sleep(Duration::from_secs(3600)).await;
+                // This request is answered once somebody reads, or it is lost, but then the next one is not.
+                ask_for_stream(&host, round + 2, 100, WITHOUT_END).await;
+                tokio::time::sleep(Duration::from_secs(10)).await;
+                for _ in 0..100 {
+                    let _ = tokio::time::timeout(SILENCE, host.receive()).await;
+                }
+                assert!(host.get_endpoint_id().await.is_some());
+                ask_for_stream(&host, round + 3, 60, 10).await;
+                let (_, mut behind) = until_answer(&mut host, round + 3).await;
+                behind.extend(until_silence(&mut host).await);
+                assert_eq!(whole_messages(&behind, 60).len(), 10);
+                check_new_stream(&mut host, round + 4, DEVICE).await;
+            }
         });
     }
+}
+
+/// The numbers of the stream's messages of this length of which all packets came. What follows the beginning of one that was given up
+/// is another beginning.
+fn whole_messages(packets: &[Vec<u8>], length: u16) -> Vec<u32> {
+    let message = usize::from(length) + 1;
+    let (mut whole, mut current) = (Vec::new(), None);
+    for packet in packets.iter().filter(|packet| is_of_stream(packet)) {
+        if packet[3] & 0x80 != 0 {
+            current = sequence_number(packet).map(|number| (number, 0));
+        }
+        let Some((number, received)) = &mut current else {
+            continue;
+        };
+        *received += packet.len() - 4;
+        if packet[3] & 0x40 != 0 {
+            assert_eq!(*received, message, "message {number:#x}");
+            whole.push(*number);
+            current = None;
+        }
+    }
+    whole
 }

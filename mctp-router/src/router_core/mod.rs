@@ -307,7 +307,7 @@ impl RouterCore<'_> {
     /// given up. A second late call in a row does not start them anew: a device that never runs in time gives up as well.
     pub fn expire(&mut self, now: Instant) {
         let is_late = now.is_late_for(self.next_deadline);
-        if is_late && !core::mem::replace(&mut self.was_late, is_late) {
+        if is_late && !core::mem::replace(&mut self.was_late, true) {
             self.start_anew(now);
             return;
         }
