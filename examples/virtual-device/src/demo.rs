@@ -34,7 +34,7 @@ use screen::Screen;
 /// Bytes that the in-process bus holds in each direction.
 const BUS_BUFFER: usize = 64 * 1024;
 
-/// More than the whole takes on a slow machine.
+/// How long everybody may do nothing but wait, in all.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 
 /// How the demo runs.
@@ -61,7 +61,8 @@ impl Default for Options {
 
 /// Runs the demo, writes the screen to `out`, and returns whether every check passed.
 ///
-/// Must be called in a tokio `LocalSet`.
+/// Must be called in a tokio `LocalSet`, whose runtime should be started with its clock paused: it then moves only while
+/// everybody waits, so that no time limit depends on the machine.
 ///
 /// # Errors
 ///

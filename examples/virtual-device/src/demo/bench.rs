@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use mctp_bench::{Request, Statistics};
 use mctp_transport::Packet;
+use tokio::sync::Notify;
 
 use super::control::DEVICE;
 use super::exchange::Exchanger;
@@ -19,8 +20,8 @@ const LENGTHS: [u16; 4] = [100, 987, 3951, 65_000];
 const GET_ENDPOINT_ID: [u8; 3] = [0x00, 0x80, 0x02];
 const ENDPOINT_ID: [u8; 7] = [0x00, 0x00, 0x02, 0x00, DEVICE.0, 0x00, 0x00];
 
-/// Between a control answer and the next request.
-const PAUSE: Duration = Duration::from_millis(5);
+/// How many times the device is asked for its endpoint ID in a stream.
+const QUESTIONS: u64 = 16;
 
 pub(super) async fn show(
     exchanger: &Exchanger<'_, '_, '_>,
@@ -53,7 +54,11 @@ async fn stream(
 ) -> Result<String, String> {
     exchanger.log.take();
     let all = request.count as usize;
+    let next_question = Notify::new();
     let progress = |so_far: &Statistics| {
+        if so_far.messages.is_multiple_of(request.count.div_ceil(QUESTIONS)) {
+            next_question.notify_one();
+        }
         let pace = Throughput(so_far);
         // A screen that cannot be written is found out by the check that follows.
         let _ = screen.progress_at(label, so_far.messages as usize, all, pace);
@@ -62,9 +67,11 @@ async fn stream(
     let received = async {
         let received = exchanger.requester.stream(DEVICE, request, progress).await;
         over.set(true);
+        next_question.notify_one();
         received
     };
-    let (received, answers) = tokio::join!(received, ask_until(&over, exchanger));
+    let answers = ask_until(&over, &next_question, exchanger);
+    let (received, answers) = tokio::join!(received, answers);
     let (received, answers) = (received?, answers?);
     if (received.dropped, received.invalid) != (0, 0) {
         return Err(format!(
@@ -91,6 +98,7 @@ struct Answers {
 /// Asks for the endpoint ID again and again, at least once.
 async fn ask_until(
     over: &Cell<bool>,
+    next_question: &Notify,
     exchanger: &Exchanger<'_, '_, '_>,
 ) -> Result<Answers, String> {
     let mut answers = Answers::default();
@@ -107,7 +115,7 @@ async fn ask_until(
         if over.get() {
             return Ok(answers);
         }
-        tokio::time::sleep(PAUSE).await;
+        next_question.notified().await;
     }
 }
 
