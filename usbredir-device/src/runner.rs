@@ -15,6 +15,8 @@ use crate::engine::Blocked;
 const CHUNK: usize = 1024;
 /// How often [`Runner::run`] lets other tasks run before it gives an OUT endpoint up.
 const YIELDS: u32 = 10_000;
+/// How often other tasks run after the patience is over: one that was not scheduled either has its chance to read.
+const YIELDS_AFTER_PATIENCE: u32 = 100;
 
 /// Why a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,6 +39,13 @@ pub(crate) struct ProtocolError;
 
 /// How many bytes were taken, and what the rest has to wait for; without the latter, all were taken.
 type Progress = (usize, Option<Blocked>);
+
+/// Lets all other tasks run so many times.
+async fn yield_times(times: u32) {
+    for _ in 0..times {
+        yield_now().await;
+    }
+}
 
 /// Serves the connection to a guest; without it, nothing of the driver moves.
 pub struct Runner<'d, M: RawMutex> {
@@ -62,19 +71,16 @@ impl<M: RawMutex> Runner<'_, M> {
     ///
     /// The stream's own errors, and [`Error::Protocol`].
     pub async fn run(&mut self, read: impl Read, write: impl Write) -> Result<(), Error> {
-        self.run_with_patience(read, write, async || {
-            for _ in 0..YIELDS {
-                yield_now().await;
-            }
-        })
-        .await
+        self.run_with_patience(read, write, async || yield_times(YIELDS).await)
+            .await
     }
 
     /// Like [`run`](Self::run), with a clock.
     ///
     /// All endpoints share the stream. When an OUT endpoint's queue is full, the stream waits for the device to read it,
     /// but not longer than `patience()` takes: then the transfer fails with an I/O error, and so does each later one that
-    /// does not fit, until the device reads again. Without a clock, `run` lets all other tasks run 10,000 times.
+    /// does not fit, until the device reads again. Without a clock, `run` lets all other tasks run 10,000 times. After
+    /// `patience()` they run 100 times more, as a clock goes on while the whole process stands still.
     ///
     /// # Errors
     ///
@@ -137,8 +143,11 @@ impl<M: RawMutex> Runner<'_, M> {
             return self.receive_soon(bytes, blocked).await;
         };
         if !self.state.with(|engine| engine.has_given_up(index))
-            && let Either::First(result) =
-                select(self.receive_soon(bytes, blocked), patience()).await
+            && let Either::First(result) = select(self.receive_soon(bytes, blocked), async {
+                patience().await;
+                yield_times(YIELDS_AFTER_PATIENCE).await;
+            })
+            .await
         {
             return result;
         }
