@@ -23,8 +23,8 @@ const REPORT_INTERVAL: u64 = 2000;
 
 /// The benchmark service of the Linux MCTP tools: sends streams of messages on request, and counts those that it gets.
 ///
-/// It ends a stream when the link is lost or the endpoint ID changes; a host that only does not read finds it going on. So it has to see the router's events: give it to
-/// [`report_events`](crate::report_events) as the observer. It passes on to its own observer what it sees. Both belong in one executor.
+/// It ends a stream when the link is lost or the endpoint ID changes, so it has to see the router's events: give it to
+/// [`report_events`](crate::report_events) as the observer. A host that only does not read finds its stream going on. It passes on to its own observer what it sees. Both belong in one executor.
 ///
 /// ```
 /// # use core::convert::Infallible;

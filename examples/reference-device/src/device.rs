@@ -1,8 +1,10 @@
 //! The assembly: what the pieces run on.
 
+use core::time::Duration;
+
 use embassy_sync::blocking_mutex::raw::RawMutex;
 use embassy_usb::driver::Driver;
-use mctp_router::{Clock, Config, PortConfig, PortId, Router, RouterStorage};
+use mctp_router::{Clock, Config, LINUX_TAG_LIFETIME, PortConfig, PortId, Router, RouterStorage};
 use mctp_transport::HEADER_LEN;
 use mctp_usb::Version;
 
@@ -24,16 +26,20 @@ pub struct Options {
     pub mtu: u16,
     /// The longest message received, in bytes, message type included. The router's storage limits it as well.
     pub max_message: usize,
+    /// How long the host may read nothing before what is being sent to it is given up.
+    pub send_timeout: Duration,
 }
 
 impl Default for Options {
-    /// MCTP over USB 1.0 at high speed, the baseline transmission unit, messages as long as the memory allows.
+    /// MCTP over USB 1.0 at high speed, the baseline transmission unit, messages as long as the memory allows; the host may
+    /// read nothing for [`LINUX_TAG_LIFETIME`].
     fn default() -> Self {
         Self {
             usb_version: Version::V1_0,
             usb_max_packet_size: 512,
             mtu: 68,
             max_message: usize::MAX,
+            send_timeout: LINUX_TAG_LIFETIME,
         }
     }
 }
@@ -121,6 +127,7 @@ where
     let config = Config {
         // The router counts messages without their type.
         max_message_len: options.max_message.saturating_sub(1),
+        send_timeout: options.send_timeout,
         ..Config::new(identity.uuid)
     };
     let router = Router::new(storage, clock, &config);

@@ -1,12 +1,15 @@
 //! The command line: parsed and checked, so that everything behind it works with legal values only.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use log::LevelFilter;
 use mctp_transport::{BASELINE_TRANSMISSION_UNIT, HEADER_LEN};
 use mctp_usb::Version;
+use reference_device::LINUX_TAG_LIFETIME;
 use uuid::Uuid;
 
 use crate::connection::{Address, Connection};
@@ -24,6 +27,9 @@ pub const LARGEST_MAX_MESSAGE: usize = 65_536;
 
 /// The smallest MTU: the baseline transmission unit and the packet header before it (DSP0236 1.3.3, section 8.4).
 pub const SMALLEST_MTU: usize = BASELINE_TRANSMISSION_UNIT + HEADER_LEN;
+
+/// The send time limits that can be asked for, in seconds. The router looks at its limits ten times a second.
+const SEND_TIMEOUTS: RangeInclusive<f64> = 0.1..=3600.0;
 
 const ONE_CONNECTION: &str =
     "usbredir needs one of --listen ADDRESS, --connect ADDRESS and --pty PATH";
@@ -83,6 +89,10 @@ struct DeviceArguments {
     /// An echo of N bytes is a message of N + 4, so 65536 is for the largest echo of the Linux tools.
     #[arg(long, global = true, value_name = "N", default_value_t = DEFAULT_MAX_MESSAGE)]
     max_message: usize,
+    /// How long the host may read nothing before what is being sent to it is given up, in seconds: 0.1 to 3600.
+    /// Less than the 6 s after which Linux forgets a request loses messages of a host that is only stopped for a moment.
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = LINUX_TAG_LIFETIME.as_secs_f64())]
+    send_timeout: f64,
     /// The device's UUID. Its first 12 hex digits are the USB serial number.
     #[arg(long, global = true, value_name = "UUID", default_value_t = DEFAULT_UUID, value_parser = parse_uuid)]
     uuid: Uuid,
@@ -143,6 +153,8 @@ pub struct DeviceSettings {
     pub mtu: usize,
     /// The longest message taken, in bytes, message type byte included.
     pub max_message: usize,
+    /// How long the host may read nothing before what is being sent to it is given up.
+    pub send_timeout: Duration,
     /// The device's identity.
     pub uuid: Uuid,
     /// What it manages.
@@ -178,6 +190,7 @@ impl Default for DeviceSettings {
             usb: Version::V1_0,
             mtu: SMALLEST_MTU,
             max_message: DEFAULT_MAX_MESSAGE,
+            send_timeout: LINUX_TAG_LIFETIME,
             uuid: DEFAULT_UUID,
             model: DeviceModel::default(),
         }
@@ -225,6 +238,7 @@ impl Invocation {
             usb: device.usb,
             mtu: device.mtu,
             max_message: device.max_message,
+            send_timeout: check_send_timeout(device.send_timeout).map_err(Refusal::BadInput)?,
             uuid: device.uuid,
             model: match device.model {
                 Some(path) => DeviceModel::read(&path).map_err(Refusal::BadInput)?,
@@ -307,6 +321,17 @@ fn parse_uuid(text: &str) -> Result<Uuid, String> {
     Ok(uuid)
 }
 
+fn check_send_timeout(seconds: f64) -> Result<Duration, String> {
+    if !SEND_TIMEOUTS.contains(&seconds) {
+        return Err(format!(
+            "--send-timeout {seconds} is not in {} to {}, the seconds that a host may read nothing",
+            SEND_TIMEOUTS.start(),
+            SEND_TIMEOUTS.end()
+        ));
+    }
+    Ok(Duration::from_secs_f64(seconds))
+}
+
 fn check_mtu(usb: Version, mtu: usize) -> Result<(), String> {
     let largest = usize::from(usb.max_packet());
     if (BASELINE_TRANSMISSION_UNIT..SMALLEST_MTU).contains(&mtu) {
@@ -367,6 +392,20 @@ mod tests {
         assert_eq!(before, behind);
         assert_eq!(before.device.unit(), 8183);
         assert_eq!(before.log, LevelFilter::Info);
+    }
+
+    #[test]
+    fn the_send_time_limit_is_that_of_linux_unless_another_is_asked_for() {
+        let of = |line| parse(line).unwrap().device.send_timeout;
+        assert_eq!(of(""), Duration::from_secs(6));
+        assert_eq!(of("--send-timeout 1.5"), Duration::from_millis(1500));
+        assert_eq!(of("--send-timeout 3600"), Duration::from_secs(3600));
+        for bad in ["0", "0.05", "3601", "inf", "NaN", "1e300"] {
+            let sentence = refusal(&format!("--send-timeout {bad}"));
+            assert!(sentence.contains("is not in 0.1 to 3600"), "{sentence}");
+        }
+        assert!(refusal("--send-timeout=-1").contains("is not in 0.1 to 3600"));
+        assert!(refusal("--send-timeout soon").contains("--send-timeout"));
     }
 
     #[test]

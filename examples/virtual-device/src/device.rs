@@ -107,6 +107,7 @@ pub async fn run_with_log<T>(
         usb_version: settings.usb,
         mtu: settings.mtu.try_into().unwrap_or(u16::MAX),
         max_message: settings.max_message,
+        send_timeout: settings.send_timeout,
         ..Options::default()
     };
     let (mut memory, mut storage) = (Box::new(UsbMemory::new()), Box::new(Storage::new()));

@@ -56,7 +56,10 @@ async fn stream(
     let all = request.count as usize;
     let next_question = Notify::new();
     let progress = |so_far: &Statistics| {
-        if so_far.messages.is_multiple_of(request.count.div_ceil(QUESTIONS)) {
+        if so_far
+            .messages
+            .is_multiple_of(request.count.div_ceil(QUESTIONS))
+        {
             next_question.notify_one();
         }
         let pace = Throughput(so_far);
