@@ -12,6 +12,8 @@ use linux_requester::control::ControlClient;
 use linux_requester::exchange::{Exchange, Request};
 use linux_requester::socket::{Listener, MctpSocket};
 
+use crate::guest_init;
+
 /// A stream that stands still for this long has ended.
 const SILENCE: Duration = Duration::from_secs(5);
 /// How often the throughput is printed.
@@ -20,6 +22,10 @@ const INTERVAL: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(20);
 /// Longer than a slow emulated machine takes.
 const CONTROL_WAIT: Duration = Duration::from_secs(3);
+/// How many messages have to come, at least, before the machine is stopped and after.
+const AROUND_STOP: usize = 500;
+/// A stream that stands still for this long, the time of the stop included, has ended.
+const STOP_TIME: Duration = Duration::from_secs(40);
 const INSTANCE_ID: u32 = 0x1122_3344;
 
 #[derive(Args)]
@@ -34,6 +40,17 @@ pub(crate) struct BenchArguments {
     /// The most milliseconds that the median of the control answers may take
     #[arg(long, default_value_t = 30)]
     median: u64,
+}
+
+#[derive(Args)]
+pub(crate) struct StoppedArguments {
+    endpoint_id: u8,
+    /// Bytes of each message
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(i64::from(bench::SHORTEST)..))]
+    length: u16,
+    /// For how many milliseconds the host stops this machine
+    #[arg(long)]
+    stop: u64,
 }
 
 pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
@@ -77,6 +94,52 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
     ensure!(
         median <= Duration::from_millis(arguments.median),
         "control answers take too long"
+    );
+    Ok(())
+}
+
+/// Has the host stop this machine in the middle of a stream. The stream has to go on, and none of it may be lost.
+///
+/// The stream has no end of its own: it goes on until the host has said that the machine was stopped, however slow either is.
+pub(crate) fn run_stopped(arguments: &StoppedArguments) -> Result<()> {
+    let destination = Destination::EndpointId(arguments.endpoint_id);
+    let mut listener = Listener::bind(bench::MESSAGE_TYPE)?;
+    let mut stream = Stream::new(arguments.length);
+    let mut next = |silence: Duration| -> Result<bool> {
+        let message = listener.receive(Instant::now() + silence)?;
+        message.iter().for_each(|(_, body)| stream.receive(body));
+        Ok(message.is_some())
+    };
+    let mut some_of_stream = || -> Result<()> {
+        for _ in 0..AROUND_STOP {
+            ensure!(next(STOP_TIME)?, "the stream ended");
+        }
+        Ok(())
+    };
+
+    request(destination, arguments.length, u64::MAX)?;
+    some_of_stream()?;
+    let was_stopped = thread::spawn(|| std::io::stdin().read_line(&mut String::new()));
+    guest_init::tell_host(&format!("stop {}", arguments.stop));
+    while !was_stopped.is_finished() {
+        some_of_stream()?;
+    }
+    some_of_stream()?;
+    // The answer comes behind the last message.
+    request(destination, arguments.length, 0)?;
+    while next(Duration::ZERO)? {}
+    let Counts {
+        received,
+        dropped,
+        invalid,
+    } = stream.counts;
+    println!(
+        "stopped for {} ms in the middle of {received} messages: {dropped} dropped, {invalid} invalid",
+        arguments.stop
+    );
+    ensure!(
+        (dropped, invalid) == (0, 0),
+        "not all messages came as they should"
     );
     Ok(())
 }

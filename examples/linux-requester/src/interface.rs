@@ -42,6 +42,13 @@ impl Interface {
         })
     }
 
+    /// How many bytes have left by it.
+    pub fn sent_bytes(&self) -> Result<u64> {
+        let folder = Path::new(NETWORK_INTERFACES).join(&self.name);
+        let bytes = read(&folder.join("statistics/tx_bytes"))?;
+        Ok(bytes.parse()?)
+    }
+
     /// The sysfs folder of the USB interface behind the network interface.
     pub fn usb_interface(&self) -> Result<PathBuf> {
         let link = Path::new(NETWORK_INTERFACES)

@@ -145,6 +145,8 @@ enum Step {
     NvmeCli,
     /// Streams of messages of these lengths and counts from the device, with control requests meanwhile.
     Bench(&'static [(u16, u32)]),
+    /// The guest is stopped in the middle of streams of messages of these lengths, for so many milliseconds each.
+    BenchStopped(&'static [(u16, u32)]),
     /// The device's log on its serial port: first lines, a slow reader, one who does not read.
     SerialLog,
 }
@@ -192,6 +194,13 @@ const SHORT_BENCH: &[Step] = &[
     Step::Bind,
     Step::Control,
     Step::Bench(&[(100, 2000), (987, 1000), (3951, 250), (65_000, 10)]),
+];
+/// Linux forgets the beginning of a message after 6 s: where a stop comes near that, messages have one packet.
+const STOPPED_BENCH: &[Step] = &[
+    Step::Bind,
+    Step::Control,
+    Step::BenchStopped(&[(987, 1500), (987, 3000), (200, 5000), (200, 8000)]),
+    Step::Control,
 ];
 const LONG_BENCH: &[Step] = &[
     Step::Bind,
@@ -301,6 +310,8 @@ pub(super) fn all() -> Vec<Scenario> {
             GARBAGE,
         )),
         linux_7_2("7.2-ehci-bench", 251, SHORT_BENCH),
+        linux_7_2("7.2-ehci-stopped-bench", 251, STOPPED_BENCH),
+        linux_7_3("7.3-xhci-spanning-stopped-bench", "1.1", 251, STOPPED_BENCH),
         linux_7_3("7.3-xhci-long-bench", "1.0", 251, LONG_BENCH),
         linux_7_3("7.3-xhci-spanning-long-bench", "1.1", 8187, LONG_BENCH),
         nvme_cli(
@@ -505,6 +516,12 @@ impl Scenario {
                 .iter()
                 .map(|(length, count)| {
                     format!("bench {ENDPOINT} --length {length} --count {count}{median}")
+                })
+                .collect(),
+            Step::BenchStopped(stops) => stops
+                .iter()
+                .map(|(length, stop)| {
+                    format!("bench-stopped {ENDPOINT} --length {length} --stop {stop}")
                 })
                 .collect(),
             Step::SerialLog => {

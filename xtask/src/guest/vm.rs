@@ -1,7 +1,7 @@
 //! One QEMU and one virtual device, from start to verdict. Every wait has an end.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -14,6 +14,7 @@ use super::device::{Devices, Files};
 use super::initramfs::PLAN;
 use super::scenario::{Listener, Scenario};
 use crate::emulate;
+use crate::process::output;
 
 /// A guest that prints nothing for this long hangs.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -48,6 +49,19 @@ pub(super) struct Outcome {
 
 /// Ends the program when it goes out of scope, so that no failure leaves one behind.
 struct Running(Child);
+
+impl Running {
+    /// Stops the process, lets it go on after that time, and tells its guest so.
+    fn stop_for(&mut self, time: Duration) -> Result<()> {
+        let process = self.0.id().to_string();
+        let signal = |name: &str| output(Command::new("kill").args([name, process.as_str()]));
+        signal("-STOP")?;
+        thread::sleep(time);
+        signal("-CONT")?;
+        let mut console = self.0.stdin.as_ref().context("no console to write to")?;
+        Ok(writeln!(console, "was stopped")?)
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -105,7 +119,7 @@ impl Machine<'_> {
             }
             let lines = lines_of(&mut qemu.0)?;
             for _ in 0..boots_of_each {
-                self.follow(&lines)?;
+                self.follow(&lines, &mut qemu)?;
             }
         }
         if self.setup.scenario.serial_log {
@@ -128,7 +142,7 @@ impl Machine<'_> {
     }
 
     /// Reads the guest's output until its verdict.
-    fn follow(&mut self, lines: &Receiver<String>) -> Result<()> {
+    fn follow(&mut self, lines: &Receiver<String>, qemu: &mut Running) -> Result<()> {
         let deadline = Instant::now() + LONGEST_RUN;
         while Instant::now() < deadline {
             let line = match lines.recv_timeout(SILENCE) {
@@ -151,6 +165,9 @@ impl Machine<'_> {
                 Some(("log", text)) => self.expect_device_log(text)?,
                 Some(("ask", "restart-device")) => self.restart_device()?,
                 Some(("ask", "await-end")) => self.await_end()?,
+                Some(("ask", request)) if let Some(time) = request.strip_prefix("stop ") => {
+                    qemu.stop_for(Duration::from_millis(time.parse()?))?;
+                }
                 _ => bail!("the guest said `{message}`, which means nothing here"),
             }
         }
@@ -202,7 +219,7 @@ impl Machine<'_> {
                 "-device",
                 &format!("usb-redir,chardev=usbredir,bus=controller.0{usb_capture}"),
             ])
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(File::create(folder.join("qemu.log"))?);
         Ok(Running(

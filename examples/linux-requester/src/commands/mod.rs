@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::benchmark::{self, BenchArguments};
+use crate::benchmark::{self, BenchArguments, StoppedArguments};
 use crate::guest_init;
 use crate::nvme_cli::{self, Chapter, NvmeCli};
 use crate::serial_log::SerialLogArguments;
@@ -50,6 +50,8 @@ enum Command {
     Echo(EchoArguments),
     /// Have a stream of messages sent, check each, and send control requests meanwhile
     Bench(BenchArguments),
+    /// In a test guest: have the host stop this machine in the middle of a stream, of which nothing may be lost
+    BenchStopped(StoppedArguments),
     /// Check the device's log on its USB serial port, with echoes to the endpoint meanwhile
     SerialLog {
         endpoint_id: u8,
@@ -119,6 +121,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         Command::Mi(arguments) => messages::management(arguments),
         Command::Echo(arguments) => messages::echo_sizes(arguments),
         Command::Bench(arguments) => benchmark::run(arguments),
+        Command::BenchStopped(arguments) => benchmark::run_stopped(arguments),
         Command::SerialLog {
             endpoint_id,
             busy,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::thread::{sleep, spawn};
+use std::thread::{spawn, yield_now};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -86,19 +86,24 @@ impl NvmeCli {
         format!("cannot start nvme-cli in {}", self.folder.display())
     }
 
-    /// Runs a command and kills it after that time. Whether it had not ended before.
-    pub(crate) fn kill_after(&self, command: &str, time: Duration) -> Result<bool> {
+    /// Runs a command and kills it once `is_time`, which is asked without a pause. Whether it had not ended before.
+    pub(crate) fn kill_when(
+        &self,
+        command: &str,
+        is_time: impl Fn() -> Result<bool>,
+    ) -> Result<bool> {
         let mut program = self.command(command);
         let mut child = program.spawn().with_context(|| self.no_start())?;
-        sleep(time);
-        let killed = child.try_wait()?.is_none();
+        let mut runs = true;
+        while runs && !is_time()? {
+            runs = child.try_wait()?.is_none();
+            yield_now();
+        }
+        runs = child.try_wait()?.is_none();
         child.kill()?;
         child.wait()?;
-        println!(
-            "nvme {command}: killed after {} ms: {killed}",
-            time.as_millis()
-        );
-        Ok(killed)
+        println!("nvme {command}: killed on its way: {runs}");
+        Ok(runs)
     }
 
     /// Whether this version sends the command over NVMe-MI at all. It is run for that, and may fail.
