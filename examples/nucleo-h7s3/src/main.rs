@@ -25,9 +25,9 @@ use embassy_executor::InterruptExecutor;
 #[cfg(feature = "serial-log")]
 use embassy_futures::join::join;
 #[cfg(not(feature = "bench"))]
-use embassy_futures::join::join3;
+use embassy_futures::select::select3;
 #[cfg(feature = "bench")]
-use embassy_futures::join::join4;
+use embassy_futures::select::select4;
 use embassy_stm32::interrupt;
 use embassy_stm32::interrupt::{InterruptExt, Priority};
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
@@ -120,14 +120,14 @@ async fn run_services(router: &'static Router, identity: Identity<'static>, crc:
     let echo = echo(router).unwrap_or_else(|_| fault::stop());
     let manage = manage(router, management, SystemClock).unwrap_or_else(|_| fault::stop());
     #[cfg(not(feature = "bench"))]
-    join3(echo, manage, report_events(router, &log::EVENTS)).await;
+    select3(echo, manage, report_events(router, &log::EVENTS)).await;
     #[cfg(feature = "bench")]
     {
         let benchmark = Benchmark::new(router.endpoint_id(), &log::EVENTS);
         let bench = benchmark
             .serve(router, SystemClock)
             .unwrap_or_else(|_| fault::stop());
-        join4(echo, manage, bench, report_events(router, &benchmark)).await;
+        select4(echo, manage, bench, report_events(router, &benchmark)).await;
     }
 }
 

@@ -1,8 +1,9 @@
 //! What the device does besides the control protocol, which its router does: a function for each service.
 
 use core::convert::Infallible;
+use core::future::pending;
 
-use embassy_futures::join::join;
+use embassy_futures::select::{Either, select};
 use embassy_sync::blocking_mutex::raw::RawMutex;
 use mctp::{AsyncListener, MsgIC, MsgType};
 use mctp_router::{Clock, PortConfig, Router, Service};
@@ -78,8 +79,11 @@ pub fn manage<M: RawMutex, C: Clock, W: World>(
             &clock,
             &mut management.buffer[..],
         );
-        // The first ends only if the listener does, which this one does not.
-        join(serve, follow_unit(router, changes)).await.1
+        match select(serve, follow_unit(router, changes)).await {
+            // It ends only if the listener does, which this one does not.
+            Either::First(_) => pending().await,
+            Either::Second(never) => never,
+        }
     })
 }
 
