@@ -24,9 +24,6 @@ use cortex_m_rt::entry;
 use embassy_executor::InterruptExecutor;
 #[cfg(feature = "serial-log")]
 use embassy_futures::join::join;
-#[cfg(not(feature = "bench"))]
-use embassy_futures::select::select3;
-#[cfg(feature = "bench")]
 use embassy_futures::select::select4;
 use embassy_stm32::interrupt;
 use embassy_stm32::interrupt::{InterruptExt, Priority};
@@ -88,8 +85,7 @@ fn main() -> ! {
     executor.spawn(run_link(link, router).unwrap());
     interrupt::UART4.set_priority(Priority::P7);
     let executor = SERVICES.start(interrupt::UART4);
-    executor.spawn(run_services(router, identity, board.crc).unwrap());
-    executor.spawn(show_life(board.life).unwrap());
+    executor.spawn(run_services(router, identity, board.crc, board.life).unwrap());
     loop {
         cortex_m::asm::wfi();
     }
@@ -113,28 +109,29 @@ async fn run_link(link: Link<'static, UsbDriver>, router: &'static Router) {
 }
 
 #[embassy_executor::task]
-async fn run_services(router: &'static Router, identity: Identity<'static>, crc: Crc) {
+async fn run_services(router: &'static Router, identity: Identity<'static>, crc: Crc, life: Life) {
     // Made here because it must stay with one executor.
     let management = management::start(&identity, crc);
     // They fail only with fewer channels than above.
     let echo = echo(router).unwrap_or_else(|_| fault::stop());
     let manage = manage(router, management, SystemClock).unwrap_or_else(|_| fault::stop());
     #[cfg(not(feature = "bench"))]
-    select3(echo, manage, report_events(router, &log::EVENTS)).await;
+    select4(
+        echo,
+        manage,
+        report_events(router, &log::EVENTS),
+        life.show(),
+    )
+    .await;
     #[cfg(feature = "bench")]
     {
         let benchmark = Benchmark::new(router.endpoint_id(), &log::EVENTS);
         let bench = benchmark
             .serve(router, SystemClock)
             .unwrap_or_else(|_| fault::stop());
-        select4(echo, manage, bench, report_events(router, &benchmark)).await;
+        let services = select4(echo, manage, bench, report_events(router, &benchmark));
+        select(services, life.show()).await;
     }
-}
-
-/// In the executor of the lowest priority: it is the first to get no turn.
-#[embassy_executor::task]
-async fn show_life(life: Life) {
-    match life.show().await {}
 }
 
 #[interrupt]
