@@ -15,6 +15,7 @@
 
 mod bus;
 mod control;
+mod copy;
 mod descriptors;
 mod driver;
 mod endpoint;

@@ -13,6 +13,8 @@ use embassy_time::Timer;
 use embassy_usb_guard::SynopsysOtg;
 use embassy_usb_synopsys_otg::otg_v1::Otg;
 
+use crate::fault;
+
 bind_interrupts!(struct Interrupts {
     OTG_HS => usb::InterruptHandler<peripherals::USB_OTG_HS>;
 });
@@ -47,7 +49,7 @@ pub struct Board {
 impl Board {
     /// Starts the clocks and takes the pins. `out_buffer` holds what the host sends until it is read.
     pub fn start(out_buffer: &'static mut [u8; USB_OUT_BUFFER]) -> Self {
-        let mut core = cortex_m::Peripherals::take().unwrap();
+        let mut core = cortex_m::Peripherals::take().unwrap_or_else(|| fault::stop());
         // The code stands in SRAM behind a bus of half this speed. The data cache stays off: it would keep the debugger
         // from seeing the log.
         core.SCB.enable_icache();

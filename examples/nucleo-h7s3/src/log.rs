@@ -44,6 +44,14 @@ mod text {
         }
     }
 
+    pub fn set(channel: &Channel, to: UpChannel) {
+        channel.lock(|channel| {
+            if let Ok(mut channel) = channel.try_borrow_mut() {
+                *channel = Some(to);
+            }
+        });
+    }
+
     fn write(channel: &Channel, text: &[u8]) {
         channel.lock(|channel| {
             // Never in use here: nobody else has it but under this lock, in which nothing is logged.
@@ -81,8 +89,8 @@ pub fn start() {
     };
     #[cfg(feature = "text-log")]
     {
-        text::TERMINAL.lock(|channel| channel.replace(Some(channels.up.0)));
-        text::LAST_WORDS.lock(|channel| channel.replace(Some(channels.up.1)));
+        text::set(&text::TERMINAL, channels.up.0);
+        text::set(&text::LAST_WORDS, channels.up.1);
         // It fails only for the second one.
         let _ = TEXT.start(device_log::default_level());
     }

@@ -24,6 +24,8 @@ use cortex_m_rt::entry;
 use embassy_executor::InterruptExecutor;
 #[cfg(feature = "serial-log")]
 use embassy_futures::join::join;
+#[cfg(feature = "bench")]
+use embassy_futures::select::select;
 use embassy_futures::select::select4;
 use embassy_stm32::interrupt;
 use embassy_stm32::interrupt::{InterruptExt, Priority};
@@ -80,12 +82,14 @@ fn main() -> ! {
         assemble(board.usb, SystemClock, &identity, &options, usb, storage);
     let router = ROUTER.init(router);
 
+    // Each task is spawned once, which is as often as there is room for it.
     interrupt::UART5.set_priority(Priority::P6);
     let executor = LINK.start(interrupt::UART5);
-    executor.spawn(run_link(link, router).unwrap());
+    executor.spawn(run_link(link, router).unwrap_or_else(|_| fault::stop()));
     interrupt::UART4.set_priority(Priority::P7);
     let executor = SERVICES.start(interrupt::UART4);
-    executor.spawn(run_services(router, identity, board.crc, board.life).unwrap());
+    let services = run_services(router, identity, board.crc, board.life);
+    executor.spawn(services.unwrap_or_else(|_| fault::stop()));
     loop {
         cortex_m::asm::wfi();
     }

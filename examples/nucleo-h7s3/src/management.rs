@@ -9,6 +9,7 @@ use reference_device::{
 use static_cell::{ConstStaticCell, StaticCell};
 
 use crate::board::Crc;
+use crate::fault;
 
 /// Firmware images may have any length: they are checked while they come, and not kept. Nothing would run them.
 pub type World = DefaultWorld<'static, StreamedFirmware<3, Crc>, Crc>;
@@ -38,7 +39,9 @@ pub fn start(identity: &Identity<'_>, crc: Crc) -> &'static mut Management<'stat
         request,
     } = MEMORY.take();
     *serial_number = identity.serial_number();
-    let subsystem = SUBSYSTEM.init(default_subsystem(serial_number).ok().unwrap());
+    // Neither fails: the default model breaks no rule, and has the port.
+    let subsystem = default_subsystem(serial_number).ok();
+    let subsystem = SUBSYSTEM.init(subsystem.unwrap_or_else(|| fault::stop()));
     let slots = [Some(*b"REF00001"), Some(*b"REF00002"), None];
     let firmware = StreamedFirmware::checked_by(crc.clone(), slots)
         .with_read_only_first_slot()
@@ -46,7 +49,7 @@ pub fn start(identity: &Identity<'_>, crc: Crc) -> &'static mut Management<'stat
     let world = default_world_with_crc(firmware, unit_changes, crc);
     let responder = Responder::new(subsystem.model(), MANAGEMENT_PORT, world, messages);
     MANAGEMENT.init(Management {
-        responder: responder.ok().unwrap(),
+        responder: responder.ok().unwrap_or_else(|| fault::stop()),
         port: MANAGEMENT_PORT,
         unit_changes,
         buffer: request,

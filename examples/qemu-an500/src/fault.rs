@@ -1,6 +1,7 @@
 //! The end: what went wrong is the last line on UART1, then QEMU exits with an error code.
 
 use core::arch::naked_asm;
+use core::fmt::Display;
 use core::hint::black_box;
 use core::panic::PanicInfo;
 
@@ -51,6 +52,13 @@ extern "C" fn report(stack_pointer: u32) -> ! {
         ));
     }
     process::exit(FAULT)
+}
+
+/// Ends the device because it cannot be set up.
+pub fn end(reason: &dyn Display) -> ! {
+    cortex_m::interrupt::disable();
+    LOG.last_words(&format_args!("{reason}"));
+    process::exit(PANIC)
 }
 
 /// Ends the device when it is asked to, a moment after it has said yes.

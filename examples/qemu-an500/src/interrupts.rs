@@ -14,6 +14,8 @@ use cortex_m::interrupt::InterruptNumber;
 use cortex_m::peripheral::NVIC;
 use embassy_executor::{InterruptExecutor, SendSpawner};
 
+use semihosting::{eprintln, process};
+
 use crate::{time, uart};
 
 /// Interrupts of AN500, by number.
@@ -56,7 +58,8 @@ const SERVICES_PRIORITY: u8 = 0xC0;
 type Handler = extern "C" fn();
 
 extern "C" fn unexpected() {
-    panic!("an interrupt that nobody has enabled");
+    eprintln!("an interrupt that nobody has enabled");
+    process::exit(101)
 }
 
 extern "C" fn link() {

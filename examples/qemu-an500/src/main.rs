@@ -13,6 +13,7 @@ mod management;
 mod settings;
 
 use cortex_m_rt::entry;
+use embassy_executor::{SendSpawner, SpawnError, SpawnToken};
 use embassy_futures::join::join;
 #[cfg(not(feature = "bench"))]
 use embassy_futures::join::join3;
@@ -71,13 +72,14 @@ static USB_STATE: StaticCell<State<'static, RawMutex>> = StaticCell::new();
 
 #[entry]
 fn start() -> ! {
-    let mut core = cortex_m::Peripherals::take().expect("nobody has taken them before");
+    let core = cortex_m::Peripherals::take();
+    let mut core = core.unwrap_or_else(|| fault::end(&"somebody has taken the peripherals"));
     stack::guard(&mut core);
     interrupts::start(&mut core);
     time::start();
     UART0.start();
     UART1.start();
-    let settings = Settings::read().unwrap_or_else(|error| panic!("{error}"));
+    let settings = Settings::read().unwrap_or_else(|error| fault::end(&error));
     log::start(settings.log);
     let identity = Identity::from_build(uuid_from_unique_id(&settings.unique_id));
     announce(&identity);
@@ -93,17 +95,24 @@ fn start() -> ! {
         assemble(driver, SystemClock, &identity, &options, memory, storage);
     let router = ROUTER.init(router);
 
-    let tasks = "each task is spawned once";
     let urgent = interrupts::start_link_executor();
-    urgent.spawn(usb_cable(cable).expect(tasks));
-    urgent.spawn(usb_link(link, router).expect(tasks));
+    spawn(urgent, usb_cable(cable));
+    spawn(urgent, usb_link(link, router));
     let patient = interrupts::start_service_executor();
-    patient.spawn(services(router, identity).expect(tasks));
+    spawn(patient, services(router, identity));
     if let Some(end) = settings.end {
-        patient.spawn(fault::end_when_asked(end).expect(tasks));
+        spawn(patient, fault::end_when_asked(end));
     }
     loop {
         cortex_m::asm::wfi();
+    }
+}
+
+/// Each task is spawned once, which is as often as there is room for it.
+fn spawn<S: Send>(executor: SendSpawner, task: Result<SpawnToken<S>, SpawnError>) {
+    match task {
+        Ok(task) => executor.spawn(task),
+        Err(error) => fault::end(&format_args!("{error:?}")),
     }
 }
 
@@ -143,23 +152,25 @@ async fn usb_link(link: Link<'static, UsbDriver>, router: &'static Router) {
     let functions = link.run_with(router, &EVENTS, |builder| {
         SerialPort::new(builder, memory, 512)
     });
-    let (link, serial) =
-        functions.expect("the memory above is made for this version of MCTP over USB");
+    // It fails only with buffers that are shorter than those above.
+    let (link, serial) = functions.unwrap_or_else(|_| fault::end(&"a buffer is too short"));
     join(link, serial.show(LOG.reader())).await;
 }
 
 #[embassy_executor::task]
 async fn services(router: &'static Router, identity: Identity<'static>) {
     let mut management = management::start(&identity);
-    let counted = "the storage has a channel for each";
-    let echo = echo(router).expect(counted);
-    let manage = manage(router, &mut management, SystemClock).expect(counted);
+    // They fail only with fewer channels than above.
+    let echo = echo(router).unwrap_or_else(|error| fault::end(&error));
+    let manage = manage(router, &mut management, SystemClock);
+    let manage = manage.unwrap_or_else(|error| fault::end(&error));
     #[cfg(not(feature = "bench"))]
     join3(echo, manage, report_events(router, &EVENTS)).await;
     #[cfg(feature = "bench")]
     {
         let benchmark = Benchmark::new(router.endpoint_id(), &EVENTS);
-        let bench = benchmark.serve(router, SystemClock).expect(counted);
+        let bench = benchmark.serve(router, SystemClock);
+        let bench = bench.unwrap_or_else(|error| fault::end(&error));
         join4(echo, manage, bench, report_events(router, &benchmark)).await;
     }
 }

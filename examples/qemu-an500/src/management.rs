@@ -8,6 +8,8 @@ use reference_device::{
 };
 use static_cell::{ConstStaticCell, StaticCell};
 
+use crate::fault;
+
 /// The longest firmware image that can be downloaded to the subsystem: an area of so many bytes for each slot, and one for the download.
 /// Nothing runs them.
 const LONGEST_IMAGE: usize = 3 << 20;
@@ -27,7 +29,7 @@ static REQUEST: ConstStaticCell<[u8; MANAGEMENT_BUFFER]> =
 /// The default model, with the USB serial number. Call it once.
 pub fn start(identity: &Identity<'_>) -> Management<'static, World> {
     let serial_number = SERIAL_NUMBER.init(identity.serial_number());
-    let subsystem = default_subsystem(serial_number).expect("the default model breaks no rule");
+    let subsystem = default_subsystem(serial_number).unwrap_or_else(|error| fault::end(&error));
     let unit_changes = UNIT_CHANGES.take();
     let store = default_firmware(IMAGES.take());
     let slots = store.slots();
@@ -39,7 +41,7 @@ pub fn start(identity: &Identity<'_>) -> Management<'static, World> {
         BUFFERS.take(),
     );
     Management {
-        responder: responder.expect("the default model has its management port"),
+        responder: responder.unwrap_or_else(|error| fault::end(&error)),
         port: MANAGEMENT_PORT,
         unit_changes,
         buffer: REQUEST.take(),

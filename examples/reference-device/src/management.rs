@@ -204,7 +204,10 @@ impl UnitChanges {
 
     /// Takes note of what was dropped since the last time.
     pub(crate) fn note_drops(&self, drops: DropCounters) {
-        let mut before = self.drops.borrow_mut();
+        // Nobody else has it: it is borrowed here alone.
+        let Ok(mut before) = self.drops.try_borrow_mut() else {
+            return;
+        };
         for (reason, error) in &ERRORS {
             if drops.of(*reason) != before.of(*reason) {
                 self.errors.set(self.errors.get().with(*error));

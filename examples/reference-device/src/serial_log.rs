@@ -140,7 +140,8 @@ async fn pass_on<'d, D: Driver<'d>, const EARLY: usize, const RECENT: usize>(
 ) {
     loop {
         let length = log.read(text).await;
-        if sender.write_packet(&text[..length]).await.is_err() {
+        let text = text.get(..length).unwrap_or_default();
+        if sender.write_packet(text).await.is_err() {
             return;
         }
     }

@@ -10,6 +10,7 @@ use embassy_sync::waitqueue::WakerRegistration;
 use embassy_usb_driver::EndpointError;
 
 use super::{Engine, Outgoing, ROOM_FOR_STEP};
+use crate::copy::copy;
 use crate::wire::{ControlHeader, Status};
 
 /// A request that the driver makes itself.
@@ -174,7 +175,7 @@ impl Engine<'_> {
     pub(super) fn store_control_data(&mut self, offset: usize, data: &[u8]) {
         let end = offset.saturating_add(data.len());
         if let Some(space) = self.control_bytes.get_mut(offset..end) {
-            space.copy_from_slice(data);
+            copy(data, space);
         }
     }
 
@@ -241,7 +242,7 @@ impl Engine<'_> {
             .control_bytes
             .get(self.control.position..end)
             .ok_or(EndpointError::BufferOverflow)?;
-        packet.copy_from_slice(data);
+        copy(data, packet);
         self.control.position = end;
         Ok(length)
     }
@@ -266,7 +267,7 @@ impl Engine<'_> {
             self.finish(job, Status::STALL);
             return Poll::Ready(Err(EndpointError::BufferOverflow));
         };
-        space.copy_from_slice(packet);
+        copy(packet, space);
         self.control.position = end;
         if last {
             self.control.active = None;

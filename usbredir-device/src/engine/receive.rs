@@ -4,6 +4,7 @@ use embassy_usb_driver::EndpointType;
 
 use super::control::Job;
 use super::{Engine, Outgoing, ROOM_FOR_MESSAGE};
+use crate::copy::copy;
 use crate::queue::Begin;
 use crate::runner::ProtocolError;
 use crate::wire::{
@@ -71,7 +72,7 @@ impl Decoder {
         let count = length.saturating_sub(self.filled).min(input.len());
         let end = self.filled.saturating_add(count);
         if let (Some(to), Some(from)) = (self.bytes.get_mut(self.filled..end), input.get(..count)) {
-            to.copy_from_slice(from);
+            copy(from, to);
             self.filled = end;
         }
         count

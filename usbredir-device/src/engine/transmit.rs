@@ -3,6 +3,7 @@
 use embassy_usb_driver::EndpointType;
 
 use super::{Engine, Outgoing};
+use crate::copy::copy;
 use crate::queue::{InAnswer, OutAnswer};
 use crate::wire::{BulkHeader, Capabilities, InterruptHeader, MAX_MESSAGE_LENGTH, Message, Status};
 
@@ -67,7 +68,7 @@ impl Engine<'_> {
             Source::Control(offset) => {
                 let end = offset.saturating_add(out.len());
                 if let Some(data) = self.control_bytes.get(offset..end) {
-                    out.copy_from_slice(data);
+                    copy(data, out);
                 }
                 Source::Control(end)
             }

@@ -1,5 +1,7 @@
 //! A first-in first-out byte queue in storage that somebody else owns.
 
+use crate::copy::{copy, move_to_front};
+
 /// Which part of the storage is in use. It is always contiguous: bytes move to the front when the end runs out.
 pub(crate) struct ByteQueue {
     start: usize,
@@ -29,12 +31,13 @@ impl ByteQueue {
             return false;
         }
         if data.len() > storage.len().saturating_sub(self.end) {
-            storage.copy_within(self.start..self.end, 0);
+            let used = storage.get_mut(..self.end).unwrap_or_default();
+            move_to_front(used, self.start);
             (self.start, self.end) = (0, self.len());
         }
         let end = self.end.saturating_add(data.len());
         if let Some(space) = storage.get_mut(self.end..end) {
-            space.copy_from_slice(data);
+            copy(data, space);
             self.end = end;
         }
         true
@@ -45,7 +48,7 @@ impl ByteQueue {
         let count = out.len().min(self.len());
         let end = self.start.saturating_add(count);
         if let (Some(from), Some(to)) = (storage.get(self.start..end), out.get_mut(..count)) {
-            to.copy_from_slice(from);
+            copy(from, to);
         }
         self.skip(count);
         count
@@ -63,8 +66,10 @@ impl ByteQueue {
     pub(crate) fn remove(&mut self, storage: &mut [u8], offset: usize, count: usize) {
         let from = self.start.saturating_add(offset).min(self.end);
         let to = from.saturating_add(count).min(self.end);
-        storage.copy_within(to..self.end, from);
-        self.end = self.end.saturating_sub(to.saturating_sub(from));
+        let dropped = to.saturating_sub(from);
+        let rest = storage.get_mut(from..self.end).unwrap_or_default();
+        move_to_front(rest, dropped);
+        self.end = self.end.saturating_sub(dropped);
     }
 
     /// Drops `count` bytes from the end.
