@@ -45,6 +45,8 @@ impl Executor {
 
     /// Polls the first of those who were woken.
     fn poll_first(&mut self) {
+        #[cfg(feature = "board")]
+        crate::clock::tick();
         let ready = READY.load(Relaxed);
         assert_ne!(ready, 0, "all tasks wait, and there is no end");
         READY.store(ready & (ready - 1), Relaxed);

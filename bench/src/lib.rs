@@ -8,6 +8,8 @@
 //! are several. So all that a subject instantiates is `#[inline]` here.
 
 pub mod case;
+#[cfg(feature = "board")]
+pub mod clock;
 #[cfg(not(feature = "host"))]
 mod critical_section;
 pub mod estack;

@@ -19,7 +19,6 @@ fn main() {
     println!("cargo:rerun-if-changed=link");
     println!("cargo:rustc-link-search={}", Path::new(&out).display());
     println!("cargo:rustc-link-arg-bins=--nmagic");
-    println!("cargo:rustc-link-arg-bins=--icf=all");
     println!("cargo:rustc-link-arg-bins=-Tlink.x");
     if env::var_os("CARGO_FEATURE_DEFMT").is_some() {
         println!("cargo:rustc-link-arg-bins=-Tdefmt.x");

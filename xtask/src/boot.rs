@@ -15,7 +15,7 @@ use crate::emulate;
 use crate::guest::install;
 use crate::process::output;
 use crate::project::Project;
-use crate::size::TARGET;
+use crate::shipped::{self, TARGET};
 use memory::{IMAGE_ADDRESS, IMAGE_LEN, MEMORY, REFUSED};
 
 #[path = "../../examples/qemu-an500-boot/src/memory.rs"]
@@ -102,16 +102,13 @@ pub(crate) fn check(project: &Project) -> Result<String> {
 /// That the firmware of the Nucleo passes the checks of its loader: the build script of the loader has them made.
 fn check_for_nucleo(project: &Project) -> Result<()> {
     let firmware = build(project, NUCLEO_FIRMWARE)?;
-    let mut cargo = project.cargo(NUCLEO_LOADER);
-    cargo.args(["build", "--locked", "--release", "--target", TARGET]);
+    let mut cargo = shipped::build(project, NUCLEO_LOADER);
     output(cargo.env("FIRMWARE", firmware)).map(drop)
 }
 
 /// The program in `examples/NAME`.
 fn build(project: &Project, name: &str) -> Result<PathBuf> {
-    let mut cargo = project.cargo(&format!("examples/{name}"));
-    cargo.args(["build", "--locked", "--release", "--target", TARGET]);
-    output(&mut cargo)?;
+    output(&mut shipped::build(project, &format!("examples/{name}")))?;
     Ok(project.target_dir.join(TARGET).join("release").join(name))
 }
 

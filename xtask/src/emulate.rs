@@ -8,13 +8,13 @@ use anyhow::{Context, Result, bail};
 use crate::guest::install;
 use crate::process::output;
 use crate::project::Project;
+use crate::shipped::{self, TARGET};
 
 pub(crate) const FOLDER: &str = "examples/qemu-an500";
 /// The firmware.
 pub(crate) const FIRMWARE: &str = "qemu-an500";
 /// The features of the firmware for guests: all services that the reference device has.
 pub(crate) const FEATURES: &[&str] = &["bench"];
-const TARGET: &str = "thumbv7em-none-eabihf";
 /// A socket's path ends with a zero byte, and has to fit in so many bytes (`unix(7)`).
 const LONGEST_SOCKET_PATH: usize = 107;
 
@@ -112,9 +112,8 @@ fn settings(args: &Args) -> Vec<String> {
 /// Builds one of the board's programs with some features.
 pub(crate) fn build(project: &Project, program: &str, features: &[&str]) -> Result<PathBuf> {
     crate::install::targets(&[TARGET])?;
-    let mut cargo = project.cargo(FOLDER);
-    cargo.args(["build", "--locked", "--release", "--quiet"]);
-    cargo.args(["--target", TARGET, "--bin", program]);
+    let mut cargo = shipped::build(project, FOLDER);
+    cargo.args(["--quiet", "--bin", program]);
     cargo.args(["--features", &features.join(",")]);
     output(&mut cargo)?;
     Ok(project

@@ -6,7 +6,7 @@ use addr2line::Context as DebugInfo;
 use addr2line::gimli::{Dwarf, EndianSlice, LittleEndian};
 use anyhow::{Context, Result, bail};
 use object::elf::{SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHT_NOBITS};
-use object::{File, Object, ObjectSection, ObjectSymbol, SectionFlags, SymbolKind};
+use object::{File, Object, ObjectSection, ObjectSymbol, SectionFlags, SectionKind, SymbolKind};
 
 type Slice<'d> = EndianSlice<'d, LittleEndian>;
 
@@ -18,6 +18,8 @@ pub(crate) struct Program<'d> {
     pub(crate) sections: Vec<Section>,
     /// Functions, variables and named constants, by address.
     pub(crate) symbols: Vec<Symbol>,
+    /// What is in the sections of code, by address.
+    code: Vec<(u64, &'d [u8])>,
     debug_info: DebugInfo<Slice<'d>>,
 }
 
@@ -44,6 +46,15 @@ pub(crate) enum Kind {
     Variables,
     /// Another memory that nothing is loaded to, such as the images of the NVM subsystem.
     Region,
+}
+
+/// A function that an instruction belongs to.
+pub(crate) struct Frame {
+    /// As the compiler wrote it.
+    pub(crate) function: String,
+    /// Empty and 0 if it is not known.
+    pub(crate) file: String,
+    pub(crate) line: u32,
 }
 
 /// A function, variable or constant.
@@ -73,24 +84,55 @@ impl Image {
         Ok(Program {
             sections: sections(&file)?,
             symbols: symbols(&file),
+            code: code(&file)?,
             debug_info: DebugInfo::from_dwarf(Dwarf::load(load)?)?,
         })
     }
 }
 
-impl Program<'_> {
+impl<'d> Program<'d> {
     /// Names of the functions that the instruction at `address` belongs to: the one it was written in, the one this is inlined in, and so on.
     /// Empty without debug information.
     pub(crate) fn functions_at(&self, address: u64) -> Result<Vec<String>> {
-        let mut frames = self.debug_info.find_frames(address).skip_all_loads()?;
-        let mut names = Vec::new();
-        while let Some(frame) = frames.next()? {
+        let frames = self.frames_at(address)?;
+        Ok(frames.into_iter().map(|frame| frame.function).collect())
+    }
+
+    /// The same with the line of the source in each.
+    pub(crate) fn frames_at(&self, address: u64) -> Result<Vec<Frame>> {
+        let mut found = self.debug_info.find_frames(address).skip_all_loads()?;
+        let mut frames = Vec::new();
+        while let Some(frame) = found.next()? {
             if let Some(function) = frame.function {
-                names.push(function.raw_name()?.into_owned());
+                let location = frame.location.as_ref();
+                let file = location.and_then(|location| location.file);
+                let line = location.and_then(|location| location.line);
+                frames.push(Frame {
+                    function: function.raw_name()?.into_owned(),
+                    file: file.unwrap_or_default().to_owned(),
+                    line: line.unwrap_or_default(),
+                });
             }
         }
-        Ok(names)
+        Ok(frames)
     }
+
+    /// The bytes of a function; none if it is not within a section of code.
+    pub(crate) fn code(&self, address: u64, bytes: u64) -> &[u8] {
+        let within = |(start, code): &(u64, &'d [u8])| {
+            let from = usize::try_from(address.checked_sub(*start)?).ok()?;
+            let len = usize::try_from(bytes).ok()?;
+            code.get(from..from.checked_add(len)?)
+        };
+        self.code.iter().find_map(within).unwrap_or_default()
+    }
+}
+
+fn code<'d>(file: &File<'d>) -> Result<Vec<(u64, &'d [u8])>> {
+    let is_code = |section: &object::Section<'d, '_>| section.kind() == SectionKind::Text;
+    let sections = file.sections().filter(is_code);
+    let code = sections.map(|section| Ok((section.address(), section.data()?)));
+    code.collect()
 }
 
 fn sections(file: &File<'_>) -> Result<Vec<Section>> {

@@ -117,10 +117,14 @@ struct Report<'p> {
 impl<'p> Report<'p> {
     fn measure(project: &'p Project) -> Result<Self> {
         let mut report = Self {
-            bench: Bench::build(project, &[(Build::Host, PROGRAMS)])?,
+            bench: Bench::build(
+                project,
+                &[(Build::Host, PROGRAMS), (Build::Board, &["in-place"])],
+            )?,
             text: String::new(),
             over: Vec::new(),
         };
+        report.board()?;
         report.echo()?;
         report.parts()?;
         report.growth()?;
@@ -156,6 +160,25 @@ impl<'p> Report<'p> {
     fn within_budget(&mut self, subject: &str, size: &str, figure: f64) -> Result<String> {
         let budget = self.bench.budget(subject, size)?;
         Ok(self.at_most(&format!("{subject} {size}"), figure, budget))
+    }
+
+    fn board(&mut self) -> Result<()> {
+        self.line("Instructions of an echo round trip with a board's settings (x86-64, opt-level 3), in place");
+        for &(payload, unit) in ECHO_SIZES {
+            let size = format!("{payload}/{unit}");
+            let figure = |stack| {
+                let case = Case::new("in-place", stack, payload, unit);
+                Ok::<_, anyhow::Error>(self.bench.message_in(Build::Board, &case)?.instructions)
+            };
+            let (ours, estack) = (figure(Stack::Ours)?, figure(Stack::Estack)?);
+            let budgeted = self.within_budget("board", &size, ours)?;
+            let ratio = estack / ours;
+            self.line(&format!(
+                "{size:>10} {budgeted:>14} {estack:>12.0} {ratio:>8.2}"
+            ));
+        }
+        self.line("");
+        Ok(())
     }
 
     fn echo(&mut self) -> Result<()> {

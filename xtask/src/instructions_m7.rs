@@ -7,6 +7,7 @@
 
 use std::fmt::Write;
 use std::io::Read;
+use std::path::Path;
 use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -15,7 +16,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::emulate;
 use crate::guest::install;
+use crate::process::output;
 use crate::project::{Project, metadata};
+use crate::shipped::{self, TARGET};
 
 const PROGRAM: &str = "instructions";
 /// Checks the memory functions of the Nucleo board, which run nowhere else here, and counts them.
@@ -29,6 +32,14 @@ const LEAST_RATE: f64 = 40e6;
 /// It takes less than a second.
 const LONGEST_RUN: Duration = Duration::from_secs(60);
 
+/// As the boards have them: room for two messages of 4,224 bytes, and eight requests.
+const ESTACK_CAPACITIES: &[(&str, &str)] = &[
+    ("MCTP_ESTACK_MAX_MESSAGE", "4224"),
+    ("MCTP_ESTACK_NUM_RECEIVE", "2"),
+    ("MCTP_ESTACK_FLOWS", "8"),
+    ("MCTP_ESTACK_MAX_MTU", "251"),
+];
+
 /// Ticks for so many rounds.
 #[derive(Debug, PartialEq)]
 struct Count {
@@ -41,22 +52,22 @@ struct Count {
 
 /// One round, in instructions.
 #[derive(Debug, PartialEq)]
-struct Round {
-    name: String,
+pub(crate) struct Round {
+    pub(crate) name: String,
     length: Option<u64>,
-    instructions: f64,
+    pub(crate) instructions: f64,
 }
 
 /// A stream of messages in packets.
 #[derive(Debug, PartialEq)]
-struct Stream {
-    name: String,
+pub(crate) struct Stream {
+    pub(crate) name: String,
     /// Instructions for a packet, with its part of what the message costs.
-    packet: f64,
+    pub(crate) packet: f64,
     /// Instructions for each packet more that a message has.
-    further_packet: f64,
+    pub(crate) further_packet: f64,
     /// Bytes of message a second at an instruction a cycle.
-    rate: f64,
+    pub(crate) rate: f64,
 }
 
 /// Measures, prints the table, and fails when a budget is exceeded.
@@ -89,15 +100,8 @@ fn within_budget(over: &[String]) -> Result<()> {
 
 /// The table, and a line for each budget that is exceeded.
 fn measure(project: &Project) -> Result<(String, Vec<String>)> {
-    install::qemu(&install::ARM)?;
-    let printed = printed_by(project, PROGRAM)?;
-    let metadata = metadata(&project.root.join(emulate::FOLDER))?;
-    let packages = metadata.workspace_packages();
-    let package = packages.first().context("the board is one package")?;
-    let budgets = &package.metadata["instructions"];
-    let rounds = rounds(&counts(&printed)?)?;
-    let (messages, round_trips): (Vec<_>, Vec<_>) =
-        rounds.into_iter().partition(|round| round.length.is_some());
+    let budgets = &budgets(project)?;
+    let (round_trips, streams) = shipped(project)?;
     let mut table = "Instructions for a round trip on the emulated Cortex-M7\n".to_owned();
     let mut over = Vec::new();
     for Round {
@@ -109,7 +113,7 @@ fn measure(project: &Project) -> Result<(String, Vec<String>)> {
         over.extend(over_budget(name, *instructions, budget));
     }
     table += "Instructions for a packet, of these for each further one of a message, and bytes of message at 600 MHz\n";
-    for stream in streams(&messages)? {
+    for stream in streams {
         let budget = budget(&budgets["packet"], &stream.name)?;
         writeln!(table, "{}", line(&stream, budget))?;
         over.extend(over_budget(&stream.name, stream.packet, budget));
@@ -117,7 +121,7 @@ fn measure(project: &Project) -> Result<(String, Vec<String>)> {
     }
     table += "Instructions for a byte that the memory functions copy or fill, at 4 KiB\n";
     let calls = counts(&printed_by(project, MEMORY_FUNCTIONS)?)?;
-    for function in self::rounds(&calls)? {
+    for function in rounds(&calls)? {
         let name = &function.name;
         let (budget, byte) = (byte_budget(&budgets["byte"], name)?, a_byte(&function)?);
         writeln!(table, "{name:>20} {byte:>8.3} of {budget}")?;
@@ -145,7 +149,59 @@ fn over_byte_budget(name: &str, byte: f64, budget: f64) -> Option<String> {
     (byte > budget).then_some(text)
 }
 
-fn budget(budgets: &serde_json::Value, name: &str) -> Result<u64> {
+/// What round trips and streams cost in the shipped build.
+pub(crate) fn shipped(project: &Project) -> Result<(Vec<Round>, Vec<Stream>)> {
+    install::qemu(&install::ARM)?;
+    let rounds = rounds(&counts(&printed_by(project, PROGRAM)?)?)?;
+    let (messages, round_trips): (Vec<_>, Vec<_>) =
+        rounds.into_iter().partition(|round| round.length.is_some());
+    Ok((round_trips, streams(&messages)?))
+}
+
+/// The round trips through mctp-estack, built as ours and at the other levels: of each the level that is best for it, `z` being that of the shipped build.
+pub(crate) fn estack(project: &Project) -> Result<Vec<(Round, &'static str)>> {
+    let mut best = Vec::<(Round, &str)>::new();
+    for level in ["z", "s", "3"] {
+        let mut cargo = shipped::build(project, emulate::FOLDER);
+        cargo.args(["--bin", PROGRAM, "--features", "mctp-estack"]);
+        cargo.envs(ESTACK_CAPACITIES.iter().copied());
+        if level != "z" {
+            // The flags of the shipped build are there to make code small.
+            cargo.env("RUSTFLAGS", "-Clink-arg=--icf=all");
+            let level = level
+                .parse::<u8>()
+                .map_or(format!("{level:?}"), |level| level.to_string());
+            cargo.args(["--config", &format!("profile.release.opt-level={level}")]);
+        }
+        output(&mut cargo)?;
+        let program = project
+            .target_dir
+            .join(TARGET)
+            .join("release")
+            .join(PROGRAM);
+        let rounds = rounds(&counts(&printed_until_end(&program, PROGRAM)?)?)?;
+        if best.is_empty() {
+            best = rounds.into_iter().map(|round| (round, level)).collect();
+            continue;
+        }
+        for (best, round) in best.iter_mut().zip(rounds) {
+            if round.instructions < best.0.instructions {
+                *best = (round, level);
+            }
+        }
+    }
+    Ok(best)
+}
+
+/// `[package.metadata.instructions]` of the board.
+pub(crate) fn budgets(project: &Project) -> Result<serde_json::Value> {
+    let metadata = metadata(&project.root.join(emulate::FOLDER))?;
+    let packages = metadata.workspace_packages();
+    let package = packages.first().context("the board is one package")?;
+    Ok(package.metadata["instructions"].clone())
+}
+
+pub(crate) fn budget(budgets: &serde_json::Value, name: &str) -> Result<u64> {
     let budget = budgets[name].as_u64();
     budget.with_context(|| {
         format!("there is no budget for {name} in [package.metadata.instructions]")
@@ -176,8 +232,11 @@ fn too_slow(stream: &Stream) -> Option<String> {
 
 /// What a program prints until it ends well.
 fn printed_by(project: &Project, name: &str) -> Result<String> {
-    let program = emulate::build(project, name, &[])?;
-    let mut qemu = emulate::counting(&program);
+    printed_until_end(&emulate::build(project, name, &[])?, name)
+}
+
+fn printed_until_end(program: &Path, name: &str) -> Result<String> {
+    let mut qemu = emulate::counting(program);
     let mut running = qemu
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -11,9 +11,11 @@ mod image;
 mod install;
 mod instructions;
 mod instructions_m7;
+mod panics;
 mod performance;
 mod process;
 mod project;
+mod shipped;
 mod size;
 
 use std::process::ExitCode;
@@ -40,6 +42,8 @@ enum Command {
     Guest(guest::Args),
     /// Count the instructions of echo round trips, beside mctp-estack, and of NVMe-MI commands; and of round trips on the emulated Cortex-M7
     Instructions,
+    /// Where firmware can panic: the functions of dependencies, beside the committed list
+    Panics(panics::Args),
     /// Measure what messages cost beside mctp-estack, by size, unit, peers, ports and routes, and write docs/performance.md and its plot
     Performance,
     /// Make an image for a loader's flash of firmware as it was linked: checksum in, debug information out
@@ -54,6 +58,7 @@ fn main() -> ExitCode {
         Command::Emulate(args) => emulate::run(&args),
         Command::Guest(args) => guest::run(&args),
         Command::Instructions => instructions::run().and_then(|()| instructions_m7::run()),
+        Command::Panics(args) => panics::run(&args),
         Command::Performance => performance::run(),
         Command::Seal(args) => boot::seal(&args),
         Command::Size(args) => size::run(&args),

@@ -9,7 +9,7 @@
 
 mod attribution;
 mod firmware;
-mod names;
+pub(crate) mod names;
 mod table;
 
 use std::fmt::Write;
@@ -22,8 +22,9 @@ use crate::image::{Program, Symbol};
 use crate::install;
 use crate::process::output;
 use crate::project::{Project, metadata};
+use crate::shipped::TARGET;
 use attribution::{Bytes, Sizes};
-pub(crate) use firmware::{Firmware, TARGET};
+pub(crate) use firmware::Firmware;
 use table::{Row, Table, grouped};
 
 const DOCUMENT: &str = "docs/size.md";
@@ -161,6 +162,7 @@ fn measure(
                 flash_limit: set.flash,
                 ram_limit: set.ram,
                 ram_below_half_of: set.ram_below_half_of.clone(),
+                peer: set.peer.clone(),
                 beside: set.beside.clone(),
             };
             each(&row, &program)?;
@@ -178,7 +180,7 @@ fn measure(
 }
 
 /// Names, as in code, of the crates in this repository.
-fn our_crates(project: &Project, firmware: &Firmware) -> Result<Vec<String>> {
+pub(crate) fn our_crates(project: &Project, firmware: &Firmware) -> Result<Vec<String>> {
     let main = metadata(&project.root)?;
     let names = main
         .workspace_packages()

@@ -66,6 +66,8 @@ fn serve<S: Future<Output = Infallible> + 'static>(
     for (port, bottom) in bottoms.into_iter().enumerate() {
         tasks.push(Box::pin(send(bottom, link, port)));
     }
+    #[cfg(feature = "board")]
+    tasks.push(Box::pin(keep_time(router)));
     measure(case, link, tasks);
 }
 
@@ -74,6 +76,17 @@ pub async fn receive(router: &Router<'_>, link: &Link, port: usize) -> Infallibl
     loop {
         let packet = poll_fn(|context| link.poll_packet(port, context)).await;
         router.inbound(packet, PortId(port as u8)).await;
+    }
+}
+
+/// At the intervals that the router asks for.
+#[cfg(feature = "board")]
+#[inline]
+pub async fn keep_time(router: &Router<'_>) -> Infallible {
+    loop {
+        let now = crate::clock::now();
+        let next = router.update_time(now).await.unwrap_or(100);
+        crate::clock::wait_until(now.saturating_add(next)).await;
     }
 }
 

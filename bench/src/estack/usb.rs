@@ -152,7 +152,10 @@ pub fn stream(case: &Case) {
             channel.tag_noexpire().expect("nothing was sent yet");
             channel
         };
-        let error = mctp_bench::serve(&bench, &mut listener, channel, || 1, &mut buffer).await;
+        // Nothing is given up here.
+        let pause = async || {};
+        let served = mctp_bench::serve(&bench, &mut listener, channel, || 1, pause, &mut buffer);
+        let error = served.await;
         panic!("{error}")
     };
     let mut builder = Builder::new(
@@ -166,10 +169,13 @@ pub fn stream(case: &Case) {
     let (sender, _) = MctpUsbClass::new(&mut builder).split();
     let bottom = bottoms.remove(0);
     let send = async move { sender.run(bottom).await };
-    let tasks: Vec<Task> = vec![
+    #[allow(unused_mut)]
+    let mut tasks: Vec<Task> = vec![
         Box::pin(receive(router, link, 0)),
         Box::pin(serve),
         Box::pin(send),
     ];
+    #[cfg(feature = "board")]
+    tasks.push(Box::pin(super::shell::keep_time(router)));
     measure(case, link, tasks);
 }

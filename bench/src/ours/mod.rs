@@ -10,8 +10,10 @@ use mctp_transport::{PhysicalAddress, TransferLayout};
 use crate::case::{Case, LONG_MESSAGE, USUAL_MESSAGE};
 use crate::link::peer;
 
-/// Bytes of a transfer: eight USB transfers of 1.0.
-const TRANSFER_1_0: usize = 4096;
+/// USB transfers of 1.0 in a transfer.
+const AT_ONCE: u8 = if cfg!(feature = "board") { 1 } else { 8 };
+/// Bytes of a transfer.
+const TRANSFER_1_0: usize = 512 * AT_ONCE as usize;
 /// Or one of 1.1.
 const TRANSFER_1_1: usize = 8191;
 /// The longest packets of either.
@@ -50,7 +52,7 @@ fn has_long_packets(case: &Case) -> bool {
 /// As `mctp-usb` has it.
 fn layout(case: &Case) -> TransferLayout {
     let (max_packet, max_transfer, transfers_at_once) = match has_long_packets(case) {
-        false => (PACKET_1_0, 511, 8),
+        false => (PACKET_1_0, 511, AT_ONCE),
         true => (PACKET_1_1, TRANSFER_1_1 as u16, 1),
     };
     TransferLayout {
@@ -95,5 +97,5 @@ fn echo(case: &Case) -> Service {
     }
 }
 
-/// The clock of all measurements stands still.
+/// Where the clock stands still.
 const NOW: Instant = Instant::from_millis(1);

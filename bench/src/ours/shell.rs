@@ -1,34 +1,50 @@
 //! Through the async router: tasks that receive, serve and send.
 
 use std::convert::Infallible;
-use std::future::{Future, pending, poll_fn};
+use std::future::{Future, poll_fn};
 use std::task::Poll;
 
-use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use mctp_router::{Clock, Instant, Listener, PortId, Router};
 use mctp_transport::{
     PhysicalAddress, Received, SendError, Transfer, TransferLayout, TransportRx, TransportTx,
 };
 
-use super::{NOW, config, echo, in_storage, layout, port_config, ports, routes};
+use super::{config, echo, in_storage, layout, port_config, ports, routes};
 use crate::case::Case;
 use crate::executor::{Task, measure};
 use crate::leak;
 use crate::link::{DEVICE, Link};
 
-pub type OurRouter = Router<'static, NoopRawMutex, StoppedClock>;
-type OurListener = Listener<'static, 'static, NoopRawMutex, StoppedClock>;
+#[cfg(not(feature = "board"))]
+type RawMutex = embassy_sync::blocking_mutex::raw::NoopRawMutex;
+#[cfg(feature = "board")]
+type RawMutex = embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 
-/// Reading a clock is the board's cost, not the stack's.
-pub struct StoppedClock;
+pub type OurRouter = Router<'static, RawMutex, OurClock>;
+type OurListener = Listener<'static, 'static, RawMutex, OurClock>;
 
-impl Clock for StoppedClock {
+/// A board's, or one that stands still: reading a clock is the board's cost, not the stack's.
+pub struct OurClock;
+
+#[cfg(feature = "board")]
+impl Clock for OurClock {
     fn now(&self) -> Instant {
-        NOW
+        Instant::from_millis(crate::clock::now())
+    }
+
+    fn wait_until(&self, deadline: Instant) -> impl Future<Output = ()> {
+        crate::clock::wait_until(deadline.as_millis())
+    }
+}
+
+#[cfg(not(feature = "board"))]
+impl Clock for OurClock {
+    fn now(&self) -> Instant {
+        super::NOW
     }
 
     fn wait_until(&self, _: Instant) -> impl Future<Output = ()> {
-        pending()
+        std::future::pending()
     }
 }
 
@@ -75,7 +91,7 @@ impl TransportTx for Sender {
 
 #[inline]
 pub fn router(case: &Case) -> &'static OurRouter {
-    let router = in_storage!(case, Router::new, StoppedClock, &config());
+    let router = in_storage!(case, Router::new, OurClock, &config());
     assert!(router.set_endpoint_id(DEVICE));
     ports(case).for_each(|port| router.configure_port(port, port_config(case)));
     assert!(routes(case).all(|route| router.add_route(route)));
@@ -105,6 +121,9 @@ fn serve<S: Future<Output = Infallible> + 'static>(
         let layout = layout(case);
         let sender = leak(Sender { link, port, layout });
         tasks.push(Box::pin(router.run_send(port, sender)));
+    }
+    if cfg!(feature = "board") {
+        tasks.push(Box::pin(router.run_timers()));
     }
     measure(case, link, tasks);
     assert_eq!(router.drop_counters().total(), 0);

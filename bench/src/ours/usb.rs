@@ -63,11 +63,14 @@ pub fn stream(case: &Case) {
         port: PORT,
         up: false,
     };
-    let tasks: Vec<Task> = vec![
+    let mut tasks: Vec<Task> = vec![
         Box::pin(router.run_receive(PORT, leak(receiver))),
         Box::pin(serve),
         Box::pin(router.run_send(PORT, leak(sender))),
     ];
+    if cfg!(feature = "board") {
+        tasks.push(Box::pin(router.run_timers()));
+    }
     measure(case, link, tasks);
     assert_eq!(router.drop_counters().total(), 0);
 }

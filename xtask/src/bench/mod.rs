@@ -137,6 +137,9 @@ pub(crate) enum Build {
     Host,
     /// The usual capacities. Critical sections are a microcontroller's, and there are no log statements: so in what follows.
     Usual,
+    /// As boards have it: the same with a running clock, and our router with critical sections and transfer buffers of 512 bytes. mctp-estack has room for
+    /// two messages and eight requests, as the boards have for long ones.
+    Board,
     /// Messages of up to 64 KiB.
     Long,
     /// As many messages at a time as it can be built for.
@@ -183,11 +186,18 @@ impl<'p> Bench<'p> {
         cargo.args(["build", "--locked", "--release"]);
         cargo.args(programs.iter().flat_map(|program| ["--bin", program]));
         cargo.env("CARGO_TARGET_DIR", self.target_dir(build));
-        if build != Build::Host {
-            cargo.args(["--no-default-features", "--features", "firmware"]);
-        }
+        match build {
+            Build::Host => &mut cargo,
+            Build::Board => cargo.args(["--no-default-features", "--features", "board"]),
+            _ => cargo.args(["--no-default-features", "--features", "firmware"]),
+        };
         match build {
             Build::Host | Build::Usual => &mut cargo,
+            Build::Board => cargo.envs([
+                ("MCTP_ESTACK_NUM_RECEIVE", "2"),
+                ("MCTP_ESTACK_FLOWS", "8"),
+                ("MCTP_ESTACK_MAX_MTU", "251"),
+            ]),
             Build::Long => cargo.env("MCTP_ESTACK_MAX_MESSAGE", "65536"),
             Build::Many => cargo.env("MCTP_ESTACK_NUM_RECEIVE", "32"),
         };
@@ -199,6 +209,7 @@ impl<'p> Bench<'p> {
         match build {
             Build::Host => target_dir.clone(),
             Build::Usual => target_dir.join("bench-usual"),
+            Build::Board => target_dir.join("bench-board"),
             Build::Long => target_dir.join("bench-long"),
             Build::Many => target_dir.join("bench-many"),
         }

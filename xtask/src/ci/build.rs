@@ -5,7 +5,8 @@ use anyhow::Result;
 use crate::install;
 use crate::process::output;
 use crate::project::{Project, PublishedCrate};
-use crate::size::{Firmware, TARGET};
+use crate::shipped::TARGET;
+use crate::size::Firmware;
 
 /// A Cortex-M0, which has no atomic swap; a Cortex-M4/M7; and a RISC-V core.
 const MICROCONTROLLERS: &[&str] = &[

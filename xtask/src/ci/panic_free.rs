@@ -3,15 +3,25 @@
 //! The programs in `xtask/panic-free` have a panic handler that cannot be linked. First one that panics on purpose is
 //! built, to show that the method still finds panics with this compiler; then the real ones.
 
+use std::process::Command;
+
 use anyhow::{Result, bail};
 
 use crate::install;
+use crate::panics;
 use crate::process::{failure, output};
 use crate::project::Project;
+use crate::shipped::{self, TARGET};
 
 const FOLDER: &str = "xtask/panic-free";
-const TARGET: &str = "thumbv7em-none-eabihf";
 const UNDEFINED: &str = "a_panic_can_be_reached";
+/// Other code, and other optimisation, than in the shipped build: as a device has it that has flash enough.
+const FAST: [&str; 4] = [
+    "--config",
+    "profile.release.opt-level=3",
+    "--config",
+    "profile.release.package.mctp-usb.opt-level=3",
+];
 
 pub(super) fn check(project: &Project) -> Result<String> {
     install::targets(&[TARGET])?;
@@ -20,11 +30,12 @@ pub(super) fn check(project: &Project) -> Result<String> {
     if !text.contains(UNDEFINED) {
         bail!("the program that panics on purpose failed for another reason:\n{text}");
     }
-    output(cargo_build(project).arg("--bins"))?;
-    let small = ["--bins", "--features", "mctp-router/optimize-for-size"];
-    output(cargo_build(project).args(small))?;
+    let features = shipped::features(project)?.join(",");
+    output(cargo_build(project).args(["--bins", "--features", &features]))?;
+    output(cargo_build(project).arg("--bins").args(FAST))?;
+    panics::check(project)?;
     Ok(format!(
-        "{} link without a panic handler",
+        "{} link without a panic handler, and no function of ours panics in the firmware",
         programs(project)?.join(", ")
     ))
 }
@@ -38,8 +49,6 @@ fn programs(project: &Project) -> Result<Vec<String>> {
     Ok(names)
 }
 
-fn cargo_build(project: &Project) -> std::process::Command {
-    let mut cargo = project.cargo(FOLDER);
-    cargo.args(["build", "--locked", "--release"]);
-    cargo
+fn cargo_build(project: &Project) -> Command {
+    shipped::build(project, FOLDER)
 }

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::process::output;
 use crate::project::{Project, PublishedCrate};
+use crate::shipped;
 
 /// Lines of code a reader finds their way in; tests, at the end of a file or in one of their own, do not count.
 const LONGEST_FILE: usize = 700;
@@ -27,6 +28,7 @@ pub(super) fn check(project: &Project) -> Result<String> {
     for package in &project.published {
         complaints.extend(missing_from(package));
     }
+    complaints.extend(shipped::differences(project)?);
     if !complaints.is_empty() {
         bail!("{}", complaints.join("\n"));
     }

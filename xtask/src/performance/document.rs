@@ -45,9 +45,23 @@ pub(super) fn count(number: f64) -> String {
     grouped
 }
 
-/// How often as much.
+/// How many times as much.
 pub(super) fn ratio(number: f64) -> String {
     format!("{number:.2}")
+}
+
+/// How many times as much mctp-estack takes; bold where it is ahead.
+pub(super) fn advantage(number: f64) -> String {
+    bold_if(number < 1.0, ratio(number))
+}
+
+/// How it is shown that mctp-estack is ahead.
+pub(super) fn bold_if(is_ahead: bool, figure: String) -> String {
+    if is_ahead {
+        format!("**{figure}**")
+    } else {
+        figure
+    }
 }
 
 /// The document with `content` between the comments that name it.

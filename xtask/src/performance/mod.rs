@@ -7,8 +7,9 @@ use anyhow::{Context, Result};
 
 use crate::bench::{Bench, Build, Case, Load, Room, Stack};
 use crate::instructions::{CHECKS, COMMANDS, ECHO_SIZES, GROWTH_BOUND, GROWTH_SIZE, LOAD, Part};
+use crate::instructions_m7;
 use crate::project::Project;
-use document::{Table, count, ratio};
+use document::{Table, advantage, count, ratio};
 use plot::Line;
 
 const DOCUMENT: &str = "docs/performance.md";
@@ -38,8 +39,12 @@ pub(crate) fn run() -> Result<()> {
         "core-request",
         "nvme-mi",
     ];
-    let builds: [(Build, &[&str]); 4] = [
+    let builds: [(Build, &[&str]); 5] = [
         (Build::Usual, &programs),
+        (
+            Build::Board,
+            &["in-place", "assemble", "packetise", "stream"],
+        ),
         (Build::Host, &["in-place"]),
         (
             Build::Long,
@@ -50,7 +55,11 @@ pub(crate) fn run() -> Result<()> {
     let bench = Bench::build(&project, &builds)?;
     let (sizes, by_size) = sizes(&bench)?;
     let (growth, by_load) = growth(&bench)?;
+    let (round_trips, streams) = on_m7(&project)?;
     let tables = [
+        ("m7-round-trips", round_trips),
+        ("m7-streams", streams),
+        ("board", board(&bench)?),
         ("echo", echo(&bench)?),
         ("parts", parts(&bench)?),
         ("sizes", sizes),
@@ -70,6 +79,100 @@ pub(crate) fn run() -> Result<()> {
     std::fs::write(project.root.join(PLOT), svg)?;
     println!("wrote {DOCUMENT} and {PLOT}");
     Ok(())
+}
+
+/// On the emulated Cortex-M7, in the shipped build.
+fn on_m7(project: &Project) -> Result<(Table, Table)> {
+    let budgets = instructions_m7::budgets(project)?;
+    let (round_trips, streams) = instructions_m7::shipped(project)?;
+    let peer = instructions_m7::estack(project)?;
+    let mut by_round_trip = Table::new(&[
+        "round trip",
+        "instructions",
+        "budget",
+        "mctp-estack, its best",
+        "at opt-level",
+        "/ ours",
+        "ahead",
+    ]);
+    for round in &round_trips {
+        let budget = instructions_m7::budget(&budgets, &round.name)?;
+        let mut row = vec![
+            round.name.replace('-', " "),
+            count(round.instructions),
+            count(budget as f64),
+        ];
+        let of_peer = peer.iter().find(|(peer, _)| peer.name == round.name);
+        match of_peer {
+            Some((peer, level)) => {
+                let times = peer.instructions / round.instructions;
+                row.extend([count(peer.instructions), level.to_string()]);
+                row.extend([ratio(times), ahead(times)]);
+            }
+            None => row.extend([const { String::new() }; 4]),
+        }
+        by_round_trip.row(row);
+    }
+    let mut by_stream = Table::new(&[
+        "stream/unit",
+        "a packet",
+        "budget",
+        "each further packet",
+        "MB/s",
+    ]);
+    for stream in &streams {
+        let budget = instructions_m7::budget(&budgets["packet"], &stream.name)?;
+        by_stream.row([
+            stream.name.replace('-', ", "),
+            count(stream.packet),
+            count(budget as f64),
+            count(stream.further_packet),
+            count(stream.rate / 1e6),
+        ]);
+    }
+    Ok((by_round_trip, by_stream))
+}
+
+/// Who takes fewer instructions, by how many times as many mctp-estack takes.
+fn ahead(times: f64) -> String {
+    let name = if times < 1.0 {
+        "**mctp-estack**"
+    } else {
+        "ours"
+    };
+    name.to_owned()
+}
+
+/// With a board's settings, on x86-64.
+fn board(bench: &Bench<'_>) -> Result<Table> {
+    let mut table = Table::new(&["bytes/unit", "", "ours", "mctp-estack", "/ ours", "ahead"]);
+    let one_way = [(1, 64), (63, 64), (246, 247), (4096, 64), (4096, 247)];
+    // mctp-estack copies what it sends in several slices to a buffer for its longest message.
+    let streams = [100, 987, 3951].map(|payload| (payload, 247));
+    let subjects = [
+        ("echo", "in-place", ECHO_SIZES),
+        ("assemble", "assemble", &one_way),
+        ("packetise", "packetise", &one_way),
+        ("stream into USB transfers", "stream", &streams),
+    ];
+    for (name, subject, sizes) in subjects {
+        for &(payload, unit) in sizes {
+            let figure = |stack| {
+                let case = Case::new(subject, stack, payload, unit);
+                Ok::<_, anyhow::Error>(bench.message_in(Build::Board, &case)?.instructions)
+            };
+            let (ours, estack) = (figure(Stack::Ours)?, figure(Stack::Estack)?);
+            table.row([
+                format!("{payload}/{unit}"),
+                name.to_owned(),
+                count(ours),
+                count(estack),
+                ratio(estack / ours),
+                ahead(estack / ours),
+            ]);
+        }
+    }
+    Ok(table)
 }
 
 fn instructions(
@@ -108,9 +211,9 @@ fn echo(bench: &Bench<'_>) -> Result<Table> {
             count(in_place),
             count(figure("traits", Stack::Ours)?),
             count(estack),
-            ratio(estack / in_place),
+            advantage(estack / in_place),
             count(on_host),
-            ratio(on_host / in_place),
+            advantage(on_host / in_place),
         ]);
     }
     Ok(table)
@@ -135,10 +238,16 @@ fn parts(bench: &Bench<'_>) -> Result<Table> {
     ] {
         for unit in [64, 247] {
             let mut row = vec![format!("{name}, unit {unit}")];
-            for stack in BOTH {
+            let [ours, estack] = BOTH.map(|stack| {
                 let part = Part::measure(bench, subject, stack, unit)?;
-                row.extend([part.packet, part.copy, part.message].map(count));
-            }
+                Ok::<_, anyhow::Error>([part.packet, part.copy, part.message])
+            });
+            let (ours, estack) = (ours?, estack?);
+            row.extend(ours.map(count));
+            let beside = estack.into_iter().zip(ours);
+            row.extend(
+                beside.map(|(estack, ours)| document::bold_if(estack < ours, count(estack))),
+            );
             table.row(row);
         }
     }
@@ -167,7 +276,7 @@ fn sizes(bench: &Bench<'_>) -> Result<(Table, Vec<Line>)> {
             for subject in ["in-place", "assemble", "packetise"] {
                 let ours = instructions(bench, subject, Stack::Ours, (payload, unit))?;
                 let estack = instructions(bench, subject, Stack::Estack, (payload, unit))?;
-                row.extend([count(ours), count(estack), ratio(estack / ours)]);
+                row.extend([count(ours), count(estack), advantage(estack / ours)]);
                 if subject == "in-place" {
                     echo[0].push(payload, ours);
                     echo[1].push(payload, estack);
@@ -205,7 +314,7 @@ fn stream(bench: &Bench<'_>) -> Result<Table> {
             count(packets),
             count(ours),
             count(estack),
-            ratio(estack / ours),
+            advantage(estack / ours),
             ratio(ours / payload as f64),
             ratio(estack / payload as f64),
         ]);

@@ -8,9 +8,11 @@
 //! all-features = false                # false if not given
 //! program = "nucleo-h7s3"             # the package's name if not given
 //! environment = { DEFMT_LOG = "off" } # for the compiler; none if not given
+//! search-for-panics = true            # in docs/panics.md; false if not given
 //! flash = 65536                       # bytes it may take at most; no limit if not given
 //! ram = 40000
 //! ram-below-half-of = "…"             # another set of this firmware; none if not given
+//! peer = "…"                          # another set, to stand beside this one; none if not given
 //! beside = [{ what = "…", flash = 98304, ram = 49152 }] # figures of other firmware to stand beside its own
 //! ```
 
@@ -23,9 +25,7 @@ use serde::Deserialize;
 use crate::image::Image;
 use crate::process::output;
 use crate::project::{NESTED_WORKSPACES, Project, metadata};
-
-/// The Cortex-M7 of all boards.
-pub(crate) const TARGET: &str = "thumbv7em-none-eabihf";
+use crate::shipped::{self, TARGET};
 
 /// A nested workspace of one package that is built for a microcontroller.
 pub(crate) struct Firmware {
@@ -49,9 +49,12 @@ pub(super) struct FeatureSet {
     program: Option<String>,
     #[serde(default)]
     environment: BTreeMap<String, String>,
+    #[serde(default)]
+    search_for_panics: bool,
     pub(super) flash: Option<u64>,
     pub(super) ram: Option<u64>,
     pub(super) ram_below_half_of: Option<String>,
+    pub(super) peer: Option<String>,
     #[serde(default)]
     pub(super) beside: Vec<Comparable>,
 }
@@ -102,14 +105,24 @@ impl Firmware {
 
     pub(super) fn build(&self, project: &Project, set: &FeatureSet) -> Result<Image> {
         output(
-            project
-                .cargo(self.folder)
-                .args(["build", "--locked", "--release", "--target", TARGET])
+            shipped::build(project, self.folder)
                 .args(set.arguments())
                 .envs(&set.environment),
         )?;
         let release = project.target_dir.join(TARGET).join("release");
         Image::open(&release.join(set.program.as_ref().unwrap_or(&self.name)))
+    }
+}
+
+impl Firmware {
+    /// The images that `docs/panics.md` is about, with their titles.
+    pub(crate) fn images_to_search(&self, project: &Project) -> Result<Vec<(String, Image)>> {
+        let sets = self.feature_sets.iter().filter(|set| set.search_for_panics);
+        let image = |set: &FeatureSet| {
+            let title = format!("{}, {}", self.name, set.name);
+            Ok((title, self.build(project, set)?))
+        };
+        sets.map(image).collect()
     }
 }
 
@@ -142,13 +155,14 @@ fn feature_sets(entries: &serde_json::Value) -> Result<Vec<FeatureSet>> {
         if sets[..position].iter().any(|other| other.name == set.name) {
             bail!("there are two named `{}`", set.name);
         }
-        if let Some(twice) = &set.ram_below_half_of
-            && !sets.iter().any(|other| other.name == *twice)
-        {
-            bail!(
-                "`{}` is compared with `{twice}`, which there is not",
-                set.name
-            );
+        let compared = set.ram_below_half_of.iter().chain(&set.peer);
+        for other in compared {
+            if !sets.iter().any(|set| set.name == *other) {
+                bail!(
+                    "`{}` is compared with `{other}`, which there is not",
+                    set.name
+                );
+            }
         }
     }
     Ok(sets)

@@ -4,7 +4,7 @@
 const STANDARD: &[&str] = &["core", "alloc", "std"];
 
 /// The name as it stands in the source, without the hash at its end.
-pub(super) fn readable(symbol: &str) -> String {
+pub(crate) fn readable(symbol: &str) -> String {
     // The compiler puts words such as `.Lswitch.table.` before some names.
     let start = ["_ZN", "_R"]
         .iter()
@@ -17,7 +17,7 @@ pub(super) fn readable(symbol: &str) -> String {
 }
 
 /// Whether `name` is that of a crate that comes with the compiler.
-pub(super) fn is_standard(name: &str) -> bool {
+pub(crate) fn is_standard(name: &str) -> bool {
     STANDARD.contains(&name)
 }
 
@@ -26,7 +26,7 @@ pub(super) fn is_standard(name: &str) -> bool {
 /// A function of an implementation, `<Type as Trait>::function`, is written in the crate of the type or in that of the trait, or in the crate of
 /// a parameter of the trait. The name does not say in which. It is ours if one of these crates is ours; otherwise it is the first of them that is
 /// not the standard library.
-pub(super) fn crate_of(symbol: &str, ours: &[String]) -> Option<String> {
+pub(crate) fn crate_of(symbol: &str, ours: &[String]) -> Option<String> {
     let name = readable(symbol);
     let candidates = candidates(&name);
     let ours = candidates

@@ -8,8 +8,9 @@ use anyhow::{Context, Result, bail};
 use super::attribution::{Bytes, Sizes};
 use super::firmware::Comparable;
 
-/// Everything behind it is generated.
-const MARK: &str = "<!-- Everything below is written by `cargo xtask size --update`. -->";
+/// What is between these two is generated.
+const MARK: &str = "<!-- What follows is written by `cargo xtask size --update`. -->";
+const END: &str = "<!-- End of what is written by `cargo xtask size --update`. -->";
 const COMPILER: &str = "Measured with ";
 const FIRMWARE: &str = "## ";
 const TOTAL: &str = "**total**";
@@ -35,6 +36,8 @@ pub(super) struct Row {
     pub(super) ram_limit: Option<u64>,
     /// The set of features of the same firmware that has to take more than twice its RAM.
     pub(super) ram_below_half_of: Option<String>,
+    /// The set of features of the same firmware to stand beside it.
+    pub(super) peer: Option<String>,
     pub(super) beside: Vec<Comparable>,
 }
 
@@ -158,13 +161,14 @@ impl Table {
 
     /// `document` with these sizes behind its introduction.
     pub(super) fn write_into(&self, document: &str) -> Result<String> {
-        let (introduction, _) = split(document)?;
+        let (introduction, _, rest) = split(document)?;
         let mut text = format!("{introduction}{MARK}\n\n{COMPILER}{}.\n\n", self.compiler);
         self.overview(&mut text)?;
         self.comparison(&mut text)?;
         for (firmware, rows) in self.by_firmware() {
             by_crate(&mut text, firmware, &rows)?;
         }
+        text += &format!("\n{END}\n\n{rest}");
         Ok(text)
     }
 
@@ -192,24 +196,34 @@ impl Table {
     }
 
     fn comparison(&self, text: &mut String) -> Result<()> {
-        if self.rows.iter().all(|row| row.beside.is_empty()) {
+        let figures = self.rows.iter().flat_map(|row| {
+            let measured = row
+                .peer
+                .iter()
+                .filter_map(|peer| self.row(&row.firmware, peer));
+            let measured = measured.map(move |peer| (row, peer.features.clone(), peer.sizes.total));
+            let told = row.beside.iter().map(move |other| {
+                let Comparable { what, flash, ram } = other.clone();
+                (row, what, Bytes { flash, ram })
+            });
+            measured.chain(told)
+        });
+        let figures: Vec<_> = figures.collect();
+        if figures.is_empty() {
             return Ok(());
         }
-        *text +=
-            "\nBeside others:\n\n| this | flash | RAM | other | flash | RAM |\n|-|-:|-:|-|-:|-:|\n";
-        for row in &self.rows {
-            for other in &row.beside {
-                writeln!(
-                    text,
-                    "| {} | {} | {} | {} | {} | {} |",
-                    row.title(),
-                    grouped(row.sizes.total.flash),
-                    grouped(row.sizes.total.ram),
-                    other.what,
-                    grouped(other.flash),
-                    grouped(other.ram)
-                )?;
-            }
+        *text += "\nBeside others, in bold where these are ahead:\n\n| this | flash | RAM | other | flash | RAM |\n|-|-:|-:|-|-:|-:|\n";
+        for (row, what, other) in figures {
+            let ours = row.sizes.total;
+            writeln!(
+                text,
+                "| {} | {} | {} | {what} | {} | {} |",
+                row.title(),
+                grouped(ours.flash),
+                grouped(ours.ram),
+                bold_if_less(other.flash, ours.flash),
+                bold_if_less(other.ram, ours.ram)
+            )?;
         }
         Ok(())
     }
@@ -228,7 +242,7 @@ impl Table {
 
     /// Reads what [`Self::write_into`] wrote.
     pub(super) fn read(document: &str) -> Result<Self> {
-        let (_, generated) = split(document)?;
+        let (_, generated, _) = split(document)?;
         let mut table = Self::default();
         let mut firmware = None;
         // Where the rows of the present firmware begin.
@@ -263,10 +277,13 @@ impl Table {
     }
 }
 
-fn split(document: &str) -> Result<(&str, &str)> {
-    document
+/// What is before the generated part, that part, and what is behind it.
+fn split(document: &str) -> Result<(&str, &str, &str)> {
+    let (introduction, generated) = document
         .split_once(MARK)
-        .with_context(|| format!("it lacks the line `{MARK}`"))
+        .with_context(|| format!("it lacks the line `{MARK}`"))?;
+    let (generated, rest) = generated.split_once(END).unwrap_or((generated, ""));
+    Ok((introduction, generated, rest.trim_start_matches('\n')))
 }
 
 fn by_crate(text: &mut String, firmware: &str, rows: &[&Row]) -> Result<()> {
@@ -297,6 +314,14 @@ fn by_crate(text: &mut String, firmware: &str, rows: &[&Row]) -> Result<()> {
         })?;
     }
     Ok(())
+}
+
+fn bold_if_less(figure: u64, than: u64) -> String {
+    if figure < than {
+        format!("**{}**", grouped(figure))
+    } else {
+        grouped(figure)
+    }
 }
 
 /// Those that take the most first.
@@ -439,13 +464,13 @@ mod tests {
     fn what_is_written_is_read_back() {
         let written = example();
         let document = written
-            .write_into(&format!("# Sizes\n\nHello.\n\n{MARK}\nold\n"))
+            .write_into(&format!("# Sizes\n\nHello.\n\n{MARK}\noutdated\n"))
             .unwrap();
         assert!(
             document.starts_with("# Sizes\n\nHello.\n\n<!--"),
             "{document}"
         );
-        assert!(!document.contains("old"), "{document}");
+        assert!(!document.contains("outdated"), "{document}");
         let read = Table::read(&document).unwrap();
         assert_eq!(read.compiler, written.compiler);
         assert_eq!(read.rows.len(), 3);
@@ -474,6 +499,23 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }
+    }
+
+    #[test]
+    fn what_is_behind_the_generated_part_stays() {
+        let document = format!("{MARK}\nold\n{END}\n\n## How\n");
+        let text = example().write_into(&document).unwrap();
+        assert!(text.ends_with(&format!("\n{END}\n\n## How\n")), "{text}");
+        assert_eq!(example().write_into(&text).unwrap(), text);
+    }
+
+    #[test]
+    fn a_peer_that_is_ahead_is_bold() {
+        let mut rows = example().rows;
+        rows[0].peer = Some("defmt".to_owned());
+        let text = table(rows).write_into(MARK).unwrap();
+        let line = "| board, text log | 60,012 | 30,005 | defmt | **50,000** | **2** |";
+        assert!(text.contains(line), "{text}");
     }
 
     #[test]

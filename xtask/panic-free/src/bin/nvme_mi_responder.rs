@@ -6,8 +6,9 @@
 use core::hint::black_box;
 
 use nvme_mi_responder::world::{
-    HealthReport, MemoryEffects, MemoryFirmware, MemoryMedia, MemoryPcie, MemoryReset,
-    MemoryTelemetry, MemoryVpd, Parts, SecurityInformation, World, firmware_image_header,
+    FirmwareStore, HealthReport, MemoryEffects, MemoryFirmware, MemoryMedia, MemoryPcie,
+    MemoryReset, MemoryTelemetry, MemoryVpd, Parts, SecurityInformation, StreamedFirmware, World,
+    firmware_image_header,
 };
 use nvme_mi_responder::{
     ControllerConfig, ControllerId, Crc32c, DropReason, Identity, Instant, LinkWidth,
@@ -27,16 +28,14 @@ fn run() {
         build(&mut any_state(&mut subsystem).model());
         let mut buffers = MessageBuffers::new();
         let (mut images, mut endpoint_buffer) = ([0; 64], [0; 64]);
-        let responder = Responder::new(
-            subsystem.model(),
-            any_port(),
-            world(any_state(&mut images[..])),
-            any_state(&mut buffers),
-        );
-        if let Ok(responder) = responder {
-            let buffer = any_state(&mut endpoint_buffer[..]);
-            exchange(&mut responder.with_endpoint_buffer(buffer));
-        }
+        let slots = black_box([Some(*b"REF00001"), None, None]);
+        let in_memory = MemoryFirmware::new(any_state(&mut images[..]), slots);
+        let buffer = any_state(&mut endpoint_buffer[..]);
+        serve(&mut subsystem, &mut buffers, in_memory, buffer);
+        let streamed = StreamedFirmware::new(slots)
+            .with_read_only_first_slot()
+            .with_immediate_activation();
+        serve(&mut subsystem, &mut buffers, streamed, buffer);
     }
 }
 
@@ -75,8 +74,21 @@ fn identity() -> Identity<'static> {
     }
 }
 
-fn world(images: &mut [u8]) -> impl World {
-    let firmware = MemoryFirmware::new(images, black_box([Some(*b"REF00001"), None, None]));
+/// Everything that a responder does with firmware images in one kind of store.
+fn serve(
+    subsystem: &mut Subsystem<'_, 2, 2, 4>,
+    buffers: &mut MessageBuffers,
+    firmware: impl FirmwareStore,
+    endpoint_buffer: &mut [u8],
+) {
+    let (model, buffers) = (any_state(subsystem).model(), any_state(buffers));
+    let responder = Responder::new(model, any_port(), world(firmware), buffers);
+    if let Ok(responder) = responder {
+        exchange(&mut responder.with_endpoint_buffer(endpoint_buffer));
+    }
+}
+
+fn world(firmware: impl FirmwareStore) -> impl World {
     let health = MemoryTelemetry::<_, 512>::new(HealthReport::healthy(), [0; 512]);
     Parts::new(health)
         .with_firmware(firmware)
@@ -158,5 +170,6 @@ fn exchange<W: World>(responder: &mut Responder<'_, W>) {
     let drops = responder.drops();
     black_box((drops.total(), drops.count(black_box(DropReason::TooShort))));
     change(any_state(responder).model());
+    let _ = black_box(any_state(responder).reset_controller(any_controller()));
     any_state(responder).reset_subsystem();
 }

@@ -1,4 +1,4 @@
-//! `mctp-estack` 0.1, in the parts that its documentation names. Of the messages on their way each may be long: it has no other buffers.
+//! `mctp-estack` 0.1, in the parts that its documentation names. Of the messages on their way each may be long: it has no other buffers. Eight, or two.
 
 #![no_std]
 #![no_main]
@@ -14,7 +14,12 @@ use two_port_router::{LONG_MESSAGE, MESSAGES, PACKET, PORTS, QUEUE, REQUESTS, no
 two_port_router::entry!(run);
 
 const _: () = assert!(config::MAX_PAYLOAD == LONG_MESSAGE);
-const _: () = assert!(config::NUM_RECEIVE == MESSAGES);
+const RECEIVED: usize = if cfg!(feature = "two-long") {
+    2
+} else {
+    MESSAGES
+};
+const _: () = assert!(config::NUM_RECEIVE == RECEIVED);
 const _: () = assert!(config::FLOWS == REQUESTS);
 const _: () = assert!(config::MAX_MTU == PACKET);
 const _: () = assert!(PORTS == 2);

@@ -1,4 +1,4 @@
-//! `mctp-router`. Of the messages on their way two may be long, the others have a packet each.
+//! `mctp-router`. All messages on their way may be long; or two, and the others have a packet each.
 
 #![no_std]
 #![no_main]
@@ -14,7 +14,11 @@ use two_port_router::{LONG_MESSAGE, MESSAGES, PACKET, PORTS, QUEUE, REQUESTS, no
 
 two_port_router::entry!(run);
 
-const LONG_MESSAGES: usize = 2;
+const LONG_MESSAGES: usize = if cfg!(feature = "two-long") {
+    2
+} else {
+    MESSAGES
+};
 /// With the four bytes that USB has before each packet. There are two.
 const TRANSFER: usize = (4 + PACKET) * QUEUE / 2;
 /// The echo service and requests.

@@ -21,22 +21,22 @@ use reference_device::{
     default_firmware, default_subsystem, default_world, manage, report_events,
 };
 
-use crate::{CHECKED_ROUNDS, DEVICE, PORT, RawMutex, Stopped, Task, count, poll};
+use crate::{CHECKED_ROUNDS, DEVICE, PORT, RawMutex, Running, Task, count, poll, wake};
 
 /// End of message, in byte 3 of a packet.
 const END: u8 = 0x40;
 /// Bytes of the longest message with its type, and of its packets.
-const MESSAGE: usize = 4224;
+pub const MESSAGE: usize = 4224;
 const PACKETS: usize = 5120;
 
 type Storage<'b> = RouterStorage<'b, 1, 512, 4, 2, MESSAGE, { ECHO_CHANNELS + MANAGE_CHANNELS }, 2>;
 type Message = Vec<u8, MESSAGE>;
 
 /// A request, with its message type, and what its response has to begin with.
-struct Case {
+pub struct Case {
     name: &'static str,
     /// Bytes of payload of a packet.
-    unit: usize,
+    pub unit: usize,
     request: Message,
     response: Vec<u8, 64>,
 }
@@ -62,7 +62,7 @@ impl fmt::Display for Case {
 }
 
 /// Get Endpoint ID (DSP0236 1.3.3, section 12.4).
-fn control() -> Case {
+pub fn control() -> Case {
     Case {
         name: "control",
         unit: 64,
@@ -72,7 +72,7 @@ fn control() -> Case {
 }
 
 /// An echo with `length` bytes behind the message type.
-fn echo(name: &'static str, length: usize, unit: usize) -> Case {
+pub fn echo(name: &'static str, length: usize, unit: usize) -> Case {
     let [high, low] = mctp_echo::VENDOR_ID.to_be_bytes();
     let mut request: Message = message(&[0x7E, high, low, mctp_echo::SUBTYPE]);
     request.extend((0..=u8::MAX).cycle().take(length + 1 - request.len()));
@@ -107,7 +107,7 @@ fn message<const N: usize>(bytes: &[u8]) -> Vec<u8, N> {
 fn measure(case: &Case) {
     let link = Link::new(case);
     let mut storage = Storage::new();
-    let router: Router<'_, RawMutex, _> = Router::new(&mut storage, Stopped, &Config::new([1; 16]));
+    let router: Router<'_, RawMutex, _> = Router::new(&mut storage, Running, &Config::new([1; 16]));
     assert!(router.set_endpoint_id(DEVICE));
     let unit = PortConfig {
         unit: case.unit,
@@ -129,22 +129,24 @@ fn measure(case: &Case) {
     };
     let counted = "the storage has a channel for each";
     let echo = reference_device::echo(&router).expect(counted);
-    let manage = manage(&router, &mut management, Stopped).expect(counted);
+    let manage = manage(&router, &mut management, Running).expect(counted);
     let events = report_events(&router, &());
     let services = async { join3(echo, manage, events).await.0 };
 
     let (mut receiver, mut sender) = (Receiver::new(&link), Sender(&link));
-    let mut tasks: [Task<'_>; 3] = [
+    let mut tasks: [Task<'_>; 4] = [
         pin!(router.run_receive(PORT, &mut receiver)),
         pin!(services),
         pin!(router.run_send(PORT, &mut sender)),
+        pin!(router.run_timers()),
     ];
     run(case, &link, &mut tasks);
     assert_eq!(router.drop_counters().total(), 0);
 }
 
-fn run(case: &Case, link: &Link, tasks: &mut [Task<'_>]) {
+pub fn run(case: &Case, link: &Link, tasks: &mut [Task<'_>]) {
     // Each says what it is before the first request comes.
+    wake(u32::MAX);
     poll(tasks);
     for _ in 0..CHECKED_ROUNDS {
         link.response.borrow_mut().clear();
@@ -164,17 +166,18 @@ fn run(case: &Case, link: &Link, tasks: &mut [Task<'_>]) {
     });
 }
 
-/// Polls everybody until the end of the response is out.
+/// Wakes the first task, which receives, and polls until the end of the response is out.
 fn round_trip(link: &Link, tasks: &mut [Task<'_>]) {
     link.taken.set(0);
     link.has_ended.set(false);
+    wake(1);
     while !link.has_ended.get() {
         poll(tasks);
     }
 }
 
 /// A bus with one requester on it.
-struct Link {
+pub struct Link {
     packets: Vec<u8, PACKETS>,
     /// Bytes of each packet but the last.
     packet_length: usize,
@@ -190,7 +193,7 @@ struct Link {
 }
 
 impl Link {
-    fn new(case: &Case) -> Self {
+    pub fn new(case: &Case) -> Self {
         let mut packets = Vec::new();
         for (header, payload) in crate::packets(&case.request, case.unit) {
             packets.extend(header);
@@ -216,7 +219,7 @@ impl Link {
             .filter(|packet| !packet.is_empty())
     }
 
-    fn send(&self, packet: &[u8]) {
+    pub fn send(&self, packet: &[u8]) {
         self.sent.set(self.sent.get() + packet.len());
         self.has_ended
             .set(packet.get(3).is_some_and(|flags| flags & END != 0));
@@ -228,13 +231,13 @@ impl Link {
     }
 }
 
-struct Receiver<'l> {
+pub struct Receiver<'l> {
     link: &'l Link,
     is_up: bool,
 }
 
 impl<'l> Receiver<'l> {
-    fn new(link: &'l Link) -> Self {
+    pub fn new(link: &'l Link) -> Self {
         Self { link, is_up: false }
     }
 }

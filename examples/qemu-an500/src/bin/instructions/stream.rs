@@ -24,7 +24,7 @@ use mctp_transport::Packet;
 use mctp_usb::framing::HEADER_LEN;
 use mctp_usb::{BusEvents, RECEIVE_BUFFER_LEN_1_1, Receiver, SendLimits, Sender, Version};
 
-use crate::{CHECKED_ROUNDS, DEVICE, PORT, REQUESTER, RawMutex, Stopped, Task, count, poll};
+use crate::{CHECKED_ROUNDS, DEVICE, PORT, REQUESTER, RawMutex, Running, Task, count, poll, wake};
 
 /// At high speed.
 const USB_PACKET: usize = 512;
@@ -33,7 +33,7 @@ const MESSAGE: usize = 16_384;
 /// The longest message in packets of 64 bytes with all headers.
 const WIRE: usize = MESSAGE + MESSAGE / 64 * 8;
 
-type Router<'b> = mctp_router::Router<'b, RawMutex, Stopped>;
+type Router<'b> = mctp_router::Router<'b, RawMutex, Running>;
 
 #[derive(Clone, Copy)]
 enum Kind {
@@ -94,7 +94,7 @@ pub fn measure_all() {
 fn measure<const TRANSFER: usize>(case: &Case) {
     let bus = Bus::new(case);
     let mut storage: RouterStorage<'_, 1, TRANSFER, 4, 2, MESSAGE, 3, 2> = RouterStorage::new();
-    let router: Router<'_> = Router::new(&mut storage, Stopped, &Config::new([1; 16]));
+    let router: Router<'_> = Router::new(&mut storage, Running, &Config::new([1; 16]));
     assert!(router.set_endpoint_id(DEVICE));
     let unit = PortConfig {
         unit: case.unit,
@@ -112,20 +112,23 @@ fn measure<const TRANSFER: usize>(case: &Case) {
 
     let mut receive = pin!(router.run_receive(PORT, &mut receiver));
     // The link is up before there is anything to send.
+    wake(u32::MAX);
     poll(&mut [receive.as_mut()]);
+    wake(u32::MAX);
     let mut send = pin!(router.run_send(PORT, &mut sender));
+    let timers = pin!(router.run_timers());
     match case.kind {
         Kind::Send => {
             let service = pin!(send_stream(&router, case.length));
-            run_send(case, &bus, &mut [service, send.as_mut()]);
+            run_send(case, &bus, &mut [service, send.as_mut(), timers]);
         }
         Kind::Receive => {
             let service = pin!(take_messages(&router, &bus));
-            run_receive(case, &bus, &mut [receive.as_mut(), service]);
+            run_receive(case, &bus, &mut [receive.as_mut(), service, timers]);
         }
         Kind::ReceiveChecked => {
             let service = pin!(check_messages(&router, &bus));
-            run_receive(case, &bus, &mut [receive.as_mut(), service]);
+            run_receive(case, &bus, &mut [receive.as_mut(), service, timers]);
         }
     }
     assert_eq!(router.drop_counters().total(), 0);
@@ -203,6 +206,7 @@ fn run_receive(case: &Case, bus: &Bus, tasks: &mut [Task<'_>]) {
         bus.messages_taken.set(0);
         for round in 0..rounds {
             bus.taken.set(0);
+            wake(1);
             while bus.messages_taken.get() == round {
                 poll(tasks);
             }
