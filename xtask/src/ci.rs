@@ -104,6 +104,11 @@ const STEPS: &[Step] = &[
         run: usb_walk::check,
     },
     Step {
+        name: "demos",
+        checks: "64 of them at once and at low priority, beside eight busy processes: none gives up on itself",
+        run: device::demos,
+    },
+    Step {
         name: "guest",
         checks: "Linux kernels in QEMU enumerate the virtual device, and the one on the emulated Cortex-M7, and talk MCTP to it",
         run: device::guest,

@@ -46,7 +46,10 @@ pub fn stream(case: &Case) {
     let serve = async move {
         let (bench, mut buffer) = (Bench::new(), [0; 64]);
         let channel = |requester| router.request_channel(requester);
-        let error = mctp_bench::serve(&bench, &mut listener, channel, || 1, &mut buffer).await;
+        // Nothing is given up here.
+        let pause = async || {};
+        let served = mctp_bench::serve(&bench, &mut listener, channel, || 1, pause, &mut buffer);
+        let error = served.await;
         panic!("{error}")
     };
     let info = EndpointInfo {

@@ -1,8 +1,9 @@
 //! Steps that run the whole device: in one process, and behind a Linux kernel.
 
-use std::process::Command;
+use std::process::{Child, Command};
+use std::thread;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 
 use crate::process::output;
 use crate::project::Project;
@@ -19,6 +20,57 @@ pub(super) fn demo(project: &Project) -> Result<String> {
         "virtual-device",
     ]);
     last_line(&output(&mut cargo)?)
+}
+
+/// How many demos run at once, and beside how many busy processes.
+const DEMOS: usize = 64;
+const BUSY_PROCESSES: usize = 8;
+/// Seconds in which every one of them has to end. They take about one on two cores of their own.
+const DEMO_TIME: &str = "1200";
+
+/// A process that is hardly ever scheduled must not give up on a peer that works.
+pub(super) fn demos(project: &Project) -> Result<String> {
+    demo(project)?;
+    let program = project.target_dir.join("release/virtual-device");
+    let _busy = (0..BUSY_PROCESSES)
+        .map(|_| Busy::start())
+        .collect::<Result<Vec<_>>>()?;
+    thread::scope(|scope| {
+        let start = || {
+            scope.spawn(|| {
+                let mut demo = Command::new("timeout");
+                demo.args([DEMO_TIME, "nice", "-n", "10"]).arg(&program);
+                output(&mut demo)
+            })
+        };
+        let demos: Vec<_> = (0..DEMOS).map(|_| start()).collect();
+        for demo in demos {
+            demo.join().map_err(|_| anyhow!("a demo was not run"))??;
+        }
+        Ok(format!(
+            "{DEMOS} demos beside {BUSY_PROCESSES} busy processes"
+        ))
+    })
+}
+
+/// A process that takes all the time it gets, until this is dropped.
+struct Busy(Child);
+
+impl Busy {
+    fn start() -> Result<Self> {
+        let child = Command::new("sh")
+            .args(["-c", "while :; do :; done"])
+            .spawn();
+        Ok(Self(child.context("cannot start a shell")?))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        // It may have been ended by others.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// In a process of its own, so that what it prints is seen only when it fails.
