@@ -26,8 +26,8 @@ pub struct Options {
     pub mtu: u16,
     /// The longest message received, in bytes, message type included. The router's storage limits it as well.
     pub max_message: usize,
-    /// How long the host may read nothing before what is being sent to it is given up.
-    pub send_timeout: Duration,
+    /// How many milliseconds the host may read nothing before what is being sent to it is given up.
+    pub send_timeout_ms: u32,
 }
 
 impl Default for Options {
@@ -39,7 +39,7 @@ impl Default for Options {
             usb_max_packet_size: 512,
             mtu: 68,
             max_message: usize::MAX,
-            send_timeout: LINUX_TAG_LIFETIME,
+            send_timeout_ms: LINUX_TAG_LIFETIME.as_millis() as u32,
         }
     }
 }
@@ -127,7 +127,7 @@ where
     let config = Config {
         // The router counts messages without their type.
         max_message_len: options.max_message.saturating_sub(1),
-        send_timeout: options.send_timeout,
+        send_timeout: Duration::from_millis(options.send_timeout_ms.into()),
         ..Config::new(identity.uuid)
     };
     let router = Router::new(storage, clock, &config);

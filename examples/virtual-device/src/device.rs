@@ -107,7 +107,11 @@ pub async fn run_with_log<T>(
         usb_version: settings.usb,
         mtu: settings.mtu.try_into().unwrap_or(u16::MAX),
         max_message: settings.max_message,
-        send_timeout: settings.send_timeout,
+        send_timeout_ms: settings
+            .send_timeout
+            .as_millis()
+            .try_into()
+            .unwrap_or(u32::MAX),
         ..Options::default()
     };
     let (mut memory, mut storage) = (Box::new(UsbMemory::new()), Box::new(Storage::new()));
