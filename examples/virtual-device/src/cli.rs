@@ -10,6 +10,7 @@ use log::LevelFilter;
 use mctp_transport::{BASELINE_TRANSMISSION_UNIT, HEADER_LEN};
 use mctp_usb::Version;
 use reference_device::LINUX_TAG_LIFETIME;
+use usbredir_device::Speed;
 use uuid::Uuid;
 
 use crate::connection::{Address, Connection};
@@ -81,6 +82,9 @@ struct DeviceArguments {
     /// Version of MCTP over USB (DSP0283).
     #[arg(long, global = true, value_name = "1.0|1.1", default_value = "1.0", value_parser = parse_usb_version)]
     usb: Version,
+    /// Speed of the USB port. At full speed, bulk packets have 64 bytes.
+    #[arg(long, global = true, value_name = "high|full", default_value = "high", value_parser = parse_speed)]
+    speed: Speed,
     /// The longest MCTP packet the device sends, in bytes with its 4-byte header, as in `mctp link set mtu`:
     /// 68 to 251, or to 8187 with --usb 1.1.
     #[arg(long, global = true, value_name = "N", default_value_t = SMALLEST_MTU)]
@@ -149,6 +153,8 @@ pub enum Mode {
 pub struct DeviceSettings {
     /// Version of the binding.
     pub usb: Version,
+    /// Speed of the USB port: high or full.
+    pub speed: Speed,
     /// The longest MCTP packet sent, in bytes, packet header included.
     pub mtu: usize,
     /// The longest message taken, in bytes, message type byte included.
@@ -165,6 +171,14 @@ impl DeviceSettings {
     /// Payload bytes of the longest packet: the transmission unit of DSP0236, section 8.4.
     pub fn unit(&self) -> usize {
         self.mtu.saturating_sub(HEADER_LEN)
+    }
+
+    /// wMaxPacketSize of a bulk endpoint (USB 2.0, section 5.8.3).
+    pub fn bulk_packet(&self) -> u16 {
+        match self.speed {
+            Speed::High => 512,
+            Speed::Full | Speed::Low => 64,
+        }
     }
 
     /// The USB serial number: the first 12 hex digits of the UUID.
@@ -188,6 +202,7 @@ impl Default for DeviceSettings {
     fn default() -> Self {
         Self {
             usb: Version::V1_0,
+            speed: Speed::High,
             mtu: SMALLEST_MTU,
             max_message: DEFAULT_MAX_MESSAGE,
             send_timeout: LINUX_TAG_LIFETIME,
@@ -236,6 +251,7 @@ impl Invocation {
             Arguments::try_parse_from(arguments).map_err(Refusal::from_clap)?;
         let settings = DeviceSettings {
             usb: device.usb,
+            speed: device.speed,
             mtu: device.mtu,
             max_message: device.max_message,
             send_timeout: check_send_timeout(device.send_timeout).map_err(Refusal::BadInput)?,
@@ -304,6 +320,14 @@ fn parse_usb_version(text: &str) -> Result<Version, String> {
         "1.0" => Ok(Version::V1_0),
         "1.1" => Ok(Version::V1_1),
         _ => Err("the versions of MCTP over USB are 1.0 and 1.1".into()),
+    }
+}
+
+fn parse_speed(text: &str) -> Result<Speed, &'static str> {
+    match text {
+        "high" => Ok(Speed::High),
+        "full" => Ok(Speed::Full),
+        _ => Err("the speeds are high and full"),
     }
 }
 

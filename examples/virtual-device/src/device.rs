@@ -100,11 +100,14 @@ pub async fn run_with_log<T>(
 ) -> T {
     let mut buffers = Box::new(UsbBuffers::new());
     let state = State::<NoopRawMutex>::new(&mut buffers);
-    let (driver, runner, _) = usbredir_device::new(&state, usbredir_device::Config::default());
+    let mut port = usbredir_device::Config::default();
+    port.speed = settings.speed;
+    let (driver, runner, _) = usbredir_device::new(&state, port);
 
     let identity = Identity::for_development(settings.uuid.into_bytes());
     let options = Options {
         usb_version: settings.usb,
+        usb_max_packet_size: settings.bulk_packet(),
         mtu: settings.mtu.try_into().unwrap_or(u16::MAX),
         max_message: settings.max_message,
         send_timeout_ms: settings
@@ -112,7 +115,6 @@ pub async fn run_with_log<T>(
             .as_millis()
             .try_into()
             .unwrap_or(u32::MAX),
-        ..Options::default()
     };
     let (mut memory, mut storage) = (Box::new(UsbMemory::new()), Box::new(Storage::new()));
     let serial_number = settings.serial_number();

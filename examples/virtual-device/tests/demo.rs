@@ -4,6 +4,7 @@ mod support;
 
 use mctp_usb::Version::{V1_0, V1_1};
 use support::block_on;
+use usbredir_device::Speed;
 use virtual_device::cli::DeviceSettings;
 use virtual_device::demo;
 use virtual_device::model_file::DeviceModel;
@@ -83,6 +84,16 @@ fn a_model_without_anything_to_manage_or_update_is_no_failure() {
         ..DeviceSettings::default()
     });
     assert!(text.contains("none of them can be written"), "{text}");
+}
+
+#[test]
+fn a_full_speed_port_is_enough() {
+    let text = screen(&DeviceSettings {
+        speed: Speed::Full,
+        ..DeviceSettings::default()
+    });
+    assert!(text.contains("full speed"), "{text}");
+    assert!(text.contains("64 bytes each"), "{text}");
 }
 
 #[test]

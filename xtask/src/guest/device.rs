@@ -75,6 +75,8 @@ impl Devices {
             .args([
                 "--usb",
                 scenario.usb,
+                "--speed",
+                scenario.speed,
                 "--mtu",
                 &scenario.device_mtu().to_string(),
             ])

@@ -76,6 +76,8 @@ pub(super) struct Scenario {
     pub(super) listener: Listener,
     /// `--usb` of the device.
     pub(super) usb: &'static str,
+    /// `--speed` of the device.
+    pub(super) speed: &'static str,
     /// MTU of the guest's interface, and of the device sooner or later: the largest packet with its 4-byte MCTP header.
     pub(super) mtu: u32,
     /// How often a guest boots with the same device. One that listens meets a new computer each time, one that connects a
@@ -290,6 +292,14 @@ pub(super) fn all() -> Vec<Scenario> {
         },
         linux_7_3("7.3-xhci-68", "1.0", 68, ECHOES),
         Scenario {
+            speed: "full",
+            ..linux_7_3("7.3-xhci-full-speed", "1.0", 251, ROBUST)
+        },
+        Scenario {
+            speed: "full",
+            ..linux_7_3("7.3-xhci-full-speed-spanning", "1.1", 8187, ECHOES)
+        },
+        Scenario {
             controller: Ehci,
             ..linux_7_3("7.3-ehci-251", "1.0", 251, ROBUST)
         },
@@ -390,6 +400,7 @@ fn linux_7_2(name: &'static str, mtu: u32, steps: &'static [Step]) -> Scenario {
         controller: Controller::Ehci,
         listener: Listener::Qemu,
         usb: "1.0",
+        speed: "high",
         mtu,
         boots: 1,
         well_formed: true,

@@ -22,7 +22,7 @@ pub(super) async fn show(
         .await
         .context("the device cannot be enumerated")?;
     screen.heading("USB: the host asks the device what it is")?;
-    screen.check("device", device(guest, &found))?;
+    screen.check("device", device(guest, settings, &found))?;
     screen.check("strings", strings(settings, &found))?;
     screen.check("configuration", configuration(&found))?;
     let mctp = found
@@ -31,13 +31,17 @@ pub(super) async fn show(
         .first()
         .context("the device has no interface")?;
     screen.check("interface 0", interface(settings, mctp))?;
-    screen.check("endpoints", endpoints(mctp))?;
+    screen.check("endpoints", endpoints(settings, mctp))?;
     Pipes::of(mctp).context("the device has no MCTP interface")
 }
 
-fn device(guest: &Guest, found: &Enumeration) -> Result<String, String> {
+fn device(guest: &Guest, settings: &DeviceSettings, found: &Enumeration) -> Result<String, String> {
+    let (speed, name) = match settings.speed {
+        usbredir_device::Speed::High => (Speed::HIGH, "high"),
+        _ => (Speed::FULL, "full"),
+    };
     let device = &found.device;
-    expect("speed", guest.device.speed, Speed::HIGH)?;
+    expect("speed", guest.device.speed, speed)?;
     expect(
         "VID:PID",
         (device.vendor_id, device.product_id),
@@ -51,7 +55,7 @@ fn device(guest: &Guest, found: &Enumeration) -> Result<String, String> {
     expect("class", device.class, [0; 3])?;
     expect("bMaxPacketSize0", device.max_packet_size_0, 64)?;
     Ok(format!(
-        "{:04x}:{:04x}, USB {:x}.{:x}, high speed; class 00h: see interface",
+        "{:04x}:{:04x}, USB {:x}.{:x}, {name} speed; class 00h: see interface",
         device.vendor_id,
         device.product_id,
         device.usb_version >> 8,
@@ -102,17 +106,18 @@ fn interface(settings: &DeviceSettings, interface: &InterfaceDescriptor) -> Resu
     ))
 }
 
-fn endpoints(interface: &InterfaceDescriptor) -> Result<String, String> {
+fn endpoints(settings: &DeviceSettings, interface: &InterfaceDescriptor) -> Result<String, String> {
     let endpoints = &interface.endpoints;
     let bulk = |input| endpoints.iter().find(|endpoint| endpoint.is_bulk(input));
     let (Some(output), Some(input), 2) = (bulk(false), bulk(true), endpoints.len()) else {
         return Err("not one bulk OUT and one bulk IN endpoint".into());
     };
+    let max_packet = settings.bulk_packet();
     for endpoint in endpoints {
-        expect("wMaxPacketSize", endpoint.max_packet_size, 512)?;
+        expect("wMaxPacketSize", endpoint.max_packet_size, max_packet)?;
     }
     Ok(format!(
-        "{:02x}h bulk OUT and {:02x}h bulk IN, 512 bytes each",
+        "{:02x}h bulk OUT and {:02x}h bulk IN, {max_packet} bytes each",
         output.address, input.address
     ))
 }
