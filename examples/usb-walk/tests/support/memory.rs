@@ -271,6 +271,9 @@ impl Driver<'_> for MemoryDriver {
     }
 
     fn start(self, _: u16) -> (Self, Self) {
+        for control in [0x00, 0x80] {
+            self.0.borrow_mut().ports.insert(control, Port::default());
+        }
         (self.clone(), self)
     }
 }
