@@ -2,7 +2,8 @@
 
 use mctp::MsgType;
 
-/// Message bytes, the message type byte not counted, that a router with room for the usual messages takes.
+/// Message bytes, the message type byte not counted, that a router with room for the usual messages
+/// takes.
 pub const USUAL_MESSAGE: usize = 4224;
 /// And one with room for long messages.
 pub const LONG_MESSAGE: usize = 65536;
@@ -71,7 +72,8 @@ impl Case {
         }
     }
 
-    /// The type of the echo service's messages: vendor defined of a PCI vendor, or PLDM for a message too short to say so.
+    /// The type of the echo service's messages: vendor defined of a PCI vendor, or PLDM for a
+    /// message too short to say so.
     pub fn message_type(&self) -> MsgType {
         if self.payload < self.head().len() {
             mctp::MCTP_TYPE_PLDM
@@ -80,7 +82,8 @@ impl Case {
         }
     }
 
-    /// A message of the echo service from behind the message type byte: its vendor ID and subtype, then a pattern.
+    /// A message of the echo service from behind the message type byte: its vendor ID and subtype,
+    /// then a pattern.
     pub fn body(&self) -> Vec<u8> {
         let pattern = (0..=u8::MAX).cycle();
         let body = self.head().into_iter().chain(pattern);

@@ -1,4 +1,5 @@
-//! The clock of a board: it goes on with every poll of a task, and rings for the one task that waits for it.
+//! The clock of a board: it goes on with every poll of a task, and rings for the one task that
+//! waits for it.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;

@@ -1,5 +1,5 @@
-//! Critical sections that cost as little as a microcontroller's with a single core: a flag that is read and set. Those of a program with threads are a
-//! lock each.
+//! Critical sections that cost as little as a microcontroller's with a single core: a flag that is
+//! read and set. Those of a program with threads are a lock each.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 

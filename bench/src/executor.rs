@@ -67,9 +67,11 @@ pub fn measure(case: &Case, link: &'static Link, tasks: Vec<Task>) {
     });
 }
 
-/// Measures `round`, which does what there is to do with a group of messages, for all groups and [`Case::rounds`] times.
+/// Measures `round`, which does what there is to do with a group of messages, for all groups and
+/// [`Case::rounds`] times.
 ///
-/// First, without being measured, all groups with what was sent checked. Prints how much was measured.
+/// First, without being measured, all groups with what was sent checked. Prints how much was
+/// measured.
 pub fn measure_rounds(case: &Case, link: &Link, mut round: impl FnMut()) {
     for _ in 0..link.groups().max(4) {
         link.start_capture();

@@ -1,11 +1,14 @@
-//! What two stacks cost, to be counted by callgrind: the parts of programs that measure one subject each.
+//! What two stacks cost, to be counted by callgrind: the parts of programs that measure one subject
+//! each.
 //!
-//! Packets of messages enter the receive side of the device and are assembled there; the echo service sends them back, packets
-//! leave by the send side. Both stacks do so over the same mock of a link. `cargo xtask instructions` and `cargo xtask performance` run the
-//! programs under Valgrind's callgrind; [`meter`] says what is counted.
+//! Packets of messages enter the receive side of the device and are assembled there; the echo
+//! service sends them back, packets leave by the send side. Both stacks do so over the same mock of
+//! a link. `cargo xtask instructions` and `cargo xtask performance` run the programs under
+//! Valgrind's callgrind; [`meter`] says what is counted.
 //!
-//! Each subject has a program of its own, so that the compiler sees one use of a stack, as it does in firmware: it inlines less where there
-//! are several. So all that a subject instantiates is `#[inline]` here.
+//! Each subject has a program of its own, so that the compiler sees one use of a stack, as it does
+//! in firmware: it inlines less where there are several. So all that a subject instantiates is
+//! `#[inline]` here.
 
 pub mod case;
 #[cfg(feature = "board")]

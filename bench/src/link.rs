@@ -289,7 +289,8 @@ impl Link {
     }
 }
 
-/// Data messages of the length asked for. The first packets may be the end of one, and the last ones a beginning.
+/// Data messages of the length asked for. The first packets may be the end of one, and the last
+/// ones a beginning.
 fn check_stream(case: &Case, packets: &[(usize, Vec<u8>)]) {
     let mut message = Vec::new();
     let mut messages = 0;
@@ -311,7 +312,8 @@ fn check_stream(case: &Case, packets: &[(usize, Vec<u8>)]) {
     assert!(messages >= STREAM_ROUND - 2, "{messages} messages");
 }
 
-/// The messages of each group. All peers have their turn, and no two messages of a group have both peer and tag in common.
+/// The messages of each group. All peers have their turn, and no two messages of a group have both
+/// peer and tag in common.
 fn groups(case: &Case) -> impl Iterator<Item = Vec<Message>> {
     let &Case {
         peers,

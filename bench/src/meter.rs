@@ -1,7 +1,9 @@
-//! What counts. Callgrind collects instructions inside of [`counted`] but not inside of [`uncounted`], by its option `--toggle-collect`, and forgets
-//! at [`start`] what it has collected, by `--zero-before`.
+//! What counts. Callgrind collects instructions inside of [`counted`] but not inside of
+//! [`uncounted`], by its option `--toggle-collect`, and forgets at [`start`] what it has collected,
+//! by `--zero-before`.
 //!
-//! A call of [`uncounted`] itself counts about five instructions. Neither may be called inside of itself.
+//! A call of [`uncounted`] itself counts about five instructions. Neither may be called inside of
+//! itself.
 
 /// A part of a stack.
 #[inline(never)]

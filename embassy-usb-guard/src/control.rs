@@ -1,4 +1,5 @@
-//! The control pipe: sees every request before the device stack, and ends those that the stack does not end.
+//! The control pipe: sees every request before the device stack, and ends those that the stack does
+//! not end.
 
 use embassy_usb_driver::{ControlPipe, EndpointError};
 

@@ -85,7 +85,8 @@ impl Request {
         if clears_address {
             return Verdict::ClearAddress;
         }
-        // Of all standard requests only Set Descriptor has an OUT data stage, and the device stack has none of it.
+        // Of all standard requests only Set Descriptor has an OUT data stage, and the device stack
+        // has none of it.
         let legal = (self.is_in() || self.length == 0)
             && match self.request_type & RECIPIENT {
                 DEVICE => self.is_legal_for_device(state.device()),
@@ -102,7 +103,8 @@ impl Request {
                 let [index, kind] = self.value.to_le_bytes();
                 match kind {
                     STRING => true,
-                    // A device that cannot work at the other speed has neither of them (section 9.6.2).
+                    // A device that cannot work at the other speed has neither of them (section
+                    // 9.6.2).
                     DEVICE_QUALIFIER | OTHER_SPEED_CONFIGURATION => false,
                     _ => index == 0,
                 }

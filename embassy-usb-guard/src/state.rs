@@ -15,7 +15,8 @@ pub(crate) enum DeviceState {
     Configured,
 }
 
-/// What a [`Guard`](crate::Guard) keeps in mind; it belongs to the guard's user, and outlives the guard.
+/// What a [`Guard`](crate::Guard) keeps in mind; it belongs to the guard's user, and outlives the
+/// guard.
 #[derive(Debug)]
 pub struct State {
     device: Cell<DeviceState>,

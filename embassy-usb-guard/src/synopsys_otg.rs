@@ -13,7 +13,8 @@ use embassy_usb_synopsys_otg::otg_v1::Otg;
 /// The longest packet of a control endpoint (USB 2.0, section 5.5.3).
 const MAX_PACKET: usize = 64;
 
-/// The driver of the Synopsys OTG core, with what it leaves undone. Put it between driver and [`Guard`](crate::Guard).
+/// The driver of the Synopsys OTG core, with what it leaves undone. Put it between driver and
+/// [`Guard`](crate::Guard).
 ///
 /// | done here | upstream |
 /// |-|-|
@@ -119,7 +120,8 @@ impl<B: Bus> Bus for SynopsysBus<B> {
         }
     }
 
-    /// An IN endpoint begins anew, whatever it was sending in the configuration before or before a bus reset.
+    /// An IN endpoint begins anew, whatever it was sending in the configuration before or before a
+    /// bus reset.
     fn endpoint_set_enabled(&mut self, endpoint: EndpointAddress, enabled: bool) {
         if endpoint.is_in() {
             self.bus.endpoint_set_enabled(endpoint, false);
@@ -148,12 +150,14 @@ impl<B: Bus> Bus for SynopsysBus<B> {
 
 /// The control pipe of [`SynopsysOtg`].
 ///
-/// It relies on what the driver's own does: each future can be dropped while it is pending, `data_in` that is not the
-/// last one returns when the packet is in the FIFO, and `data_out` also gets the packet of the status stage.
+/// It relies on what the driver's own does: each future can be dropped while it is pending,
+/// `data_in` that is not the last one returns when the packet is in the FIFO, and `data_out` also
+/// gets the packet of the status stage.
 pub struct SynopsysControlPipe<P> {
     pipe: P,
     registers: Otg,
-    /// STUPCNT after the driver had taken the SETUP packet. The core counts down from it with each one that follows.
+    /// STUPCNT after the driver had taken the SETUP packet. The core counts down from it with each
+    /// one that follows.
     setup_packets: u8,
 }
 
@@ -172,7 +176,8 @@ impl<P: ControlPipe> SynopsysControlPipe<P> {
             || bus.wkupint()
     }
 
-    /// Takes back what the host did not collect. The driver has flushed the FIFO when the SETUP packet came.
+    /// Takes back what the host did not collect. The driver has flushed the FIFO when the SETUP
+    /// packet came.
     fn take_back(&self) {
         let control = self.registers.diepctl(0);
         if control.read().epena() {
@@ -221,7 +226,8 @@ impl<P: ControlPipe> ControlPipe for SynopsysControlPipe<P> {
 
     async fn setup(&mut self) -> [u8; 8] {
         let setup = poll_fn(|context| {
-            // What came before the SETUP packet belongs to no request. What comes after it comes when it is taken.
+            // What came before the SETUP packet belongs to no request. What comes after it comes
+            // when it is taken.
             let _ = pin!(self.pipe.data_out(&mut [0; MAX_PACKET], false, false)).poll(context);
             pin!(self.pipe.setup()).poll(context)
         })

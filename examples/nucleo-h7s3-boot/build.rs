@@ -1,5 +1,5 @@
-//! Linker arguments: sections as cortex-m-rt lays them out, memories as in `memory/loader` or `memory/writer`. And the firmware for the writer, checked and
-//! sealed.
+//! Linker arguments: sections as cortex-m-rt lays them out, memories as in `memory/loader` or
+//! `memory/writer`. And the firmware for the writer, checked and sealed.
 
 #[path = "src/memory.rs"]
 mod memory;

@@ -1,4 +1,5 @@
-//! Linker arguments: sections as cortex-m-rt and defmt lay them out, memories as a file in `link/` describes them.
+//! Linker arguments: sections as cortex-m-rt and defmt lay them out, memories as a file in `link/`
+//! describes them.
 
 use std::path::Path;
 use std::{env, fs};

@@ -1,4 +1,5 @@
-//! Linker arguments: sections as cortex-m-rt lays them out, memories as `memory.x` beside this file describes them.
+//! Linker arguments: sections as cortex-m-rt lays them out, memories as `memory.x` beside this file
+//! describes them.
 
 fn main() {
     println!("cargo:rerun-if-changed=memory.x");

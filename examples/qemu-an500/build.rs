@@ -1,4 +1,5 @@
-//! Linker arguments: sections as cortex-m-rt lays them out, memories as one of the files in `memory` describes them.
+//! Linker arguments: sections as cortex-m-rt lays them out, memories as one of the files in
+//! `memory` describes them.
 
 use std::path::PathBuf;
 use std::{env, fs};
@@ -13,7 +14,8 @@ fn main() {
     println!("cargo:rerun-if-changed={layout}");
     let folder = PathBuf::from(env::var_os("OUT_DIR").expect("Cargo says where output goes"));
     fs::copy(layout, folder.join("memory.x")).expect("the output folder can be written");
-    // Names of interrupt handlers, of which there are none: the vector table is in `src/interrupts.rs`.
+    // Names of interrupt handlers, of which there are none: the vector table is in
+    // `src/interrupts.rs`.
     fs::write(folder.join("device.x"), "").expect("the output folder can be written");
     println!("cargo:rustc-link-search={}", folder.display());
     println!("cargo:rustc-link-arg-bins=--nmagic");

@@ -2,8 +2,9 @@
 
 use crate::MIN_LENGTH;
 
-/// A multiple of 256, so that the table goes on at its beginning. Longer messages are sent as several slices of it: the longer it is, the
-/// fewer packets begin in one slice and end in the next.
+/// A multiple of 256, so that the table goes on at its beginning. Longer messages are sent as
+/// several slices of it: the longer it is, the fewer packets begin in one slice and end in the
+/// next.
 pub(crate) const TABLE_LEN: usize = 2048;
 
 /// A message from its first byte, but for what stands before the payload.

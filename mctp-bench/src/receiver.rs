@@ -9,7 +9,8 @@ const HALF: u32 = 1 << 31;
 
 /// Follows one stream at a time. Time is an argument.
 ///
-/// A message with [`FIRST_SEQUENCE_NUMBER`] begins a new stream, and new statistics, unless it is that number's turn. Two streams at once look like gaps.
+/// A message with [`FIRST_SEQUENCE_NUMBER`] begins a new stream, and new statistics, unless it is
+/// that number's turn. Two streams at once look like gaps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Receiver {
@@ -72,7 +73,8 @@ pub struct Statistics {
     pub bytes: u64,
     /// Messages missing: the gaps in the sequence numbers.
     pub dropped: u64,
-    /// Messages with another payload than they should have, out of their order, or cut off before the payload.
+    /// Messages with another payload than they should have, out of their order, or cut off before
+    /// the payload.
     pub invalid: u64,
     /// When the first message came, in milliseconds.
     pub first: u64,
@@ -92,7 +94,8 @@ impl Statistics {
         first_len: 0,
     };
 
-    /// Bytes per second from the first message to the last. `None` as long as they came in the same millisecond.
+    /// Bytes per second from the first message to the last. `None` as long as they came in the same
+    /// millisecond.
     pub fn bytes_per_second(&self) -> Option<u64> {
         let milliseconds = self.last.saturating_sub(self.first);
         // What came at the start of the time did not come in it.

@@ -1,4 +1,5 @@
-//! The service around the cores: receives, answers and sends. No decision about bytes is taken here.
+//! The service around the cores: receives, answers and sends. No decision about bytes is taken
+//! here.
 
 use core::cell::Cell;
 use core::future::poll_fn;
@@ -14,12 +15,14 @@ use crate::receiver::{Receiver, Statistics};
 use crate::stream::{DataMessage, Stream};
 use crate::wire::{Message, Request, Response, Status};
 
-/// How much a stack may take without a pause before other tasks get a turn. A stack's transfers are full long before: then it waits by itself.
+/// How much a stack may take without a pause before other tasks get a turn. A stack's transfers are
+/// full long before: then it waits by itself.
 const BYTES_IN_A_ROW: usize = 16 * 1024;
 
 /// The service of one endpoint: what it receives, and the stream that it sends.
 ///
-/// - Give each message of the service to [`receive`](Self::receive). If it returns an answer, send that, then [`start`](Self::start) what was asked for.
+/// - Give each message of the service to [`receive`](Self::receive). If it returns an answer, send
+///   that, then [`start`](Self::start) what was asked for.
 /// - Meanwhile await [`send`](Self::send) again and again: it sends one stream.
 /// - Call [`stop`](Self::stop) when the link is lost or the endpoint ID changes.
 ///
@@ -53,7 +56,8 @@ pub struct Sent {
     pub requester: Eid,
     /// How many messages.
     pub messages: u64,
-    /// How often a message was given up by the stack, because the neighbour did not read, and then sent again.
+    /// How often a message was given up by the stack, because the neighbour did not read, and then
+    /// sent again.
     pub given_up: u64,
     /// Why no more.
     pub end: End,
@@ -81,10 +85,12 @@ impl Bench {
         }
     }
 
-    /// Takes a message of type 7Eh, from behind the message type, that `source` sent; `now` is the time in milliseconds since any start.
+    /// Takes a message of type 7Eh, from behind the message type, that `source` sent; `now` is the
+    /// time in milliseconds since any start.
     ///
-    /// For a command it ends the stream that is being sent, waits for the message under way, so that none of the old stream comes after the
-    /// answer, and returns the answer. For one message at a time.
+    /// For a command it ends the stream that is being sent, waits for the message under way, so
+    /// that none of the old stream comes after the answer, and returns the answer. For one
+    /// message at a time.
     pub async fn receive(&self, now: u64, source: Eid, body: &[u8]) -> Option<Answer> {
         let (instance_id, request) = match Message::parse(body) {
             Some(Message::Command {
@@ -128,14 +134,16 @@ impl Bench {
 
     /// Waits for a stream to send and sends it, to its end.
     ///
-    /// Messages follow each other without a pause while the stack takes them at once, so that a transfer of the stack's is full before it leaves. Other
-    /// tasks get a turn when the stack has no room for more, or after 16 KiB.
+    /// Messages follow each other without a pause while the stack takes them at once, so that a
+    /// transfer of the stack's is full before it leaves. Other tasks get a turn when the stack
+    /// has no room for more, or after 16 KiB.
     ///
-    /// `request_channel` makes a channel to an endpoint. Each message has a tag of its own if the channel takes one for each request.
+    /// `request_channel` makes a channel to an endpoint. Each message has a tag of its own if the
+    /// channel takes one for each request.
     ///
-    /// A message that the stack gives up with [`Error::TxFailure`], because the neighbour does not read, is sent again after
-    /// `pause`, so that the stream goes on once the neighbour reads again. Nothing is held meanwhile, for however long. Any
-    /// other error ends the stream.
+    /// A message that the stack gives up with [`Error::TxFailure`], because the neighbour does not
+    /// read, is sent again after `pause`, so that the stream goes on once the neighbour reads
+    /// again. Nothing is held meanwhile, for however long. Any other error ends the stream.
     pub async fn send<C: AsyncReqChannel>(
         &self,
         request_channel: impl FnOnce(Eid) -> C,
@@ -231,8 +239,9 @@ async fn send_one(
 
 /// Serves until `listener` fails; returns why.
 ///
-/// `request_channel` makes a channel to an endpoint, `now` tells the time in milliseconds, `pause` is that of [`Bench::send`], and `buffer` holds one
-/// message at a time: a request has 25 bytes, and longer messages than the buffer are lost.
+/// `request_channel` makes a channel to an endpoint, `now` tells the time in milliseconds, `pause`
+/// is that of [`Bench::send`], and `buffer` holds one message at a time: a request has 25 bytes,
+/// and longer messages than the buffer are lost.
 pub async fn serve<C: AsyncReqChannel>(
     bench: &Bench,
     listener: &mut impl AsyncListener,

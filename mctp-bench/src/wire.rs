@@ -29,7 +29,8 @@ pub enum Message<'m> {
 }
 
 impl<'m> Message<'m> {
-    /// Reads `body`, a message of type 7Eh from behind the message type. `None` when it is somebody else's, or not whole.
+    /// Reads `body`, a message of type 7Eh from behind the message type. `None` when it is somebody
+    /// else's, or not whole.
     pub fn parse(body: &'m [u8]) -> Option<Self> {
         match body.split_first_chunk()? {
             (&DATA, rest) => Data::parse(rest).map(Self::Data),
@@ -70,7 +71,8 @@ impl<'m> Message<'m> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Data<'m> {
-    /// Counts the messages of a stream, from [`FIRST_SEQUENCE_NUMBER`](crate::FIRST_SEQUENCE_NUMBER).
+    /// Counts the messages of a stream, from
+    /// [`FIRST_SEQUENCE_NUMBER`](crate::FIRST_SEQUENCE_NUMBER).
     pub sequence_number: u32,
     /// The payload, from byte 9 of the message.
     pub payload: &'m [u8],
@@ -174,7 +176,8 @@ impl Response {
     }
 }
 
-/// What becomes of a command. Other values than those named here may come from other implementations.
+/// What becomes of a command. Other values than those named here may come from other
+/// implementations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Status(pub u8);

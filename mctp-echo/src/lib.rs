@@ -20,15 +20,16 @@ pub const VENDOR_ID: u16 = 0xCCDE;
 /// What follows the vendor ID in an echo message.
 pub const SUBTYPE: u8 = 0xF0;
 
-/// Whether `body`, a message of type 7Eh from behind the message type, is an echo request. If so, it is its own response.
+/// Whether `body`, a message of type 7Eh from behind the message type, is an echo request. If so,
+/// it is its own response.
 pub fn is_request(body: &[u8]) -> bool {
     matches!(body, [high, low, SUBTYPE, ..] if [*high, *low] == VENDOR_ID.to_be_bytes())
 }
 
 /// Answers the echo requests that `listener` gets, until it fails; returns why.
 ///
-/// `buffer` holds one request at a time. A request that is longer is not answered. Nor is it an error when a response cannot be sent: the
-/// next request is served.
+/// `buffer` holds one request at a time. A request that is longer is not answered. Nor is it an
+/// error when a response cannot be sent: the next request is served.
 pub async fn serve(listener: &mut impl AsyncListener, buffer: &mut [u8]) -> Error {
     loop {
         match listener.recv(buffer).await {

@@ -3,8 +3,8 @@
 use core::future::Future;
 use core::time::Duration;
 
-/// How often [`RouterCore::expire`](crate::RouterCore::expire) is called while anything waits, in milliseconds. A device
-/// whose call is as much too late did not run.
+/// How often [`RouterCore::expire`](crate::RouterCore::expire) is called while anything waits, in
+/// milliseconds. A device whose call is as much too late did not run.
 pub(crate) const LOOK_INTERVAL: u32 = 100;
 
 /// A point in time, in milliseconds since a start that the clock chose.
@@ -40,7 +40,8 @@ impl Instant {
         self.after(milliseconds).0 <= now.0
     }
 
-    /// The point in time `milliseconds` after this one. Wraps only with a clock that has run for 500 million years.
+    /// The point in time `milliseconds` after this one. Wraps only with a clock that has run for
+    /// 500 million years.
     #[must_use]
     #[inline]
     pub(crate) const fn after(self, milliseconds: u32) -> Self {

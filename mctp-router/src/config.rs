@@ -5,10 +5,11 @@ use core::time::Duration;
 use mctp::Eid;
 use mctp_transport::{BASELINE_TRANSMISSION_UNIT, PhysicalAddress};
 
-/// How long Linux keeps the tag of a request, and the beginning of a message whose rest does not come: 6 s
-/// (`mctp_key_lifetime` in its `net/mctp/route.c`).
+/// How long Linux keeps the tag of a request, and the beginning of a message whose rest does not
+/// come: 6 s (`mctp_key_lifetime` in its `net/mctp/route.c`).
 ///
-/// A host that was stopped for less goes on where it was, and the device has to as well. What comes later is of no use to it.
+/// A host that was stopped for less goes on where it was, and the device has to as well. What comes
+/// later is of no use to it.
 pub const LINUX_TAG_LIFETIME: Duration = Duration::from_secs(6);
 
 /// One of the router's ports: an index from 0.
@@ -16,27 +17,30 @@ pub const LINUX_TAG_LIFETIME: Duration = Duration::from_secs(6);
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct PortId(pub u8);
 
-/// Settings of the endpoint as a whole. Its time limits hold to 100 ms, and count no time in which the device did not
-/// run: see [`RouterCore::expire`](crate::RouterCore::expire).
+/// Settings of the endpoint as a whole. Its time limits hold to 100 ms, and count no time in which
+/// the device did not run: see [`RouterCore::expire`](crate::RouterCore::expire).
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The device's UUID as Get Endpoint UUID reports it: RFC 9562 order, most significant byte first. It must never change,
-    /// and must not be nil: mctpd recognises a device by it.
+    /// The device's UUID as Get Endpoint UUID reports it: RFC 9562 order, most significant byte
+    /// first. It must never change, and must not be nil: mctpd recognises a device by it.
     pub uuid: [u8; 16],
-    /// An endpoint ID of its own, in use until a bus owner sets another one. `None`: the device starts without one.
+    /// An endpoint ID of its own, in use until a bus owner sets another one. `None`: the device
+    /// starts without one.
     pub static_endpoint_id: Option<Eid>,
-    /// The longest message accepted, in bytes, the message type byte not counted. The storage limits it as well.
+    /// The longest message accepted, in bytes, the message type byte not counted. The storage
+    /// limits it as well.
     pub max_message_len: usize,
-    /// The longest time between two packets of a message (DSP0236 section 8.9). The default is [`LINUX_TAG_LIFETIME`];
-    /// DSP0283 gives no value.
+    /// The longest time between two packets of a message (DSP0236 section 8.9). The default is
+    /// [`LINUX_TAG_LIFETIME`]; DSP0283 gives no value.
     pub assembly_timeout: Duration,
-    /// When no buffer is free, an unfinished message that has stood still for this long makes room for a new one.
+    /// When no buffer is free, an unfinished message that has stood still for this long makes room
+    /// for a new one.
     pub eviction_age: Duration,
-    /// How long a neighbour may take no transfer, as the router hands them to the transport, before what is being sent to
-    /// it is given up. The default is [`LINUX_TAG_LIFETIME`].
+    /// How long a neighbour may take no transfer, as the router hands them to the transport,
+    /// before what is being sent to it is given up. The default is [`LINUX_TAG_LIFETIME`].
     pub send_timeout: Duration,
-    /// How long a request waits for its response, unless the request channel says otherwise. The default is
-    /// [`LINUX_TAG_LIFETIME`].
+    /// How long a request waits for its response, unless the request channel says otherwise. The
+    /// default is [`LINUX_TAG_LIFETIME`].
     pub response_timeout: Duration,
 }
 
@@ -59,8 +63,9 @@ impl Config {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct PortConfig {
-    /// Packet payload bytes of the middle packets sent from this port, where no [`Route`] says otherwise. At least 64, and no
-    /// more than the transport carries, whatever is asked for. Larger than 64 only where it was negotiated (DSP0236 section 8.5).
+    /// Packet payload bytes of the middle packets sent from this port, where no [`Route`] says
+    /// otherwise. At least 64, and no more than the transport carries, whatever is asked for.
+    /// Larger than 64 only where it was negotiated (DSP0236 section 8.5).
     pub unit: usize,
     /// The largest packet payload accepted, in bytes. Never below 64.
     pub max_receive_unit: usize,

@@ -5,7 +5,8 @@ use mctp::MsgType;
 /// The vendor of a vendor defined message type (DSP0236 1.3.3, section 12.9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-// Values from which the compiler makes 0 that of a channel without service: see `RouterStorage::new`.
+// Values from which the compiler makes 0 that of a channel without service: see
+// `RouterStorage::new`.
 #[repr(u8)]
 pub enum Vendor {
     /// Message type 7Eh: a PCI vendor ID, sent as 2 bytes, most significant first.
@@ -16,8 +17,8 @@ pub enum Vendor {
 
 /// What a listener serves: a message type and, for vendor defined types, whose.
 ///
-/// The services that listeners hold are the one source of what Get MCTP Version Support, Get Message Type Support and Get
-/// Vendor Defined Message Support report.
+/// The services that listeners hold are the one source of what Get MCTP Version Support, Get
+/// Message Type Support and Get Vendor Defined Message Support report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Service {
@@ -26,14 +27,16 @@ pub struct Service {
     pub(crate) subtype: &'static [u8],
     pub(crate) command_set: u16,
     pub(crate) versions: &'static [[u8; 4]],
-    /// Message type, vendor and subtype as far as they are among the first bytes of a message, and how many bits of them that are not.
+    /// Message type, vendor and subtype as far as they are among the first bytes of a message, and
+    /// how many bits of them that are not.
     opening: u64,
     unused_bits: u8,
     /// Bytes of a message that has all of them.
     least_len: usize,
 }
 
-/// The first bytes of a message, to find its service by: as many as [`OPENING_LEN`], the message type (without IC bit) the lowest.
+/// The first bytes of a message, to find its service by: as many as [`OPENING_LEN`], the message
+/// type (without IC bit) the lowest.
 pub(crate) struct Opening<'p> {
     bits: u64,
     message: &'p [u8],
@@ -95,8 +98,9 @@ impl Service {
         self
     }
 
-    /// Messages of type 7Eh from this PCI vendor. Where several services share a vendor ID, `subtype` tells them apart: the
-    /// bytes that follow the vendor ID in each of this service's requests.
+    /// Messages of type 7Eh from this PCI vendor. Where several services share a vendor ID,
+    /// `subtype` tells them apart: the bytes that follow the vendor ID in each of this
+    /// service's requests.
     pub const fn vendor_pci(vendor_id: u16, subtype: &'static [u8]) -> Self {
         Self {
             vendor: Some(Vendor::Pci(vendor_id)),
@@ -107,7 +111,8 @@ impl Service {
         .opened_by(subtype)
     }
 
-    /// Messages of type 7Fh from this IANA enterprise; `subtype` as in [`vendor_pci`](Self::vendor_pci).
+    /// Messages of type 7Fh from this IANA enterprise; `subtype` as in
+    /// [`vendor_pci`](Self::vendor_pci).
     pub const fn vendor_iana(enterprise: u32, subtype: &'static [u8]) -> Self {
         Self {
             vendor: Some(Vendor::Iana(enterprise)),
@@ -118,15 +123,17 @@ impl Service {
         .opened_by(subtype)
     }
 
-    /// The command set that Get Vendor Defined Message Support reports; its meaning is the vendor's. 0 unless set.
+    /// The command set that Get Vendor Defined Message Support reports; its meaning is the
+    /// vendor's. 0 unless set.
     #[must_use]
     pub const fn with_command_set(mut self, command_set: u16) -> Self {
         self.command_set = command_set;
         self
     }
 
-    /// The versions that Get MCTP Version Support reports for the message type, oldest first, encoded as in DSP0236 section
-    /// 12.7.2 (1.2.0 is F1h F2h F0h 00h). Without any the command is answered "message type not supported" (80h).
+    /// The versions that Get MCTP Version Support reports for the message type, oldest first,
+    /// encoded as in DSP0236 section 12.7.2 (1.2.0 is F1h F2h F0h 00h). Without any the command
+    /// is answered "message type not supported" (80h).
     #[must_use]
     pub const fn with_versions(mut self, versions: &'static [[u8; 4]]) -> Self {
         self.versions = versions;
@@ -164,7 +171,8 @@ impl Service {
             && (self.subtype.starts_with(other.subtype) || other.subtype.starts_with(self.subtype))
     }
 
-    /// Whether a listener may hold it: not the control protocol, which the router itself answers, and a vendor type only with its vendor.
+    /// Whether a listener may hold it: not the control protocol, which the router itself answers,
+    /// and a vendor type only with its vendor.
     pub(crate) fn is_valid(&self) -> bool {
         match self.message_type {
             mctp::MCTP_TYPE_CONTROL => false,

@@ -9,7 +9,8 @@ use crate::router_core::{
 };
 use crate::shell::ChannelWakers;
 
-/// Bytes of a short message buffer: the longest message that fits one packet of MCTP over USB 1.0 (247) or SMBus (250), rounded up.
+/// Bytes of a short message buffer: the longest message that fits one packet of MCTP over USB 1.0
+/// (247) or SMBus (250), rounded up.
 pub const SHORT_MESSAGE_LEN: usize = 256;
 
 /// Control responses that may wait at a port for the neighbour to read them.
@@ -30,11 +31,14 @@ pub(crate) const RESPONSE_LEN: usize = 84;
 /// | `CHANNELS` | listeners and open requests together | 72 |
 /// | `ROUTES` | routes, beside 256 bytes for the table that finds them | 20 |
 ///
-/// A device that sends responses only, with two services, serves well with `<1, 512, 4, 2, 4224, 4, 2>`: 12,176 bytes in all.
+/// A device that sends responses only, with two services, serves well with `<1, 512, 4, 2, 4224, 4,
+/// 2>`: 12,176 bytes in all.
 ///
-/// Control responses wait in buffers of their own, for which a transport may ask for up to 16 bytes of header and trailer.
+/// Control responses wait in buffers of their own, for which a transport may ask for up to 16 bytes
+/// of header and trailer.
 ///
-/// The router borrows it for good: put it in a `static` cell, or on the stack of a function that does not return while the router runs.
+/// The router borrows it for good: put it in a `static` cell, or on the stack of a function that
+/// does not return while the router runs.
 #[derive(Debug)]
 pub struct RouterStorage<
     'b,
@@ -95,8 +99,9 @@ impl<
 {
     /// Empty storage: all zeros, so that a static variable of it needs neither flash nor code.
     ///
-    /// Capacities that cannot work do not compile: fewer than one port, one long message buffer or one channel; more than 255 ports
-    /// or channels, 255 routes, or 127 message buffers of a kind; transfer buffers too short for a packet of the baseline unit.
+    /// Capacities that cannot work do not compile: fewer than one port, one long message buffer or
+    /// one channel; more than 255 ports or channels, 255 routes, or 127 message buffers of a
+    /// kind; transfer buffers too short for a packet of the baseline unit.
     pub const fn new() -> Self {
         const {
             assert!(PORTS >= 1 && PORTS <= 255, "a router has 1 to 255 ports");
@@ -138,7 +143,8 @@ impl<
         }
     }
 
-    /// Gives each port and slot its buffers. No message longer than `max_message_len` will be taken. Beside the core's parts: who waits for its channels.
+    /// Gives each port and slot its buffers. No message longer than `max_message_len` will be
+    /// taken. Beside the core's parts: who waits for its channels.
     pub(crate) fn parts(
         &'b mut self,
         max_message_len: usize,

@@ -1,5 +1,6 @@
-//! The control protocol responder, byte for byte (DSP0236 1.3.3, sections 11 and 12). Vectors are of that document unless a source is
-//! named; where mctpd (the bus owner of the Linux MCTP tools) checks more, its checks are played too.
+//! The control protocol responder, byte for byte (DSP0236 1.3.3, sections 11 and 12). Vectors are
+//! of that document unless a source is named; where mctpd (the bus owner of the Linux MCTP tools)
+//! checks more, its checks are played too.
 
 mod support;
 
@@ -91,8 +92,8 @@ fn every_instance_id_comes_back_and_the_reserved_bit_does_not() {
     }
 }
 
-/// Section 11.5: requests and datagrams, to us or to everybody, have Rq and the tag owner bit set. A response is one that nobody
-/// waits for here; everything else is silently discarded.
+/// Section 11.5: requests and datagrams, to us or to everybody, have Rq and the tag owner bit set.
+/// A response is one that nobody waits for here; everything else is silently discarded.
 #[test]
 fn the_flags_tell_the_class_of_a_control_message() {
     use DropReason::{InvalidControlMessage, NotOurDestination, UnexpectedResponse};
@@ -353,7 +354,8 @@ fn set(instance_id: u8, tag: u8, endpoint_id: u8) -> (Wire, Vec<u8>) {
     )
 }
 
-/// Section 11.8: a repeated instance ID is a repeated request. mctpd repeats up to three times, mostly with another tag.
+/// Section 11.8: a repeated instance ID is a repeated request. mctpd repeats up to three times,
+/// mostly with another tag.
 #[test]
 fn a_retransmission_gets_the_same_answer_and_does_nothing_more() {
     let mut device = Device::blank(&config());
@@ -713,7 +715,8 @@ fn listeners_that_would_get_the_same_messages_are_refused() {
 
 // mctpd, from SetupEndpoint to the object on D-Bus, with the checks that it makes (mctpd.c).
 
-/// One request as mctpd sends it; the answer as it takes it: instance ID, command, completion code 0, at least `min` bytes.
+/// One request as mctpd sends it; the answer as it takes it: instance ID, command, completion code
+/// 0, at least `min` bytes.
 #[track_caller]
 fn mctpd(device: &mut Device, destination: u8, command: u8, data: &[u8], min: usize) -> Vec<u8> {
     let packet = REQUEST

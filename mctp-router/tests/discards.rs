@@ -1,5 +1,6 @@
-//! Every discard of DSP0236 1.3.3, sections 8.7 and 8.9: its own counter moves by one and no other, a message in progress fares as the
-//! section says, nothing is sent, and the next good message is served.
+//! Every discard of DSP0236 1.3.3, sections 8.7 and 8.9: its own counter moves by one and no other,
+//! a message in progress fares as the section says, nothing is sent, and the next good message is
+//! served.
 
 mod support;
 
@@ -41,7 +42,8 @@ fn drops_and_leaves_assembly(packet: &[u8], reason: DropReason) {
     device.assert_serves(echo);
 }
 
-/// The packet is dropped for `reason`, and the message in progress with it: what follows has no start.
+/// The packet is dropped for `reason`, and the message in progress with it: what follows has no
+/// start.
 #[track_caller]
 fn drops_and_ends_assembly(packet: &[u8], reason: DropReason) {
     let (mut device, echo, rest) = in_progress();
@@ -275,7 +277,8 @@ fn a_physically_addressed_request_is_answered_from_that_address_only() {
     );
 }
 
-/// D4, an unroutable destination, is a bridge's: an endpoint routes for nobody, even where it has a route itself.
+/// D4, an unroutable destination, is a bridge's: an endpoint routes for nobody, even where it has a
+/// route itself.
 #[test]
 fn d4_a_packet_for_another_endpoint_is_dropped_as_not_ours_and_goes_nowhere() {
     let (mut device, echo) = Device::echo();

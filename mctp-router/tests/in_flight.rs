@@ -1,4 +1,5 @@
-//! Many peers, messages, requests and routes at once: each is found as if it were the only one. Beside models that search through everything.
+//! Many peers, messages, requests and routes at once: each is found as if it were the only one.
+//! Beside models that search through everything.
 
 mod support;
 
@@ -69,7 +70,8 @@ fn message_of(wire: Wire) -> Vec<u8> {
     message
 }
 
-/// Sends a message for each header, packet by packet in turn, the order changing each time; all come through.
+/// Sends a message for each header, packet by packet in turn, the order changing each time; all
+/// come through.
 fn interleave(headers: &[Wire]) {
     let (mut core, echo) = device();
     let mut random = Random(0x1234_5678_9ABC_DEF1);
@@ -155,7 +157,8 @@ fn messages_are_lent_oldest_first_however_receiving_and_lending_alternate() {
     assert_eq!(core.drop_counters().total(), 0);
 }
 
-/// The messages that the device should have unfinished: when each was last heard of, and its next packets.
+/// The messages that the device should have unfinished: when each was last heard of, and its next
+/// packets.
 type Unfinished = BTreeMap<(u8, u8), (u64, VecDeque<Vec<u8>>)>;
 
 fn oldest(unfinished: &Unfinished) -> Option<((u8, u8), u64)> {

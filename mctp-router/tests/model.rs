@@ -1,5 +1,6 @@
-//! The router beside a second implementation of the discard tables (DSP0236 1.3.3, sections 8.6 to 8.9), the shortest there is: random
-//! packets of two senders, most of which continue what was begun. What is delivered and what is counted must agree at each step.
+//! The router beside a second implementation of the discard tables (DSP0236 1.3.3, sections 8.6 to
+//! 8.9), the shortest there is: random packets of two senders, most of which continue what was
+//! begun. What is delivered and what is counted must agree at each step.
 
 mod support;
 
@@ -9,7 +10,8 @@ use mctp_router::Receipt;
 use mctp_transport::{DropCounters, DropReason};
 use support::{DEVICE, Device, REQUEST, Wire, echo_message};
 
-/// A message of the model: its bytes, the unit of its start, the sequence number to come, and when it was last heard of.
+/// A message of the model: its bytes, the unit of its start, the sequence number to come, and when
+/// it was last heard of.
 struct Unfinished {
     message: Vec<u8>,
     unit: usize,

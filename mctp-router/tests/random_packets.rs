@@ -1,5 +1,5 @@
-//! After any packets, in any order, at any time, the device still answers: Get Endpoint ID at once, and the echo service once unfinished
-//! messages have timed out.
+//! After any packets, in any order, at any time, the device still answers: Get Endpoint ID at once,
+//! and the echo service once unfinished messages have timed out.
 
 mod support;
 
@@ -64,7 +64,8 @@ fn wire() -> impl Strategy<Value = Wire> {
         )
 }
 
-/// A payload that gets far: a control request or the start of an echo message more often than chance has it.
+/// A payload that gets far: a control request or the start of an echo message more often than
+/// chance has it.
 fn payload() -> impl Strategy<Value = Vec<u8>> {
     let len = prop_oneof![
         Just(0),

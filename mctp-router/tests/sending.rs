@@ -1,5 +1,6 @@
-//! What the router sends: packets of one unit (DSP0236 1.3.3, sections 8.4 and 8.5), packed in transfers, with tags that rotate
-//! (sections 8.2 and 11.7), to the right neighbour, and what becomes of it when that neighbour does not read.
+//! What the router sends: packets of one unit (DSP0236 1.3.3, sections 8.4 and 8.5), packed in
+//! transfers, with tags that rotate (sections 8.2 and 11.7), to the right neighbour, and what
+//! becomes of it when that neighbour does not read.
 
 mod support;
 
@@ -458,7 +459,8 @@ fn control_answers_keep_their_order() {
     assert_eq!(order, [0, 1, 2, 3]);
 }
 
-/// A transport may ask for more room around a packet than an answer has. Only the answers that are too long for it suffer.
+/// A transport may ask for more room around a packet than an answer has. Only the answers that are
+/// too long for it suffer.
 #[test]
 fn an_answer_that_does_not_fit_the_transport_costs_only_itself() {
     const VERSIONS: [[u8; 4]; 14] = [[0xF1, 0xF0, 0xF0, 0]; 14];
@@ -485,7 +487,8 @@ fn an_answer_that_does_not_fit_the_transport_costs_only_itself() {
     device.assert_serves(echo);
 }
 
-/// A device whose host took the first transfer of a bulk message never: it is with the transport, and the next is full.
+/// A device whose host took the first transfer of a bulk message never: it is with the transport,
+/// and the next is full.
 fn stalled() -> (Device, ChannelId, Outgoing, Outbound<'static>) {
     let (mut device, echo) = Device::echo();
     let mut bulk = response(&mut device, echo, REQUEST);
@@ -894,7 +897,8 @@ fn a_short_last_packet_goes_where_a_whole_one_does_not_fit() {
     let (mut device, echo) = Device::echo();
     device.set_unit(USB, 100);
     let mut answer = response(&mut device, echo, REQUEST);
-    // Four packets of 108 bytes leave 80 of 512: too few for a fifth, enough for a last one of 4 + 4 + 50.
+    // Four packets of 108 bytes leave 80 of 512: too few for a fifth, enough for a last one of 4 +
+    // 4 + 50.
     let message = vec![7; 4 * 100 + 50 - 1];
     assert_eq!(device.send(&mut answer, &[&message]), Ok(Progress::Done));
     assert_eq!(device.transfers(USB).len(), 1);

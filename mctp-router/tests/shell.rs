@@ -1,5 +1,6 @@
-//! The async router in a virtual world: the traits of the `mctp` crate, time limits without traffic, futures that are dropped, hosts that
-//! do not read. Tasks are polled only when they were woken, so a missing wake fails a test.
+//! The async router in a virtual world: the traits of the `mctp` crate, time limits without
+//! traffic, futures that are dropped, hosts that do not read. Tasks are polled only when they were
+//! woken, so a missing wake fails a test.
 
 mod support;
 
@@ -118,7 +119,8 @@ fn a_shared_listener_receives_while_it_owes_a_response() {
     assert_eq!(answers.collect::<Vec<_>>(), [(5, 5), (2, 2)]);
 }
 
-/// A task that answers two requests side by side, the first with `lens[0]` bytes and the second with `lens[1]`.
+/// A task that answers two requests side by side, the first with `lens[0]` bytes and the second
+/// with `lens[1]`.
 fn answer_two(device: &mut Running, lens: [usize; 2]) -> Outcome<()> {
     let listener = device.router.listener(PLAIN).unwrap();
     device.world.spawn(async move {
@@ -528,7 +530,8 @@ fn nine_requests_to_one_peer_are_one_too_many() {
     let mut tags: Vec<u8> = sent.iter().map(|message| message.header.tag).collect();
     tags.sort_unstable();
     assert_eq!(tags, [0, 1, 2, 3, 4, 5, 6, 7]);
-    // Answered in the other order, each gets its own; more than there are buffers for, one after the other.
+    // Answered in the other order, each gets its own; more than there are buffers for, one after
+    // the other.
     for (asked, sent) in asked.iter().zip(&sent).rev() {
         device
             .usb
@@ -1098,7 +1101,8 @@ fn a_short_message_does_not_wait_for_the_end_of_a_bulk_message() {
     device.world.advance(20);
     device.usb.packet(&REQUEST.packet(&echo_message(30)));
     device.usb.sent();
-    // Behind the transfer on its way, the one that is full, and one turn of the bulk message; each takes a millisecond.
+    // Behind the transfer on its way, the one that is full, and one turn of the bulk message; each
+    // takes a millisecond.
     device.world.advance(4);
     let echoed = device
         .usb
@@ -1129,8 +1133,9 @@ fn a_short_message_does_not_overtake_who_waits_in_line() {
     assert!(sends.iter().all(Outcome::is_done));
 }
 
-/// A link of 8 KB a second, slower than any of MCTP's: a transfer of 512 bytes takes 64 ms by itself. What waits for the wire is then
-/// told from what waits in the device: the answer goes out with the next transfer after the one on its way.
+/// A link of 8 KB a second, slower than any of MCTP's: a transfer of 512 bytes takes 64 ms by
+/// itself. What waits for the wire is then told from what waits in the device: the answer goes out
+/// with the next transfer after the one on its way.
 #[test]
 fn control_is_answered_with_the_next_transfer_while_64_kib_are_being_sent() {
     for unit in [64, 247] {

@@ -10,11 +10,13 @@
 /// | SMBus/I2C (DSP0237) | 1: the 7-bit target address in bits 6:0 |
 /// | PCIe VDM (DSP0238) | 2: bus, device and function |
 ///
-/// A stack compares and keeps addresses, and hands them back to the transport they came from; only that transport reads them.
+/// A stack compares and keeps addresses, and hands them back to the transport they came from; only
+/// that transport reads them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct PhysicalAddress {
-    /// The address, zeros, and in the last byte its length: eight bytes, so that comparing and copying are one instruction or two.
+    /// The address, zeros, and in the last byte its length: eight bytes, so that comparing and
+    /// copying are one instruction or two.
     bytes: [u8; 8],
 }
 

@@ -22,7 +22,8 @@ pub const HEADER_LEN: usize = 4;
 /// The one header version there is (DSP0236 section 8.2).
 pub const HEADER_VERSION: u8 = 1;
 
-/// The baseline transmission unit: packet payload bytes, header not counted, that every endpoint accepts (DSP0236 section 8.4).
+/// The baseline transmission unit: packet payload bytes, header not counted, that every endpoint
+/// accepts (DSP0236 section 8.4).
 pub const BASELINE_TRANSMISSION_UNIT: usize = 64;
 
 const START_SHIFT: u32 = 7;
@@ -102,11 +103,13 @@ impl From<HeaderError> for crate::DropReason {
 
 /// The fields of a packet header, each with a legal value.
 ///
-/// [`parse`](Self::parse) and [`to_bytes`](Self::to_bytes) are inverse to each other but for the reserved bits.
+/// [`parse`](Self::parse) and [`to_bytes`](Self::to_bytes) are inverse to each other but for the
+/// reserved bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct PacketHeader {
-    /// Who the packet is for: an endpoint ID, 0 (whoever is at the physical address), or 0xFF (everybody on the bus).
+    /// Who the packet is for: an endpoint ID, 0 (whoever is at the physical address), or 0xFF
+    /// (everybody on the bus).
     pub destination: Eid,
     /// Who sent it: an endpoint ID, or 0 for a sender that has none yet.
     pub source: Eid,
@@ -153,7 +156,8 @@ impl PacketHeader {
     }
 }
 
-/// The four bytes of a packet header as one number, byte 0 the lowest: cheap to compare, and to step from packet to packet of a message.
+/// The four bytes of a packet header as one number, byte 0 the lowest: cheap to compare, and to
+/// step from packet to packet of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct RawHeader(u32);
@@ -220,8 +224,8 @@ impl RawHeader {
         MessageTag::from_low_bits((self.0 >> Self::FLAGS_SHIFT) as u8)
     }
 
-    /// The header of the first packet of the response to a message that began with this header: to its source, with its tag, which it does
-    /// not own.
+    /// The header of the first packet of the response to a message that began with this header: to
+    /// its source, with its tag, which it does not own.
     #[inline]
     #[must_use]
     pub const fn of_response(self, source: Eid) -> Self {
@@ -256,7 +260,8 @@ impl RawHeader {
         Self(self.0 | Self::END)
     }
 
-    /// The header of the packet after this one, if that is a middle packet: without SOM and EOM, with the next sequence number.
+    /// The header of the packet after this one, if that is a middle packet: without SOM and EOM,
+    /// with the next sequence number.
     #[inline]
     #[must_use]
     pub const fn next(self) -> Self {
@@ -296,7 +301,8 @@ impl From<PacketHeader> for RawHeader {
 pub struct Packet<'a> {
     /// The header, read and checked.
     pub header: PacketHeader,
-    /// What follows the header. In a start packet its first byte is the IC bit and the message type.
+    /// What follows the header. In a start packet its first byte is the IC bit and the message
+    /// type.
     pub payload: &'a [u8],
 }
 

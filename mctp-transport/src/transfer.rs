@@ -4,17 +4,20 @@ use crate::{HEADER_LEN, PhysicalAddress, RawHeader};
 
 /// How a transport wants packets laid out in a transfer buffer.
 ///
-/// A transfer is one or more frames end to end, and a frame is `headroom`, the MCTP packet, `tailroom`:
+/// A transfer is one or more frames end to end, and a frame is `headroom`, the MCTP packet,
+/// `tailroom`:
 ///
 /// ```text
 /// | headroom | MCTP packet | tailroom | headroom | MCTP packet | tailroom | ...
 /// ```
 ///
-/// The stack writes the packet; the transport writes its own header and trailer into the room around it, in place.
+/// The stack writes the packet; the transport writes its own header and trailer into the room
+/// around it, in place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct TransferLayout {
-    /// Bytes before each packet for the transport's header; at least [`MIN_HEADROOM`](Self::MIN_HEADROOM).
+    /// Bytes before each packet for the transport's header; at least
+    /// [`MIN_HEADROOM`](Self::MIN_HEADROOM).
     pub headroom: u8,
     /// Bytes after each packet for the transport's trailer.
     pub tailroom: u8,
@@ -22,15 +25,18 @@ pub struct TransferLayout {
     pub max_packet: u16,
     /// The longest transfer on the transport's bus, in bytes, all frames with their room included.
     pub max_transfer: u16,
-    /// How many full ones the transport takes at once, at least 1, end to end in one [`Transfer`]; more where each has room left that no packet fits in.
-    /// The transport finds where each ends: behind as many whole frames, in their order, as `max_transfer` has room for.
+    /// How many full ones the transport takes at once, at least 1, end to end in one [`Transfer`];
+    /// more where each has room left that no packet fits in. The transport finds where each
+    /// ends: behind as many whole frames, in their order, as `max_transfer` has room for.
     pub transfers_at_once: u8,
-    /// Whether a transfer may hold more than one packet. If it may, all of them go to the same physical address.
+    /// Whether a transfer may hold more than one packet. If it may, all of them go to the same
+    /// physical address.
     pub packs: bool,
 }
 
 impl TransferLayout {
-    /// Every frame has at least this much headroom: until the transport overwrites it, it holds the packet's length.
+    /// Every frame has at least this much headroom: until the transport overwrites it, it holds the
+    /// packet's length.
     pub const MIN_HEADROOM: u8 = 2;
 
     /// Bytes that a frame takes around its packet.
@@ -39,7 +45,8 @@ impl TransferLayout {
         (self.headroom as usize).saturating_add(self.tailroom as usize)
     }
 
-    /// The largest packet payload, in bytes, that fits both a packet and a transfer of `buffer_len` bytes.
+    /// The largest packet payload, in bytes, that fits both a packet and a transfer of `buffer_len`
+    /// bytes.
     pub const fn max_unit(&self, buffer_len: usize) -> usize {
         let transfer = if buffer_len < self.max_transfer as usize {
             buffer_len
@@ -58,11 +65,14 @@ impl TransferLayout {
 
 /// A transfer buffer, and the packets in it.
 ///
-/// 1. The stack fills it: [`push`](Self::push) reserves the place of a packet and returns its payload to write.
-/// 2. The transport walks it once with [`frames`](Self::frames), writes its headers, then sends [`as_bytes`](Self::as_bytes).
+/// 1. The stack fills it: [`push`](Self::push) reserves the place of a packet and returns its
+///    payload to write.
+/// 2. The transport walks it once with [`frames`](Self::frames), writes its headers, then sends
+///    [`as_bytes`](Self::as_bytes).
 /// 3. The stack reuses it after [`clear`](Self::clear).
 ///
-/// The buffer is borrowed, so that a transfer can be moved to whoever sends it while its bytes stay where they are.
+/// The buffer is borrowed, so that a transfer can be moved to whoever sends it while its bytes stay
+/// where they are.
 #[derive(Debug)]
 pub struct Transfer<'b> {
     buffer: &'b mut [u8],
@@ -82,7 +92,8 @@ pub struct Transfer<'b> {
     destination: PhysicalAddress,
 }
 
-/// How many packets a transfer holds. As no value is 0, `None` of a [`Transfer`] is all zeros, which a static variable has for nothing.
+/// How many packets a transfer holds. As no value is 0, `None` of a [`Transfer`] is all zeros,
+/// which a static variable has for nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Packets {
     One = 1,
@@ -166,9 +177,11 @@ impl<'b> Transfer<'b> {
         self.clear();
     }
 
-    /// Reserves the place of a packet, writes its header, and returns the `payload_len` bytes of its payload for the caller to fill.
+    /// Reserves the place of a packet, writes its header, and returns the `payload_len` bytes of
+    /// its payload for the caller to fill.
     ///
-    /// `None` when it does not fit, or goes elsewhere than the packets already in the transfer: that needs the next transfer.
+    /// `None` when it does not fit, or goes elsewhere than the packets already in the transfer:
+    /// that needs the next transfer.
     pub fn push(
         &mut self,
         destination: PhysicalAddress,
@@ -178,7 +191,8 @@ impl<'b> Transfer<'b> {
         self.room(destination)?.push(header, payload_len)
     }
 
-    /// The room for packets to `destination`; `None` when the packets already in the transfer go elsewhere, or it may hold no more of them.
+    /// The room for packets to `destination`; `None` when the packets already in the transfer go
+    /// elsewhere, or it may hold no more of them.
     #[inline]
     pub fn room(&mut self, destination: PhysicalAddress) -> Option<Room<'_>> {
         if self.used == 0 {
@@ -198,9 +212,11 @@ impl<'b> Transfer<'b> {
         })
     }
 
-    /// Walks the frames in the order in which they were pushed, for the transport to write its headers and trailers.
+    /// Walks the frames in the order in which they were pushed, for the transport to write its
+    /// headers and trailers.
     ///
-    /// To be walked once for each filling: a transport's header takes the place of the length by which frames are found.
+    /// To be walked once for each filling: a transport's header takes the place of the length by
+    /// which frames are found.
     pub fn frames(&mut self) -> Frames<'_> {
         Frames {
             rest: self.buffer.get_mut(..self.used).unwrap_or_default(),
@@ -209,7 +225,8 @@ impl<'b> Transfer<'b> {
         }
     }
 
-    /// The packets of the transfer, in the order in which they were pushed; to be looked at before [`frames`](Self::frames) is walked.
+    /// The packets of the transfer, in the order in which they were pushed; to be looked at before
+    /// [`frames`](Self::frames) is walked.
     pub fn packets(&self) -> impl Iterator<Item = &[u8]> {
         let mut rest = self.as_bytes();
         core::iter::from_fn(move || {
@@ -268,8 +285,9 @@ impl<'t> Room<'t> {
         payload.get_mut(..payload_len)
     }
 
-    /// Pushes packets of exactly `unit` bytes of payload each, taken from the front of `payload`, as many as fit and leave `keep` bytes of it.
-    /// The first has `header`, the others what follows on it. Returns what follows on the last. Does nothing in a transfer that is for one
+    /// Pushes packets of exactly `unit` bytes of payload each, taken from the front of `payload`,
+    /// as many as fit and leave `keep` bytes of it. The first has `header`, the others what
+    /// follows on it. Returns what follows on the last. Does nothing in a transfer that is for one
     /// packet only: use [`push`](Self::push) there.
     #[inline]
     pub fn push_run(
@@ -318,8 +336,9 @@ impl<'t> Room<'t> {
         header
     }
 
-    /// What is left of the bus's transfer behind a frame: of the one being filled, of which `left` is left, if the frame fits in, or of the next one, if
-    /// there is room for a whole one. So each is as full as whole packets allow.
+    /// What is left of the bus's transfer behind a frame: of the one being filled, of which `left`
+    /// is left, if the frame fits in, or of the next one, if there is room for a whole one. So
+    /// each is as full as whole packets allow.
     #[inline]
     fn left_for(&self, frame_len: usize, left: usize, room: usize) -> Option<usize> {
         left.checked_sub(frame_len).or_else(|| {
@@ -329,7 +348,8 @@ impl<'t> Room<'t> {
         })
     }
 
-    /// Bytes of the frame of a packet whose payload is not too long. Does not wrap: all are 16-bit values.
+    /// Bytes of the frame of a packet whose payload is not too long. Does not wrap: all are 16-bit
+    /// values.
     #[inline]
     fn frame_len(&self, payload_len: usize) -> usize {
         usize::from(self.before)
@@ -487,7 +507,8 @@ mod tests {
         };
         for payload in [0, 60, 92, 118, 119, 163, 246, 247] {
             let in_each = 512 / (payload + 9);
-            // For as long as there is room for a whole one: more than four, where each has room left.
+            // For as long as there is room for a whole one: more than four, where each has room
+            // left.
             let mut room: usize = 4 * 512;
             let mut expected = 0;
             while room >= 512 {

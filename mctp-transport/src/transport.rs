@@ -20,7 +20,8 @@ pub enum Received<'a> {
     Dropped(DropReason),
     /// The link can carry packets from now on. Nothing from before is on its way any more.
     LinkUp,
-    /// The link cannot carry packets any more: unplugged, reset, or not configured. Unfinished messages are lost.
+    /// The link cannot carry packets any more: unplugged, reset, or not configured. Unfinished
+    /// messages are lost.
     LinkDown,
 }
 
@@ -28,12 +29,13 @@ pub enum Received<'a> {
 pub trait TransportRx {
     /// Waits for the next packet or change of the link.
     ///
-    /// For callers: call it again at once; a transport may lose packets while nobody receives. The future may be
-    /// dropped at any time without losing a packet.
+    /// For callers: call it again at once; a transport may lose packets while nobody receives. The
+    /// future may be dropped at any time without losing a packet.
     ///
-    /// For implementers: there is no error to return, so that no error can be returned for ever. What is malformed is one
-    /// [`Received::Dropped`], and the next good packet comes through. When the link is lost, say [`Received::LinkDown`]
-    /// once, then wait for it to come back. The first call starts with the link down.
+    /// For implementers: there is no error to return, so that no error can be returned for ever.
+    /// What is malformed is one [`Received::Dropped`], and the next good packet comes through.
+    /// When the link is lost, say [`Received::LinkDown`] once, then wait for it to come back.
+    /// The first call starts with the link down.
     fn receive(&mut self) -> impl Future<Output = Received<'_>>;
 }
 
@@ -54,13 +56,14 @@ pub trait TransportTx {
     /// How packets are to be laid out for this transport. Constant for as long as the link is up.
     fn layout(&self) -> TransferLayout;
 
-    /// Sends one transfer to `transfer.destination()`, and returns when its buffer may be filled again.
+    /// Sends one transfer to `transfer.destination()`, and returns when its buffer may be filled
+    /// again.
     ///
-    /// For callers: a neighbour that reads nothing lets this wait without end; other ports go on meanwhile. Dropping the
-    /// future may cut the transfer short on the wire.
+    /// For callers: a neighbour that reads nothing lets this wait without end; other ports go on
+    /// meanwhile. Dropping the future may cut the transfer short on the wire.
     ///
-    /// For implementers: walk [`Transfer::frames`] once, write header and trailer of each, then send
-    /// [`Transfer::as_bytes`]. Never add a packet, split one or change their order.
+    /// For implementers: walk [`Transfer::frames`] once, write header and trailer of each, then
+    /// send [`Transfer::as_bytes`]. Never add a packet, split one or change their order.
     fn send(&mut self, transfer: &mut Transfer<'_>) -> impl Future<Output = Result<(), SendError>>;
 }
 

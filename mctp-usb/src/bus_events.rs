@@ -4,13 +4,14 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 /// Interruptions of the link, which its two halves see at their next USB packet.
 ///
-/// [`MctpUsbClass`](crate::MctpUsbClass) reports them from `embassy-usb`. Whoever uses [`Receiver`](crate::Receiver) and
-/// [`Sender`](crate::Sender) on bare endpoints reports them here.
+/// [`MctpUsbClass`](crate::MctpUsbClass) reports them from `embassy-usb`. Whoever uses
+/// [`Receiver`](crate::Receiver) and [`Sender`](crate::Sender) on bare endpoints reports them here.
 ///
-/// Some USB drivers do not end a pending read when the bus is reset; without this, the first half of a packet from before the
-/// reset could be joined to the second half of one after it.
+/// Some USB drivers do not end a pending read when the bus is reset; without this, the first half
+/// of a packet from before the reset could be joined to the second half of one after it.
 ///
-/// Three flags, set here and cleared by the halves, with loads and stores only, as not every core has more.
+/// Three flags, set here and cleared by the halves, with loads and stores only, as not every core
+/// has more.
 #[derive(Debug, Default)]
 pub struct BusEvents {
     receiver_restarted: AtomicBool,
@@ -28,13 +29,15 @@ impl BusEvents {
         }
     }
 
-    /// The bus was reset, the device was configured or unconfigured, or it lost power: what was under way will not go on.
+    /// The bus was reset, the device was configured or unconfigured, or it lost power: what was
+    /// under way will not go on.
     pub fn restarted(&self) {
         self.receiver_restarted.store(true, Ordering::Release);
         self.sender_restarted.store(true, Ordering::Release);
     }
 
-    /// The bus was suspended, or the interface was set anew: unfinished packets will not go on, the link does.
+    /// The bus was suspended, or the interface was set anew: unfinished packets will not go on, the
+    /// link does.
     pub fn paused(&self) {
         self.receiver_paused.store(true, Ordering::Release);
     }
@@ -52,7 +55,8 @@ impl BusEvents {
     }
 }
 
-/// Clears a flag before its event is acted on: one that is set in between is either this event, or is seen next time.
+/// Clears a flag before its event is acted on: one that is set in between is either this event, or
+/// is seen next time.
 fn take(flag: &AtomicBool) -> bool {
     let set = flag.load(Ordering::Acquire);
     if set {

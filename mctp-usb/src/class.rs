@@ -1,4 +1,5 @@
-//! The USB class on the `embassy-usb` builder: one interface, one alternate setting, bulk OUT and bulk IN.
+//! The USB class on the `embassy-usb` builder: one interface, one alternate setting, bulk OUT and
+//! bulk IN.
 
 use embassy_usb::types::{InterfaceNumber, StringIndex};
 use embassy_usb::{Builder, Handler};
@@ -23,7 +24,8 @@ pub struct Config<'d> {
     pub max_packet_size: u16,
     /// What is sent.
     pub send: SendLimits,
-    /// The name of the interface, as a string descriptor. It needs twice its UTF-16 length and two bytes in the builder's control buffer.
+    /// The name of the interface, as a string descriptor. It needs twice its UTF-16 length and two
+    /// bytes in the builder's control buffer.
     pub interface_name: Option<&'d str>,
 }
 
@@ -58,7 +60,8 @@ impl State<'_> {
 
 /// MCTP over USB as a function of an `embassy-usb` device.
 ///
-/// - Each call of [`new`](Self::new) adds a function with one interface (class 14h), one handler, and, if named, one string.
+/// - Each call of [`new`](Self::new) adds a function with one interface (class 14h), one handler,
+///   and, if named, one string.
 /// - [`split`](Self::split) it into its halves, and give them to a stack.
 pub struct MctpUsbClass<'d, D: Driver<'d>> {
     endpoint_out: D::EndpointOut,
@@ -72,8 +75,8 @@ impl<'d, D: Driver<'d>> MctpUsbClass<'d, D> {
     ///
     /// # Panics
     ///
-    /// The builder does, when it has no room for another interface or handler, or the driver none for another endpoint: settings
-    /// of the firmware, the same at each start.
+    /// The builder does, when it has no room for another interface or handler, or the driver none
+    /// for another endpoint: settings of the firmware, the same at each start.
     pub fn new(builder: &mut Builder<'d, D>, state: &'d mut State<'d>, config: Config<'d>) -> Self {
         let State { control, events } = state;
         let events = &*events;
@@ -103,7 +106,8 @@ impl<'d, D: Driver<'d>> MctpUsbClass<'d, D> {
         }
     }
 
-    /// The two halves. Packets are received in `buffer`: [`RECEIVE_BUFFER_LEN_1_0`](crate::RECEIVE_BUFFER_LEN_1_0) or
+    /// The two halves. Packets are received in `buffer`:
+    /// [`RECEIVE_BUFFER_LEN_1_0`](crate::RECEIVE_BUFFER_LEN_1_0) or
     /// [`RECEIVE_BUFFER_LEN_1_1`](crate::RECEIVE_BUFFER_LEN_1_1) bytes.
     ///
     /// # Errors

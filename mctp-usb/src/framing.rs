@@ -8,8 +8,9 @@
 //! | 2 | reserved: 0 on send, ignored on receipt | bits 7:5 reserved, bits 4:0 length 12:8 |
 //! | 3 | length | length 7:0 |
 //!
-//! The length counts **these four bytes too**. So a packet of 68 bytes has the length 72; the longest are 255 (1.0: a packet of
-//! 251 bytes) and 8191 (1.1: 8187 bytes). A length below 8 has no room for an MCTP packet header and is malformed.
+//! The length counts **these four bytes too**. So a packet of 68 bytes has the length 72; the
+//! longest are 255 (1.0: a packet of 251 bytes) and 8191 (1.1: 8187 bytes). A length below 8 has no
+//! room for an MCTP packet header and is malformed.
 //!
 //! [`Reassembler`] finds the packets in what the USB host sends.
 
@@ -22,7 +23,8 @@ mod boundary;
 /// Length of the header before each packet, in bytes.
 pub const HEADER_LEN: usize = 4;
 
-/// The longest USB packet there is on a bulk endpoint below SuperSpeed, and the longest 1.0 transfer, in bytes.
+/// The longest USB packet there is on a bulk endpoint below SuperSpeed, and the longest 1.0
+/// transfer, in bytes.
 pub const MAX_TRANSFER_1_0: usize = 512;
 
 /// The first two bytes of each header.
@@ -31,17 +33,20 @@ pub(crate) const IDENTIFIER: [u8; 2] = [0x1A, 0xB4];
 /// The shortest length a header can have: itself and an MCTP packet header.
 pub(crate) const MIN_LENGTH: usize = HEADER_LEN + mctp_transport::HEADER_LEN;
 
-/// The smallest limit a receiver may have: header, MCTP packet header and the 64 bytes that every endpoint accepts (DSP0236, 8.4).
+/// The smallest limit a receiver may have: header, MCTP packet header and the 64 bytes that every
+/// endpoint accepts (DSP0236, 8.4).
 #[cfg(feature = "v1-1")]
 const BASELINE_LENGTH: usize = MIN_LENGTH + mctp_transport::BASELINE_TRANSMISSION_UNIT;
 
 /// A receive buffer of this length takes every 1.0 transfer, at high and at full speed.
 pub const RECEIVE_BUFFER_LEN_1_0: usize = MAX_TRANSFER_1_0;
 
-/// A receive buffer of this length takes the longest 1.1 packet and, behind it, one USB packet, at high and at full speed.
+/// A receive buffer of this length takes the longest 1.1 packet and, behind it, one USB packet, at
+/// high and at full speed.
 pub const RECEIVE_BUFFER_LEN_1_1: usize = 8191 + 512;
 
-/// The header, in both versions, of an MCTP packet of `packet_len` bytes, which the version carries.
+/// The header, in both versions, of an MCTP packet of `packet_len` bytes, which the version
+/// carries.
 #[inline]
 pub(crate) fn header(packet_len: usize) -> [u8; HEADER_LEN] {
     let [first, second] = IDENTIFIER;
@@ -97,7 +102,8 @@ impl Version {
         Some(header(packet_len))
     }
 
-    /// The length, header included, that a header gives; `None` when the header is malformed. Reserved bits are ignored.
+    /// The length, header included, that a header gives; `None` when the header is malformed.
+    /// Reserved bits are ignored.
     #[inline]
     pub const fn decode(self, header: [u8; HEADER_LEN]) -> Option<usize> {
         let [0x1A, 0xB4, length @ ..] = header else {
@@ -115,10 +121,11 @@ impl Version {
         }
     }
 
-    /// The shortest receive buffer with which a receiver works, in bytes, for USB packets of at most `max_packet_size` bytes.
+    /// The shortest receive buffer with which a receiver works, in bytes, for USB packets of at
+    /// most `max_packet_size` bytes.
     ///
-    /// In 1.0 it takes every packet. In 1.1 it takes packets of the baseline transmission unit; each byte more lengthens the longest
-    /// packet by one, up to [`RECEIVE_BUFFER_LEN_1_1`].
+    /// In 1.0 it takes every packet. In 1.1 it takes packets of the baseline transmission unit;
+    /// each byte more lengthens the longest packet by one, up to [`RECEIVE_BUFFER_LEN_1_1`].
     pub const fn min_receive_buffer_len(self, max_packet_size: u16) -> usize {
         let usb_packet = max_packet_size as usize;
         match self {
@@ -165,10 +172,12 @@ enum Found {
 ///
 /// Call in this order:
 ///
-/// 1. **input**: put one USB packet into [`buffer`](Self::buffer), then say with [`received`](Self::received) how long it was (0 for a
-///    zero-length packet).
-/// 2. **output**: take everything from [`next_packet`](Self::next_packet) until it has no more. Go to 1.
-/// 3. **commands**, at any time: [`flush`](Self::flush) when the bus was reset, [`lost`](Self::lost) when a USB packet was not readable.
+/// 1. **input**: put one USB packet into [`buffer`](Self::buffer), then say with
+///    [`received`](Self::received) how long it was (0 for a zero-length packet).
+/// 2. **output**: take everything from [`next_packet`](Self::next_packet) until it has no more. Go
+///    to 1.
+/// 3. **commands**, at any time: [`flush`](Self::flush) when the bus was reset,
+///    [`lost`](Self::lost) when a USB packet was not readable.
 ///
 /// Any other order is harmless, and loses packets at most.
 ///
@@ -176,47 +185,62 @@ enum Found {
 ///
 /// A USB packet shorter than the endpoint's maximum ends a transfer.
 ///
-/// - **1.0, high speed:** each USB packet is a whole transfer, because 512 bytes is the limit of both.
-/// - **1.0, full speed:** Linux sends no zero-length packet behind a transfer of 64, 128 or 192 bytes, so that the end of a transfer cannot
-///   always be seen. A packet is handed out as soon as its bytes are there. If a short USB packet ends the transfer before that, the
-///   packet is dropped. After a malformed header everything is skipped until a short USB packet has passed **or** a USB packet begins
-///   with a good header: that is the next transfer, or, rarely, payload of the malformed one that looks like a header.
-///   A cut-off transfer of a multiple of 64 bytes with nothing short behind it takes the next one with it: nothing tells them apart.
-/// - **1.1:** a packet goes on in the next transfer. After a malformed header the rest of the transfer is skipped, and the next
-///   transfer begins with a header again. When a transfer ends inside a packet, the first USB packet of the next one decides
-///   whether it is the rest of that packet or a new one: see below. A host that breaks off a transfer without a short
-///   or zero-length packet has not ended it.
+/// - **1.0, high speed:** each USB packet is a whole transfer, because 512 bytes is the limit of
+///   both.
+/// - **1.0, full speed:** Linux sends no zero-length packet behind a transfer of 64, 128 or 192
+///   bytes, so that the end of a transfer cannot always be seen. A packet is handed out as soon as
+///   its bytes are there. If a short USB packet ends the transfer before that, the packet is
+///   dropped. After a malformed header everything is skipped until a short USB packet has passed
+///   **or** a USB packet begins with a good header: that is the next transfer, or, rarely, payload
+///   of the malformed one that looks like a header. A cut-off transfer of a multiple of 64 bytes
+///   with nothing short behind it takes the next one with it: nothing tells them apart.
+/// - **1.1:** a packet goes on in the next transfer. After a malformed header the rest of the
+///   transfer is skipped, and the next transfer begins with a header again. When a transfer ends
+///   inside a packet, the first USB packet of the next one decides whether it is the rest of that
+///   packet or a new one: see below. A host that breaks off a transfer without a short or
+///   zero-length packet has not ended it.
 ///
 /// # A 1.1 packet that a transfer cuts off
 ///
-/// Nothing on the wire says whether a host goes on with a packet or has given it up, and the malformed header of an abandoned packet can claim
-/// 8191 bytes. So the next transfer is a **new packet**, and the unfinished one is dropped, when its first USB packet
+/// Nothing on the wire says whether a host goes on with a packet or has given it up, and the
+/// malformed header of an abandoned packet can claim 8191 bytes. So the next transfer is a **new
+/// packet**, and the unfinished one is dropped, when its first USB packet
 ///
-/// 1. begins with a plausible packet: `1A B4`, reserved bits zero, a length of 8 or more, and 01h as the first byte of the MCTP packet;
-/// 2. and is consistent: every packet in it is followed by a plausible one, and if the USB packet ends the transfer, so does a packet;
-/// 3. and does not end the unfinished packet in a good place: with the USB packet's last byte, or before a plausible packet. This counts only if the
-///    unfinished packet's own start is plausible (of a packet too long for the buffer it is not looked at).
+/// 1. begins with a plausible packet: `1A B4`, reserved bits zero, a length of 8 or more, and 01h
+///    as the first byte of the MCTP packet;
+/// 2. and is consistent: every packet in it is followed by a plausible one, and if the USB packet
+///    ends the transfer, so does a packet;
+/// 3. and does not end the unfinished packet in a good place: with the USB packet's last byte, or
+///    before a plausible packet. This counts only if the unfinished packet's own start is plausible
+///    (of a packet too long for the buffer it is not looked at).
 ///
 /// In all other cases it is the rest. What remains uncertain:
 ///
-/// - **A good packet is lost** when the host lets it span transfers, and a transfer that goes on with it satisfies all three: its payload
-///   looks like packets from there to the end of the USB packet, and the packet neither ends with that USB packet nor before a plausible packet in it.
-///   Random payload does so with a probability below 2<sup>-27</sup> for each such transfer. Payload that contains frames, as a capture does, has to have one
-///   exactly where a transfer begins. Then what looks like packets is handed out as packets, up to the end of the span. A host that passes on
-///   payload from others and lets them know where it cuts should not let packets span transfers.
-/// - **After an abandoned packet, one good transfer is lost**, or its first packets, when the abandoned one's start is plausible and it lacks exactly
-///   as many bytes as they are long together, or as one whole USB packet is. They are taken as the rest, and one packet of mixed content is
-///   handed out. The next transfer is good again.
-/// - **A good transfer is not recognised** after an abandoned packet when it fails 1 or 2: with padding, with reserved bits set, or shorter
-///   than a USB packet and itself ending inside a packet.
-/// - In every other case **nothing is lost** but the abandoned packet itself, however many transfers were malformed.
+/// - **A good packet is lost** when the host lets it span transfers, and a transfer that goes on
+///   with it satisfies all three: its payload looks like packets from there to the end of the USB
+///   packet, and the packet neither ends with that USB packet nor before a plausible packet in it.
+///   Random payload does so with a probability below 2<sup>-27</sup> for each such transfer.
+///   Payload that contains frames, as a capture does, has to have one exactly where a transfer
+///   begins. Then what looks like packets is handed out as packets, up to the end of the span. A
+///   host that passes on payload from others and lets them know where it cuts should not let
+///   packets span transfers.
+/// - **After an abandoned packet, one good transfer is lost**, or its first packets, when the
+///   abandoned one's start is plausible and it lacks exactly as many bytes as they are long
+///   together, or as one whole USB packet is. They are taken as the rest, and one packet of mixed
+///   content is handed out. The next transfer is good again.
+/// - **A good transfer is not recognised** after an abandoned packet when it fails 1 or 2: with
+///   padding, with reserved bits set, or shorter than a USB packet and itself ending inside a
+///   packet.
+/// - In every other case **nothing is lost** but the abandoned packet itself, however many
+///   transfers were malformed.
 ///
 /// # What is dropped
 ///
-/// A malformed transfer is one [`DropReason::BadLinkIntegrity`]: the packets before the malformed header are good. Padding after the last packet is
-/// malformed too, and costs nothing but the count. A 1.1 packet that is given up for another is one
-/// [`DropReason::BadLinkIntegrity`] too. A 1.1 packet too long for the buffer is one
-/// [`DropReason::UnsupportedTransmissionUnit`], and what is behind it is good.
+/// A malformed transfer is one [`DropReason::BadLinkIntegrity`]: the packets before the malformed
+/// header are good. Padding after the last packet is malformed too, and costs nothing but the
+/// count. A 1.1 packet that is given up for another is one [`DropReason::BadLinkIntegrity`] too. A
+/// 1.1 packet too long for the buffer is one [`DropReason::UnsupportedTransmissionUnit`], and what
+/// is behind it is good.
 #[derive(Debug)]
 pub struct Reassembler<'b> {
     buffer: &'b mut [u8],
@@ -271,8 +295,9 @@ impl<'b> Reassembler<'b> {
 
     /// Where the next USB packet is to be put: room for the longest there is.
     ///
-    /// A packet that is only partly there stays in the buffer. It is moved to the buffer's start when there is no room behind it:
-    /// the only time that the bytes of a packet are copied here, and never in 1.0 at high speed.
+    /// A packet that is only partly there stays in the buffer. It is moved to the buffer's start
+    /// when there is no room behind it: the only time that the bytes of a packet are copied
+    /// here, and never in 1.0 at high speed.
     #[inline]
     pub fn buffer(&mut self) -> &mut [u8] {
         if self.pending.is_empty() {
@@ -312,10 +337,12 @@ impl<'b> Reassembler<'b> {
         Some(found.map(|range| self.bytes(range)))
     }
 
-    /// Forgets everything received so far: the link was interrupted, and the next USB packet begins a transfer.
+    /// Forgets everything received so far: the link was interrupted, and the next USB packet begins
+    /// a transfer.
     ///
-    /// Returns whether a packet was lost by it. May be called between filling the buffer and [`received`](Self::received):
-    /// the USB packet in the buffer is then the first after the interruption.
+    /// Returns whether a packet was lost by it. May be called between filling the buffer and
+    /// [`received`](Self::received): the USB packet in the buffer is then the first after the
+    /// interruption.
     pub fn flush(&mut self) -> bool {
         let lost = !self.pending.is_empty() || matches!(self.position, Position::InLongPacket(_));
         self.pending.start = self.pending.end;
@@ -324,7 +351,8 @@ impl<'b> Reassembler<'b> {
         lost
     }
 
-    /// Drops the transfer of which a USB packet could not be read. The next USB packet begins a transfer.
+    /// Drops the transfer of which a USB packet could not be read. The next USB packet begins a
+    /// transfer.
     ///
     /// The caller counts it as one [`DropReason::BadLinkIntegrity`].
     pub fn lost(&mut self) {
@@ -411,7 +439,8 @@ impl<'b> Reassembler<'b> {
         };
     }
 
-    /// Skips the USB packet up to `end`, unless it begins a transfer that nothing short separates from the bad one.
+    /// Skips the USB packet up to `end`, unless it begins a transfer that nothing short separates
+    /// from the bad one.
     fn resume_after_bad_transfer(&mut self, end: usize) {
         self.pending = self.pending.end..end;
         if self.version == Version::V1_0 && self.begins_with_header() {
@@ -424,7 +453,8 @@ impl<'b> Reassembler<'b> {
         }
     }
 
-    /// Whether the USB packet up to `end`, the first of a 1.1 transfer, is not the rest of the unfinished packet.
+    /// Whether the USB packet up to `end`, the first of a 1.1 transfer, is not the rest of the
+    /// unfinished packet.
     fn is_new_packet(&self, end: usize) -> bool {
         let missing = match self.position {
             Position::InLongPacket(missing) => Some(missing),

@@ -51,7 +51,8 @@ async fn pending_once() {
 pub(crate) enum Out<'a> {
     /// One USB packet.
     Data(Vec<u8>),
-    /// The read ends because the endpoint is disabled; it is enabled again when somebody waits for that.
+    /// The read ends because the endpoint is disabled; it is enabled again when somebody waits for
+    /// that.
     Disabled,
     /// A USB packet that does not fit.
     TooLong,

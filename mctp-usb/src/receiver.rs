@@ -24,14 +24,17 @@ enum Link {
 
 /// Receives MCTP packets from a bulk OUT endpoint, in place.
 ///
-/// - Packets stay in the receive buffer until they are taken, one by one; only then is the endpoint read again. So take them at once.
-/// - The endpoint is never stalled: what is malformed is read and dropped. See [`framing::Reassembler`](crate::framing::Reassembler)
-///   for what that costs.
-/// - The future of [`receive`](TransportRx::receive) may be dropped at any time, as far as the endpoint's `read` may: a USB packet must be
-///   gone from the driver only when `read` has returned it.
-/// - A bus reset, a new configuration and an unplugged cable are [`Received::LinkDown`] (with some drivers only once the host is
-///   back: when they do not end the pending read). Suspend is not: the endpoint ID survives it. Each of them costs a packet of
-///   which only a part had arrived, counted as [`DropReason::LinkDown`].
+/// - Packets stay in the receive buffer until they are taken, one by one; only then is the endpoint
+///   read again. So take them at once.
+/// - The endpoint is never stalled: what is malformed is read and dropped. See
+///   [`framing::Reassembler`](crate::framing::Reassembler) for what that costs.
+/// - The future of [`receive`](TransportRx::receive) may be dropped at any time, as far as the
+///   endpoint's `read` may: a USB packet must be gone from the driver only when `read` has returned
+///   it.
+/// - A bus reset, a new configuration and an unplugged cable are [`Received::LinkDown`] (with some
+///   drivers only once the host is back: when they do not end the pending read). Suspend is not:
+///   the endpoint ID survives it. Each of them costs a packet of which only a part had arrived,
+///   counted as [`DropReason::LinkDown`].
 #[derive(Debug)]
 pub struct Receiver<'d, E> {
     endpoint: E,
@@ -153,7 +156,8 @@ impl<E: EndpointOut> TransportRx for Receiver<'_, E> {
     }
 }
 
-/// How many USB packets are read without anything to return before other tasks get a turn: more than one packet of 1.1 takes.
+/// How many USB packets are read without anything to return before other tasks get a turn: more
+/// than one packet of 1.1 takes.
 const READS_IN_A_ROW: u8 = 32;
 
 async fn let_others_run() {

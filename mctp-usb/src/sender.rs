@@ -6,7 +6,8 @@ use mctp_transport::{SendError, Transfer, TransferLayout, TransportTx};
 use crate::framing::{HEADER_LEN, IDENTIFIER, MAX_TRANSFER_1_0, MIN_LENGTH, header};
 use crate::{BusEvents, Version};
 
-/// What completes a 1.1 packet that broke off: the header of the shortest packet, as far as the host does not have it, then zeros.
+/// What completes a 1.1 packet that broke off: the header of the shortest packet, as far as the
+/// host does not have it, then zeros.
 const COMPLETION: [u8; HEADER_LEN + ZEROS] = {
     let mut bytes = [0; _];
     [bytes[0], bytes[1]] = IDENTIFIER;
@@ -20,34 +21,38 @@ const ZEROS: usize = 64;
 /// The length in the header of the shortest packet.
 const SHORTEST_LENGTH: u8 = MIN_LENGTH as u8;
 
-/// The shortest limit there is for a packet: the baseline transmission unit and the MCTP packet header (DSP0236, 8.4).
+/// The shortest limit there is for a packet: the baseline transmission unit and the MCTP packet
+/// header (DSP0236, 8.4).
 const BASELINE_PACKET: u16 = 68;
 
-/// How many full USB transfers of 1.0 a stack hands over at once, at most: more would keep control responses waiting, and a host that reads slowly from
-/// being told from one that does not read.
+/// How many full USB transfers of 1.0 a stack hands over at once, at most: more would keep control
+/// responses waiting, and a host that reads slowly from being told from one that does not read.
 const TRANSFERS_AT_ONCE: u8 = 8;
 
 /// What a [`Sender`] may send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct SendLimits {
-    /// The longest MCTP packet, packet header included, in bytes; taken as 68 when less, and as [`Version::max_packet`] when more.
+    /// The longest MCTP packet, packet header included, in bytes; taken as 68 when less, and as
+    /// [`Version::max_packet`] when more.
     pub max_packet: u16,
-    /// The longest USB transfer, in bytes; taken as one packet when less, and in 1.0 as 512 when more.
+    /// The longest USB transfer, in bytes; taken as one packet when less, and in 1.0 as 512 when
+    /// more.
     ///
-    /// The default in 1.0 is 511, not 512: at high speed every transfer is then a short USB packet and ends by itself, for a host
-    /// that reads 512 bytes at a time (Linux 7.2) as for one that reads more. It costs nothing for the longest packets, of which two are 510
-    /// bytes.
+    /// The default in 1.0 is 511, not 512: at high speed every transfer is then a short USB packet
+    /// and ends by itself, for a host that reads 512 bytes at a time (Linux 7.2) as for one
+    /// that reads more. It costs nothing for the longest packets, of which two are 510 bytes.
     pub max_transfer: u16,
     /// 1.0 only: whether a zero-length packet follows a transfer of 512 bytes.
     ///
-    /// Not needed by hosts that read 512 bytes at a time: they have the whole transfer already. Others wait for it. Without effect unless
-    /// `max_transfer` allows 512 bytes.
+    /// Not needed by hosts that read 512 bytes at a time: they have the whole transfer already.
+    /// Others wait for it. Without effect unless `max_transfer` allows 512 bytes.
     pub zlp_after_full_transfer: bool,
 }
 
 impl SendLimits {
-    /// The longest packets of a version, in transfers of up to 511 bytes (1.0) or one such packet (1.1).
+    /// The longest packets of a version, in transfers of up to 511 bytes (1.0) or one such packet
+    /// (1.1).
     pub const fn new(version: Version) -> Self {
         Self {
             max_packet: version.max_packet(),
@@ -64,7 +69,8 @@ impl SendLimits {
 /// How far an unfinished transfer came on the wire.
 #[derive(Clone, Copy, Debug, Default)]
 struct Unfinished {
-    /// 1.1 only, of the packet it broke off in, header included: bytes that the host has, and bytes that are missing.
+    /// 1.1 only, of the packet it broke off in, header included: bytes that the host has, and
+    /// bytes that are missing.
     sent: u16,
     missing: u16,
     /// A USB packet of full length was the last one: the host waits for more.
@@ -72,7 +78,8 @@ struct Unfinished {
 }
 
 impl Unfinished {
-    /// The host has `sent` bytes more: the first of `bytes`, which begin with those that were missing.
+    /// The host has `sent` bytes more: the first of `bytes`, which begin with those that were
+    /// missing.
     fn count(&mut self, version: Version, bytes: &[u8], sent: usize) {
         let mut packet_sent = usize::from(self.sent).wrapping_add(sent);
         let mut end = usize::from(self.missing);
@@ -83,16 +90,19 @@ impl Unfinished {
             packet_sent = sent.wrapping_sub(end);
             end = end.wrapping_add(length);
         }
-        // Both are less than the length of a packet, or the packet is complete and only the second counts.
+        // Both are less than the length of a packet, or the packet is complete and only the second
+        // counts.
         self.sent = packet_sent as u16;
         self.missing = end.wrapping_sub(sent) as u16;
     }
 
-    /// The send was dropped. A packet that broke off in its header is to become the shortest one with the header bytes that were sent: so the
-    /// missing header bytes are always those of [`COMPLETION`].
+    /// The send was dropped. A packet that broke off in its header is to become the shortest one
+    /// with the header bytes that were sent: so the missing header bytes are always those of
+    /// [`COMPLETION`].
     fn cut_off(&mut self) {
         match self.sent {
-            // The upper bits of the length were sent. With eight zeros for the lower ones they are a length themselves.
+            // The upper bits of the length were sent. With eight zeros for the lower ones they are
+            // a length themselves.
             3 if self.missing > 0xFC => {
                 let length = self.missing.wrapping_add(3) & 0xFF00;
                 self.missing = length.wrapping_sub(3);
@@ -113,22 +123,27 @@ impl Unfinished {
 
 /// Sends MCTP packets to a bulk IN endpoint.
 ///
-/// In 1.1 a [`Transfer`] is one USB transfer. In 1.0, where USB transfers are short, it may have as many bytes as eight: it goes out as several of whole
-/// packets, each as full as [`SendLimits::max_transfer`] allows. So a stack with a longer buffer is asked for more less often.
+/// In 1.1 a [`Transfer`] is one USB transfer. In 1.0, where USB transfers are short, it may have as
+/// many bytes as eight: it goes out as several of whole packets, each as full as
+/// [`SendLimits::max_transfer`] allows. So a stack with a longer buffer is asked for more less
+/// often.
 ///
-/// The host sees the end of a USB transfer by a short USB packet, or else a zero-length packet; in 1.0 there is none after
-/// 512 bytes (which only a [`SendLimits::max_transfer`] of 512 allows) unless [`SendLimits::zlp_after_full_transfer`] asks for it.
+/// The host sees the end of a USB transfer by a short USB packet, or else a zero-length packet; in
+/// 1.0 there is none after 512 bytes (which only a [`SendLimits::max_transfer`] of 512 allows)
+/// unless [`SendLimits::zlp_after_full_transfer`] asks for it.
 ///
 /// # When a send is dropped half-way
 ///
-/// The next [`send`](TransportTx::send) first ends what is on the wire, so that the host does not join the two:
+/// The next [`send`](TransportTx::send) first ends what is on the wire, so that the host does not
+/// join the two:
 ///
 /// - 1.0, high speed: nothing to end, a USB transfer is one USB packet and was sent or not.
 /// - 1.0, full speed: a zero-length packet. The host drops the packet that broke off.
-/// - 1.1: a packet may go on in the next transfer, so ending the transfer is not enough: the packet that broke off is completed with
-///   zeros. The host takes it for a packet; the message it belongs to is damaged, which only a message integrity check shows. A packet
-///   that broke off in the four bytes before it becomes a shorter one of nothing but zeros, which hosts discard: its header version is 0. Don't
-///   drop a 1.1 send while the link is up if you can wait.
+/// - 1.1: a packet may go on in the next transfer, so ending the transfer is not enough: the packet
+///   that broke off is completed with zeros. The host takes it for a packet; the message it belongs
+///   to is damaged, which only a message integrity check shows. A packet that broke off in the four
+///   bytes before it becomes a shorter one of nothing but zeros, which hosts discard: its header
+///   version is 0. Don't drop a 1.1 send while the link is up if you can wait.
 ///
 /// Not after a bus reset: then the host has forgotten it as well.
 #[derive(Debug)]
@@ -158,7 +173,8 @@ impl<'d, E: EndpointIn> Sender<'d, E> {
         usize::from(self.endpoint.info().max_packet_size).max(1)
     }
 
-    /// The next USB packet: of what an earlier `send` left on the wire, then of `unsent`. `None` when there is no more.
+    /// The next USB packet: of what an earlier `send` left on the wire, then of `unsent`. `None`
+    /// when there is no more.
     fn next_usb_packet<'t>(&mut self, unsent: &mut Unsent<'t>) -> Option<&'t [u8]> {
         let full = self.max_packet_size();
         if unsent.current.is_empty() {
@@ -215,7 +231,8 @@ impl<'d, E: EndpointIn> Sender<'d, E> {
             || self.zlp_after_full_transfer
     }
 
-    /// Writes the header of each packet; `false` when the transfer was not laid out for this sender.
+    /// Writes the header of each packet; `false` when the transfer was not laid out for this
+    /// sender.
     fn write_headers(&self, transfer: &mut Transfer<'_>) -> bool {
         let at_once = usize::from(self.layout.transfers_at_once);
         let longest = usize::from(self.layout.max_transfer).saturating_mul(at_once);
@@ -272,7 +289,8 @@ impl<E: EndpointIn> TransportTx for Sender<'_, E> {
 
 /// What of a [`Transfer`] the host does not have yet.
 struct Unsent<'t> {
-    /// Of the USB transfer under way, and how long that is in all; 0 while it is one that an earlier `send` left.
+    /// Of the USB transfer under way, and how long that is in all; 0 while it is one that an
+    /// earlier `send` left.
     current: &'t [u8],
     current_len: usize,
     /// The USB transfers after it.

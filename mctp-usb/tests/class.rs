@@ -229,7 +229,8 @@ fn config(version: Version, max_packet_size: u16, name: Option<&str>) -> Config<
     config
 }
 
-/// USB 2.0, section 9.6: configuration, interface (class, subclass and protocol of DSP0283), bulk OUT, bulk IN.
+/// USB 2.0, section 9.6: configuration, interface (class, subclass and protocol of DSP0283), bulk
+/// OUT, bulk IN.
 fn expected_descriptors(subclass: u8, max_packet_size: u16, string: u8) -> Vec<u8> {
     let [low, high] = max_packet_size.to_le_bytes();
     [
@@ -312,7 +313,8 @@ fn cut_off() -> String {
     format!("{:?}", Received::Dropped(DropReason::LinkDown))
 }
 
-/// The first 64 bytes of a packet of 100; what comes next completes it unless something happens on the bus.
+/// The first 64 bytes of a packet of 100; what comes next completes it unless something happens on
+/// the bus.
 fn half_a_packet() -> Vec<u8> {
     let mut bytes = vec![1; 64];
     bytes[..4].copy_from_slice(&[0x1A, 0xB4, 0, 104]);

@@ -1,4 +1,5 @@
-//! Asynchronous Events (NVMe-MI 2.0): Configuration Set and Get of identifier 04h, and Asynchronous Event Messages.
+//! Asynchronous Events (NVMe-MI 2.0): Configuration Set and Get of identifier 04h, and Asynchronous
+//! Event Messages.
 //!
 //! | ID | event | scope | information, 1 byte |
 //! |-|-|-|-|
@@ -16,11 +17,13 @@
 //! | 0Bh | PCIe link up or down | subsystem | |
 //! | 0Ch | a sanitize operation failed | subsystem | |
 //!
-//! That the scopes are these, and the information of 07h to 09h, the sources for this crate do not say; libnvme takes any.
+//! That the scopes are these, and the information of 07h to 09h, the sources for this crate do not
+//! say; libnvme takes any.
 //!
 //! # Configuration Get
 //!
-//! The response has the AE Supported List from byte 8, and the version of the enable list, 0, in byte 5.
+//! The response has the AE Supported List from byte 8, and the version of the enable list, 0, in
+//! byte 5.
 //!
 //! | byte | field |
 //! |-|-|
@@ -43,21 +46,26 @@
 //! | 20 | AEELHL, bytes of this header, 5 |
 //! | 21.. | for each: a byte with the length of the entry, 3, and 2 bytes with the ID and, in bit 15, whether it is to be enabled |
 //!
-//! With entries it is a *Sync*: whoever sent it gets the messages from now on; events that are not named stay as they are; AERD, AEMD and
-//! the functions are set. The response has an occurrence list, here always one without occurrences: what happened before is in the health
-//! polls. When nothing is enabled any more, the subscription ends. A Sync from somebody else takes the subscription over.
+//! With entries it is a *Sync*: whoever sent it gets the messages from now on; events that are not
+//! named stay as they are; AERD, AEMD and the functions are set. The response has an occurrence
+//! list, here always one without occurrences: what happened before is in the health polls. When
+//! nothing is enabled any more, the subscription ends. A Sync from somebody else takes the
+//! subscription over.
 //!
-//! Without entries it is an *Ack* of the message that was sent. It succeeds when there is none, since libnvme sends one to disable nothing.
-//! The response has no data. One from somebody else acknowledges nothing.
+//! Without entries it is an *Ack* of the message that was sent. It succeeds when there is none,
+//! since libnvme sends one to disable nothing. The response has no data. One from somebody else
+//! acknowledges nothing.
 //!
-//! Errors: Invalid Command Input Data Size if the Request Data are shorter than a header, or not as long as AEETL; Invalid Parameter at
-//! byte 17 for AEELVER, at 18 if AEETL is not that of so many entries, at 20 for AEELHL, at its first byte for the length of an entry, at
-//! its second for an event that does not exist. Then nothing is changed.
+//! Errors: Invalid Command Input Data Size if the Request Data are shorter than a header, or not as
+//! long as AEETL; Invalid Parameter at byte 17 for AEELVER, at 18 if AEETL is not that of so many
+//! entries, at 20 for AEELHL, at its first byte for the length of an entry, at its second for an
+//! event that does not exist. Then nothing is changed.
 //!
 //! # Asynchronous Event Message
 //!
-//! Message kind 5 with the response bit 0, slot 0: `84 28 00 00`, then the occurrence list, and the Message Integrity Check without padding.
-//! It goes to the endpoint that sent the last Sync, with a message tag that the device owns.
+//! Message kind 5 with the response bit 0, slot 0: `84 28 00 00`, then the occurrence list, and the
+//! Message Integrity Check without padding. It goes to the endpoint that sent the last Sync, with a
+//! message tag that the device owns.
 //!
 //! | byte | field |
 //! |-|-|
@@ -79,9 +87,11 @@
 //! | 8 | scope: 1 controller, 2 subsystem |
 //! | 9.. | information |
 //!
-//! There is one message until it is acknowledged; events that happen meanwhile are in the next one, which has the next generation. A message that
-//! is not acknowledged is sent again 3 times, with the same generation. Then it is given up, the health poll says so (NSS.ATF), and
-//! nothing is sent until an Ack or a Sync. How many times, the sources for this crate do not say. A reset disables all events.
+//! There is one message until it is acknowledged; events that happen meanwhile are in the next one,
+//! which has the next generation. A message that is not acknowledged is sent again 3 times, with
+//! the same generation. Then it is given up, the health poll says so (NSS.ATF), and nothing is sent
+//! until an Ack or a Sync. How many times, the sources for this crate do not say. A reset disables
+//! all events.
 
 use mctp::Eid;
 
@@ -132,7 +142,8 @@ const SCOPE_SUBSYSTEM: u8 = 2;
 const RETRIES: u8 = 3;
 /// Where retry count and generation are in a message.
 const GENERATION: usize = HEADER_LENGTH + 6;
-/// Bytes of the longest message: room for 20 occurrences, which is all that can happen to a subsystem of two controllers.
+/// Bytes of the longest message: room for 20 occurrences, which is all that can happen to a
+/// subsystem of two controllers.
 const MESSAGE_LENGTH: usize = HEADER_LENGTH + OCCURRENCES_HEADER + 20 * 10 + CHECK_LENGTH;
 
 /// What the message is waiting for.
@@ -235,7 +246,8 @@ impl Events {
         }
     }
 
-    /// Whether the subscriber wants to know of the events in `events` of a controller: which of them.
+    /// Whether the subscriber wants to know of the events in `events` of a controller: which of
+    /// them.
     fn wanted(&self, controller: &Controller) -> u16 {
         let function = match controller.config.function {
             Function::Plain => 1 << 0,
@@ -354,7 +366,8 @@ impl Occurrences<'_> {
         self.count = self.count.wrapping_add(1);
     }
 
-    /// Writes what comes before the occurrences. Returns the length of the message, Message Integrity Check included.
+    /// Writes what comes before the occurrences. Returns the length of the message, Message
+    /// Integrity Check included.
     fn finish(self) -> usize {
         let [low, high, ..] = self.end.saturating_sub(HEADER_LENGTH).to_le_bytes();
         let overflow = u8::from(self.overflow) << 7;

@@ -1,4 +1,5 @@
-//! Little-endian fields at byte offsets. A field that lies past the end, wholly or in part, reads as zero and is not written.
+//! Little-endian fields at byte offsets. A field that lies past the end, wholly or in part, reads
+//! as zero and is not written.
 
 /// The byte at `offset`.
 pub(crate) fn u8_at(bytes: &[u8], offset: usize) -> u8 {
@@ -32,7 +33,8 @@ pub(crate) fn put_u32(bytes: &mut [u8], offset: usize, value: u32) {
 
 /// Writes `data` at `offset`, if it fits.
 pub(crate) fn put(bytes: &mut [u8], offset: usize, data: &[u8]) {
-    // In two steps: the compiler sees that the lengths are equal, and leaves out the panic of the copy.
+    // In two steps: the compiler sees that the lengths are equal, and leaves out the panic of the
+    // copy.
     let rest = bytes.get_mut(offset..).unwrap_or_default();
     if let Some(field) = rest.get_mut(..data.len()) {
         field.copy_from_slice(data);

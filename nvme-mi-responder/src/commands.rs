@@ -11,8 +11,9 @@ pub(crate) struct Entry {
     /// Whether the Optionally Supported Command List names it.
     pub(crate) optional: bool,
     needs: Abilities,
-    /// Its dword of the log of supported commands and their effects (NVM Express Base 2.0): bit 0 supported, 1 logical block content,
-    /// 2 namespace capability, 3 namespace inventory, 4 controller capability change, 18:16 submission.
+    /// Its dword of the log of supported commands and their effects (NVM Express Base 2.0): bit 0
+    /// supported, 1 logical block content, 2 namespace capability, 3 namespace inventory, 4
+    /// controller capability change, 18:16 submission.
     pub(crate) effects: u32,
 }
 
@@ -52,8 +53,9 @@ pub(crate) fn supported(
         .filter(move |entry| abilities.include(entry.needs))
 }
 
-/// What a request asks for, the fixed part of which is whole. Checked in this order, as for every kind of command: opcode, and that the data are
-/// not in the Management Endpoint Buffer, which no command uses.
+/// What a request asks for, the fixed part of which is whole. Checked in this order, as for every
+/// kind of command: opcode, and that the data are not in the Management Endpoint Buffer, which no
+/// command uses.
 pub(crate) fn find(
     commands: &'static [Entry],
     abilities: Abilities,

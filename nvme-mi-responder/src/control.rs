@@ -15,17 +15,22 @@
 //! | 03h | Get State | bit 0, CESF: clear the error flags after they are copied | see below |
 //! | 04h | Replay | bits 7:0, RRO: from which packet of the response on | bit 0, RR: the response will be sent again |
 //!
-//! A primitive is carried out as soon as it comes, whatever its slot does, and takes no slot. A second one for the same slot before the
-//! response to the first was sent takes its place, and only the second gets a response.
+//! A primitive is carried out as soon as it comes, whatever its slot does, and takes no slot. A
+//! second one for the same slot before the response to the first was sent takes its place, and only
+//! the second gets a response.
 //!
-//! - **Pause** holds back the responses of both slots, and More Processing Required with them, until Resume, Replay, Abort or a reset.
-//!   Commands are still carried out. A command with the CIAP bit in its header pauses when it comes; that has no response of its own. Whether
-//!   CIAP pauses then or when the response is ready the sources for this crate do not say; what it does to that response is the same.
-//! - **Abort** ends the command of its slot alone, or discards its response, and ends a pause. What a command whose response is discarded
-//!   has done stays done. A command here begins when it comes, unless it waits for one in the other slot: one that is aborted is one that takes
-//!   long, of which some was done, or one that waits, of which nothing was.
-//! - **Replay** ends a pause, and sends the last response of its slot once more, to whoever sent the Replay, behind the response to it. RRO
-//!   other than 0 would need the help of whatever makes packets of messages, which the MCTP traits do not give: it is refused.
+//! - **Pause** holds back the responses of both slots, and More Processing Required with them,
+//!   until Resume, Replay, Abort or a reset. Commands are still carried out. A command with the
+//!   CIAP bit in its header pauses when it comes; that has no response of its own. Whether CIAP
+//!   pauses then or when the response is ready the sources for this crate do not say; what it does
+//!   to that response is the same.
+//! - **Abort** ends the command of its slot alone, or discards its response, and ends a pause. What
+//!   a command whose response is discarded has done stays done. A command here begins when it
+//!   comes, unless it waits for one in the other slot: one that is aborted is one that takes long,
+//!   of which some was done, or one that waits, of which nothing was.
+//! - **Replay** ends a pause, and sends the last response of its slot once more, to whoever sent
+//!   the Replay, behind the response to it. RRO other than 0 would need the help of whatever makes
+//!   packets of messages, which the MCTP traits do not give: it is refused.
 //!
 //! Get State:
 //!
@@ -38,10 +43,12 @@
 //! | 14 | NSSRO: the subsystem was reset |
 //! | 15 | PFLG: paused |
 //!
-//! The error flags, bits 14:3, are those of the endpoint: which slot a broken message was meant for cannot be known.
+//! The error flags, bits 14:3, are those of the endpoint: which slot a broken message was meant for
+//! cannot be known.
 //!
-//! Errors: Invalid Command Size for a primitive of another length than 12 bytes, Message Integrity Check included; Invalid Command Opcode
-//! for another CPO; Invalid Parameter, without its location, for a Replay from within a response.
+//! Errors: Invalid Command Size for a primitive of another length than 12 bytes, Message Integrity
+//! Check included; Invalid Command Opcode for another CPO; Invalid Parameter, without its location,
+//! for a Replay from within a response.
 
 use crate::bytes::{put, u8_at, u16_at};
 use crate::failure::Status;
@@ -67,7 +74,8 @@ pub(crate) mod flag {
     pub(crate) const PAUSED: u16 = 1 << 15;
 }
 
-/// What went wrong below messages, in packets for this endpoint: a bit of Get State each, with that number.
+/// What went wrong below messages, in packets for this endpoint: a bit of Get State each, with that
+/// number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]

@@ -1,6 +1,7 @@
 //! CRC-32C, the Message Integrity Check (NVMe-MI 1.2).
 
-/// What computes the Message Integrity Check: CRC-32C (polynomial 1EDC6F41h, reflected, initial value and final inversion FFFFFFFFh).
+/// What computes the Message Integrity Check: CRC-32C (polynomial 1EDC6F41h, reflected, initial
+/// value and final inversion FFFFFFFFh).
 ///
 /// Implement it for a hardware engine and plug it in with [`World::Crc`](crate::world::World::Crc).
 pub trait Crc32c {
@@ -13,7 +14,8 @@ pub trait Crc32c {
     fn continue_crc32c(&mut self, crc: u32, parts: &[&[u8]]) -> u32;
 }
 
-/// In software, 4 bits at a time, with a table of 64 bytes: 7 instructions for a byte of message on thumbv7em.
+/// In software, 4 bits at a time, with a table of 64 bytes: 7 instructions for a byte of message on
+/// thumbv7em.
 #[derive(Clone, Copy, Debug, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct SoftwareCrc32c;
@@ -41,7 +43,8 @@ fn shift_nibble(crc: u32) -> u32 {
     crc >> 4 ^ added
 }
 
-/// In software, 8 bits at a time, with a table of 1 KiB: 4 instructions for a byte of message on thumbv7em.
+/// In software, 8 bits at a time, with a table of 1 KiB: 4 instructions for a byte of message on
+/// thumbv7em.
 #[derive(Clone, Copy, Debug, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct TableCrc32c;
@@ -76,7 +79,8 @@ impl Crc32c for TableCrc32c {
     }
 }
 
-/// The CRC of `parts`, with `shift` to move a byte out of it. Four bytes are added at once, which saves a third of the instructions.
+/// The CRC of `parts`, with `shift` to move a byte out of it. Four bytes are added at once, which
+/// saves a third of the instructions.
 fn fold(mut crc: u32, parts: &[&[u8]], shift: impl Fn(u32) -> u32) -> u32 {
     for part in parts {
         let (words, bytes) = part.as_chunks();

@@ -1,15 +1,17 @@
 //! One buffer for a request and, written over it, its response.
 //!
-//! No command has both much Request Data and much Response Data, so a slot needs only one buffer. Response data are *pages* of which
-//! only a window is written: a partial read of a 4096-byte structure costs no full copy of it.
+//! No command has both much Request Data and much Response Data, so a slot needs only one buffer.
+//! Response data are *pages* of which only a window is written: a partial read of a 4096-byte
+//! structure costs no full copy of it.
 
 use crate::bytes;
 use crate::failure::{Failure, Status};
 
 /// The buffer of a command slot while its command is carried out.
 ///
-/// A handler first reads the Request Data with [`request_data`](Self::request_data), then calls [`answer`](Self::answer) at most once,
-/// which ends the request. One that returns an error has not called it.
+/// A handler first reads the Request Data with [`request_data`](Self::request_data), then calls
+/// [`answer`](Self::answer) at most once, which ends the request. One that returns an error has not
+/// called it.
 pub(crate) struct Exchange<'b> {
     /// Where Request Data start.
     request_start: usize,
@@ -73,8 +75,9 @@ impl<'b> Exchange<'b> {
         }
     }
 
-    /// Refuses a request whose data are to be in the Management Endpoint Buffer (MEB, bit 0 of byte 2): no command here uses it, and to
-    /// answer in the message instead would not be what the requester waits for.
+    /// Refuses a request whose data are to be in the Management Endpoint Buffer (MEB, bit 0 of byte
+    /// 2): no command here uses it, and to answer in the message instead would not be what the
+    /// requester waits for.
     pub(crate) fn refuse_endpoint_buffer(&self) -> Result<(), Failure> {
         if bytes::u8_at(self.buffer, 2) & 1 == 0 {
             Ok(())
@@ -83,8 +86,8 @@ impl<'b> Exchange<'b> {
         }
     }
 
-    /// Ends the request. The Response Data are the `length` bytes from `start` of the page that the caller now writes; they are zero
-    /// where it writes nothing.
+    /// Ends the request. The Response Data are the `length` bytes from `start` of the page that the
+    /// caller now writes; they are zero where it writes nothing.
     // Not inlined, as every command with data calls it.
     #[inline(never)]
     pub(crate) fn answer(&mut self, start: u32, length: usize) -> &mut Page<'b> {
@@ -117,7 +120,8 @@ impl<'b> Exchange<'b> {
     }
 }
 
-/// A data structure of which the bytes from `start` are wanted. What is put outside the window is not kept.
+/// A data structure of which the bytes from `start` are wanted. What is put outside the window is
+/// not kept.
 pub(crate) struct Page<'b> {
     window: &'b mut [u8],
     start: u32,
@@ -170,7 +174,8 @@ impl Page<'_> {
         self.put(offset, text.get(..usize::from(length)).unwrap_or(text));
     }
 
-    /// What the window has of the `length` bytes from `start` of the structure, and where in these bytes it begins.
+    /// What the window has of the `length` bytes from `start` of the structure, and where in these
+    /// bytes it begins.
     pub(crate) fn part(&mut self, start: u32, length: u32) -> (u32, &mut [u8]) {
         let skipped = self.start.saturating_sub(start);
         let before = start.saturating_sub(self.start) as usize;

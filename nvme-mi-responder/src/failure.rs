@@ -1,6 +1,7 @@
 //! How a command fails: a response status of NVMe-MI, or a completion status of NVM Express.
 
-/// Response Message Status (NVMe-MI 1.2): byte 4 of a response. Values not listed here are reserved or the vendor's.
+/// Response Message Status (NVMe-MI 1.2): byte 4 of a response. Values not listed here are reserved
+/// or the vendor's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
@@ -51,7 +52,8 @@ impl Failure {
         Self(status as u32)
     }
 
-    /// Invalid Parameter, in the field whose least significant bit is bit `bit` of byte `byte` of the request message.
+    /// Invalid Parameter, in the field whose least significant bit is bit `bit` of byte `byte` of
+    /// the request message.
     pub const fn parameter(byte: u16, bit: u8) -> Self {
         Self(Status::InvalidParameter as u32 | ((bit & 7) as u32) << 8 | (byte as u32) << 16)
     }
@@ -131,7 +133,8 @@ pub(crate) struct Refusal(u32);
 impl Refusal {
     /// It is not done: the handler is called again with the same request, which it left as it was.
     pub(crate) const PENDING: Self = Self::unanswered(0);
-    /// It is not begun: the handler is called again with the same request, when the other command slot may have done its work.
+    /// It is not begun: the handler is called again with the same request, when the other command
+    /// slot may have done its work.
     pub(crate) const WAITING: Self = Self::unanswered(1);
     /// No response is sent, ever: the subsystem was reset.
     pub(crate) const SILENCE: Self = Self::unanswered(2);
@@ -164,8 +167,8 @@ impl From<CompletionStatus> for Refusal {
     }
 }
 
-/// What handlers return. Success has a value: NMRESP (24 bits) of an MI command, dword 0 of the completion queue entry of an Admin command.
-/// The data are in the exchange.
+/// What handlers return. Success has a value: NMRESP (24 bits) of an MI command, dword 0 of the
+/// completion queue entry of an Admin command. The data are in the exchange.
 pub(crate) type Handled = Result<u32, Refusal>;
 
 #[cfg(test)]

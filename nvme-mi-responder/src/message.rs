@@ -1,12 +1,15 @@
-//! Message framing (NVMe-MI 1.2): the header, the Message Integrity Check, and what is dropped without an answer.
+//! Message framing (NVMe-MI 1.2): the header, the Message Integrity Check, and what is dropped
+//! without an answer.
 //!
-//! Offsets here and everywhere count from the message type byte, as those of the specification's Parameter Error Location do. The
-//! MCTP traits keep that byte to themselves: a body starts at offset 1.
+//! Offsets here and everywhere count from the message type byte, as those of the specification's
+//! Parameter Error Location do. The MCTP traits keep that byte to themselves: a body starts at
+//! offset 1.
 
 use crate::bytes::{put_u32, u32_at};
 use crate::crc::Crc32c;
 
-/// The longest message, message type byte and Message Integrity Check included (NVMe-MI 1.2, section 3.1).
+/// The longest message, message type byte and Message Integrity Check included (NVMe-MI 1.2,
+/// section 3.1).
 pub const MAX_MESSAGE_LENGTH: usize = 4224;
 
 /// Message type NVMe-MI (04h) with the integrity check bit: byte 0 of every message.
@@ -30,8 +33,9 @@ pub enum DropReason {
     BadIntegrityCheck,
     /// A response, not a request.
     NotARequest,
-    /// The message type field (NMIMT) is reserved, or an Asynchronous Event Message. The sources for this crate disagree on whether a
-    /// reserved one is dropped or answered; one whose layout is unknown cannot be answered with a location, so it is dropped.
+    /// The message type field (NMIMT) is reserved, or an Asynchronous Event Message. The sources
+    /// for this crate disagree on whether a reserved one is dropped or answered; one whose
+    /// layout is unknown cannot be answered with a location, so it is dropped.
     UnknownKind,
     /// A command for a slot that is not idle.
     SlotBusy,
@@ -116,8 +120,8 @@ impl Header {
     }
 }
 
-/// Checks the frame around a message whose body, all after the message type byte, is `body`. Returns the header, and the message
-/// without the type byte and the Message Integrity Check.
+/// Checks the frame around a message whose body, all after the message type byte, is `body`.
+/// Returns the header, and the message without the type byte and the Message Integrity Check.
 pub(crate) fn open<'b>(
     crc: &mut impl Crc32c,
     integrity_check: bool,
@@ -141,8 +145,9 @@ pub(crate) fn open<'b>(
     Ok((Header::parse(*flags, *more_flags)?, content))
 }
 
-/// Ends the message of `length` bytes at the start of `buffer`: pads it with zeros to a multiple of 4 bytes, since libnvme before 1.6
-/// takes no other, and appends the Message Integrity Check. Returns the length of the whole.
+/// Ends the message of `length` bytes at the start of `buffer`: pads it with zeros to a multiple of
+/// 4 bytes, since libnvme before 1.6 takes no other, and appends the Message Integrity Check.
+/// Returns the length of the whole.
 pub(crate) fn seal(crc: &mut impl Crc32c, buffer: &mut [u8], length: usize) -> usize {
     let limit = buffer.len().saturating_sub(CHECK_LENGTH);
     let padded = length.next_multiple_of(4).min(limit);

@@ -18,13 +18,14 @@
 //! | 02h, 03h | memory read, write | if it supports memory, too |
 //! | 04h, 05h | I/O read, write | if it supports I/O, too |
 //!
-//! Data are padded to 4 bytes: with zeros in what is read; in what is written the padding is there, and ignored. Reading and writing
-//! nothing succeeds.
+//! Data are padded to 4 bytes: with zeros in what is read; in what is written the padding is there,
+//! and ignored. Reading and writing nothing succeeds.
 //!
-//! Errors, in the order in which they are looked for: Invalid Command Size; Invalid Command Opcode; Invalid Parameter at byte 2 for data
-//! in the Management Endpoint Buffer, which no command uses, at 6 for a controller that is not there, at 8 for a LENGTH over 4096, at 10
-//! for a Base Address Register that is not there, at 12 for a range outside of its space; Invalid Command Input Data Size; Access Denied,
-//! but never for a read of Base Address Registers alone; PCIe Inaccessible.
+//! Errors, in the order in which they are looked for: Invalid Command Size; Invalid Command Opcode;
+//! Invalid Parameter at byte 2 for data in the Management Endpoint Buffer, which no command uses,
+//! at 6 for a controller that is not there, at 8 for a LENGTH over 4096, at 10 for a Base Address
+//! Register that is not there, at 12 for a range outside of its space; Invalid Command Input Data
+//! Size; Access Denied, but never for a read of Base Address Registers alone; PCIe Inaccessible.
 
 use core::task::Poll;
 

@@ -10,8 +10,8 @@ use crate::world::{Effects, ResetHook, ShutdownKind, World};
 /// CSTS.SHST: shutdown processing complete.
 const SHUTDOWN_COMPLETE: u16 = 2 << 2;
 
-/// An NVM Subsystem Reset. The host is taken to enable the controllers again, which then become ready: what remains of the reset is that
-/// it is reported as a change of each.
+/// An NVM Subsystem Reset. The host is taken to enable the controllers again, which then become
+/// ready: what remains of the reset is that it is reported as a change of each.
 pub(crate) fn reset<W: World>(model: &mut Model<'_>, world: &mut W) {
     model.forget_changes();
     for controller in model.controllers.iter_mut() {
@@ -29,7 +29,8 @@ pub(crate) fn reset<W: World>(model: &mut Model<'_>, world: &mut W) {
     model.observe(world.health());
 }
 
-/// A Controller Level Reset. The host is taken to enable the controller again, which then becomes ready.
+/// A Controller Level Reset. The host is taken to enable the controller again, which then becomes
+/// ready.
 pub(crate) fn reset_controller<W: World>(
     model: &mut Model<'_>,
     world: &mut W,
@@ -65,8 +66,9 @@ fn reset_ports(model: &mut Model<'_>, effects: &mut impl Effects) {
     }
 }
 
-/// A shutdown of the subsystem, after which it is complete in all controllers. It is a Controller Level Reset of them, too: what was
-/// downloaded and not committed is lost, firmware that waits for a reset is active, and a short self-test ends.
+/// A shutdown of the subsystem, after which it is complete in all controllers. It is a Controller
+/// Level Reset of them, too: what was downloaded and not committed is lost, firmware that waits for
+/// a reset is active, and a short self-test ends.
 pub(crate) fn shut_down<W: World>(model: &mut Model<'_>, world: &mut W, kind: ShutdownKind) {
     for index in 0..model.controllers.len() {
         let found = model.controllers.get_mut(index);

@@ -23,7 +23,8 @@ use crate::{admin, mi, pcie, reset};
 pub struct Requester {
     /// Where it came from.
     pub endpoint_id: Eid,
-    /// Any number by which the caller finds the message tag, or the response channel. The responder only gives it back.
+    /// Any number by which the caller finds the message tag, or the response channel. The
+    /// responder only gives it back.
     pub exchange: u16,
 }
 
@@ -34,7 +35,8 @@ pub struct Transmission<'a> {
     pub requester: Requester,
     /// Which message it is, for [`Responder::sent`].
     pub source: Source,
-    /// The message after its message type byte, Message Integrity Check included. The integrity check bit of the type is set.
+    /// The message after its message type byte, Message Integrity Check included. The integrity
+    /// check bit of the type is set.
     pub body: &'a [u8],
 }
 
@@ -56,18 +58,22 @@ enum Part {
     Response,
 }
 
-/// An Asynchronous Event Message to send: a request of its own, with a message tag that the endpoint owns, to which no response comes.
+/// An Asynchronous Event Message to send: a request of its own, with a message tag that the
+/// endpoint owns, to which no response comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EventMessage<'a> {
     /// To whom.
     pub endpoint_id: Eid,
-    /// The message after its message type byte, Message Integrity Check included. The integrity check bit of the type is set.
+    /// The message after its message type byte, Message Integrity Check included. The integrity
+    /// check bit of the type is set.
     pub body: &'a [u8],
 }
 
-/// How long a command takes before its requester is told: well under the 1 s after which OpenBMC gives up.
+/// How long a command takes before its requester is told: well under the 1 s after which OpenBMC
+/// gives up.
 const EXCUSE_AFTER: u32 = 100;
-/// What the requester is then told to wait for the response, in units of 100 ms: 30 s. It is told once.
+/// What the requester is then told to wait for the response, in units of 100 ms: 30 s. It is told
+/// once.
 const EXCUSE_TIME: u16 = 300;
 /// How often a pending command is looked at, in milliseconds.
 const LOOK_INTERVAL: u32 = 10;
@@ -76,17 +82,20 @@ const OBSERVE_INTERVAL: u32 = 500;
 
 /// A management endpoint that answers for a subsystem. No clock, no executor: time is an argument.
 ///
-/// - Inputs: [`receive`](Self::receive), [`sent`](Self::sent), [`event_sent`](Self::event_sent), [`note`](Self::note), changes of the
-///   [`model`](Self::model) and the [`world`](Self::world), and [`advance`](Self::advance) when the
-///   [`next_deadline`](Self::next_deadline) comes.
-/// - Outputs: [`transmission`](Self::transmission) and [`event_message`](Self::event_message), until there is none, after every input.
-/// - Getters: [`next_deadline`](Self::next_deadline), [`serves`](Self::serves), [`drops`](Self::drops).
+/// - Inputs: [`receive`](Self::receive), [`sent`](Self::sent), [`event_sent`](Self::event_sent),
+///   [`note`](Self::note), changes of the [`model`](Self::model) and the [`world`](Self::world),
+///   and [`advance`](Self::advance) when the [`next_deadline`](Self::next_deadline) comes.
+/// - Outputs: [`transmission`](Self::transmission) and [`event_message`](Self::event_message),
+///   until there is none, after every input.
+/// - Getters: [`next_deadline`](Self::next_deadline), [`serves`](Self::serves),
+///   [`drops`](Self::drops).
 ///
 /// [`serve`](crate::serve) does all of that for the traits of the `mctp` crate.
 ///
-/// A command is carried out when it comes. One whose world takes longer than 100 ms gets one More Processing Required (NVMe-MI 1.2), which
-/// asks for 30 s; its response then has the same message tag. For how long a requester may be told to wait the
-/// specification does not say; libnvme waits for as long as it is told to, and does not mind that the response comes sooner.
+/// A command is carried out when it comes. One whose world takes longer than 100 ms gets one More
+/// Processing Required (NVMe-MI 1.2), which asks for 30 s; its response then has the same message
+/// tag. For how long a requester may be told to wait the specification does not say; libnvme waits
+/// for as long as it is told to, and does not mind that the response comes sooner.
 ///
 /// A subsystem reset ends all commands, pauses and subscriptions to events.
 #[derive(Debug)]
@@ -105,7 +114,8 @@ impl<'m, W: World> Responder<'m, W> {
     /// # Errors
     ///
     /// [`ModelError::NoSuchPort`].
-    // Not inlined: in its caller's frame all is far from the stack pointer, and each access twice as much code.
+    // Not inlined: in its caller's frame all is far from the stack pointer, and each access twice
+    // as much code.
     #[inline(never)]
     pub fn new(
         mut model: Model<'m>,
@@ -155,7 +165,8 @@ impl<'m, W: World> Responder<'m, W> {
         self.drops
     }
 
-    /// Takes a request in and carries it out. `body` is what follows its message type byte, `integrity_check` the bit beside the type.
+    /// Takes a request in and carries it out. `body` is what follows its message type byte,
+    /// `integrity_check` the bit beside the type.
     ///
     /// # Errors
     ///
@@ -285,7 +296,8 @@ impl<'m, W: World> Responder<'m, W> {
         self.drops.add(reason);
     }
 
-    /// The next message to send, if there is one. It stays the next one until [`sent`](Self::sent), or another input.
+    /// The next message to send, if there is one. It stays the next one until [`sent`](Self::sent),
+    /// or another input.
     pub fn transmission(&self) -> Option<Transmission<'_>> {
         self.next_transmission(None)
     }
@@ -312,7 +324,8 @@ impl<'m, W: World> Responder<'m, W> {
         None
     }
 
-    /// The message from `source` has been sent, or cannot be. What its command does after the response happens now.
+    /// The message from `source` has been sent, or cannot be. What its command does after the
+    /// response happens now.
     pub fn sent(&mut self, source: Source) {
         let Some(slot) = self.slots.get_mut(usize::from(source.slot)) else {
             return;
@@ -338,7 +351,8 @@ impl<'m, W: World> Responder<'m, W> {
         Some(EventMessage { endpoint_id, body })
     }
 
-    /// The [`event_message`](Self::event_message) has been sent, or cannot be. It is sent again until it is acknowledged.
+    /// The [`event_message`](Self::event_message) has been sent, or cannot be. It is sent again
+    /// until it is acknowledged.
     pub fn event_sent(&mut self, now: Instant) {
         self.endpoint.events.sent(now);
     }
@@ -362,8 +376,9 @@ impl<'m, W: World> Responder<'m, W> {
 
     /// An NVM Subsystem Reset, from wherever it comes: as the Reset command does it.
     ///
-    /// Commands and responses are discarded, ports are back at the smallest transmission unit and 100 kHz, the Management Endpoint Buffer
-    /// is empty, and all that is reported as changed is the reset and what it changed.
+    /// Commands and responses are discarded, ports are back at the smallest transmission unit and
+    /// 100 kHz, the Management Endpoint Buffer is empty, and all that is reported as changed is
+    /// the reset and what it changed.
     pub fn reset_subsystem(&mut self) {
         for slot in &mut self.slots {
             slot.discard();
@@ -378,10 +393,12 @@ impl<'m, W: World> Responder<'m, W> {
         reset::reset(&mut self.model, &mut self.world);
     }
 
-    /// A Controller Level Reset, which the host of `controller` makes by disabling it and enabling it again.
+    /// A Controller Level Reset, which the host of `controller` makes by disabling it and enabling
+    /// it again.
     ///
-    /// What was downloaded and not committed is lost, firmware that waits for a reset runs, features of the controller have their
-    /// defaults, and a short self-test of it ends. All this is reported as changed; commands, ports and other controllers go on.
+    /// What was downloaded and not committed is lost, firmware that waits for a reset runs,
+    /// features of the controller have their defaults, and a short self-test of it ends. All
+    /// this is reported as changed; commands, ports and other controllers go on.
     ///
     /// # Errors
     ///
@@ -487,7 +504,8 @@ impl Slot<'_> {
     }
 }
 
-/// Carries out the command of `request_end` bytes in `buffer`, and writes Response Data in its place. They end at the place that is returned.
+/// Carries out the command of `request_end` bytes in `buffer`, and writes Response Data in its
+/// place. They end at the place that is returned.
 fn carry_out<W: World>(
     context: &mut Context<'_, '_, W>,
     kind: Kind,
@@ -508,7 +526,8 @@ fn carry_out<W: World>(
     (handled, exchange.response_end())
 }
 
-/// Writes what comes before Response Data, which end at `data_end`. Returns where the response ends.
+/// Writes what comes before Response Data, which end at `data_end`. Returns where the response
+/// ends.
 ///
 /// | byte | MI and PCIe commands | Admin commands |
 /// |-|-|-|

@@ -1,4 +1,5 @@
-//! The async shell: a responder behind the traits of the `mctp` crate. No protocol decision is taken here.
+//! The async shell: a responder behind the traits of the `mctp` crate. No protocol decision is
+//! taken here.
 
 use core::cell::{Cell, RefCell, RefMut};
 use core::convert::Infallible;
@@ -17,19 +18,22 @@ use crate::world::World;
 
 /// Serves NVMe-MI with `responder` until a listener fails; returns why.
 ///
-/// - `listeners` all get the messages of type 04h: each message comes out of one of them. A listener of these traits cannot take the next
-///   message before the last one is answered, hence several of them. Three serve everything: one for each command slot and one for
-///   control primitives. With fewer, commands wait for one that takes long, and a response that is held back by Pause when no listener is left to hear
-///   Resume counts as sent; Replay still gets it.
-/// - `event_channel` makes a channel for an Asynchronous Event Message to that endpoint: a request to which no response comes.
-/// - `buffer` takes the message that is being received: [`MAX_MESSAGE_LENGTH`](crate::MAX_MESSAGE_LENGTH) bytes. A longer message than fits
-///   is dropped.
+/// - `listeners` all get the messages of type 04h: each message comes out of one of them. A
+///   listener of these traits cannot take the next message before the last one is answered, hence
+///   several of them. Three serve everything: one for each command slot and one for control
+///   primitives. With fewer, commands wait for one that takes long, and a response that is held
+///   back by Pause when no listener is left to hear Resume counts as sent; Replay still gets it.
+/// - `event_channel` makes a channel for an Asynchronous Event Message to that endpoint: a request
+///   to which no response comes.
+/// - `buffer` takes the message that is being received:
+///   [`MAX_MESSAGE_LENGTH`](crate::MAX_MESSAGE_LENGTH) bytes. A longer message than fits is
+///   dropped.
 ///
-/// Responses are sent one after the other, whoever they are for: a channel must fail when its requester does not read. That is no
-/// error here; the requester asks again if it wants to.
+/// Responses are sent one after the other, whoever they are for: a channel must fail when its
+/// requester does not read. That is no error here; the requester asks again if it wants to.
 ///
-/// The future may be dropped at any time. When the responder is served again, commands that were pending and responses that were not sent
-/// have been aborted.
+/// The future may be dropped at any time. When the responder is served again, commands that were
+/// pending and responses that were not sent have been aborted.
 ///
 /// ```
 /// use mctp::{AsyncListener, AsyncReqChannel, Eid, Error};

@@ -7,8 +7,9 @@
 //! | Process | 2 | the command is carried out |
 //! | Transmit | 3 | the response is sent |
 //!
-//! A command for a slot that is not idle is dropped, and Get State says so (CMNICS). The sources for this crate disagree on which of the
-//! two commands is lost; the one whose response may already be on its way is kept.
+//! A command for a slot that is not idle is dropped, and Get State says so (CMNICS). The sources
+//! for this crate disagree on which of the two commands is lost; the one whose response may already
+//! be on its way is kept.
 
 use crate::clock::Instant;
 use crate::context::Effect;
@@ -27,7 +28,8 @@ pub(crate) enum SlotState {
     Transmit = 3,
 }
 
-/// Bytes of a message without data, such as all responses to control primitives, with its Message Integrity Check.
+/// Bytes of a message without data, such as all responses to control primitives, with its Message
+/// Integrity Check.
 pub(crate) const SHORT_LENGTH: usize = 12;
 
 /// A short message that waits to be sent.
@@ -47,7 +49,8 @@ impl Notice {
 /// Room for a message.
 pub(crate) type MessageBuffer = [u8; MAX_MESSAGE_LENGTH];
 
-/// Room for the messages of both command slots: 8448 bytes, which belong in a static. New, all of them are zero.
+/// Room for the messages of both command slots: 8448 bytes, which belong in a static. New, all of
+/// them are zero.
 #[derive(Debug)]
 pub struct MessageBuffers(pub(crate) [MessageBuffer; 2]);
 
@@ -84,11 +87,13 @@ pub(crate) struct Slot<'m> {
     pub(crate) primitive: Option<Notice>,
     /// What happens when the response has been sent.
     pub(crate) effect: Option<Effect>,
-    /// Counts commands and replays, so that [`Responder::sent`](crate::Responder::sent) ends what was sent and nothing newer.
+    /// Counts commands and replays, so that [`Responder::sent`](crate::Responder::sent) ends what
+    /// was sent and nothing newer.
     pub(crate) serial: u8,
     /// Counts control primitives, likewise.
     pub(crate) primitives: u8,
-    /// Bytes of the message in the buffer: in `Process` the request, without Message Integrity Check; else the response, with it.
+    /// Bytes of the message in the buffer: in `Process` the request, without Message Integrity
+    /// Check; else the response, with it.
     pub(crate) length: usize,
     pub(crate) buffer: &'m mut MessageBuffer,
 }
@@ -120,7 +125,8 @@ impl<'m> Slot<'m> {
         }
     }
 
-    /// Takes a command in. `content` is what follows its message type byte, without Message Integrity Check.
+    /// Takes a command in. `content` is what follows its message type byte, without Message
+    /// Integrity Check.
     pub(crate) fn accept(
         &mut self,
         now: Instant,

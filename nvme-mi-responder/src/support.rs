@@ -6,8 +6,8 @@ use crate::world::{
     FirmwareStore, Media, PcieAccess, ResetHook, SecurityProtocols, VpdStore, World,
 };
 
-/// A set of abilities. A table entry names what it needs; one that needs more than there is exists neither for the dispatcher nor for the
-/// lists of what is supported.
+/// A set of abilities. A table entry names what it needs; one that needs more than there is exists
+/// neither for the dispatcher nor for the lists of what is supported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Abilities(u16);
 

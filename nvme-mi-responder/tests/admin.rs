@@ -1,4 +1,5 @@
-//! What all Admin commands have in common: which there are, which way their data go, and which failures are whose.
+//! What all Admin commands have in common: which there are, which way their data go, and which
+//! failures are whose.
 
 mod support;
 
@@ -136,7 +137,8 @@ fn data_to_the_controller_are_as_long_as_the_message_says() {
     }
 }
 
-/// The flags of libnvme 1.x: 0 where it fills in neither, 1 or 3 where `nvme_mi_admin_xfer` gives the length of the response instead.
+/// The flags of libnvme 1.x: 0 where it fills in neither, 1 or 3 where `nvme_mi_admin_xfer` gives
+/// the length of the response instead.
 #[test]
 fn data_with_a_length_of_zero_are_taken_whatever_the_flags_say() {
     for flags in [0, 1, 3] {
@@ -179,7 +181,8 @@ fn the_ignore_shutdown_flag_changes_nothing() {
     assert_eq!(device.admin_ok(ignoring), device.admin_ok(identify));
 }
 
-/// FID 1Eh (Flexible Data Placement events) is the one of which nvme-cli 3.0 wants an odd length when it goes through all features.
+/// FID 1Eh (Flexible Data Placement events) is the one of which nvme-cli 3.0 wants an odd length
+/// when it goes through all features.
 #[test]
 fn a_command_that_fails_says_why_whatever_length_is_asked_for() {
     let mut device = everything();

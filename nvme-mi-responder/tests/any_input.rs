@@ -11,7 +11,8 @@ use nvme_mi_responder::{Instant, Requester};
 use support::golden::{Golden, REQUESTS};
 use support::{ADMIN, Admin, Device, IDENTITY, sealed};
 
-/// Unoptimized, these tests take a sample of the values, lengths and random messages: seconds instead of a minute.
+/// Unoptimized, these tests take a sample of the values, lengths and random messages: seconds
+/// instead of a minute.
 const SAMPLE: bool = cfg!(debug_assertions);
 
 /// How many random messages: one of 50 in a sample.
@@ -57,7 +58,8 @@ fn device() -> Device<Everything> {
     device
 }
 
-/// Sends a message from the message type byte on. It must be dropped and counted, or answered, or reset the subsystem.
+/// Sends a message from the message type byte on. It must be dropped and counted, or answered, or
+/// reset the subsystem.
 fn feed(device: &mut Device<Everything>, message: &[u8]) {
     // Whatever runs in the background comes to its end now and then.
     device.now = device.now.after(50);
@@ -119,7 +121,8 @@ fn assert_works(device: &mut Device<Everything>) {
     assert_eq!((response[0], response[4]), (0, 0x38));
 }
 
-/// Good requests of every kind, from the message type byte to the last byte before the Message Integrity Check.
+/// Good requests of every kind, from the message type byte to the last byte before the Message
+/// Integrity Check.
 fn requests() -> Vec<Vec<u8>> {
     let golden = REQUESTS.iter().map(Golden::bytes);
     let mut requests: Vec<Vec<u8>> = golden
@@ -203,7 +206,8 @@ fn every_change_of_one_byte_without_its_integrity_check_is_dropped() {
             for value in values.filter(|value| *value != good[position]) {
                 let mut damaged = good.clone();
                 damaged[position] = value;
-                // The message type is for the layer below; of byte 0 only the integrity check bit comes here.
+                // The message type is for the layer below; of byte 0 only the integrity check bit
+                // comes here.
                 if position > 0 || value & 0x80 == 0 {
                     let drops = device.responder.drops().total();
                     feed(&mut device, &damaged);

@@ -1,5 +1,5 @@
-//! Commands, control primitives, time, resets and lost responses in any order: nobody gets more responses than there are, and nothing gets
-//! stuck.
+//! Commands, control primitives, time, resets and lost responses in any order: nobody gets more
+//! responses than there are, and nothing gets stuck.
 
 mod support;
 

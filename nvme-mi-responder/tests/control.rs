@@ -157,7 +157,8 @@ impl Bench {
         self.device.now = end;
     }
 
-    /// Sends a control primitive and returns status and parameter of the response to it, which is the first that is sent.
+    /// Sends a control primitive and returns status and parameter of the response to it, which is
+    /// the first that is sent.
     fn primitive(&mut self, slot: u8, opcode: u8, parameter: u8) -> (u8, u16) {
         let message = [0x84, slot, 0, 0, opcode, 0xA5, parameter, 0];
         self.take_from(9, 7, &message).unwrap();
@@ -434,7 +435,8 @@ fn abort_ends_a_command_that_takes_long_without_a_response() {
     assert_eq!(bench.kinds(), [(0x88, 0)]);
 }
 
-/// A command that must be alone is pending, `ends` ends it, and another one is in its slot. One more that must be alone is carried out.
+/// A command that must be alone is pending, `ends` ends it, and another one is in its slot. One
+/// more that must be alone is carried out.
 fn assert_nothing_waits_after(ends: impl FnOnce(&mut Device<Slow>)) {
     let mut media = MemoryMedia::new();
     media.format_time = 1000;

@@ -1,4 +1,5 @@
-//! A Controller Level Reset, which a host makes: what it changes for the requester, and what it does not.
+//! A Controller Level Reset, which a host makes: what it changes for the requester, and what it
+//! does not.
 
 mod support;
 

@@ -206,7 +206,8 @@ fn the_list_of_optional_commands_is_what_is_carried_out() {
     let list = device.mi(0, dword0(0, 0, 4), 0, &[]);
     assert_eq!(optional(&list, MANAGEMENT), [0x06, 0x07, 0x0A, 0x0B, 0x0C]);
     for opcode in 0..=0xFF {
-        // A type that neither Reset nor Shutdown has, so that they are refused and nothing is reset.
+        // A type that neither Reset nor Shutdown has, so that they are refused and nothing is
+        // reset.
         let supported = device.mi(opcode, 0xFF00_0000, 0, &[])[0] != 3;
         let expected = opcode <= 0x05 || optional(&list, MANAGEMENT).contains(&opcode);
         assert_eq!(supported, expected, "MI opcode {opcode:#x}");

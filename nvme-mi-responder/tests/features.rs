@@ -86,7 +86,8 @@ fn a_scan_of_all_features_meets_no_other_failure() {
     }
 }
 
-/// Data lengths of features as nvme-cli 3.0 fills them in, for those that have data; the odd one is that of FID 1Eh.
+/// Data lengths of features as nvme-cli 3.0 fills them in, for those that have data; the odd one is
+/// that of FID 1Eh.
 const LENGTHS: [(u8, u32); 11] = [
     (0x03, 4096),
     (0x0C, 256),
@@ -212,7 +213,8 @@ fn threshold(device: &mut Device<impl World>, select: u32, selectors: u32) -> u3
     value & 0xFFFF
 }
 
-/// Critical warnings as every structure has them: SMART log, subsystem poll (inverted), controller poll.
+/// Critical warnings as every structure has them: SMART log, subsystem poll (inverted), controller
+/// poll.
 fn warnings(device: &mut Device<impl World>) -> [u8; 3] {
     let log = Admin {
         opcode: 0x02,

@@ -1,4 +1,5 @@
-//! Firmware Image Download and Firmware Commit: the story of an update, and everything that goes wrong in one.
+//! Firmware Image Download and Firmware Commit: the story of an update, and everything that goes
+//! wrong in one.
 
 mod support;
 

@@ -1,7 +1,8 @@
-//! Frozen messages. Do not change these: a failure here means that the responder changed for its requesters.
+//! Frozen messages. Do not change these: a failure here means that the responder changed for its
+//! requesters.
 //!
-//! Source: requests as libnvme builds them and responses computed from NVMe-MI 1.2, each with its Message Integrity Check; kept in the
-//! project's notes on the specification, section 1.8.
+//! Source: requests as libnvme builds them and responses computed from NVMe-MI 1.2, each with its
+//! Message Integrity Check; kept in the project's notes on the specification, section 1.8.
 
 mod support;
 

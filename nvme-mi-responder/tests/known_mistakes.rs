@@ -1,5 +1,6 @@
-//! What other responders get wrong, as their users have seen it: one test for each. The list is section 9 of the project's notes on the
-//! specification; More Processing Required is tested with the command slots.
+//! What other responders get wrong, as their users have seen it: one test for each. The list is
+//! section 9 of the project's notes on the specification; More Processing Required is tested with
+//! the command slots.
 
 mod support;
 

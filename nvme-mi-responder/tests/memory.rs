@@ -1,4 +1,5 @@
-//! The RAM budget: all of a responder with 2 ports, 2 controllers and 4 namespaces, both message buffers among it, in 12 KiB.
+//! The RAM budget: all of a responder with 2 ports, 2 controllers and 4 namespaces, both message
+//! buffers among it, in 12 KiB.
 
 use core::mem::size_of;
 

@@ -1,4 +1,5 @@
-//! Namespace Management and Namespace Attachment, seen through Identify, the health poll and the changed namespace list.
+//! Namespace Management and Namespace Attachment, seen through Identify, the health poll and the
+//! changed namespace list.
 
 mod support;
 

@@ -1,4 +1,5 @@
-//! The commands of OpenBMC's NVMe daemon, in its order, and what it insists on. It gives each of the first ones 1 s.
+//! The commands of OpenBMC's NVMe daemon, in its order, and what it insists on. It gives each of
+//! the first ones 1 s.
 
 mod support;
 

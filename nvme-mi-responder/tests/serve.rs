@@ -20,7 +20,8 @@ use nvme_mi_responder::{
 };
 use support::{buffers, reference_subsystem, sealed};
 
-/// What requesters sent, what they got, and everything else that the responder does not see through.
+/// What requesters sent, what they got, and everything else that the responder does not see
+/// through.
 #[derive(Default)]
 struct Outside {
     now: Cell<u64>,

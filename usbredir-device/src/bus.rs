@@ -10,8 +10,8 @@ use crate::State;
 
 /// The bus side of the driver, which embassy-usb works with.
 ///
-/// Power is there while a guest is connected and the device is [attached](crate::Handle::set_attached). There is no
-/// suspend: usbredir has no message for it.
+/// Power is there while a guest is connected and the device is
+/// [attached](crate::Handle::set_attached). There is no suspend: usbredir has no message for it.
 pub struct Bus<'d, M: RawMutex> {
     pub(crate) state: &'d State<'d, M>,
 }

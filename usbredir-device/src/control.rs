@@ -11,8 +11,8 @@ use crate::wire::Status;
 
 /// Endpoint 0 of the driver.
 ///
-/// Besides the guest's requests it hands embassy-usb a few of the driver's own: SET_ADDRESS, which the guest's host
-/// controller keeps to itself, and GET_DESCRIPTOR, to learn what to announce.
+/// Besides the guest's requests it hands embassy-usb a few of the driver's own: SET_ADDRESS, which
+/// the guest's host controller keeps to itself, and GET_DESCRIPTOR, to learn what to announce.
 pub struct ControlPipe<'d, M: RawMutex> {
     pub(crate) state: &'d State<'d, M>,
 }

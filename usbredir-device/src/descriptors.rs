@@ -1,4 +1,5 @@
-//! What the driver learns from the device's own descriptors (USB 2.0, section 9.6) before it announces it.
+//! What the driver learns from the device's own descriptors (USB 2.0, section 9.6) before it
+//! announces it.
 
 use embassy_usb_driver::{EndpointInfo as PortInfo, EndpointType};
 use heapless::Vec;
@@ -74,7 +75,8 @@ impl Descriptors {
         self.version = u16::from_le_bytes([d0, d1]);
     }
 
-    /// Takes a configuration descriptor with all that follows it. Settings beyond 32 are not announced.
+    /// Takes a configuration descriptor with all that follows it. Settings beyond 32 are not
+    /// announced.
     pub(crate) fn learn_configuration(&mut self, mut bytes: &[u8]) {
         self.settings.clear();
         self.reset();

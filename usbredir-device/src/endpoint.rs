@@ -17,7 +17,8 @@ struct Common<'d, M: RawMutex> {
     info: EndpointInfo,
 }
 
-/// The session that a call began in; the call ends as `Disabled` if the endpoint stops, however soon it starts again.
+/// The session that a call began in; the call ends as `Disabled` if the endpoint stops, however
+/// soon it starts again.
 #[derive(Default)]
 struct Session(Option<u32>);
 
@@ -47,8 +48,9 @@ pub struct EndpointIn<'d, M: RawMutex>(Common<'d, M>);
 
 /// An OUT endpoint: packets from the guest.
 ///
-/// [`read`](embassy_usb_driver::EndpointOut::read) gives one packet of the guest's transfer at a time, at most the maximum
-/// packet size. A transfer that is a multiple of it has no empty packet at its end; an empty transfer is one empty packet.
+/// [`read`](embassy_usb_driver::EndpointOut::read) gives one packet of the guest's transfer at a
+/// time, at most the maximum packet size. A transfer that is a multiple of it has no empty packet
+/// at its end; an empty transfer is one empty packet.
 pub struct EndpointOut<'d, M: RawMutex>(Common<'d, M>);
 
 impl<'d, M: RawMutex> EndpointIn<'d, M> {
@@ -176,7 +178,8 @@ impl<M: RawMutex> embassy_usb_driver::EndpointOut for EndpointOut<'_, M> {
         poll_fn(|cx| self.poll_read(&mut session, cx, buf)).await
     }
 
-    /// All of it in one session: the packets of two transfers on either side of a reset are not joined.
+    /// All of it in one session: the packets of two transfers on either side of a reset are not
+    /// joined.
     async fn read_transfer(&mut self, buf: &mut [u8]) -> Result<usize, EndpointError> {
         let mut session = Session::default();
         let mut filled = 0usize;

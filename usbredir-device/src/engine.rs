@@ -1,6 +1,8 @@
-//! The whole device side without waiting: what the byte stream, the bus and the endpoints do to each other.
+//! The whole device side without waiting: what the byte stream, the bus and the endpoints do to
+//! each other.
 //!
-//! Everything here returns at once. The async shells (`runner`, `bus`, `control`, `endpoint`) poll it and register a waker.
+//! Everything here returns at once. The async shells (`runner`, `bus`, `control`, `endpoint`) poll
+//! it and register a waker.
 
 mod control;
 mod receive;
@@ -20,11 +22,13 @@ pub(crate) use receive::Blocked;
 use receive::Decoder;
 use transmit::Sending;
 
-/// Messages that wait to be sent, besides answers to transfers, which wait in their endpoint's queue.
+/// Messages that wait to be sent, besides answers to transfers, which wait in their endpoint's
+/// queue.
 const OUTBOX: usize = 16;
 /// The most messages that one step of the device adds: ep_info, interface_info and one more.
 const ROOM_FOR_STEP: usize = 3;
-/// The most that one message of the guest adds: its own answer, and those to two control requests it replaces.
+/// The most that one message of the guest adds: its own answer, and those to two control requests
+/// it replaces.
 const ROOM_FOR_MESSAGE: usize = 3;
 
 /// How often something did not go its normal way, since the state was made.
@@ -33,7 +37,8 @@ const ROOM_FOR_MESSAGE: usize = 3;
 pub struct Counters {
     /// Connections that began: the guest said hello.
     pub connections: u32,
-    /// Messages that were skipped, because their type is unknown or unused, or no device was connected.
+    /// Messages that were skipped, because their type is unknown or unused, or no device was
+    /// connected.
     pub skipped_messages: u32,
     /// Transfers refused at once: no such endpoint, halted, or too many outstanding.
     pub refused_transfers: u32,
@@ -418,7 +423,8 @@ impl<'d> Engine<'d> {
         input.or(output).is_some_and(|port| port.stalled)
     }
 
-    /// Bus reset from the guest: back to unconfigured at once; embassy-usb hears of it when it polls the bus.
+    /// Bus reset from the guest: back to unconfigured at once; embassy-usb hears of it when it
+    /// polls the bus.
     fn reset(&mut self) {
         self.cancel_control();
         self.stop_transfers();

@@ -42,8 +42,9 @@ use embassy_sync::blocking_mutex::raw::RawMutex;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub struct Config {
-    /// The speed that the guest sees. Choose the maximum packet sizes of the classes to match: a bulk endpoint has 512
-    /// bytes at high speed, and 8 to 64 at full speed. High unless set otherwise.
+    /// The speed that the guest sees. Choose the maximum packet sizes of the classes to match: a
+    /// bulk endpoint has 512 bytes at high speed, and 8 to 64 at full speed. High unless set
+    /// otherwise.
     pub speed: Speed,
 }
 
@@ -67,7 +68,8 @@ impl<M: RawMutex> Clone for Handle<'_, M> {
 impl<M: RawMutex> Copy for Handle<'_, M> {}
 
 impl<M: RawMutex> Handle<'_, M> {
-    /// Plugs the device out of the guest (`false`) or in again. It starts plugged in. The connection stays.
+    /// Plugs the device out of the guest (`false`) or in again. It starts plugged in. The
+    /// connection stays.
     pub fn set_attached(&self, attached: bool) {
         self.state.with(|engine| engine.set_attached(attached));
     }
@@ -83,7 +85,8 @@ impl<M: RawMutex> Handle<'_, M> {
     }
 }
 
-/// Makes the parts of a device: the driver for embassy-usb, the runner for the stream, and a handle.
+/// Makes the parts of a device: the driver for embassy-usb, the runner for the stream, and a
+/// handle.
 ///
 /// Call it once for each state: two drivers on one state would take each other's requests.
 pub fn new<'d, M: RawMutex>(

@@ -1,4 +1,5 @@
-//! The transfers an endpoint has outstanding, and their bytes. No waiting happens here: callers poll.
+//! The transfers an endpoint has outstanding, and their bytes. No waiting happens here: callers
+//! poll.
 
 mod bytes;
 mod input;
@@ -15,7 +16,8 @@ use crate::wire::Status;
 
 /// How many transfers each endpoint can have outstanding.
 ///
-/// Linux's CDC-ACM driver keeps 16 in each direction, its MCTP driver one. One more than this is refused with an error.
+/// Linux's CDC-ACM driver keeps 16 in each direction, its MCTP driver one. One more than this is
+/// refused with an error.
 pub const MAX_TRANSFERS: usize = 32;
 
 /// What both directions have in common.
@@ -24,7 +26,8 @@ pub(crate) struct Port {
     pub(crate) info: Option<EndpointInfo>,
     pub(crate) enabled: bool,
     pub(crate) stalled: bool,
-    /// Goes up whenever an enabled endpoint stops, so that its user learns of it even if it is enabled again at once.
+    /// Goes up whenever an enabled endpoint stops, so that its user learns of it even if it is
+    /// enabled again at once.
     pub(crate) session: u32,
     pub(crate) waker: WakerRegistration,
 }

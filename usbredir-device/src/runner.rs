@@ -15,7 +15,8 @@ use crate::engine::Blocked;
 const CHUNK: usize = 1024;
 /// How often [`Runner::run`] lets other tasks run before it gives an OUT endpoint up.
 const YIELDS: u32 = 10_000;
-/// How often other tasks run after the patience is over: one that was not scheduled either has its chance to read.
+/// How often other tasks run after the patience is over: one that was not scheduled either has its
+/// chance to read.
 const YIELDS_AFTER_PATIENCE: u32 = 100;
 
 /// Why a connection ended.
@@ -37,7 +38,8 @@ pub enum Error {
 #[derive(Debug)]
 pub(crate) struct ProtocolError;
 
-/// How many bytes were taken, and what the rest has to wait for; without the latter, all were taken.
+/// How many bytes were taken, and what the rest has to wait for; without the latter, all were
+/// taken.
 type Progress = (usize, Option<Blocked>);
 
 /// Lets all other tasks run so many times.
@@ -62,10 +64,12 @@ impl<M: RawMutex> Drop for Connection<'_, '_, M> {
 }
 
 impl<M: RawMutex> Runner<'_, M> {
-    /// Serves one connection: from hello until the stream ends (`Ok`) or fails, or the future is dropped.
+    /// Serves one connection: from hello until the stream ends (`Ok`) or fails, or the future is
+    /// dropped.
     ///
-    /// Then the device sees that its power was removed, and this can be called again with the next stream. On a serial
-    /// line, where no end can be seen, a guest that says hello again counts as a new connection too.
+    /// Then the device sees that its power was removed, and this can be called again with the next
+    /// stream. On a serial line, where no end can be seen, a guest that says hello again counts
+    /// as a new connection too.
     ///
     /// # Errors
     ///
@@ -77,10 +81,11 @@ impl<M: RawMutex> Runner<'_, M> {
 
     /// Like [`run`](Self::run), with a clock.
     ///
-    /// All endpoints share the stream. When an OUT endpoint's queue is full, the stream waits for the device to read it,
-    /// but not longer than `patience()` takes: then the transfer fails with an I/O error, and so does each later one that
-    /// does not fit, until the device reads again. Without a clock, `run` lets all other tasks run 10,000 times. After
-    /// `patience()` they run 100 times more, as a clock goes on while the whole process stands still.
+    /// All endpoints share the stream. When an OUT endpoint's queue is full, the stream waits for
+    /// the device to read it, but not longer than `patience()` takes: then the transfer fails
+    /// with an I/O error, and so does each later one that does not fit, until the device reads
+    /// again. Without a clock, `run` lets all other tasks run 10,000 times. After `patience()`
+    /// they run 100 times more, as a clock goes on while the whole process stands still.
     ///
     /// # Errors
     ///

@@ -17,7 +17,8 @@ use crate::queue::{InQueue, OutQueue};
 /// | `OUT` | bytes kept for each OUT endpoint until the device reads them; a longer transfer streams through while it is read |
 /// | `CONTROL` | the longest control data stage, configuration descriptor included; QEMU takes at most 4096 |
 ///
-/// It takes `ENDPOINTS * (IN + OUT) + CONTROL` bytes, and less than 2.5 KiB of queues for each of the `ENDPOINTS`.
+/// It takes `ENDPOINTS * (IN + OUT) + CONTROL` bytes, and less than 2.5 KiB of queues for each of
+/// the `ENDPOINTS`.
 pub struct Buffers<
     const ENDPOINTS: usize = 4,
     const IN: usize = 4096,
@@ -56,9 +57,9 @@ impl<const ENDPOINTS: usize, const IN: usize, const OUT: usize, const CONTROL: u
 
 /// What the driver, the runner and the handle of one device share.
 ///
-/// Choose `NoopRawMutex` when all of them run on one executor. With `CriticalSectionRawMutex` they can be on several, but
-/// interrupts are off while bytes are copied, up to about a kilobyte at a time, or up to `OUT` bytes when a queue has to
-/// be moved together.
+/// Choose `NoopRawMutex` when all of them run on one executor. With `CriticalSectionRawMutex` they
+/// can be on several, but interrupts are off while bytes are copied, up to about a kilobyte at a
+/// time, or up to `OUT` bytes when a queue has to be moved together.
 pub struct State<'d, M: RawMutex> {
     engine: Mutex<M, RefCell<Engine<'d>>>,
 }

@@ -1,6 +1,7 @@
 //! The messages of the USB redirection protocol 0.7, for either side of the connection.
 //!
-//! Every message is a header, a fixed part, and for four types some data. All numbers are little-endian and packed.
+//! Every message is a header, a fixed part, and for four types some data. All numbers are
+//! little-endian and packed.
 //!
 //! | offset | size | header field |
 //! |---|---|---|
@@ -8,11 +9,13 @@
 //! | 4 | 4 | length of everything after the header, in bytes |
 //! | 8 | 4 or 8 | id: 8 bytes once both sides have [`Capabilities::IDS_64_BITS`], but always 4 for hello |
 //!
-//! The shape of several messages depends on the capabilities *in force*: those that both sides announced in their
-//! hello ([`Capabilities::common`]). Before that, and for hello itself, use [`Capabilities::NONE`].
+//! The shape of several messages depends on the capabilities *in force*: those that both sides
+//! announced in their hello ([`Capabilities::common`]). Before that, and for hello itself, use
+//! [`Capabilities::NONE`].
 //!
-//! A writer calls [`Message::emit`], then writes `data_length` bytes of data. A reader calls [`Header::parse`], collects
-//! [`fixed_length`] bytes, calls [`Message::parse`], and takes the rest of `length` as data.
+//! A writer calls [`Message::emit`], then writes `data_length` bytes of data. A reader calls
+//! [`Header::parse`], collects [`fixed_length`] bytes, calls [`Message::parse`], and takes the rest
+//! of `length` as data.
 //!
 //! ```
 //! use usbredir_device::wire::{Capabilities, Header, Message, Status, kind};
@@ -27,8 +30,8 @@
 //! assert_eq!(Message::parse(header.kind, caps, body), Some(message));
 //! ```
 //!
-//! Not modelled: isochronous streams, bulk streams (USB 3), device filters, buffered bulk receiving. Their type numbers
-//! are in [`kind`], so that a reader can name what it skips.
+//! Not modelled: isochronous streams, bulk streams (USB 3), device filters, buffered bulk
+//! receiving. Their type numbers are in [`kind`], so that a reader can name what it skips.
 
 mod cursor;
 mod message;
@@ -46,7 +49,8 @@ pub const MAX_HEADER_LENGTH: usize = 16;
 /// The length of the longest header and fixed part that [`Message::emit`] writes, in bytes.
 pub const MAX_MESSAGE_LENGTH: usize = MAX_HEADER_LENGTH + 288;
 
-/// The most bytes one message can claim after its header: a bulk transfer of 128 MiB and its fixed part.
+/// The most bytes one message can claim after its header: a bulk transfer of 128 MiB and its fixed
+/// part.
 ///
 /// A header that claims more is not from this protocol.
 pub const MAX_LENGTH: u32 = (128 << 20) + 10;
@@ -187,7 +191,8 @@ pub struct Header {
     pub kind: u32,
     /// Bytes that follow the header.
     pub length: u32,
-    /// Pairs a reply with its request; the guest chooses it, and may use it again once it was answered.
+    /// Pairs a reply with its request; the guest chooses it, and may use it again once it was
+    /// answered.
     pub id: u64,
 }
 

@@ -1,4 +1,5 @@
-//! Whatever comes on one connection, the device neither panics nor waits for ever, and the next connection works.
+//! Whatever comes on one connection, the device neither panics nor waits for ever, and the next
+//! connection works.
 
 #[allow(
     dead_code,

@@ -1,4 +1,5 @@
-//! Bulk and interrupt transfers: packets, short packets, queues, cancellation, halt, and an endpoint nobody reads.
+//! Bulk and interrupt transfers: packets, short packets, queues, cancellation, halt, and an
+//! endpoint nobody reads.
 
 #[allow(
     dead_code,

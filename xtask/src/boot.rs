@@ -1,4 +1,5 @@
-//! `cargo xtask seal`, and the loader on the emulated board: it boots the firmware of the emulated board, and refuses it in every damaged form.
+//! `cargo xtask seal`, and the loader on the emulated board: it boots the firmware of the emulated
+//! board, and refuses it in every damaged form.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,7 +34,8 @@ const SIGN_OF_LIFE: &str = "UUID";
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Random inputs for each property test of the checks.
 const CASES: u32 = 4096;
-/// Single bits of the image that are changed, evenly distributed, beside the mutilations with a name.
+/// Single bits of the image that are changed, evenly distributed, beside the mutilations with a
+/// name.
 const BITS: usize = 16;
 
 /// Arguments of `cargo xtask seal`.
@@ -99,7 +101,8 @@ pub(crate) fn check(project: &Project) -> Result<String> {
     ))
 }
 
-/// That the firmware of the Nucleo passes the checks of its loader: the build script of the loader has them made.
+/// That the firmware of the Nucleo passes the checks of its loader: the build script of the loader
+/// has them made.
 fn check_for_nucleo(project: &Project) -> Result<()> {
     let firmware = build(project, NUCLEO_FIRMWARE)?;
     let mut cargo = shipped::build(project, NUCLEO_LOADER);

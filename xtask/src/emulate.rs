@@ -155,7 +155,8 @@ pub(crate) fn board(
     command
 }
 
-/// The board with a program that measures: its clock counts instructions, it prints on standard output, and ends by itself.
+/// The board with a program that measures: its clock counts instructions, it prints on standard
+/// output, and ends by itself.
 pub(crate) fn counting(program: &Path) -> Command {
     let mut command = qemu(program);
     command

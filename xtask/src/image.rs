@@ -1,4 +1,5 @@
-//! A linked program for a microcontroller: its sections, its symbols, and which function an instruction was written in.
+//! A linked program for a microcontroller: its sections, its symbols, and which function an
+//! instruction was written in.
 
 use std::path::Path;
 
@@ -91,8 +92,8 @@ impl Image {
 }
 
 impl<'d> Program<'d> {
-    /// Names of the functions that the instruction at `address` belongs to: the one it was written in, the one this is inlined in, and so on.
-    /// Empty without debug information.
+    /// Names of the functions that the instruction at `address` belongs to: the one it was written
+    /// in, the one this is inlined in, and so on. Empty without debug information.
     pub(crate) fn functions_at(&self, address: u64) -> Result<Vec<String>> {
         let frames = self.frames_at(address)?;
         Ok(frames.into_iter().map(|frame| frame.function).collect())

@@ -41,7 +41,8 @@ pub(crate) fn components(components: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Installs a whole toolchain, such as the oldest supported one, with the standard library for `targets`.
+/// Installs a whole toolchain, such as the oldest supported one, with the standard library for
+/// `targets`.
 pub(crate) fn toolchain(version: &str, targets: &[&str]) -> Result<()> {
     if !succeeds(Command::new("rustup").args(["run", version, "cargo", "--version"])) {
         let install = ["toolchain", "install", version, "--profile", "minimal"];

@@ -1,5 +1,6 @@
-//! `cargo xtask instructions`: what a round trip through the router costs, in instructions, beside `mctp-estack`, and what a command through the
-//! NVMe-MI responder. Fails when it is more than a budget in `bench/Cargo.toml`, or than a bound here.
+//! `cargo xtask instructions`: what a round trip through the router costs, in instructions, beside
+//! `mctp-estack`, and what a command through the NVMe-MI responder. Fails when it is more than a
+//! budget in `bench/Cargo.toml`, or than a bound here.
 
 use anyhow::{Context, Result, bail};
 
@@ -17,11 +18,13 @@ const PROGRAMS: &[&str] = &[
     "nvme-mi",
 ];
 
-/// Message bytes behind the message type byte, and packet payload bytes: one packet each, then two, 65 and 17.
+/// Message bytes behind the message type byte, and packet payload bytes: one packet each, then two,
+/// 65 and 17.
 pub(crate) const ECHO_SIZES: &[(u64, u64)] =
     &[(63, 64), (246, 247), (64, 64), (4096, 64), (4096, 247)];
 
-/// How often as many instructions mctp-estack must take for the echo, as it is built for a host: messages of one packet, and of 4 KiB at unit 247.
+/// How often as many instructions mctp-estack must take for the echo, as it is built for a host:
+/// messages of one packet, and of 4 KiB at unit 247.
 const RATIOS: &[((u64, u64), f64)] = &[((63, 64), 4.0), ((246, 247), 4.0), ((4096, 247), 10.0)];
 
 /// The most for a packet in the middle of a message, one side alone, beside the copy.
@@ -46,7 +49,8 @@ const TRANSFERS_AT_ONCE: u64 = 8;
 
 /// Commands through the NVMe-MI responder.
 pub(crate) const COMMANDS: &[&str] = &["health-poll", "identify", "firmware-download"];
-/// What computes their Message Integrity Check: 4 bits at a time, 8 bits, or an engine that costs nothing.
+/// What computes their Message Integrity Check: 4 bits at a time, 8 bits, or an engine that costs
+/// nothing.
 pub(crate) const CHECKS: &[&str] = &["software", "table", "engine"];
 
 /// Measures, prints the tables, and fails when something is too much.

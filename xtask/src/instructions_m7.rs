@@ -1,9 +1,13 @@
-//! The second half of `cargo xtask instructions`: what round trips, packets and the boards' memory functions cost on an emulated Cortex-M7.
+//! The second half of `cargo xtask instructions`: what round trips, packets and the boards' memory
+//! functions cost on an emulated Cortex-M7.
 //!
-//! The program of the former two is `instructions` of `examples/qemu-an500`, built as the firmware is. With `-icount shift=0` QEMU's clock goes on by a nanosecond for each
-//! instruction, whatever the load of this computer. The program prints what its timer counted for fewer and for more rounds: what differs, divided by
-//! how many more there were, is one round. A round is a round trip, or a message of a stream in one direction. Of a stream there are a shorter and a longer
-//! message: what the longer one costs more, divided by how many more packets it has, is one further packet.
+//! The program of the former two is `instructions` of `examples/qemu-an500`, built as the firmware
+//! is. With `-icount shift=0` QEMU's clock goes on by a nanosecond for each instruction, whatever
+//! the load of this computer. The program prints what its timer counted for fewer and for more
+//! rounds: what differs, divided by how many more there were, is one round. A round is a round
+//! trip, or a message of a stream in one direction. Of a stream there are a shorter and a longer
+//! message: what the longer one costs more, divided by how many more packets it has, is one further
+//! packet.
 
 use std::fmt::Write;
 use std::io::Read;
@@ -27,7 +31,8 @@ const MEMORY_FUNCTIONS: &str = "memory-functions";
 const INSTRUCTIONS_PER_TICK: f64 = 40.0;
 /// Of the Nucleo board's core, in Hz.
 const CLOCK: f64 = 600e6;
-/// Bytes of message a second that a stream has to reach if an instruction takes a cycle: the most that USB high speed leaves, so that the core is not the limit.
+/// Bytes of message a second that a stream has to reach if an instruction takes a cycle: the most
+/// that USB high speed leaves, so that the core is not the limit.
 const LEAST_RATE: f64 = 40e6;
 /// It takes less than a second.
 const LONGEST_RUN: Duration = Duration::from_secs(60);
@@ -158,7 +163,8 @@ pub(crate) fn shipped(project: &Project) -> Result<(Vec<Round>, Vec<Stream>)> {
     Ok((round_trips, streams(&messages)?))
 }
 
-/// The round trips through mctp-estack, built as ours and at the other levels: of each the level that is best for it, `z` being that of the shipped build.
+/// The round trips through mctp-estack, built as ours and at the other levels: of each the level
+/// that is best for it, `z` being that of the shipped build.
 pub(crate) fn estack(project: &Project) -> Result<Vec<(Round, &'static str)>> {
     let mut best = Vec::<(Round, &str)>::new();
     for level in ["z", "s", "3"] {

@@ -36,17 +36,21 @@ struct Arguments {
 enum Command {
     /// Run every check, or the named ones, and stop at the first that fails
     Ci(ci::Args),
-    /// Run the reference device on an emulated Cortex-M7, its USB port on a socket for a guest of another QEMU
+    /// Run the reference device on an emulated Cortex-M7, its USB port on a socket for a guest of
+    /// another QEMU
     Emulate(emulate::Args),
     /// Run the virtual device, and the one on the emulated board, against Linux kernels in QEMU
     Guest(guest::Args),
-    /// Count the instructions of echo round trips, beside mctp-estack, and of NVMe-MI commands; and of round trips on the emulated Cortex-M7
+    /// Count the instructions of echo round trips, beside mctp-estack, and of NVMe-MI commands; and
+    /// of round trips on the emulated Cortex-M7
     Instructions,
     /// Where firmware can panic: the functions of dependencies, beside the committed list
     Panics(panics::Args),
-    /// Measure what messages cost beside mctp-estack, by size, unit, peers, ports and routes, and write docs/performance.md and its plot
+    /// Measure what messages cost beside mctp-estack, by size, unit, peers, ports and routes, and
+    /// write docs/performance.md and its plot
     Performance,
-    /// Make an image for a loader's flash of firmware as it was linked: checksum in, debug information out
+    /// Make an image for a loader's flash of firmware as it was linked: checksum in, debug
+    /// information out
     Seal(boot::Args),
     /// Flash and RAM that each firmware takes, crate by crate, beside the committed table
     Size(size::Args),

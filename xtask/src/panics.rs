@@ -1,8 +1,10 @@
-//! Where the firmware of the boards can panic: each call of a function of `core` that panics, by the function that the call was written in.
+//! Where the firmware of the boards can panic: each call of a function of `core` that panics, by
+//! the function that the call was written in.
 //!
-//! The cores are proved to have none by linking. Firmware cannot be linked so, as its dependencies keep some. So its image is searched for calls of what
-//! panics, and the debug information tells the function, also where that is inlined. There may be none in this repository; those in dependencies are listed
-//! in [`DOCUMENT`].
+//! The cores are proved to have none by linking. Firmware cannot be linked so, as its dependencies
+//! keep some. So its image is searched for calls of what panics, and the debug information tells
+//! the function, also where that is inlined. There may be none in this repository; those in
+//! dependencies are listed in [`DOCUMENT`].
 
 mod thumb;
 
@@ -23,7 +25,8 @@ const MARK: &str = "<!-- Everything below is written by `cargo xtask panics --up
 /// Instructions that the compiler found in several functions, and made a function of.
 const OUTLINED: &str = "OUTLINED_FUNCTION";
 
-/// What the compiler writes into every future, for an executor that polls it after its end. None here does.
+/// What the compiler writes into every future, for an executor that polls it after its end. None
+/// here does.
 const RESUMED: &str = "core::panicking::panic_const::panic_const_async_";
 
 /// What of this repository may panic, and why. The beginning of a function's name.
@@ -42,8 +45,9 @@ const REMAINING: &[(&str, &str)] = &[
     ),
 ];
 
-/// Functions that take statics at the start, several in a row. static_cell panics when one is taken twice; the compiler makes one call of what these have in
-/// common, which then belongs to the function and to no line of it.
+/// Functions that take statics at the start, several in a row. static_cell panics when one is taken
+/// twice; the compiler makes one call of what these have in common, which then belongs to the
+/// function and to no line of it.
 const TAKE_STATICS: &[&str] = &[
     "qemu_an500::__cortex_m_rt_start",
     "qemu_an500::management::start",
@@ -208,7 +212,8 @@ fn calls<'s>(program: &Program<'_>, functions: &[&'s Symbol]) -> Vec<(&'s Symbol
     calls
 }
 
-/// Addresses of the panic handler, of the functions of `core` that call it, and of instructions shared by calls of these.
+/// Addresses of the panic handler, of the functions of `core` that call it, and of instructions
+/// shared by calls of these.
 fn panicking(functions: &[&Symbol], calls: &[(&Symbol, Branch)]) -> HashSet<u64> {
     let names: HashMap<_, _> = functions
         .iter()
@@ -233,19 +238,21 @@ fn panicking(functions: &[&Symbol], calls: &[(&Symbol, Branch)]) -> HashSet<u64>
     }
 }
 
-/// Whether it is for the caller of a function to see to it that this does not panic: functions such as `unwrap` and `borrow_mut`. Formatting is not for its
-/// callers, of which there are many, and is listed itself.
+/// Whether it is for the caller of a function to see to it that this does not panic: functions such
+/// as `unwrap` and `borrow_mut`. Formatting is not for its callers, of which there are many, and is
+/// listed itself.
 fn is_for_callers(name: &str) -> bool {
     let of_core = crate_of(name, &[]).is_some_and(|name| is_standard(&name));
     let formats = ["core::fmt::", "core::num::", "core::str::"];
     name.starts_with(OUTLINED) || of_core && !formats.iter().any(|part| name.contains(part))
 }
 
-/// The function that an instruction was written in, which is the first of `frames`: the others it is inlined in. What is in the standard library belongs to
-/// the function that it is inlined in.
+/// The function that an instruction was written in, which is the first of `frames`: the others it
+/// is inlined in. What is in the standard library belongs to the function that it is inlined in.
 fn place(frames: &[Frame], ours: &[String]) -> Option<Place> {
     let places = frames.iter().map(|frame| {
-        // The instructions of a macro have the file that the macro is in, and the name of the function that it is used in.
+        // The instructions of a macro have the file that the macro is in, and the name of the
+        // function that it is used in.
         let in_crate = crate_of_file(&frame.file).or_else(|| crate_of(&frame.function, ours));
         Place {
             in_crate: in_crate.unwrap_or_default(),
@@ -259,7 +266,8 @@ fn place(frames: &[Frame], ours: &[String]) -> Option<Place> {
     places.into_iter().nth(named)
 }
 
-/// The crate that a source file of a dependency is in, which Cargo keeps in `registry/src/REGISTRY/PACKAGE-VERSION`.
+/// The crate that a source file of a dependency is in, which Cargo keeps in
+/// `registry/src/REGISTRY/PACKAGE-VERSION`.
 fn crate_of_file(file: &str) -> Option<String> {
     let (_, path) = file.split_once("/registry/src/")?;
     let (package, _) = path.split('/').nth(1)?.rsplit_once('-')?;

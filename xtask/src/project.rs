@@ -6,7 +6,8 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use cargo_metadata::{Metadata, MetadataCommand, Package};
 
-/// Workspaces beside the root one: firmware, measurements and link proofs, each with a lock file of its own.
+/// Workspaces beside the root one: firmware, measurements and link proofs, each with a lock file of
+/// its own.
 pub(crate) const NESTED_WORKSPACES: &[&str] = &[
     "examples/nucleo-h7s3",
     "examples/nucleo-h7s3-boot",

@@ -1,7 +1,9 @@
-//! The shipped build: how firmware is built for a board, and so whatever is measured or proved of it.
+//! The shipped build: how firmware is built for a board, and so whatever is measured or proved of
+//! it.
 //!
-//! How it is compiled and linked is in [`CONFIG`], which Cargo reads by itself in the folders of the boards. Its features are those of our
-//! crates that the Nucleo's `Cargo.toml` asks for. No other firmware has a definition of its own: [`differences`] finds one.
+//! How it is compiled and linked is in [`CONFIG`], which Cargo reads by itself in the folders of
+//! the boards. Its features are those of our crates that the Nucleo's `Cargo.toml` asks for. No
+//! other firmware has a definition of its own: [`differences`] finds one.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,11 +1,14 @@
-//! `cargo xtask size`: what firmware takes of a microcontroller's memories, crate by crate and for each set of features that matters.
+//! `cargo xtask size`: what firmware takes of a microcontroller's memories, crate by crate and for
+//! each set of features that matters.
 //!
-//! What is built is in the `Cargo.toml` of each firmware ([`firmware`]), what it took is committed in `docs/size.md` ([`table`]). The check fails when
-//! firmware exceeds its limits, and when it grew without the committed table being updated.
+//! What is built is in the `Cargo.toml` of each firmware ([`firmware`]), what it took is committed
+//! in `docs/size.md` ([`table`]). The check fails when firmware exceeds its limits, and when it
+//! grew without the committed table being updated.
 //!
-//! The program in `xtask/size` is the NVMe-MI responder with the default model and nothing else. It has the panic handler of `xtask/panic-free`, so that
-//! it links only if no panic is left, at its optimisation level too. Those in `xtask/ram` are routers with the same ports, messages and service, ours and
-//! mctp-estack's.
+//! The program in `xtask/size` is the NVMe-MI responder with the default model and nothing else. It
+//! has the panic handler of `xtask/panic-free`, so that it links only if no panic is left, at its
+//! optimisation level too. Those in `xtask/ram` are routers with the same ports, messages and
+//! service, ours and mctp-estack's.
 
 mod attribution;
 mod firmware;
@@ -142,7 +145,8 @@ fn measure(
 ) -> Result<Table> {
     install::targets(&[TARGET])?;
     let mut rows = Vec::new();
-    // What cannot be linked, for example because its memory is too small, hides the rest from nobody.
+    // What cannot be linked, for example because its memory is too small, hides the rest from
+    // nobody.
     let mut failures = Vec::new();
     for firmware in firmware {
         let ours = our_crates(project, firmware)?;
@@ -192,7 +196,8 @@ pub(crate) fn our_crates(project: &Project, firmware: &Firmware) -> Result<Vec<S
         .collect())
 }
 
-/// One firmware for people to read: the lines that take the most first, with the difference to what is committed.
+/// One firmware for people to read: the lines that take the most first, with the difference to what
+/// is committed.
 fn report(row: &Row, committed: Option<&Row>) -> Result<String> {
     let mut lines: Vec<_> = row.sizes.lines.iter().collect();
     lines.sort_by_key(|(_, bytes)| u64::MAX - bytes.flash - bytes.ram);

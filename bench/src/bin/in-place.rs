@@ -1,4 +1,5 @@
-//! Echo through the async routers: ours on the message in place, mctp-estack's by the `mctp` traits.
+//! Echo through the async routers: ours on the message in place, mctp-estack's by the `mctp`
+//! traits.
 
 use std::process::ExitCode;
 

@@ -1,5 +1,5 @@
-//! Commands through the sans-IO NVMe-MI responder with the default model: the message in, the response out, the Message Integrity Check of
-//! both included.
+//! Commands through the sans-IO NVMe-MI responder with the default model: the message in, the
+//! response out, the Message Integrity Check of both included.
 
 use std::hint::black_box;
 use std::process::ExitCode;

@@ -15,7 +15,8 @@ fn mtu(case: &Case) -> usize {
     case.unit + HEADER_LEN
 }
 
-/// Its capacities are set when it is built: they must be those of the case, as they are part of what it costs.
+/// Its capacities are set when it is built: they must be those of the case, as they are part of
+/// what it costs.
 fn check_room(case: &Case) {
     assert_eq!(
         MAX_PAYLOAD,

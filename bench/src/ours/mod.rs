@@ -26,7 +26,8 @@ type Long = RouterStorage<'static, 1, TRANSFER_1_0, 4, 2, LONG_MESSAGE, 4, 2>;
 type LongLongPackets = RouterStorage<'static, 1, TRANSFER_1_1, 4, 2, LONG_MESSAGE, 4, 2>;
 type Many = RouterStorage<'static, 8, TRANSFER_1_0, 64, 64, USUAL_MESSAGE, 4, 200>;
 
-/// Calls `$new(storage, ...)` with storage of the type that the case asks for. A router forgets its capacities; its storage does not.
+/// Calls `$new(storage, ...)` with storage of the type that the case asks for. A router forgets its
+/// capacities; its storage does not.
 macro_rules! in_storage {
     ($case:expr, $new:path $(, $argument:expr)*) => {{
         use $crate::{case::Room, leak, ours};
@@ -76,7 +77,8 @@ fn port_config(case: &Case) -> PortConfig {
     }
 }
 
-/// The ways to the first peers, each to the port that its requests come from: that to the first one is found last.
+/// The ways to the first peers, each to the port that its requests come from: that to the first one
+/// is found last.
 fn routes(case: &Case) -> impl Iterator<Item = Route> {
     (0..case.routes).rev().map(|index| Route {
         first: peer(index),

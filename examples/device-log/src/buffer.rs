@@ -8,8 +8,8 @@ const NOTE_LEN: usize = 33;
 
 /// The first lines and the newest ones.
 ///
-/// The first `EARLY` bytes, as far as they are whole lines, stay for good. What comes after them goes through a ring of `RECENT` bytes, where whole
-/// lines make room for new ones.
+/// The first `EARLY` bytes, as far as they are whole lines, stay for good. What comes after them
+/// goes through a ring of `RECENT` bytes, where whole lines make room for new ones.
 #[derive(Debug)]
 pub struct Buffer<const EARLY: usize, const RECENT: usize> {
     early: [u8; EARLY],
@@ -142,7 +142,8 @@ impl<const EARLY: usize, const RECENT: usize> Buffer<EARLY, RECENT> {
 
     /// Reads on from `place` into `out`, as much as there is and fits. Returns how many bytes.
     ///
-    /// Where lines are gone that the reader has not had, there is one that says how many bytes they were.
+    /// Where lines are gone that the reader has not had, there is one that says how many bytes they
+    /// were.
     pub fn read(&self, place: &mut Place, out: &mut [u8]) -> usize {
         let mut filled = 0usize;
         loop {
@@ -391,9 +392,11 @@ mod tests {
         ]
     }
 
-    /// Checks that a reader, who is up to date, got what was written, in order, but for losses that it was told of.
+    /// Checks that a reader, who is up to date, got what was written, in order, but for losses that
+    /// it was told of.
     fn check(written: &str, read: &str, early: usize) {
-        // Where in `written` the reader may be: a line end may be one that was written, or that before the note.
+        // Where in `written` the reader may be: a line end may be one that was written, or that
+        // before the note.
         let mut positions = vec![0];
         for line in read.split_inclusive('\n') {
             let lost = line.strip_prefix("... ");

@@ -26,7 +26,8 @@ impl<const LEN: usize> Line<LEN> {
             len: 0,
             is_cut: false,
         };
-        // A line takes whatever it is given. What a value's own formatting fails with is its problem: the line is as long as it got.
+        // A line takes whatever it is given. What a value's own formatting fails with is its
+        // problem: the line is as long as it got.
         let _ = write!(
             line,
             "{:5}.{:03} {:5} {}",

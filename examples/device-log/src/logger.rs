@@ -23,7 +23,8 @@ pub trait Sink: Sync {
     /// Called from any context, so perhaps within another call of it.
     fn write(&self, text: &[u8]);
 
-    /// Takes a part of the last words before the device stops. Called with nothing else going on any more, so it may wait for the wire.
+    /// Takes a part of the last words before the device stops. Called with nothing else going on
+    /// any more, so it may wait for the wire.
     fn write_last(&self, text: &[u8]) {
         self.write(text);
     }
@@ -47,7 +48,8 @@ pub(crate) struct Shared<const EARLY: usize, const RECENT: usize> {
 pub(crate) type Lock<const EARLY: usize, const RECENT: usize> =
     CriticalSectionMutex<RefCell<Shared<EARLY, RECENT>>>;
 
-/// The log of a device, in a `static`: a logger with its wire, and what is kept. See the [crate](crate) for an example.
+/// The log of a device, in a `static`: a logger with its wire, and what is kept. See the
+/// [crate](crate) for an example.
 ///
 /// | parameter | meaning |
 /// |-|-|
@@ -88,8 +90,8 @@ impl<S, const EARLY: usize, const RECENT: usize, const LINE: usize>
 impl<S: Sink, const EARLY: usize, const RECENT: usize, const LINE: usize>
     DeviceLog<S, EARLY, RECENT, LINE>
 {
-    /// Makes this the logger of the program. [`log::set_max_level`] changes the level later. Not on cores
-    /// without atomic exchange (Cortex-M0).
+    /// Makes this the logger of the program. [`log::set_max_level`] changes the level later. Not on
+    /// cores without atomic exchange (Cortex-M0).
     ///
     /// # Errors
     ///
@@ -104,7 +106,8 @@ impl<S: Sink, const EARLY: usize, const RECENT: usize, const LINE: usize>
         Ok(())
     }
 
-    /// Writes `panicked at FILE:LINE: MESSAGE` to the wire: for a panic handler. See [`last_words`](Self::last_words).
+    /// Writes `panicked at FILE:LINE: MESSAGE` to the wire: for a panic handler. See
+    /// [`last_words`](Self::last_words).
     pub fn panic(&self, information: &PanicInfo<'_>) {
         let message = information.message();
         match information.location() {
@@ -117,15 +120,17 @@ impl<S: Sink, const EARLY: usize, const RECENT: usize, const LINE: usize>
         }
     }
 
-    /// Writes a line to the wire, for handlers of faults and panics: nothing else runs any more. Asks for no lock, so it works wherever it
-    /// happened. The first words are the last: words that come while they are formatted, or later, are not written.
+    /// Writes a line to the wire, for handlers of faults and panics: nothing else runs any more.
+    /// Asks for no lock, so it works wherever it happened. The first words are the last: words
+    /// that come while they are formatted, or later, are not written.
     pub fn last_words(&self, words: &dyn fmt::Display) {
         // Not an atomic exchange, which not every core has: nothing else runs.
         if self.has_ended.load(Ordering::Relaxed) {
             return;
         }
         self.has_ended.store(true, Ordering::Relaxed);
-        // The wire may be within a line. It takes everything, and whatever fails is not the device's worry any more.
+        // The wire may be within a line. It takes everything, and whatever fails is not the
+        // device's worry any more.
         let _ = write!(LastWords(&self.sink), "\r\n{words}\r\n");
     }
 

@@ -6,7 +6,8 @@ use core::task::Poll;
 use crate::buffer::Place;
 use crate::logger::{Lock, register};
 
-/// Reads what is kept of a log, at its own pace. Made by [`DeviceLog::reader`](crate::DeviceLog::reader).
+/// Reads what is kept of a log, at its own pace. Made by
+/// [`DeviceLog::reader`](crate::DeviceLog::reader).
 pub struct Reader<'l, const EARLY: usize, const RECENT: usize> {
     pub(crate) lock: &'l Lock<EARLY, RECENT>,
     pub(crate) place: Place,
@@ -26,7 +27,8 @@ impl<const EARLY: usize, const RECENT: usize> Reader<'_, EARLY, RECENT> {
         })
     }
 
-    /// Waits until there is something, and reads it. At most one reader of a log can wait at a time.
+    /// Waits until there is something, and reads it. At most one reader of a log can wait at a
+    /// time.
     ///
     /// May be dropped at any time: what is read was returned.
     pub async fn read(&mut self, out: &mut [u8]) -> usize {

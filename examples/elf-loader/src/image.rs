@@ -163,7 +163,8 @@ fn segment<'i>(
     Ok(Segment {
         destination,
         bytes,
-        // Elsewhere than where it is used are initial values, which the program itself moves, and zeroes what follows them there.
+        // Elsewhere than where it is used are initial values, which the program itself moves, and
+        // zeroes what follows them there.
         zeros: if destination == used_at { zeros } else { 0 },
         number,
         executable: destination == used_at && header.flags.get() & FLAG_EXECUTE != 0,

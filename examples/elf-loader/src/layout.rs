@@ -1,4 +1,5 @@
-//! Where the fields of an ELF32 file are (System V ABI, edition 4.1, chapters 4 and 5; Arm: "ELF for the Arm Architecture").
+//! Where the fields of an ELF32 file are (System V ABI, edition 4.1, chapters 4 and 5; Arm: "ELF
+//! for the Arm Architecture").
 
 use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};

@@ -42,12 +42,15 @@ pub const MAX_PROGRAM_HEADERS: usize = 16;
 /// Where a program may be, in ranges of addresses, the first inclusive, the last not.
 #[derive(Debug, Clone, Copy)]
 pub struct MemoryMap<'m> {
-    /// Memories to which segments may be copied, without what the loader itself uses. A segment has to be in one of them.
+    /// Memories to which segments may be copied, without what the loader itself uses. A segment
+    /// has to be in one of them.
     pub segments: &'m [Range<u32>],
-    /// Memories in which the stack may be. The loader is gone by then, so what it used may be among them.
+    /// Memories in which the stack may be. The loader is gone by then, so what it used may be
+    /// among them.
     pub stack: &'m [Range<u32>],
-    /// Vector tables begin at a multiple of this: the power of two that has room for all vectors of the processor, 16 and one for each
-    /// interrupt, and at least 128 (Armv7-M Architecture Reference Manual, section B1.5.3).
+    /// Vector tables begin at a multiple of this: the power of two that has room for all vectors
+    /// of the processor, 16 and one for each interrupt, and at least 128 (Armv7-M Architecture
+    /// Reference Manual, section B1.5.3).
     pub vector_table_alignment: u32,
 }
 
@@ -94,8 +97,8 @@ pub struct Program<'i> {
 }
 
 impl<'i> Program<'i> {
-    /// Checks `image`, which may be followed by anything, for a board with `memory`. Reads of it what the [table of the seal](crate#the-seal)
-    /// names, and nothing else; writes nothing.
+    /// Checks `image`, which may be followed by anything, for a board with `memory`. Reads of it
+    /// what the [table of the seal](crate#the-seal) names, and nothing else; writes nothing.
     pub fn check(image: &'i [u8], memory: &MemoryMap<'_>) -> Result<Self, Refusal> {
         let image = Image::find(image)?;
         image.check_places(memory)?;

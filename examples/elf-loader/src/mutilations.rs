@@ -1,7 +1,7 @@
 //! Ways to damage an image, and how each is refused.
 //!
-//! They apply to any sealed image with two segments that have bytes, so that the tests of this crate can use a small one and a board the
-//! firmware that it is for.
+//! They apply to any sealed image with two segments that have bytes, so that the tests of this
+//! crate can use a small one and a board the firmware that it is for.
 
 #![allow(
     clippy::indexing_slicing,

@@ -4,8 +4,8 @@ use thiserror::Error;
 
 use crate::MAX_PROGRAM_HEADERS;
 
-/// Why an image is refused: each variant is one sentence for who looks at the log. Segments are numbered as in the program header table,
-/// from 0 (as `readelf -l` lists them).
+/// Why an image is refused: each variant is one sentence for who looks at the log. Segments are
+/// numbered as in the program header table, from 0 (as `readelf -l` lists them).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Refusal {
     /// Not even a file header.
@@ -141,7 +141,8 @@ pub enum Refusal {
         /// The first vector
         stack_pointer: u32,
     },
-    /// The first vector is not inside, or at the end, of a range of [`MemoryMap::stack`](crate::MemoryMap::stack).
+    /// The first vector is not inside, or at the end, of a range of
+    /// [`MemoryMap::stack`](crate::MemoryMap::stack).
     #[error("the initial stack pointer {stack_pointer:08X}h is not in a memory for stacks")]
     StackOutside {
         /// The first vector

@@ -10,13 +10,16 @@ use crate::layout::{FileHeader, Seal};
 const MARKER: [u8; 3] = *b"CRC";
 const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 
-/// Seals `image`, an ELF file, in place; its first bytes, as many as are returned, are what has to be written to the flash.
+/// Seals `image`, an ELF file, in place; its first bytes, as many as are returned, are what has to
+/// be written to the flash.
 ///
-/// The rest of an ELF file as a linker makes it (symbols, debug information) is not needed for loading, so the reference to it, in the file
-/// header, is removed. An image that is no loadable ELF file is refused, whatever the memories of the board are; an image that was
-/// sealed before is sealed again.
+/// The rest of an ELF file as a linker makes it (symbols, debug information) is not needed for
+/// loading, so the reference to it, in the file header, is removed. An image that is no loadable
+/// ELF file is refused, whatever the memories of the board are; an image that was sealed before is
+/// sealed again.
 pub fn seal(image: &mut [u8]) -> Result<usize, Refusal> {
-    // What is removed must not be where something that is loaded needs it, so first of all this has to be an image.
+    // What is removed must not be where something that is loaded needs it, so first of all this has
+    // to be an image.
     Image::find(image)?;
     if let Ok((header, _)) = FileHeader::mut_from_prefix(image) {
         header.section_headers_offset = 0.into();

@@ -3,7 +3,8 @@
 use crate::image::Image;
 use crate::{MemoryMap, Refusal, Segment};
 
-/// The stack is aligned to so much when a procedure is called (Procedure Call Standard for the Arm Architecture, section 6.2.1.2).
+/// The stack is aligned to so much when a procedure is called (Procedure Call Standard for the Arm
+/// Architecture, section 6.2.1.2).
 const STACK_ALIGNMENT: u32 = 8;
 
 /// What a processor needs to start a program.
@@ -45,7 +46,8 @@ fn check_entry(entry: u32, image: &Image<'_>) -> Result<(), Refusal> {
     }
 }
 
-/// The start by `segment`, if it begins with the vector table of the program that starts at `entry`.
+/// The start by `segment`, if it begins with the vector table of the program that starts at
+/// `entry`.
 fn vectors(segment: &Segment<'_>, entry: u32) -> Option<Start> {
     let (stack_pointer, rest) = segment.bytes.split_first_chunk()?;
     let reset = u32::from_le_bytes(*rest.first_chunk()?);

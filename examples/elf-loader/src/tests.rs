@@ -64,7 +64,8 @@ fn vectors(stack_pointer: u32, entry: u32) -> Vec<u8> {
     bytes
 }
 
-/// As cortex-m-rt makes it: vector table, code, initial values of variables behind the code, variables.
+/// As cortex-m-rt makes it: vector table, code, initial values of variables behind the code,
+/// variables.
 fn usual_parts() -> Vec<Part> {
     let mut data = Part::new(CODE + 100, pattern(12), 6);
     data.virt = 0x2402_0000;
@@ -209,7 +210,8 @@ fn the_checksum_is_that_of_zip_over_the_covered_bytes() {
     let mut image = usual_image();
     let found: [u8; 4] = image[12..16].try_into().unwrap();
     image[12..16].fill(0);
-    // All of this image is covered, in the order of the file. Bit by bit, as in RFC 1952 section 8, to be independent of the crate.
+    // All of this image is covered, in the order of the file. Bit by bit, as in RFC 1952 section 8,
+    // to be independent of the crate.
     let mut crc = u32::MAX;
     for byte in image {
         crc ^= u32::from(byte);

@@ -1,4 +1,5 @@
-//! Socket addresses of `AF_MCTP` (Linux `include/uapi/linux/mctp.h`), as the bytes that the kernel reads and writes.
+//! Socket addresses of `AF_MCTP` (Linux `include/uapi/linux/mctp.h`), as the bytes that the kernel
+//! reads and writes.
 //!
 //! `struct sockaddr_mctp`, 12 bytes in the machine's byte order:
 //!
@@ -12,8 +13,9 @@
 //! | 10 | bit 3: tag owner (set in a request); bits 2:0: message tag |
 //! | 11 | padding |
 //!
-//! `struct sockaddr_mctp_ext`, 52 bytes, appends the physical address: 12..16 interface index, 16 length of the hardware
-//! address, 17..20 padding, 20..52 hardware address. USB is point to point and has no hardware address (length 0).
+//! `struct sockaddr_mctp_ext`, 52 bytes, appends the physical address: 12..16 interface index, 16
+//! length of the hardware address, 17..20 padding, 20..52 hardware address. USB is point to point
+//! and has no hardware address (length 0).
 
 /// `AF_MCTP`.
 pub const FAMILY: u16 = 45;
@@ -36,7 +38,8 @@ const ANY_ENDPOINT_ID: u8 = 0xff;
 pub enum Destination {
     /// Routed by endpoint ID.
     EndpointId(u8),
-    /// Whatever endpoint is at the other end of a point-to-point interface, by the null endpoint ID.
+    /// Whatever endpoint is at the other end of a point-to-point interface, by the null endpoint
+    /// ID.
     Physical {
         /// The kernel's number of the network interface.
         interface_index: u32,
@@ -72,7 +75,8 @@ pub fn request_address(destination: Destination, message_type: u8) -> Vec<u8> {
     bytes
 }
 
-/// The address to bind to for requests of `message_type` from anybody: the first program that does gets them all.
+/// The address to bind to for requests of `message_type` from anybody: the first program that does
+/// gets them all.
 pub fn listening_address(message_type: u8) -> Vec<u8> {
     request_address(Destination::EndpointId(ANY_ENDPOINT_ID), message_type)
 }

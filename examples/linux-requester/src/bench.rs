@@ -1,4 +1,5 @@
-//! The benchmark service of the Linux MCTP tools, from the receiver's side: message type 7Eh, numbers little-endian.
+//! The benchmark service of the Linux MCTP tools, from the receiver's side: message type 7Eh,
+//! numbers little-endian.
 //!
 //! | offset | request | response | data message |
 //! |---|---|---|---|
@@ -77,7 +78,8 @@ impl Counts {
         }
     }
 
-    /// The line that `mctp-bench recv` prints, to be compared with; its kB has 1024 bytes. All messages have `length` bytes.
+    /// The line that `mctp-bench recv` prints, to be compared with; its kB has 1024 bytes. All
+    /// messages have `length` bytes.
     pub fn line(&self, length: u16, time: Duration) -> String {
         let Self {
             received,

@@ -98,9 +98,11 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
     Ok(())
 }
 
-/// Has the host stop this machine in the middle of a stream. The stream has to go on, and none of it may be lost.
+/// Has the host stop this machine in the middle of a stream. The stream has to go on, and none of
+/// it may be lost.
 ///
-/// The stream has no end of its own: it goes on until the host has said that the machine was stopped, however slow either is.
+/// The stream has no end of its own: it goes on until the host has said that the machine was
+/// stopped, however slow either is.
 pub(crate) fn run_stopped(arguments: &StoppedArguments) -> Result<()> {
     let destination = Destination::EndpointId(arguments.endpoint_id);
     let mut listener = Listener::bind(bench::MESSAGE_TYPE)?;
@@ -200,7 +202,8 @@ fn receive(
     Ok(start.map_or(Duration::ZERO, |start: Instant| start.elapsed()))
 }
 
-/// Asks for the endpoint ID again and again, at least once; how long each answer took. None may be lost.
+/// Asks for the endpoint ID again and again, at least once; how long each answer took. None may be
+/// lost.
 fn ask_until(over: &AtomicBool, destination: Destination) -> Result<Vec<Duration>> {
     let mut socket = MctpSocket::open()?;
     let mut client = ControlClient::new(&mut socket);

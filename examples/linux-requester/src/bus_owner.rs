@@ -1,12 +1,17 @@
-//! How a bus owner takes an endpoint into service: the sequence of mctpd, the Linux MCTP daemon, with all of its checks.
+//! How a bus owner takes an endpoint into service: the sequence of mctpd, the Linux MCTP daemon,
+//! with all of its checks.
 //!
-//! 1. Get Endpoint ID at the physical address. A simple endpoint with a valid and free EID keeps it.
-//! 2. Otherwise the route to the new EID is made first (the endpoint may talk at once), then Set Endpoint ID is sent, again to
-//!    the physical address. A rejection teaches the EID that the endpoint insists on.
-//! 3. By EID: Get Message Type Support, Get Vendor Defined Message Support if a vendor type is listed, Get Endpoint UUID.
+//! 1. Get Endpoint ID at the physical address. A simple endpoint with a valid and free EID keeps
+//!    it.
+//! 2. Otherwise the route to the new EID is made first (the endpoint may talk at once), then Set
+//!    Endpoint ID is sent, again to the physical address. A rejection teaches the EID that the
+//!    endpoint insists on.
+//! 3. By EID: Get Message Type Support, Get Vendor Defined Message Support if a vendor type is
+//!    listed, Get Endpoint UUID.
 //! 4. What mctpd does not ask: Get MCTP Version Support, and Get Endpoint ID once more, by EID.
 //!
-//! Stricter than mctpd, which tolerates failures of the vendor and UUID requests. Not done: EID pools for bridges.
+//! Stricter than mctpd, which tolerates failures of the vendor and UUID requests. Not done: EID
+//! pools for bridges.
 
 use std::fmt::Write;
 use std::io;
@@ -36,7 +41,8 @@ pub struct Plan {
     pub interface_index: u32,
     /// This computer's own EID.
     pub local_endpoint_id: u8,
-    /// The EID that the endpoint shall have; without one it keeps its own, or gets the lowest free one.
+    /// The EID that the endpoint shall have; without one it keeps its own, or gets the lowest free
+    /// one.
     pub endpoint_id: Option<u8>,
 }
 
@@ -210,7 +216,8 @@ fn query(
     })
 }
 
-/// Asks for selector 0, 1, 2...: each answer's next selector has to be one more, or FFh in the last one.
+/// Asks for selector 0, 1, 2...: each answer's next selector has to be one more, or FFh in the last
+/// one.
 fn query_vendor_messages(
     client: &mut ControlClient<'_, impl Exchange>,
     endpoint: Destination,

@@ -263,7 +263,8 @@ impl<'a, E: Exchange> ControlClient<'a, E> {
     }
 }
 
-/// Answer to Get Endpoint ID: `[0]` endpoint ID, `[1]` 5:4 endpoint type, 1:0 kind of ID, `[2]` medium specific.
+/// Answer to Get Endpoint ID: `[0]` endpoint ID, `[1]` 5:4 endpoint type, 1:0 kind of ID, `[2]`
+/// medium specific.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EndpointId {
     /// 0 = none assigned yet.
@@ -344,7 +345,8 @@ impl Assignment {
 pub struct Uuid(pub [u8; 16]);
 
 impl Uuid {
-    /// Reads response data; the nil UUID is refused, because an endpoint could not be recognised by it.
+    /// Reads response data; the nil UUID is refused, because an endpoint could not be recognised by
+    /// it.
     pub fn parse(data: &[u8]) -> Result<Self, ControlError> {
         let Ok(bytes) = <[u8; 16]>::try_from(data) else {
             return Err(wrong_length(GET_ENDPOINT_UUID, data, "16"));
@@ -368,7 +370,8 @@ impl fmt::Display for Uuid {
     }
 }
 
-/// A version in the encoding of DSP0236: major, minor, update, alpha; a high nibble of Fh is no digit.
+/// A version in the encoding of DSP0236: major, minor, update, alpha; a high nibble of Fh is no
+/// digit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Version(pub [u8; 4]);
 
@@ -408,7 +411,8 @@ fn parse_versions(data: &[u8]) -> Result<Vec<Version>, ControlError> {
         .collect())
 }
 
-/// `[0]` number of types, then the types. mctpd gives an endpoint up if the length is not exactly that.
+/// `[0]` number of types, then the types. mctpd gives an endpoint up if the length is not exactly
+/// that.
 fn parse_message_types(data: &[u8]) -> Result<Vec<u8>, ControlError> {
     let Some((&count, types)) = data.split_first() else {
         return Err(wrong_length(GET_MESSAGE_TYPE_SUPPORT, data, "at least 1"));
@@ -420,8 +424,8 @@ fn parse_message_types(data: &[u8]) -> Result<Vec<u8>, ControlError> {
     Ok(types.to_vec())
 }
 
-/// Answer to Get Vendor Defined Message Support: `[0]` next selector, `[1]` format, then the ID (2 bytes for PCI, 4 for IANA)
-/// and 2 bytes of command set type, most significant byte first.
+/// Answer to Get Vendor Defined Message Support: `[0]` next selector, `[1]` format, then the ID (2
+/// bytes for PCI, 4 for IANA) and 2 bytes of command set type, most significant byte first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VendorMessage {
     /// FFh = this was the last one.

@@ -1,7 +1,8 @@
-//! The echo service of the Linux MCTP tools: message type 7Eh, body `CC DE F0` and a payload, answered by the same body.
+//! The echo service of the Linux MCTP tools: message type 7Eh, body `CC DE F0` and a payload,
+//! answered by the same body.
 //!
-//! `CC DE` is a PCI vendor ID, `F0` the service. The largest payload is 65,532 bytes: Linux assembles 64 KiB, less the type
-//! byte and the three bytes of prefix.
+//! `CC DE` is a PCI vendor ID, `F0` the service. The largest payload is 65,532 bytes: Linux
+//! assembles 64 KiB, less the type byte and the three bytes of prefix.
 
 use std::io;
 use std::time::Duration;
@@ -48,7 +49,8 @@ pub enum EchoError {
     },
 }
 
-/// A request body whose payload counts up from `start`, so that neighbouring requests differ in every byte.
+/// A request body whose payload counts up from `start`, so that neighbouring requests differ in
+/// every byte.
 pub fn encode(size: usize, start: u8) -> Vec<u8> {
     let payload = (0..size).map(|index| (index as u8).wrapping_add(start));
     PREFIX.into_iter().chain(payload).collect()

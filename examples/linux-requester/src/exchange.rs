@@ -1,4 +1,5 @@
-//! One request and its answer: what the protocols need from a socket, so that they can be tested without one.
+//! One request and its answer: what the protocols need from a socket, so that they can be tested
+//! without one.
 
 use std::io;
 use std::time::Duration;
@@ -18,9 +19,11 @@ pub struct Request<'a> {
 
 /// Sends requests and receives their answers.
 pub trait Exchange {
-    /// Sends `request` once and returns the first answer for which `accept` holds, without its message type byte.
+    /// Sends `request` once and returns the first answer for which `accept` holds, without its
+    /// message type byte.
     ///
-    /// `None` when `wait` has passed. Answers that `accept` refuses, such as a late answer to an earlier try, are skipped.
+    /// `None` when `wait` has passed. Answers that `accept` refuses, such as a late answer to an
+    /// earlier try, are skipped.
     fn exchange(
         &mut self,
         request: Request<'_>,

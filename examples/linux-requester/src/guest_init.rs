@@ -1,8 +1,8 @@
 //! Process 1 of a test guest: runs a plan, says how it went, and powers off.
 //!
-//! A plan is a text file with one command of this program a line; `#` starts a comment line. What the host has to see is
-//! printed as a line that starts with [`MARK`]: `pass`, `fail: ` and why, `ask: ` and a request, or `log: ` and what has to be in the
-//! device's log.
+//! A plan is a text file with one command of this program a line; `#` starts a comment line. What
+//! the host has to see is printed as a line that starts with [`MARK`]: `pass`, `fail: ` and why,
+//! `ask: ` and a request, or `log: ` and what has to be in the device's log.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -19,8 +19,9 @@ use crate::commands::{self, Arguments};
 
 const MARK: &str = "@guest ";
 
-/// How many packets the kernel keeps that have arrived and have not been looked at; it drops those beyond. Of its own accord it keeps 1000: fewer than
-/// short messages fill the transfers that its driver for MCTP over USB 1.1 lets a device send at once.
+/// How many packets the kernel keeps that have arrived and have not been looked at; it drops those
+/// beyond. Of its own accord it keeps 1000: fewer than short messages fill the transfers that its
+/// driver for MCTP over USB 1.1 lets a device send at once.
 const BACKLOG: (&str, &str) = ("/proc/sys/net/core/netdev_max_backlog", "100000");
 
 /// Runs the plan; returns only if the machine cannot be switched off.

@@ -1,8 +1,8 @@
 //! Malformed USB transfers for an MCTP interface: what a device has to survive.
 //!
-//! A good OUT transfer holds packets of `1A B4`, a reserved byte, the length including these four bytes, then an MCTP packet
-//! (DSP0283 1.0). Each kind below breaks that in another way, or fills it with packets that are good for USB only. The
-//! same seed gives the same transfers.
+//! A good OUT transfer holds packets of `1A B4`, a reserved byte, the length including these four
+//! bytes, then an MCTP packet (DSP0283 1.0). Each kind below breaks that in another way, or fills
+//! it with packets that are good for USB only. The same seed gives the same transfers.
 
 /// How a transfer is malformed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,8 @@ pub enum Kind {
     UnfinishedMessage,
 }
 
-/// All kinds, in the order in which they are sent. What comes last leaves a 1.1 device in the middle of a long packet.
+/// All kinds, in the order in which they are sent. What comes last leaves a 1.1 device in the
+/// middle of a long packet.
 pub const KINDS: [Kind; 8] = [
     Kind::RandomBytes,
     Kind::Truncated,
@@ -43,7 +44,8 @@ pub const LONGEST: usize = 512;
 const HEADER_LENGTH: usize = 4;
 const LARGEST_PACKET: usize = 251;
 
-/// The transfers of one run: `RandomBytes` once for every length up to [`LONGEST`], the others `each` times.
+/// The transfers of one run: `RandomBytes` once for every length up to [`LONGEST`], the others
+/// `each` times.
 pub fn transfers(seed: u64, each: usize) -> impl Iterator<Item = (Kind, Vec<u8>)> {
     let mut random = Random(seed.max(1));
     KINDS
@@ -96,7 +98,8 @@ fn header(length: usize) -> Vec<u8> {
     vec![0x1a, 0xb4, 0x00, length as u8]
 }
 
-/// Good for USB; each packet has MCTP header version 1, so that it gets past the first check of the next layer.
+/// Good for USB; each packet has MCTP header version 1, so that it gets past the first check of the
+/// next layer.
 fn good_transfer(packets: usize, random: &mut Random) -> Vec<u8> {
     let largest = (LONGEST / packets - HEADER_LENGTH).min(LARGEST_PACKET);
     let mut transfer = Vec::new();

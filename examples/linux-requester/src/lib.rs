@@ -1,7 +1,7 @@
 //! The host side of MCTP on Linux, written to be read by whoever develops a management controller.
 //!
-//! Linux gives programs an `AF_MCTP` datagram socket for messages and rtnetlink for the set-up; nothing else is needed.
-//! From the bottom up:
+//! Linux gives programs an `AF_MCTP` datagram socket for messages and rtnetlink for the set-up;
+//! nothing else is needed. From the bottom up:
 //!
 //! | module | what it holds |
 //! |---|---|

@@ -1,6 +1,8 @@
-//! `linux-requester`: bring up an MCTP interface, be its bus owner, send control requests and echoes.
+//! `linux-requester`: bring up an MCTP interface, be its bus owner, send control requests and
+//! echoes.
 //!
-//! Each command prints one line a step and ends with exit code 0 only if every answer was as it has to be.
+//! Each command prints one line a step and ends with exit code 0 only if every answer was as it has
+//! to be.
 
 #[cfg(target_os = "linux")]
 mod benchmark;

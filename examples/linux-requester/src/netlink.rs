@@ -1,8 +1,10 @@
-//! rtnetlink requests for MCTP: link state and MTU, local endpoint ID, routes (Linux `rtnetlink(7)`, `net/mctp`).
+//! rtnetlink requests for MCTP: link state and MTU, local endpoint ID, routes (Linux
+//! `rtnetlink(7)`, `net/mctp`).
 //!
-//! A request is a 16-byte header `length u32, type u16, flags u16, sequence u32, port u32`, a fixed structure that
-//! depends on the type, then attributes `length u16, type u16, value` padded to 4 bytes; all in the machine's byte order.
-//! The kernel answers with an error message whose code is 0 for success or a negative `errno`.
+//! A request is a 16-byte header `length u32, type u16, flags u16, sequence u32, port u32`, a fixed
+//! structure that depends on the type, then attributes `length u16, type u16, value` padded to 4
+//! bytes; all in the machine's byte order. The kernel answers with an error message whose code is 0
+//! for success or a negative `errno`.
 //!
 //! No neighbour entry is made: it would map an endpoint ID to a hardware address, and USB has none.
 
@@ -43,7 +45,8 @@ pub enum Change {
         /// `true` = up.
         up: bool,
     },
-    /// Sets the largest MCTP packet, header included: 68 to 251 for MCTP over USB 1.0, to 8187 for 1.1.
+    /// Sets the largest MCTP packet, header included: 68 to 251 for MCTP over USB 1.0, to 8187 for
+    /// 1.1.
     LinkMtu {
         /// The kernel's number of the interface.
         interface_index: u32,
@@ -147,8 +150,8 @@ fn address_header(interface_index: u32) -> Vec<u8> {
     header
 }
 
-/// `struct rtmsg`: family, destination length, source length, TOS, table, protocol, scope, type, flags u32. In MCTP a
-/// destination length of n means n endpoint IDs more than the one given.
+/// `struct rtmsg`: family, destination length, source length, TOS, table, protocol, scope, type,
+/// flags u32. In MCTP a destination length of n means n endpoint IDs more than the one given.
 fn route(kind: u16, flags: u16, interface_index: u32, endpoint_id: u8) -> Message {
     let header = [AF_MCTP, 0, 0, 0, 0, 0, 0, RTN_UNICAST, 0, 0, 0, 0];
     Message::new(kind, flags, &header)
@@ -199,7 +202,8 @@ mod linux {
     /// The kernel answers at once; this is for a kernel that does not.
     const ANSWER_TIME: Duration = Duration::from_secs(5);
 
-    /// A socket to the kernel's network configuration. Changing anything needs the network administration capability.
+    /// A socket to the kernel's network configuration. Changing anything needs the network
+    /// administration capability.
     pub struct Rtnetlink {
         socket: DatagramSocket,
         sequence: u32,
@@ -215,7 +219,8 @@ mod linux {
             })
         }
 
-        /// Makes `change` and waits for the kernel's answer. Something that is there already is not an error.
+        /// Makes `change` and waits for the kernel's answer. Something that is there already is not
+        /// an error.
         pub fn apply(&mut self, change: Change) -> io::Result<()> {
             self.sequence = self.sequence.wrapping_add(1);
             self.socket

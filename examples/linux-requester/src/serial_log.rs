@@ -31,13 +31,14 @@ pub(crate) struct SerialLogArguments {
     /// Parts of lines that have to follow, in this order
     #[arg(long)]
     expect: Vec<String>,
-    /// So much happens while the port is open and not read that the device has to leave lines out, and say so
+    /// So much happens while the port is open and not read that the device has to leave lines out,
+    /// and say so
     #[arg(long)]
     loss: bool,
 }
 
-/// Opens the port as a terminal, again as a careful program, and a third time without reading while `busy` keeps the device busy.
-/// `notable` has to make it log a line with the text that it returns.
+/// Opens the port as a terminal, again as a careful program, and a third time without reading while
+/// `busy` keeps the device busy. `notable` has to make it log a line with the text that it returns.
 pub(crate) fn check(
     arguments: &SerialLogArguments,
     busy: impl FnOnce() -> Result<()>,

@@ -1,5 +1,5 @@
-//! `AF_MCTP` datagram sockets. The four system calls that no safe library makes for this family are here, and nowhere else
-//! is there unsafe code.
+//! `AF_MCTP` datagram sockets. The four system calls that no safe library makes for this family are
+//! here, and nowhere else is there unsafe code.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -16,10 +16,12 @@ use crate::exchange::{Exchange, Request};
 const LARGEST_MESSAGE: usize = 65536;
 /// A send that blocks this long means that the interface takes nothing any more.
 const SEND_TIME: Duration = Duration::from_secs(5);
-/// Room for the packets of the largest message while they wait; each of them occupies about 1.3 KiB of kernel memory.
+/// Room for the packets of the largest message while they wait; each of them occupies about 1.3 KiB
+/// of kernel memory.
 const RECEIVE_BUFFER: usize = 4 << 20;
-/// The same for messages that come faster than they are read for a while. Linux counts the whole transfer for each of the packets in it, up to 16 KiB for
-/// a message of 100 bytes, though they share its memory.
+/// The same for messages that come faster than they are read for a while. Linux counts the whole
+/// transfer for each of the packets in it, up to 16 KiB for a message of 100 bytes, though they
+/// share its memory.
 const LISTENER_BUFFER: usize = 512 << 20;
 /// Pause before a send is repeated that the kernel had no room or no tag for.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -67,7 +69,8 @@ impl DatagramSocket {
 
     /// Receives what is sent to `address`.
     pub fn bind(&self, address: &[u8]) -> io::Result<()> {
-        // SAFETY: the pointer and length describe a slice that outlives the call; the kernel copies it byte by byte.
+        // SAFETY: the pointer and length describe a slice that outlives the call; the kernel copies
+        // it byte by byte.
         #[allow(unsafe_code)]
         let result = unsafe {
             libc::bind(
@@ -85,7 +88,8 @@ impl DatagramSocket {
 
     /// Sends one datagram.
     pub fn send(&self, data: &[u8], address: &[u8]) -> io::Result<()> {
-        // SAFETY: both pointers and lengths describe slices that outlive the call; the kernel copies them byte by byte.
+        // SAFETY: both pointers and lengths describe slices that outlive the call; the kernel
+        // copies them byte by byte.
         #[allow(unsafe_code)]
         let sent = unsafe {
             libc::sendto(
@@ -144,7 +148,8 @@ impl DatagramSocket {
     }
 }
 
-/// An MCTP socket for requests. It needs no `bind`: answers come back by the tag that the kernel chose for the request.
+/// An MCTP socket for requests. It needs no `bind`: answers come back by the tag that the kernel
+/// chose for the request.
 pub struct MctpSocket {
     socket: DatagramSocket,
     buffer: Vec<u8>,
@@ -167,7 +172,8 @@ impl MctpSocket {
                 return Ok(());
             };
             match error.raw_os_error() {
-                // All eight tags wait for answers that may never come. Closing the socket gives ours back.
+                // All eight tags wait for answers that may never come. Closing the socket gives
+                // ours back.
                 Some(libc::EBUSY) => self.socket = open_extended()?,
                 Some(libc::ENOBUFS | libc::EAGAIN | libc::EINTR) => {}
                 _ => return Err(error),
@@ -209,7 +215,8 @@ impl Listener {
     /// Takes all requests of a message type, from now on.
     pub fn bind(message_type: u8) -> io::Result<Self> {
         let socket = DatagramSocket::open(address::FAMILY)?;
-        // Only root may exceed the system's limit; without that, what comes faster than it is read may be dropped.
+        // Only root may exceed the system's limit; without that, what comes faster than it is read
+        // may be dropped.
         let _ = set_socket_recv_buffer_size_force(&socket.0, LISTENER_BUFFER);
         socket.bind(&address::listening_address(message_type))?;
         Ok(Self {

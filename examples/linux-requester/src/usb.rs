@@ -17,7 +17,8 @@ const TRANSFER_TIME: Duration = Duration::from_secs(2);
 /// The next good request has to be answered within this time.
 const ANSWER_TIME: Duration = Duration::from_secs(3);
 
-/// A transfer of Get Endpoint ID (DSP0236 1.3.3, 12.4) from endpoint 8 to the null destination: message tag 5, instance 1Fh.
+/// A transfer of Get Endpoint ID (DSP0236 1.3.3, 12.4) from endpoint 8 to the null destination:
+/// message tag 5, instance 1Fh.
 const GET_ENDPOINT_ID: [u8; 11] = [
     0x1a, 0xb4, 0x00, 11, 0x01, 0x00, 0x08, 0xcd, 0x00, 0x9f, 0x02,
 ];
@@ -25,16 +26,19 @@ const GET_ENDPOINT_ID: [u8; 11] = [
 /// More than an IN transfer can be long, and a multiple of any USB packet.
 const IN_LENGTH: usize = 16 * 1024;
 
-/// Resets the device, as after a disturbance on the cable. The kernel takes the driver off and binds it again.
+/// Resets the device, as after a disturbance on the cable. The kernel takes the driver off and
+/// binds it again.
 pub fn reset(interface: &Interface) -> Result<()> {
     let usb_interface = interface.usb_interface()?;
     let device = open(&usb_interface)?;
     device.reset().wait().context("cannot reset the USB device")
 }
 
-/// Sends raw bulk OUT transfers with the kernel driver unbound, and binds it again; the number of transfers taken.
+/// Sends raw bulk OUT transfers with the kernel driver unbound, and binds it again; the number of
+/// transfers taken.
 ///
-/// Directly behind them, before anything else can bring the device back into step, goes one good request. It has to be answered.
+/// Directly behind them, before anything else can bring the device back into step, goes one good
+/// request. It has to be answered.
 pub fn send_raw(interface: &Interface, transfers: impl Iterator<Item = Vec<u8>>) -> Result<usize> {
     let usb_interface = interface.usb_interface()?;
     let driver = usb_interface
@@ -83,7 +87,8 @@ fn address(claimed: &Claimed, direction: Direction) -> Result<u8> {
         .address())
 }
 
-/// Reads until the request behind the raw transfers is answered. Answers to what was good among these come before.
+/// Reads until the request behind the raw transfers is answered. Answers to what was good among
+/// these come before.
 fn wait_for_answer(claimed: &Claimed) -> Result<()> {
     let mut endpoint = claimed
         .endpoint::<Bulk, In>(address(claimed, Direction::In)?)

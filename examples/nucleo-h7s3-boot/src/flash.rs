@@ -1,4 +1,5 @@
-//! The external flash of the board: a Macronix MX25UW25645G on XSPI2, used over one data line in each direction.
+//! The external flash of the board: a Macronix MX25UW25645G on XSPI2, used over one data line in
+//! each direction.
 
 use core::slice;
 
@@ -26,7 +27,8 @@ pub const PAGE_LEN: usize = 256;
 const IDENTIFICATION: [u8; 3] = [0xC2, 0x81, 0x39];
 /// Bit of the status register: a write or an erasure is going on.
 const WRITE_IN_PROGRESS: u8 = 1;
-/// How often to ask, once a millisecond: an erasure, or a reset that ends one, takes up to some 100 ms.
+/// How often to ask, once a millisecond: an erasure, or a reset that ends one, takes up to some 100
+/// ms.
 const ATTEMPTS: usize = 1000;
 
 const WRITE_PAGE: u32 = 0x02;
@@ -180,8 +182,9 @@ impl Drop for Mapped {
     }
 }
 
-/// The kernel clock of XSPI2 is the bus clock, here the 64 MHz of HSI. The flash gets half of it, since an even divisor keeps a clock symmetric, and since at
-/// 32 MHz neither the sampling nor the pads need adjusting: 128 KiB take 33 ms.
+/// The kernel clock of XSPI2 is the bus clock, here the 64 MHz of HSI. The flash gets half of it,
+/// since an even divisor keeps a clock symmetric, and since at 32 MHz neither the sampling nor the
+/// pads need adjusting: 128 KiB take 33 ms.
 fn config() -> xspi::Config {
     Config {
         fifo_threshold: FIFOThresholdLevel::_4Bytes,

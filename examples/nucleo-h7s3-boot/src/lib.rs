@@ -1,5 +1,5 @@
-//! What the two programs for the STM32H7S3L8 Nucleo board have in common: `nucleo-h7s3-boot`, the first-stage loader, and `write-flash`, which writes
-//! the image that the loader loads.
+//! What the two programs for the STM32H7S3L8 Nucleo board have in common: `nucleo-h7s3-boot`, the
+//! first-stage loader, and `write-flash`, which writes the image that the loader loads.
 
 #![no_std]
 #![warn(missing_docs)]
@@ -54,8 +54,9 @@ impl Board {
     }
 }
 
-/// Whether the option bytes leave all of AXI SRAM to programs, as [`MEMORY`] has it: none to ITCM and DTCM, for which there are the values 0 and 3, and none
-/// to error correction, which takes AXI SRAM4.
+/// Whether the option bytes leave all of AXI SRAM to programs, as [`MEMORY`] has it: none to ITCM
+/// and DTCM, for which there are the values 0 and 3, and none to error correction, which takes AXI
+/// SRAM4.
 pub fn has_all_sram() -> bool {
     let options = pac::FLASH.obw2sr().read();
     let shares = (options.itcm_axi_share(), options.dtcm_axi_share());
@@ -89,13 +90,15 @@ fn pause_1_ms() {
     asm::delay(CLOCK_HZ / 1000);
 }
 
-/// Removes the mark by which a debugger finds the log of this program, so that it finds that of the next one.
+/// Removes the mark by which a debugger finds the log of this program, so that it finds that of the
+/// next one.
 pub fn forget_log() {
     unsafe extern "C" {
         /// The control block of `rtt-target`, which begins with 16 bytes of text.
         static mut _SEGGER_RTT: [u32; 4];
     }
-    // SAFETY: nothing is logged at the same time, as this is the only thread; the control block is aligned, having words behind the text.
+    // SAFETY: nothing is logged at the same time, as this is the only thread; the control block is
+    // aligned, having words behind the text.
     unsafe { (&raw mut _SEGGER_RTT).write_volatile([0; 4]) };
 }
 

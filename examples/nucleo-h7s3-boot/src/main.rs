@@ -1,6 +1,8 @@
-//! First-stage loader of the STM32H7S3L8 Nucleo board: checks the image in the external flash, copies it to SRAM and starts it.
+//! First-stage loader of the STM32H7S3L8 Nucleo board: checks the image in the external flash,
+//! copies it to SRAM and starts it.
 //!
-//! What an image has to be is decided by [`elf_loader`]. When there is nothing to start, the loader says why on RTT, blinks, and waits for a debugger.
+//! What an image has to be is decided by [`elf_loader`]. When there is nothing to start, the loader
+//! says why on RTT, blinks, and waits for a debugger.
 
 #![no_std]
 #![no_main]
@@ -43,7 +45,8 @@ fn load(xspi: Peri<'static, XSPI2>, pins: Pins) -> Result<Start, Failure> {
     }
     let flash = Flash::find(xspi, pins)?.map()?;
     let program = Program::check(flash.bytes(), &MEMORY)?;
-    // SAFETY: this program has its flash, and RAM that is not in `MEMORY.segments`. The D-cache is off.
+    // SAFETY: this program has its flash, and RAM that is not in `MEMORY.segments`. The D-cache is
+    // off.
     unsafe { start::load(&program) };
     Ok(program.start())
 }

@@ -1,4 +1,5 @@
-//! Copying a checked program to its memories, and starting it. `qemu-an500-boot` is built with this very file, so that it runs in CI.
+//! Copying a checked program to its memories, and starting it. `qemu-an500-boot` is built with this
+//! very file, so that it runs in CI.
 
 use core::arch::asm;
 use core::ops::Range;
@@ -11,12 +12,15 @@ use elf_loader::{Program, Start};
 ///
 /// # Safety
 ///
-/// Nothing that is in use may be in the memories for which `program` was checked, and these have to begin and end at multiples of 8.
+/// Nothing that is in use may be in the memories for which `program` was checked, and these have to
+/// begin and end at multiples of 8.
 pub unsafe fn load(program: &Program<'_>) {
-    // All zeros first, in words of 64 bits: a memory with error correction has to be written so before smaller parts of it are, and the words
-    // at both ends of a segment may be shared with other segments.
+    // All zeros first, in words of 64 bits: a memory with error correction has to be written so
+    // before smaller parts of it are, and the words at both ends of a segment may be shared
+    // with other segments.
     for segment in program.segments() {
-        // SAFETY: the program was checked for these addresses; rounded, they are still inside the same memory.
+        // SAFETY: the program was checked for these addresses; rounded, they are still inside the
+        // same memory.
         unsafe { clear(segment.addresses()) };
     }
     for segment in program.segments() {
@@ -27,7 +31,8 @@ pub unsafe fn load(program: &Program<'_>) {
     }
 }
 
-// Both are assembly since address 0, the beginning of ITCM, is a legal one here, where Rust's pointers are never valid.
+// Both are assembly since address 0, the beginning of ITCM, is a legal one here, where Rust's
+// pointers are never valid.
 
 unsafe fn clear(addresses: Range<u32>) {
     for address in (addresses.start & !7..addresses.end).step_by(8) {
@@ -64,7 +69,8 @@ pub unsafe fn jump(start: Start) -> ! {
             pending.write(u32::MAX);
         }
     }
-    // SAFETY: the vector table is there, by the contract of this function. The barriers let the copied code be seen.
+    // SAFETY: the vector table is there, by the contract of this function. The barriers let the
+    // copied code be seen.
     unsafe {
         core.SCB.vtor.write(start.vector_table);
         cortex_m::asm::dsb();

@@ -47,11 +47,12 @@ pub struct Board {
 }
 
 impl Board {
-    /// Starts the clocks and takes the pins. `out_buffer` holds what the host sends until it is read.
+    /// Starts the clocks and takes the pins. `out_buffer` holds what the host sends until it is
+    /// read.
     pub fn start(out_buffer: &'static mut [u8; USB_OUT_BUFFER]) -> Self {
         let mut core = cortex_m::Peripherals::take().unwrap_or_else(|| fault::stop());
-        // The code stands in SRAM behind a bus of half this speed. The data cache stays off: it would keep the debugger
-        // from seeing the log.
+        // The code stands in SRAM behind a bus of half this speed. The data cache stays off: it
+        // would keep the debugger from seeing the log.
         core.SCB.enable_icache();
         let Peripherals {
             USB_OTG_HS,
@@ -64,7 +65,8 @@ impl Board {
             ..
         } = embassy_stm32::init(clocks());
         let usb = Driver::new_hs(USB_OTG_HS, Interrupts, PM6, PM5, out_buffer, usb_config());
-        // SAFETY: these are the registers of the peripheral that the driver has. Its tasks and the guard's run in the same executor.
+        // SAFETY: these are the registers of the peripheral that the driver has. Its tasks and the
+        // guard's run in the same executor.
         let registers = unsafe { Otg::from_ptr(pac::USB_OTG_HS.as_ptr()) };
         Self {
             usb: SynopsysOtg::new(usb, registers),
@@ -79,8 +81,8 @@ impl Board {
     }
 }
 
-/// 600 MHz for the core, 300 MHz for the buses, 150 MHz for the peripherals, each the most the chip allows at its
-/// higher core voltage; the 24 MHz crystal itself for the USB PHY.
+/// 600 MHz for the core, 300 MHz for the buses, 150 MHz for the peripherals, each the most the chip
+/// allows at its higher core voltage; the 24 MHz crystal itself for the USB PHY.
 fn clocks() -> Config {
     let mut config = Config::default();
     config.rcc.voltage_scale = rcc::VoltageScale::HIGH;
@@ -123,7 +125,8 @@ pub struct Life {
 }
 
 impl Life {
-    /// Changes the light every second, and keeps the watchdog quiet, for as long as this gets its turn.
+    /// Changes the light every second, and keeps the watchdog quiet, for as long as this gets its
+    /// turn.
     pub async fn show(mut self) -> Infallible {
         #[cfg(feature = "watchdog")]
         self.watchdog.unleash();

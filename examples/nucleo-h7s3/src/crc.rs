@@ -13,7 +13,8 @@ pub struct CrcRegisters(());
 /// Starts the clock of the unit.
 pub fn start(_unit: Peri<'static, peripherals::CRC>) -> CrcUnit<CrcRegisters> {
     RCC.ahb4enr().modify(|enabled| enabled.set_crcen(true));
-    // The clock needs two cycles to start (RM0477, peripheral clock enabling): the register is read again.
+    // The clock needs two cycles to start (RM0477, peripheral clock enabling): the register is read
+    // again.
     RCC.ahb4enr().read();
     CrcUnit::new(CrcRegisters(()))
 }

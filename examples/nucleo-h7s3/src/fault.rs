@@ -1,4 +1,5 @@
-//! The end: what went wrong is logged, then the device stops where a debugger finds it. The watchdog, if there is one, starts it again.
+//! The end: what went wrong is logged, then the device stops where a debugger finds it. The
+//! watchdog, if there is one, starts it again.
 
 use core::arch::naked_asm;
 use core::panic::PanicInfo;
@@ -13,8 +14,8 @@ const SPARE: usize = 1024;
 /// The end has come.
 static IS_ENDING: AtomicBool = AtomicBool::new(false);
 
-/// Whether what goes wrong now is the first, which is logged. What goes wrong while that is logged would not end: defmt, for one, panics when it is within a
-/// frame already.
+/// Whether what goes wrong now is the first, which is logged. What goes wrong while that is logged
+/// would not end: defmt, for one, panics when it is within a frame already.
 fn is_first() -> bool {
     cortex_m::interrupt::disable();
     // Not an atomic exchange: nothing else runs.
@@ -36,7 +37,8 @@ pub fn stop() -> ! {
 
 #[panic_handler]
 fn panic(information: &PanicInfo<'_>) -> ! {
-    // File, line and message would take 7 KB of flash, for what the debugger knows from the call stack.
+    // File, line and message would take 7 KB of flash, for what the debugger knows from the call
+    // stack.
     #[cfg(not(feature = "text-log"))]
     let _ = information;
     if is_first() {
@@ -55,10 +57,12 @@ fn panicked() -> ! {
     stop()
 }
 
-/// The core's exception for every fault. It goes on with the stack as it is, so that a debugger finds what called what. When that is used up, or nearly, it
-/// begins with the stack at its top again.
-// SAFETY: cortex-m-rt asks for a handler under this name, and has the core call it. It needs nothing of what the registers have but the stack pointer, which is
-// the main one in every exception, and does not return.
+/// The core's exception for every fault. It goes on with the stack as it is, so that a debugger
+/// finds what called what. When that is used up, or nearly, it begins with the stack at its top
+/// again.
+// SAFETY: cortex-m-rt asks for a handler under this name, and has the core call it. It needs
+// nothing of what the registers have but the stack pointer, which is the main one in every
+// exception, and does not return.
 #[unsafe(naked)]
 #[unsafe(no_mangle)]
 unsafe extern "C" fn HardFault() -> ! {

@@ -54,7 +54,8 @@ mod text {
 
     fn write(channel: &Channel, text: &[u8]) {
         channel.lock(|channel| {
-            // Never in use here: nobody else has it but under this lock, in which nothing is logged.
+            // Never in use here: nobody else has it but under this lock, in which nothing is
+            // logged.
             let mut channel = channel.try_borrow_mut().ok()?;
             channel.as_mut().map(|channel| channel.write(text))
         });

@@ -1,6 +1,7 @@
 //! The reference device on the STM32H7S3L8 Nucleo board.
 //!
-//! The device is `reference_device`. Here are the memory, clock, NVM subsystem and log it asks for, and the priorities of its parts:
+//! The device is `reference_device`. Here are the memory, clock, NVM subsystem and log it asks for,
+//! and the priorities of its parts:
 //!
 //! | executor | priority | runs |
 //! |-|-|-|
@@ -55,7 +56,8 @@ const SERIAL_DESCRIPTORS: usize = 0;
 /// For MCTP over USB 1.0.
 type UsbMemory =
     LinkMemory<'static, RECEIVE_BUFFER_LEN_1_0, { MCTP_DESCRIPTORS + SERIAL_DESCRIPTORS }>;
-/// One port, transfers of 512 bytes; four messages of one packet and two long ones at once, each of at most the size that an NVMe-MI host expects.
+/// One port, transfers of 512 bytes; four messages of one packet and two long ones at once, each of
+/// at most the size that an NVMe-MI host expects.
 type Storage = RouterStorage<'static, 1, 512, 4, 2, 4224, CHANNELS, 2>;
 type Router = mctp_router::Router<'static, CriticalSectionRawMutex, SystemClock>;
 

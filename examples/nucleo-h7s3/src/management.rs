@@ -11,7 +11,8 @@ use static_cell::{ConstStaticCell, StaticCell};
 use crate::board::Crc;
 use crate::fault;
 
-/// Firmware images may have any length: they are checked while they come, and not kept. Nothing would run them.
+/// Firmware images may have any length: they are checked while they come, and not kept. Nothing
+/// would run them.
 pub type World = DefaultWorld<'static, StreamedFirmware<3, Crc>, Crc>;
 
 static SUBSYSTEM: StaticCell<DefaultSubsystem<'static>> = StaticCell::new();

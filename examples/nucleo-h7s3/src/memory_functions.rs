@@ -1,5 +1,5 @@
-//! `memcpy`, `memmove` and `memset` under all the names that the compiler calls them by, and `memcmp`,
-//! in 274 bytes. Those of `compiler_builtins` take 3.5 KB of the 64 KiB of flash.
+//! `memcpy`, `memmove` and `memset` under all the names that the compiler calls them by, and
+//! `memcmp`, in 274 bytes. Those of `compiler_builtins` take 3.5 KB of the 64 KiB of flash.
 //!
 //! | function | instructions a byte, long | short |
 //! |-|-|-|
@@ -10,10 +10,10 @@
 //! | `memcmp`, while the bytes are equal | 2 | 2 |
 //!
 //! Instructions that store several words fault at unaligned addresses, so the functions align the
-//! destination where that pays. All other words may be unaligned, which the core allows in all memory
-//! that is not a peripheral's. With different places, each word is a load of its own: a quarter of an
-//! instruction a byte for the loads alone, and the loop would have to be 128 bytes long to stay below
-//! 0.3 with its stores.
+//! destination where that pays. All other words may be unaligned, which the core allows in all
+//! memory that is not a peripheral's. With different places, each word is a load of its own: a
+//! quarter of an instruction a byte for the loads alone, and the loop would have to be 128 bytes
+//! long to stay below 0.3 with its stores.
 
 use core::arch::global_asm;
 
@@ -97,7 +97,8 @@ global_asm!(
     "ldrb r3, [r1, r2]",
     "strb r3, [r0, r2]",
     "b 90b",
-    // r0: destination; r1: bytes; r2: value, but for memset, which has the latter two the other way round.
+    // r0: destination; r1: bytes; r2: value, but for memset, which has the latter two the other
+    // way round.
     names!("__aeabi_memclr", "__aeabi_memclr4", "__aeabi_memclr8"),
     "movs r2, #0",
     names!("__aeabi_memset", "__aeabi_memset4", "__aeabi_memset8"),

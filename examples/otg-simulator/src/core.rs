@@ -65,7 +65,8 @@ pub(crate) struct Core {
     /// The bits of GINTSTS that an event sets and software clears.
     events: regs::Gintsts,
     is_suspended: bool,
-    /// The address that the core listens to. A new one in DCFG counts after the status stage of Set Address.
+    /// The address that the core listens to. A new one in DCFG counts after the status stage of
+    /// Set Address.
     address: u8,
     /// Whether the host has driven reset since the device connected, and ended it.
     is_enumerated: bool,

@@ -5,7 +5,8 @@ use crate::{Acknowledge, Handshake, InResponse, Simulator, Toggle};
 
 /// The packet size of endpoint 0 of the device.
 const CONTROL_PACKET_LEN: usize = 64;
-/// Tries of a transaction that gets no response (USB 2.0, 8.6.4 leaves the number to the host; three are usual).
+/// Tries of a transaction that gets no response (USB 2.0, 8.6.4 leaves the number to the host;
+/// three are usual).
 const MAX_TRIES: usize = 3;
 /// Times that the device's tasks may wake each other before the next transaction.
 const MAX_POLLS: usize = 1000;
@@ -106,7 +107,8 @@ impl<'s> Host<'s> {
         self.poll();
     }
 
-    /// A control transfer with data from the device. Without data its status stage goes the other way (USB 2.0, 8.5.3).
+    /// A control transfer with data from the device. Without data its status stage goes the other
+    /// way (USB 2.0, 8.5.3).
     pub fn control_in(&mut self, setup: [u8; 8]) -> Result<Vec<u8>, TransferError> {
         self.setup(setup)?;
         if length(setup) == 0 {
@@ -247,7 +249,8 @@ impl<'s> Host<'s> {
         Ok(())
     }
 
-    /// Set Interface (USB 2.0, 9.4.10), which sets the toggles of the interface's `endpoints` to DATA0.
+    /// Set Interface (USB 2.0, 9.4.10), which sets the toggles of the interface's `endpoints` to
+    /// DATA0.
     pub fn set_interface(
         &mut self,
         interface: u8,
@@ -266,7 +269,8 @@ impl<'s> Host<'s> {
         self.control_out([0x02, 0x03, 0, 0, endpoint, 0, 0, 0], &[])
     }
 
-    /// Clear Feature, endpoint halt (USB 2.0, 9.4.1 and 9.4.5), which sets the endpoint's toggle to DATA0.
+    /// Clear Feature, endpoint halt (USB 2.0, 9.4.1 and 9.4.5), which sets the endpoint's toggle to
+    /// DATA0.
     pub fn clear_halt(&mut self, endpoint: u8) -> Result<(), TransferError> {
         self.control_out([0x02, 0x01, 0, 0, endpoint, 0, 0, 0], &[])?;
         self.forget_toggle(endpoint);
@@ -288,7 +292,8 @@ impl<'s> Host<'s> {
         }
     }
 
-    /// The next packet to or from each endpoint has DATA0, as after Set Configuration (USB 2.0, 9.1.1.5).
+    /// The next packet to or from each endpoint has DATA0, as after Set Configuration (USB 2.0,
+    /// 9.1.1.5).
     pub fn forget_toggles(&mut self) {
         self.out_toggles = [Toggle::Data0; 16];
         self.in_toggles = [Toggle::Data0; 16];

@@ -1,8 +1,8 @@
-//! The instructions that register accesses compile to, nearly all of them: `mov` between memory and a register of 32
-//! bits, or from a constant.
+//! The instructions that register accesses compile to, nearly all of them: `mov` between memory and
+//! a register of 32 bits, or from a constant.
 //!
-//! To carry them out in the signal handler takes a tenth of the time of single-stepping them: 0.2 ms for a Get
-//! Descriptor instead of 2.4 ms.
+//! To carry them out in the signal handler takes a tenth of the time of single-stepping them: 0.2
+//! ms for a Get Descriptor instead of 2.4 ms.
 
 /// A `mov` with an operand in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,8 +15,8 @@ pub(crate) enum Mov {
     StoreConstant(u32),
 }
 
-/// The `mov` that `code` begins with, and its length in bytes. `code(n)` is byte n of the instruction: nothing beyond
-/// its end is asked for.
+/// The `mov` that `code` begins with, and its length in bytes. `code(n)` is byte n of the
+/// instruction: nothing beyond its end is asked for.
 pub(crate) fn decode(code: impl Fn(usize) -> u8) -> Option<(Mov, usize)> {
     /// REX prefixes without W, which would make the operand 64 bits wide.
     const REX: std::ops::RangeInclusive<u8> = 0x40..=0x47;

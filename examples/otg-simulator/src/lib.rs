@@ -41,7 +41,8 @@ impl Toggle {
     }
 }
 
-/// What the device answers to a SETUP or OUT transaction. High speed's NYET counts as ACK, and no PING is sent.
+/// What the device answers to a SETUP or OUT transaction. High speed's NYET counts as ACK, and no
+/// PING is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Handshake {
     /// The packet was taken.

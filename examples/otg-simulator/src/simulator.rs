@@ -20,14 +20,15 @@ pub const FIFO_DEPTH_WORDS: u16 = 1024;
 const EXTRA_RX_FIFO_WORDS: u16 = 30;
 /// The longest packet of USB 2.0.
 const MAX_PACKET_LEN: usize = 1024;
-/// Interrupts in a row, without an event on the bus, that mean that the handler does not serve its cause.
+/// Interrupts in a row, without an event on the bus, that mean that the handler does not serve its
+/// cause.
 const MAX_INTERRUPTS: usize = 1000;
 
 /// A Synopsys OTG core in memory, and the cable to it.
 ///
-/// Its methods are what happens on the bus: a USB transaction, or a change of the bus's state. Each runs the driver's
-/// interrupt handler before it, for what the device did since, and after it. The device itself is polled by the
-/// caller, in between.
+/// Its methods are what happens on the bus: a USB transaction, or a change of the bus's state. Each
+/// runs the driver's interrupt handler before it, for what the device did since, and after it. The
+/// device itself is polled by the caller, in between.
 pub struct Simulator {
     core: Box<UnsafeCell<Core>>,
     registers: Otg,
@@ -44,8 +45,8 @@ impl Simulator {
     /// If the thread has a simulator already.
     pub fn new(speed: Speed) -> Self {
         let core = Box::new(UnsafeCell::new(Core::new(speed)));
-        // SAFETY: `core` lives until `drop`, which releases the window. References to it exist in `with_core` only,
-        // which calls no code of the driver.
+        // SAFETY: `core` lives until `drop`, which releases the window. References to it exist in
+        // `with_core` only, which calls no code of the driver.
         let base = unsafe { window::claim(NonNull::new_unchecked(core.get())) };
         Self {
             core,
@@ -83,7 +84,8 @@ impl Simulator {
     ///
     /// # Panics
     ///
-    /// If the driver panics, uses the core in a way that it does not define, or does not serve an interrupt.
+    /// If the driver panics, uses the core in a way that it does not define, or does not serve an
+    /// interrupt.
     pub fn run_interrupts(&self) {
         for _ in 0..MAX_INTERRUPTS {
             if let Some(misuse) = self.with_core(|core| core.misuse()) {
@@ -92,7 +94,8 @@ impl Simulator {
             if !self.with_core(|core| core.interrupt()) {
                 return;
             }
-            // SAFETY: registers, state and endpoint count belong together, and no driver code is running.
+            // SAFETY: registers, state and endpoint count belong together, and no driver code is
+            // running.
             unsafe { on_interrupt(self.registers, &self.state, ENDPOINT_COUNT) };
         }
         panic!("the interrupt handler does not serve the interrupt");
@@ -153,8 +156,9 @@ impl Simulator {
 
     /// `action` must not touch the registers.
     fn with_core<T>(&self, action: impl FnOnce(&mut Core) -> T) -> T {
-        // SAFETY: this is the only place outside the window that borrows the model; `Simulator` is not `Sync`, the
-        // callers in this file pass methods of `Core` only, and those reach neither this function nor the window.
+        // SAFETY: this is the only place outside the window that borrows the model; `Simulator` is
+        // not `Sync`, the callers in this file pass methods of `Core` only, and those reach
+        // neither this function nor the window.
         action(unsafe { &mut *self.core.get() })
     }
 }

@@ -1,13 +1,14 @@
 //! The register window: memory that the driver cannot touch without the model seeing it.
 //!
-//! The window is mapped without access rights, so that an access of the driver raises SIGSEGV. Its handler carries out
-//! the instruction and skips it, if it is a `mov`. If not, it opens the page, puts the value of the register there, and
-//! has the processor stop after the instruction, whatever it is. That raises SIGTRAP: its handler closes the page again,
-//! and gives the model the value of a write.
+//! The window is mapped without access rights, so that an access of the driver raises SIGSEGV. Its
+//! handler carries out the instruction and skips it, if it is a `mov`. If not, it opens the page,
+//! puts the value of the register there, and has the processor stop after the instruction, whatever
+//! it is. That raises SIGTRAP: its handler closes the page again, and gives the model the value of
+//! a write.
 //!
-//! Each thread has one window, for one simulator at a time. A fault is delivered to the thread that caused it, so the
-//! handlers find their window in a thread-local variable, and tests run in parallel. Both handlers leave signals
-//! alone that are none of theirs.
+//! Each thread has one window, for one simulator at a time. A fault is delivered to the thread that
+//! caused it, so the handlers find their window in a thread-local variable, and tests run in
+//! parallel. Both handlers leave signals alone that are none of theirs.
 
 #![allow(unsafe_code)]
 
@@ -44,8 +45,8 @@ thread_local! {
 
 /// The window of a thread.
 struct Window {
-    /// Null until the thread has had a simulator. The mapping is never given back, so that a register address which
-    /// outlives its simulator never points to other memory.
+    /// Null until the thread has had a simulator. The mapping is never given back, so that a
+    /// register address which outlives its simulator never points to other memory.
     base: Cell<*mut u8>,
     /// The model behind the window, or null.
     core: Cell<*mut Core>,
@@ -67,7 +68,8 @@ struct Access {
 ///
 /// # Safety
 ///
-/// Until [`release`], `core` is valid, and no reference to the model exists while the window is accessed.
+/// Until [`release`], `core` is valid, and no reference to the model exists while the window is
+/// accessed.
 pub(crate) unsafe fn claim(core: NonNull<Core>) -> NonNull<u8> {
     install_handlers();
     WINDOW.with(|window| {
@@ -89,7 +91,8 @@ pub(crate) fn release() {
 }
 
 fn map() -> *mut u8 {
-    // SAFETY: a new anonymous mapping, at an address that the kernel chooses, affects no other memory.
+    // SAFETY: a new anonymous mapping, at an address that the kernel chooses, affects no other
+    // memory.
     let base = unsafe {
         libc::mmap(
             null_mut(),
@@ -140,8 +143,8 @@ impl Window {
     /// Prepares the window for one instruction.
     fn begin(&self, offset: usize, is_write: bool) {
         self.protect(offset, libc::PROT_READ | libc::PROT_WRITE);
-        // An instruction that reads, modifies and writes faults as a write. FIFOs are not accessed so: to read one
-        // takes a word out of it.
+        // An instruction that reads, modifies and writes faults as a write. FIFOs are not accessed
+        // so: to read one takes a word out of it.
         if !is_write || offset < FIFOS {
             let value = self.read(offset & !3);
             // SAFETY: the register lies in the page that was opened above.
@@ -171,7 +174,8 @@ impl Window {
 
     fn protect(&self, offset: usize, rights: c_int) {
         let page = self.base.get().wrapping_add(offset / PAGE_LEN * PAGE_LEN);
-        // SAFETY: the page belongs to the window, which nothing but the driver and these handlers use.
+        // SAFETY: the page belongs to the window, which nothing but the driver and these handlers
+        // use.
         if unsafe { libc::mprotect(page.cast(), PAGE_LEN, rights) } != 0 {
             // SAFETY: `abort` may be called in a signal handler.
             unsafe { libc::abort() };
@@ -205,14 +209,15 @@ fn install(signal: c_int, handler: Handler) -> libc::sigaction {
     previous
 }
 
-/// Gives a signal to the handler that was there before. The instruction that caused a fault faults again, then.
+/// Gives a signal to the handler that was there before. The instruction that caused a fault faults
+/// again, then.
 fn pass_on(signal: c_int) {
     let previous = PREVIOUS.get().map(|[fault, trap]| match signal {
         libc::SIGSEGV => fault,
         _ => trap,
     });
-    // SAFETY: `previous` is what the system returned, or null, which leaves the action alone; both functions may be
-    // called in a signal handler.
+    // SAFETY: `previous` is what the system returned, or null, which leaves the action alone; both
+    // functions may be called in a signal handler.
     unsafe {
         match previous {
             Some(previous) => libc::sigaction(signal, previous, null_mut()),

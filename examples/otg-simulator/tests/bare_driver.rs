@@ -1,6 +1,8 @@
-//! What a host can do to `embassy-usb-synopsys-otg` 0.3.3 and embassy-usb 0.6 without a guard between them.
+//! What a host can do to `embassy-usb-synopsys-otg` 0.3.3 and embassy-usb 0.6 without a guard
+//! between them.
 //!
-//! Each test documents a defect. A test that fails here after an update of the driver tells that the defect is cured.
+//! Each test documents a defect. A test that fails here after an update of the driver tells that
+//! the defect is cured.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
 mod common;
@@ -56,12 +58,13 @@ mod endpoints_that_do_not_exist {
     }
 }
 
-/// The toggle of the core is set when the driver configures the endpoints after a bus reset, and never again.
+/// The toggle of the core is set when the driver configures the endpoints after a bus reset, and
+/// never again.
 mod toggles {
     use super::*;
 
-    /// Moves `packets` packets both ways, does `reset_toggles`, which sets the host's toggles to DATA0, and returns
-    /// what becomes of the next four packets.
+    /// Moves `packets` packets both ways, does `reset_toggles`, which sets the host's toggles to
+    /// DATA0, and returns what becomes of the next four packets.
     fn packets_after(packets: usize, reset_toggles: impl FnOnce(&mut Host)) -> [Option<u8>; 4] {
         let mut received = [None; 4];
         with_configured_device(|_, host| {
@@ -79,8 +82,8 @@ mod toggles {
         received
     }
 
-    /// After an odd number of packets the core discards the first packet of the host, and the host the first of the
-    /// device.
+    /// After an odd number of packets the core discards the first packet of the host, and the host
+    /// the first of the device.
     const TWO_LOST: [Option<u8>; 4] = [None, None, Some(2), Some(3)];
     const NONE_LOST: [Option<u8>; 4] = [Some(0), Some(1), Some(2), Some(3)];
 
@@ -151,7 +154,8 @@ mod toggles {
 mod requests_without_data {
     use super::*;
 
-    /// embassy-usb neither sends data nor accepts the request: USB 2.0, 8.5.3 asks for a status stage.
+    /// embassy-usb neither sends data nor accepts the request: USB 2.0, 8.5.3 asks for a status
+    /// stage.
     #[test]
     fn an_in_request_of_length_0_never_ends() {
         with_configured_device(|_, host| {
@@ -161,8 +165,8 @@ mod requests_without_data {
         });
     }
 
-    /// Windows ends such a request with a status stage towards the device, which is left in the driver's buffer, and
-    /// read as the data of the next request.
+    /// Windows ends such a request with a status stage towards the device, which is left in the
+    /// driver's buffer, and read as the data of the next request.
     #[test]
     fn a_status_packet_of_windows_becomes_data() {
         with_configured_device(|_, host| {
@@ -174,12 +178,14 @@ mod requests_without_data {
     }
 }
 
-/// A host may end a control transfer by the next SETUP (USB 2.0, 8.5.3.2), or by a bus reset. The traits of
-/// embassy-usb-driver say that the driver has to return, then. This one waits on, and embassy-usb with it.
+/// A host may end a control transfer by the next SETUP (USB 2.0, 8.5.3.2), or by a bus reset. The
+/// traits of embassy-usb-driver say that the driver has to return, then. This one waits on, and
+/// embassy-usb with it.
 mod abandoned_control_transfers {
     use super::*;
 
-    /// The device never answers again: not after another SETUP, and not after a bus reset, which nobody looks at.
+    /// The device never answers again: not after another SETUP, and not after a bus reset, which
+    /// nobody looks at.
     fn hangs_after(abandon: impl FnOnce(&Simulator, &mut Host)) {
         with_configured_device(|simulator, host| {
             abandon(simulator, host);
@@ -280,13 +286,15 @@ mod abandoned_control_transfers {
         });
     }
 
-    /// Set Feature (endpoint halt) of endpoint 0 IN stalls its own status stage, with the packet in the FIFO.
+    /// Set Feature (endpoint halt) of endpoint 0 IN stalls its own status stage, with the packet in
+    /// the FIFO.
     #[test]
     fn by_a_halt_of_endpoint_0() {
         hangs_after(|_, host| assert_eq!(host.set_halt(0x80), Err(TransferError::Stall)));
     }
 
-    /// Without a token in between, the core passes on the last packet. The driver sees no transfer that was abandoned.
+    /// Without a token in between, the core passes on the last packet. The driver sees no transfer
+    /// that was abandoned.
     #[test]
     fn by_setup_packets_in_a_row_is_the_one_case_that_works() {
         with_configured_device(|simulator, host| {
@@ -299,8 +307,8 @@ mod abandoned_control_transfers {
         });
     }
 
-    /// The second SETUP packet overwrites the first one, which the device has been told of but has not taken: the
-    /// device takes the second one twice.
+    /// The second SETUP packet overwrites the first one, which the device has been told of but has
+    /// not taken: the device takes the second one twice.
     #[test]
     fn before_the_device_has_run() {
         hangs_after(|simulator, host| {
@@ -355,8 +363,9 @@ mod excess_control_data {
     }
 }
 
-/// The core latches both events if the driver is late, and the driver tells of the suspend after the reset. The next
-/// reset does not help: the request that was not answered before it is answered after it, and abandoned so.
+/// The core latches both events if the driver is late, and the driver tells of the suspend after
+/// the reset. The next reset does not help: the request that was not answered before it is answered
+/// after it, and abandoned so.
 #[test]
 fn a_suspend_that_is_seen_with_the_reset_after_it_makes_the_device_deaf() {
     with_configured_device(|simulator, host| {
@@ -423,7 +432,8 @@ mod bulk_transfers_in_flight {
             host.set_configuration(1).unwrap();
             // With the toggles of the core, which have not changed.
             assert_eq!(simulator.out(ADDRESS, BULK, Data1, &[5]), Handshake::Ack);
-            // This unblocks the IN endpoint. Answer 1 and packet 2 are lost with it, which is right.
+            // This unblocks the IN endpoint. Answer 1 and packet 2 are lost with it, which is
+            // right.
             host.set_interface(0, 1, &[]).unwrap();
             host.set_interface(0, 0, &[]).unwrap();
             assert_eq!(host.bulk_in(BULK).unwrap(), [3]);

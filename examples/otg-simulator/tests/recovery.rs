@@ -1,4 +1,5 @@
-//! Which calls of the driver's traits free endpoint 0 after a control transfer that did not end well.
+//! Which calls of the driver's traits free endpoint 0 after a control transfer that did not end
+//! well.
 //!
 //! The device is a script over the bus and the control pipe of the driver, without embassy-usb.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]

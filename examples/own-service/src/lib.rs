@@ -56,7 +56,8 @@ impl Default for Memory<'_> {
     }
 }
 
-/// Runs the device for ever, all of it in one executor. `measure` gives a temperature in tenths of a degree Celsius.
+/// Runs the device for ever, all of it in one executor. `measure` gives a temperature in tenths of
+/// a degree Celsius.
 ///
 /// # Panics
 ///

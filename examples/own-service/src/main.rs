@@ -1,4 +1,5 @@
-//! The device on a USB bus in memory, with a host at the other end that asks what there is, and how warm it is.
+//! The device on a USB bus in memory, with a host at the other end that asks what there is, and how
+//! warm it is.
 
 use anyhow::{Context, anyhow};
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
@@ -91,7 +92,8 @@ async fn host(bus: DuplexStream) -> anyhow::Result<Answers> {
     let loopback = send_and_receive(&guest, vendor, b"there and back").await?;
     let log = PacketLog::default();
     requester::run(&guest, pipes, UNIT, &log, async |requester| {
-        // The host is the bus owner: it gives the device its endpoint ID (DSP0236 1.3.3, section 12.3).
+        // The host is the bus owner: it gives the device its endpoint ID (DSP0236 1.3.3, section
+        // 12.3).
         ask(&requester, 0, &[0x00, 0x80, 0x01, 0x00, DEVICE]).await?;
         let ask = async |request: &[u8]| ask(&requester, DEVICE, request).await;
         let vendor = thermometer::ENTERPRISE.to_be_bytes();

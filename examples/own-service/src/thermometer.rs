@@ -1,4 +1,5 @@
-//! A service of a vendor's own: the temperature, over vendor-defined messages of an IANA enterprise (DSP0236 1.3.3, section 12.9).
+//! A service of a vendor's own: the temperature, over vendor-defined messages of an IANA enterprise
+//! (DSP0236 1.3.3, section 12.9).
 //!
 //! | byte | request | response |
 //! |-|-|-|
@@ -34,7 +35,8 @@ pub const UNKNOWN_COMMAND: u8 = 0x01;
 ///
 /// # Errors
 ///
-/// Only at the start: when the router's storage has no channel left, or somebody else serves this enterprise.
+/// Only at the start: when the router's storage has no channel left, or somebody else serves this
+/// enterprise.
 pub fn serve<M: RawMutex, C: Clock>(
     router: &Router<'_, M, C>,
     measure: impl Fn() -> i16,

@@ -1,12 +1,14 @@
-//! The loader on QEMU's `mps2-an500`: checks the image at 60E0_0000h, where QEMU puts a file, copies it to RAM and starts it.
+//! The loader on QEMU's `mps2-an500`: checks the image at 60E0_0000h, where QEMU puts a file,
+//! copies it to RAM and starts it.
 //!
-//! The checks ([`elf_loader`]), the copying and the start are those of `nucleo-h7s3-boot`. What is refused goes to the standard output of QEMU, which then
-//! ends with status [`REFUSED`].
+//! The checks ([`elf_loader`]), the copying and the start are those of `nucleo-h7s3-boot`. What is
+//! refused goes to the standard output of QEMU, which then ends with status [`REFUSED`].
 
 #![no_std]
 #![no_main]
 
-// The only files of the Nucleo's loader that are not about its hardware: built here as well, so that they run in CI.
+// The only files of the Nucleo's loader that are not about its hardware: built here as well, so
+// that they run in CI.
 mod memory;
 #[path = "../../nucleo-h7s3-boot/src/start.rs"]
 mod start;
@@ -36,7 +38,8 @@ fn main() -> ! {
     };
     let start = program.start();
     println!("starting the program at {:08X}h", start.entry & !1);
-    // SAFETY: this program has the memories of `memory.x`, which are not in `MEMORY.segments`; the start is that of what was loaded.
+    // SAFETY: this program has the memories of `memory.x`, which are not in `MEMORY.segments`; the
+    // start is that of what was loaded.
     unsafe {
         start::load(&program);
         start::jump(start)

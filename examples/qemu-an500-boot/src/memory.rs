@@ -1,4 +1,5 @@
-//! Where images and programs are on this board. `cargo xtask` has this file too, so that both agree.
+//! Where images and programs are on this board. `cargo xtask` has this file too, so that both
+//! agree.
 
 use elf_loader::MemoryMap;
 

@@ -16,7 +16,8 @@ use crate::settings::End;
 const PANIC: i32 = 101;
 /// QEMU's exit code after a fault, such as a stack overflow.
 const FAULT: i32 = 102;
-/// The most that the core stores when it takes an exception: registers, and those of the floating point unit.
+/// The most that the core stores when it takes an exception: registers, and those of the floating
+/// point unit.
 const FRAME: u32 = 0x6C;
 
 #[panic_handler]
@@ -26,9 +27,10 @@ fn panic(information: &PanicInfo<'_>) -> ! {
     process::exit(PANIC)
 }
 
-/// The exception handler of the core for every fault. The stack may be used up, so that it starts at the top again: what was there is not
-/// needed any more.
-// SAFETY: cortex-m-rt asks for a handler under this name. It is entered with nothing in registers that it needs, and does not return.
+/// The exception handler of the core for every fault. The stack may be used up, so that it starts
+/// at the top again: what was there is not needed any more.
+// SAFETY: cortex-m-rt asks for a handler under this name. It is entered with nothing in registers
+// that it needs, and does not return.
 #[unsafe(naked)]
 #[unsafe(no_mangle)]
 unsafe extern "C" fn HardFault() -> ! {

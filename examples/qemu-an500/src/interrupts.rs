@@ -6,8 +6,8 @@
 //! | 80h | the executor of the USB link |
 //! | C0h | the executor of the services |
 //!
-//! Outside of interrupts there is nothing to do but to sleep. That is `wfi`: QEMU skips the `wfe` of embassy's thread executor, and would be busy
-//! for ever.
+//! Outside of interrupts there is nothing to do but to sleep. That is `wfi`: QEMU skips the `wfe`
+//! of embassy's thread executor, and would be busy for ever.
 
 use cortex_m::Peripherals;
 use cortex_m::interrupt::InterruptNumber;
@@ -89,7 +89,8 @@ extern "C" fn uart1_transmit() {
 }
 
 /// cortex-m-rt takes it by this name, for the place behind the exceptions of the core.
-// SAFETY: cortex-m-rt asks for a table of handlers, one for each interrupt, in this section and under this name.
+// SAFETY: cortex-m-rt asks for a table of handlers, one for each interrupt, in this section and
+// under this name.
 #[unsafe(link_section = ".vector_table.interrupts")]
 #[unsafe(no_mangle)]
 #[used]
@@ -106,7 +107,8 @@ static __INTERRUPTS: [Handler; 32] = {
     table
 };
 
-/// Sets priorities, and enables the interrupts of peripherals. Each can still be disabled in its peripheral.
+/// Sets priorities, and enables the interrupts of peripherals. Each can still be disabled in its
+/// peripheral.
 pub fn start(core: &mut Peripherals) {
     for interrupt in [
         Interrupt::Uart0Receive,

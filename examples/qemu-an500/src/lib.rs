@@ -1,5 +1,6 @@
-//! The hardware of QEMU's `mps2-an500`, as far as the programs of this folder use it: an emulated Cortex-M7 with 32 interrupts and ARM's Cortex-M
-//! System Design Kit (CMSDK) peripherals, at 25 MHz.
+//! The hardware of QEMU's `mps2-an500`, as far as the programs of this folder use it: an emulated
+//! Cortex-M7 with 32 interrupts and ARM's Cortex-M System Design Kit (CMSDK) peripherals, at 25
+//! MHz.
 //!
 //! | module | has |
 //! |-|-|

@@ -1,7 +1,8 @@
-//! The reference device on QEMU's `mps2-an500`, an emulated Cortex-M7. Its USB port is UART0, on which it speaks usbredir; its log is UART1.
+//! The reference device on QEMU's `mps2-an500`, an emulated Cortex-M7. Its USB port is UART0, on
+//! which it speaks usbredir; its log is UART1.
 //!
-//! The device is `reference_device`. Here are the clock, memory, NVM subsystem, log and priorities that it asks for; the library beside this
-//! program has the hardware.
+//! The device is `reference_device`. Here are the clock, memory, NVM subsystem, log and priorities
+//! that it asks for; the library beside this program has the hardware.
 
 #![no_std]
 #![no_main]
@@ -51,14 +52,16 @@ const CHANNELS: usize = ECHO_CHANNELS + MANAGE_CHANNELS + BENCH_CHANNELS;
 const BENCH_CHANNELS: usize = 0;
 /// One port, transfers of 512 bytes, and messages of at most the size that an NVMe-MI host expects.
 type Storage = RouterStorage<'static, 1, 512, 4, MESSAGES, 4224, CHANNELS, 2>;
-/// One endpoint for MCTP and two for the serial port with the log, in each direction; and more than the longest transfers of MCTP over USB 1.0.
+/// One endpoint for MCTP and two for the serial port with the log, in each direction; and more than
+/// the longest transfers of MCTP over USB 1.0.
 type UsbBuffers = Buffers<3, 4096, 4096, 512>;
 
-/// How many messages can wait for the services, or be incomplete, at once. The services have a lower
-/// priority than the link, and a guest may send requests without waiting for the responses: more than
-/// the two of other boards, until the router holds packets back before it discards them.
+/// How many messages can wait for the services, or be incomplete, at once. The services have a
+/// lower priority than the link, and a guest may send requests without waiting for the responses:
+/// more than the two of other boards, until the router holds packets back before it discards them.
 const MESSAGES: usize = 32;
-/// How long a bulk OUT endpoint may leave its queue full before the rest of the bus goes on without it.
+/// How long a bulk OUT endpoint may leave its queue full before the rest of the bus goes on without
+/// it.
 const PATIENCE_MS: u64 = 100;
 /// How often a timer rings.
 const LOOK_MS: u64 = 4;

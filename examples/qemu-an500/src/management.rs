@@ -10,8 +10,8 @@ use static_cell::{ConstStaticCell, StaticCell};
 
 use crate::fault;
 
-/// The longest firmware image that can be downloaded to the subsystem: an area of so many bytes for each slot, and one for the download.
-/// Nothing runs them.
+/// The longest firmware image that can be downloaded to the subsystem: an area of so many bytes for
+/// each slot, and one for the download. Nothing runs them.
 const LONGEST_IMAGE: usize = 3 << 20;
 const AREAS: usize = 4;
 

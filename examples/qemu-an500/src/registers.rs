@@ -72,8 +72,8 @@ register_bitfields![u32,
 
 /// The first UART.
 pub fn uart0() -> &'static Uart {
-    // SAFETY: a UART with these registers is at this address for ever. Reading and writing them in any order is no memory access of the
-    // program's.
+    // SAFETY: a UART with these registers is at this address for ever. Reading and writing them in
+    // any order is no memory access of the program's.
     unsafe { &*(0x4000_4000 as *const Uart) }
 }
 

@@ -1,4 +1,5 @@
-//! What QEMU's command line says, such as `-semihosting-config enable=on,target=native,arg=qemu-an500,arg=mtu=251`.
+//! What QEMU's command line says, such as `-semihosting-config
+//! enable=on,target=native,arg=qemu-an500,arg=mtu=251`.
 
 use log::LevelFilter;
 use semihosting::experimental::env;
@@ -10,7 +11,8 @@ const ARGUMENTS: usize = 1024;
 pub struct Settings {
     /// What a chip would have burnt in.
     pub unique_id: [u8; 12],
-    /// The longest packet sent, until another is configured over NVMe-MI: in bytes, with the 4-byte MCTP header.
+    /// The longest packet sent, until another is configured over NVMe-MI: in bytes, with the
+    /// 4-byte MCTP header.
     pub mtu: u16,
     /// Which records are logged.
     pub log: LevelFilter,

@@ -1,7 +1,9 @@
 //! What catches a stack overflow.
 //!
-//! The stack is at the bottom of its memory. On a chip, whoever goes on below it gets a fault. QEMU's board has "reserved" addresses there that read as
-//! zero and forget what is written, so that the memory protection unit has to forbid them (ARMv7-M Architecture Reference Manual, section B3.5).
+//! The stack is at the bottom of its memory. On a chip, whoever goes on below it gets a fault.
+//! QEMU's board has "reserved" addresses there that read as zero and forget what is written, so
+//! that the memory protection unit has to forbid them (ARMv7-M Architecture Reference Manual,
+//! section B3.5).
 
 use cortex_m::Peripherals;
 use cortex_m::asm::{dsb, isb};

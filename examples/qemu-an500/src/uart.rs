@@ -1,10 +1,10 @@
 //! UARTs as byte streams, interrupt driven.
 //!
-//! A received byte goes from the interrupt to a queue. When the queue is full, bytes are left where they are until there is room: QEMU holds back
-//! what it was sent, so that nothing is lost.
+//! A received byte goes from the interrupt to a queue. When the queue is full, bytes are left where
+//! they are until there is room: QEMU holds back what it was sent, so that nothing is lost.
 //!
-//! There are two ways to send, for a UART to be used in one of them: as a byte stream, which waits for whoever reads too slowly, and by
-//! [`Uart::post`], which does not.
+//! There are two ways to send, for a UART to be used in one of them: as a byte stream, which waits
+//! for whoever reads too slowly, and by [`Uart::post`], which does not.
 
 use core::convert::Infallible;
 use core::future::poll_fn;
@@ -34,7 +34,8 @@ pub static UART0: Uart = Uart::new(registers::uart0, Interrupt::Uart0Receive);
 /// The second UART.
 pub static UART1: Uart = Uart::new(registers::uart1, Interrupt::Uart1Receive);
 
-/// A UART. Its `&'static` is the byte stream, in both directions; use each direction in one task only.
+/// A UART. Its `&'static` is the byte stream, in both directions; use each direction in one task
+/// only.
 pub struct Uart {
     registers: fn() -> &'static registers::Uart,
     receive_interrupt: Interrupt,
@@ -68,13 +69,15 @@ impl Uart {
         );
     }
 
-    /// Sends all of `bytes` or, when they do not fit behind those that still wait, nothing. Never waits; from any context.
+    /// Sends all of `bytes` or, when they do not fit behind those that still wait, nothing. Never
+    /// waits; from any context.
     pub fn post(&self, bytes: &[u8]) {
         critical_section::with(|_| {
             if self.posted.free_capacity() < bytes.len() {
                 return;
             }
-            // What fits may still be taken in two parts, at the end of the queue's memory and at its start.
+            // What fits may still be taken in two parts, at the end of the queue's memory and at
+            // its start.
             let mut rest = bytes;
             while let Ok(taken @ 1..) = self.posted.try_write(rest) {
                 rest = rest.get(taken..).unwrap_or_default();
@@ -83,7 +86,8 @@ impl Uart {
         self.send_posted();
     }
 
-    /// Sends what was posted, then `bytes`, and waits for it, but not for ever: for the last words, when nothing else runs any more.
+    /// Sends what was posted, then `bytes`, and waits for it, but not for ever: for the last words,
+    /// when nothing else runs any more.
     pub fn send_last(&self, bytes: &[u8]) {
         let mut byte = [0];
         while self.posted.try_read(&mut byte).is_ok() {

@@ -21,10 +21,13 @@ const PAUSE: u64 = 1000;
 /// How often the observer hears of a stream that is being received, in milliseconds.
 const REPORT_INTERVAL: u64 = 2000;
 
-/// The benchmark service of the Linux MCTP tools: sends streams of messages on request, and counts those that it gets.
+/// The benchmark service of the Linux MCTP tools: sends streams of messages on request, and counts
+/// those that it gets.
 ///
-/// It ends a stream when the link is lost or the endpoint ID changes, so it has to see the router's events: give it to
-/// [`report_events`](crate::report_events) as the observer. A host that only does not read finds its stream going on. It passes on to its own observer what it sees. Both belong in one executor.
+/// It ends a stream when the link is lost or the endpoint ID changes, so it has to see the router's
+/// events: give it to [`report_events`](crate::report_events) as the observer. A host that only
+/// does not read finds its stream going on. It passes on to its own observer what it sees. Both
+/// belong in one executor.
 ///
 /// ```
 /// # use core::convert::Infallible;
@@ -68,7 +71,8 @@ impl<O: Observer> Observer for Benchmark<'_, O> {
 }
 
 impl<'o, O: Observer> Benchmark<'o, O> {
-    /// For an endpoint that has this endpoint ID now. `observer` hears of streams, and of all that this one hears of.
+    /// For an endpoint that has this endpoint ID now. `observer` hears of streams, and of all that
+    /// this one hears of.
     pub fn new(endpoint_id: Eid, observer: &'o O) -> Self {
         Self {
             bench: Bench::new(),
@@ -77,12 +81,13 @@ impl<'o, O: Observer> Benchmark<'o, O> {
         }
     }
 
-    /// Serves for ever. Whoever else there is in this executor gets a turn after each message received, and when there is no
-    /// room for the next one to send.
+    /// Serves for ever. Whoever else there is in this executor gets a turn after each message
+    /// received, and when there is no room for the next one to send.
     ///
     /// # Errors
     ///
-    /// Only at the start: when the router's storage has no channel left, or somebody else serves benchmarks.
+    /// Only at the start: when the router's storage has no channel left, or somebody else serves
+    /// benchmarks.
     pub fn serve<M: RawMutex, C: Clock>(
         &self,
         router: &Router<'_, M, C>,
@@ -144,7 +149,8 @@ fn later(now: Instant, milliseconds: u64) -> Instant {
     Instant::from_millis(now.as_millis().saturating_add(milliseconds))
 }
 
-/// When the observer hears of what is being received: every [`REPORT_INTERVAL`], as long as something comes.
+/// When the observer hears of what is being received: every [`REPORT_INTERVAL`], as long as
+/// something comes.
 struct Report {
     told: Statistics,
     at: Instant,

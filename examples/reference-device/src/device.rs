@@ -21,18 +21,21 @@ pub struct Options {
     pub usb_version: Version,
     /// `wMaxPacketSize` of the bulk endpoints: 512 at high speed, 64 at full speed.
     pub usb_max_packet_size: u16,
-    /// The longest MCTP packet sent, in bytes, packet header included, as Linux counts its MTU: at least 68. Until the transmission unit of the
-    /// subsystem's port is configured over NVMe-MI.
+    /// The longest MCTP packet sent, in bytes, packet header included, as Linux counts its MTU: at
+    /// least 68. Until the transmission unit of the subsystem's port is configured over
+    /// NVMe-MI.
     pub mtu: u16,
-    /// The longest message received, in bytes, message type included. The router's storage limits it as well.
+    /// The longest message received, in bytes, message type included. The router's storage limits
+    /// it as well.
     pub max_message: usize,
-    /// How many milliseconds the host may read nothing before what is being sent to it is given up.
+    /// How many milliseconds the host may read nothing before what is being sent to it is given
+    /// up.
     pub send_timeout_ms: u32,
 }
 
 impl Default for Options {
-    /// MCTP over USB 1.0 at high speed, the baseline transmission unit, messages as long as the memory allows; the host may
-    /// read nothing for [`LINUX_TAG_LIFETIME`].
+    /// MCTP over USB 1.0 at high speed, the baseline transmission unit, messages as long as the
+    /// memory allows; the host may read nothing for [`LINUX_TAG_LIFETIME`].
     fn default() -> Self {
         Self {
             usb_version: Version::V1_0,
@@ -54,12 +57,14 @@ pub struct Assembly<'d, D, M: RawMutex, C: Clock> {
 
 /// Assembles a device; nothing runs yet.
 ///
-/// The device runs while [`Link::run`] and its services run side by side: in one executor, or the link in one of a higher priority, so that the host is
-/// served while a service works on a long answer. `M` is [`NoopRawMutex`] for one executor and [`CriticalSectionRawMutex`] for more. Both parts
-/// can be sent to another executor (`Send`) where the driver and the clock can.
+/// The device runs while [`Link::run`] and its services run side by side: in one executor, or the
+/// link in one of a higher priority, so that the host is served while a service works on a long
+/// answer. `M` is [`NoopRawMutex`] for one executor and [`CriticalSectionRawMutex`] for more. Both
+/// parts can be sent to another executor (`Send`) where the driver and the clock can.
 ///
-/// `storage` has a port for USB, port 0, and as many channels as [the services](crate#pieces) take together. Its transfer buffers have 512 bytes
-/// for one transfer of MCTP over USB 1.0, or a multiple of that. Both memories live as long as the device: in a `static` cell on a
+/// `storage` has a port for USB, port 0, and as many channels as [the services](crate#pieces) take
+/// together. Its transfer buffers have 512 bytes for one transfer of MCTP over USB 1.0, or a
+/// multiple of that. Both memories live as long as the device: in a `static` cell on a
 /// microcontroller.
 ///
 /// ```

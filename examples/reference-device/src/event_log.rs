@@ -10,10 +10,12 @@ use mctp_transport::DropCounters;
 
 use crate::observer::{Direction, Observer};
 
-/// Bytes of each packet in the log: a whole control packet; of longer ones the beginning says enough.
+/// Bytes of each packet in the log: a whole control packet; of longer ones the beginning says
+/// enough.
 const LOGGED: usize = 32;
 
-/// Logs through the `log` crate: the host's coming and going at info, other events and drops at debug, packets at trace.
+/// Logs through the `log` crate: the host's coming and going at info, other events and drops at
+/// debug, packets at trace.
 #[derive(Debug, Default)]
 pub struct EventLog {
     drops_told: AtomicU32,

@@ -1,7 +1,9 @@
-//! Who the device is, and an identity that stays the same for the life of the chip, without storing anything.
+//! Who the device is, and an identity that stays the same for the life of the chip, without storing
+//! anything.
 //!
-//! The UUID of [`uuid_from_unique_id`] is a name-based one, version 5 (RFC 9562, section 5.5): its name is the chip's unique ID, its namespace is
-//! [`NAMESPACE`]. Anyone can repeat the derivation, for example to print labels before a board is switched on:
+//! The UUID of [`uuid_from_unique_id`] is a name-based one, version 5 (RFC 9562, section 5.5): its
+//! name is the chip's unique ID, its namespace is [`NAMESPACE`]. Anyone can repeat the derivation,
+//! for example to print labels before a board is switched on:
 //!
 //! ```
 //! use reference_device::{NAMESPACE, uuid_from_unique_id};
@@ -12,8 +14,9 @@
 //! assert_eq!(uuid_from_unique_id(&unique_id), expected.into_bytes());
 //! ```
 //!
-//! A hash, rather than the ID's own bytes, because the USB serial number is the beginning of the UUID: chips of one
-//! wafer differ in a few bits of their ID, and every digit of the serial number should depend on all of them.
+//! A hash, rather than the ID's own bytes, because the USB serial number is the beginning of the
+//! UUID: chips of one wafer differ in a few bits of their ID, and every digit of the serial number
+//! should depend on all of them.
 
 use nvme_mi_responder::Vendor;
 
@@ -22,11 +25,12 @@ mod sha1;
 /// The USB serial number: 12 hexadecimal digits.
 pub type SerialNumber = heapless::String<12>;
 
-/// Device class, subclass and protocol of a composite device whose interfaces are grouped (Interface Association Descriptor ECN, table 1-1).
+/// Device class, subclass and protocol of a composite device whose interfaces are grouped
+/// (Interface Association Descriptor ECN, table 1-1).
 const GROUPED: [u8; 3] = [0xEF, 0x02, 0x01];
 
-/// Who the device is: to MCTP by its UUID, to USB by the rest and the serial number, which is the first 12 hexadecimal
-/// digits of the UUID.
+/// Who the device is: to MCTP by its UUID, to USB by the rest and the serial number, which is the
+/// first 12 hexadecimal digits of the UUID.
 #[derive(Clone, Copy, Debug)]
 pub struct Identity<'a> {
     /// The UUID, most significant byte first. It must never change.
@@ -42,7 +46,8 @@ pub struct Identity<'a> {
 }
 
 impl<'a> Identity<'a> {
-    /// An identity for development, VID:PID ccde:0000. Not for products: they need a vendor ID of their own.
+    /// An identity for development, VID:PID ccde:0000. Not for products: they need a vendor ID of
+    /// their own.
     pub const fn for_development(uuid: [u8; 16]) -> Self {
         Self {
             uuid,
@@ -53,7 +58,8 @@ impl<'a> Identity<'a> {
         }
     }
 
-    /// The identity that the build environment names; what it does not name is that of [`for_development`](Self::for_development).
+    /// The identity that the build environment names; what it does not name is that of
+    /// [`for_development`](Self::for_development).
     ///
     /// | variable | means | is |
     /// |-|-|-|
@@ -109,7 +115,8 @@ impl<'a> Identity<'a> {
         serial_number
     }
 
-    /// The device descriptor's part of the identity, for one function or for several; `serial_number` gives the serial number a place.
+    /// The device descriptor's part of the identity, for one function or for several;
+    /// `serial_number` gives the serial number a place.
     pub(crate) fn usb_config(
         &self,
         serial_number: &'a mut SerialNumber,
@@ -120,7 +127,8 @@ impl<'a> Identity<'a> {
         config.manufacturer = Some(self.manufacturer);
         config.product = Some(self.product);
         config.serial_number = Some(serial_number);
-        // Several functions have their interfaces grouped, and the device says so. Of one function, the interface says what it is.
+        // Several functions have their interfaces grouped, and the device says so. Of one function,
+        // the interface says what it is.
         let class = if composite { GROUPED } else { [0; 3] };
         [
             config.device_class,
@@ -132,18 +140,20 @@ impl<'a> Identity<'a> {
     }
 }
 
-/// Whether a USB string descriptor with this text fits the 128 bytes that the device has for control transfers: 2 bytes, and 2 for each character.
+/// Whether a USB string descriptor with this text fits the 128 bytes that the device has for
+/// control transfers: 2 bytes, and 2 for each character.
 const fn fits_string_descriptor(text: &str) -> bool {
     text.len() <= 62
 }
 
-/// The namespace of the UUIDs made here: `d5149a61-68d7-450c-b58f-e9a17e47d67a`, chosen at random for this project.
+/// The namespace of the UUIDs made here: `d5149a61-68d7-450c-b58f-e9a17e47d67a`, chosen at random
+/// for this project.
 pub const NAMESPACE: [u8; 16] = [
     0xd5, 0x14, 0x9a, 0x61, 0x68, 0xd7, 0x45, 0x0c, 0xb5, 0x8f, 0xe9, 0xa1, 0x7e, 0x47, 0xd6, 0x7a,
 ];
 
-/// The UUID of the device whose microcontroller has this unique ID, in the byte order of the MCTP control protocol
-/// (most significant first, DSP0236 1.3.3, section 12.5).
+/// The UUID of the device whose microcontroller has this unique ID, in the byte order of the MCTP
+/// control protocol (most significant first, DSP0236 1.3.3, section 12.5).
 ///
 /// `unique_id` is 96 bits in the order in which they stand in memory, as on every STM32.
 pub fn uuid_from_unique_id(unique_id: &[u8; 12]) -> [u8; 16] {
@@ -180,8 +190,8 @@ mod tests {
         }
     }
 
-    /// Made with Python's `uuid.uuid5` and, for the second, with `hashlib.sha1` by the steps of RFC 9562, section 5.5.
-    /// Do not change: the UUID of every board in use depends on it.
+    /// Made with Python's `uuid.uuid5` and, for the second, with `hashlib.sha1` by the steps of RFC
+    /// 9562, section 5.5. Do not change: the UUID of every board in use depends on it.
     const FROZEN: [([u8; 12], &str); 2] = [
         (
             [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11],

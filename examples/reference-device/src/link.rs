@@ -15,10 +15,12 @@ use crate::device::{Options, USB};
 use crate::identity::{Identity, SerialNumber};
 use crate::observer::{Observed, Observer};
 
-/// The longest packet after a Configuration Set: that of a two-wire port with a transmission unit of 250.
+/// The longest packet after a Configuration Set: that of a two-wire port with a transmission unit
+/// of 250.
 const LARGEST_CONFIGURED_PACKET: u16 = 250 + HEADER_LEN as u16;
 
-/// Bytes of the configuration descriptor with the MCTP function, also where there are other functions beside it.
+/// Bytes of the configuration descriptor with the MCTP function, also where there are other
+/// functions beside it.
 pub const MCTP_DESCRIPTORS: usize = 40;
 
 /// What the USB link keeps: `RECEIVE + CONFIGURATION` bytes and less than 200 more.
@@ -72,7 +74,8 @@ impl<const RECEIVE: usize, const CONFIGURATION: usize> Default
 
 /// The USB link of an [`assemble`](crate::assemble)d device.
 ///
-/// The USB device stack is built where the link runs: unlike its parts, it must stay with one executor.
+/// The USB device stack is built where the link runs: unlike its parts, it must stay with one
+/// executor.
 pub struct Link<'d, D> {
     driver: D,
     identity: Identity<'d>,
@@ -119,8 +122,8 @@ impl<'d, D: Driver<'d>> Link<'d, D> {
 
     /// The same with further USB functions, which `add` adds and returns: run them beside the link.
     ///
-    /// MCTP's interface stays the first one. The device says that it is composite, so each function begins with
-    /// [`Builder::function`], which makes its association descriptor.
+    /// MCTP's interface stays the first one. The device says that it is composite, so each function
+    /// begins with [`Builder::function`], which makes its association descriptor.
     ///
     /// ```
     /// # use core::convert::Infallible;
@@ -153,8 +156,9 @@ impl<'d, D: Driver<'d>> Link<'d, D> {
     ///
     /// # Panics
     ///
-    /// Only at the start, in `embassy-usb`: when the functions have more descriptors than the memory has room for, more endpoints than the driver
-    /// has, or more interfaces than `embassy-usb` is built for (four).
+    /// Only at the start, in `embassy-usb`: when the functions have more descriptors than the
+    /// memory has room for, more endpoints than the driver has, or more interfaces than
+    /// `embassy-usb` is built for (four).
     pub fn run_with<M: RawMutex, C: Clock, F>(
         self,
         router: &Router<'_, M, C>,
@@ -165,7 +169,8 @@ impl<'d, D: Driver<'d>> Link<'d, D> {
         Ok((async move { stack.run(router).await }, functions))
     }
 
-    /// Builds the USB device stack, with the MCTP function first, then what `add` adds: is it `composite`?
+    /// Builds the USB device stack, with the MCTP function first, then what `add` adds: is it
+    /// `composite`?
     ///
     /// Not within the future, which would then have the stack and also what it was built of.
     fn build<'o, O: Observer, S>(

@@ -66,7 +66,8 @@ pub struct Management<'d, W> {
 /// Two ports, two controllers, four namespaces.
 pub type DefaultSubsystem<'i> = Subsystem<'i, 2, 2, 4>;
 
-/// What is around a [`default_subsystem`] with firmware store `F`, and what computes its integrity checks.
+/// What is around a [`default_subsystem`] with firmware store `F`, and what computes its integrity
+/// checks.
 pub type DefaultWorld<'w, F, C = SoftwareCrc32c> = Parts<
     HealthReport,
     F,
@@ -94,7 +95,8 @@ pub type DefaultWorld<'w, F, C = SoftwareCrc32c> = Parts<
 /// # Errors
 ///
 /// When `serial_number` has more than 20 characters, or others than printable ASCII.
-// Not inlined, nor are those below: in a frame with all of them, all is far from the stack pointer, and each access twice as much code.
+// Not inlined, nor are those below: in a frame with all of them, all is far from the stack pointer,
+// and each access twice as much code.
 #[inline(never)]
 pub fn default_subsystem(serial_number: &str) -> Result<DefaultSubsystem<'_>, ModelError> {
     let mut subsystem = Subsystem::new(Identity {
@@ -131,8 +133,9 @@ pub fn default_subsystem(serial_number: &str) -> Result<DefaultSubsystem<'_>, Mo
     Ok(subsystem)
 }
 
-/// Three firmware slots in `memory`, which is parted in four: one area for each slot and one for what is downloaded. Slot 1 is read-only and active with
-/// revision `REF00001`, slot 2 has `REF00002`, slot 3 is empty; images can be activated without a reset.
+/// Three firmware slots in `memory`, which is parted in four: one area for each slot and one for
+/// what is downloaded. Slot 1 is read-only and active with revision `REF00001`, slot 2 has
+/// `REF00002`, slot 3 is empty; images can be activated without a reset.
 ///
 /// Without memory there are no downloads.
 #[inline(never)]
@@ -142,8 +145,9 @@ pub fn default_firmware(memory: &mut [u8]) -> MemoryFirmware<'_, 3> {
         .with_immediate_activation()
 }
 
-/// Firmware in `store`, everything else in memory: healthy at 303 K, blank VPD, resets, format, sanitize and self-test of media that are not there,
-/// the security protocol that says which others there are (none), and PCI configuration spaces.
+/// Firmware in `store`, everything else in memory: healthy at 303 K, blank VPD, resets, format,
+/// sanitize and self-test of media that are not there, the security protocol that says which others
+/// there are (none), and PCI configuration spaces.
 pub fn default_world<F: FirmwareStore>(
     store: F,
     unit_changes: &UnitChanges,
@@ -169,7 +173,8 @@ pub fn default_world_with_crc<F: FirmwareStore, C: Crc32c>(
         .with_crc(crc)
 }
 
-/// Passes a new transmission unit from the subsystem on to the USB link, and what goes wrong there on to the subsystem.
+/// Passes a new transmission unit from the subsystem on to the USB link, and what goes wrong there
+/// on to the subsystem.
 #[derive(Default)]
 pub struct UnitChanges {
     unit: Signal<NoopRawMutex, u16>,

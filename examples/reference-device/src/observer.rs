@@ -35,7 +35,8 @@ pub trait Observer {
         let _ = sent;
     }
 
-    /// What has been received of a stream of the benchmark service: every 2 seconds, and at its end.
+    /// What has been received of a stream of the benchmark service: every 2 seconds, and at its
+    /// end.
     #[cfg(feature = "bench")]
     fn stream_received(&self, statistics: &mctp_bench::Statistics) {
         let _ = statistics;

@@ -1,5 +1,5 @@
-//! The serial port with the device's log (feature `serial-log`): a CDC-ACM function (USB Class Definitions for Communications Devices 1.2, PSTN
-//! subclass 1.2).
+//! The serial port with the device's log (feature `serial-log`): a CDC-ACM function (USB Class
+//! Definitions for Communications Devices 1.2, PSTN subclass 1.2).
 
 use core::convert::Infallible;
 
@@ -13,7 +13,8 @@ use embassy_usb::driver::{Driver, EndpointError};
 
 /// The longest USB packet: a bulk endpoint's at high speed.
 const LONGEST_PACKET: usize = 512;
-/// Bytes of the log that are sent at once. Shorter than a packet, so that each is the end of a transfer, which the host does not wait any longer for.
+/// Bytes of the log that are sent at once. Shorter than a packet, so that each is the end of a
+/// transfer, which the host does not wait any longer for.
 const TEXT: usize = 128;
 
 /// What a [`SerialPort`] keeps: less than 800 bytes. Its lifetime is that of the device.
@@ -48,10 +49,12 @@ const _: () = assert!(size_of::<SerialMemory<'_>>() < 800);
 /// Bytes that a [`SerialPort`] takes in the configuration descriptor.
 pub const SERIAL_DESCRIPTORS: usize = 61;
 
-/// A serial port that shows the device's log to whoever opens it: a USB function for [`Link::run_with`](crate::Link::run_with).
+/// A serial port that shows the device's log to whoever opens it: a USB function for
+/// [`Link::run_with`](crate::Link::run_with).
 ///
-/// - Each time it is opened (DTR), the log begins with the first lines. While it is closed, nothing is sent. What the driver had taken, and the one
-///   before did not read, comes before that: at most 128 bytes.
+/// - Each time it is opened (DTR), the log begins with the first lines. While it is closed, nothing
+///   is sent. What the driver had taken, and the one before did not read, comes before that: at
+///   most 128 bytes.
 /// - What the host writes is read and forgotten; most do, as a terminal's echo.
 pub struct SerialPort<'d, D: Driver<'d>> {
     sender: Sender<'d, D>,
@@ -62,7 +65,8 @@ pub struct SerialPort<'d, D: Driver<'d>> {
 }
 
 impl<'d, D: Driver<'d>> SerialPort<'d, D> {
-    /// Adds it to a device. `max_packet_size` is that of its bulk endpoints: 512 at high speed, 64 at full speed.
+    /// Adds it to a device. `max_packet_size` is that of its bulk endpoints: 512 at high speed, 64
+    /// at full speed.
     pub fn new(
         builder: &mut Builder<'d, D>,
         memory: &'d mut SerialMemory<'d>,
@@ -95,7 +99,8 @@ impl<'d, D: Driver<'d>> SerialPort<'d, D> {
     }
 }
 
-/// Reads and forgets. An endpoint that is not read would hold up the host, and on some buses the other functions.
+/// Reads and forgets. An endpoint that is not read would hold up the host, and on some buses the
+/// other functions.
 async fn drain<'d, D: Driver<'d>>(receiver: &mut Receiver<'d, D>, buffer: &mut [u8]) {
     loop {
         receiver.wait_connection().await;

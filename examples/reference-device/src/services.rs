@@ -1,4 +1,5 @@
-//! What the device does besides the control protocol, which its router does: a function for each service.
+//! What the device does besides the control protocol, which its router does: a function for each
+//! service.
 
 use core::convert::Infallible;
 use core::future::pending;
@@ -16,15 +17,18 @@ use crate::observer::Observer;
 /// The router's channels that [`echo`] takes: its listener.
 pub const ECHO_CHANNELS: usize = 1;
 
-/// The router's channels that [`manage`] takes: its listener, and an Asynchronous Event Message that is being sent.
+/// The router's channels that [`manage`] takes: its listener, and an Asynchronous Event Message
+/// that is being sent.
 pub const MANAGE_CHANNELS: usize = 2;
 
-/// Of NVMe-MI over MCTP: DSP0235 1.0.1, encoded as in DSP0236 section 12.7.2. For a message type the version is that of its binding.
+/// Of NVMe-MI over MCTP: DSP0235 1.0.1, encoded as in DSP0236 section 12.7.2. For a message type
+/// the version is that of its binding.
 const NVME_MI_VERSIONS: &[[u8; 4]] = &[[0xF1, 0xF0, 0xF1, 0x00]];
 /// One for each command slot, one for control primitives.
 const NVME_MI_LISTENERS: usize = 3;
 
-/// Serves echo for ever, the vendor test service of the Linux MCTP tools. The response is sent from where the request was received.
+/// Serves echo for ever, the vendor test service of the Linux MCTP tools. The response is sent from
+/// where the request was received.
 ///
 /// # Errors
 ///
@@ -47,14 +51,15 @@ pub fn echo<M: RawMutex, C: Clock>(
     })
 }
 
-/// Serves NVMe-MI for ever: both command slots and control primitives at once. The link follows the transmission unit that is configured over
-/// NVMe-MI.
+/// Serves NVMe-MI for ever: both command slots and control primitives at once. The link follows the
+/// transmission unit that is configured over NVMe-MI.
 ///
 /// `clock` is the time that the subsystem lives by, as a rule the router's.
 ///
 /// # Errors
 ///
-/// Only at the start: when the router's storage has no channel left, or somebody else serves NVMe-MI.
+/// Only at the start: when the router's storage has no channel left, or somebody else serves
+/// NVMe-MI.
 pub fn manage<M: RawMutex, C: Clock, W: World>(
     router: &Router<'_, M, C>,
     management: &mut Management<'_, W>,

@@ -28,8 +28,8 @@ const USED: Model = Model {
 };
 
 impl Model {
-    /// What `REV_IN` makes of `width` bits of input, which are the low ones: it reverses the bits of
-    /// each byte, half-word or word.
+    /// What `REV_IN` makes of `width` bits of input, which are the low ones: it reverses the bits
+    /// of each byte, half-word or word.
     fn reversed_in(&self, input: u32, width: u32) -> u32 {
         let unit = match self.control >> 5 & 3 {
             0 => return input,

@@ -26,7 +26,8 @@ pub enum Until {
 ///
 /// An error is one of the device: it does not answer in time, or breaks the rules of the bus.
 pub trait Host {
-    /// Whether [`reset`](Self::reset) leaves the device without an address, and the walk assigns one.
+    /// Whether [`reset`](Self::reset) leaves the device without an address, and the walk assigns
+    /// one.
     const ASSIGNS_ADDRESSES: bool;
 
     /// Resets the bus.

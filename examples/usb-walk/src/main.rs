@@ -14,7 +14,8 @@ use usb_walk::walk::walk;
 /// How long the device may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Asks an MCTP device everything that chapter 9 of USB 2.0 has an answer for, and fails at the first wrong answer.
+/// Asks an MCTP device everything that chapter 9 of USB 2.0 has an answer for, and fails at the
+/// first wrong answer.
 #[derive(Parser)]
 #[command(version, max_term_width = 100)]
 struct Arguments {

@@ -12,7 +12,8 @@ const BATCH: u32 = 500;
 /// How many requests before a failure are told.
 const TOLD: usize = 10;
 
-/// Makes `count` requests in batches. After each batch the device enumerates again, and its function is tried out.
+/// Makes `count` requests in batches. After each batch the device enumerates again, and its
+/// function is tried out.
 ///
 /// # Errors
 ///

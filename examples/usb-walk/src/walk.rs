@@ -183,8 +183,8 @@ impl<'h, H: Host, F: Function<H>> Walk<'h, H, F> {
             .with_context(|| format!("after every request in {state:?}"))
     }
 
-    /// A device that can work at the other speed has a device qualifier and the configuration for it, any other has
-    /// neither (section 9.6.2).
+    /// A device that can work at the other speed has a device qualifier and the configuration for
+    /// it, any other has neither (section 9.6.2).
     fn device_qualifier(&mut self) -> Result<()> {
         self.enter(&State::Address)?;
         let qualifier = self.host.control(setup(IN, 6, 0x0600, 0, 10), &[])?;
@@ -228,7 +228,8 @@ impl<'h, H: Host, F: Function<H>> Walk<'h, H, F> {
         Ok(())
     }
 
-    /// Halts of each endpoint; then everything works again from the first packet, whichever was the last toggle.
+    /// Halts of each endpoint; then everything works again from the first packet, whichever was the
+    /// last toggle.
     fn halts(&mut self) -> Result<()> {
         let endpoints: Vec<u8> = self.device.endpoints().collect();
         for used_before in 0..3 {

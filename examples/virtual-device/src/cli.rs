@@ -16,20 +16,23 @@ use uuid::Uuid;
 use crate::connection::{Address, Connection};
 use crate::model_file::DeviceModel;
 
-/// The device's UUID unless another is asked for: version 5 (RFC 9562, section 5.5) of the name "virtual-device" in
-/// [`reference_device::NAMESPACE`].
+/// The device's UUID unless another is asked for: version 5 (RFC 9562, section 5.5) of the name
+/// "virtual-device" in [`reference_device::NAMESPACE`].
 pub const DEFAULT_UUID: Uuid = Uuid::from_u128(0x0dc120b8_2b6f_5838_9376_c49252525ad8);
 
-/// The longest message unless another is asked for: that of NVMe-MI over MCTP, 4096 bytes of data and 128 around them.
+/// The longest message unless another is asked for: that of NVMe-MI over MCTP, 4096 bytes of data
+/// and 128 around them.
 pub const DEFAULT_MAX_MESSAGE: usize = 4224;
 
 /// The longest message there can be: Linux assembles no more (64 KiB, message type byte included).
 pub const LARGEST_MAX_MESSAGE: usize = 65_536;
 
-/// The smallest MTU: the baseline transmission unit and the packet header before it (DSP0236 1.3.3, section 8.4).
+/// The smallest MTU: the baseline transmission unit and the packet header before it (DSP0236 1.3.3,
+/// section 8.4).
 pub const SMALLEST_MTU: usize = BASELINE_TRANSMISSION_UNIT + HEADER_LEN;
 
-/// The send time limits that can be asked for, in seconds. The router looks at its limits ten times a second.
+/// The send time limits that can be asked for, in seconds. The router looks at its limits ten times
+/// a second.
 const SEND_TIMEOUTS: RangeInclusive<f64> = 0.1..=3600.0;
 
 const ONE_CONNECTION: &str =
@@ -65,8 +68,8 @@ the device.";
 
 /// An MCTP-over-USB device without the hardware.
 ///
-/// Without a command: starts the device and a host on a USB bus inside this process, and shows what they say to each
-/// other. Exit code 0 when every answer was what the specifications demand.
+/// Without a command: starts the device and a host on a USB bus inside this process, and shows what
+/// they say to each other. Exit code 0 when every answer was what the specifications demand.
 #[derive(Parser, Debug)]
 #[command(version, after_help = EXAMPLES, max_term_width = 100, disable_help_subcommand = true)]
 struct Arguments {
@@ -85,29 +88,34 @@ struct DeviceArguments {
     /// Speed of the USB port. At full speed, bulk packets have 64 bytes.
     #[arg(long, global = true, value_name = "high|full", default_value = "high", value_parser = parse_speed)]
     speed: Speed,
-    /// The longest MCTP packet the device sends, in bytes with its 4-byte header, as in `mctp link set mtu`:
-    /// 68 to 251, or to 8187 with --usb 1.1.
+    /// The longest MCTP packet the device sends, in bytes with its 4-byte header, as in `mctp link
+    /// set mtu`: 68 to 251, or to 8187 with --usb 1.1.
     #[arg(long, global = true, value_name = "N", default_value_t = SMALLEST_MTU)]
     mtu: usize,
     /// The longest message the device takes, in bytes with the message type byte: 64 to 65536.
-    /// An echo of N bytes is a message of N + 4, so 65536 is for the largest echo of the Linux tools.
+    /// An echo of N bytes is a message of N + 4, so 65536 is for the largest echo of the Linux
+    /// tools.
     #[arg(long, global = true, value_name = "N", default_value_t = DEFAULT_MAX_MESSAGE)]
     max_message: usize,
-    /// How long the host may read nothing before what is being sent to it is given up, in seconds: 0.1 to 3600.
-    /// Less than the 6 s after which Linux forgets a request loses messages of a host that is only stopped for a moment.
+    /// How long the host may read nothing before what is being sent to it is given up, in seconds:
+    /// 0.1 to 3600. Less than the 6 s after which Linux forgets a request loses messages of a
+    /// host that is only stopped for a moment.
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = LINUX_TAG_LIFETIME.as_secs_f64())]
     send_timeout: f64,
     /// The device's UUID. Its first 12 hex digits are the USB serial number.
     #[arg(long, global = true, value_name = "UUID", default_value_t = DEFAULT_UUID, value_parser = parse_uuid)]
     uuid: Uuid,
-    /// Describes the NVM subsystem that the device manages over NVMe-MI: identity, ports, controllers, namespaces,
-    /// health, firmware slots. Without it: models/default.toml, which is also the documentation of such files.
+    /// Describes the NVM subsystem that the device manages over NVMe-MI: identity, ports,
+    /// controllers, namespaces, health, firmware slots. Without it: models/default.toml, which
+    /// is also the documentation of such files.
     #[arg(long, global = true, value_name = "FILE")]
     model: Option<PathBuf>,
-    /// Writes every MCTP packet that the device sends or receives to FILE, for Wireshark 4.2 or later.
+    /// Writes every MCTP packet that the device sends or receives to FILE, for Wireshark 4.2 or
+    /// later.
     #[arg(long, global = true, value_name = "FILE")]
     pcap: Option<PathBuf>,
-    /// What to log on standard error: off, error, warn, info, debug or trace [default: warn; info with usbredir].
+    /// What to log on standard error: off, error, warn, info, debug or trace [default: warn; info
+    /// with usbredir].
     #[arg(long, global = true, value_name = "LEVEL", value_parser = parse_level)]
     log: Option<LevelFilter>,
 }
@@ -116,7 +124,8 @@ struct DeviceArguments {
 enum Command {
     /// Attaches the device to a QEMU guest, until interrupted.
     ///
-    /// QEMU's usb-redir device is the other end. The guest may reboot, and the connection may end and come back.
+    /// QEMU's usb-redir device is the other end. The guest may reboot, and the connection may end
+    /// and come back.
     Usbredir(UsbredirArguments),
 }
 
@@ -130,11 +139,12 @@ struct UsbredirArguments {
     /// Connects, and connects again: unix:PATH or tcp:HOST:PORT.
     #[arg(long, value_name = "ADDRESS", value_parser = Address::parse)]
     connect: Option<Address>,
-    /// Uses a pseudo terminal: the one at PATH (from QEMU's chardev pty), or, when nothing is there, a new one that
-    /// PATH is then a link to (for QEMU's chardev serial).
+    /// Uses a pseudo terminal: the one at PATH (from QEMU's chardev pty), or, when nothing is
+    /// there, a new one that PATH is then a link to (for QEMU's chardev serial).
     #[arg(long, value_name = "PATH")]
     pty: Option<PathBuf>,
-    /// Gives the device a serial port beside MCTP, which shows its log: /dev/ttyACM0 of a Linux guest.
+    /// Gives the device a serial port beside MCTP, which shows its log: /dev/ttyACM0 of a Linux
+    /// guest.
     #[arg(long, help_heading = "Device")]
     serial_log: bool,
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use mctp_router::{Clock, Instant};
 
-/// Milliseconds of tokio's clock since it was made. In tests tokio's clock may be paused, and this one is with it.
+/// Milliseconds of tokio's clock since it was made. In tests tokio's clock may be paused, and this
+/// one is with it.
 #[derive(Clone, Copy, Debug)]
 pub struct TokioClock {
     start: tokio::time::Instant,

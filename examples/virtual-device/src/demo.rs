@@ -1,6 +1,7 @@
 //! Device and host in this process, and one screen that shows what they say to each other.
 //!
-//! Each line is a check: the answer must be, byte for byte, what the specification demands, and so must the packets that it came in.
+//! Each line is a check: the answer must be, byte for byte, what the specification demands, and so
+//! must the packets that it came in.
 
 mod bench;
 mod control;
@@ -44,7 +45,8 @@ pub struct Options {
     pub image_length: usize,
     /// About how many bytes the device sends at each message length of the benchmark.
     pub stream_length: usize,
-    /// Whether a line of the screen can be written over, as on a terminal: then there is a progress bar.
+    /// Whether a line of the screen can be written over, as on a terminal: then there is a
+    /// progress bar.
     pub live: bool,
 }
 
@@ -61,8 +63,8 @@ impl Default for Options {
 
 /// Runs the demo, writes the screen to `out`, and returns whether every check passed.
 ///
-/// Must be called in a tokio `LocalSet`, whose runtime should be started with its clock paused: it then moves only while
-/// everybody waits, so that no time limit depends on the machine.
+/// Must be called in a tokio `LocalSet`, whose runtime should be started with its clock paused: it
+/// then moves only while everybody waits, so that no time limit depends on the machine.
 ///
 /// # Errors
 ///
@@ -83,7 +85,8 @@ pub async fn run(
     Ok(screen.finish()?)
 }
 
-/// Puts a host at the other end of the device's cable. It expects the device to have these settings.
+/// Puts a host at the other end of the device's cable. It expects the device to have these
+/// settings.
 async fn join(
     mut cable: Cable<'_>,
     expected: &DeviceSettings,

@@ -25,13 +25,15 @@ use crate::model_file::{CONTROLLERS, FIRMWARE_SLOTS};
 use crate::pcap::{self, Capture};
 use crate::waker::with_one_waker;
 
-/// Bytes of a transfer to the guest, and of those from it that may wait: more than the longest that Linux asks for.
+/// Bytes of a transfer to the guest, and of those from it that may wait: more than the longest that
+/// Linux asks for.
 const TRANSFER_BUFFER: usize = 16 * 1024;
 
 /// The longest MCTP over USB transfer of any version.
 const LONGEST_TRANSFER: usize = 8191;
 
-/// How long a bulk OUT endpoint may leave its queue full before the rest of the bus goes on without it.
+/// How long a bulk OUT endpoint may leave its queue full before the rest of the bus goes on without
+/// it.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The longest firmware image, in bytes.
@@ -54,7 +56,8 @@ type Storage<'d> =
 pub struct Cable<'d>(usbredir_device::Runner<'d, NoopRawMutex>);
 
 impl Cable<'_> {
-    /// Serves one connection to its end, and returns why it ended if the peer did not just close it.
+    /// Serves one connection to its end, and returns why it ended if the peer did not just close
+    /// it.
     ///
     /// Then the device is unplugged, until this is called again.
     ///

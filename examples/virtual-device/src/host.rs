@@ -7,8 +7,8 @@
 //! | [`transport`] | the MCTP-over-USB driver |
 //! | [`requester`] | the MCTP stack and the programs above it |
 //!
-//! It shares `mctp-router` and the framing of `mctp-usb` with the device, but nothing of what it checks is taken from them:
-//! [`transport::PacketLog`] keeps every packet as it was on the wire.
+//! It shares `mctp-router` and the framing of `mctp-usb` with the device, but nothing of what it
+//! checks is taken from them: [`transport::PacketLog`] keeps every packet as it was on the wire.
 
 pub mod enumeration;
 pub mod guest;

@@ -29,8 +29,9 @@ fn run(invocation: &Invocation) -> ExitCode {
     logger::start(invocation.log);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        // No time passes in the demo while anybody has something to do: nobody waits there for what is not in this process, and a
-        // process that is not scheduled must not give up on itself.
+        // No time passes in the demo while anybody has something to do: nobody waits there for what
+        // is not in this process, and a process that is not scheduled must not give up on
+        // itself.
         .start_paused(invocation.mode == Mode::Demo)
         .build();
     let result = runtime

@@ -1,7 +1,8 @@
 //! What the device manages, from a model file: `--model FILE`.
 //!
-//! `models/default.toml` is the default and documents every key. A file is checked as a whole when it is read, with the rules of
-//! `nvme-mi-responder` itself where it has them, so that nothing is left to go wrong when the device is switched on.
+//! `models/default.toml` is the default and documents every key. A file is checked as a whole when
+//! it is read, with the rules of `nvme-mi-responder` itself where it has them, so that nothing is
+//! left to go wrong when the device is switched on.
 
 mod tables;
 mod values;
@@ -181,7 +182,8 @@ impl DeviceModel {
 }
 
 impl FirmwareModel {
-    /// The slots in `memory`. The store has more of them than the model: [`FirmwareModel::slots`] says how many are to be seen.
+    /// The slots in `memory`. The store has more of them than the model: [`FirmwareModel::slots`]
+    /// says how many are to be seen.
     pub(crate) fn build<'b>(&self, memory: &'b mut [u8]) -> MemoryFirmware<'b, FIRMWARE_SLOTS> {
         let slot = |index: usize| self.slots.get(index).copied().flatten();
         let mut store = MemoryFirmware::new(memory, std::array::from_fn(slot));
@@ -237,7 +239,8 @@ impl<const P: usize, const C: usize, const N: usize> AnySubsystem for Subsystem<
     }
 }
 
-/// A subsystem without ports, controllers and namespaces that has room for as many namespaces: one of [`ROOMS`].
+/// A subsystem without ports, controllers and namespaces that has room for as many namespaces: one
+/// of [`ROOMS`].
 fn empty(identity: Identity<'_>, room: usize) -> Result<Box<dyn AnySubsystem + '_>, ModelError> {
     Ok(match room {
         1 => Box::new(Subsystem::<PORTS, CONTROLLERS, 1>::new(identity)?),

@@ -1,6 +1,8 @@
-//! What crosses the wire, as a pcap file of Linux cooked capture (link type 113), as Linux itself captures an MCTP interface.
+//! What crosses the wire, as a pcap file of Linux cooked capture (link type 113), as Linux itself
+//! captures an MCTP interface.
 //!
-//! Each record is a cooked header of 16 bytes, all numbers big-endian, and an MCTP packet from its packet header on:
+//! Each record is a cooked header of 16 bytes, all numbers big-endian, and an MCTP packet from its
+//! packet header on:
 //!
 //! | offset | size | field |
 //! |-|-|-|
@@ -10,7 +12,8 @@
 //! | 6 | 8 | link-layer address: none, zeros |
 //! | 14 | 2 | protocol: 00FAh, MCTP |
 //!
-//! Wireshark and tshark 4.2 or later decode it as MCTP and what is inside. The transport's own headers are not in it.
+//! Wireshark and tshark 4.2 or later decode it as MCTP and what is inside. The transport's own
+//! headers are not in it.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -50,7 +53,8 @@ impl Direction {
     }
 }
 
-/// A capture file. Each packet is in the file, whole, when [`packet`](Self::packet) returns: killing the process cannot spoil it.
+/// A capture file. Each packet is in the file, whole, when [`packet`](Self::packet) returns:
+/// killing the process cannot spoil it.
 pub struct Capture {
     writer: PcapWriter<Record>,
     record: Record,

@@ -9,7 +9,8 @@ use crate::connection::{Connection, Connector};
 use crate::device;
 use crate::logger;
 
-/// Serves one connection after the other, for ever. With `serial_log`, the device has a serial port that shows the program's log.
+/// Serves one connection after the other, for ever. With `serial_log`, the device has a serial port
+/// that shows the program's log.
 ///
 /// # Errors
 ///
@@ -34,7 +35,8 @@ pub async fn run(
                     Err(usbredir_device::Error::Protocol) => {
                         log::warn!("disconnected: {}", usbredir_device::Error::Protocol);
                     }
-                    // However a stream fails, the other end is gone: a pseudo terminal knows no other end.
+                    // However a stream fails, the other end is gone: a pseudo terminal knows no
+                    // other end.
                     ended => {
                         log::debug!("{ended:?}");
                         log::info!("disconnected");

@@ -6,9 +6,10 @@ use std::task::{Context, Waker};
 
 /// Runs `future` with the same waker at each poll, for as long as it belongs to the same task.
 ///
-/// What embassy-sync wakes by, `WakerRegistration` and `Signal`, has room for one waiter: when another one comes it wakes the one before. tokio's wakers of one
-/// task may look like different ones: each refers to a table of functions, of which the compiler may have made several. Then a task that
-/// does nothing but wait wakes itself for ever.
+/// What embassy-sync wakes by, `WakerRegistration` and `Signal`, has room for one waiter: when
+/// another one comes it wakes the one before. tokio's wakers of one task may look like different
+/// ones: each refers to a table of functions, of which the compiler may have made several. Then a
+/// task that does nothing but wait wakes itself for ever.
 pub async fn with_one_waker<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let mut kept: Option<Waker> = None;

@@ -1,4 +1,5 @@
-//! The benchmark service as hosts have it: full transfers, what ends a stream, and what a stream does not hold up.
+//! The benchmark service as hosts have it: full transfers, what ends a stream, and what a stream
+//! does not hold up.
 
 mod support;
 
@@ -128,7 +129,8 @@ async fn check_new_stream(host: &mut RawHost, instance_id: u32, source: u8) {
     assert!(behind.iter().all(|packet| packet[1..3] == [8, source]));
 }
 
-/// Asks for a stream and reads it: of each transfer with a part of it the length, and that of its first frame of the stream.
+/// Asks for a stream and reads it: of each transfer with a part of it the length, and that of its
+/// first frame of the stream.
 async fn transfers_of_stream(
     host: &mut RawHost,
     length: u16,
@@ -295,7 +297,8 @@ fn a_stream_that_nobody_reads_any_more_gives_way_to_the_next_one() {
                 ask_for_stream(&host, round + 1, 100, WITHOUT_END).await;
                 until_answer(&mut host, round + 1).await;
                 tokio::time::sleep(Duration::from_secs(3600)).await;
-                // This request is answered once somebody reads, or it is lost, but then the next one is not.
+                // This request is answered once somebody reads, or it is lost, but then the next
+                // one is not.
                 ask_for_stream(&host, round + 2, 100, WITHOUT_END).await;
                 tokio::time::sleep(Duration::from_secs(10)).await;
                 for _ in 0..100 {
@@ -312,8 +315,8 @@ fn a_stream_that_nobody_reads_any_more_gives_way_to_the_next_one() {
     }
 }
 
-/// The numbers of the stream's messages of this length of which all packets came. What follows the beginning of one that was given up
-/// is another beginning.
+/// The numbers of the stream's messages of this length of which all packets came. What follows the
+/// beginning of one that was given up is another beginning.
 fn whole_messages(packets: &[Vec<u8>], length: u16) -> Vec<u32> {
     let message = usize::from(length) + 1;
     let (mut whole, mut current) = (Vec::new(), None);

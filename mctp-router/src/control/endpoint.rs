@@ -21,11 +21,12 @@
 //! | 1 | 7:0 | the endpoint ID now in force |
 //! | 2 | 7:0 | pool size, 0 |
 //!
-//! `ERROR_INVALID_DATA`: an endpoint ID of 0 to 7 or 255; operation 2 without a static endpoint ID; operation 3, as no transport of
-//! this suite has discovery.
+//! `ERROR_INVALID_DATA`: an endpoint ID of 0 to 7 or 255; operation 2 without a static endpoint ID;
+//! operation 3, as no transport of this suite has discovery.
 //!
-//! The same request again with the same instance ID within 5 s is a retransmission: it is answered again and does nothing more.
-//! The response's source is the endpoint ID that was asked, see section 12.4.
+//! The same request again with the same instance ID within 5 s is a retransmission: it is answered
+//! again and does nothing more. The response's source is the endpoint ID that was asked, see
+//! section 12.4.
 //!
 //! # Get Endpoint ID
 //!
@@ -45,8 +46,8 @@ use super::{CompletionCode, ControlRequest, Responder};
 use crate::clock::Instant;
 use crate::config::{BusOwner, Event, PortId};
 
-/// How long a repeated instance ID means a repeated request: the instance ID expiration interval MT4, 5 s in DSP0237. DSP0283 gives
-/// no value of its own.
+/// How long a repeated instance ID means a repeated request: the instance ID expiration interval
+/// MT4, 5 s in DSP0237. DSP0283 gives no value of its own.
 const INSTANCE_ID_EXPIRATION: u32 = 5_000;
 
 const OPERATION: u8 = 0x03;

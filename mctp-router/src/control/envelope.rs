@@ -41,7 +41,8 @@ pub(crate) struct ControlRequest<'a> {
 }
 
 impl<'a> ControlRequest<'a> {
-    /// Reads a packet with the tag owner bit set. Whatever is no request or datagram of one packet is to be discarded (section 11.5).
+    /// Reads a packet with the tag owner bit set. Whatever is no request or datagram of one packet
+    /// is to be discarded (section 11.5).
     pub(crate) fn parse(
         header: RawHeader,
         payload: &'a [u8],

@@ -9,10 +9,12 @@
 //! | 05h | [Get Message Type Support](support) | - | count, types |
 //! | 06h | [Get Vendor Defined Message Support](support) | selector | next selector, vendor, command set |
 //!
-//! Every other command is answered `ERROR_UNSUPPORTED_CMD`. A request with data of another length than its command has is answered
-//! `ERROR_INVALID_LENGTH`. An error response carries nothing but its completion code.
+//! Every other command is answered `ERROR_UNSUPPORTED_CMD`. A request with data of another length
+//! than its command has is answered `ERROR_INVALID_LENGTH`. An error response carries nothing but
+//! its completion code.
 //!
-//! Not here: what bus owners and bridges answer (07h to 14h), and discovery (0Bh to 0Dh), which USB, I2C and serial do not have.
+//! Not here: what bus owners and bridges answer (07h to 14h), and discovery (0Bh to 0Dh), which
+//! USB, I2C and serial do not have.
 
 pub mod endpoint;
 pub mod envelope;
@@ -44,7 +46,8 @@ pub(crate) enum CompletionCode {
 /// A control response: message type, header and data, at most one packet of the baseline unit.
 pub(crate) type Payload = Vec<u8, BASELINE_TRANSMISSION_UNIT>;
 
-/// Appends response data. What does not fit the one packet of a control response is refused as a whole.
+/// Appends response data. What does not fit the one packet of a control response is refused as a
+/// whole.
 fn put(payload: &mut Payload, data: &[u8]) -> Result<(), CompletionCode> {
     payload
         .extend_from_slice(data)
@@ -81,7 +84,8 @@ pub(crate) struct Responder {
     pub(crate) events: Events,
     static_endpoint_id: Option<Eid>,
     uuid: [u8; 16],
-    /// The last Set Endpoint ID of each requester, to know a retransmission by. The newest is the first.
+    /// The last Set Endpoint ID of each requester, to know a retransmission by. The newest is the
+    /// first.
     set_requests: [SetRequest; 4],
 }
 
@@ -100,7 +104,8 @@ impl Responder {
         }
     }
 
-    /// Carries out a request: the header and payload of its response. `None` when it is a datagram, which has none.
+    /// Carries out a request: the header and payload of its response. `None` when it is a datagram,
+    /// which has none.
     pub(crate) fn answer<'s>(
         &mut self,
         now: Instant,
@@ -108,7 +113,8 @@ impl Responder {
         services: impl Iterator<Item = &'s Service> + Clone,
         payload: &mut Payload,
     ) -> Option<RawHeader> {
-        // Set Endpoint ID is answered by the endpoint that was asked, not by the one that it makes (section 12.4).
+        // Set Endpoint ID is answered by the endpoint that was asked, not by the one that it makes
+        // (section 12.4).
         let asked = match request.header.destination() {
             mctp::MCTP_ADDR_ANY => self.endpoint_id,
             destination => destination,

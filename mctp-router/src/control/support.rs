@@ -1,16 +1,18 @@
-//! What the device supports, told from what is being served: Get MCTP Version Support (04h), Get Message Type Support (05h) and Get
-//! Vendor Defined Message Support (06h) (DSP0236 1.3.3, sections 12.7 to 12.9).
+//! What the device supports, told from what is being served: Get MCTP Version Support (04h), Get
+//! Message Type Support (05h) and Get Vendor Defined Message Support (06h) (DSP0236 1.3.3, sections
+//! 12.7 to 12.9).
 //!
 //! # Get MCTP Version Support
 //!
-//! Request data: one byte, the message type, or FFh for the base specification. Response data: a count, then as many versions of 4
-//! bytes, oldest first: major, minor, update, alpha, in BCD, where a high digit of Fh means a single digit and an update of FFh any
-//! update (section 12.7.2). Completion code 80h: no service of that type, or none that states its versions.
+//! Request data: one byte, the message type, or FFh for the base specification. Response data: a
+//! count, then as many versions of 4 bytes, oldest first: major, minor, update, alpha, in BCD,
+//! where a high digit of Fh means a single digit and an update of FFh any update (section 12.7.2).
+//! Completion code 80h: no service of that type, or none that states its versions.
 //!
 //! # Get Message Type Support
 //!
-//! There is no request data. Response data: a count, then as many message types in ascending order; type
-//! 00h, control, is always the first.
+//! There is no request data. Response data: a count, then as many message types in ascending order;
+//! type 00h, control, is always the first.
 //!
 //! # Get Vendor Defined Message Support
 //!
@@ -32,7 +34,8 @@ use heapless::Vec;
 use super::{CompletionCode, Payload, put};
 use crate::service::{Service, Vendor};
 
-/// The versions of the base specification and of the control protocol, oldest first: 1.0, 1.1, 1.2, 1.3.3 (section 12.7.3).
+/// The versions of the base specification and of the control protocol, oldest first: 1.0, 1.1, 1.2,
+/// 1.3.3 (section 12.7.3).
 const BASE_VERSIONS: [[u8; 4]; 4] = [
     [0xF1, 0xF0, 0xFF, 0x00],
     [0xF1, 0xF1, 0xFF, 0x00],
@@ -77,7 +80,8 @@ pub(crate) fn message_types<'s>(
                 .clone()
                 .any(|service| service.message_type.0 == message_type)
     };
-    // All that the 7-bit field can hold, in order: so none is out of order or twice, without sorting.
+    // All that the 7-bit field can hold, in order: so none is out of order or twice, without
+    // sorting.
     let mut types = Vec::<u8, 59>::new();
     for message_type in (CONTROL..=0x7F).filter(|value| is_served(*value)) {
         types

@@ -1,6 +1,7 @@
 //! Listeners and open requests, each found without looking at the others.
 //!
-//! Listeners have the lowest indices and are gone through; there are as many as the device has services. Requests are in lists by their key.
+//! Listeners have the lowest indices and are gone through; there are as many as the device has
+//! services. Requests are in lists by their key.
 
 use mctp::Eid;
 use mctp_transport::{MessageTag, PhysicalAddress, RawHeader};
@@ -48,7 +49,8 @@ impl Channel {
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     next: ChannelId,
-    /// Of its responses: the source is the peer that was asked, 0 for whoever is at the physical address. No two requests have the same.
+    /// Of its responses: the source is the peer that was asked, 0 for whoever is at the physical
+    /// address. No two requests have the same.
     response: Key,
     port: PortId,
     address: PhysicalAddress,
@@ -212,7 +214,8 @@ impl<'b> Channels<'b> {
         Some(channel)
     }
 
-    /// Whether a request to this peer, which leaves by this port, could not be told from another one by its tag.
+    /// Whether a request to this peer, which leaves by this port, could not be told from another
+    /// one by its tag.
     pub(crate) fn has_request(&self, peer: Eid, port: PortId, tag: MessageTag) -> bool {
         let key = Key::of_response(peer, tag);
         let of_anyone = || self.request_of(key.of_anyone());
@@ -269,7 +272,8 @@ impl<'b> Channels<'b> {
         }
     }
 
-    /// Ends the wait of the requests that have waited for too long; returns when the next one will have.
+    /// Ends the wait of the requests that have waited for too long; returns when the next one will
+    /// have.
     pub(crate) fn expire(&mut self, now: Instant) -> Instant {
         let mut next = Instant::NEVER;
         for channel in self.all.iter_mut() {

@@ -3,11 +3,13 @@
 use mctp::Eid;
 use mctp_transport::{MessageTag, RawHeader};
 
-/// Lists that messages in assembly, and requests, are spread over by their keys. A router has few of either: a list is mostly empty, or one.
+/// Lists that messages in assembly, and requests, are spread over by their keys. A router has few
+/// of either: a list is mostly empty, or one.
 pub(crate) const BUCKETS: usize = 1 << BUCKET_BITS;
 const BUCKET_BITS: u32 = 5;
 
-/// What ties the packets of a message together: source endpoint ID, tag owner bit and tag, and nothing else (DSP0236 section 8.6).
+/// What ties the packets of a message together: source endpoint ID, tag owner bit and tag, and
+/// nothing else (DSP0236 section 8.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key(u32);
 
@@ -38,8 +40,8 @@ impl Key {
 
     /// The list that it belongs to, below [`BUCKETS`].
     ///
-    /// The multiplier spreads keys that count up, as endpoint IDs and tags do: of 64 messages of neighbouring peers no more than three meet,
-    /// whatever tags they have.
+    /// The multiplier spreads keys that count up, as endpoint IDs and tags do: of 64 messages of
+    /// neighbouring peers no more than three meet, whatever tags they have.
     #[inline]
     pub(crate) const fn bucket(self) -> usize {
         (self.0.wrapping_mul(0x3C07) >> (32 - BUCKET_BITS)) as usize

@@ -31,7 +31,8 @@ pub(crate) use routes::{RouteTable, Routes};
 pub use slots::LentMessage;
 pub(crate) use slots::{Inbox, Kind, Origin, Slot, Slots};
 
-/// Whether messages of one packet have code of their own, which takes fewer instructions than the code for any message, and does the same.
+/// Whether messages of one packet have code of their own, which takes fewer instructions than the
+/// code for any message, and does the same.
 pub(crate) const SHORT_WAYS: bool = !cfg!(feature = "optimize-for-size");
 
 /// What came of a packet.
@@ -42,7 +43,8 @@ pub enum Receipt {
     Stored,
     /// It completed a message of this channel: [`RouterCore::has_message`].
     Delivered(ChannelId),
-    /// It was a control request. If it is to be answered, the answer waits at the port: [`RouterCore::poll_transmit`].
+    /// It was a control request. If it is to be answered, the answer waits at the port:
+    /// [`RouterCore::poll_transmit`].
     Control,
     /// It was discarded and counted.
     Dropped(DropReason),
@@ -62,7 +64,8 @@ pub enum Progress {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum SendFailure {
-    /// The port's link is down or was lost meanwhile, its layout changed meanwhile, or there is no such port.
+    /// The port's link is down or was lost meanwhile, its layout changed meanwhile, or there is no
+    /// such port.
     NoLink,
     /// The neighbour has taken nothing for the send time limit.
     Stalled,
@@ -70,16 +73,20 @@ pub enum SendFailure {
 
 /// An MCTP endpoint without IO: it reads no clock, wakes nobody and needs no executor.
 ///
-/// [`Router`](crate::Router) is this with wakers around it; use the core alone in a super-loop, or to test. Its methods, in four groups:
+/// [`Router`](crate::Router) is this with wakers around it; use the core alone in a super-loop, or
+/// to test. Its methods, in four groups:
 ///
-/// - **Setting up**: [`new`](Self::new), [`set_layout`](Self::set_layout), [`configure_port`](Self::configure_port),
-///   [`add_route`](Self::add_route), [`open_listener`](Self::open_listener).
-/// - **Inputs**, each with the time: [`link_up`](Self::link_up) first, then [`receive`](Self::receive) for every packet,
-///   [`transmit_done`](Self::transmit_done) for every transfer taken, [`expire`](Self::expire) at [`next_deadline`](Self::next_deadline).
-/// - **Outputs**, to be polled after each input: [`poll_transmit`](Self::poll_transmit) for each port,
-///   [`poll_event`](Self::poll_event), [`take_message`](Self::take_message) for each channel.
-/// - **Messages**: [`response_to`](Self::response_to) a message taken, or [`open_request`](Self::open_request); then [`send`](Self::send) until
-///   it is done; [`give_back`](Self::give_back) what was taken, [`close`](Self::close) what was opened.
+/// - **Setting up**: [`new`](Self::new), [`set_layout`](Self::set_layout),
+///   [`configure_port`](Self::configure_port), [`add_route`](Self::add_route),
+///   [`open_listener`](Self::open_listener).
+/// - **Inputs**, each with the time: [`link_up`](Self::link_up) first, then
+///   [`receive`](Self::receive) for every packet, [`transmit_done`](Self::transmit_done) for every
+///   transfer taken, [`expire`](Self::expire) at [`next_deadline`](Self::next_deadline).
+/// - **Outputs**, to be polled after each input: [`poll_transmit`](Self::poll_transmit) for each
+///   port, [`poll_event`](Self::poll_event), [`take_message`](Self::take_message) for each channel.
+/// - **Messages**: [`response_to`](Self::response_to) a message taken, or
+///   [`open_request`](Self::open_request); then [`send`](Self::send) until it is done;
+///   [`give_back`](Self::give_back) what was taken, [`close`](Self::close) what was opened.
 ///
 /// One echo, by hand:
 ///
@@ -186,7 +193,8 @@ impl<'b> RouterCore<'b> {
         }
     }
 
-    /// Says how the port's transport wants its transfers filled. What waits at the port is given up.
+    /// Says how the port's transport wants its transfers filled. What waits at the port is given
+    /// up.
     pub fn set_layout(&mut self, port: PortId, layout: TransferLayout) {
         let given_up = self.port(port).map_or(0, |port| port.set_layout(layout));
         self.count_drops(DropReason::LinkDown, given_up);
@@ -199,7 +207,8 @@ impl<'b> RouterCore<'b> {
 
     /// Opens a listener for `service`. From now on the control protocol reports it.
     ///
-    /// [`mctp::Error::BadArgument`] for what cannot be served, [`AddrInUse`](mctp::Error::AddrInUse) when an open listener gets some of the
+    /// [`mctp::Error::BadArgument`] for what cannot be served,
+    /// [`AddrInUse`](mctp::Error::AddrInUse) when an open listener gets some of the
     /// same requests, [`NoSpace`](mctp::Error::NoSpace) when all channels are taken.
     pub fn open_listener(&mut self, service: Service) -> Result<ChannelId, mctp::Error> {
         if !service.is_valid() {
@@ -250,7 +259,8 @@ impl RouterCore<'_> {
         self.responder.endpoint_id
     }
 
-    /// Gives the device an endpoint ID from the device's side, as at start from non-volatile memory. `false` unless it is 8 to 254.
+    /// Gives the device an endpoint ID from the device's side, as at start from non-volatile
+    /// memory. `false` unless it is 8 to 254.
     pub fn set_endpoint_id(&mut self, endpoint_id: Eid) -> bool {
         let valid = Eid::new_normal(endpoint_id.0).is_ok();
         if valid {
@@ -270,7 +280,8 @@ impl RouterCore<'_> {
         &self.drops
     }
 
-    /// Counts something that a layer above discarded, such as a message whose integrity check failed.
+    /// Counts something that a layer above discarded, such as a message whose integrity check
+    /// failed.
     pub fn count_drop(&mut self, reason: DropReason) {
         self.drops.count(reason);
     }
@@ -293,18 +304,22 @@ impl RouterCore<'_> {
 
 /// Time.
 impl RouterCore<'_> {
-    /// When [`expire`](Self::expire) must be called at the latest. May come before anything really expires.
+    /// When [`expire`](Self::expire) must be called at the latest. May come before anything really
+    /// expires.
     #[inline]
     pub fn next_deadline(&self) -> Instant {
         self.next_deadline
     }
 
-    /// Gives up whatever has waited for too long: unfinished messages, requests without a response, neighbours that take nothing.
+    /// Gives up whatever has waited for too long: unfinished messages, requests without a response,
+    /// neighbours that take nothing.
     ///
-    /// Time limits count what a neighbour did, not what a scheduler did. So the core asks to be called every 100 ms while
-    /// anything waits. A call that comes 100 ms late, or later, shows that the device did not run: its transports could
-    /// neither take nor offer anything. Then all time limits start anew, and the transports are polled before anything is
-    /// given up. A second late call in a row does not start them anew: a device that never runs in time gives up as well.
+    /// Time limits count what a neighbour did, not what a scheduler did. So the core asks to be
+    /// called every 100 ms while anything waits. A call that comes 100 ms late, or later, shows
+    /// that the device did not run: its transports could neither take nor offer anything. Then
+    /// all time limits start anew, and the transports are polled before anything is given up. A
+    /// second late call in a row does not start them anew: a device that never runs in time gives
+    /// up as well.
     pub fn expire(&mut self, now: Instant) {
         let is_late = now.is_late_for(self.next_deadline);
         if is_late && !core::mem::replace(&mut self.was_late, true) {

@@ -1,4 +1,5 @@
-//! Packetising: a message from its sender's slices into transfers (DSP0236 1.3.3, sections 8.4 and 8.5).
+//! Packetising: a message from its sender's slices into transfers (DSP0236 1.3.3, sections 8.4 and
+//! 8.5).
 
 use mctp::{Eid, MCTP_ADDR_NULL, MsgIC};
 use mctp_transport::{MessageTag, PhysicalAddress, RawHeader, Transfer};
@@ -31,10 +32,12 @@ impl Addressed {
 
 /// A message being sent: where it goes, and how much of it is in transfers already.
 ///
-/// All packets but the last have the same payload, the unit. The message itself stays with its sender.
+/// All packets but the last have the same payload, the unit. The message itself stays with its
+/// sender.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
-    /// Its header is that of the next packet, without EOM. Has SOM until the first packet is in a transfer.
+    /// Its header is that of the next packet, without EOM. Has SOM until the first packet is in a
+    /// transfer.
     pub(crate) to: Addressed,
     /// The port's session in which it began.
     pub(crate) session: u8,
@@ -94,7 +97,8 @@ impl Outgoing {
         false
     }
 
-    /// Puts as many packets into the transfer as fit. `rest` is what is not yet sent of the current slice; returns what is then.
+    /// Puts as many packets into the transfer as fit. `rest` is what is not yet sent of the current
+    /// slice; returns what is then.
     #[inline]
     fn fill_transfer<'m>(
         &mut self,
@@ -133,7 +137,8 @@ impl Outgoing {
             if has_no_room || remaining <= unit {
                 break;
             }
-            // One that ends in another slice than it begins, or any in a transfer for one packet only.
+            // One that ends in another slice than it begins, or any in a transfer for one packet
+            // only.
             let Some(to) = room.push(header, unit) else {
                 break;
             };
@@ -152,7 +157,8 @@ impl Outgoing {
         rest
     }
 
-    /// Copies the next bytes of the message: most often all from `rest`, what is not yet sent of the current slice. Returns what is then.
+    /// Copies the next bytes of the message: most often all from `rest`, what is not yet sent of
+    /// the current slice. Returns what is then.
     #[inline(always)]
     fn copy<'m>(&mut self, message: &[&'m [u8]], rest: &'m [u8], to: &mut [u8]) -> &'m [u8] {
         match rest.split_at_checked(to.len()) {
@@ -164,7 +170,8 @@ impl Outgoing {
         }
     }
 
-    /// Copies the next bytes of the message, from as many of its slices as it takes. Returns what is left of the slice it ended in.
+    /// Copies the next bytes of the message, from as many of its slices as it takes. Returns what
+    /// is left of the slice it ended in.
     #[inline(never)]
     fn gather<'m>(
         &mut self,
@@ -194,7 +201,8 @@ impl Outgoing {
 pub struct Target {
     /// The endpoint, or 0 for whoever is at the physical address.
     pub endpoint_id: Eid,
-    /// The port and neighbour; `None` looks for a route, and falls back to where the bus owner is, then to port 0.
+    /// The port and neighbour; `None` looks for a route, and falls back to where the bus owner is,
+    /// then to port 0.
     pub neighbour: Option<(PortId, PhysicalAddress)>,
 }
 

@@ -1,4 +1,5 @@
-//! What waits to be sent at a port: transfers being filled, and control responses that overtake them.
+//! What waits to be sent at a port: transfers being filled, and control responses that overtake
+//! them.
 
 use mctp_transport::{
     BASELINE_TRANSMISSION_UNIT, PhysicalAddress, RawHeader, SendError, Transfer, TransferLayout,
@@ -12,7 +13,8 @@ use crate::storage::{RESPONSE_LEN, RESPONSES};
 /// How many control responses go before a transfer of other messages that waits as well.
 const RESPONSES_IN_A_ROW: u8 = 8;
 
-/// A transfer on its way to the transport. Give it back to [`RouterCore::transmit_done`](crate::RouterCore::transmit_done).
+/// A transfer on its way to the transport. Give it back to
+/// [`RouterCore::transmit_done`](crate::RouterCore::transmit_done).
 #[derive(Debug)]
 #[must_use = "the transfer must be sent and given back"]
 pub struct Outbound<'b> {
@@ -26,7 +28,8 @@ pub struct Outbound<'b> {
 pub(crate) enum Link {
     Down,
     Up,
-    /// It is up, but the neighbour took nothing for the send time limit. Nothing is queued until it takes something.
+    /// It is up, but the neighbour took nothing for the send time limit. Nothing is queued until it
+    /// takes something.
     Stalled,
 }
 
@@ -49,15 +52,18 @@ pub(crate) struct Port<'b> {
     /// Being filled. `None` while the transport has it and the spare is not back yet.
     current: Option<&'b mut Transfer<'b>>,
     spare: Option<&'b mut Transfer<'b>>,
-    /// Of control responses: those that wait to be sent, the oldest first, then empty ones, then `None` for each that the transport has.
+    /// Of control responses: those that wait to be sent, the oldest first, then empty ones, then
+    /// `None` for each that the transport has.
     responses: [Option<&'b mut Transfer<'b>>; RESPONSES],
     /// How many of them wait to be sent.
     queued_responses: u8,
     /// How many were sent since the last transfer of other messages.
     responses_in_a_row: u8,
-    /// Since when something waits that the neighbour has not taken; [`Instant::NEVER`] when nothing does. Not known while the link is down.
+    /// Since when something waits that the neighbour has not taken; [`Instant::NEVER`] when
+    /// nothing does. Not known while the link is down.
     waiting_since: Instant,
-    /// Who waits for the port: the async shell's business alone. It is here because each look-up costs, and whoever needs one needs both.
+    /// Who waits for the port: the async shell's business alone. It is here because each look-up
+    /// costs, and whoever needs one needs both.
     pub(crate) wakers: PortWakers,
 }
 
@@ -142,7 +148,8 @@ impl<'b> Port<'b> {
         has_next
     }
 
-    /// Whether an empty transfer of a known layout waits to be filled: what was to be put into it does not fit.
+    /// Whether an empty transfer of a known layout waits to be filled: what was to be put into it
+    /// does not fit.
     pub(crate) fn takes_nothing(&self) -> bool {
         let is_empty = |current: &&mut Transfer<'b>| current.is_empty();
         self.max_unit > 0 && self.current.as_ref().is_some_and(is_empty)
@@ -192,7 +199,8 @@ impl<'b> Port<'b> {
         }
     }
 
-    /// Gives the neighbour up if it took nothing for `timeout`. Returns whether something waits for it.
+    /// Gives the neighbour up if it took nothing for `timeout`. Returns whether something waits for
+    /// it.
     pub(crate) fn expire(&mut self, now: Instant, timeout: u32) -> bool {
         let waits = self.link == Link::Up && self.waiting_since != Instant::NEVER;
         if waits && self.waiting_since.is_over(timeout, now) {
@@ -222,7 +230,8 @@ impl<'b> Port<'b> {
         transfer.reset(layout);
         transfer
             .push(address, header, payload.len())
-            // It has that length already; the compiler, which does not see into `push`, needs to be shown.
+            // It has that length already; the compiler, which does not see into `push`, needs to be
+            // shown.
             .and_then(|place| place.get_mut(..payload.len()))
             .ok_or(())?
             .copy_from_slice(payload);
@@ -230,7 +239,8 @@ impl<'b> Port<'b> {
         Ok(replaces)
     }
 
-    /// The next transfer to send: control responses overtake everything else, but a neighbour that asks without end does not stop the rest.
+    /// The next transfer to send: control responses overtake everything else, but a neighbour that
+    /// asks without end does not stop the rest.
     #[inline]
     pub(crate) fn take(&mut self) -> Option<Outbound<'b>> {
         if self.queued_responses > 0 {

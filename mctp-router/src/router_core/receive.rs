@@ -13,8 +13,8 @@ use crate::control::{self, ControlRequest};
 
 const TYPE_MASK: u8 = 0x7F;
 
-/// The header of a request of one packet to endpoint ID 0: SOM, EOM and TO set. The mask leaves out what such a header may have either way: sequence
-/// number, tag, source and the reserved bits.
+/// The header of a request of one packet to endpoint ID 0: SOM, EOM and TO set. The mask leaves out
+/// what such a header may have either way: sequence number, tag, source and the reserved bits.
 const WHOLE_REQUEST: u32 = 0xC800_0001;
 const WHOLE_REQUEST_MASK: u32 = 0xC800_FF0F;
 
@@ -63,8 +63,8 @@ impl<'b> RouterCore<'b> {
         }
     }
 
-    /// The port's link is lost: unfinished messages and what waits to be sent are given up. The endpoint ID is kept
-    /// (DSP0236 section 8.18.6).
+    /// The port's link is lost: unfinished messages and what waits to be sent are given up. The
+    /// endpoint ID is kept (DSP0236 section 8.18.6).
     pub fn link_down(&mut self, port_id: PortId) {
         let Some(port) = self.port(port_id) else {
             return;
@@ -98,7 +98,8 @@ impl<'b> RouterCore<'b> {
         receipt.unwrap_or_else(|reason| self.dropped(reason))
     }
 
-    /// Takes any packet. When it is to be discarded, it is not counted yet; where only a buffer is missing, it can be tried again.
+    /// Takes any packet. When it is to be discarded, it is not counted yet; where only a buffer is
+    /// missing, it can be tried again.
     #[inline]
     pub(crate) fn receive_other(
         &mut self,
@@ -134,8 +135,9 @@ impl<'b> RouterCore<'b> {
         Receipt::Dropped(reason)
     }
 
-    /// Takes a request of one packet to a service, after one look at its header. Returns whose it is; `None`, and nothing done, if it is another packet
-    /// or anything about it is not as it mostly is.
+    /// Takes a request of one packet to a service, after one look at its header. Returns whose it
+    /// is; `None`, and nothing done, if it is another packet or anything about it is not as it
+    /// mostly is.
     #[inline(always)]
     pub(crate) fn receive_whole_request(
         &mut self,
@@ -181,7 +183,8 @@ impl<'b> RouterCore<'b> {
         is_taken.then(|| self.accept(owner))
     }
 
-    /// Takes the packet that an unfinished message waits for, the commonest by far, without asking what its start was asked.
+    /// Takes the packet that an unfinished message waits for, the commonest by far, without asking
+    /// what its start was asked.
     #[inline(always)]
     pub(crate) fn receive_expected(&mut self, now: Instant, bytes: &[u8]) -> Option<Receipt> {
         let (header, payload) = bytes.split_first_chunk()?;
@@ -202,7 +205,8 @@ impl<'b> RouterCore<'b> {
         Some(Receipt::Stored)
     }
 
-    /// Whether a packet for `destination` is for this endpoint. While it has no endpoint ID it is known by its physical address only.
+    /// Whether a packet for `destination` is for this endpoint. While it has no endpoint ID it is
+    /// known by its physical address only.
     #[inline]
     fn is_us(&self, destination: Eid) -> bool {
         let own = self.responder.endpoint_id;
@@ -266,7 +270,8 @@ impl<'b> RouterCore<'b> {
             return Err(DropReason::NotOurDestination);
         }
         if !header.is_end() {
-            // The packets to come are of this message, even if it is not for us: none of them may end up in an older one.
+            // The packets to come are of this message, even if it is not for us: none of them may
+            // end up in an older one.
             self.replace_unfinished(header);
         }
         let owner = if header.is_tag_owner() {
@@ -349,7 +354,8 @@ impl<'b> RouterCore<'b> {
             .ok_or(DropReason::UnexpectedResponse)
     }
 
-    /// Control requests need no buffer: they are answered from their packet, and the answer has its own place at the port.
+    /// Control requests need no buffer: they are answered from their packet, and the answer has its
+    /// own place at the port.
     #[inline(never)]
     fn receive_control_request(
         &mut self,

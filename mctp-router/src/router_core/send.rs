@@ -20,8 +20,8 @@ impl<'b> RouterCore<'b> {
         self.port(port)?.take()
     }
 
-    /// Takes back a transfer that [`poll_transmit`](Self::poll_transmit) gave. `result` says whether the neighbour
-    /// has it; a transfer that it has not is lost, and counted.
+    /// Takes back a transfer that [`poll_transmit`](Self::poll_transmit) gave. `result` says
+    /// whether the neighbour has it; a transfer that it has not is lost, and counted.
     #[inline]
     pub fn transmit_done(
         &mut self,
@@ -42,7 +42,8 @@ impl<'b> RouterCore<'b> {
         }
     }
 
-    /// [`transmit_done`](Self::transmit_done) for the last transfer, then [`poll_transmit`](Self::poll_transmit) for the next. Returns the port, too.
+    /// [`transmit_done`](Self::transmit_done) for the last transfer, then
+    /// [`poll_transmit`](Self::poll_transmit) for the next. Returns the port, too.
     #[inline]
     pub(crate) fn next_transmit(
         &mut self,
@@ -75,15 +76,18 @@ impl<'b> RouterCore<'b> {
         }
     }
 
-    /// The response to `message`: to the requester's endpoint ID and physical address, with its tag and message type.
+    /// The response to `message`: to the requester's endpoint ID and physical address, with its tag
+    /// and message type.
     #[inline]
     pub fn response_to(&self, message: &LentMessage<'_>, integrity_check: MsgIC) -> Outgoing {
         Outgoing::new(Addressed::response(message.origin(), integrity_check))
     }
 
-    /// Opens a request to `target`: finds its way, and a tag that no other request to the same peer has.
+    /// Opens a request to `target`: finds its way, and a tag that no other request to the same peer
+    /// has.
     ///
-    /// [`send`](Self::send) it, then [`await_response`](Self::await_response); [`close`](Self::close) the channel when done with it.
+    /// [`send`](Self::send) it, then [`await_response`](Self::await_response);
+    /// [`close`](Self::close) the channel when done with it.
     pub fn open_request(
         &mut self,
         target: &Target,
@@ -132,7 +136,8 @@ impl<'b> RouterCore<'b> {
         Ok((channel, to))
     }
 
-    /// Starts the wait for the response of `channel`, or starts it anew for one more: `timeout` milliseconds.
+    /// Starts the wait for the response of `channel`, or starts it anew for one more: `timeout`
+    /// milliseconds.
     pub fn await_response(&mut self, now: Instant, channel: ChannelId, timeout: u32) {
         if self.channels.await_response(now, channel, timeout) {
             self.next_deadline = self
@@ -146,8 +151,9 @@ impl<'b> RouterCore<'b> {
         self.channels.has_expired(channel)
     }
 
-    /// Puts as much of a message into the port's transfer as fits. `message` is all of it, the same at each call; its slices are
-    /// sent as one, behind the message type. Not to be called again once it is [`Progress::Done`], or failed.
+    /// Puts as much of a message into the port's transfer as fits. `message` is all of it, the same
+    /// at each call; its slices are sent as one, behind the message type. Not to be called
+    /// again once it is [`Progress::Done`], or failed.
     #[inline]
     pub fn send(
         &mut self,
@@ -164,8 +170,9 @@ impl<'b> RouterCore<'b> {
         self.send_more(now, outgoing, message)
     }
 
-    /// Sends a message of one slice and one packet: the commonest, and the one where every instruction counts most. Returns the port that has it;
-    /// `None`, and nothing done, if it is another message, or cannot be sent now.
+    /// Sends a message of one slice and one packet: the commonest, and the one where every
+    /// instruction counts most. Returns the port that has it; `None`, and nothing done, if it
+    /// is another message, or cannot be sent now.
     #[inline(always)]
     pub(crate) fn send_whole(
         &mut self,
@@ -183,7 +190,8 @@ impl<'b> RouterCore<'b> {
         let place = port.current()?.push(to.address, header.with_end(), len)?;
         let (first, rest) = place.split_first_mut()?;
         *first = to.type_ic;
-        // It has that length already; the compiler, which does not see into `push`, needs to be shown.
+        // It has that length already; the compiler, which does not see into `push`, needs to be
+        // shown.
         rest.get_mut(..body.len())?.copy_from_slice(body);
         if port.note_waiting(now) {
             self.next_deadline = self.next_deadline.min(now.after(LOOK_INTERVAL));
@@ -217,7 +225,8 @@ impl<'b> RouterCore<'b> {
         }
         let is_done = outgoing.fill(port, message);
         if !is_done && port.takes_nothing() {
-            // The layout has changed since the message was addressed. Nothing of it waits, so no time limit would end it.
+            // The layout has changed since the message was addressed. Nothing of it waits, so no
+            // time limit would end it.
             return Err(SendFailure::NoLink);
         }
         if port.note_waiting(now) {

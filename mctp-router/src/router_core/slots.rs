@@ -1,7 +1,9 @@
-//! Received messages: the buffers they are assembled in, and wait in until their service takes them.
+//! Received messages: the buffers they are assembled in, and wait in until their service takes
+//! them.
 //!
-//! A slot is a buffer with a message in it. It moves, by reference, from list to list: free, unfinished, the inbox of its channel; then it is
-//! lent, and free again. Each step is a pointer moved, and takes as long however many messages there are.
+//! A slot is a buffer with a message in it. It moves, by reference, from list to list: free,
+//! unfinished, the inbox of its channel; then it is lent, and free again. Each step is a pointer
+//! moved, and takes as long however many messages there are.
 
 use mctp::{Eid, MsgIC, MsgType};
 use mctp_transport::{PhysicalAddress, RawHeader};
@@ -89,7 +91,8 @@ pub(crate) struct Slot<'b> {
     len: usize,
     /// Payload bytes of the start packet, which all middle packets must have.
     unit: usize,
-    /// While unfinished: the header of the next packet if all goes well, as [`next_header`] has it.
+    /// While unfinished: the header of the next packet if all goes well, as [`next_header`] has
+    /// it.
     next_header: u32,
     owner: ChannelId,
     kind: Kind,
@@ -97,7 +100,8 @@ pub(crate) struct Slot<'b> {
     last_packet: Instant,
 }
 
-/// Which buffers. As no value is 0, `None` of a [`Slot`] is all zeros, which a static variable has for nothing.
+/// Which buffers. As no value is 0, `None` of a [`Slot`] is all zeros, which a static variable has
+/// for nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// For complete messages of one packet.
@@ -127,7 +131,8 @@ impl<'b> Slot<'b> {
         payload.len() == self.unit || (header.is_end() && payload.len() < self.unit)
     }
 
-    /// Adds a packet whose header is the expected one. `false`, and nothing done, if anything else about it is not as expected.
+    /// Adds a packet whose header is the expected one. `false`, and nothing done, if anything else
+    /// about it is not as expected.
     #[inline(always)]
     pub(crate) fn append_expected(
         &mut self,
@@ -189,13 +194,15 @@ impl<'b> Slot<'b> {
     }
 }
 
-/// A complete message, lent to whoever reads it. Give it back to [`RouterCore::give_back`](crate::RouterCore::give_back).
+/// A complete message, lent to whoever reads it. Give it back to
+/// [`RouterCore::give_back`](crate::RouterCore::give_back).
 #[derive(Debug)]
 #[must_use = "a message that is not given back keeps its buffer"]
 pub struct LentMessage<'b>(&'b mut Slot<'b>);
 
 impl LentMessage<'_> {
-    /// The message from behind the message type byte. If it has an integrity check, that is its end.
+    /// The message from behind the message type byte. If it has an integrity check, that is its
+    /// end.
     #[inline]
     pub fn bytes(&self) -> &[u8] {
         self.0.buffer.get(..self.0.len).unwrap_or_default()
@@ -255,7 +262,8 @@ pub(crate) struct Slots<'b> {
     free_long: List<'b>,
     /// Those whose next packet has not come.
     unfinished: Unfinished<'b>,
-    /// None of them stood still before: a search for one to evict is not worth while until this is long ago.
+    /// None of them stood still before: a search for one to evict is not worth while until this is
+    /// long ago.
     still_since: Instant,
     inboxes: &'b mut [Inbox<'b>],
     longest: usize,
@@ -342,8 +350,8 @@ impl<'b> Slots<'b> {
         }
     }
 
-    /// Starts a message of several packets, or takes one of a single packet, which goes to a short slot if it can. `false` when there is no
-    /// slot for it.
+    /// Starts a message of several packets, or takes one of a single packet, which goes to a short
+    /// slot if it can. `false` when there is no slot for it.
     #[inline(always)]
     pub(crate) fn begin(&mut self, now: Instant, start: &Start<'_>, is_complete: bool) -> bool {
         let Some(inbox) = self.inboxes.get_mut(start.owner.index()) else {
@@ -373,7 +381,8 @@ impl<'b> Slots<'b> {
         if is_complete {
             inbox.messages.push(slot);
         } else {
-            // The unit counts the message type byte as well. Does not wrap: a slice is shorter than `usize::MAX`.
+            // The unit counts the message type byte as well. Does not wrap: a slice is shorter than
+            // `usize::MAX`.
             slot.unit = start.body.len().wrapping_add(1);
             slot.last_packet = now;
             slot.next_header = header_after(start.origin.header);
@@ -424,7 +433,8 @@ impl<'b> Slots<'b> {
         });
     }
 
-    /// Frees the unfinished message that has stood still for longest, if that is at least `age` and helps `start` to a slot.
+    /// Frees the unfinished message that has stood still for longest, if that is at least `age` and
+    /// helps `start` to a slot.
     pub(crate) fn evict(&mut self, now: Instant, age: u32, start: &Start<'_>) -> bool {
         if !self.still_since.is_over(age, now) {
             return false;

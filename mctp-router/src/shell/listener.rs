@@ -16,7 +16,8 @@ use crate::router_core::{Addressed, ChannelId, LentMessage, Origin, Target};
 
 /// The messages of one [`Service`](crate::Service). Dropping it ends the service.
 ///
-/// Receive in place with [`receive`](Self::receive), or through [`mctp::AsyncListener`], which copies.
+/// Receive in place with [`receive`](Self::receive), or through [`mctp::AsyncListener`], which
+/// copies.
 #[allow(missing_debug_implementations)]
 pub struct Listener<'r, 'b, M: RawMutex, C: Clock> {
     router: &'r Router<'b, M, C>,
@@ -28,7 +29,8 @@ impl<'r, 'b, M: RawMutex, C: Clock> Listener<'r, 'b, M, C> {
         Self { router, channel }
     }
 
-    /// Waits for the next message, and lends it in place. The future may be dropped at any time without losing a message.
+    /// Waits for the next message, and lends it in place. The future may be dropped at any time
+    /// without losing a message.
     #[inline]
     pub fn receive(&mut self) -> Receive<'_, 'b, M, C> {
         Receive(NextMessage::new(self.router, self.channel))
@@ -73,7 +75,8 @@ pub struct Message<'m, 'b, M: RawMutex, C: Clock> {
 }
 
 impl<'m, 'b, M: RawMutex, C: Clock> Message<'m, 'b, M, C> {
-    /// The message from behind the message type byte. If it has an integrity check, that is its end.
+    /// The message from behind the message type byte. If it has an integrity check, that is its
+    /// end.
     pub fn bytes(&self) -> &[u8] {
         self.lent
             .as_ref()
@@ -101,12 +104,13 @@ impl<'m, 'b, M: RawMutex, C: Clock> Message<'m, 'b, M, C> {
         (self.origin().port, self.origin().address)
     }
 
-    /// Sends `response`, its slices as one, to whoever sent the message. The slices may be parts of the message itself.
-    /// Send one response of a message at a time.
+    /// Sends `response`, its slices as one, to whoever sent the message. The slices may be parts of
+    /// the message itself. Send one response of a message at a time.
     ///
     /// Errors as of [`Responder`]'s `send_vectored`.
     ///
-    /// When its future is dropped before its end, the message ends where it is; the receiver discards it.
+    /// When its future is dropped before its end, the message ends where it is; the receiver
+    /// discards it.
     pub async fn respond(&self, integrity_check: MsgIC, response: &[&[u8]]) -> mctp::Result<()> {
         let to = Addressed::response(self.origin(), integrity_check);
         if self.router.send_whole(&to, response) {
@@ -115,7 +119,8 @@ impl<'m, 'b, M: RawMutex, C: Clock> Message<'m, 'b, M, C> {
         SendMessage::new(self.router, self.channel, to, response).await
     }
 
-    /// Discards the message because its integrity check failed, and counts it (DSP0236 section 8.9).
+    /// Discards the message because its integrity check failed, and counts it (DSP0236 section
+    /// 8.9).
     pub fn discard_bad_integrity_check(self) {
         self.router.count_drop(DropReason::BadIntegrityCheck);
     }
@@ -137,8 +142,9 @@ impl<M: RawMutex, C: Clock> Drop for Message<'_, '_, M, C> {
 
 /// The way back to the sender of a message: to its endpoint ID and physical address, with its tag.
 ///
-/// Sending fails with [`mctp::Error::Unreachable`] while the link is down, and with [`mctp::Error::TxFailure`] when the neighbour has taken
-/// nothing for [`Config::send_timeout`](crate::Config::send_timeout), and until it takes something again.
+/// Sending fails with [`mctp::Error::Unreachable`] while the link is down, and with
+/// [`mctp::Error::TxFailure`] when the neighbour has taken nothing for
+/// [`Config::send_timeout`](crate::Config::send_timeout), and until it takes something again.
 #[allow(missing_debug_implementations)]
 pub struct Responder<'m, 'b, M: RawMutex, C: Clock> {
     router: &'m Router<'b, M, C>,
@@ -192,8 +198,9 @@ impl<'r, 'b, M: RawMutex, C: Clock> AsyncListener for Listener<'r, 'b, M, C> {
     }
 }
 
-/// For a service that receives the next message while it still owes the response to the last one: several shared references to its
-/// listener are that many listeners, for one task: only one of them may receive at a time, and they share the place in line of those that send, so that a
+/// For a service that receives the next message while it still owes the response to the last one:
+/// several shared references to its listener are that many listeners, for one task: only one of
+/// them may receive at a time, and they share the place in line of those that send, so that a
 /// response by a port that is stuck can delay one by another port for the send time limit.
 impl<'l, 'b, M: RawMutex, C: Clock> AsyncListener for &'l Listener<'_, 'b, M, C> {
     type RespChannel<'a>

@@ -1,4 +1,5 @@
-//! The async shell: the core behind a lock, and the wakers of whoever waits for it. No protocol decision is taken here.
+//! The async shell: the core behind a lock, and the wakers of whoever waits for it. No protocol
+//! decision is taken here.
 
 mod line;
 mod listener;
@@ -78,20 +79,25 @@ struct Shared<'b> {
     event: Option<Waker>,
     /// The deadline that the timer waits for, or was woken for.
     armed: Instant,
-    /// Counts packets until it wraps. Then other tasks get a turn, should more packets be there already: a host that never pauses could otherwise keep a
-    /// slow device from everything but receiving, even from answering.
+    /// Counts packets until it wraps. Then other tasks get a turn, should more packets be there
+    /// already: a host that never pauses could otherwise keep a slow device from everything
+    /// but receiving, even from answering.
     packets_in_a_row: u8,
 }
 
 /// An MCTP endpoint for async firmware: [`RouterCore`] behind a lock, with wakers.
 ///
-/// 1. Make it from a [`RouterStorage`], a [`Clock`] and a [`Config`]. `M` is [`NoopRawMutex`] where everything runs in one executor,
-///    [`CriticalSectionRawMutex`] where interrupts or several cores share it.
-/// 2. Run [`run_receive`](Self::run_receive) and [`run_send`](Self::run_send) for each port, and [`run_timers`](Self::run_timers) once,
-///    side by side, for ever. Dropping one of these futures takes its port out of service until it is run again.
-/// 3. Serve with [`listener`](Self::listener)s, and ask with [`request_channel`](Self::request_channel)s.
+/// 1. Make it from a [`RouterStorage`], a [`Clock`] and a [`Config`]. `M` is [`NoopRawMutex`] where
+///    everything runs in one executor, [`CriticalSectionRawMutex`] where interrupts or several
+///    cores share it.
+/// 2. Run [`run_receive`](Self::run_receive) and [`run_send`](Self::run_send) for each port, and
+///    [`run_timers`](Self::run_timers) once, side by side, for ever. Dropping one of these futures
+///    takes its port out of service until it is run again.
+/// 3. Serve with [`listener`](Self::listener)s, and ask with
+///    [`request_channel`](Self::request_channel)s.
 ///
-/// The lock is held for as long as one packet is copied in, or one transfer filled; never across an `await`.
+/// The lock is held for as long as one packet is copied in, or one transfer filled; never across an
+/// `await`.
 ///
 /// [`NoopRawMutex`]: embassy_sync::blocking_mutex::raw::NoopRawMutex
 /// [`CriticalSectionRawMutex`]: embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex
@@ -264,7 +270,8 @@ impl Shared<'_> {
             self.wake_port(port);
             self.rearm();
         }
-        // Also for one that was dropped: a request whose answer found no place was carried out all the same.
+        // Also for one that was dropped: a request whose answer found no place was carried out all
+        // the same.
         self.wake_for_event();
     }
 }
@@ -376,8 +383,9 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
         Ok(Listener::new(self, channel))
     }
 
-    /// Takes packets from `transport` for ever. Lets other tasks run now and then, even if the neighbour never pauses, and before a message is
-    /// discarded because there is no buffer for it: a service that has only not had its turn may give one back.
+    /// Takes packets from `transport` for ever. Lets other tasks run now and then, even if the
+    /// neighbour never pauses, and before a message is discarded because there is no buffer for
+    /// it: a service that has only not had its turn may give one back.
     pub async fn run_receive(&self, port: PortId, transport: &mut impl TransportRx) -> Infallible {
         loop {
             let again = {
@@ -393,7 +401,8 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
                     Turn::OthersThenAgain => packet,
                 }
             };
-            // Of tasks that were woken an executor may run the last one first: that is this one again.
+            // Of tasks that were woken an executor may run the last one first: that is this one
+            // again.
             for _ in 0..2 {
                 yield_now().await;
             }

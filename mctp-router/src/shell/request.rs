@@ -15,7 +15,8 @@ use crate::config::PortId;
 use crate::router_core::{ChannelId, LentMessage, OpenError, Target};
 
 impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
-    /// A channel for requests to an endpoint, by its route; without one, to where the bus owner is; else by port 0.
+    /// A channel for requests to an endpoint, by its route; without one, to where the bus owner is;
+    /// else by port 0.
     pub fn request_channel(&self, endpoint_id: Eid) -> RequestChannel<'_, 'b, M, C> {
         RequestChannel::new(
             self,
@@ -26,7 +27,8 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
         )
     }
 
-    /// A channel for requests to a neighbour of a port. With endpoint ID 0 the physical address alone says who is meant.
+    /// A channel for requests to a neighbour of a port. With endpoint ID 0 the physical address
+    /// alone says who is meant.
     pub fn request_channel_at(
         &self,
         port: PortId,
@@ -45,8 +47,9 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
 
 /// Requests to one endpoint, one at a time, and their responses.
 ///
-/// A request takes a tag and one of the router's channels from `send` on, until the next `send`, a timeout, or the channel's end. Dropping the
-/// future of `send` gives both back; dropping that of `recv` does not, and it can be called again.
+/// A request takes a tag and one of the router's channels from `send` on, until the next `send`, a
+/// timeout, or the channel's end. Dropping the future of `send` gives both back; dropping that of
+/// `recv` does not, and it can be called again.
 #[allow(missing_debug_implementations)]
 pub struct RequestChannel<'r, 'b, M: RawMutex, C: Clock> {
     router: &'r Router<'b, M, C>,
@@ -101,9 +104,10 @@ impl<'r, 'b, M: RawMutex, C: Clock> RequestChannel<'r, 'b, M, C> {
 }
 
 impl<M: RawMutex, C: Clock> AsyncReqChannel for RequestChannel<'_, '_, M, C> {
-    /// [`mctp::Error::TagUnavailable`] when all eight tags to the peer are in use, [`NoSpace`](mctp::Error::NoSpace) when all channels of
-    /// the router are; [`Unreachable`](mctp::Error::Unreachable) while the link is down, and [`TxFailure`](mctp::Error::TxFailure) while the
-    /// neighbour takes nothing.
+    /// [`mctp::Error::TagUnavailable`] when all eight tags to the peer are in use,
+    /// [`NoSpace`](mctp::Error::NoSpace) when all channels of the router are;
+    /// [`Unreachable`](mctp::Error::Unreachable) while the link is down, and
+    /// [`TxFailure`](mctp::Error::TxFailure) while the neighbour takes nothing.
     async fn send_vectored(
         &mut self,
         typ: MsgType,
@@ -135,8 +139,9 @@ impl<M: RawMutex, C: Clock> AsyncReqChannel for RequestChannel<'_, '_, M, C> {
         Ok(())
     }
 
-    /// [`mctp::Error::BadArgument`] without a `send` before, [`TimedOut`](mctp::Error::TimedOut) when no response came in time, and
-    /// [`NoSpace`](mctp::Error::NoSpace) when `buf` is too short for it; it is then lost.
+    /// [`mctp::Error::BadArgument`] without a `send` before, [`TimedOut`](mctp::Error::TimedOut)
+    /// when no response came in time, and [`NoSpace`](mctp::Error::NoSpace) when `buf` is too
+    /// short for it; it is then lost.
     async fn recv<'f>(
         &mut self,
         buf: &'f mut [u8],

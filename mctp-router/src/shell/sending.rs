@@ -12,7 +12,8 @@ use crate::clock::{Clock, Instant};
 use crate::router_core::{Addressed, ChannelId, Outgoing, Progress, SHORT_WAYS, SendFailure};
 
 impl<M: RawMutex, C: Clock> Router<'_, M, C> {
-    /// Sends a message of one slice and one packet if that is possible now. Otherwise, and for any other message: [`SendMessage`].
+    /// Sends a message of one slice and one packet if that is possible now. Otherwise, and for any
+    /// other message: [`SendMessage`].
     #[inline(always)]
     pub(super) fn send_whole(&self, to: &Addressed, message: &[&[u8]]) -> bool {
         let ([body], true) = (message, SHORT_WAYS) else {
@@ -23,7 +24,8 @@ impl<M: RawMutex, C: Clock> Router<'_, M, C> {
     }
 }
 
-/// Sends a message. When dropped before its end, the message ends where it is; the receiver discards it.
+/// Sends a message. When dropped before its end, the message ends where it is; the receiver
+/// discards it.
 pub(super) struct SendMessage<'s, 'b, M: RawMutex, C: Clock> {
     router: &'s Router<'b, M, C>,
     channel: ChannelId,
@@ -94,7 +96,8 @@ impl Shared<'_> {
         true
     }
 
-    /// Sends as much as is possible now. `None` when there is more; then the channel has its place in line.
+    /// Sends as much as is possible now. `None` when there is more; then the channel has its place
+    /// in line.
     fn try_send(
         &mut self,
         now: Instant,
@@ -115,7 +118,8 @@ impl Shared<'_> {
                 if progress == Progress::Done {
                     return Some(Ok(()));
                 }
-                // Having had its turn it goes to the end of the line, so that all messages proceed together.
+                // Having had its turn it goes to the end of the line, so that all messages proceed
+                // together.
                 if self.last_in_line(port) != Some(channel) {
                     self.go_to_end_of_line(channel, port);
                 }
@@ -130,7 +134,8 @@ impl Shared<'_> {
     }
 
     fn end_turn(&mut self, channel: ChannelId) {
-        // Mostly its own waker; but it may be that of another message of the channel, which then has no place either, and joins the line anew.
+        // Mostly its own waker; but it may be that of another message of the channel, which then
+        // has no place either, and joins the line anew.
         self.wake_sender(channel);
         if let Some(port) = self.leave_line(channel) {
             // The room it left in the transfer is the next one's.

@@ -1,6 +1,8 @@
-//! What the tests of the router share: a device without IO, packets built by hand, and (in [`shell`]) a virtual world for the async router.
+//! What the tests of the router share: a device without IO, packets built by hand, and (in
+//! [`shell`]) a virtual world for the async router.
 //!
-//! Packets are built and taken apart here from the byte tables of DSP0236 1.3.3, section 8.2, not with the code under test.
+//! Packets are built and taken apart here from the byte tables of DSP0236 1.3.3, section 8.2, not
+//! with the code under test.
 
 // Each test file compiles this module for itself and uses a part of it.
 #![allow(dead_code)]
@@ -24,7 +26,8 @@ pub(crate) const UUID: [u8; 16] = [
     0x2C, 0x1F, 0x96, 0xD4, 0x5D, 0x1C, 0x4B, 0x0A, 0x9D, 0x6E, 1, 2, 3, 4, 5, 6,
 ];
 
-/// MCTP over USB 1.0 (DSP0283): packets up to 251 bytes behind a header of 4, many to a transfer of 512.
+/// MCTP over USB 1.0 (DSP0283): packets up to 251 bytes behind a header of 4, many to a transfer of
+/// 512.
 pub(crate) const USB_LAYOUT: TransferLayout = TransferLayout {
     headroom: 4,
     tailroom: 0,
@@ -54,7 +57,8 @@ pub(crate) fn echo_message(len: usize) -> Vec<u8> {
     ECHO_PREFIX.into_iter().chain(body).collect()
 }
 
-/// The header of a packet to be built: by default that of a whole request with tag 0 from the host to the device.
+/// The header of a packet to be built: by default that of a whole request with tag 0 from the host
+/// to the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Wire {
     /// Byte 0: header version in the low half, reserved bits above.
@@ -135,7 +139,8 @@ impl Wire {
         }
     }
 
-    /// The packets of `message` (message type included) in units of `unit`, numbered from this header's sequence number.
+    /// The packets of `message` (message type included) in units of `unit`, numbered from this
+    /// header's sequence number.
     pub(crate) fn packets(self, message: &[u8], unit: usize) -> Vec<Vec<u8>> {
         let chunks: Vec<&[u8]> = message.chunks(unit).collect();
         let number = |index: usize| (self.sequence + (index % 4) as u8) % 4;
@@ -178,8 +183,9 @@ pub(crate) struct Assembled {
     pub(crate) units: Vec<usize>,
 }
 
-/// Puts messages together as a strict receiver does: nothing missing, sequence numbers without gaps, one size for all packets but
-/// the last, which is not larger. In the order in which the messages end.
+/// Puts messages together as a strict receiver does: nothing missing, sequence numbers without
+/// gaps, one size for all packets but the last, which is not larger. In the order in which the
+/// messages end.
 pub(crate) fn assemble(packets: &[Vec<u8>]) -> Vec<Assembled> {
     let mut open: Vec<(Wire, Assembled)> = Vec::new();
     let mut done = Vec::new();
@@ -240,7 +246,8 @@ pub(crate) fn assemble(packets: &[Vec<u8>]) -> Vec<Assembled> {
 /// A transfer that a port sent: to whom, and its packets.
 pub(crate) type SentTransfer = (PhysicalAddress, Vec<Vec<u8>>);
 
-/// The device under test: a router without IO, with a USB-like port 0 and an I2C-like port 1, both up, and a virtual clock.
+/// The device under test: a router without IO, with a USB-like port 0 and an I2C-like port 1, both
+/// up, and a virtual clock.
 ///
 /// Two short and two long message buffers, long ones of 4,224 bytes; ten channels; four routes.
 pub(crate) struct Device {
@@ -375,7 +382,8 @@ impl Device {
         assert_eq!(drops, []);
     }
 
-    /// Sends a message as far as it goes while the neighbour takes every transfer; returns the transfers.
+    /// Sends a message as far as it goes while the neighbour takes every transfer; returns the
+    /// transfers.
     pub(crate) fn send_all(
         &mut self,
         outgoing: &mut Outgoing,

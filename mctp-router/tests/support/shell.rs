@@ -1,4 +1,5 @@
-//! A virtual world for the async router: a clock, an executor that polls only who was woken, and links with a host at the other end.
+//! A virtual world for the async router: a clock, an executor that polls only who was woken, and
+//! links with a host at the other end.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -104,7 +105,8 @@ impl<T> Outcome<T> {
     }
 }
 
-/// Polls a task only when its waker was called, so that a wake that is missing shows as a test that stands still.
+/// Polls a task only when its waker was called, so that a wake that is missing shows as a test that
+/// stands still.
 pub(crate) struct World {
     pub(crate) clock: VirtualClock,
     tasks: Vec<Option<Task>>,
@@ -189,7 +191,8 @@ impl World {
         self.clock.set(self.clock.millis() + milliseconds);
     }
 
-    /// Runs a future to its end within `limit` milliseconds; returns its value and when it was done.
+    /// Runs a future to its end within `limit` milliseconds; returns its value and when it was
+    /// done.
     #[track_caller]
     pub(crate) fn complete<T: 'static>(
         &mut self,
@@ -401,7 +404,8 @@ impl TransportTx for LinkTx {
 
 /// A router that runs, with endpoint ID [`DEVICE`], a USB-like port and an I2C-like port, both up.
 ///
-/// Four short and four long message buffers, long ones of 70,000 bytes; twelve channels; four routes.
+/// Four short and four long message buffers, long ones of 70,000 bytes; twelve channels; four
+/// routes.
 pub(crate) struct Running {
     pub(crate) world: World,
     pub(crate) router: &'static TestRouter,

@@ -1,8 +1,9 @@
 //! The Error Information log, LID 01h (NVM Express Base 2.0).
 //!
-//! 16 entries, the newest first, of the Admin commands that ended with a completion status other than success. A command that gets an
-//! NVMe-MI status instead was never a command of the controller, and is not recorded. Each controller has its own log, which stays as
-//! long as the subsystem does.
+//! 16 entries, the newest first, of the Admin commands that ended with a completion status other
+//! than success. A command that gets an NVMe-MI status instead was never a command of the
+//! controller, and is not recorded. Each controller has its own log, which stays as long as the
+//! subsystem does.
 //!
 //! | byte | field |
 //! |-|-|

@@ -9,9 +9,11 @@
 //! | 51:48 | | dword 11, as the feature has it |
 //! | 68.. | | Set: data, if the feature has any |
 //!
-//! The value is in dword 0 of the completion of Get Features, or in its data. SEL 3 gets in dword 0: bit 0 it can be saved, 1 it is of a
-//! namespace, 2 it can be changed. No feature can be saved, so SEL 2 gets the default. A reset of the subsystem or of the
-//! controller brings the default back, except for the timestamp and the metadata of namespaces, which the specification leaves to the device.
+//! The value is in dword 0 of the completion of Get Features, or in its data. SEL 3 gets in dword
+//! 0: bit 0 it can be saved, 1 it is of a namespace, 2 it can be changed. No feature can be saved,
+//! so SEL 2 gets the default. A reset of the subsystem or of the controller brings the default
+//! back, except for the timestamp and the metadata of namespaces, which the specification leaves to
+//! the device.
 //!
 //! | FID | feature | scope | data |
 //! |-|-|-|-|
@@ -22,9 +24,11 @@
 //! | 7Eh | Controller Metadata | controller | 4096 bytes |
 //! | 7Fh | Namespace Metadata | namespace | 4096 bytes |
 //!
-//! All others are refused, among them those that NVMe-MI 1.2 prohibits (figure 125): 01h, 03h, 05h to 0Bh, 0Dh, 0Fh, 12h to 16h, 18h.
+//! All others are refused, among them those that NVMe-MI 1.2 prohibits (figure 125): 01h, 03h, 05h
+//! to 0Bh, 0Dh, 0Fh, 12h to 16h, 18h.
 //!
-//! libnvme 1.x does not say how much data there is: then Get Features returns all of the feature's, and Set Features takes what is there.
+//! libnvme 1.x does not say how much data there is: then Get Features returns all of the feature's,
+//! and Set Features takes what is there.
 //!
 //! | error | when |
 //! |-|-|
@@ -43,8 +47,9 @@
 //! | 19:16 | TMPSEL: 0 composite, 1 to 8 a sensor that the device has, Fh (Set only) all of these |
 //! | 21:20 | THSEL: 0 over, 1 under |
 //!
-//! Dword 0 of Get Features has the same fields. A temperature at or over the one, or at or under the other, sets bit 1 of the critical
-//! warning, wherever it is reported. The default is the warning temperature (WCTEMP) over for the composite temperature; otherwise FFFFh over
+//! Dword 0 of Get Features has the same fields. A temperature at or over the one, or at or under
+//! the other, sets bit 1 of the critical warning, wherever it is reported. The default is the
+//! warning temperature (WCTEMP) over for the composite temperature; otherwise FFFFh over
 //! and 0 under, which do not warn.
 //!
 //! # Timestamp
@@ -62,9 +67,10 @@
 //! | 0 | number of descriptors |
 //! | 2.. | descriptors: byte 0 bits 5:0 type, byte 1 revision, 3:2 length of the value, then the value |
 //!
-//! Dword 11 of Set Features has in bits 14:13 what is done with each descriptor: 0 it replaces all of its type, 1 all of its type are
-//! removed, 2 (7Dh only) it is added. All is done or nothing. A controller keeps 96 bytes of descriptors for each of its features, a namespace
-//! 96; to exceed this is an Invalid Field, a status that the specification leaves to the device.
+//! Dword 11 of Set Features has in bits 14:13 what is done with each descriptor: 0 it replaces all
+//! of its type, 1 all of its type are removed, 2 (7Dh only) it is added. All is done or nothing. A
+//! controller keeps 96 bytes of descriptors for each of its features, a namespace 96; to exceed
+//! this is an Invalid Field, a status that the specification leaves to the device.
 
 use crate::bytes::{u8_at, u16_at, u64_at};
 use crate::context::Context;
@@ -399,7 +405,8 @@ fn get_metadata<W: World>(
     Ok(0)
 }
 
-/// What a Set Features command with this dword 11 and these data does to metadata. After an error they are good for nothing.
+/// What a Set Features command with this dword 11 and these data does to metadata. After an error
+/// they are good for nothing.
 fn change(
     metadata: &mut Metadata,
     dword11: u32,

@@ -8,10 +8,11 @@
 //! | 51:48 | OFST, the first dword of the piece in the image |
 //! | 68.. | the piece, at most 4096 bytes |
 //!
-//! Pieces come in any order. There is one download at a time in the subsystem, whichever controller its commands name. The first piece
-//! after a Firmware Commit begins another one, and so does a reset (of the subsystem or of a controller, or a shutdown). So does, in this
-//! crate, a piece at offset 0 where there was one already: that is what a requester sends that was interrupted and starts over, as
-//! `nvme fw-download` without further options.
+//! Pieces come in any order. There is one download at a time in the subsystem, whichever controller
+//! its commands name. The first piece after a Firmware Commit begins another one, and so does a
+//! reset (of the subsystem or of a controller, or a shutdown). So does, in this crate, a piece at
+//! offset 0 where there was one already: that is what a requester sends that was interrupted and
+//! starts over, as `nvme fw-download` without further options.
 //!
 //! | error | when |
 //! |-|-|
@@ -27,8 +28,9 @@
 //! | 44 | 2:0 | FS, the slot, 1 to 7; 0: the device chooses |
 //! | 44 | 5:3 | CA, the action: 0 store the image, 1 store and activate at the next reset, 2 activate what is stored at the next reset, 3 activate now, with a downloaded image stored before |
 //!
-//! With FS 0 an image goes to the first slot that is empty, or else to the first that is neither active nor next; what is activated with
-//! action 2 is the first image that is not active. A commit that is done, or finds no good image, ends the download. One that names a wrong slot or
+//! With FS 0 an image goes to the first slot that is empty, or else to the first that is neither
+//! active nor next; what is activated with action 2 is the first image that is not active. A commit
+//! that is done, or finds no good image, ends the download. One that names a wrong slot or
 //! action leaves it, to be committed elsewhere. What was in the slot stays if it fails.
 //!
 //! | error | when |
@@ -39,8 +41,9 @@
 //! | 0Bh, 10h, 11h (type 1) | done, but the image runs only after a conventional, NVM Subsystem, or Controller Level Reset |
 //! | 12h, 13h (type 1) | stored but not activated: it would take too long; it is prohibited |
 //!
-//! Activation sets the Firmware Activated flag of all controllers, and the Asynchronous Event 05h of 2.0. Dword 0 of the completion is 0: the
-//! device does not detect overlapping updates (FRMW bit 5 is 0).
+//! Activation sets the Firmware Activated flag of all controllers, and the Asynchronous Event 05h
+//! of 2.0. Dword 0 of the completion is 0: the device does not detect overlapping updates (FRMW bit
+//! 5 is 0).
 
 use core::task::Poll;
 

@@ -8,10 +8,12 @@
 //! | 45 | 3:1 | SES, secure erase: 0 none, 1 user data, 2 cryptographic, where FNA bit 2 says so |
 //! | 45 | 5:4 | LBAFU, upper bits of the index |
 //!
-//! MSET and PIL are without meaning as there are no metadata, and ignored. A namespace keeps its bytes: with larger blocks it has fewer of
-//! them. It can take long; the requester is told that more processing is required. If the format is another than before, the controllers to
-//! which the namespace is attached are told that it changed. A self-test of the namespace ends. Until it is done, a command of the other command
-//! slot that changes the device waits, rather than fail with Format In Progress (84h).
+//! MSET and PIL are without meaning as there are no metadata, and ignored. A namespace keeps its
+//! bytes: with larger blocks it has fewer of them. It can take long; the requester is told that
+//! more processing is required. If the format is another than before, the controllers to
+//! which the namespace is attached are told that it changed. A self-test of the namespace ends.
+//! Until it is done, a command of the other command slot that changes the device waits, rather than
+//! fail with Format In Progress (84h).
 //!
 //! | error | when |
 //! |-|-|

@@ -7,8 +7,8 @@
 //! | 47:46 | CNTID, a controller |
 //! | 51 | CSI, the I/O command set, where the table says so: 00h (NVM) is the only one |
 //!
-//! Every structure has 4096 bytes, of which the requester gets the window that it asks for. Other fields are ignored; among them CNTID where
-//! the table does not name it, above all for CNS 01h.
+//! Every structure has 4096 bytes, of which the requester gets the window that it asks for. Other
+//! fields are ignored; among them CNTID where the table does not name it, above all for CNS 01h.
 //!
 //! | CNS | structure | NSID |
 //! |-|-|-|
@@ -30,17 +30,19 @@
 //! | 1Ah, 1Bh | as 10h, and as 05h for an allocated namespace, for CSI | |
 //! | 1Ch | [I/O command sets](controller) of controller CNTID; FFFFh is the one that is asked | ignored |
 //!
-//! A namespace is *active* if it is attached to the controller that is asked, and *allocated* if it exists. IDs go up to NN of Identify
-//! Controller, which is how many namespaces the subsystem has room for. The structure of an ID that is not active (00h, 05h, 08h) or not
-//! allocated (11h, 1Bh) is zero.
+//! A namespace is *active* if it is attached to the controller that is asked, and *allocated* if it
+//! exists. IDs go up to NN of Identify Controller, which is how many namespaces the subsystem has
+//! room for. The structure of an ID that is not active (00h, 05h, 08h) or not allocated (11h, 1Bh)
+//! is zero.
 //!
 //! | error | when |
 //! |-|-|
 //! | Invalid Field (02h) | another CNS; another CSI; a CNTID that CNS 1Ch does not find; an ID that is not active (03h) or not allocated (12h) |
 //! | Invalid Namespace or Format (0Bh) | NSID is 0 or above NN where a namespace is asked for, or above FFFFFFFDh where a list is |
 //!
-//! That CNS 03h and 12h fail for an ID without a namespace is the rule for all commands, to which the other structures are exceptions; the
-//! specification does not repeat it there, and requesters print either status.
+//! That CNS 03h and 12h fail for an ID without a namespace is the rule for all commands, to which
+//! the other structures are exceptions; the specification does not repeat it there, and requesters
+//! print either status.
 
 pub mod controller;
 pub mod namespace;
@@ -206,7 +208,8 @@ fn sees(scope: Scope, controller: usize, namespace: &Namespace) -> bool {
     scope == Scope::Allocated || namespace.attached & bit != 0
 }
 
-/// NN: as IDs are given out from the lowest, there is none above the number of namespaces there is room for.
+/// NN: as IDs are given out from the lowest, there is none above the number of namespaces there is
+/// room for.
 pub(super) fn highest_namespace_id(model: &Model<'_>) -> u32 {
     u32::try_from(model.namespaces.capacity()).unwrap_or(u32::MAX)
 }

@@ -11,8 +11,8 @@
 //! | 62 | 7 | OT: LPO is an index. Not supported |
 //! | 63 | | CSI, the I/O command set, with LID 05h: 00h (NVM) is the only one |
 //!
-//! LPO and NUMD name a part of the log, DOFST and DLEN (see [Admin commands](super)) a part of that part, which is the response. What lies
-//! beyond the end of the log is zero.
+//! LPO and NUMD name a part of the log, DOFST and DLEN (see [Admin commands](super)) a part of that
+//! part, which is the response. What lies beyond the end of the log is zero.
 //!
 //! | LID | log | bytes |
 //! |-|-|-|
@@ -59,18 +59,22 @@
 //!
 //! # Changed Namespace List
 //!
-//! IDs of the namespaces that were attached, detached or changed since the log was last read with RAE 0, or since a reset of the subsystem,
-//! ascending, 4 bytes each. The first is FFFFFFFFh, alone, if the controller lost count: it has room for the IDs up to 31.
+//! IDs of the namespaces that were attached, detached or changed since the log was last read with
+//! RAE 0, or since a reset of the subsystem, ascending, 4 bytes each. The first is FFFFFFFFh,
+//! alone, if the controller lost count: it has room for the IDs up to 31.
 //!
 //! # Commands Supported and Effects
 //!
-//! For each Admin opcode, and from byte 1024 for each I/O opcode, 4 bytes: 0 supported, 1 changes logical blocks, 2 changes capabilities
-//! of namespaces, 3 changes which namespaces there are, 4 changes capabilities of controllers, 18:16 restrictions on other commands. The
-//! I/O commands are those that a controller must have: Flush, Write and Read. The NVMe-MI commands, LID 13h, have the same bits.
+//! For each Admin opcode, and from byte 1024 for each I/O opcode, 4 bytes: 0 supported, 1 changes
+//! logical blocks, 2 changes capabilities of namespaces, 3 changes which namespaces there are, 4
+//! changes capabilities of controllers, 18:16 restrictions on other commands. The I/O commands are
+//! those that a controller must have: Flush, Write and Read. The NVMe-MI commands, LID 13h, have
+//! the same bits.
 //!
 //! # Feature Identifiers Supported and Effects
 //!
-//! For each FID 4 bytes: 0 supported, 4 changes capabilities of the controller, and the scope: 20 namespace, 21 controller.
+//! For each FID 4 bytes: 0 supported, 4 changes capabilities of the controller, and the scope: 20
+//! namespace, 21 controller.
 //!
 //! # Telemetry
 //!
@@ -163,7 +167,8 @@ fn supported(abilities: Abilities) -> impl Iterator<Item = &'static Entry> {
     LOGS.iter().filter(is_there)
 }
 
-/// LPA of Identify Controller: 1 Commands Supported and Effects, 2 partial reads, 3 telemetry, 5 supported logs. These logs are always there.
+/// LPA of Identify Controller: 1 Commands Supported and Effects, 2 partial reads, 3 telemetry, 5
+/// supported logs. These logs are always there.
 pub(super) const ATTRIBUTES: u8 = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 5;
 
 pub(super) fn run<W: World>(

@@ -21,8 +21,9 @@
 //! | 19:16 | dword 3: bit 31 Do Not Retry, 27:25 status code type, 24:17 status code, the rest 0, command ID too |
 //! | 20.. | Response Data: DLEN bytes, or none if the command failed |
 //!
-//! Any other status is a response of 8 bytes, without a completion. These are the only reasons for one, in the order in which they are looked
-//! at; all else that is wrong with a command is a status in its completion.
+//! Any other status is a response of 8 bytes, without a completion. These are the only reasons for
+//! one, in the order in which they are looked at; all else that is wrong with a command is a status
+//! in its completion.
 //!
 //! | status | when |
 //! |-|-|
@@ -35,8 +36,9 @@
 //! | Invalid Command Input Data Size | Request Data are not DLEN bytes; there are any for a command that takes none |
 //! | Invalid Parameter at byte 28 or 32 | DOFST or DLEN is outside the result, or DLEN no multiple of 4. Only a command that has a result gets this: `nvme get-feature` of nvme-cli 3.0 asks for 510 bytes of FID 1Eh, and goes on with the next only if that is an Invalid Field |
 //!
-//! DLEN 0 has three meanings. With DLENV no data are returned. Without, the whole result is, up to 4096 bytes: libnvme 1.x asks so for features. And as
-//! the length of Request Data it says nothing, with DLENV or without: libnvme 1.x sets features so, and before 1.11 `nvme_mi_admin_xfer`
+//! DLEN 0 has three meanings. With DLENV no data are returned. Without, the whole result is, up to
+//! 4096 bytes: libnvme 1.x asks so for features. And as the length of Request Data it says nothing,
+//! with DLENV or without: libnvme 1.x sets features so, and before 1.11 `nvme_mi_admin_xfer`
 //! sends all data so.
 //!
 //! | opcode | command | supported |
@@ -51,9 +53,11 @@
 //! | 81h, 82h | [Security Send, Security Receive](security) | if there are security protocols |
 //! | 84h | [Sanitize](sanitize) | if the media say so |
 //!
-//! Every other opcode is an Invalid Command Opcode. Among them are the optional 1Ch, 20h, 24h and 86h, and those that a storage device must not
-//! support: 00h, 01h, 04h, 05h, 08h, 0Ch, 18h, 19h, 1Ah, 1Dh, 1Eh, 7Ch, 7Fh, and by 2.0 also 21h, 22h, 25h, 29h, 39h, 3Dh, 3Eh, 41h, 42h,
-//! 45h, 85h, 88h and 89h. (1.2 can be read so that these are an Invalid Parameter at byte 4; requesters print either.)
+//! Every other opcode is an Invalid Command Opcode. Among them are the optional 1Ch, 20h, 24h and
+//! 86h, and those that a storage device must not support: 00h, 01h, 04h, 05h, 08h, 0Ch, 18h, 19h,
+//! 1Ah, 1Dh, 1Eh, 7Ch, 7Fh, and by 2.0 also 21h, 22h, 25h, 29h, 39h, 3Dh, 3Eh, 41h, 42h,
+//! 45h, 85h, 88h and 89h. (1.2 can be read so that these are an Invalid Parameter at byte 4;
+//! requesters print either.)
 
 pub mod error_log;
 pub mod features;
@@ -143,7 +147,8 @@ const INVENTORY_CHANGES: u32 = 1 << 3;
 /// Effects: the capabilities of controllers may change.
 const CONTROLLER_CHANGES: u32 = 1 << 4;
 
-/// All commands, in ascending order: the one source of what is carried out and of what is reported as supported.
+/// All commands, in ascending order: the one source of what is carried out and of what is reported
+/// as supported.
 pub(crate) const COMMANDS: &[Entry] = &[
     Entry::mandatory(GET_LOG_PAGE),
     Entry::mandatory(IDENTIFY),
@@ -165,8 +170,9 @@ pub(crate) const COMMANDS: &[Entry] = &[
 
 /// Carries out the command in `exchange`.
 ///
-/// Checked in this order: size of the fixed part, opcode, controller, data offset and length, size of the Request Data. These fail with
-/// an NVMe-MI status; whatever else is wrong is the command's own completion status.
+/// Checked in this order: size of the fixed part, opcode, controller, data offset and length, size
+/// of the Request Data. These fail with an NVMe-MI status; whatever else is wrong is the command's
+/// own completion status.
 pub(crate) fn run<W: World>(
     context: &mut Context<'_, '_, W>,
     exchange: &mut Exchange<'_>,
@@ -271,7 +277,8 @@ impl Request {
         }
     }
 
-    /// Checks data offset and length as far as they do not depend on the command, and the size of the Request Data.
+    /// Checks data offset and length as far as they do not depend on the command, and the size of
+    /// the Request Data.
     fn check_data(&self, exchange: &Exchange<'_>) -> Result<(), Failure> {
         let direction = Data::of(self.opcode);
         let returns = direction == Data::FromController;
@@ -295,7 +302,8 @@ impl Request {
         })
     }
 
-    /// Refuses data to the controller of another length than `length`, which the command itself says.
+    /// Refuses data to the controller of another length than `length`, which the command itself
+    /// says.
     pub(crate) fn expect_data(&self, exchange: &Exchange<'_>, length: u64) -> Result<(), Failure> {
         if self
             .data_length
@@ -319,8 +327,8 @@ impl Request {
         self.return_part(exchange, 0, natural_length)
     }
 
-    /// The same for a result that is a part of a page: the page that is returned is whole, and the `offset` of the part in it comes before the data
-    /// offset of the request.
+    /// The same for a result that is a part of a page: the page that is returned is whole, and the
+    /// `offset` of the part in it comes before the data offset of the request.
     pub(crate) fn return_part<'e, 'b>(
         &self,
         exchange: &'e mut Exchange<'b>,

@@ -8,7 +8,8 @@
 //! | 44 | 3:0 | SEL: 0 create, 1 delete |
 //! | 51 | | CSI, the I/O command set: 00h, NVM |
 //!
-//! To create one, its description follows as Request Data of 4096 bytes, of which these count; what is not sent is zero:
+//! To create one, its description follows as Request Data of 4096 bytes, of which these count; what
+//! is not sent is zero:
 //!
 //! | byte | bits | field |
 //! |-|-|-|
@@ -19,8 +20,8 @@
 //! | 30 | 0 | NMIC: it can be attached to several controllers at once |
 //! | 95:92 | | ANAGRPID, 0 |
 //!
-//! The lowest ID that is free is given to it, which is dword 0 of the completion. It is attached to no controller. Nothing happens if it
-//! cannot be created. What is deleted is first detached.
+//! The lowest ID that is free is given to it, which is dword 0 of the completion. It is attached to
+//! no controller. Nothing happens if it cannot be created. What is deleted is first detached.
 //!
 //! | error | when |
 //! |-|-|
@@ -53,8 +54,9 @@
 //! | Namespace Not Attached (type 1, 1Ah) | detach: to one of them |
 //! | Controller List Invalid (type 1, 1Ch) | it is empty, too long, not ascending, or names a controller that there is not |
 //!
-//! Every controller to which a namespace is attached, or from which it is detached, sets its Namespace Attribute Changed flag and adds it
-//! to its Changed Namespace List; the Asynchronous Event of 2.0 is 04h.
+//! Every controller to which a namespace is attached, or from which it is detached, sets its
+//! Namespace Attribute Changed flag and adds it to its Changed Namespace List; the Asynchronous
+//! Event of 2.0 is 04h.
 
 use crate::bytes::{u8_at, u16_at, u32_at, u64_at};
 use crate::context::Context;

@@ -1,4 +1,5 @@
-//! Sanitize, opcode 84h (NVM Express Base 2.0), what it does to other commands, and what its log says.
+//! Sanitize, opcode 84h (NVM Express Base 2.0), what it does to other commands, and what its log
+//! says.
 //!
 //! | byte | bits | field |
 //! |-|-|-|
@@ -10,9 +11,11 @@
 //! | 45 | 2 | EMVS, media verification (2.1): not supported |
 //! | 51:48 | | OVRPAT, the pattern |
 //!
-//! The operation runs in the background, through resets too. The Management Endpoint Buffer is empty from then on, which its next access is told, and a
-//! self-test ends. Until it is done the other Admin commands than Get Log Page, Identify, Get Features and Set Features fail. They also do
-//! in *failure mode*, into which an operation that failed leads; only Sanitize leads out. NVM Subsystem Health Status says so (SFM), and the [Asynchronous Event](crate::aem) 0Ch.
+//! The operation runs in the background, through resets too. The Management Endpoint Buffer is
+//! empty from then on, which its next access is told, and a self-test ends. Until it is done the
+//! other Admin commands than Get Log Page, Identify, Get Features and Set Features fail. They also
+//! do in *failure mode*, into which an operation that failed leads; only Sanitize leads out. NVM
+//! Subsystem Health Status says so (SFM), and the [Asynchronous Event](crate::aem) 0Ch.
 //!
 //! | error | when |
 //! |-|-|
@@ -118,7 +121,8 @@ impl Sanitize {
         Ok(())
     }
 
-    /// Whether the operation that failed lets nothing but another operation like it out of failure mode.
+    /// Whether the operation that failed lets nothing but another operation like it out of failure
+    /// mode.
     fn is_restricted(&self) -> bool {
         self.failure_mode && self.dword10 & UNRESTRICTED == 0
     }

@@ -5,8 +5,8 @@
 //! | 11:8 | | NSID: 0 the controller alone, FFFFFFFFh all namespaces attached to it too, or one of those |
 //! | 44 | 3:0 | STC: 1 short, 2 extended, Fh abort the test that is under way |
 //!
-//! The test runs in the background. There is one at a time in the subsystem (DSTO bit 0), whichever controller it is of. To abort when there is
-//! none is a success.
+//! The test runs in the background. There is one at a time in the subsystem (DSTO bit 0), whichever
+//! controller it is of. To abort when there is none is a success.
 //!
 //! | error | when |
 //! |-|-|
@@ -28,7 +28,8 @@
 //! | 8 + 28 n | | hours powered on, 8 bytes |
 //! | 16 + 28 n | | NSID, 4 bytes |
 //!
-//! The rest is zero. A short test ends with a reset of the subsystem or of its controller, an extended one goes on.
+//! The rest is zero. A short test ends with a reset of the subsystem or of its controller, an
+//! extended one goes on.
 
 use crate::clock::Instant;
 use crate::context::Context;
@@ -107,7 +108,8 @@ impl SelfTests {
     };
 
     fn add(&mut self, result: TestResult) {
-        // Each takes the place of the one after it. (`memmove`, which nothing else needs, would be 1.6 KB of flash.)
+        // Each takes the place of the one after it. (`memmove`, which nothing else needs, would be
+        // 1.6 KB of flash.)
         let mut newer = result;
         for place in &mut self.results {
             core::mem::swap(place, &mut newer);
@@ -167,7 +169,8 @@ pub(crate) fn stop<W: World>(model: &mut Model<'_>, world: &mut W, outcome: Outc
     }
 }
 
-/// The namespace `id` is going to be deleted, or formatted: ends the test if it is of that one or of all.
+/// The namespace `id` is going to be deleted, or formatted: ends the test if it is of that one or
+/// of all.
 pub(super) fn stop_of_namespace<W: World>(
     model: &mut Model<'_>,
     world: &mut W,

@@ -12,11 +12,12 @@
 //! | 03h | MCTP transmission unit | bytes 13:12: its size; byte 11: port | bytes 6:5 |
 //! | 04h | [Asynchronous Events](crate::aem) (2.0) | which | which |
 //!
-//! A new frequency or transmission unit is reported to the world after the response was sent, which still travels with the old one. Both
-//! are back at 100 kHz and 64 bytes after a reset.
+//! A new frequency or transmission unit is reported to the world after the response was sent, which
+//! still travels with the old one. Both are back at 100 kHz and 64 bytes after a reset.
 //!
-//! Errors: Invalid Parameter at byte 8 for another CID, at 11 for a port that is not there or, for 01h, not two-wire, at 9 for a
-//! frequency and at 12 for a size that the port cannot have; Invalid Command Input Data Size for any Request Data of 01h to 03h.
+//! Errors: Invalid Parameter at byte 8 for another CID, at 11 for a port that is not there or, for
+//! 01h, not two-wire, at 9 for a frequency and at 12 for a size that the port cannot have; Invalid
+//! Command Input Data Size for any Request Data of 01h to 03h.
 
 use crate::aem;
 use crate::context::{Context, Effect};
@@ -101,8 +102,9 @@ fn set_frequency<W>(
     Ok(0)
 }
 
-/// Clears composite flags. The bits of the request are those of the flags without a gap at bit 3: 0 RDY, 1 CFS, 2 SHST, 3 NSSRO, 4 CECO,
-/// 5 NAC, 6 FA, 7 CSTS, 8 CTEMP, 9 PDLU, 10 SPARE, 11 CWARN, 12 TCIDA.
+/// Clears composite flags. The bits of the request are those of the flags without a gap at bit 3: 0
+/// RDY, 1 CFS, 2 SHST, 3 NSSRO, 4 CECO, 5 NAC, 6 FA, 7 CSTS, 8 CTEMP, 9 PDLU, 10 SPARE, 11 CWARN,
+/// 12 TCIDA.
 fn clear_composite<W>(
     context: &mut Context<'_, '_, W>,
     mask: u32,

@@ -1,8 +1,10 @@
-//! NVM Subsystem Health Status Poll, opcode 01h, and Controller Health Status Poll, opcode 02h (NVMe-MI 1.2).
+//! NVM Subsystem Health Status Poll, opcode 01h, and Controller Health Status Poll, opcode 02h
+//! (NVMe-MI 1.2).
 //!
 //! # NVM Subsystem Health Status Poll
 //!
-//! Request: byte 15, bit 7, CS: clear the composite flags after they are copied. The response has from byte 8:
+//! Request: byte 15, bit 7, CS: clear the composite flags after they are copied. The response has
+//! from byte 8:
 //!
 //! | byte | bit | field |
 //! |-|-|-|
@@ -17,9 +19,11 @@
 //! | 5:4 | | CCS, the composite flags: 0 RDY, 1 CFS, 2 SHST, 4 NSSRO, 5 CECO, 6 NAC, 7 FA, 8 CSTS, 9 CTEMP, 10 PDLU, 11 SPARE, 12 CWARN, 13 TCIDA |
 //! | 7:6 | | 0 |
 //!
-//! A flag of CCS is set when what it stands for changes in any controller, and stays until it is cleared here or with Configuration Set
-//! 02h; it does not come back because the controller's own flag is still set. What exactly counts as a change the sources for this crate
-//! do not say: any other value does, except that CFS which ends, and whatever is so when the endpoint starts, do not.
+//! A flag of CCS is set when what it stands for changes in any controller, and stays until it is
+//! cleared here or with Configuration Set 02h; it does not come back because the controller's own
+//! flag is still set. What exactly counts as a change the sources for this crate do not say: any
+//! other value does, except that CFS which ends, and whatever is so when the endpoint starts, do
+//! not.
 //!
 //! # Controller Health Status Poll
 //!
@@ -32,7 +36,8 @@
 //! | 12 | 0 to 4 | include controllers of which CSTS, CTEMP, PDLU, SPARE, CWARN changed |
 //! | 15 | 7 | CCF: clear the changed flags of the controllers returned, after they are copied |
 //!
-//! The response has the number of entries in byte 7 (RENT) and, from byte 8, for each controller in ascending order:
+//! The response has the number of entries in byte 7 (RENT) and, from byte 8, for each controller in
+//! ascending order:
 //!
 //! | byte | field |
 //! |-|-|
@@ -45,10 +50,12 @@
 //! | 10:9 | CHSCF, the changed flags, with the bits of CCS. Reserved in 1.2, and filled in nevertheless |
 //! | 15:11 | 0 |
 //!
-//! All fields of a controller are returned, not only those that were asked for. What CCF clears besides CHSCF are the bits of CSTS that
-//! record an event: NSSRO, CECO, NAC, FA and TCIDA; the sources for this crate agree on NAC, FA and TCIDA only. It leaves CCS as it is.
+//! All fields of a controller are returned, not only those that were asked for. What CCF clears
+//! besides CHSCF are the bits of CSTS that record an event: NSSRO, CECO, NAC, FA and TCIDA; the
+//! sources for this crate agree on NAC, FA and TCIDA only. It leaves CCS as it is.
 //!
-//! Errors: Invalid Parameter at byte 10 for MAXRENT 255; Invalid Command Input Data Size for any Request Data.
+//! Errors: Invalid Parameter at byte 10 for MAXRENT 255; Invalid Command Input Data Size for any
+//! Request Data.
 
 use crate::context::Context;
 use crate::exchange::{Exchange, Page};

@@ -9,7 +9,8 @@
 //! | 15:12 | NMD1 | |
 //! | 16.. | Request Data | |
 //!
-//! All of it is little-endian, and a message ends with padding to 4 bytes (responses only) and the Message Integrity Check.
+//! All of it is little-endian, and a message ends with padding to 4 bytes (responses only) and the
+//! Message Integrity Check.
 //!
 //! | opcode | command | supported |
 //! |-|-|-|
@@ -24,10 +25,11 @@
 //! | 0Ah, 0Bh | [Management Endpoint Buffer Read, Write](storage) | if there is a buffer |
 //! | 0Ch | [Shutdown](reset) | if the reset hook says so |
 //!
-//! Every other opcode, among them SES Receive and Send (08h, 09h), which a storage device must not support, is an Invalid Command Opcode.
-//! A request is checked in this order: Message Integrity Check, request bit, kind, size of the fixed part, opcode, the
-//! Management Endpoint Buffer bit (Invalid Parameter at byte 2: no command uses the buffer), the command's own fields, size of the Request
-//! Data.
+//! Every other opcode, among them SES Receive and Send (08h, 09h), which a storage device must not
+//! support, is an Invalid Command Opcode. A request is checked in this order: Message Integrity
+//! Check, request bit, kind, size of the fixed part, opcode, the Management Endpoint Buffer bit
+//! (Invalid Parameter at byte 2: no command uses the buffer), the command's own fields, size of the
+//! Request Data.
 
 pub mod configuration;
 pub mod health;
@@ -75,7 +77,8 @@ const READ_BUFFER: u8 = 0x0A;
 const WRITE_BUFFER: u8 = 0x0B;
 const SHUT_DOWN: u8 = 0x0C;
 
-/// All commands, in ascending order: the one source of what is carried out and of what is reported as supported.
+/// All commands, in ascending order: the one source of what is carried out and of what is reported
+/// as supported.
 pub(crate) const COMMANDS: &[Entry] = &[
     Entry::mandatory(READ_DATA_STRUCTURE),
     Entry::mandatory(POLL_SUBSYSTEM),
@@ -90,8 +93,8 @@ pub(crate) const COMMANDS: &[Entry] = &[
     Entry::optional(SHUT_DOWN, Abilities::SHUTDOWN),
 ];
 
-/// Carries out the command in `exchange`. Checked in this order: size of the fixed part, opcode; then each command its own fields, the
-/// size of its Request Data, and whatever else.
+/// Carries out the command in `exchange`. Checked in this order: size of the fixed part, opcode;
+/// then each command its own fields, the size of its Request Data, and whatever else.
 pub(crate) fn run<W: World>(
     context: &mut Context<'_, '_, W>,
     exchange: &mut Exchange<'_>,

@@ -7,10 +7,11 @@
 //! | 11 | DTYP | which structure |
 //! | 12 | IOCSI | 2.0: the I/O command set; all lists here are the same for each |
 //!
-//! The response has the length of the structure (RDL, without padding) in bytes 6:5, and the structure from byte 8.
+//! The response has the length of the structure (RDL, without padding) in bytes 6:5, and the
+//! structure from byte 8.
 //!
-//! Errors: Invalid Parameter at byte 11 for a DTYP that is not listed here, at 10 for a port and at 8 for a controller that is not there;
-//! Invalid Command Input Data Size for any Request Data.
+//! Errors: Invalid Parameter at byte 11 for a DTYP that is not listed here, at 10 for a port and at
+//! 8 for a controller that is not there; Invalid Command Input Data Size for any Request Data.
 //!
 //! # NVM Subsystem Information, DTYP 00h
 //!
@@ -71,13 +72,14 @@
 //!
 //! # Optionally Supported Command List, DTYP 04h
 //!
-//! How many, in 2 bytes, then a command type and an opcode for each. CTRLID says for which controller;
-//! all support the same.
+//! How many, in 2 bytes, then a command type and an opcode for each. CTRLID says for which
+//! controller; all support the same.
 //!
 //! # Management Endpoint Buffer Command Support List, DTYP 05h
 //!
-//! Laid out like the list of optional commands: no command but MEB Read and MEB Write, which are not listed, uses the
-//! buffer. Whether a port without a buffer has an empty list or an error the sources for this crate do not say; here it has the list.
+//! Laid out like the list of optional commands: no command but MEB Read and MEB Write, which are
+//! not listed, uses the buffer. Whether a port without a buffer has an empty list or an error the
+//! sources for this crate do not say; here it has the list.
 
 use crate::commands::{Entry, supported};
 use crate::context::Context;
@@ -89,7 +91,8 @@ use crate::{admin, mi, pcie};
 
 use super::Request;
 
-/// Bytes of the subsystem, port and controller structures, which is also the value of the answer (RDL).
+/// Bytes of the subsystem, port and controller structures, which is also the value of the answer
+/// (RDL).
 const STRUCTURE_LENGTH: u32 = 32;
 
 /// Bytes of the longest list.
@@ -98,11 +101,12 @@ const LIST_LIMIT: u32 = 4096;
 /// NVMe-MI version that is reported, major and minor.
 const VERSION: [u8; 2] = [1, 2];
 
-/// Capabilities of the port of the management endpoint (PRTCAP): bit 0, commands can be paused by themselves (CIAPS); bit 1, 2.0:
-/// Asynchronous Event Messages (AEMS).
+/// Capabilities of the port of the management endpoint (PRTCAP): bit 0, commands can be paused by
+/// themselves (CIAPS); bit 1, 2.0: Asynchronous Event Messages (AEMS).
 const PORT_CAPABILITIES: u8 = 3;
 
-/// All commands by the command type that lists have: the message type field (NMIMT) in its place in the message header.
+/// All commands by the command type that lists have: the message type field (NMIMT) in its place in
+/// the message header.
 const COMMANDS: &[(u8, &[Entry])] = &[
     (0x08, mi::COMMANDS),
     (0x10, admin::COMMANDS),

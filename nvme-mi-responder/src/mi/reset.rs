@@ -1,9 +1,11 @@
 //! Reset, opcode 07h, and Shutdown, opcode 0Ch (NVMe-MI 1.2).
 //!
-//! Byte 11 of the request is the type: Reset 00h, an NVM Subsystem Reset; Shutdown 00h in order, 01h at once. A Reset that is carried out
-//! has no response. The subsystem is shut down after the response to Shutdown was sent. Both activate firmware that waits for a reset.
+//! Byte 11 of the request is the type: Reset 00h, an NVM Subsystem Reset; Shutdown 00h in order,
+//! 01h at once. A Reset that is carried out has no response. The subsystem is shut down after the
+//! response to Shutdown was sent. Both activate firmware that waits for a reset.
 //!
-//! Errors: Invalid Parameter at byte 11 for another type; Invalid Command Input Data Size for any Request Data.
+//! Errors: Invalid Parameter at byte 11 for another type; Invalid Command Input Data Size for any
+//! Request Data.
 
 use crate::context::{Context, Effect};
 use crate::exchange::Exchange;

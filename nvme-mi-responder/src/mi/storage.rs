@@ -5,13 +5,15 @@
 //! | 8 | DOFST, the first byte, 2 bytes | the same in 4 bytes |
 //! | 12 | DLEN, how many, 2 bytes | the same in 4 bytes |
 //!
-//! A read returns those bytes from byte 8 of the response, a write has them as Request Data. At most 4096 bytes; none is a success
-//! wherever they start.
+//! A read returns those bytes from byte 8 of the response, a write has them as Request Data. At
+//! most 4096 bytes; none is a success wherever they start.
 //!
-//! Errors: Invalid Parameter at byte 8 if the first byte, at 12 if the last is outside; Invalid Command Input Data Size if there are more
-//! or fewer Request Data than DLEN; VPD Updates Exceeded; Management Endpoint Buffer Cleared Due to Sanitize, once.
+//! Errors: Invalid Parameter at byte 8 if the first byte, at 12 if the last is outside; Invalid
+//! Command Input Data Size if there are more or fewer Request Data than DLEN; VPD Updates Exceeded;
+//! Management Endpoint Buffer Cleared Due to Sanitize, once.
 //!
-//! The width of the buffer's fields is not certain from the sources for this crate; 4 bytes take all readings.
+//! The width of the buffer's fields is not certain from the sources for this crate; 4 bytes take
+//! all readings.
 
 use core::ops::Range;
 

@@ -67,8 +67,9 @@ pub(crate) mod status {
         SUBSYSTEM_RESET | ENABLE_CHANGED | NAMESPACES_CHANGED | FIRMWARE_ACTIVATED | TELEMETRY;
 }
 
-/// What can change in a controller: a bit of the Controller Health Status Changed Flags and of the Composite Controller Status Flags.
-/// Every change of status (up to `FirmwareActivated`, and `Telemetry`) also sets the flag of the status as a whole.
+/// What can change in a controller: a bit of the Controller Health Status Changed Flags and of the
+/// Composite Controller Status Flags. Every change of status (up to `FirmwareActivated`, and
+/// `Telemetry`) also sets the flag of the status as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Change {
@@ -184,7 +185,8 @@ impl Controller {
         }
     }
 
-    /// Its health as every structure and log reports it: with a warning if a temperature is beyond one of the thresholds of feature 04h.
+    /// Its health as every structure and log reports it: with a warning if a temperature is beyond
+    /// one of the thresholds of feature 04h.
     pub(crate) fn health(&self, health: &mut impl Health) -> HealthReport {
         let mut report = health.report(self.id);
         self.settings.thresholds.apply(&mut report, health);

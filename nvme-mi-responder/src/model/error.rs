@@ -29,7 +29,8 @@ pub enum ModelError {
     /// The transmission unit is below 64.
     #[error("a port's transmission unit is at least 64")]
     TransmissionUnitTooSmall,
-    /// A PCIe generation is not 1 to 6, the link runs faster than the port can, or the payload exponent is above 5.
+    /// A PCIe generation is not 1 to 6, the link runs faster than the port can, or the payload
+    /// exponent is above 5.
     #[error("the PCIe generation, link or payload size is not one that a port can have")]
     InvalidPciePort,
     /// A two-wire address does not fit 7 bits.

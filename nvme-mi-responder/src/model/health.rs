@@ -7,7 +7,8 @@ use super::history::ChangedNamespaces;
 use super::{ControllerId, Model, ModelError};
 
 impl Model<'_> {
-    /// Something changed in the controller at `index`: its changed flags, the composite flags and its pending events say so.
+    /// Something changed in the controller at `index`: its changed flags, the composite flags and
+    /// its pending events say so.
     // Not inlined, as there are many changes.
     #[inline(never)]
     pub(crate) fn raise(&mut self, index: usize, change: Change) {
@@ -45,7 +46,8 @@ impl Model<'_> {
         }
     }
 
-    /// Looks at the health of every controller and raises what changed since the last look. The first look changes nothing.
+    /// Looks at the health of every controller and raises what changed since the last look. The
+    /// first look changes nothing.
     pub(crate) fn observe(&mut self, health: &mut impl Health) {
         for index in 0..self.controllers.len() {
             self.observe_one(index, health);
@@ -86,7 +88,8 @@ impl Model<'_> {
         );
     }
 
-    /// The host enabled or disabled the controller: CC.EN. [`Responder::reset_controller`](crate::Responder::reset_controller) is both, with
+    /// The host enabled or disabled the controller: CC.EN.
+    /// [`Responder::reset_controller`](crate::Responder::reset_controller) is both, with
     /// all that a reset does.
     ///
     /// # Errors

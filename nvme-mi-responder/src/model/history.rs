@@ -1,4 +1,5 @@
-//! What happened to a controller, as its logs report it: failed commands, changed namespaces, telemetry.
+//! What happened to a controller, as its logs report it: failed commands, changed namespaces,
+//! telemetry.
 
 use super::{ControllerId, Model, ModelError, NamespaceId};
 use crate::model::Change;
@@ -99,7 +100,8 @@ impl Model<'_> {
         self.raise(index, Change::Namespaces);
     }
 
-    /// The controller captured telemetry by itself: the Telemetry Controller-Initiated log has a new generation.
+    /// The controller captured telemetry by itself: the Telemetry Controller-Initiated log has a
+    /// new generation.
     ///
     /// # Errors
     ///

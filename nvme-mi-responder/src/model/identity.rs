@@ -2,7 +2,8 @@
 
 /// Numbers of the vendor.
 ///
-/// They identify the maker of a device: set your own, in code or with [`vendor_from_build!`](crate::vendor_from_build).
+/// They identify the maker of a device: set your own, in code or with
+/// [`vendor_from_build!`](crate::vendor_from_build).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Vendor {
@@ -19,7 +20,8 @@ pub struct Vendor {
 }
 
 impl Vendor {
-    /// Numbers for trials: AC-DE-48 is IEEE's private range, and FFFFh is no vendor's. Not for distribution.
+    /// Numbers for trials: AC-DE-48 is IEEE's private range, and FFFFh is no vendor's. Not for
+    /// distribution.
     pub const NOT_FOR_DISTRIBUTION: Self = Self {
         ieee_oui: [0xAC, 0xDE, 0x48],
         pci_vendor: 0xFFFF,
@@ -71,7 +73,8 @@ const fn hexadecimal(digits: &[u8]) -> Option<u16> {
     Some(value)
 }
 
-/// The [`Vendor`] that the build environment names, and where it names nothing [`Vendor::NOT_FOR_DISTRIBUTION`].
+/// The [`Vendor`] that the build environment names, and where it names nothing
+/// [`Vendor::NOT_FOR_DISTRIBUTION`].
 ///
 /// | variable | form | number |
 /// |-|-|-|
@@ -81,7 +84,8 @@ const fn hexadecimal(digits: &[u8]) -> Option<u16> {
 /// | `NVME_MI_DEV_PCI_SVID` | hexadecimal | PCI subsystem vendor ID |
 /// | `NVME_MI_DEV_PCI_SDID` | hexadecimal | PCI subsystem ID |
 ///
-/// Evaluated when the crate that uses it is compiled: a variable of another form fails that build with a message that names it.
+/// Evaluated when the crate that uses it is compiled: a variable of another form fails that build
+/// with a message that names it.
 ///
 /// ```
 /// use nvme_mi_responder::{Vendor, vendor_from_build};

@@ -1,6 +1,7 @@
 //! The managed subsystem: identity, ports, controllers, namespaces.
 //!
-//! [`Subsystem`] holds the storage, sized by const generics; [`Model`] is a view of it without those sizes, on which everything works.
+//! [`Subsystem`] holds the storage, sized by const generics; [`Model`] is a view of it without
+//! those sizes, on which everything works.
 
 mod controller;
 mod error;
@@ -29,9 +30,11 @@ use crate::admin::sanitize::Sanitize;
 use crate::admin::self_test::SelfTests;
 use crate::aem::LINK_CHANGED;
 
-/// An NVM subsystem with room for `PORTS` ports, `CONTROLLERS` controllers (at most 32) and `NAMESPACES` namespaces.
+/// An NVM subsystem with room for `PORTS` ports, `CONTROLLERS` controllers (at most 32) and
+/// `NAMESPACES` namespaces.
 ///
-/// Built with the methods of its [`Model`], to which it dereferences in all but name: [`Subsystem::model`].
+/// Built with the methods of its [`Model`], to which it dereferences in all but name:
+/// [`Subsystem::model`].
 #[derive(Clone, Debug)]
 pub struct Subsystem<'i, const PORTS: usize, const CONTROLLERS: usize, const NAMESPACES: usize> {
     identity: Identity<'i>,
@@ -185,8 +188,8 @@ impl Model<'_> {
     ///
     /// # Errors
     ///
-    /// [`ModelError::TooManyPorts`], [`ModelError::TransmissionUnitTooSmall`], [`ModelError::InvalidPciePort`],
-    /// [`ModelError::InvalidAddress`].
+    /// [`ModelError::TooManyPorts`], [`ModelError::TransmissionUnitTooSmall`],
+    /// [`ModelError::InvalidPciePort`], [`ModelError::InvalidAddress`].
     pub fn add_port(&mut self, config: PortConfig) -> Result<PortId, ModelError> {
         if config.max_transmission_unit < BASELINE_TRANSMISSION_UNIT {
             return Err(ModelError::TransmissionUnitTooSmall);
@@ -235,11 +238,13 @@ impl Model<'_> {
         Ok(id)
     }
 
-    /// Adds a namespace of `blocks` blocks of 512 bytes, attached to no controller. It gets the lowest ID that is free.
+    /// Adds a namespace of `blocks` blocks of 512 bytes, attached to no controller. It gets the
+    /// lowest ID that is free.
     ///
     /// # Errors
     ///
-    /// [`ModelError::TooManyNamespaces`], [`ModelError::NoBlocks`], [`ModelError::InsufficientCapacity`].
+    /// [`ModelError::TooManyNamespaces`], [`ModelError::NoBlocks`],
+    /// [`ModelError::InsufficientCapacity`].
     pub fn add_namespace(&mut self, blocks: u64) -> Result<NamespaceId, ModelError> {
         self.create_namespace(blocks, 0)
     }

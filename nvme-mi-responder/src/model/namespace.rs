@@ -19,7 +19,8 @@ pub(crate) struct Namespace {
     pub(crate) blocks: u64,
     /// Index of its format in [`LBA_FORMATS`].
     pub(crate) format: u8,
-    /// No other namespace of this subsystem has or had this number; its identifiers are made of it.
+    /// No other namespace of this subsystem has or had this number; its identifiers are made of
+    /// it.
     pub(crate) serial: u16,
     /// The controllers it is attached to: bit n is the n-th controller of the model.
     pub(crate) attached: u32,
@@ -53,7 +54,8 @@ impl Model<'_> {
     ///
     /// # Errors
     ///
-    /// [`ModelError::NoSuchNamespace`], [`ModelError::NoSuchController`], [`ModelError::AlreadyAttached`], [`ModelError::IsPrivate`].
+    /// [`ModelError::NoSuchNamespace`], [`ModelError::NoSuchController`],
+    /// [`ModelError::AlreadyAttached`], [`ModelError::IsPrivate`].
     pub fn attach_namespace(
         &mut self,
         namespace: NamespaceId,
@@ -74,7 +76,8 @@ impl Model<'_> {
     ///
     /// # Errors
     ///
-    /// [`ModelError::NoSuchNamespace`], [`ModelError::NoSuchController`], [`ModelError::NotAttached`].
+    /// [`ModelError::NoSuchNamespace`], [`ModelError::NoSuchController`],
+    /// [`ModelError::NotAttached`].
     pub fn detach_namespace(
         &mut self,
         namespace: NamespaceId,
@@ -116,7 +119,8 @@ impl Model<'_> {
         Ok((found, 1u32.unbounded_shl(index as u32)))
     }
 
-    /// Attaches the namespace to the controllers with these bits and no others, and tells those for which that is a change.
+    /// Attaches the namespace to the controllers with these bits and no others, and tells those for
+    /// which that is a change.
     pub(crate) fn change_attachment(&mut self, id: NamespaceId, attached: u32) {
         let Some(namespace) = self.namespace_mut(id) else {
             return;

@@ -36,7 +36,8 @@ pub struct PciePort {
     pub number: u8,
 }
 
-/// How fast a two-wire port can run. The numbers are those of Configuration Set (SFREQ) and Port Information.
+/// How fast a two-wire port can run. The numbers are those of Configuration Set (SFREQ) and Port
+/// Information.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
@@ -92,7 +93,8 @@ pub enum PortKind {
 pub struct PortConfig {
     /// What it is.
     pub kind: PortKind,
-    /// The largest MCTP transmission unit: bytes of message in a packet, without the packet header; at least 64.
+    /// The largest MCTP transmission unit: bytes of message in a packet, without the packet
+    /// header; at least 64.
     pub max_transmission_unit: u16,
 }
 

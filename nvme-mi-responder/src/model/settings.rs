@@ -3,7 +3,8 @@
 use crate::clock::Instant;
 use crate::world::{Health, HealthReport};
 
-/// Bytes of host metadata that each of a controller's, and a namespace's, metadata features holds, in descriptors.
+/// Bytes of host metadata that each of a controller's, and a namespace's, metadata features holds,
+/// in descriptors.
 pub(crate) const METADATA_CAPACITY: usize = 96;
 
 /// Temperatures that have thresholds: the composite one, and 8 sensors.
@@ -66,7 +67,8 @@ impl Kelvins {
     }
 }
 
-/// The thresholds of temperature `index` by default, over and under: the warning temperature for the composite one, and none.
+/// The thresholds of temperature `index` by default, over and under: the warning temperature for
+/// the composite one, and none.
 pub(crate) fn default_thresholds(index: usize, health: &impl Health) -> (u16, u16) {
     let over = if index == 0 {
         health.warning_temperature()

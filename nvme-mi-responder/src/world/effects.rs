@@ -5,8 +5,9 @@ use crate::model::{PortId, SmbusFrequency};
 
 use super::NotSupported;
 
-/// Told when a port's settings change. A change is reported after the response to the command that made it was sent: that response
-/// still travels with the old setting. Asked for the errors of the transport, for [Get State](crate::control).
+/// Told when a port's settings change. A change is reported after the response to the command that
+/// made it was sent: that response still travels with the old setting. Asked for the errors of the
+/// transport, for [Get State](crate::control).
 pub trait Effects {
     /// Packets of the port may now carry `unit` bytes of message, without the packet header.
     fn transmission_unit_changed(&mut self, port: PortId, unit: u16) {

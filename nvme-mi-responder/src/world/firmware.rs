@@ -30,18 +30,21 @@ pub enum FirmwareError {
     NeedsControllerReset,
     /// Not activated: that would take longer than the device promises (type 1, 12h).
     MaximumTimeViolation,
-    /// Not activated: the image must not run, as when it is older than what the device accepts (type 1, 13h).
+    /// Not activated: the image must not run, as when it is older than what the device accepts
+    /// (type 1, 13h).
     ActivationProhibited,
 }
 
 /// Where firmware images are kept.
 ///
-/// The responder checks pieces and slots, finds gaps and overlaps, and calls in this order: [`write`](Self::write) for every piece, in any
-/// order, none twice; [`commit`](Self::commit) when there is no gap; [`activate_on_reset`](Self::activate_on_reset) or
-/// [`activate`](Self::activate). [`discard`](Self::discard) and [`reset`](Self::reset) come at any time.
+/// The responder checks pieces and slots, finds gaps and overlaps, and calls in this order:
+/// [`write`](Self::write) for every piece, in any order, none twice; [`commit`](Self::commit) when
+/// there is no gap; [`activate_on_reset`](Self::activate_on_reset) or [`activate`](Self::activate).
+/// [`discard`](Self::discard) and [`reset`](Self::reset) come at any time.
 ///
-/// A method that returns `Pending` is called again with the same arguments until it is ready; the requester is told that more processing
-/// is required. Called with others, or another method, the requester gave that up.
+/// A method that returns `Pending` is called again with the same arguments until it is ready; the
+/// requester is told that more processing is required. Called with others, or another method, the
+/// requester gave that up.
 pub trait FirmwareStore {
     /// How many slots there are, 1 to 7. 0, the default: firmware commands are not supported.
     fn slots(&self) -> u8 {
@@ -63,13 +66,15 @@ pub trait FirmwareStore {
         None
     }
 
-    /// The revision of the image in `slot`, counted from 1: ASCII, padded with spaces. `None`: it is empty.
+    /// The revision of the image in `slot`, counted from 1: ASCII, padded with spaces. `None`: it
+    /// is empty.
     fn revision(&self, slot: u8) -> Option<[u8; 8]> {
         let _ = slot;
         None
     }
 
-    /// The revision of the firmware that runs. It differs from that of the active slot when another image was stored there since.
+    /// The revision of the firmware that runs. It differs from that of the active slot when another
+    /// image was stored there since.
     fn running_revision(&self) -> Option<[u8; 8]> {
         self.revision(self.active_slot())
     }
@@ -79,8 +84,9 @@ pub trait FirmwareStore {
         0
     }
 
-    /// Whether pieces of an image must begin at, and be, multiples of 4096 bytes: a Firmware Update Granularity (FWUG) of 01h. If not, it
-    /// is FFh and they are multiples of 4 bytes. Coarser pieces would not fit into a message.
+    /// Whether pieces of an image must begin at, and be, multiples of 4096 bytes: a Firmware Update
+    /// Granularity (FWUG) of 01h. If not, it is FFh and they are multiples of 4 bytes. Coarser
+    /// pieces would not fit into a message.
     fn takes_only_whole_pages(&self) -> bool {
         false
     }
@@ -103,7 +109,8 @@ pub trait FirmwareStore {
         Poll::Ready(Err(FirmwareError::Failed))
     }
 
-    /// Checks the `length` bytes that were downloaded, and stores them in `slot` in place of what is there. It exists and can be written.
+    /// Checks the `length` bytes that were downloaded, and stores them in `slot` in place of what
+    /// is there. It exists and can be written.
     ///
     /// # Errors
     ///
@@ -127,14 +134,15 @@ pub trait FirmwareStore {
     ///
     /// # Errors
     ///
-    /// `Needs...`: it does so only after a reset; [`activate_on_reset`](Self::activate_on_reset) is called next. Others: nothing changed.
+    /// `Needs...`: it does so only after a reset; [`activate_on_reset`](Self::activate_on_reset) is
+    /// called next. Others: nothing changed.
     fn activate(&mut self, slot: u8) -> Result<(), FirmwareError> {
         let _ = slot;
         Err(FirmwareError::NeedsControllerReset)
     }
 
-    /// The device was reset: what was downloaded and not committed is lost, and the image of [`next_slot`](Self::next_slot) runs. Returns
-    /// whether another image runs than before.
+    /// The device was reset: what was downloaded and not committed is lost, and the image of
+    /// [`next_slot`](Self::next_slot) runs. Returns whether another image runs than before.
     fn reset(&mut self) -> bool {
         false
     }

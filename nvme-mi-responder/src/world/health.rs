@@ -79,15 +79,16 @@ impl HealthReport {
     }
 }
 
-/// Where the health of controllers comes from. It is asked for every controller before every message, so that changes are seen.
+/// Where the health of controllers comes from. It is asked for every controller before every
+/// message, so that changes are seen.
 ///
 /// A [`HealthReport`] is one: the same for all controllers until it is changed.
 pub trait Health {
     /// The health of `controller` now.
     fn report(&mut self, controller: ControllerId) -> HealthReport;
 
-    /// The composite temperature in kelvins from which on the device is too hot to perform well (WCTEMP), and from which on feature 04h
-    /// warns by default.
+    /// The composite temperature in kelvins from which on the device is too hot to perform well
+    /// (WCTEMP), and from which on feature 04h warns by default.
     fn warning_temperature(&self) -> u16 {
         343
     }
@@ -97,13 +98,14 @@ pub trait Health {
         353
     }
 
-    /// A host asked for telemetry to be captured: what [`read_telemetry`](Self::read_telemetry) returns as [`Initiator::Host`] is now
-    /// that of this moment.
+    /// A host asked for telemetry to be captured: what [`read_telemetry`](Self::read_telemetry)
+    /// returns as [`Initiator::Host`] is now that of this moment.
     fn capture_telemetry(&mut self, controller: ControllerId) {
         let _ = controller;
     }
 
-    /// How much captured telemetry there is, in blocks of 512 bytes. None, the default: the telemetry logs have headers only.
+    /// How much captured telemetry there is, in blocks of 512 bytes. None, the default: the
+    /// telemetry logs have headers only.
     fn telemetry_blocks(&self, controller: ControllerId, initiator: Initiator) -> u16 {
         let _ = (controller, initiator);
         0
@@ -159,7 +161,8 @@ impl<H: Health, const BYTES: usize> MemoryTelemetry<H, BYTES> {
         }
     }
 
-    /// Captures as the controller does by itself. [`Model::telemetry_captured`](crate::Model::telemetry_captured) makes it known.
+    /// Captures as the controller does by itself.
+    /// [`Model::telemetry_captured`](crate::Model::telemetry_captured) makes it known.
     pub fn capture(&mut self) {
         self.by_controller = Some(self.content);
     }

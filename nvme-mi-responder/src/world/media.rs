@@ -98,7 +98,8 @@ pub enum SanitizeProgress {
     Failed,
 }
 
-/// What the media can do. Self-test and sanitize operations run in the background: they are begun, and then asked for before every message.
+/// What the media can do. Self-test and sanitize operations run in the background: they are begun,
+/// and then asked for before every message.
 pub trait Media {
     /// Whether namespaces can be formatted.
     fn supports_format(&self) -> bool {
@@ -110,7 +111,8 @@ pub trait Media {
         false
     }
 
-    /// Formats. Called again with the same format while it is `Pending`; called with another, the requester gave that up.
+    /// Formats. Called again with the same format while it is `Pending`; called with another, the
+    /// requester gave that up.
     ///
     /// # Errors
     ///
@@ -144,13 +146,15 @@ pub trait Media {
     /// Ends the self-test.
     fn stop_self_test(&mut self) {}
 
-    /// Sanitize Capabilities (SANICAP, NVM Express Base 2.0): bit 0 crypto erase, bit 1 block erase, bit 2 overwrite, bit 29
-    /// blocks are deallocated whatever is asked for (NDI). 0, the default: not supported.
+    /// Sanitize Capabilities (SANICAP, NVM Express Base 2.0): bit 0 crypto erase, bit 1 block
+    /// erase, bit 2 overwrite, bit 29 blocks are deallocated whatever is asked for (NDI). 0,
+    /// the default: not supported.
     fn sanitize_capabilities(&self) -> u32 {
         0
     }
 
-    /// Begins to sanitize. No operation is under way. `deallocate`: the blocks are to be deallocated afterwards.
+    /// Begins to sanitize. No operation is under way. `deallocate`: the blocks are to be
+    /// deallocated afterwards.
     ///
     /// # Errors
     ///

@@ -1,5 +1,6 @@
-//! What a real device plugs in. Each piece is a trait whose methods have defaults that say "not supported", with an in-memory
-//! implementation beside it; [`NotSupported`] is the piece that a device does not have.
+//! What a real device plugs in. Each piece is a trait whose methods have defaults that say "not
+//! supported", with an in-memory implementation beside it; [`NotSupported`] is the piece that a
+//! device does not have.
 
 mod effects;
 mod firmware;

@@ -51,10 +51,12 @@ pub enum PcieError {
     NoSuchSpace,
     /// The range is not inside of the space: Invalid Parameter at the offset.
     OutOfRange,
-    /// The device does not allow it: Access Denied. Reading Base Address Registers, bytes 10h to 27h of configuration space, cannot be
-    /// denied: a read of nothing else is done all the same.
+    /// The device does not allow it: Access Denied. Reading Base Address Registers, bytes 10h to
+    /// 27h of configuration space, cannot be denied: a read of nothing else is done all the
+    /// same.
     Denied,
-    /// The link is down, or the function is in a state in which it does not answer: PCIe Inaccessible.
+    /// The link is down, or the function is in a state in which it does not answer: PCIe
+    /// Inaccessible.
     Inaccessible,
 }
 
@@ -75,8 +77,9 @@ pub trait PcieAccess {
         false
     }
 
-    /// Says whether `range` can be accessed, and does what takes time. `Pending`: called again, until it is ready. A ready `Ok` is
-    /// followed at once by [`read`](Self::read) or [`write`](Self::write).
+    /// Says whether `range` can be accessed, and does what takes time. `Pending`: called again,
+    /// until it is ready. A ready `Ok` is followed at once by [`read`](Self::read) or
+    /// [`write`](Self::write).
     ///
     /// # Errors
     ///
@@ -106,10 +109,12 @@ impl PcieAccess for NotSupported {}
 /// Bytes of a configuration header.
 const HEADER: usize = 64;
 
-/// Configuration headers (type 0) of `CONTROLLERS` NVMe controllers, controllers 0 and up, kept in memory: 64 bytes each. All other
-/// configuration space is zero and stays so. There is no memory and no I/O.
+/// Configuration headers (type 0) of `CONTROLLERS` NVMe controllers, controllers 0 and up, kept in
+/// memory: 64 bytes each. All other configuration space is zero and stays so. There is no memory
+/// and no I/O.
 ///
-/// Written are kept: command (04h), cache line size (0Ch), Base Address Registers (10h to 27h) and interrupt line (3Ch).
+/// Written are kept: command (04h), cache line size (0Ch), Base Address Registers (10h to 27h) and
+/// interrupt line (3Ch).
 #[derive(Clone, Copy, Debug)]
 pub struct MemoryPcie<const CONTROLLERS: usize>([[u8; HEADER]; CONTROLLERS]);
 

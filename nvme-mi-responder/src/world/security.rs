@@ -6,20 +6,21 @@ use super::NotSupported;
 ///
 /// The responder itself answers for protocol 00h, which says what protocols there are.
 pub trait SecurityProtocols {
-    /// The protocols in ascending order, 00h (information) among them. None, the default: the commands are not supported.
+    /// The protocols in ascending order, 00h (information) among them. None, the default: the
+    /// commands are not supported.
     fn protocols(&self) -> &[u8] {
         &[]
     }
 
-    /// Takes `data` that were sent to one of the protocols other than 00h. `specific` is SP Specific. Returns whether they could be taken;
-    /// Invalid Field if not.
+    /// Takes `data` that were sent to one of the protocols other than 00h. `specific` is SP
+    /// Specific. Returns whether they could be taken; Invalid Field if not.
     fn send(&mut self, protocol: u8, specific: u16, data: &[u8]) -> bool {
         let _ = (protocol, specific, data);
         false
     }
 
-    /// Fills `into`, all zeros, with the bytes from `offset` of what one of the protocols other than 00h has to say. Returns whether there is
-    /// anything; Invalid Field if not.
+    /// Fills `into`, all zeros, with the bytes from `offset` of what one of the protocols other
+    /// than 00h has to say. Returns whether there is anything; Invalid Field if not.
     fn receive(&mut self, protocol: u8, specific: u16, offset: u32, into: &mut [u8]) -> bool {
         let _ = (protocol, specific, offset, into);
         false

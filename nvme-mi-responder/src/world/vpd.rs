@@ -33,13 +33,15 @@ pub trait VpdStore {
     ///
     /// # Errors
     ///
-    /// Nothing was written. Each has a response status: VPD Updates Exceeded (20h), Internal Error (02h).
+    /// Nothing was written. Each has a response status: VPD Updates Exceeded (20h), Internal Error
+    /// (02h).
     fn write(&mut self, offset: u16, data: &[u8]) -> Result<(), VpdError> {
         let _ = (offset, data);
         Err(VpdError::Failed)
     }
 
-    /// How often it can still be written, for VWCI of Identify Controller; `None`: that is not known.
+    /// How often it can still be written, for VWCI of Identify Controller; `None`: that is not
+    /// known.
     fn remaining_writes(&self) -> Option<u8> {
         None
     }

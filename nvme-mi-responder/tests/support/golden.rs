@@ -1,6 +1,8 @@
-//! Frozen requests. Do not change these: a failure here means that the responder changed for its requesters.
+//! Frozen requests. Do not change these: a failure here means that the responder changed for its
+//! requesters.
 //!
-//! Source: requests as libnvme builds them, kept in the project's notes on the specification, section 1.8.
+//! Source: requests as libnvme builds them, kept in the project's notes on the specification,
+//! section 1.8.
 
 /// A message and what it is.
 pub struct Golden {

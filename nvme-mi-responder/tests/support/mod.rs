@@ -45,7 +45,8 @@ pub const TWO_WIRE_PORT: PortConfig = PortConfig {
     max_transmission_unit: 250,
 };
 
-/// The reference device: two ports, controllers 0 and 1 on port 0, namespace 1 attached to both, namespace 2 to none, room for four.
+/// The reference device: two ports, controllers 0 and 1 on port 0, namespace 1 attached to both,
+/// namespace 2 to none, room for four.
 pub fn reference_subsystem() -> Subsystem<'static, 2, 2, 4> {
     let mut subsystem = Subsystem::new(IDENTITY).unwrap();
     let pcie = subsystem.add_port(PCIE_PORT).unwrap();
@@ -178,7 +179,8 @@ impl<W: World> Device<W> {
         }
     }
 
-    /// Sends a whole message, type byte to Message Integrity Check, and returns the response like that, if there is one.
+    /// Sends a whole message, type byte to Message Integrity Check, and returns the response like
+    /// that, if there is one.
     pub fn raw(&mut self, message: &[u8]) -> Option<Vec<u8>> {
         let (message_type, body) = message.split_first()?;
         let requester = Requester {
@@ -200,7 +202,8 @@ impl<W: World> Device<W> {
         Some(response)
     }
 
-    /// Sends a message without its Message Integrity Check. Checks the frame of the response and returns what is inside, from byte 4 on.
+    /// Sends a message without its Message Integrity Check. Checks the frame of the response and
+    /// returns what is inside, from byte 4 on.
     pub fn request(&mut self, message: &[u8]) -> Vec<u8> {
         let response = self.raw(&sealed(message)).expect("no response");
         let (content, check) = response.split_last_chunk::<4>().expect("a short response");
@@ -243,7 +246,8 @@ impl<W: World> Device<W> {
         )
     }
 
-    /// Sends an Admin command that fails with a completion status; returns it, without Do Not Retry.
+    /// Sends an Admin command that fails with a completion status; returns it, without Do Not
+    /// Retry.
     pub fn admin_status(&mut self, command: Admin<'_>) -> u16 {
         let response = self.admin(command);
         assert_eq!(response[..4], [0; 4], "NVMe-MI status");

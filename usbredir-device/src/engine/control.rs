@@ -1,8 +1,9 @@
 //! Endpoint 0: one control transfer at a time, from the guest or from ourselves.
 //!
-//! Three kinds of work end up as SETUP packets for embassy-usb: control_packet messages; the messages of their own that
-//! usbredir has for configurations and alternate settings; and a few requests that this driver makes itself, to learn
-//! the descriptors and because SET_ADDRESS never leaves the guest's host controller.
+//! Three kinds of work end up as SETUP packets for embassy-usb: control_packet messages; the
+//! messages of their own that usbredir has for configurations and alternate settings; and a few
+//! requests that this driver makes itself, to learn the descriptors and because SET_ADDRESS never
+//! leaves the guest's host controller.
 
 use core::task::Poll;
 
@@ -16,7 +17,8 @@ use crate::wire::{ControlHeader, Status};
 /// A request that the driver makes itself.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
-    /// SET_ADDRESS, before the descriptors: an unaddressed embassy-usb device answers with one packet only.
+    /// SET_ADDRESS, before the descriptors: an unaddressed embassy-usb device answers with one
+    /// packet only.
     Address,
     DeviceDescriptor,
     ConfigurationDescriptor,
@@ -105,7 +107,8 @@ impl Job {
     }
 }
 
-/// Endpoint 0. The control buffer holds the OUT data of `next` or `active`, or the IN data of `active` or of a reply.
+/// Endpoint 0. The control buffer holds the OUT data of `next` or `active`, or the IN data of
+/// `active` or of a reply.
 pub(super) struct Control {
     /// What embassy-usb works on. `None` too when the guest took it back meanwhile.
     active: Option<Job>,

@@ -260,7 +260,8 @@ impl Engine<'_> {
         self.link.writer.wake();
     }
 
-    /// True when waiting for this OUT endpoint was given up before, and the device has not read it since.
+    /// True when waiting for this OUT endpoint was given up before, and the device has not read it
+    /// since.
     pub(crate) fn has_given_up(&mut self, index: usize) -> bool {
         self.output(index).is_none_or(|(queue, _)| queue.given_up)
     }
@@ -315,7 +316,8 @@ impl Engine<'_> {
         Ok(Act::DISCARD)
     }
 
-    /// The guest is there. A second hello is a new guest on a stream that cannot be closed, such as a serial line.
+    /// The guest is there. A second hello is a new guest on a stream that cannot be closed, such as
+    /// a serial line.
     fn hello(&mut self, hello: &Hello) {
         if self.link.caps.is_some() {
             self.link_up();

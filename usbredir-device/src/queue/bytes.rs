@@ -2,7 +2,8 @@
 
 use crate::copy::{copy, move_to_front};
 
-/// Which part of the storage is in use. It is always contiguous: bytes move to the front when the end runs out.
+/// Which part of the storage is in use. It is always contiguous: bytes move to the front when the
+/// end runs out.
 pub(crate) struct ByteQueue {
     start: usize,
     end: usize,

@@ -23,7 +23,8 @@ pub(crate) struct InAnswer {
     pub(crate) length: usize,
 }
 
-/// Requests in order of arrival. Those with collected bytes come before those without, and at most one is unfinished.
+/// Requests in order of arrival. Those with collected bytes come before those without, and at most
+/// one is unfinished.
 pub(crate) struct InQueue {
     pub(crate) port: Port,
     pub(crate) bytes: ByteQueue,

@@ -8,7 +8,8 @@ use heapless::Vec;
 use super::{ByteQueue, MAX_TRANSFERS, Port};
 use crate::wire::Status;
 
-/// A transfer from the guest. `arrived - taken` of its bytes are in the byte queue while it has no answer.
+/// A transfer from the guest. `arrived - taken` of its bytes are in the byte queue while it has no
+/// answer.
 struct Transfer {
     id: u64,
     length: usize,
@@ -90,7 +91,8 @@ impl OutQueue {
             .filter(|transfer| transfer.answer.is_none() && transfer.arrived < transfer.length)
     }
 
-    /// Takes bytes of the arriving transfer and returns how many. Bytes of one that has ended meanwhile are dropped.
+    /// Takes bytes of the arriving transfer and returns how many. Bytes of one that has ended
+    /// meanwhile are dropped.
     pub(crate) fn push(&mut self, storage: &mut [u8], data: &[u8]) -> usize {
         let room = self.bytes.free(storage);
         let Some(transfer) = self.arriving() else {
@@ -108,7 +110,8 @@ impl OutQueue {
         data.len()
     }
 
-    /// Ends the arriving transfer with an error, and drops what the device has not read of it. False when there is none.
+    /// Ends the arriving transfer with an error, and drops what the device has not read of it.
+    /// False when there is none.
     pub(crate) fn fail_arriving(&mut self) -> bool {
         self.given_up = true;
         let Some(transfer) = self.arriving() else {

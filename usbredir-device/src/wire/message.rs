@@ -3,7 +3,8 @@
 use super::cursor::{Cursor, Output};
 use super::{Capabilities, EndpointKind, Header, Speed, Status, kind};
 
-/// Endpoint slots of ep_info: 0-15 are the OUT endpoints, 16-31 the IN endpoints; see [`endpoint_slot`].
+/// Endpoint slots of ep_info: 0-15 are the OUT endpoints, 16-31 the IN endpoints; see
+/// [`endpoint_slot`].
 pub const ENDPOINT_SLOTS: usize = 32;
 
 /// The most interfaces that interface_info can describe.
@@ -196,7 +197,8 @@ pub struct BulkHeader {
 /// | 1 | 1 | status |
 /// | 2 | 2 | length in bytes |
 ///
-/// IN packets come unasked while receiving is started. OUT packets are requests with data, answered without.
+/// IN packets come unasked while receiving is started. OUT packets are requests with data, answered
+/// without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct InterruptHeader {
@@ -250,7 +252,8 @@ pub enum Message {
         interface: u8,
         alt_setting: u8,
     },
-    /// (g) Type 15: answered by type 17; interrupt packets of this endpoint may be sent from now on.
+    /// (g) Type 15: answered by type 17; interrupt packets of this endpoint may be sent from now
+    /// on.
     StartInterruptReceiving { endpoint: u8 },
     /// (g) Type 16: answered by type 17.
     StopInterruptReceiving { endpoint: u8 },
@@ -268,10 +271,11 @@ pub enum Message {
     Interrupt(InterruptHeader),
 }
 
-/// The length of the fixed part of a message of this type, in bytes; `None` when [`Message`] does not model it.
+/// The length of the fixed part of a message of this type, in bytes; `None` when [`Message`] does
+/// not model it.
 ///
-/// For hello that is the version and the first capability word; a peer that has no capability sends 64 bytes only, so
-/// take the lesser of this and the header's `length`.
+/// For hello that is the version and the first capability word; a peer that has no capability sends
+/// 64 bytes only, so take the lesser of this and the header's `length`.
 pub const fn fixed_length(message_kind: u32, caps: Capabilities) -> Option<usize> {
     Some(match message_kind {
         kind::HELLO => 68,
@@ -328,7 +332,8 @@ impl Message {
 
     /// Reads the fixed part of a message of type `message_kind` from the start of `body`.
     ///
-    /// `None` when `body` is shorter than it, or the type is not modelled. What follows the fixed part is not looked at.
+    /// `None` when `body` is shorter than it, or the type is not modelled. What follows the fixed
+    /// part is not looked at.
     pub fn parse(message_kind: u32, caps: Capabilities, body: &[u8]) -> Option<Self> {
         let mut body = Cursor(body);
         Some(match message_kind {
@@ -390,10 +395,11 @@ impl Message {
         })
     }
 
-    /// Writes header and fixed part to `out`, for a message that `data_length` bytes of data will follow.
+    /// Writes header and fixed part to `out`, for a message that `data_length` bytes of data will
+    /// follow.
     ///
-    /// Returns how many bytes it wrote; `None` when `out` is too short ([`MAX_MESSAGE_LENGTH`](super::MAX_MESSAGE_LENGTH)
-    /// is always enough).
+    /// Returns how many bytes it wrote; `None` when `out` is too short
+    /// ([`MAX_MESSAGE_LENGTH`](super::MAX_MESSAGE_LENGTH) is always enough).
     pub fn emit(
         &self,
         caps: Capabilities,

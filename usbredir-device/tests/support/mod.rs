@@ -212,8 +212,8 @@ fn leak<T>(value: T) -> &'static mut T {
     Box::leak(Box::new(value))
 }
 
-/// Interface 0: bulk OUT 1 and IN 1, interrupt IN 2, interrupt OUT 3. Interface 1: nothing in setting 0, bulk OUT 2 and
-/// IN 3 in setting 1.
+/// Interface 0: bulk OUT 1 and IN 1, interrupt IN 2, interrupt OUT 3. Interface 1: nothing in
+/// setting 0, bulk OUT 2 and IN 3 in setting 1.
 fn build(driver: Driver<'static, NoopRawMutex>, events: Rc<RefCell<Events>>) -> (Usb, Endpoints) {
     let mut config = embassy_usb::Config::new(0x1209, 0x0001);
     config.device_release = 0x0123;

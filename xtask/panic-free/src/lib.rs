@@ -1,12 +1,14 @@
 //! A panic handler that cannot be linked.
 //!
-//! Every program of this crate calls the entry points of one sans-IO core with values the optimiser knows nothing
-//! about. The handler calls a function that no object file defines, so the linker refuses the program as soon as one
-//! panic (an index, a division, an `unwrap`) is left that the optimiser could not prove impossible.
+//! Every program of this crate calls the entry points of one sans-IO core with values the optimiser
+//! knows nothing about. The handler calls a function that no object file defines, so the linker
+//! refuses the program as soon as one panic (an index, a division, an `unwrap`) is left that the
+//! optimiser could not prove impossible.
 //!
 //! # Where is the panic?
 //!
-//! Link it all the same, and look at what calls `core::panicking`; the source line stands above the call:
+//! Link it all the same, and look at what calls `core::panicking`; the source line stands above the
+//! call:
 //!
 //! ```console
 //! $ cargo rustc --release --bin mctp_usb -- -C debuginfo=1 -C link-arg=--unresolved-symbols=ignore-all

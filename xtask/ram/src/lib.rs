@@ -1,7 +1,9 @@
-//! What both programs have in common: capacities, an entry point, and hardware that comes from nowhere and goes nowhere.
+//! What both programs have in common: capacities, an entry point, and hardware that comes from
+//! nowhere and goes nowhere.
 //!
-//! Each program is a router with two ports, an echo service and timers, every one of them a task of an executor. Buffers of transports, which
-//! receive a packet before the router sees it, are neither's.
+//! Each program is a router with two ports, an echo service and timers, every one of them a task of
+//! an executor. Buffers of transports, which receive a packet before the router sees it, are
+//! neither's.
 
 #![no_std]
 
@@ -18,7 +20,8 @@ pub const PORTS: usize = 2;
 pub const LONG_MESSAGE: usize = 4096;
 /// Messages that can be on their way to the device at once.
 pub const MESSAGES: usize = 8;
-/// Requests that the device may have waiting for a response. Both count what they keep of them by this.
+/// Requests that the device may have waiting for a response. Both count what they keep of them by
+/// this.
 pub const REQUESTS: usize = 8;
 /// Bytes of the longest packet, that of MCTP over USB 1.0.
 pub const PACKET: usize = 251;

@@ -1,7 +1,8 @@
-//! The NVMe-MI responder with the default model: all of it is reachable from here, and next to nothing else is.
+//! The NVMe-MI responder with the default model: all of it is reachable from here, and next to
+//! nothing else is.
 //!
-//! Messages come from nowhere and go nowhere. What else is in this program (the model's description, `memcpy`) a device needs as well, so
-//! nothing is subtracted from its size.
+//! Messages come from nowhere and go nowhere. What else is in this program (the model's
+//! description, `memcpy`) a device needs as well, so nothing is subtracted from its size.
 
 #![no_std]
 #![no_main]

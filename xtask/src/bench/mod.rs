@@ -1,7 +1,8 @@
 //! Runs the programs of `bench/` under Valgrind.
 //!
-//! Each says what it measures, and callgrind counts instructions of the stack alone: see `bench/src/meter.rs`. Counts do not depend on the load of
-//! the machine. They do on compiler and target: the budgets are for x86-64.
+//! Each says what it measures, and callgrind counts instructions of the stack alone: see
+//! `bench/src/meter.rs`. Counts do not depend on the load of the machine. They do on compiler and
+//! target: the budgets are for x86-64.
 
 pub(crate) mod callgrind;
 
@@ -18,7 +19,8 @@ use callgrind::Cost;
 
 pub(crate) const FOLDER: &str = "bench";
 
-/// `rep movsb` and `rep stosb`, which glibc takes for long blocks on some processors, count as one instruction a byte.
+/// `rep movsb` and `rep stosb`, which glibc takes for long blocks on some processors, count as one
+/// instruction a byte.
 const NO_STRING_INSTRUCTIONS: &str = "glibc.cpu.x86_rep_movsb_threshold=1000000000:\
                                       glibc.cpu.x86_rep_stosb_threshold=1000000000";
 
@@ -74,7 +76,8 @@ pub(crate) struct Case {
 }
 
 impl Case {
-    /// One message after the other, through a router with room for one of that length, without a route.
+    /// One message after the other, through a router with room for one of that length, without a
+    /// route.
     pub(crate) fn new(subject: &'static str, stack: Stack, payload: u64, unit: u64) -> Self {
         Self {
             subject,
@@ -130,15 +133,18 @@ impl Case {
     }
 }
 
-/// How the programs are built: mctp-estack's capacities are set by that, and what it takes of its surroundings.
+/// How the programs are built: mctp-estack's capacities are set by that, and what it takes of its
+/// surroundings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Build {
     /// The usual capacities. Critical sections are locks, and log statements ask whether to log.
     Host,
-    /// The usual capacities. Critical sections are a microcontroller's, and there are no log statements: so in what follows.
+    /// The usual capacities. Critical sections are a microcontroller's, and there are no log
+    /// statements: so in what follows.
     Usual,
-    /// As boards have it: the same with a running clock, and our router with critical sections and transfer buffers of 512 bytes. mctp-estack has room for
-    /// two messages and eight requests, as the boards have for long ones.
+    /// As boards have it: the same with a running clock, and our router with critical sections and
+    /// transfer buffers of 512 bytes. mctp-estack has room for two messages and eight requests,
+    /// as the boards have for long ones.
     Board,
     /// Messages of up to 64 KiB.
     Long,

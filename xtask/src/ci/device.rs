@@ -8,7 +8,8 @@ use anyhow::{Context, Result, anyhow};
 use crate::process::output;
 use crate::project::Project;
 
-/// The README's second command: it fails unless every answer that the in-process host gets is right.
+/// The README's second command: it fails unless every answer that the in-process host gets is
+/// right.
 pub(super) fn demo(project: &Project) -> Result<String> {
     let mut cargo = project.cargo(".");
     cargo.args([

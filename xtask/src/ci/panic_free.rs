@@ -1,7 +1,8 @@
 //! Proof by linking that no panic can be reached from the sans-IO cores.
 //!
-//! The programs in `xtask/panic-free` have a panic handler that cannot be linked. First one that panics on purpose is
-//! built, to show that the method still finds panics with this compiler; then the real ones.
+//! The programs in `xtask/panic-free` have a panic handler that cannot be linked. First one that
+//! panics on purpose is built, to show that the method still finds panics with this compiler; then
+//! the real ones.
 
 use std::process::Command;
 
@@ -15,7 +16,8 @@ use crate::shipped::{self, TARGET};
 
 const FOLDER: &str = "xtask/panic-free";
 const UNDEFINED: &str = "a_panic_can_be_reached";
-/// Other code, and other optimisation, than in the shipped build: as a device has it that has flash enough.
+/// Other code, and other optimisation, than in the shipped build: as a device has it that has flash
+/// enough.
 const FAST: [&str; 4] = [
     "--config",
     "profile.release.opt-level=3",

@@ -9,7 +9,8 @@ use crate::process::output;
 use crate::project::{Project, PublishedCrate};
 use crate::shipped;
 
-/// Lines of code a reader finds their way in; tests, at the end of a file or in one of their own, do not count.
+/// Lines of code a reader finds their way in; tests, at the end of a file or in one of their own,
+/// do not count.
 const LONGEST_FILE: usize = 700;
 
 /// Lines that every published crate has in its `lib.rs`.

@@ -1,4 +1,5 @@
-//! A USB host that goes through chapter 9 with the whole device, in a process and on the emulated board.
+//! A USB host that goes through chapter 9 with the whole device, in a process and on the emulated
+//! board.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -14,7 +15,8 @@ use crate::project::Project;
 
 /// How long a device may take until a host can connect to it.
 const START: Duration = Duration::from_secs(60);
-/// Random requests after the walk. Those to the board wait for its UART, a hundredth of a second each.
+/// Random requests after the walk. Those to the board wait for its UART, a hundredth of a second
+/// each.
 const TO_THE_PROCESS: u32 = 100_000;
 const TO_THE_BOARD: u32 = 5000;
 

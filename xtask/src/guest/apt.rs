@@ -1,4 +1,5 @@
-//! Debian packages as files: downloaded and unpacked with lists of our own, so that the computer's apt set-up stays as it is.
+//! Debian packages as files: downloaded and unpacked with lists of our own, so that the computer's
+//! apt set-up stays as it is.
 
 use std::fs;
 use std::path::{Path, PathBuf};

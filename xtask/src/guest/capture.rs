@@ -29,7 +29,8 @@ impl Judged {
     }
 }
 
-/// Checks that every packet judged in `capture` is decoded and none is malformed; how many there are.
+/// Checks that every packet judged in `capture` is decoded and none is malformed; how many there
+/// are.
 pub(super) fn check(tshark: &Tshark, capture: &Path, judged: Judged) -> Result<usize> {
     let judged = judged.filter();
     // Packets that are not MCTP, or that a dissector could not decode.

@@ -1,8 +1,10 @@
-//! How full the transfers of the benchmark's streams are, as QEMU's own capture of its USB device has them.
+//! How full the transfers of the benchmark's streams are, as QEMU's own capture of its USB device
+//! has them.
 //!
-//! The capture is in the format of Linux's usbmon. It has the true length of each transfer, but only its first 256 bytes. That is enough: a transfer is
-//! as full as whole packets in their order allow if the first packet of the stream's next transfer would not have fitted, and that one's length
-//! is at the beginning. That no transfer is overlooked shows in their sum.
+//! The capture is in the format of Linux's usbmon. It has the true length of each transfer, but
+//! only its first 256 bytes. That is enough: a transfer is as full as whole packets in their order
+//! allow if the first packet of the stream's next transfer would not have fitted, and that one's
+//! length is at the beginning. That no transfer is overlooked shows in their sum.
 
 use std::fmt;
 use std::fs::File;
@@ -27,7 +29,8 @@ const PACKET_HEADER: usize = 4;
 /// Bits of the last byte of a packet header.
 const START: u8 = 0x80;
 const TAG_OWNER: u8 = 0x08;
-/// The first message of a stream: its type, the prefix of the benchmark's data messages, and the first number.
+/// The first message of a stream: its type, the prefix of the benchmark's data messages, and the
+/// first number.
 const FIRST_MESSAGE: [u8; 10] = [0x7e, 0xcc, 0xde, 0xf1, 0xca, 0xbe, 0xfa, 0xff, 0xff, 0xff];
 
 /// Messages that the device sends one after the other.
@@ -139,7 +142,8 @@ impl fmt::Display for Fullness {
     }
 }
 
-/// Checks that the transfers of all `streams` are as full as whole packets allow, in packets of `unit` and transfers of `limit` bytes.
+/// Checks that the transfers of all `streams` are as full as whole packets allow, in packets of
+/// `unit` and transfers of `limit` bytes.
 pub(super) fn check(
     capture: &Path,
     streams: &[Stream],

@@ -1,7 +1,8 @@
-//! The guest's whole file system: a cpio archive in the "new ASCII" format (`cpio(5)`), which the kernel unpacks.
+//! The guest's whole file system: a cpio archive in the "new ASCII" format (`cpio(5)`), which the
+//! kernel unpacks.
 //!
-//! Each entry is the magic `070701`, thirteen numbers of eight hexadecimal digits, the name with a zero byte, and the
-//! content; name and content are padded to four bytes.
+//! Each entry is the magic `070701`, thirteen numbers of eight hexadecimal digits, the name with a
+//! zero byte, and the content; name and content are padded to four bytes.
 
 const DIRECTORY: u32 = 0o040_755;
 const PROGRAM: u32 = 0o100_755;
@@ -50,7 +51,8 @@ pub(super) fn image(program: &[u8], plan: &str, files: &[File]) -> Vec<u8> {
 }
 
 fn entry(archive: &mut Vec<u8>, name: &str, mode: u32, device: (u32, u32), content: &[u8]) {
-    // Inode, mode, user, group, links, time, size, device, device of the node, name length, checksum (unused).
+    // Inode, mode, user, group, links, time, size, device, device of the node, name length,
+    // checksum (unused).
     let numbers = [
         archive.len() as u32,
         mode,

@@ -13,7 +13,8 @@ use crate::process::{output, succeeds, with_retries};
 const OLDEST_TSHARK: (u32, u32) = (4, 2);
 /// The Debian release that has such a tshark, for hosts that have an older one.
 const TSHARK_RELEASE: &str = "trixie";
-/// The Debian release whose own QEMU package conflicts with what is often installed; its backport does not.
+/// The Debian release whose own QEMU package conflicts with what is often installed; its backport
+/// does not.
 const BACKPORTED: &str = "bookworm";
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
@@ -76,7 +77,8 @@ impl Tshark {
     }
 }
 
-/// A tshark that is new enough and there already: the host's, or the one unpacked under `target_dir`.
+/// A tshark that is new enough and there already: the host's, or the one unpacked under
+/// `target_dir`.
 pub(crate) fn installed_tshark(target_dir: &Path) -> Result<Option<Tshark>> {
     let candidates = [None, Some(unpacked(target_dir))];
     Ok(candidates
@@ -85,7 +87,8 @@ pub(crate) fn installed_tshark(target_dir: &Path) -> Result<Option<Tshark>> {
         .find(Tshark::is_new_enough))
 }
 
-/// A tshark that is new enough; installed, or unpacked with a newer Debian release under `target_dir`, if need be.
+/// A tshark that is new enough; installed, or unpacked with a newer Debian release under
+/// `target_dir`, if need be.
 pub(crate) fn tshark(target_dir: &Path) -> Result<Tshark> {
     if let Some(tshark) = installed_tshark(target_dir)? {
         return Ok(tshark);
@@ -200,7 +203,8 @@ pub(super) fn archive() -> Result<String> {
         .context("apt has no entry for a Debian archive")
 }
 
-/// The archive in one apt file, of the older (`deb URI suite`) or newer (`URIs: URI`) form: its path ends in `/debian`.
+/// The archive in one apt file, of the older (`deb URI suite`) or newer (`URIs: URI`) form: its
+/// path ends in `/debian`.
 fn archive_in(text: &str) -> Option<String> {
     text.lines()
         .map(str::trim)

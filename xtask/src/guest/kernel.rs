@@ -8,7 +8,8 @@ use super::scenario::Linux;
 use super::{kernel_build, required};
 use crate::project::Project;
 
-/// The first of: the one given, one in the shared folder beside the checkout, one built earlier, one built now.
+/// The first of: the one given, one in the shared folder beside the checkout, one built earlier,
+/// one built now.
 pub(super) fn find(
     project: &Project,
     linux: Linux,

@@ -1,4 +1,5 @@
-//! Debian's nvme-cli for the guests: the program, its loader and the libraries that it needs, of several releases.
+//! Debian's nvme-cli for the guests: the program, its loader and the libraries that it needs, of
+//! several releases.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,8 @@ const LOADER: &str = "ld-linux-x86-64.so.2";
 /// A Debian release, for its nvme-cli.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Release {
-    /// nvme-cli 2.3 with libnvme 1.3, which takes no message whose length is not a multiple of four.
+    /// nvme-cli 2.3 with libnvme 1.3, which takes no message whose length is not a multiple of
+    /// four.
     Bookworm,
     /// nvme-cli 2.13 with libnvme 1.13.
     Trixie,

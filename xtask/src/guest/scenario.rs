@@ -78,12 +78,14 @@ pub(super) struct Scenario {
     pub(super) usb: &'static str,
     /// `--speed` of the device.
     pub(super) speed: &'static str,
-    /// MTU of the guest's interface, and of the device sooner or later: the largest packet with its 4-byte MCTP header.
+    /// MTU of the guest's interface, and of the device sooner or later: the largest packet with
+    /// its 4-byte MCTP header.
     pub(super) mtu: u32,
-    /// How often a guest boots with the same device. One that listens meets a new computer each time, one that connects a
-    /// computer that reboots.
+    /// How often a guest boots with the same device. One that listens meets a new computer each
+    /// time, one that connects a computer that reboots.
     pub(super) boots: u32,
-    /// Whether the guest sends only what tshark can decode; if not, only the device's own packets are judged.
+    /// Whether the guest sends only what tshark can decode; if not, only the device's own packets
+    /// are judged.
     pub(super) well_formed: bool,
     /// Which nvme-cli the guest has.
     pub(super) nvme_cli: Option<Release>,
@@ -130,7 +132,8 @@ enum Step {
     ShortEcho,
     /// Every size from 1 to 1100, sizes around 4096, and 65,000.
     AllEchoes,
-    /// Sizes up to some packets, and around 4096: the longest messages of the emulated board have 4224 bytes.
+    /// Sizes up to some packets, and around 4096: the longest messages of the emulated board have
+    /// 4224 bytes.
     SlowEchoes,
     /// Ten times down and up.
     CycleLink,
@@ -145,9 +148,11 @@ enum Step {
     Management,
     /// nvme-cli's commands, each output checked.
     NvmeCli,
-    /// Streams of messages of these lengths and counts from the device, with control requests meanwhile.
+    /// Streams of messages of these lengths and counts from the device, with control requests
+    /// meanwhile.
     Bench(&'static [(u16, u32)]),
-    /// The guest is stopped in the middle of streams of messages of these lengths, for so many milliseconds each.
+    /// The guest is stopped in the middle of streams of messages of these lengths, for so many
+    /// milliseconds each.
     BenchStopped(&'static [(u16, u32)]),
     /// The device's log on its serial port: first lines, a slow reader, one who does not read.
     SerialLog,
@@ -197,7 +202,8 @@ const SHORT_BENCH: &[Step] = &[
     Step::Control,
     Step::Bench(&[(100, 2000), (987, 1000), (3951, 250), (65_000, 10)]),
 ];
-/// Linux forgets the beginning of a message after 6 s: where a stop comes near that, messages have one packet.
+/// Linux forgets the beginning of a message after 6 s: where a stop comes near that, messages have
+/// one packet.
 const STOPPED_BENCH: &[Step] = &[
     Step::Bind,
     Step::Control,
@@ -428,7 +434,8 @@ fn malformed(scenario: Scenario) -> Scenario {
 }
 
 impl Scenario {
-    /// `--mtu` of the device. Where nvme-cli runs, it is the Configuration Set of a larger one that has to have an effect.
+    /// `--mtu` of the device. Where nvme-cli runs, it is the Configuration Set of a larger one that
+    /// has to have an effect.
     pub(super) fn device_mtu(&self) -> u32 {
         if self.nvme_cli.is_some() {
             68
@@ -437,7 +444,8 @@ impl Scenario {
         }
     }
 
-    /// What the device logs: with a serial port every packet, so that a reader who is slow misses some.
+    /// What the device logs: with a serial port every packet, so that a reader who is slow misses
+    /// some.
     pub(super) fn log_level(&self) -> &'static str {
         if self.serial_log { "trace" } else { "info" }
     }
@@ -450,8 +458,8 @@ impl Scenario {
         }
     }
 
-    /// The streams whose transfers have to be full. The emulated board's USB link goes before its services,
-    /// so that a packet may leave before the next one is there.
+    /// The streams whose transfers have to be full. The emulated board's USB link goes before its
+    /// services, so that a packet may leave before the next one is there.
     pub(super) fn full_streams(&self) -> Vec<Stream> {
         if self.board == Board::An500 {
             return Vec::new();
@@ -483,8 +491,9 @@ impl Scenario {
 
     fn commands(&self, step: Step) -> Vec<String> {
         let echo = |sizes: &str| format!("echo {ENDPOINT} --sizes {sizes}");
-        // One try: no request may be lost, least of all the first one after garbage. An emulated machine on a busy host
-        // is slow at times, so that the try is longer than the four of mctpd together.
+        // One try: no request may be lost, least of all the first one after garbage. An emulated
+        // machine on a busy host is slow at times, so that the try is longer than the four
+        // of mctpd together.
         let control = |rest: &str| format!("control {rest} --tries 1 --wait 3000");
         // How fast the emulated board answers says how fast this computer is.
         let median = match self.board {
@@ -536,7 +545,8 @@ impl Scenario {
                 })
                 .collect(),
             Step::SerialLog => {
-                // Who is slow has to miss something, and the UART of the emulated board is slow itself.
+                // Who is slow has to miss something, and the UART of the emulated board is slow
+                // itself.
                 let (lines, busy) = match self.board {
                     Board::Pc => ("--first connecting --expect connected", "0-1100"),
                     Board::An500 => ("--first mps2-an500 --expect ccde:0000", "0-300"),

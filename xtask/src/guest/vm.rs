@@ -128,8 +128,9 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// Whatever becomes of the log on the serial port, the device's own has everything: there are as many packets in it each way, as every echo and
-    /// control request is answered in as many packets as it had.
+    /// Whatever becomes of the log on the serial port, the device's own has everything: there are
+    /// as many packets in it each way, as every echo and control request is answered in as many
+    /// packets as it had.
     fn check_whole_log(&self) -> Result<()> {
         let files = self.starts.last().context("no device was started")?;
         let log = std::fs::read_to_string(&files.log)?;
@@ -192,9 +193,10 @@ impl Machine<'_> {
             format!(",pcap={}", emulate::escaped(path))
         });
         // `--` ends the kernel's own options; what follows are the arguments of its first process.
-        // Only emergencies on the console, so that no kernel message lands inside a line meant for us.
-        // On a busy host the emulated timer is too late for the check that it works.
-        // A kernel that panics must not get a second chance: it ends QEMU, or hangs where reboots are part of the plan.
+        // Only emergencies on the console, so that no kernel message lands inside a line meant for
+        // us. On a busy host the emulated timer is too late for the check that it works.
+        // A kernel that panics must not get a second chance: it ends QEMU, or hangs where reboots
+        // are part of the plan.
         let (panic, no_reboot) = match scenario.computers_and_boots_of_each() {
             (_, 1) => ("-1", Some("-no-reboot")),
             _ => ("0", None),

@@ -7,8 +7,9 @@ pub(super) struct Branch {
     pub(super) to: u64,
 }
 
-/// The branches in `code`, which begins at `address` with an instruction. Constants between instructions are read as if they were some, so that there may
-/// be branches among these that go anywhere.
+/// The branches in `code`, which begins at `address` with an instruction. Constants between
+/// instructions are read as if they were some, so that there may be branches among these that go
+/// anywhere.
 pub(super) fn branches(code: &[u8], address: u64) -> Vec<Branch> {
     let (halfwords, _) = code.as_chunks();
     let mut halfwords = (address..)

@@ -1,4 +1,5 @@
-//! `cargo xtask performance`: measures what messages cost in instructions, beside `mctp-estack`, and writes tables and plot of `docs/performance.md`.
+//! `cargo xtask performance`: measures what messages cost in instructions, beside `mctp-estack`,
+//! and writes tables and plot of `docs/performance.md`.
 
 mod document;
 mod plot;

@@ -1,4 +1,5 @@
-//! The plot: an echo's instructions against message size, and a packet's against what there may be much of.
+//! The plot: an echo's instructions against message size, and a packet's against what there may be
+//! much of.
 
 use std::ops::Range;
 

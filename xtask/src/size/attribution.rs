@@ -1,10 +1,12 @@
 //! Which crate each byte of a program belongs to.
 //!
-//! With fat LTO most functions are inlined, in firmware into the few tasks that an executor polls: by symbols alone nearly all would be the
-//! executor's. So each instruction belongs to the crate of the function that it was written in, which the debug information tells. What is written in
-//! the standard library and inlined elsewhere, such as a loop over an iterator, belongs to the function that it is inlined in.
-//! Variables and constants belong to the crate in the name of their symbol. What no crate can be told of is a line of its own, so that the lines
-//! sum up to the total.
+//! With fat LTO most functions are inlined, in firmware into the few tasks that an executor polls:
+//! by symbols alone nearly all would be the executor's. So each instruction belongs to the crate of
+//! the function that it was written in, which the debug information tells. What is written in
+//! the standard library and inlined elsewhere, such as a loop over an iterator, belongs to the
+//! function that it is inlined in. Variables and constants belong to the crate in the name of their
+//! symbol. What no crate can be told of is a line of its own, so that the lines sum up to the
+//! total.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::{AddAssign, Range};

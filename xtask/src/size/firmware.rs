@@ -1,4 +1,5 @@
-//! Which firmware there is and how it is built: `[[package.metadata.size]]` in the `Cargo.toml` of each nested workspace that is firmware.
+//! Which firmware there is and how it is built: `[[package.metadata.size]]` in the `Cargo.toml` of
+//! each nested workspace that is firmware.
 //!
 //! ```toml
 //! [[package.metadata.size]]

@@ -23,8 +23,9 @@ pub(crate) fn is_standard(name: &str) -> bool {
 
 /// The crate of a symbol, as far as its name tells; `ours` are the crates of this repository.
 ///
-/// A function of an implementation, `<Type as Trait>::function`, is written in the crate of the type or in that of the trait, or in the crate of
-/// a parameter of the trait. The name does not say in which. It is ours if one of these crates is ours; otherwise it is the first of them that is
+/// A function of an implementation, `<Type as Trait>::function`, is written in the crate of the
+/// type or in that of the trait, or in the crate of a parameter of the trait. The name does not say
+/// in which. It is ours if one of these crates is ours; otherwise it is the first of them that is
 /// not the standard library.
 pub(crate) fn crate_of(symbol: &str, ours: &[String]) -> Option<String> {
     let name = readable(symbol);
@@ -61,7 +62,8 @@ fn candidates(name: &str) -> Vec<&str> {
     }
 }
 
-/// The first part of the path that `text` begins with. A type parameter or a primitive type has none.
+/// The first part of the path that `text` begins with. A type parameter or a primitive type has
+/// none.
 fn leading_crate(text: &str) -> Option<&str> {
     let text = text.trim_start_matches(['<', '&', '*', '[', '(', ' ']);
     for word in ["mut ", "const ", "dyn ", "impl "] {

@@ -31,7 +31,8 @@ pub(super) struct Row {
     pub(super) firmware: String,
     pub(super) features: String,
     pub(super) sizes: Sizes,
-    /// What it may take. These and what is beside it are not read back: they are the `Cargo.toml`'s.
+    /// What it may take. These and what is beside it are not read back: they are the
+    /// `Cargo.toml`'s.
     pub(super) flash_limit: Option<u64>,
     pub(super) ram_limit: Option<u64>,
     /// The set of features of the same firmware that has to take more than twice its RAM.
@@ -140,8 +141,8 @@ impl Table {
         (ram * 2 >= twice).then_some(text)
     }
 
-    /// A sentence for each difference to `committed` that has to be committed. Another compiler moves code from crate to crate, so only totals
-    /// are compared then.
+    /// A sentence for each difference to `committed` that has to be committed. Another compiler
+    /// moves code from crate to crate, so only totals are compared then.
     pub(super) fn outdated(&self, committed: &Self) -> Vec<String> {
         let with_lines = self.compiler == committed.compiler;
         let mut complaints = Vec::new();

@@ -65,7 +65,8 @@ pub(super) struct ManagementArguments {
     /// The response data have to start with these bytes, hexadecimal
     #[arg(long, value_parser = hex_bytes)]
     expect_data: Option<HexBytes>,
-    /// The response has to have this value in its bytes 5 to 7, hexadecimal: NMRESP, or for Invalid Parameter bit (5) and byte (7:6) of it
+    /// The response has to have this value in its bytes 5 to 7, hexadecimal: NMRESP, or for
+    /// Invalid Parameter bit (5) and byte (7:6) of it
     #[arg(long, value_parser = hex_dword)]
     expect_value: Option<u32>,
     /// There must be no response, as to a Reset
@@ -240,7 +241,8 @@ pub(super) fn serial_log(
     let notable = || {
         let destination = Destination::EndpointId(endpoint_id);
         let mut socket = MctpSocket::open()?;
-        // Set Endpoint ID (DSP0236 1.3.3, section 12.3) to the one that it has. Within 5 s it would be the bus owner's, retransmitted.
+        // Set Endpoint ID (DSP0236 1.3.3, section 12.3) to the one that it has. Within 5 s it would
+        // be the bus owner's, retransmitted.
         std::thread::sleep(Duration::from_secs(6));
         Retries::ONE_TRY
             .client(&mut socket)

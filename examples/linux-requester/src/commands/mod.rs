@@ -50,7 +50,8 @@ enum Command {
     Echo(EchoArguments),
     /// Have a stream of messages sent, check each, and send control requests meanwhile
     Bench(BenchArguments),
-    /// In a test guest: have the host stop this machine in the middle of a stream, of which nothing may be lost
+    /// In a test guest: have the host stop this machine in the middle of a stream, of which nothing
+    /// may be lost
     BenchStopped(StoppedArguments),
     /// Check the device's log on its USB serial port, with echoes to the endpoint meanwhile
     SerialLog {

@@ -11,7 +11,8 @@ use linux_requester::socket::MctpSocket;
 
 use super::messages::Retries;
 
-/// More than the packets of a 64 KiB message at the smallest transmission unit (1024), so that none is dropped.
+/// More than the packets of a 64 KiB message at the smallest transmission unit (1024), so that none
+/// is dropped.
 const QUEUE_LENGTH: u32 = 4096;
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -26,10 +27,12 @@ pub(super) struct SetupArguments {
     /// This computer's endpoint ID
     #[arg(long, default_value_t = 8)]
     local: u8,
-    /// The endpoint ID to assign; without it the endpoint keeps the one it has, or gets the lowest free one
+    /// The endpoint ID to assign; without it the endpoint keeps the one it has, or gets the lowest
+    /// free one
     #[arg(long)]
     eid: Option<u8>,
-    /// The largest packet in bytes, with the 4-byte MCTP header: 68 to 251, to 8187 with MCTP over USB 1.1
+    /// The largest packet in bytes, with the 4-byte MCTP header: 68 to 251, to 8187 with MCTP over
+    /// USB 1.1
     #[arg(long)]
     mtu: Option<u32>,
     #[command(flatten)]

@@ -122,8 +122,9 @@ pub(super) fn download_large(nvme: &NvmeCli, size: usize) -> Result<()> {
     commit(nvme, 1, ACTIVATE_NOW)
 }
 
-/// Kills nvme-cli on its way: when a quarter of the file has left this machine. However slow it is, the other three quarters are
-/// many exchanges, in each of which nvme-cli waits and the traffic is looked at.
+/// Kills nvme-cli on its way: when a quarter of the file has left this machine. However slow it is,
+/// the other three quarters are many exchanges, in each of which nvme-cli waits and the traffic is
+/// looked at.
 fn interrupted_download(nvme: &NvmeCli, image: &[u8]) -> Result<()> {
     let length = 2 * PART.min(image.len() / 4) - PAGE;
     fs::write(FILE, &image[..length])?;
@@ -132,7 +133,8 @@ fn interrupted_download(nvme: &NvmeCli, image: &[u8]) -> Result<()> {
     let quarter_sent = || Ok(interface.sent_bytes()? - before > length as u64 / 4);
     let killed = nvme.kill_when(&download_command(0), quarter_sent)?;
     ensure!(killed, "nvme-cli was done before it could be killed");
-    // Linux gives the message tag of a killed program to the next one, and with it the response that is on its way.
+    // Linux gives the message tag of a killed program to the next one, and with it the response
+    // that is on its way.
     sleep(Duration::from_secs(1));
     Ok(())
 }
@@ -159,7 +161,8 @@ fn download(nvme: &NvmeCli, image: &[u8]) -> Result<()> {
     if nvme.has_memory_for(&download_command(0))? {
         return Ok(());
     }
-    // From 2.13 on nvme-cli wants huge pages for files of 512 KiB and more, which not every kernel has.
+    // From 2.13 on nvme-cli wants huge pages for files of 512 KiB and more, which not every kernel
+    // has.
     for (index, part) in image.chunks(PART).enumerate() {
         fs::write(FILE, part)?;
         nvme.raw(&download_command(index * PART))?;
@@ -238,7 +241,8 @@ fn reset(nvme: &NvmeCli) -> Result<()> {
     }
 }
 
-/// An image as the reference device takes it: magic, revision, length and CRC-32C, then the content.
+/// An image as the reference device takes it: magic, revision, length and CRC-32C, then the
+/// content.
 fn image(revision: &str, length: usize) -> Vec<u8> {
     let content: Vec<u8> = (0..length - 24)
         .map(|index| (index * 31 + index / PAGE) as u8)

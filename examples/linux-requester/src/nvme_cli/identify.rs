@@ -88,7 +88,8 @@ fn namespaces(nvme: &NvmeCli) -> Result<()> {
     expect_numbers(&formats[0], &[("ms", 0), ("ds", 9)])?;
     expect_numbers(&formats[1], &[("ms", 0), ("ds", 12)])?;
 
-    // Allocated, but not attached to controller 0: zeros, and the truth only for who asks for allocated namespaces.
+    // Allocated, but not attached to controller 0: zeros, and the truth only for who asks for
+    // allocated namespaces.
     expect_numbers(&nvme.json("id-ns -n 2")?, &[("nsze", 0), ("nvmcap", 0)])?;
     expect_numbers(
         &nvme.json("id-ns -n 2 --force")?,

@@ -1,6 +1,8 @@
-//! nvme-cli against the reference device with its default model: what it prints is checked field by field.
+//! nvme-cli against the reference device with its default model: what it prints is checked field by
+//! field.
 //!
-//! The chapters are run in the order of [`CHAPTERS`]; each leaves the device as the next one expects it.
+//! The chapters are run in the order of [`CHAPTERS`]; each leaves the device as the next one
+//! expects it.
 
 mod firmware;
 mod identify;
@@ -52,7 +54,8 @@ pub(crate) fn run(folder: PathBuf, endpoint_id: u8, chapter: Chapter, size: usiz
     }
 }
 
-/// Checks that fields of a JSON object are these numbers. Some versions of nvme-cli print large ones as text.
+/// Checks that fields of a JSON object are these numbers. Some versions of nvme-cli print large
+/// ones as text.
 fn expect_numbers(object: &Value, fields: &[(&str, u64)]) -> Result<()> {
     for (name, expected) in fields {
         expect(name, number(object, name)?, *expected)?;

@@ -33,7 +33,8 @@ pub(super) fn check(nvme: &NvmeCli) -> Result<()> {
     expect_namespaces(nvme, "-a", &[1, 2])
 }
 
-/// Creates namespaces. Some versions of nvme-cli cannot do that by name over NVMe-MI, but all by opcode.
+/// Creates namespaces. Some versions of nvme-cli cannot do that by name over NVMe-MI, but all by
+/// opcode.
 struct Creator<'n> {
     nvme: &'n NvmeCli,
     by_name: bool,

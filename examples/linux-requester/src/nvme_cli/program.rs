@@ -86,7 +86,8 @@ impl NvmeCli {
         format!("cannot start nvme-cli in {}", self.folder.display())
     }
 
-    /// Runs a command and kills it once `is_time`, which is asked without a pause. Whether it had not ended before.
+    /// Runs a command and kills it once `is_time`, which is asked without a pause. Whether it had
+    /// not ended before.
     pub(crate) fn kill_when(
         &self,
         command: &str,
@@ -106,7 +107,8 @@ impl NvmeCli {
         Ok(runs)
     }
 
-    /// Whether this version sends the command over NVMe-MI at all. It is run for that, and may fail.
+    /// Whether this version sends the command over NVMe-MI at all. It is run for that, and may
+    /// fail.
     pub(crate) fn is_for_mctp(&self, command: &str) -> Result<bool> {
         Ok(!self.run(command)?.all().contains("not a direct transport"))
     }
@@ -119,7 +121,8 @@ impl NvmeCli {
         Ok(())
     }
 
-    /// Whether a command succeeds, and does not fail because the kernel has no huge pages. Versions before 2.16 fail without a word then.
+    /// Whether a command succeeds, and does not fail because the kernel has no huge pages. Versions
+    /// before 2.16 fail without a word then.
     pub(crate) fn has_memory_for(&self, command: &str) -> Result<bool> {
         let output = self.run(command)?;
         let (status, text) = (output.status, output.all());
@@ -158,7 +161,8 @@ impl NvmeCli {
         })
     }
 
-    /// Runs a command that has to fail with this completion status: bits 10 to 8 its type, 7 to 0 its code.
+    /// Runs a command that has to fail with this completion status: bits 10 to 8 its type, 7 to 0
+    /// its code.
     pub(crate) fn refused(&self, command: &str, status: u16) -> Result<()> {
         self.failed(command, "NVMe status:", status)
     }

@@ -9,8 +9,9 @@ const NOT_SAVEABLE: u16 = 0x10D;
 const NOT_CHANGEABLE: u16 = 0x10E;
 /// NVMe-MI Invalid Command Opcode.
 const INVALID_OPCODE: u16 = 0x03;
-/// Queues, Abort, Asynchronous Event Request, Keep Alive, Directives, NVMe-MI Send and Receive, doorbells; then some that do not exist. libnvme does not send
-/// those whose lowest two bits are set.
+/// Queues, Abort, Asynchronous Event Request, Keep Alive, Directives, NVMe-MI Send and Receive,
+/// doorbells; then some that do not exist. libnvme does not send those whose lowest two bits are
+/// set.
 const PROHIBITED_COMMANDS: [u8; 14] = [
     0x00, 0x01, 0x04, 0x05, 0x08, 0x0C, 0x18, 0x19, 0x1A, 0x1D, 0x1E, 0x7C, 0x3C, 0xC0,
 ];
@@ -32,7 +33,8 @@ pub(super) fn check(nvme: &NvmeCli) -> Result<()> {
 }
 
 fn values(nvme: &NvmeCli) -> Result<()> {
-    // Current, default and saved value of the temperature threshold: the warning temperature, 343 K.
+    // Current, default and saved value of the temperature threshold: the warning temperature, 343
+    // K.
     for select in 0..3 {
         let command = format!("get-feature -n 1 -f 4 -s {select}");
         expect_value(nvme, &command, "0x00000157")?;

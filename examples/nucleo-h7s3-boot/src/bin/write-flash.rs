@@ -1,6 +1,8 @@
-//! Writes firmware, sealed, to the external flash of the STM32H7S3L8 Nucleo board. The debugger puts this program into SRAM, and the firmware with it.
+//! Writes firmware, sealed, to the external flash of the STM32H7S3L8 Nucleo board. The debugger
+//! puts this program into SRAM, and the firmware with it.
 //!
-//! The build script has put the firmware through the checks of the loader. Nothing is said to be written before it was read back.
+//! The build script has put the firmware through the checks of the loader. Nothing is said to be
+//! written before it was read back.
 
 #![no_std]
 #![no_main]

@@ -1,4 +1,5 @@
-//! The USB side of the core: what it does when the host sends a packet or changes the state of the bus.
+//! The USB side of the core: what it does when the host sends a packet or changes the state of the
+//! bus.
 
 use embassy_usb_synopsys_otg::otg_v1::regs;
 use embassy_usb_synopsys_otg::otg_v1::vals::{Dpid, Pktstsd};

@@ -1,4 +1,5 @@
-//! A device of embassy-usb on the real driver: a request that stores data and one that loads it, and one interface, with a bulk pair in its setting 0 and without endpoints in 1.
+//! A device of embassy-usb on the real driver: a request that stores data and one that loads it,
+//! and one interface, with a bulk pair in its setting 0 and without endpoints in 1.
 #![allow(dead_code)] // Each test file uses a part of it.
 
 use embassy_futures::join::join;

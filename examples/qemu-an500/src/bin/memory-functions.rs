@@ -1,10 +1,10 @@
-//! Checks the memory functions of the Nucleo board, `nucleo-h7s3/src/memory_functions.rs`, and counts
-//! what they cost.
+//! Checks the memory functions of the Nucleo board, `nucleo-h7s3/src/memory_functions.rs`, and
+//! counts what they cost.
 //!
 //! Every name is checked with all lengths, alignments and overlaps around what the functions do
-//! differently. QEMU's exit code is 0 if every byte was right. Then there is one line for each function
-//! that is counted and number of calls, as `instructions` prints them: name, bytes, calls, ticks of
-//! TIMER0. `cargo xtask ci instructions-m7` starts it with `-icount`.
+//! differently. QEMU's exit code is 0 if every byte was right. Then there is one line for each
+//! function that is counted and number of calls, as `instructions` prints them: name, bytes, calls,
+//! ticks of TIMER0. `cargo xtask ci instructions-m7` starts it with `-icount`.
 
 #![no_std]
 #![no_main]
@@ -21,7 +21,8 @@ use semihosting::{eprintln, println, process};
 
 /// Two rounds of 16 bytes, and the longest rest.
 const LONGEST: usize = 2 * 16 + 15;
-/// Around 128 bytes, from which on copies align their destination: a little shorter, and up to a round longer.
+/// Around 128 bytes, from which on copies align their destination: a little shorter, and up to a
+/// round longer.
 const LONG: RangeInclusive<usize> = 126..=128 + 3 + 16;
 /// Offsets of either side: further apart than a word, and than a round.
 const OFFSETS: usize = 20;
@@ -167,7 +168,8 @@ fn check_copy(copy: Copy, to: usize, from: usize, length: usize) {
     let mut memory = memory();
     let base = memory.as_mut_ptr();
     let destination = base.wrapping_add(to).cast::<c_void>();
-    // SAFETY: both sides are within the memory, and the functions under test allow that they overlap.
+    // SAFETY: both sides are within the memory, and the functions under test allow that they
+    // overlap.
     let returned = unsafe { copy(destination, base.wrapping_add(from).cast(), length) };
     assert_eq!(returned, destination);
     check_bytes(&memory, to, length, |index| pattern(index - to + from));
@@ -202,7 +204,8 @@ fn check_aeabi_clear(clear: AeabiClear, to: usize, length: usize) {
     check_bytes(&memory, to, length, |_| 0);
 }
 
-/// Two memories whose bytes differ at `index` and further on, there the other way round; the smaller byte would be the larger one with a sign.
+/// Two memories whose bytes differ at `index` and further on, there the other way round; the
+/// smaller byte would be the larger one with a sign.
 fn check_compare(compare: Compare, index: usize, length: usize) {
     let (mut left, mut right) = (memory(), memory());
     for (at, (left, right)) in left.iter_mut().zip(&mut right).enumerate().skip(index) {

@@ -1,13 +1,16 @@
-//! SHA-1 (RFC 3174) of a short message, for name-based UUIDs only: as a cryptographic hash it is broken.
+//! SHA-1 (RFC 3174) of a short message, for name-based UUIDs only: as a cryptographic hash it is
+//! broken.
 //!
-//! The crates that implement SHA-1 unroll its 80 rounds, which takes 3 KB of a microcontroller's flash. This is one block in a loop.
+//! The crates that implement SHA-1 unroll its 80 rounds, which takes 3 KB of a microcontroller's
+//! flash. This is one block in a loop.
 
 use core::array;
 
 /// Words of a block.
 const BLOCK: usize = 16;
 const ROUNDS: usize = 80;
-/// Behind the message stand one bit that is set and, as the last two words of the block, its length in bits.
+/// Behind the message stand one bit that is set and, as the last two words of the block, its length
+/// in bits.
 const LONGEST: usize = BLOCK - 3;
 
 /// The hash of `message`, which has at most 13 words of four bytes: one block.

@@ -332,7 +332,8 @@ impl Host for MemoryHost<'_> {
         })
     }
 
-    /// The device sees the SETUP packet, or the data of the stage as well; or nothing before the next one.
+    /// The device sees the SETUP packet, or the data of the stage as well; or nothing before the
+    /// next one.
     fn abandon(&mut self, setup: [u8; 8], data: &[u8], until: Until) -> Result<()> {
         let sent = match until {
             Until::Setup => 0,

@@ -1,4 +1,5 @@
-//! A device that has something of everything that chapter 9 speaks of, and an executor that is polled by its host.
+//! A device that has something of everything that chapter 9 speaks of, and an executor that is
+//! polled by its host.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -61,8 +62,8 @@ pub const SECOND_INTERFACE: [u8; 2] = [0x02, 0x82];
 /// Endpoints of the first interface.
 pub const FIRST_INTERFACE: [u8; 2] = [0x01, 0x81];
 
-/// Two interfaces, each with a pair of bulk endpoints that sends back what it receives; that of the second one is there in
-/// setting 1 only.
+/// Two interfaces, each with a pair of bulk endpoints that sends back what it receives; that of the
+/// second one is there in setting 1 only.
 pub async fn device<'d>(
     driver: impl Driver<'d> + 'd,
     max_packet_size: u16,

@@ -1,4 +1,5 @@
-//! Pseudo terminals, raw: for QEMU's chardevs `pty` (its terminal, which we open) and `serial` (ours, which it opens).
+//! Pseudo terminals, raw: for QEMU's chardevs `pty` (its terminal, which we open) and `serial`
+//! (ours, which it opens).
 
 use std::fs::{self, File};
 use std::os::fd::{AsFd, OwnedFd};
@@ -21,8 +22,8 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 pub(super) enum Terminal {
     /// Somebody else's, opened again for each stream.
     Theirs(PathBuf),
-    /// Ours: a new one for each stream, because on one whose other end was closed nobody can wait for the next. The path
-    /// is a link to it.
+    /// Ours: a new one for each stream, because on one whose other end was closed nobody can wait
+    /// for the next. The path is a link to it.
     Ours(PathBuf, Option<Link>),
 }
 
@@ -71,7 +72,8 @@ fn open(path: &Path) -> rustix::io::Result<OwnedFd> {
 async fn open_when_there(path: &Path) -> Stream {
     let mut told = false;
     loop {
-        // Before the first attempt as well: a terminal that ends at once is not to be opened in a tight loop.
+        // Before the first attempt as well: a terminal that ends at once is not to be opened in a
+        // tight loop.
         tokio::time::sleep(RETRY_INTERVAL).await;
         match open(path).map_err(Into::into).and_then(RawTerminal::new) {
             Ok(terminal) => return Box::new(terminal.into_stream()),

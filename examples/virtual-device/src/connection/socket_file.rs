@@ -1,4 +1,5 @@
-//! The file of a Unix domain socket: a stale one is replaced, a live one is left alone, our own is removed.
+//! The file of a Unix domain socket: a stale one is replaced, a live one is left alone, our own is
+//! removed.
 
 use std::fs;
 use std::io::ErrorKind;

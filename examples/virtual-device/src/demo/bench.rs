@@ -1,4 +1,5 @@
-//! The benchmark service of the Linux MCTP tools: streams from the device, and control requests meanwhile.
+//! The benchmark service of the Linux MCTP tools: streams from the device, and control requests
+//! meanwhile.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -13,7 +14,8 @@ use super::screen::Screen;
 use crate::host::requester::Throughput;
 use crate::host::transport::Direction;
 
-/// Less than a packet of 251 bytes, almost four of them, sixteen of them, and almost the longest there is.
+/// Less than a packet of 251 bytes, almost four of them, sixteen of them, and almost the longest
+/// there is.
 const LENGTHS: [u16; 4] = [100, 987, 3951, 65_000];
 
 /// Get Endpoint ID, and the answer to it.
@@ -122,7 +124,8 @@ async fn ask_until(
     }
 }
 
-/// Neighbouring messages must have different tags: then a lost packet costs Linux one of them, not two.
+/// Neighbouring messages must have different tags: then a lost packet costs Linux one of them, not
+/// two.
 fn check_tags(exchanger: &Exchanger<'_, '_, '_>) -> Result<(), String> {
     let mut last = None;
     for (direction, bytes) in exchanger.log.take() {

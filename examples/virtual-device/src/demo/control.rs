@@ -234,7 +234,8 @@ pub(super) async fn show_robustness(
     Ok(())
 }
 
-/// 11 bytes of a packet that should have 72, with its DSP0283 header. It is for endpoint 42, which is not here.
+/// 11 bytes of a packet that should have 72, with its DSP0283 header. It is for endpoint 42, which
+/// is not here.
 const CUT_OFF: [u8; 11] = [0x1A, 0xB4, 0x00, 72, 0x01, 42, 8, 0xC8, 0x00, 0x80, 0x02];
 
 /// A start packet of an echo request that never goes on, with its DSP0283 header.

@@ -28,7 +28,8 @@ pub(super) async fn show(
     Ok(())
 }
 
-/// One byte, as much as one packet holds, one byte more, several packets, 4 KiB, and as much as the device takes.
+/// One byte, as much as one packet holds, one byte more, several packets, 4 KiB, and as much as the
+/// device takes.
 fn lengths(settings: &DeviceSettings) -> Vec<usize> {
     let one_packet = settings.unit() - PREFIX.len();
     let longest = settings.max_message - PREFIX.len();

@@ -10,7 +10,8 @@ use reference_device::Hex;
 use crate::host::requester::{HOST, Requester};
 use crate::host::transport::{Direction, PacketLog, join_packets};
 
-/// How long there must be no answer where none is allowed: many times what the device takes for one.
+/// How long there must be no answer where none is allowed: many times what the device takes for
+/// one.
 const SILENCE: Duration = Duration::from_millis(50);
 
 /// Asks, and checks all of the answer that does not depend on the question.
@@ -30,7 +31,8 @@ pub(super) struct Exchange {
 }
 
 impl Exchanger<'_, '_, '_> {
-    /// Sends `request`, message type first, to `destination`; the packets of the response must obey DSP0236.
+    /// Sends `request`, message type first, to `destination`; the packets of the response must obey
+    /// DSP0236.
     pub(super) async fn ask(&self, destination: Eid, request: &[u8]) -> Result<Exchange, String> {
         self.log.take();
         let start = Instant::now();

@@ -31,7 +31,8 @@ pub(super) fn subsystem(model: &DeviceModel) -> Vec<u8> {
     structure(32, &[(0, vec![model.ports.len() as u8 - 1, 1, 2])])
 }
 
-/// Port Information. Of a management endpoint, what it can do and how long its buffer is are as `found`: they are not in the model.
+/// Port Information. Of a management endpoint, what it can do and how long its buffer is are as
+/// `found`: they are not in the model.
 pub(super) fn port(model: &DeviceModel, index: usize, found: &[u8]) -> Vec<u8> {
     let port = &model.ports[index];
     let unit = port.max_transmission_unit.to_le_bytes().to_vec();

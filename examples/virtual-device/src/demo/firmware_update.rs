@@ -17,8 +17,8 @@ const REVISION: &str = "DEMO0001";
 /// Bytes of an image in a command.
 const PIECE: usize = 4096;
 
-/// Composite Controller Status Flags of a subsystem reset with new firmware: ready, subsystem reset, enabled, firmware activated, and
-/// that of the status as a whole.
+/// Composite Controller Status Flags of a subsystem reset with new firmware: ready, subsystem
+/// reset, enabled, firmware activated, and that of the status as a whole.
 const AFTER_UPDATE: u16 = 1 << 0 | 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8;
 
 /// The transmission unit after a reset.
@@ -80,7 +80,8 @@ impl Slots {
         slots.join(", ")
     }
 
-    /// Where to store an image: in the first slot that is empty, or else the last that can be written.
+    /// Where to store an image: in the first slot that is empty, or else the last that can be
+    /// written.
     fn target(&self, firmware: &FirmwareModel) -> Option<usize> {
         let first = if firmware.first_slot_read_only { 2 } else { 1 };
         let writable = first..=self.revisions.len();
@@ -263,7 +264,8 @@ impl Host<'_, '_, '_, '_> {
 
 const DOWNLOAD: &str = "Firmware Image Download";
 
-/// An image that the device takes: the header that `MemoryFirmware` in `nvme-mi-responder` documents, then content without meaning.
+/// An image that the device takes: the header that `MemoryFirmware` in `nvme-mi-responder`
+/// documents, then content without meaning.
 fn image(length: usize) -> Vec<u8> {
     const HEADER: usize = 24;
     let content = (0..length - HEADER).map(|index| (index >> 8 ^ index) as u8);

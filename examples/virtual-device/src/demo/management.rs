@@ -1,4 +1,5 @@
-//! NVMe-MI: what a management controller asks a drive first (NVMe-MI 1.2, section 5; NVM Express Base 2.0, section 5).
+//! NVMe-MI: what a management controller asks a drive first (NVMe-MI 1.2, section 5; NVM Express
+//! Base 2.0, section 5).
 
 use nvme_mi_responder::{NamespaceId, PciAddress, PortKind, SmbusFrequency};
 
@@ -238,7 +239,8 @@ impl Host<'_, '_, '_, '_> {
         ))
     }
 
-    /// NVM Subsystem Health Status Poll, which clears the composite flags. They must have been these.
+    /// NVM Subsystem Health Status Poll, which clears the composite flags. They must have been
+    /// these.
     pub(super) async fn poll_subsystem(&self, flags: u16) -> Result<(), String> {
         let command = MiCommand {
             opcode: 0x01,

@@ -7,7 +7,8 @@ use super::nvme_mi::AdminCommand;
 /// Blocks of 512 bytes.
 const BLOCKS: u64 = 2048;
 
-/// Composite Controller Status Flags: namespace attribute changed, and that of the status as a whole.
+/// Composite Controller Status Flags: namespace attribute changed, and that of the status as a
+/// whole.
 const NAMESPACES_CHANGED: u16 = 1 << 6 | 1 << 8;
 
 const NAMESPACE_MANAGEMENT: u8 = 0x0D;
@@ -23,7 +24,8 @@ impl Host<'_, '_, '_, '_> {
             && model.capacity - used >= BLOCKS * 512
     }
 
-    /// Creates a namespace, attaches it to controller 0, detaches and deletes it. The lists must follow, and the health poll must tell.
+    /// Creates a namespace, attaches it to controller 0, detaches and deletes it. The lists must
+    /// follow, and the health poll must tell.
     pub(super) async fn create_and_delete(&self) -> Result<String, String> {
         let id = self.create().await?;
         self.expect_lists(Some(id), None).await?;
@@ -80,7 +82,8 @@ impl Host<'_, '_, '_, '_> {
         command.run(self.exchanger).await.map(drop)
     }
 
-    /// The allocated namespaces, and those attached to controller 0, must be those of the model and these.
+    /// The allocated namespaces, and those attached to controller 0, must be those of the model and
+    /// these.
     async fn expect_lists(
         &self,
         allocated: Option<u32>,

@@ -223,7 +223,8 @@ impl Guest {
         }
     }
 
-    /// Asks for a bulk transfer of at most `length` bytes. The device answers in the order of the requests.
+    /// Asks for a bulk transfer of at most `length` bytes. The device answers in the order of the
+    /// requests.
     pub fn bulk_in(&self, endpoint: u8, length: usize) -> BulkIn {
         let (id, reply) = self.submit(Message::Bulk(bulk_header(endpoint, length)), &[]);
         BulkIn {

@@ -36,8 +36,8 @@ pub struct Requester<'r, 'b> {
 impl Requester<'_, '_> {
     /// Sends a request, message type first, and returns the response, message type first.
     ///
-    /// Endpoint ID 0 is whoever is at the other end of the cable. Bit 7 of the message type says that there is an integrity check at the
-    /// end of the message; the caller makes it.
+    /// Endpoint ID 0 is whoever is at the other end of the cable. Bit 7 of the message type says
+    /// that there is an integrity check at the end of the message; the caller makes it.
     ///
     /// # Errors
     ///

@@ -1,4 +1,5 @@
-//! MCTP over USB (DSP0283) as the host's driver does it: IN requests always outstanding, OUT transfers one by one.
+//! MCTP over USB (DSP0283) as the host's driver does it: IN requests always outstanding, OUT
+//! transfers one by one.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -52,7 +53,8 @@ pub struct Pipes {
 }
 
 impl Pipes {
-    /// Finds them in an MCTP interface as Linux 7.3 does: by class, subclass and protocol. `None` when it is not one.
+    /// Finds them in an MCTP interface as Linux 7.3 does: by class, subclass and protocol. `None`
+    /// when it is not one.
     pub fn of(interface: &InterfaceDescriptor) -> Option<Self> {
         let version = match interface.class {
             [0x14, 0x00, 0x01] => Version::V1_0,
@@ -180,7 +182,8 @@ impl TransportRx for HostReceiver<'_> {
             Link::Up => {}
             Link::Gone => std::future::pending().await,
         }
-        // Whoever the last packet was for takes its message before more come: there are few buffers.
+        // Whoever the last packet was for takes its message before more come: there are few
+        // buffers.
         tokio::task::yield_now().await;
         loop {
             match self.next_found() {
@@ -255,7 +258,8 @@ impl TransportTx for HostSender<'_> {
     }
 }
 
-/// Checks how a message was cut into packets (DSP0236 1.3.3, sections 8.2 to 8.5), and returns it put together again.
+/// Checks how a message was cut into packets (DSP0236 1.3.3, sections 8.2 to 8.5), and returns it
+/// put together again.
 ///
 /// # Errors
 ///

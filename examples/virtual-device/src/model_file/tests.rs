@@ -24,7 +24,8 @@ fn complaint(key: &str, line: &str) -> String {
     bad.sentence
 }
 
-/// What is said of the default model with more behind it, and of which of the lines added, counted from 1.
+/// What is said of the default model with more behind it, and of which of the lines added, counted
+/// from 1.
 fn complaint_about_more(more: &str) -> (usize, String) {
     let text = format!("{DEFAULT}{more}");
     let bad = DeviceModel::parse(&text).unwrap_err();

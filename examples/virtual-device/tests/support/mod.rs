@@ -110,7 +110,8 @@ impl RawHost {
         self.guest.set_configuration(1).await.unwrap();
     }
 
-    /// Asks for the endpoint ID of whoever is at the other end of the cable, and returns the answer's data.
+    /// Asks for the endpoint ID of whoever is at the other end of the cable, and returns the
+    /// answer's data.
     pub async fn get_endpoint_id(&mut self) -> Option<Vec<u8>> {
         const TAG_AND_INSTANCE: (u8, u8) = (6, 0x1D);
         let (tag, instance) = TAG_AND_INSTANCE;

@@ -9,7 +9,8 @@ fn good(packet_len: usize) -> Vec<u8> {
     frame(Version::V1_1, 1, packet_len)
 }
 
-/// The start of a packet that is never finished. The whole has `length` bytes, header included; `start` of them are there.
+/// The start of a packet that is never finished. The whole has `length` bytes, header included;
+/// `start` of them are there.
 fn abandoned(first_byte: u8, length: u16, start: usize) -> Vec<u8> {
     let [high, low] = length.to_be_bytes();
     let mut bytes = vec![0x1A, 0xB4, high, low, first_byte];
@@ -145,7 +146,8 @@ fn a_packet_full_of_frames_survives_any_cut_when_one_usb_packet_ends_it() {
     on_each(SPANNING, SPEEDS, |_, reassembler| {
         for shift in 0..GET_ENDPOINT_ID.len() {
             let bytes = frame_of_frames(400, shift);
-            // Alone, and with a good packet behind it; the rest of the spanning packet fills a USB packet at most.
+            // Alone, and with a good packet behind it; the rest of the spanning packet fills a USB
+            // packet at most.
             for behind in [vec![], good(30)] {
                 for missing in 1..bytes
                     .len()

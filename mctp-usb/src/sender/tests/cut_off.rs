@@ -38,7 +38,8 @@ fn wire(version: Version, speed: u16, cuts: &[Cut<'_>]) -> Vec<Vec<u8>> {
     sender.endpoint.written
 }
 
-/// Splits the bytes of 1.1 transfers into frames, by nothing but the header: 1Ah B4h, 3 reserved bits, 13 bits of length (DSP0283 1.1).
+/// Splits the bytes of 1.1 transfers into frames, by nothing but the header: 1Ah B4h, 3 reserved
+/// bits, 13 bits of length (DSP0283 1.1).
 fn split_1_1(mut bytes: &[u8]) -> Vec<&[u8]> {
     let mut frames = Vec::new();
     while !bytes.is_empty() {
@@ -65,7 +66,8 @@ fn is_completed(found: &[u8], frame: &[u8]) -> bool {
     zeros && found.len() <= frame.len() && (begun == HEADER_LEN || found.len() == frame.len())
 }
 
-/// Checks that the frames on the wire are, of each send: whole frames from its first, then at most one that broke off; and in the end [`LAST`].
+/// Checks that the frames on the wire are, of each send: whole frames from its first, then at most
+/// one that broke off; and in the end [`LAST`].
 fn check_1_1(speed: u16, cuts: &[Cut<'_>]) {
     let wire = wire(Version::V1_1, speed, cuts);
     let bytes = wire.concat();
@@ -122,7 +124,8 @@ fn a_1_1_transfer_cut_off_inside_a_header_is_whole_packets_to_the_host() {
 fn a_1_1_transfer_cut_off_anywhere_is_whole_packets_to_the_host() {
     for speed in MAX_PACKET_SIZES {
         let usb_packet = usize::from(speed);
-        // The second frame begins at every place of a USB packet, and its length has an upper byte of zero and of others.
+        // The second frame begins at every place of a USB packet, and its length has an upper byte
+        // of zero and of others.
         for first in 4..4 + usb_packet {
             for second in [4, 68, 252, 255, 300, 1300] {
                 let packet_lens = [first, second, 4, 68];

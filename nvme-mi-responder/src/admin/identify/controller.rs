@@ -40,11 +40,13 @@
 //!
 //! # Primary Controller Capabilities, CNS 14h
 //!
-//! CNTLID in bytes 1:0 and the port in bytes 3:2; no kind of resource can be shared with secondary controllers, so the rest is zero.
+//! CNTLID in bytes 1:0 and the port in bytes 3:2; no kind of resource can be shared with secondary
+//! controllers, so the rest is zero.
 //!
 //! # I/O command sets, CNS 1Ch
 //!
-//! 512 combinations of 8 bytes: combination 0 is the NVM command set alone (bit 0), and there is no other.
+//! 512 combinations of 8 bytes: combination 0 is the NVM command set alone (bit 0), and there is no
+//! other.
 
 use crate::admin::log_page;
 use crate::context::Context;

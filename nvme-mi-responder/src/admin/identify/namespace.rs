@@ -18,7 +18,8 @@
 //!
 //! # Namespace Identification Descriptor list, CNS 03h
 //!
-//! Each descriptor has a type (byte 0), the length of its value (byte 1), 2 bytes of zero, and the value; zeros end the list.
+//! Each descriptor has a type (byte 0), the length of its value (byte 1), 2 bytes of zero, and the
+//! value; zeros end the list.
 //!
 //! | type | value |
 //! |-|-|
@@ -27,7 +28,8 @@
 //! | 3 | UUID, 16 bytes: the NGUID with the version (8) and variant bits of RFC 9562 |
 //! | 4 | the I/O command set, 1 byte: 0 |
 //!
-//! The bytes of the subsystem are a CRC-32C of its serial number. Those of the namespace count the namespaces that the subsystem ever had.
+//! The bytes of the subsystem are a CRC-32C of its serial number. Those of the namespace count the
+//! namespaces that the subsystem ever had.
 //!
 //! # Identify Namespace independent of the I/O command set, CNS 08h
 //!
@@ -94,7 +96,8 @@ pub(super) fn put_descriptors<W: World>(
     };
     let identifiers = identifiers(context, &namespace);
     let uuid = uuid(identifiers.nguid);
-    // A type, the length of the value, 2 bytes of zero, and the value; that of the I/O command set is 0.
+    // A type, the length of the value, 2 bytes of zero, and the value; that of the I/O command set
+    // is 0.
     page.put(0, &[1, 8]);
     page.put(4, &identifiers.eui64);
     page.put(12, &[2, 16]);

@@ -8,8 +8,9 @@ const MAGIC: [u8; 8] = *b"NVMI-IMG";
 /// Bytes of its header.
 pub(super) const HEADER_LENGTH: usize = 24;
 
-/// The header of an image with this revision and content, as [`MemoryFirmware`](super::MemoryFirmware) and
-/// [`StreamedFirmware`](super::StreamedFirmware) take it.
+/// The header of an image with this revision and content, as
+/// [`MemoryFirmware`](super::MemoryFirmware) and [`StreamedFirmware`](super::StreamedFirmware) take
+/// it.
 ///
 /// | byte | content |
 /// |-|-|

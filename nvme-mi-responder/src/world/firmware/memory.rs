@@ -7,8 +7,9 @@ use crate::bytes::put;
 
 /// `SLOTS` firmware slots, 1 to 7, in memory that the caller lends.
 ///
-/// The memory is parted into `SLOTS + 1` equal areas: one for each slot, one for what is downloaded. A commit exchanges two areas and
-/// copies nothing, so the image that was there is whole until then. Where no memory is lent there are no downloads, only revisions.
+/// The memory is parted into `SLOTS + 1` equal areas: one for each slot, one for what is
+/// downloaded. A commit exchanges two areas and copies nothing, so the image that was there is
+/// whole until then. Where no memory is lent there are no downloads, only revisions.
 ///
 /// An image is as [`firmware_image_header`](super::firmware_image_header) says, unless
 /// [`with_verification`](FirmwareSlots::with_verification) says otherwise.
@@ -38,12 +39,14 @@ pub struct ImageAreas<'b, const SLOTS: usize> {
 #[derive(Clone, Copy, Debug)]
 struct Image {
     area: usize,
-    /// Bytes of the image in its area. 0 for the revisions from the beginning, of which there is no image.
+    /// Bytes of the image in its area. 0 for the revisions from the beginning, of which there is
+    /// no image.
     length: usize,
 }
 
 impl<'b, const SLOTS: usize> MemoryFirmware<'b, SLOTS> {
-    /// Slots with images of these revisions, `None` for the empty ones. The first is active. Pieces of images are multiples of 4096 bytes.
+    /// Slots with images of these revisions, `None` for the empty ones. The first is active. Pieces
+    /// of images are multiples of 4096 bytes.
     pub fn new(memory: &'b mut [u8], revisions: [Option<[u8; 8]>; SLOTS]) -> Self {
         // Whole dwords, so that any piece fits or is out of range as a whole.
         let areas = SLOTS.saturating_add(1);

@@ -17,7 +17,8 @@ pub trait Images {
     /// [`FirmwareError::Failed`]; the piece is not kept.
     fn write(&mut self, offset: u32, data: &[u8]) -> Poll<Result<(), FirmwareError>>;
 
-    /// Checks the `length` bytes that were downloaded, keeps them as the image of `slot`, and returns their revision: ASCII, padded with spaces.
+    /// Checks the `length` bytes that were downloaded, keeps them as the image of `slot`, and
+    /// returns their revision: ASCII, padded with spaces.
     ///
     /// # Errors
     ///
@@ -25,7 +26,8 @@ pub trait Images {
     fn commit(&mut self, slot: u8, length: u32) -> Poll<Result<[u8; 8], FirmwareError>>;
 }
 
-/// `SLOTS` firmware slots, 1 to 7: what they are called and which one runs. Their images are with `I`.
+/// `SLOTS` firmware slots, 1 to 7: what they are called and which one runs. Their images are with
+/// `I`.
 #[derive(Debug)]
 pub struct FirmwareSlots<I, const SLOTS: usize> {
     pub(super) images: I,
@@ -39,7 +41,8 @@ pub struct FirmwareSlots<I, const SLOTS: usize> {
 }
 
 impl<I, const SLOTS: usize> FirmwareSlots<I, SLOTS> {
-    /// Slots with images of these revisions, `None` for the empty ones. The first is active. Pieces of images are multiples of 4096 bytes.
+    /// Slots with images of these revisions, `None` for the empty ones. The first is active. Pieces
+    /// of images are multiples of 4096 bytes.
     pub const fn with_images(images: I, revisions: [Option<[u8; 8]>; SLOTS]) -> Self {
         const { assert!(SLOTS >= 1 && SLOTS <= 7, "there are 1 to 7 firmware slots") };
         Self {

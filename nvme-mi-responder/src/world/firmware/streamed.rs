@@ -4,11 +4,13 @@ use super::image::ImageCheck;
 use super::{FirmwareError, FirmwareSlots, Images};
 use crate::crc::{Crc32c, SoftwareCrc32c};
 
-/// `SLOTS` firmware slots, 1 to 7, that keep no images: an image is checked while it comes, and its revision is what remains of it. For a device
-/// that is there to be updated, and has no memory for what it is updated with.
+/// `SLOTS` firmware slots, 1 to 7, that keep no images: an image is checked while it comes, and its
+/// revision is what remains of it. For a device that is there to be updated, and has no memory for
+/// what it is updated with.
 ///
-/// An image is as [`firmware_image_header`](super::firmware_image_header) says and of any length. Its pieces have to come in order, as all known
-/// hosts send them; one that does not is refused with Internal Error.
+/// An image is as [`firmware_image_header`](super::firmware_image_header) says and of any length.
+/// Its pieces have to come in order, as all known hosts send them; one that does not is refused
+/// with Internal Error.
 ///
 /// ```
 /// use nvme_mi_responder::world::{FirmwareStore, StreamedFirmware};
@@ -23,7 +25,8 @@ pub type StreamedFirmware<const SLOTS: usize, C = SoftwareCrc32c> =
     FirmwareSlots<CheckedImages<C>, SLOTS>;
 
 impl<const SLOTS: usize> StreamedFirmware<SLOTS> {
-    /// Slots with images of these revisions, `None` for the empty ones. The first is active. Pieces of images are multiples of 4096 bytes.
+    /// Slots with images of these revisions, `None` for the empty ones. The first is active. Pieces
+    /// of images are multiples of 4096 bytes.
     pub const fn new(revisions: [Option<[u8; 8]>; SLOTS]) -> Self {
         Self::checked_by(SoftwareCrc32c, revisions)
     }

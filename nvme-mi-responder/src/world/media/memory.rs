@@ -50,7 +50,8 @@ impl Span {
 }
 
 impl MemoryMedia {
-    /// A format takes no time, a short self-test 2 s, an extended one 60 s, sanitizing 5 s, and all succeed.
+    /// A format takes no time, a short self-test 2 s, an extended one 60 s, sanitizing 5 s, and all
+    /// succeed.
     pub const fn new() -> Self {
         Self {
             format_time: 0,

@@ -1,4 +1,5 @@
-//! `device-log`: keeping lines and handing them out, in every state that its private fields can have. Formatting them is not among it: `core` panics there.
+//! `device-log`: keeping lines and handing them out, in every state that its private fields can
+//! have. Formatting them is not among it: `core` panics there.
 #![no_std]
 #![no_main]
 

@@ -1,4 +1,5 @@
-//! `mctp-router`: every public function of the core, in every state that its private fields can have.
+//! `mctp-router`: every public function of the core, in every state that its private fields can
+//! have.
 #![no_std]
 #![no_main]
 

@@ -1,4 +1,5 @@
-//! `mctp-usb`: finding packets in transfers, in every state that any sequence of USB packets can leave.
+//! `mctp-usb`: finding packets in transfers, in every state that any sequence of USB packets can
+//! leave.
 #![no_std]
 #![no_main]
 

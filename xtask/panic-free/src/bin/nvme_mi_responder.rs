@@ -1,5 +1,5 @@
-//! `nvme-mi-responder`: the model and the responder, with every piece of the world that can be in memory, in every state that their private
-//! fields can have.
+//! `nvme-mi-responder`: the model and the responder, with every piece of the world that can be in
+//! memory, in every state that their private fields can have.
 #![no_std]
 #![no_main]
 

@@ -1,4 +1,5 @@
-//! `mctp-estack` 0.1, in the parts that its documentation names. Of the messages on their way each may be long: it has no other buffers. Eight, or two.
+//! `mctp-estack` 0.1, in the parts that its documentation names. Of the messages on their way each
+//! may be long: it has no other buffers. Eight, or two.
 
 #![no_std]
 #![no_main]

@@ -1,4 +1,5 @@
-//! The same round trips through mctp-estack 0.1, in the parts that its documentation names: its router, its listeners, its control messages.
+//! The same round trips through mctp-estack 0.1, in the parts that its documentation names: its
+//! router, its listeners, its control messages.
 
 use core::convert::Infallible;
 use core::pin::pin;

@@ -1,8 +1,11 @@
-//! What packets and messages cost, to be counted: [`round_trip`]s, and [`stream`]s in one direction.
+//! What packets and messages cost, to be counted: [`round_trip`]s, and [`stream`]s in one
+//! direction.
 //!
-//! The settings are those of the boards: every lock is a critical section, transfer buffers have 512 bytes, the clock runs. With the feature `mctp-estack` it
-//! is the round trips through that which are counted. One line for each case and number of rounds, on QEMU's standard output: name, of a stream the bytes of a
-//! message, rounds, ticks of TIMER0. `cargo xtask instructions` starts it with `-icount`, so that a tick is a number of instructions and every run counts the same.
+//! The settings are those of the boards: every lock is a critical section, transfer buffers have
+//! 512 bytes, the clock runs. With the feature `mctp-estack` it is the round trips through that
+//! which are counted. One line for each case and number of rounds, on QEMU's standard output: name,
+//! of a stream the bytes of a message, rounds, ticks of TIMER0. `cargo xtask instructions` starts
+//! it with `-icount`, so that a tick is a number of instructions and every run counts the same.
 
 #![no_std]
 #![no_main]
@@ -121,7 +124,8 @@ fn packets(message: &[u8], unit: usize) -> impl Iterator<Item = ([u8; HEADER_LEN
         })
 }
 
-/// The timer's cycles are shifted to units of about a millisecond: as cheap as the clock of the Nucleo.
+/// The timer's cycles are shifted to units of about a millisecond: as cheap as the clock of the
+/// Nucleo.
 const UNIT_SHIFT: u32 = 15;
 
 fn now() -> u64 {

@@ -1,6 +1,7 @@
 //! Round trips: the packets of a request enter the device, and those of its response leave it.
 //!
-//! The device is the router and the services of `reference_device`, with a transport in memory that copies nothing: what USB costs is not in it.
+//! The device is the router and the services of `reference_device`, with a transport in memory that
+//! copies nothing: what USB costs is not in it.
 
 use core::cell::{Cell, RefCell};
 use core::fmt;

@@ -1,8 +1,10 @@
 //! Streams of benchmark messages in one direction: a message is a round.
 //!
-//! The path is that of a board: a service, the router, `mctp-usb`, and the endpoints of a driver. These are in memory, and do what those of the Nucleo's driver
-//! do to the bytes: a write stores them, a word at a time, where the hardware would take them, and a read copies what an interrupt has left. What the driver
-//! costs apart from that is not in it, nor are its interrupts. The hardware is always ready.
+//! The path is that of a board: a service, the router, `mctp-usb`, and the endpoints of a driver.
+//! These are in memory, and do what those of the Nucleo's driver do to the bytes: a write stores
+//! them, a word at a time, where the hardware would take them, and a read copies what an interrupt
+//! has left. What the driver costs apart from that is not in it, nor are its interrupts. The
+//! hardware is always ready.
 
 use core::cell::{Cell, RefCell};
 use core::convert::Infallible;
@@ -146,7 +148,8 @@ fn service() -> Service {
     Service::vendor_pci(mctp_bench::VENDOR_ID, &[mctp_bench::SUBTYPE])
 }
 
-/// As [`mctp_bench::Bench::send`] does it: one message after the other for as long as the router takes them.
+/// As [`mctp_bench::Bench::send`] does it: one message after the other for as long as the router
+/// takes them.
 async fn send_stream(router: &Router<'_>, length: u16) -> Infallible {
     let mut channel = router.request_channel(REQUESTER);
     for message in stream(length) {
@@ -242,7 +245,8 @@ fn check_first_message(case: &Case, mut sent: &[u8]) {
 
 /// A bus with one host on it.
 struct Bus {
-    /// A message to the device, each packet a transfer of its own, as Linux 6.15 to 7.2 sends them.
+    /// A message to the device, each packet a transfer of its own, as Linux 6.15 to 7.2 sends
+    /// them.
     usb_bytes: Vec<u8, WIRE>,
     /// Bytes of each transfer but the last.
     transfer_length: usize,
