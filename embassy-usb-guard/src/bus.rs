@@ -1,4 +1,4 @@
-//! The bus: knows which endpoints there are, and lets the device stack reach no others.
+//! The bus: takes note of resets, and of the endpoints that the device stack enables.
 
 use embassy_usb_driver::{Bus, EndpointAddress, Event, Unsupported};
 

@@ -22,7 +22,7 @@ pub struct State {
     device: Cell<DeviceState>,
     /// One bit for each enabled endpoint: OUT endpoints from bit 0, IN endpoints from bit 16.
     enabled: Cell<u32>,
-    /// The device stack has accepted an IN request without a data stage, unless it says otherwise.
+    /// An IN request with wLength 0 is with the device stack, which says only when it refuses it.
     pub(crate) ends_without_data: Cell<bool>,
 }
 

@@ -12,6 +12,8 @@ use embassy_usb_synopsys_otg::otg_v1::Otg;
 
 /// The longest packet of a control endpoint (USB 2.0, section 5.5.3).
 const MAX_PACKET: usize = 64;
+/// How often a register is read until the core has done what it was told: many times what it takes.
+const PATIENCE: usize = 1000;
 
 /// The driver of the Synopsys OTG core, with what it leaves undone. Put it between driver and
 /// [`Guard`](crate::Guard).
@@ -19,6 +21,7 @@ const MAX_PACKET: usize = 64;
 /// | done here | upstream |
 /// |-|-|
 /// | The data toggle of an endpoint is reset when its halt is cleared and when it is enabled (USB 2.0, sections 9.1.1.5 and 9.4.5). | embassy pull request 6687, merged in August 2026; in no release yet |
+/// | A halt ends with Set Configuration and Set Interface (9.4.5). | not reported |
 /// | An IN endpoint whose packet nobody collected works again after a bus reset, Set Configuration and Set Interface. | as above |
 /// | A control request that the host abandons ends, be it by another SETUP packet or by a bus reset. Otherwise the driver waits for ever. | the contract is in the documentation of `ControlPipe`; not reported |
 /// | Packets that belong to no request, such as a second status packet, do not become the data of the next one. | not reported |
@@ -123,6 +126,7 @@ impl<B: Bus> Bus for SynopsysBus<B> {
     /// An IN endpoint begins anew, whatever it was sending in the configuration before or before a
     /// bus reset.
     fn endpoint_set_enabled(&mut self, endpoint: EndpointAddress, enabled: bool) {
+        self.bus.endpoint_set_stalled(endpoint, false);
         if endpoint.is_in() {
             self.bus.endpoint_set_enabled(endpoint, false);
         }
@@ -157,7 +161,7 @@ pub struct SynopsysControlPipe<P> {
     pipe: P,
     registers: Otg,
     /// STUPCNT after the driver had taken the SETUP packet. The core counts down from it with each
-    /// one that follows.
+    /// one that follows. It is read rather than known: a core that does not count only waits.
     setup_packets: u8,
 }
 
@@ -176,16 +180,31 @@ impl<P: ControlPipe> SynopsysControlPipe<P> {
             || bus.wkupint()
     }
 
-    /// Takes back what the host did not collect. The driver has flushed the FIFO when the SETUP
-    /// packet came.
+    /// Takes back what the host did not collect.
     fn take_back(&self) {
         let control = self.registers.diepctl(0);
-        if control.read().epena() {
-            control.modify(|w| {
-                w.set_snak(true);
-                w.set_epdis(true);
-            });
+        if !control.read().epena() {
+            return;
         }
+        control.modify(|w| {
+            w.set_snak(true);
+            w.set_epdis(true);
+        });
+        until(|| !control.read().epena());
+        let reset = self.registers.grstctl();
+        reset.write(|w| {
+            w.set_txfflsh(true);
+            w.set_txfnum(0);
+        });
+        until(|| !reset.read().txfflsh());
+    }
+
+    /// The empty packet of the status stage is handed over, or the host has abandoned the request.
+    fn poll_accept(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.is_abandoned() {
+            return Poll::Ready(());
+        }
+        pin!(self.pipe.accept()).poll(context)
     }
 
     /// A packet from the host, of the data stage or of the status stage.
@@ -226,10 +245,16 @@ impl<P: ControlPipe> ControlPipe for SynopsysControlPipe<P> {
 
     async fn setup(&mut self) -> [u8; 8] {
         let setup = poll_fn(|context| {
-            // What came before the SETUP packet belongs to no request. What comes after it comes
-            // when it is taken.
-            let _ = pin!(self.pipe.data_out(&mut [0; MAX_PACKET], false, false)).poll(context);
-            pin!(self.pipe.setup()).poll(context)
+            // The interrupt handler stores no packet meanwhile, and the core takes none from the
+            // SETUP packet until the driver has it. So what is there belongs to no request.
+            critical_section::with(|_| {
+                let setup = pin!(self.pipe.setup()).poll(context);
+                if setup.is_ready() {
+                    let mut packet = [0; MAX_PACKET];
+                    let _ = pin!(self.pipe.data_out(&mut packet, false, false)).poll(context);
+                }
+                setup
+            })
         })
         .await;
         self.setup_packets = self.setup_packets();
@@ -245,12 +270,13 @@ impl<P: ControlPipe> ControlPipe for SynopsysControlPipe<P> {
     ) -> Result<usize, EndpointError> {
         let mut packet = [0; MAX_PACKET];
         let length = poll_fn(|context| self.poll_packet(&mut packet, context)).await?;
-        let received = packet.get(..length).unwrap_or_default();
-        let Some(space) = buffer.get_mut(..length) else {
+        if length > buffer.len() {
             self.pipe.reject().await;
             return Err(EndpointError::BufferOverflow);
-        };
-        space.copy_from_slice(received);
+        }
+        for (to, from) in buffer.iter_mut().zip(packet).take(length) {
+            *to = from;
+        }
         Ok(length)
     }
 
@@ -268,9 +294,7 @@ impl<P: ControlPipe> ControlPipe for SynopsysControlPipe<P> {
     }
 
     async fn accept(&mut self) {
-        if !self.is_abandoned() {
-            self.pipe.accept().await;
-        }
+        poll_fn(|context| self.poll_accept(context)).await;
     }
 
     async fn reject(&mut self) {
@@ -282,6 +306,15 @@ impl<P: ControlPipe> ControlPipe for SynopsysControlPipe<P> {
     async fn accept_set_address(&mut self, address: u8) {
         if !self.is_abandoned() {
             self.pipe.accept_set_address(address).await;
+        }
+    }
+}
+
+/// Waits for the core, but not for ever.
+fn until(is_done: impl Fn() -> bool) {
+    for _ in 0..PATIENCE {
+        if is_done() {
+            return;
         }
     }
 }

@@ -150,7 +150,7 @@ fn clear_feature(device: &Device, state: &State, request: &Request) -> Answer {
     feature(device, state, request)
 }
 
-/// 9.4.9. Test modes are for high-speed devices: this one has none, and says so.
+/// 9.4.9. A high-speed device should have test modes; that this one has none is a deviation.
 fn set_feature(device: &Device, state: &State, request: &Request) -> Answer {
     feature(device, state, request)
 }
@@ -193,7 +193,7 @@ fn get_descriptor(device: &Device, request: &Request) -> Answer {
         (DEVICE, 2, 0) if request.index == 0 => Answer::Data(device.configuration.clone()),
         (DEVICE, 1 | 2, 0) => Answer::Unspecified,
         (DEVICE, 3, 0) => Answer::DataThatBegins(vec![4, 3]),
-        (DEVICE, 3, _) => Answer::Unspecified,
+        (DEVICE, 3, index) if device.strings.contains(&index) => Answer::DataThatBegins(Vec::new()),
         (DEVICE, 6 | 7, 0) => Answer::Unspecified,
         // The binary object store of USB 2.1.
         (DEVICE, 15, 0) if device.descriptor[3] >= 2 && device.descriptor[2] >= 1 => {

@@ -1,6 +1,6 @@
 //! What a device says of itself (USB 2.0, section 9.6), as far as its answers depend on it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, ensure};
 
@@ -9,6 +9,7 @@ use crate::host::{Host, Outcome, setup};
 const CONFIGURATION: u8 = 2;
 const INTERFACE: u8 = 4;
 const ENDPOINT: u8 = 5;
+const ASSOCIATION: u8 = 11;
 
 /// A device with one configuration.
 #[derive(Clone, Debug)]
@@ -17,6 +18,8 @@ pub struct Device {
     pub descriptor: Vec<u8>,
     /// The configuration descriptor and all that comes with it.
     pub configuration: Vec<u8>,
+    /// The indices of strings that a descriptor names.
+    pub strings: BTreeSet<u8>,
     /// The endpoints of each alternate setting of each interface.
     pub interfaces: BTreeMap<u8, Vec<Vec<u8>>>,
 }
@@ -53,9 +56,11 @@ impl Device {
             interfaces.len() == usize::from(configuration[4]),
             "bNumInterfaces is not their number"
         );
+        let strings = strings(&descriptor, &configuration);
         Ok(Self {
             descriptor,
             configuration,
+            strings,
             interfaces,
         })
     }
@@ -99,6 +104,17 @@ fn read(host: &mut impl Host, kind: u8, length: u16) -> Result<Vec<u8>> {
         Outcome::Done(bytes) => Ok(bytes),
         Outcome::Stall => anyhow::bail!("descriptor {kind} is refused"),
     }
+}
+
+fn strings(descriptor: &[u8], configuration: &[u8]) -> BTreeSet<u8> {
+    let of_parts = parts(configuration).filter_map(|part| match part[1] {
+        CONFIGURATION => part.get(6),
+        INTERFACE => part.get(8),
+        ASSOCIATION => part.get(7),
+        _ => None,
+    });
+    let named = descriptor[14..17].iter().chain(of_parts);
+    named.copied().filter(|index| *index != 0).collect()
 }
 
 /// The descriptors, one by one.

@@ -160,13 +160,26 @@ impl<S: Read + Write> Host for UsbredirHost<S> {
 
     fn control(&mut self, setup: [u8; 8], data: &[u8]) -> Result<Outcome> {
         let outcome = self.exchange(Self::message(setup), data)?;
-        // The answers to messages of their own tell the configuration even to those who set it.
-        if setup[0] & IN == 0
-            && let Outcome::Done(_) = outcome
-        {
-            return Ok(Outcome::Done(Vec::new()));
+        match (Self::message(setup), outcome) {
+            // Those who set it are told what it is, too.
+            (
+                Message::SetConfiguration {
+                    configuration: wanted,
+                }
+                | Message::SetAltSetting {
+                    alt_setting: wanted,
+                    ..
+                },
+                Outcome::Done(is),
+            ) => {
+                ensure!(
+                    is == [wanted],
+                    "{is:02x?} is chosen instead of {wanted:02x}"
+                );
+                Ok(Outcome::Done(Vec::new()))
+            }
+            (_, outcome) => Ok(outcome),
         }
-        Ok(outcome)
     }
 
     /// There is one way to take a request back, however far it is.

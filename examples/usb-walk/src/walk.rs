@@ -231,36 +231,61 @@ impl<'h, H: Host, F: Function<H>> Walk<'h, H, F> {
     /// Halts of each endpoint; then everything works again from the first packet, whichever was the
     /// last toggle.
     fn halts(&mut self) -> Result<()> {
-        let endpoints: Vec<u8> = self.device.endpoints().collect();
+        let interfaces = self.device.interfaces.clone();
         for used_before in 0..3 {
-            for endpoint in &endpoints {
-                self.enter(&State::configured())?;
-                for _ in 0..used_before {
-                    self.function.try_out(self.host, &self.device)?;
+            for (interface, settings) in &interfaces {
+                for endpoint in &settings[0] {
+                    let index = u16::from(*endpoint);
+                    let ends = [
+                        // Of an endpoint that is not halted any more, too.
+                        vec![
+                            setup(ENDPOINT, 1, 0, index, 0),
+                            setup(ENDPOINT, 1, 0, index, 0),
+                        ],
+                        vec![self.set_configuration()],
+                        vec![setup(INTERFACE, 11, 0, (*interface).into(), 0)],
+                    ];
+                    for end in ends {
+                        self.enter(&State::configured())?;
+                        for _ in 0..used_before {
+                            self.function.try_out(self.host, &self.device)?;
+                        }
+                        self.halt(*endpoint, &end)
+                            .with_context(|| format!("halt of {endpoint:02x}, then {end:02x?}"))?;
+                    }
                 }
-                let index = (*endpoint).into();
-                self.ask(setup(ENDPOINT, 3, 0, index, 0))?;
-                self.state = State::Configured {
-                    settings: BTreeMap::new(),
-                    halted: BTreeSet::from([*endpoint]),
-                };
-                self.ask(setup(IN | ENDPOINT, 0, 0, index, 2))?;
-                self.ask(setup(ENDPOINT, 1, 0, index, 0))?;
-                self.state = State::configured();
-                self.ask(setup(IN | ENDPOINT, 0, 0, index, 2))?;
-                self.function
-                    .try_out(self.host, &self.device)
-                    .with_context(|| format!("after a halt of {endpoint:02x}"))?;
-                // Of an endpoint that is not halted, too, and of all at once.
-                self.ask(setup(ENDPOINT, 1, 0, index, 0))?;
-                self.function
-                    .try_out(self.host, &self.device)
-                    .with_context(|| format!("after no halt of {endpoint:02x}"))?;
-                self.ask(self.set_configuration())?;
-                self.function
-                    .try_out(self.host, &self.device)
-                    .context("after the configuration was chosen once more")?;
             }
+        }
+        Ok(())
+    }
+
+    /// A halt that ends with these requests.
+    fn halt(&mut self, endpoint: u8, end: &[[u8; 8]]) -> Result<()> {
+        let index = endpoint.into();
+        self.ask(setup(ENDPOINT, 3, 0, index, 0))?;
+        self.state = State::Configured {
+            settings: BTreeMap::new(),
+            halted: BTreeSet::from([endpoint]),
+        };
+        self.ask(setup(IN | ENDPOINT, 0, 0, index, 2))?;
+        if [IN, 0]
+            .iter()
+            .any(|way| self.device.bulk_endpoint(*way) == Some(endpoint))
+        {
+            let outcome = match endpoint & IN {
+                0 => self.host.bulk_out(endpoint, &[0; 1])?,
+                _ => self.host.bulk_in(endpoint, 64)?,
+            };
+            ensure!(
+                outcome == Outcome::Stall,
+                "a halted endpoint has {outcome:02x?}"
+            );
+        }
+        for request in end {
+            self.ask(*request)?;
+            self.state = State::configured();
+            self.ask(setup(IN | ENDPOINT, 0, 0, index, 2))?;
+            self.function.try_out(self.host, &self.device)?;
         }
         Ok(())
     }

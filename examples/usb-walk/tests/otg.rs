@@ -101,8 +101,30 @@ impl Host for OtgHost<'_> {
     }
 }
 
+/// Get Descriptor, of no length.
+const GET_NOTHING: [u8; 8] = [0x80, 6, 0, 1, 0, 0, 0, 0];
+
+impl OtgHost<'_> {
+    fn enumerate(&mut self) {
+        self.reset().unwrap();
+        for setup in [[0, 5, 5, 0, 0, 0, 0, 0], [0, 9, 1, 0, 0, 0, 0, 0]] {
+            let outcome = self.control(setup, &[]);
+            assert_eq!(outcome.unwrap(), Outcome::Done(Vec::new()));
+        }
+    }
+
+    fn is_well(&mut self) {
+        let configuration = self.control([0x80, 8, 0, 0, 0, 0, 1, 0], &[]);
+        assert_eq!(configuration.unwrap(), Outcome::Done(vec![1]));
+    }
+}
+
 /// Runs a test with a guarded device at a port of this speed.
 fn with_host(speed: Speed, test: impl FnOnce(&mut OtgHost<'_>)) {
+    with_simulator(speed, |host, _| test(host));
+}
+
+fn with_simulator(speed: Speed, test: impl FnOnce(&mut OtgHost<'_>, &Simulator)) {
     let max_packet_size = match speed {
         Speed::High => 512,
         Speed::Full => 64,
@@ -116,7 +138,7 @@ fn with_host(speed: Speed, test: impl FnOnce(&mut OtgHost<'_>)) {
     let guarded = Guard::new(driver, &state);
     let mut bus = otg_simulator::Host::new(&simulator);
     bus.spawn(device(guarded, max_packet_size, &mut memory));
-    test(&mut OtgHost { bus });
+    test(&mut OtgHost { bus }, &simulator);
 }
 
 #[test]
@@ -127,6 +149,63 @@ fn the_walk_passes_at_both_speeds() {
             assert!(tally.requests > 5000, "{tally:?}");
         });
     }
+}
+
+#[test]
+fn a_packet_of_no_request_is_not_the_data_of_the_next_one() {
+    with_host(Speed::High, |host| {
+        host.enumerate();
+        // The status stage of Windows after an IN request with wLength 0.
+        host.bus.setup(GET_NOTHING).unwrap();
+        let _ = host.bus.status_out();
+        let refused = host.control([0x21, 0x20, 0, 0, 0, 0, 7, 0], &[1; 7]);
+        assert_eq!(refused.unwrap(), Outcome::Stall);
+        host.is_well();
+    });
+}
+
+#[test]
+fn out_data_behind_a_stale_packet_is_not_lost() {
+    with_host(Speed::High, |host| {
+        host.enumerate();
+        host.bus.setup(GET_NOTHING).unwrap();
+        let _ = host.bus.status_out();
+        for length in [1, 64, 100, 128] {
+            let setup = [0x40, 1, 0, 0, 0, 0, length, 0];
+            let data: Vec<u8> = (0..length).collect();
+            assert_eq!(host.control(setup, &data).unwrap(), Outcome::Stall);
+            host.is_well();
+        }
+    });
+}
+
+#[test]
+fn more_out_data_than_the_request_said_is_refused() {
+    with_host(Speed::High, |host| {
+        host.enumerate();
+        for (said, sent) in [(1, 2), (7, 64), (10, 64), (64, 65), (100, 128)] {
+            host.bus.setup([0x21, 0x20, 0, 0, 0, 0, said, 0]).unwrap();
+            let sent = host.bus.data_out(&vec![0x55; sent]);
+            let ended = sent.and_then(|()| host.bus.status_in());
+            assert_eq!(ended, Err(TransferError::Stall), "{said} bytes");
+            host.is_well();
+        }
+    });
+}
+
+#[test]
+fn a_suspend_from_before_a_reset_is_forgotten() {
+    let simulate = |host: &mut OtgHost<'_>, simulator: &Simulator| {
+        host.enumerate();
+        // The device does not run meanwhile.
+        simulator.suspend();
+        simulator.begin_reset();
+        simulator.end_reset();
+        host.bus.reset();
+        host.enumerate();
+        host.is_well();
+    };
+    with_simulator(Speed::High, simulate);
 }
 
 #[test]
