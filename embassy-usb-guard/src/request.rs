@@ -117,7 +117,7 @@ impl Request {
         }
     }
 
-    /// The device stack looks at 8 bits of wValue and of wIndex.
+    /// Of Set Interface, the device stack looks at 8 bits of wValue and of wIndex.
     fn is_legal_for_interface(&self, state: DeviceState) -> bool {
         let is_short = self.index <= 0xFF && (self.value <= 0xFF || self.request == GET_DESCRIPTOR);
         state == DeviceState::Configured && is_short

@@ -65,8 +65,8 @@ impl Board {
             ..
         } = embassy_stm32::init(clocks());
         let usb = Driver::new_hs(USB_OTG_HS, Interrupts, PM6, PM5, out_buffer, usb_config());
-        // SAFETY: these are the registers of the peripheral that the driver has. Its tasks and the
-        // guard's run in the same executor.
+        // SAFETY: these are the registers of the peripheral that the driver has. What both change is
+        // changed in one executor, or in a critical section, and the interrupt handler leaves it alone.
         let registers = unsafe { Otg::from_ptr(pac::USB_OTG_HS.as_ptr()) };
         Self {
             usb: SynopsysOtg::new(usb, registers),

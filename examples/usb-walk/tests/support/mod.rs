@@ -14,8 +14,9 @@ use std::task::{Context, Waker};
 
 use anyhow::{Context as _, Result, ensure};
 use embassy_futures::join::join3;
+use embassy_usb::control::{InResponse, OutResponse, Recipient, Request, RequestType};
 use embassy_usb::driver::{Driver, EndpointIn, EndpointOut};
-use embassy_usb::{Builder, Config};
+use embassy_usb::{Builder, Config, Handler};
 use usb_walk::descriptors::Device;
 use usb_walk::host::{Host, Outcome};
 use usb_walk::walk::Function;
@@ -45,6 +46,31 @@ pub struct Memory {
     config_descriptor: [u8; 128],
     bos_descriptor: [u8; 16],
     control: [u8; 128],
+    store: Store,
+}
+
+/// Keeps what the host sends with the vendor request 1, and gives it back with 2.
+struct Store {
+    bytes: [u8; 128],
+    length: usize,
+}
+
+impl Handler for Store {
+    fn control_out(&mut self, request: Request, data: &[u8]) -> Option<OutResponse> {
+        let is_ours = (request.request_type, request.recipient, request.request)
+            == (RequestType::Vendor, Recipient::Device, 1);
+        is_ours.then(|| {
+            self.length = data.len();
+            self.bytes[..data.len()].copy_from_slice(data);
+            OutResponse::Accepted
+        })
+    }
+
+    fn control_in<'a>(&'a mut self, request: Request, _: &'a mut [u8]) -> Option<InResponse<'a>> {
+        let is_ours = (request.request_type, request.recipient, request.request)
+            == (RequestType::Vendor, Recipient::Device, 2);
+        is_ours.then(|| InResponse::Accepted(&self.bytes[..self.length]))
+    }
 }
 
 impl Memory {
@@ -53,6 +79,10 @@ impl Memory {
             config_descriptor: [0; 128],
             bos_descriptor: [0; 16],
             control: [0; 128],
+            store: Store {
+                bytes: [0; 128],
+                length: 0,
+            },
         }
     }
 }
@@ -80,6 +110,7 @@ pub async fn device<'d>(
         &mut [],
         &mut memory.control,
     );
+    builder.handler(&mut memory.store);
     let mut function = builder.function(0xFF, 0, 0);
     let mut interface = function.interface();
     let mut setting = interface.alt_setting(0xFF, 0, 0, None);
