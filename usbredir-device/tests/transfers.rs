@@ -106,9 +106,8 @@ fn out_transfer_is_answered_only_when_all_of_it_was_read() {
     });
 }
 
-#[test]
-fn out_transfer_longer_than_the_queue_streams_through() {
-    let mut rig = Rig::new();
+/// A transfer that fills the queue several times, to a device that reads as soon as it is polled.
+fn streams_through(mut rig: Rig) {
     let endpoints = rig.endpoints();
     let reads = record(&rig, endpoints.bulk_out);
     let mut guest = rig.connect();
@@ -130,6 +129,16 @@ fn out_transfer_longer_than_the_queue_streams_through() {
         .flat_map(|read| read.clone().unwrap())
         .collect();
     assert!(got == data);
+}
+
+#[test]
+fn out_transfer_longer_than_the_queue_streams_through() {
+    streams_through(Rig::new());
+}
+
+#[test]
+fn a_device_that_was_not_polled_during_the_patience_may_read_after_it() {
+    streams_through(Rig::impatient());
 }
 
 #[test]

@@ -258,6 +258,15 @@ impl Rig {
     }
 
     pub fn with_config(config: Config) -> Self {
+        Self::assemble(config, false)
+    }
+
+    /// The patience with an OUT endpoint is over at once.
+    pub fn impatient() -> Self {
+        Self::assemble(Config::default(), true)
+    }
+
+    fn assemble(config: Config, impatient: bool) -> Self {
         let pool = LocalPool::new();
         let spawner = pool.spawner();
         let buffers = leak(Buffers::<3, IN_BUFFER, OUT_BUFFER, CONTROL_BUFFER>::new());
@@ -274,9 +283,14 @@ impl Rig {
         let serve = async move {
             loop {
                 let (read, write) = streams.receive().await;
-                if let Either::First(result) =
-                    select(runner.run(read, write), drop_connection.wait()).await
-                {
+                let run = async {
+                    if impatient {
+                        runner.run_with_patience(read, write, async || ()).await
+                    } else {
+                        runner.run(read, write).await
+                    }
+                };
+                if let Either::First(result) = select(run, drop_connection.wait()).await {
                     recorded.borrow_mut().push(result);
                 }
             }
