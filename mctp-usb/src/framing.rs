@@ -57,6 +57,7 @@ pub(crate) fn header(packet_len: usize) -> [u8; HEADER_LEN] {
 /// The version of the binding, which the interface's subclass code tells the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum Version {
     /// 1.0: 8-bit length, transfers of at most 512 bytes which hold whole packets only.
     V1_0,
@@ -134,6 +135,16 @@ impl Version {
             #[cfg(feature = "v1-1")]
             Self::V1_1 => usb_packet.saturating_add(BASELINE_LENGTH),
         }
+    }
+}
+
+impl core::fmt::Display for Version {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        formatter.write_str(match self {
+            Self::V1_0 => "1.0",
+            #[cfg(feature = "v1-1")]
+            Self::V1_1 => "1.1",
+        })
     }
 }
 
@@ -503,5 +514,5 @@ impl<'b> Reassembler<'b> {
     }
 }
 
-#[cfg(all(test, feature = "v1-1"))]
+#[cfg(test)]
 mod tests;

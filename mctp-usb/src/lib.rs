@@ -19,7 +19,7 @@ pub mod framing;
 mod receiver;
 mod sender;
 
-#[cfg(all(test, feature = "v1-1"))]
+#[cfg(test)]
 mod mock;
 
 pub use bus_events::BusEvents;

@@ -10,7 +10,14 @@ use embassy_usb_driver::{
     EndpointType,
 };
 
-use crate::BusEvents;
+use crate::{BusEvents, Version};
+
+/// All that there are with these features.
+pub(crate) const VERSIONS: &[Version] = &[
+    Version::V1_0,
+    #[cfg(feature = "v1-1")]
+    Version::V1_1,
+];
 
 /// Polls until ready. A future that is still pending after many polls has nothing left to wait for.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {

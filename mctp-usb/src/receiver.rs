@@ -172,7 +172,7 @@ async fn let_others_run() {
     .await;
 }
 
-#[cfg(all(test, feature = "v1-1"))]
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 

@@ -326,5 +326,5 @@ const fn layout(version: Version, limits: SendLimits) -> TransferLayout {
     }
 }
 
-#[cfg(all(test, feature = "v1-1"))]
+#[cfg(test)]
 mod tests;

@@ -17,7 +17,7 @@ pub(crate) const USB: PortId = PortId(0);
 /// How the device is set up.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// The version of MCTP over USB.
+    /// The version of MCTP over USB. 1.1 needs the feature `v1-1` of `mctp-usb`.
     pub usb_version: Version,
     /// `wMaxPacketSize` of the bulk endpoints: 512 at high speed, 64 at full speed.
     pub usb_max_packet_size: u16,

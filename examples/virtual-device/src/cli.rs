@@ -377,15 +377,13 @@ fn check_mtu(usb: Version, mtu: usize) -> Result<(), String> {
     if (SMALLEST_MTU..=largest).contains(&mtu) {
         return Ok(());
     }
-    let (version, more) = match usb {
-        Version::V1_0 if mtu > largest && mtu <= usize::from(Version::V1_1.max_packet()) => {
-            ("1.0", " (--usb 1.1 has up to 8187)")
-        }
-        Version::V1_0 => ("1.0", ""),
-        Version::V1_1 => ("1.1", ""),
+    let more = if (largest..=usize::from(Version::V1_1.max_packet())).contains(&mtu) {
+        " (--usb 1.1 has up to 8187)"
+    } else {
+        ""
     };
     Err(format!(
-        "--mtu {mtu} is not in {SMALLEST_MTU} to {largest}, the packet lengths of MCTP over USB {version}{more}"
+        "--mtu {mtu} is not in {SMALLEST_MTU} to {largest}, the packet lengths of MCTP over USB {usb}{more}"
     ))
 }
 

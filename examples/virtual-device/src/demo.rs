@@ -20,7 +20,6 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
-use mctp_usb::Version;
 use reference_device::Observer;
 
 use crate::cli::DeviceSettings;
@@ -109,10 +108,7 @@ async fn host(
     bus: tokio::io::DuplexStream,
     screen: &mut Screen<'_>,
 ) -> anyhow::Result<()> {
-    let version = match settings.usb {
-        Version::V1_0 => "1.0",
-        Version::V1_1 => "1.1",
-    };
+    let version = settings.usb;
     let start = Instant::now();
     screen.title(&format!(
         "An MCTP-over-USB {version} device and a host, on a USB bus inside this process"

@@ -1,7 +1,9 @@
 use super::*;
+use crate::mock::VERSIONS;
 use proptest::prelude::*;
 use std::vec::Vec;
 
+#[cfg(feature = "v1-1")]
 mod boundary;
 
 const HIGH_SPEED: u16 = 512;
@@ -16,6 +18,7 @@ const GET_ENDPOINT_ID: [u8; 11] = [
 
 type Output = Result<Vec<u8>, DropReason>;
 const BAD: Output = Err(DropReason::BadLinkIntegrity);
+#[cfg(feature = "v1-1")]
 const TOO_LONG: Output = Err(DropReason::UnsupportedTransmissionUnit);
 
 /// A frame around `packet_len` bytes that begin with 1 and a number, as a packet does.
@@ -67,6 +70,7 @@ fn on_each(versions: &[Version], speeds: &[u16], check: impl Fn(Version, &mut Re
             let mut buffer = [0xEE; RECEIVE_BUFFER_LEN_1_1];
             let len = match version {
                 Version::V1_0 => RECEIVE_BUFFER_LEN_1_0,
+                #[cfg(feature = "v1-1")]
                 Version::V1_1 => RECEIVE_BUFFER_LEN_1_1,
             };
             check(
@@ -77,7 +81,6 @@ fn on_each(versions: &[Version], speeds: &[u16], check: impl Fn(Version, &mut Re
     }
 }
 
-const BOTH: &[Version] = &[Version::V1_0, Version::V1_1];
 const SPEEDS: &[u16] = &[FULL_SPEED, HIGH_SPEED];
 
 #[test]
@@ -94,14 +97,18 @@ fn the_length_includes_the_header() {
 fn the_longest_lengths_are_255_and_8191() {
     assert_eq!(Version::V1_0.encode(251), Some([0x1A, 0xB4, 0x00, 0xFF]));
     assert_eq!(Version::V1_0.encode(252), None);
-    assert_eq!(Version::V1_1.encode(8187), Some([0x1A, 0xB4, 0x1F, 0xFF]));
-    assert_eq!(Version::V1_1.encode(8188), None);
-    assert_eq!(Version::V1_1.encode(usize::MAX), None);
+    assert_eq!(Version::V1_0.encode(usize::MAX), None);
+    #[cfg(feature = "v1-1")]
+    {
+        assert_eq!(Version::V1_1.encode(8187), Some([0x1A, 0xB4, 0x1F, 0xFF]));
+        assert_eq!(Version::V1_1.encode(8188), None);
+        assert_eq!(Version::V1_1.encode(usize::MAX), None);
+    }
 }
 
 #[test]
 fn the_shortest_length_is_8() {
-    for version in BOTH {
+    for version in VERSIONS {
         assert_eq!(version.encode(3), None);
         assert_eq!(version.encode(4), Some([0x1A, 0xB4, 0x00, 8]));
         for length in 0..8 {
@@ -114,20 +121,23 @@ fn the_shortest_length_is_8() {
 #[test]
 fn reserved_bits_are_zero_on_send_and_ignored_on_receipt() {
     assert_eq!(Version::V1_0.decode([0x1A, 0xB4, 0xFF, 72]), Some(72));
-    assert_eq!(Version::V1_1.decode([0x1A, 0xB4, 0xE1, 0x02]), Some(0x102));
     for packet_len in 4..=251 {
         let [.., reserved, _] = Version::V1_0.encode(packet_len).unwrap();
         assert_eq!(reserved, 0);
     }
-    for packet_len in 4..=8187 {
-        let [.., high, _] = Version::V1_1.encode(packet_len).unwrap();
-        assert_eq!(high & 0xE0, 0);
+    #[cfg(feature = "v1-1")]
+    {
+        assert_eq!(Version::V1_1.decode([0x1A, 0xB4, 0xE1, 0x02]), Some(0x102));
+        for packet_len in 4..=8187 {
+            let [.., high, _] = Version::V1_1.encode(packet_len).unwrap();
+            assert_eq!(high & 0xE0, 0);
+        }
     }
 }
 
 #[test]
 fn a_header_with_another_identifier_is_malformed() {
-    for version in BOTH {
+    for version in VERSIONS {
         assert_eq!(version.decode([0xB4, 0x1A, 0x00, 72]), None);
         assert_eq!(version.decode([0x1A, 0xB5, 0x00, 72]), None);
     }
@@ -135,7 +145,7 @@ fn a_header_with_another_identifier_is_malformed() {
 
 #[test]
 fn hands_out_the_packet_of_a_frozen_frame() {
-    on_each(BOTH, SPEEDS, |_, reassembler| {
+    on_each(VERSIONS, SPEEDS, |_, reassembler| {
         let packets = transfer(reassembler, &GET_ENDPOINT_ID);
         assert_eq!(packets, [Ok(GET_ENDPOINT_ID[4..].to_vec())]);
     });
@@ -143,7 +153,7 @@ fn hands_out_the_packet_of_a_frozen_frame() {
 
 #[test]
 fn hands_out_every_packet_of_a_transfer_in_order() {
-    on_each(BOTH, SPEEDS, |version, reassembler| {
+    on_each(VERSIONS, SPEEDS, |version, reassembler| {
         let lengths = [68, 5, 4, 251, 100];
         let bytes: Vec<u8> = (1..)
             .zip(lengths)
@@ -188,6 +198,7 @@ fn each_high_speed_usb_packet_is_a_whole_1_0_transfer() {
     });
 }
 
+#[cfg(feature = "v1-1")]
 #[test]
 fn the_first_bytes_of_a_1_1_header_are_malformed_as_soon_as_they_are_wrong() {
     on_each(&[Version::V1_1], SPEEDS, |version, reassembler| {
@@ -212,7 +223,7 @@ fn each_full_speed_length_needs_no_zero_length_packet() {
 
 #[test]
 fn zero_length_packets_are_harmless() {
-    on_each(BOTH, SPEEDS, |version, reassembler| {
+    on_each(VERSIONS, SPEEDS, |version, reassembler| {
         for _ in 0..3 {
             assert_eq!(usb_packet(reassembler, &[]), []);
             assert_eq!(
@@ -226,7 +237,7 @@ fn zero_length_packets_are_harmless() {
 
 #[test]
 fn a_bad_identifier_costs_the_rest_of_its_transfer() {
-    on_each(BOTH, SPEEDS, |version, reassembler| {
+    on_each(VERSIONS, SPEEDS, |version, reassembler| {
         let bytes = [
             frame(version, 1, 40),
             vec![0x55; 300],
@@ -243,7 +254,7 @@ fn a_bad_identifier_costs_the_rest_of_its_transfer() {
 
 #[test]
 fn a_length_below_8_costs_the_rest_of_its_transfer() {
-    on_each(BOTH, SPEEDS, |version, reassembler| {
+    on_each(VERSIONS, SPEEDS, |version, reassembler| {
         for length in 0..8 {
             let bytes = [vec![0x1A, 0xB4, 0x00, length], frame(version, 1, 40)].concat();
             assert_eq!(transfer(reassembler, &bytes), [BAD]);
@@ -271,7 +282,7 @@ fn a_1_0_packet_longer_than_its_transfer_is_malformed() {
 
 #[test]
 fn padding_after_the_last_packet_costs_only_a_count() {
-    on_each(BOTH, SPEEDS, |version, reassembler| {
+    on_each(VERSIONS, SPEEDS, |version, reassembler| {
         for padding in 1..=9 {
             let bytes = [frame(version, 1, 30), vec![0; padding]].concat();
             assert_eq!(transfer(reassembler, &bytes), [packet(1, 30), BAD]);
@@ -290,6 +301,7 @@ fn a_malformed_transfer_of_full_speed_packets_ends_at_the_next_header() {
     });
 }
 
+#[cfg(feature = "v1-1")]
 #[test]
 fn a_1_1_packet_spans_transfers_at_any_cut() {
     on_each(&[Version::V1_1], SPEEDS, |version, reassembler| {
@@ -302,6 +314,7 @@ fn a_1_1_packet_spans_transfers_at_any_cut() {
     });
 }
 
+#[cfg(feature = "v1-1")]
 #[test]
 fn a_1_1_packet_of_8187_bytes_arrives_at_every_place_in_the_buffer() {
     on_each(&[Version::V1_1], SPEEDS, |version, reassembler| {
@@ -315,6 +328,7 @@ fn a_1_1_packet_of_8187_bytes_arrives_at_every_place_in_the_buffer() {
     });
 }
 
+#[cfg(feature = "v1-1")]
 #[test]
 fn a_1_1_packet_too_long_for_the_buffer_costs_only_itself() {
     for speed in SPEEDS {
@@ -336,6 +350,7 @@ fn a_1_1_packet_too_long_for_the_buffer_costs_only_itself() {
     }
 }
 
+#[cfg(feature = "v1-1")]
 #[test]
 fn a_malformed_1_1_transfer_ends_at_its_boundary_only() {
     on_each(&[Version::V1_1], &[FULL_SPEED], |version, reassembler| {
@@ -351,7 +366,7 @@ fn a_malformed_1_1_transfer_ends_at_its_boundary_only() {
 
 #[test]
 fn flush_forgets_what_is_unfinished_and_says_so() {
-    on_each(BOTH, &[FULL_SPEED], |version, reassembler| {
+    on_each(VERSIONS, &[FULL_SPEED], |version, reassembler| {
         assert!(!reassembler.flush());
         assert_eq!(usb_packet(reassembler, &frame(version, 1, 200)[..64]), []);
         assert!(reassembler.flush());
@@ -370,7 +385,7 @@ fn flush_forgets_what_is_unfinished_and_says_so() {
 
 #[test]
 fn flush_keeps_the_usb_packet_that_is_being_received() {
-    on_each(BOTH, &[FULL_SPEED], |version, reassembler| {
+    on_each(VERSIONS, &[FULL_SPEED], |version, reassembler| {
         assert_eq!(usb_packet(reassembler, &frame(version, 1, 200)[..64]), []);
         let bytes = frame(version, 2, 40);
         reassembler.buffer()[..bytes.len()].copy_from_slice(&bytes);
@@ -382,7 +397,7 @@ fn flush_keeps_the_usb_packet_that_is_being_received() {
 
 #[test]
 fn a_lost_usb_packet_costs_its_transfer() {
-    on_each(BOTH, &[FULL_SPEED], |version, reassembler| {
+    on_each(VERSIONS, &[FULL_SPEED], |version, reassembler| {
         assert_eq!(usb_packet(reassembler, &frame(version, 1, 200)[..64]), []);
         reassembler.lost();
         assert_eq!(
@@ -398,7 +413,9 @@ fn refuses_a_buffer_that_is_too_small() {
     for (version, speed, needed) in [
         (Version::V1_0, HIGH_SPEED, 512),
         (Version::V1_0, FULL_SPEED, 319),
+        #[cfg(feature = "v1-1")]
         (Version::V1_1, HIGH_SPEED, 584),
+        #[cfg(feature = "v1-1")]
         (Version::V1_1, FULL_SPEED, 136),
     ] {
         let len = needed - 1;
@@ -410,6 +427,7 @@ fn refuses_a_buffer_that_is_too_small() {
     }
 }
 
+#[cfg(feature = "v1-1")]
 #[test]
 fn the_smallest_1_1_buffer_takes_the_baseline_transmission_unit() {
     let mut buffer = [0; 584];
@@ -426,7 +444,8 @@ fn nearly_frames() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         prop::collection::vec(any::<u8>(), 0..40),
         (4usize..=251).prop_map(|len| frame(Version::V1_0, 1, len)),
-        (1u8..=2, 4usize..=2000).prop_map(|(number, len)| frame(Version::V1_1, number, len)),
+        (1u8..=2, 4usize..=2000)
+            .prop_map(|(number, len)| [&header(len)[..], &vec![number; len]].concat()),
         any::<[u8; 2]>().prop_map(|[a, b]| vec![0x1A, 0xB4, a, b]),
         (0usize..20).prop_map(|len| vec![0; len]),
     ];
@@ -468,6 +487,7 @@ proptest! {
     }
 
     /// Any cut of good packets into 1.1 transfers, with any buffer that is long enough, gives the same packets.
+    #[cfg(feature = "v1-1")]
     #[test]
     fn any_cut_into_1_1_transfers_gives_the_same_packets(
         lengths in prop::collection::vec(4usize..=900, 1..=12),
@@ -497,7 +517,7 @@ proptest! {
     #[test]
     fn any_order_of_calls_is_harmless(
         calls in prop::collection::vec((0u8..5, 0usize..9000, nearly_frames()), 0..60),
-        version in prop_oneof![Just(Version::V1_0), Just(Version::V1_1)],
+        version in prop::sample::select(VERSIONS),
         len in 584usize..1200,
     ) {
         let mut buffer = vec![0; len];

@@ -5,7 +5,7 @@ use mctp_transport::{DropReason, Eid, MessageTag, PacketHeader, PhysicalAddress,
 use super::*;
 use crate::RECEIVE_BUFFER_LEN_1_1;
 use crate::framing::Reassembler;
-use crate::mock::{MockIn, block_on, poll_times};
+use crate::mock::{MockIn, VERSIONS, block_on, poll_times};
 
 const HEADER: PacketHeader = PacketHeader {
     destination: Eid(8),
@@ -127,9 +127,12 @@ fn limits_out_of_range_are_taken_as_the_nearest() {
     };
     assert_eq!(of(Version::V1_0, limits(0, 0)), (68, 72));
     assert_eq!(of(Version::V1_0, limits(9000, 9000)), (251, 512));
-    assert_eq!(of(Version::V1_1, limits(0, 0)), (68, 72));
-    assert_eq!(of(Version::V1_1, limits(9000, 0)), (8187, 8191));
-    assert_eq!(of(Version::V1_1, limits(1000, 16000)), (1000, 16000));
+    #[cfg(feature = "v1-1")]
+    {
+        assert_eq!(of(Version::V1_1, limits(0, 0)), (68, 72));
+        assert_eq!(of(Version::V1_1, limits(9000, 0)), (8187, 8191));
+        assert_eq!(of(Version::V1_1, limits(1000, 16000)), (1000, 16000));
+    }
 }
 
 #[test]
@@ -201,27 +204,33 @@ fn other_transfers_of_whole_usb_packets_end_with_a_zero_length_packet() {
     send(&mut full_speed, &[60]).unwrap();
     send(&mut full_speed, &[124]).unwrap();
     assert_eq!(written_lens(&full_speed), [64, 0, 64, 64, 0]);
-    let mut spanning = sender(Version::V1_1, 512);
-    send(&mut spanning, &[508]).unwrap();
-    send(&mut spanning, &[1020]).unwrap();
-    send(&mut spanning, &[1021]).unwrap();
-    assert_eq!(written_lens(&spanning), [512, 0, 512, 512, 0, 512, 512, 1]);
+    #[cfg(feature = "v1-1")]
+    {
+        let mut spanning = sender(Version::V1_1, 512);
+        send(&mut spanning, &[508]).unwrap();
+        send(&mut spanning, &[1020]).unwrap();
+        send(&mut spanning, &[1021]).unwrap();
+        assert_eq!(written_lens(&spanning), [512, 0, 512, 512, 0, 512, 512, 1]);
+    }
 }
 
 #[test]
 fn an_empty_transfer_sends_nothing() {
-    let mut sender = sender(Version::V1_1, 512);
-    send(&mut sender, &[]).unwrap();
-    assert_eq!(written_lens(&sender), []);
+    for version in VERSIONS {
+        let mut sender = sender(*version, 512);
+        send(&mut sender, &[]).unwrap();
+        assert_eq!(written_lens(&sender), []);
+    }
 }
 
 #[test]
 fn what_is_sent_is_what_a_receiver_finds() {
-    for (version, max_packet) in [(Version::V1_0, 251), (Version::V1_1, 8187)] {
+    for version in VERSIONS {
+        let max_packet = usize::from(version.max_packet());
         for speed in [64, 512] {
-            let mut sender = sender(version, speed);
+            let mut sender = sender(*version, speed);
             let mut buffer = [0; RECEIVE_BUFFER_LEN_1_1];
-            let mut host = Reassembler::new(version, speed, &mut buffer).unwrap();
+            let mut host = Reassembler::new(*version, speed, &mut buffer).unwrap();
             for packet_len in (4..=max_packet).step_by(13).chain([max_packet]) {
                 send(&mut sender, &[packet_len]).unwrap();
                 assert_eq!(found(&mut host, &mut sender), [Ok(packet_len)]);
@@ -232,14 +241,16 @@ fn what_is_sent_is_what_a_receiver_finds() {
 
 #[test]
 fn a_disabled_endpoint_is_a_link_that_is_down() {
-    let mut sender = sender(Version::V1_1, 64);
-    sender.endpoint.then = Some(EndpointError::Disabled);
-    sender.endpoint.accepts = 1;
-    assert_eq!(send(&mut sender, &[300]), Err(SendError::LinkDown));
-    sender.endpoint.accepts = usize::MAX;
-    sender.endpoint.written.clear();
-    send(&mut sender, &[5]).unwrap();
-    assert_eq!(written_lens(&sender), [9]);
+    for version in VERSIONS {
+        let mut sender = sender(*version, 64);
+        sender.endpoint.then = Some(EndpointError::Disabled);
+        sender.endpoint.accepts = 1;
+        assert_eq!(send(&mut sender, &[200]), Err(SendError::LinkDown));
+        sender.endpoint.accepts = usize::MAX;
+        sender.endpoint.written.clear();
+        send(&mut sender, &[5]).unwrap();
+        assert_eq!(written_lens(&sender), [9]);
+    }
 }
 
 #[test]
@@ -271,6 +282,7 @@ fn a_full_1_0_transfer_behind_which_the_next_was_cut_off_has_ended() {
     assert_eq!(written_lens(&sender), [512, 9]);
 }
 
+#[cfg(feature = "v1-1")]
 #[test]
 fn a_1_1_transfer_cut_off_anywhere_costs_at_most_one_packet_at_the_host() {
     for speed in [64, 512] {
@@ -294,6 +306,7 @@ fn a_1_1_transfer_cut_off_anywhere_costs_at_most_one_packet_at_the_host() {
     }
 }
 
+#[cfg(feature = "v1-1")]
 #[test]
 fn a_1_1_packet_cut_off_is_completed_with_its_own_length_and_no_more() {
     for (speed, packet_len, usb_packets, expected) in [
@@ -311,6 +324,7 @@ fn a_1_1_packet_cut_off_is_completed_with_its_own_length_and_no_more() {
     }
 }
 
+#[cfg(feature = "v1-1")]
 #[test]
 fn a_1_1_transfer_cut_off_between_packets_is_only_ended() {
     let mut sender = sender(Version::V1_1, 64);
@@ -321,25 +335,29 @@ fn a_1_1_transfer_cut_off_between_packets_is_only_ended() {
 
 #[test]
 fn nothing_of_before_a_reset_is_ended_after_it() {
-    let events = BusEvents::new();
-    let limits = SendLimits::new(Version::V1_1);
-    let mut sender = Sender::new(MockIn::new(64), Version::V1_1, &events, limits);
-    send_cut_off(&mut sender, &[300], 2);
-    events.restarted();
-    sender.endpoint.written.clear();
-    send(&mut sender, &[5]).unwrap();
-    assert_eq!(written_lens(&sender), [9]);
+    for version in VERSIONS {
+        let events = BusEvents::new();
+        let limits = SendLimits::new(*version);
+        let mut sender = Sender::new(MockIn::new(64), *version, &events, limits);
+        send_cut_off(&mut sender, &[200], 2);
+        events.restarted();
+        sender.endpoint.written.clear();
+        send(&mut sender, &[5]).unwrap();
+        assert_eq!(written_lens(&sender), [9]);
+    }
 }
 
 #[test]
 fn a_reset_that_the_driver_hides_ends_the_send() {
-    let events = BusEvents::new();
-    let limits = SendLimits::new(Version::V1_1);
-    let mut sender = Sender::new(MockIn::new(64), Version::V1_1, &events, limits);
-    sender.endpoint.reset_at = Some((2, &events));
-    assert_eq!(send(&mut sender, &[300]), Err(SendError::LinkDown));
-    send(&mut sender, &[5]).unwrap();
-    assert_eq!(written_lens(&sender), [64, 64, 9]);
+    for version in VERSIONS {
+        let events = BusEvents::new();
+        let limits = SendLimits::new(*version);
+        let mut sender = Sender::new(MockIn::new(64), *version, &events, limits);
+        sender.endpoint.reset_at = Some((2, &events));
+        assert_eq!(send(&mut sender, &[200]), Err(SendError::LinkDown));
+        send(&mut sender, &[5]).unwrap();
+        assert_eq!(written_lens(&sender), [64, 64, 9]);
+    }
 }
 
 /// The packets that a host finds in what was written.

@@ -95,14 +95,16 @@ fn configuration(found: &Enumeration) -> Result<String, String> {
 }
 
 fn interface(settings: &DeviceSettings, interface: &InterfaceDescriptor) -> Result<String, String> {
-    let (subclass, version) = match settings.usb {
-        Version::V1_0 => (0x00, "DSP0283 1.0"),
-        Version::V1_1 => (0x02, "DSP0283 1.1"),
+    let version = settings.usb;
+    let subclass = match version {
+        Version::V1_0 => 0x00,
+        Version::V1_1 => 0x02,
+        other => return Err(format!("no subclass code is known for version {other}")),
     };
     expect("class", interface.class, [0x14, subclass, 0x01])?;
     expect("bAlternateSetting", interface.alternate_setting, 0)?;
     Ok(format!(
-        "class 14h MCTP, subclass {subclass:02x}h {version}, protocol 01h"
+        "class 14h MCTP, subclass {subclass:02x}h DSP0283 {version}, protocol 01h"
     ))
 }
 

@@ -78,7 +78,7 @@ impl Pipes {
     pub const fn request_length(&self) -> usize {
         match self.version {
             Version::V1_0 => 512,
-            Version::V1_1 => 16 * 1024,
+            _ => 16 * 1024,
         }
     }
 
@@ -228,7 +228,7 @@ impl TransportTx for HostSender<'_> {
             max_packet: self.pipes.version.max_packet(),
             max_transfer: match self.pipes.version {
                 Version::V1_0 => 512,
-                Version::V1_1 => 8191,
+                _ => 8191,
             },
             transfers_at_once: 1,
             packs: true,

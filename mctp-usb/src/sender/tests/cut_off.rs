@@ -15,6 +15,7 @@ struct Cut<'a> {
 const LAST: &[usize] = &[77];
 
 /// The frames of packets with these lengths, as they are on the wire when nothing is dropped.
+#[cfg(feature = "v1-1")]
 fn frames_of(version: Version, packet_lens: &[usize]) -> Vec<Vec<u8>> {
     let frame = |len: &usize| {
         let mut sender = sender(version, 512);
@@ -40,6 +41,7 @@ fn wire(version: Version, speed: u16, cuts: &[Cut<'_>]) -> Vec<Vec<u8>> {
 
 /// Splits the bytes of 1.1 transfers into frames, by nothing but the header: 1Ah B4h, 3 reserved
 /// bits, 13 bits of length (DSP0283 1.1).
+#[cfg(feature = "v1-1")]
 fn split_1_1(mut bytes: &[u8]) -> Vec<&[u8]> {
     let mut frames = Vec::new();
     while !bytes.is_empty() {
@@ -57,6 +59,7 @@ fn split_1_1(mut bytes: &[u8]) -> Vec<&[u8]> {
 }
 
 /// Whether `found` is what the host may get of a frame that broke off: its first bytes, then zeros.
+#[cfg(feature = "v1-1")]
 fn is_completed(found: &[u8], frame: &[u8]) -> bool {
     let pairs = found.iter().zip(frame);
     let begun = pairs.take_while(|(found, sent)| found == sent).count();
@@ -68,6 +71,7 @@ fn is_completed(found: &[u8], frame: &[u8]) -> bool {
 
 /// Checks that the frames on the wire are, of each send: whole frames from its first, then at most
 /// one that broke off; and in the end [`LAST`].
+#[cfg(feature = "v1-1")]
 fn check_1_1(speed: u16, cuts: &[Cut<'_>]) {
     let wire = wire(Version::V1_1, speed, cuts);
     let bytes = wire.concat();
@@ -107,6 +111,7 @@ fn usb_packets(version: Version, speed: u16, packet_lens: &[usize]) -> usize {
     sender.endpoint.written.len()
 }
 
+#[cfg(feature = "v1-1")]
 #[test]
 fn a_1_1_transfer_cut_off_inside_a_header_is_whole_packets_to_the_host() {
     // Frames of 13, 72, 72 and 72 bytes, of which the host has 160: the fourth begins at 157.
@@ -120,6 +125,7 @@ fn a_1_1_transfer_cut_off_inside_a_header_is_whole_packets_to_the_host() {
     assert_eq!(wire[5], shortest[3..]);
 }
 
+#[cfg(feature = "v1-1")]
 #[test]
 fn a_1_1_transfer_cut_off_anywhere_is_whole_packets_to_the_host() {
     for speed in MAX_PACKET_SIZES {
@@ -141,6 +147,7 @@ fn a_1_1_transfer_cut_off_anywhere_is_whole_packets_to_the_host() {
     }
 }
 
+#[cfg(feature = "v1-1")]
 #[test]
 fn the_longest_1_1_packet_is_completed_wherever_it_was_cut_off() {
     for speed in MAX_PACKET_SIZES {
@@ -154,6 +161,7 @@ fn the_longest_1_1_packet_is_completed_wherever_it_was_cut_off() {
     }
 }
 
+#[cfg(feature = "v1-1")]
 #[test]
 fn a_1_1_transfer_cut_off_again_while_the_one_before_is_completed_is_whole_packets_to_the_host() {
     for speed in MAX_PACKET_SIZES {
