@@ -2,8 +2,10 @@
 //! it.
 //!
 //! How it is compiled and linked is in [`CONFIG`], which Cargo reads by itself in the folders of
-//! the boards. Its features are those of our crates that the Nucleo's `Cargo.toml` asks for. No
-//! other firmware has a definition of its own: [`differences`] finds one.
+//! the boards. Its features are those of our crates that the Nucleo's `Cargo.toml` asks for, and
+//! none of the default ones. Other firmware asks for the same ([`differences`] finds what does not)
+//! and may have more: the emulated board, and so the programs that count instructions on it, has
+//! version 1.1 of MCTP over USB.
 
 use std::path::Path;
 use std::process::Command;
@@ -27,16 +29,27 @@ const WITH_AND_WITHOUT: &str = "xtask/panic-free";
 /// `cargo build` of the nested workspace in `folder`, as it is shipped.
 pub(crate) fn build(project: &Project, folder: &str) -> Command {
     let mut cargo = project.cargo(folder);
-    // They would take the place of the flags in the file.
-    cargo
-        .env_remove("RUSTFLAGS")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS");
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(overrides_config) {
+            cargo.env_remove(name);
+        }
+    }
     let config = project.root.join(CONFIG);
     if !finds_config(project, folder) {
         cargo.arg("--config").arg(config);
     }
     cargo.args(["build", "--locked", "--release", "--target", TARGET]);
     cargo
+}
+
+/// Whether an environment variable takes the place of something in the file.
+fn overrides_config(name: &str) -> bool {
+    let flags = [
+        "RUSTFLAGS",
+        "CARGO_ENCODED_RUSTFLAGS",
+        "CARGO_TARGET_THUMBV7EM_NONE_EABIHF_RUSTFLAGS",
+    ];
+    flags.contains(&name) || name.starts_with("CARGO_PROFILE_RELEASE_")
 }
 
 /// Whether Cargo reads the file without being told. Read twice, flags would be given twice.
@@ -136,6 +149,16 @@ mod tests {
         assert_eq!(own_flags("x", profile, "").len(), 1);
         assert_eq!(own_flags("x", "", profile).len(), 1);
         assert_eq!(own_flags("x", "", flags).len(), 1);
+    }
+
+    #[test]
+    fn variables_that_change_the_build_are_found() {
+        let target = TARGET.to_uppercase().replace('-', "_");
+        assert!(overrides_config(&format!(
+            "CARGO_TARGET_{target}_RUSTFLAGS"
+        )));
+        assert!(overrides_config("CARGO_PROFILE_RELEASE_OPT_LEVEL"));
+        assert!(!overrides_config("CARGO_HOME"));
     }
 
     #[test]

@@ -12,7 +12,11 @@ use panic_free::{any_bytes, any_number, any_state};
 panic_free::entry!(run);
 
 fn run() {
-    for version in [Version::V1_0, Version::V1_1] {
+    for version in [
+        Version::V1_0,
+        #[cfg(feature = "v1-1")]
+        Version::V1_1,
+    ] {
         let version = black_box(version);
         headers(version);
         let mut buffer = [0; 1024];
