@@ -71,8 +71,7 @@ impl Failure {
 /// | 7:0 | 24:17 | Status Code |
 /// | 10:8 | 27:25 | Status Code Type |
 /// | 14 | 31 | Do Not Retry |
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct CompletionStatus(
     /// The field, and [`COMPLETION`].
     u32,
@@ -115,6 +114,19 @@ impl CompletionStatus {
     /// Dword 3 of the completion queue entry.
     pub(crate) const fn to_dword3(self) -> u32 {
         self.0 << 17
+    }
+}
+
+impl core::fmt::Debug for CompletionStatus {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(formatter, "CompletionStatus({:#06x})", self.to_bits())
+    }
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for CompletionStatus {
+    fn format(&self, formatter: defmt::Formatter<'_>) {
+        defmt::write!(formatter, "CompletionStatus({=u16:#06x})", self.to_bits());
     }
 }
 
@@ -192,5 +204,11 @@ mod tests {
             CompletionStatus::specific(0x1D).retryable().to_bits(),
             0x011D
         );
+    }
+
+    #[test]
+    fn a_completion_status_is_printed_as_its_field() {
+        let text = std::format!("{:?}", CompletionStatus::INVALID_FIELD);
+        assert_eq!(text, "CompletionStatus(0x4002)");
     }
 }
