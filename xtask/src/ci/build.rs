@@ -135,6 +135,8 @@ pub(super) fn no_std(project: &Project) -> Result<String> {
             output(&mut cargo)?;
         }
     }
+    let example = ["build", "--locked", "--package", "own-service", "--lib"];
+    output(project.cargo(".").args(example).args(["--target", TARGET]))?;
     Ok(format!(
         "{} crates for {}",
         project.published.len(),
