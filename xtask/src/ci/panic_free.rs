@@ -39,7 +39,7 @@ pub(super) fn check(project: &Project) -> Result<String> {
     output(cargo_build(project).arg("--bins").args(FAST))?;
     panics::check(project)?;
     Ok(format!(
-        "{} link without a panic handler, and no function of ours panics in the firmware",
+        "{} link without a panic handler, and no direct branch of ours leads to a panic in the firmware of docs/panics.md",
         programs(project)?.join(", ")
     ))
 }
