@@ -54,13 +54,14 @@ pub(super) fn demos(project: &Project) -> Result<String> {
     })
 }
 
-/// A process that takes all the time it gets, until this is dropped.
+/// A process that takes all the time it gets, until this is dropped, or the process that started it
+/// is killed.
 struct Busy(Child);
 
 impl Busy {
     fn start() -> Result<Self> {
         let child = Command::new("sh")
-            .args(["-c", "while :; do :; done"])
+            .args(["-c", "while kill -0 $PPID 2>/dev/null; do :; done"])
             .spawn();
         Ok(Self(child.context("cannot start a shell")?))
     }
