@@ -55,7 +55,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "no-std",
-        checks: "published crates build for microcontrollers without std",
+        checks: "published crates, and the library of own-service, build for microcontrollers without std",
         run: build::no_std,
     },
     Step {
