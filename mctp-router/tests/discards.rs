@@ -203,16 +203,45 @@ fn d3_drops_a_response_after_its_time() {
 fn d3_does_not_count_the_time_in_which_the_device_did_not_run() {
     let (mut device, _) = Device::echo();
     let (channel, tag) = ask(&mut device, HOST);
+    // It is late from the next look on, which is 100 ms later.
     device.oversleep(60_000);
     device.core.expire(device.now());
-    device.advance(999);
+    device.advance(899);
     assert!(!device.core.has_expired(channel));
     assert_eq!(
         device.receive(&response(tag).packet(&[5, 1])),
         Receipt::Delivered(channel)
     );
     device.advance(1);
-    assert!(device.core.has_expired(channel), "the time limit held anew");
+    assert!(
+        device.core.has_expired(channel),
+        "the time that it ran counts"
+    );
+}
+
+#[test]
+fn d3_counts_the_time_that_a_device_ran_which_stops_again_and_again() {
+    let (mut device, _) = Device::echo();
+    let (channel, _) = ask(&mut device, HOST);
+    for _ in 0..5 {
+        assert!(!device.core.has_expired(channel));
+        device.oversleep(60_000);
+        device.core.expire(device.now());
+        device.advance(100);
+    }
+    assert!(device.core.has_expired(channel));
+}
+
+#[test]
+fn d3_gives_a_request_that_is_first_after_a_pause_its_time_and_no_more() {
+    let (mut device, _, _) = in_progress();
+    device.oversleep(60_000);
+    let (channel, _) = ask(&mut device, HOST);
+    device.core.expire(device.now());
+    device.advance(999);
+    assert!(!device.core.has_expired(channel));
+    device.advance(1);
+    assert!(device.core.has_expired(channel));
 }
 
 #[test]
@@ -586,12 +615,26 @@ fn t3_does_not_count_the_time_in_which_the_device_did_not_run() {
     let (mut device, echo, _) = in_progress();
     device.oversleep(60_000);
     device.core.expire(device.now());
-    assert_eq!(device.drops_of(|device| device.advance(5999)), []);
+    assert_eq!(device.drops_of(|device| device.advance(5899)), []);
     assert_eq!(
         device.drops_of(|device| device.advance(1)),
         [(DropReason::AssemblyTimeout, 1)],
-        "the time limit holds anew"
+        "the time that it ran counts"
     );
+    device.assert_serves(echo);
+}
+
+#[test]
+fn t3_counts_the_time_that_a_device_ran_which_stops_again_and_again() {
+    let (mut device, echo, _) = in_progress();
+    let drops = device.drops_of(|device| {
+        for _ in 0..30 {
+            device.oversleep(1000);
+            device.core.expire(device.now());
+            device.advance(100);
+        }
+    });
+    assert_eq!(drops, [(DropReason::AssemblyTimeout, 1)]);
     device.assert_serves(echo);
 }
 

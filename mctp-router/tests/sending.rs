@@ -580,12 +580,13 @@ fn a_device_that_did_not_run_offers_what_it_has_before_it_gives_up() {
 }
 
 #[test]
-fn the_time_limit_holds_anew_after_the_device_did_not_run() {
+fn the_time_before_and_after_the_device_did_not_run_counts() {
     let (mut device, _, mut bulk, _in_flight) = stalled();
-    device.advance(5999);
+    device.advance(2000);
+    // It is late from the next look on, which is 100 ms later.
     device.oversleep(10_000);
     device.core.expire(device.now());
-    device.advance(5999);
+    device.advance(3899);
     assert_eq!(device.send(&mut bulk, &[&[7; 5000]]), Ok(Progress::Partial));
     device.advance(1);
     assert_eq!(
@@ -606,6 +607,40 @@ fn a_device_that_never_runs_in_time_gives_up_as_well() {
         device.send(&mut bulk, &[&[7; 5000]]),
         Err(SendFailure::Stalled)
     );
+}
+
+#[test]
+fn a_device_that_stops_again_and_again_gives_up_for_the_time_that_it_ran() {
+    let (mut device, _, mut bulk, _in_flight) = stalled();
+    let mut rounds = 0;
+    while device.send(&mut bulk, &[&[7; 5000]]) == Ok(Progress::Partial) {
+        device.oversleep(1000);
+        device.core.expire(device.now());
+        device.advance(100);
+        rounds += 1;
+        assert!(rounds <= 30, "it ran for 6 s");
+    }
+    assert_eq!(rounds, 30);
+    assert_eq!(
+        device.send(&mut bulk, &[&[7; 5000]]),
+        Err(SendFailure::Stalled)
+    );
+}
+
+#[test]
+fn what_is_sent_first_after_a_pause_gets_its_time_limit_and_no_more() {
+    let (mut device, echo) = Device::echo();
+    let mut answers = [1, 2, 3].map(|tag| response(&mut device, echo, REQUEST.tag(tag)));
+    // Something that the device must look at, so that the pause is seen.
+    device.receive(&REQUEST.packets(&echo_message(100), 64)[0]);
+    device.oversleep(60_000);
+    let [first, second, third] = &mut answers;
+    assert_eq!(device.send(first, &[&[7]]), Ok(Progress::Done));
+    device.core.expire(device.now());
+    device.advance(5999);
+    assert_eq!(device.send(second, &[&[7]]), Ok(Progress::Done));
+    device.advance(1);
+    assert_eq!(device.send(third, &[&[7]]), Err(SendFailure::Stalled));
 }
 
 #[test]

@@ -261,13 +261,14 @@ impl<'b> Channels<'b> {
         true
     }
 
-    /// Every request that waits for its response does so since `now`.
-    pub(crate) fn start_anew(&mut self, now: Instant) {
+    /// No request waited for its response in the `lost` milliseconds before `now`.
+    pub(crate) fn credit(&mut self, lost: u32, now: Instant) {
         for channel in self.all.iter_mut() {
             if let Channel::Request(request) = channel
                 && request.deadline != Instant::NEVER
             {
-                request.deadline = now.after(request.timeout);
+                let latest = now.after(request.timeout);
+                request.deadline = request.deadline.after(lost).min(latest);
             }
         }
     }

@@ -316,17 +316,16 @@ impl RouterCore<'_> {
     ///
     /// Time limits count what a neighbour did, not what a scheduler did. So the core asks to be
     /// called every 100 ms while anything waits. A call that comes 100 ms late, or later, shows
-    /// that the device did not run: its transports could neither take nor offer anything. Then
-    /// all time limits start anew, and the transports are polled before anything is given up. A
-    /// second late call in a row does not start them anew: a device that never runs in time gives
-    /// up as well.
+    /// that the device did not run: its transports could neither take nor offer anything. Then the
+    /// time by which the call is late counts towards no time limit, and the transports are polled
+    /// before anything is given up. The time before and after it counts, however often the device
+    /// does not run. The time of a second late call in a row counts as well: a device that never
+    /// runs in time gives up too.
     pub fn expire(&mut self, now: Instant) {
-        let is_late = now.is_late_for(self.next_deadline);
-        if is_late && !core::mem::replace(&mut self.was_late, true) {
-            self.start_anew(now);
+        if self.credit_lost_time(now) {
             return;
         }
-        self.was_late = is_late;
+        self.was_late = now.is_late_for(self.next_deadline);
         self.expire_unfinished(now);
         self.next_deadline = self.channels.expire(now);
         let mut any_waits = self.slots.has_unfinished();
@@ -338,14 +337,21 @@ impl RouterCore<'_> {
         }
     }
 
-    /// Starts every wait anew.
-    fn start_anew(&mut self, now: Instant) {
-        self.next_deadline = now.after(LOOK_INTERVAL);
-        self.slots.start_anew(now);
-        self.channels.start_anew(now);
-        for port in self.ports.iter_mut() {
-            port.start_anew(now);
+    /// If the device did not run until `now`, and did the time before, extends every wait by the
+    /// time that was lost. Returns whether it did; then nothing may be given up yet.
+    fn credit_lost_time(&mut self, now: Instant) -> bool {
+        if self.was_late || !now.is_late_for(self.next_deadline) {
+            return false;
         }
+        self.was_late = true;
+        let lost = now.since(self.next_deadline);
+        self.next_deadline = now.after(LOOK_INTERVAL);
+        self.slots.credit(lost, now);
+        self.channels.credit(lost, now);
+        for port in self.ports.iter_mut() {
+            port.credit(lost, now);
+        }
+        true
     }
 
     /// Something waits since `now` or before.

@@ -192,10 +192,10 @@ impl<'b> Port<'b> {
         first
     }
 
-    /// If something waits, it does so since `now`.
-    pub(crate) fn start_anew(&mut self, now: Instant) {
+    /// Nothing waited in the `lost` milliseconds before `now`.
+    pub(crate) fn credit(&mut self, lost: u32, now: Instant) {
         if self.waiting_since != Instant::NEVER {
-            self.waiting_since = now;
+            self.waiting_since = self.waiting_since.after(lost).min(now);
         }
     }
 

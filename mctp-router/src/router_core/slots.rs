@@ -453,9 +453,11 @@ impl<'b> Slots<'b> {
         helps && self.abandon(key)
     }
 
-    /// Every unfinished message stands still since `now`.
-    pub(crate) fn start_anew(&mut self, now: Instant) {
-        self.unfinished.for_each(|slot| slot.last_packet = now);
+    /// No unfinished message stood still in the `lost` milliseconds before `now`.
+    pub(crate) fn credit(&mut self, lost: u32, now: Instant) {
+        self.unfinished.for_each(|slot| {
+            slot.last_packet = slot.last_packet.after(lost).min(now);
+        });
     }
 
     /// Frees those unfinished messages; returns how many there were.
