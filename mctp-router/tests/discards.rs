@@ -1173,6 +1173,31 @@ fn a_stalled_unfinished_message_makes_room_for_a_new_one() {
 }
 
 #[test]
+fn nothing_is_evicted_for_the_time_in_which_the_device_did_not_run() {
+    for is_looked_at_first in [false, true] {
+        let (mut device, echo, rest) = in_progress();
+        device.receive(&three_packets(REQUEST.tag(1))[0]);
+        let new = three_packets(REQUEST.tag(2));
+        // It is late from the next look on, which is 100 ms later.
+        device.oversleep(1000);
+        if is_looked_at_first {
+            device.core.expire(device.now());
+        }
+        device.assert_drops(&new[0], DropReason::NoMessageBuffer);
+        device.advance(149);
+        device.assert_drops(&new[0], DropReason::NoMessageBuffer);
+        assert_eq!(device.receive(&rest[0]), Receipt::Delivered(echo));
+        assert!(device.take(echo).is_some());
+        assert_eq!(device.receive(&new[0]), Receipt::Stored);
+        device.advance(1);
+        let drops = device.drops_of(|device| {
+            device.receive(&three_packets(REQUEST.tag(3))[0]);
+        });
+        assert_eq!(drops, [(DropReason::EvictedUnfinished, 1)]);
+    }
+}
+
+#[test]
 fn a_message_that_moves_is_not_evicted() {
     let (mut device, echo) = Device::echo();
     let packets = REQUEST.packets(&echo_message(64 * 10), 64);

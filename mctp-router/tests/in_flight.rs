@@ -175,6 +175,10 @@ fn under_overload_whatever_may_be_evicted_is_and_nothing_else() {
     for _ in 0..60_000 {
         // No two packets at the same time: the oldest message is one.
         now += 1 + random.below(3) as u64;
+        // It runs all the time.
+        if core.next_deadline() <= Instant::from_millis(now) {
+            core.expire(Instant::from_millis(now));
+        }
         let key = (8 + random.below(60) as u8, random.below(2) as u8);
         let wire = REQUEST.from(key.0).tag(key.1);
         if let Some((last, packets)) = unfinished.get_mut(&key) {

@@ -315,6 +315,8 @@ impl<'b> RouterCore<'b> {
         if start.body.len() > self.slots.longest() {
             return Err(DropReason::MessageTooLong);
         }
+        // The packet may come before the first look after a pause.
+        self.credit_lost_time(now);
         if !self.slots.evict(now, self.eviction_age, start) {
             return Err(DropReason::NoMessageBuffer);
         }
