@@ -143,7 +143,9 @@ impl Bench {
     ///
     /// A message that the stack gives up with [`Error::TxFailure`], because the neighbour does not
     /// read, is sent again after `pause`, so that the stream goes on once the neighbour reads
-    /// again. Nothing is held meanwhile, for however long. Any other error ends the stream.
+    /// again. Nothing is held meanwhile, for however long. With a stack that always fails so, the
+    /// message is sent again and again until the stream is stopped. Any other error ends the
+    /// stream.
     pub async fn send<C: AsyncReqChannel>(
         &self,
         request_channel: impl FnOnce(Eid) -> C,
@@ -174,6 +176,8 @@ impl Bench {
                     (Err(Error::TxFailure), _) => {
                         sent.given_up = sent.given_up.saturating_add(1);
                         self.pause_unless_stopped(&mut pause).await;
+                        // Neither the pause nor the stack has to wait.
+                        yield_now().await;
                     }
                     (Err(error), _) => {
                         sent.end = End::Failed(error);
@@ -726,6 +730,57 @@ mod tests {
             assert!(!found.is_empty());
             assert!(found.iter().all(|found| *found == in_a_row), "{found:?}");
         }
+    }
+
+    /// A stack that gives up every message at once.
+    struct Failing<'s> {
+        given_up: &'s Cell<u64>,
+    }
+
+    impl AsyncReqChannel for Failing<'_> {
+        async fn send_vectored(&mut self, _: MsgType, _: MsgIC, _: &[&[u8]]) -> Result<()> {
+            self.given_up.set(self.given_up.get() + 1);
+            assert!(self.given_up.get() <= 100, "others had no turn");
+            Err(Error::TxFailure)
+        }
+        async fn recv<'f>(&mut self, _: &'f mut [u8]) -> Result<(MsgType, MsgIC, &'f mut [u8])> {
+            Err(Error::Unsupported)
+        }
+        fn remote_eid(&self) -> Eid {
+            REQUESTER
+        }
+    }
+
+    #[test]
+    fn a_stack_that_fails_at_once_without_a_pause_does_not_keep_others_from_their_turn() {
+        let bench = Bench::new();
+        bench.start(&Answer {
+            bytes: [0; 12],
+            requester: REQUESTER,
+            request: Some(Request {
+                instance_id: 1,
+                length: 100,
+                count: 1,
+            }),
+        });
+        let given_up = Cell::new(0);
+        let channel = |_| Failing {
+            given_up: &given_up,
+        };
+        let stops = async {
+            for _ in 0..10 {
+                yield_now().await;
+            }
+            bench.stop();
+            core::future::pending::<()>().await;
+        };
+        let send = bench.send(channel, async || {});
+        let Either::First(sent) = block_on(select(send, stops)) else {
+            unreachable!()
+        };
+        assert!(matches!(sent.end, End::Stopped));
+        assert_eq!((sent.messages, sent.given_up), (0, given_up.get()));
+        assert!((5..=11).contains(&sent.given_up), "{sent:?}");
     }
 
     #[test]

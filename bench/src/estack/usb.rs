@@ -152,8 +152,7 @@ pub fn stream(case: &Case) {
             channel.tag_noexpire().expect("nothing was sent yet");
             channel
         };
-        // Nothing is given up here.
-        let pause = async || {};
+        let pause = async || panic!("nothing is given up here");
         let served = mctp_bench::serve(&bench, &mut listener, channel, || 1, pause, &mut buffer);
         let error = served.await;
         panic!("{error}")

@@ -46,8 +46,7 @@ pub fn stream(case: &Case) {
     let serve = async move {
         let (bench, mut buffer) = (Bench::new(), [0; 64]);
         let channel = |requester| router.request_channel(requester);
-        // Nothing is given up here.
-        let pause = async || {};
+        let pause = async || panic!("nothing is given up here");
         let served = mctp_bench::serve(&bench, &mut listener, channel, || 1, pause, &mut buffer);
         let error = served.await;
         panic!("{error}")
