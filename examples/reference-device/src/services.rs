@@ -5,6 +5,7 @@ use core::convert::Infallible;
 use core::future::pending;
 
 use embassy_futures::select::{Either, select};
+use embassy_futures::yield_now;
 use embassy_sync::blocking_mutex::raw::RawMutex;
 use mctp::{AsyncListener, MsgIC, MsgType};
 use mctp_router::{Clock, PortConfig, Router, Service};
@@ -47,6 +48,8 @@ pub fn echo<M: RawMutex, C: Clock>(
                     .respond(message.integrity_check(), &[message.bytes()])
                     .await;
             }
+            // A host that asks without end does not keep others from their turn.
+            yield_now().await;
         }
     })
 }
@@ -158,10 +161,16 @@ async fn follow_unit<M: RawMutex, C: Clock>(
 
 #[cfg(test)]
 mod tests {
+    use core::cell::Cell;
     use core::future::pending;
+    use core::pin::pin;
 
+    use embassy_futures::poll_once;
     use embassy_sync::blocking_mutex::raw::NoopRawMutex;
     use mctp_router::{Config, Instant, RouterStorage};
+    use mctp_transport::{
+        PhysicalAddress, Received, SendError, Transfer, TransferLayout, TransportRx, TransportTx,
+    };
     use nvme_mi_responder::{MessageBuffers, Responder};
 
     use super::*;
@@ -207,5 +216,82 @@ mod tests {
         assert_eq!(served::<ECHO_CHANNELS>(), (true, false));
         let both = served::<{ ECHO_CHANNELS + MANAGE_CHANNELS }>();
         assert_eq!(both, (true, true));
+    }
+
+    /// Echo requests of one packet with tags 0 to 3, from endpoint ID 8.
+    const REQUESTS: [[u8; 9]; 4] = [
+        [1, 0, 8, 0xC8, 0x7E, 0xCC, 0xDE, 0xF0, 1],
+        [1, 0, 8, 0xC9, 0x7E, 0xCC, 0xDE, 0xF0, 2],
+        [1, 0, 8, 0xCA, 0x7E, 0xCC, 0xDE, 0xF0, 3],
+        [1, 0, 8, 0xCB, 0x7E, 0xCC, 0xDE, 0xF0, 4],
+    ];
+
+    /// A host that plugs itself in and sends all [`REQUESTS`] at once.
+    struct Asking {
+        link_is_up: bool,
+        requests: core::slice::Iter<'static, [u8; 9]>,
+    }
+
+    impl TransportRx for Asking {
+        async fn receive(&mut self) -> Received<'_> {
+            if !core::mem::replace(&mut self.link_is_up, true) {
+                return Received::LinkUp;
+            }
+            match self.requests.next() {
+                Some(bytes) => Received::Packet {
+                    source: PhysicalAddress::POINT_TO_POINT,
+                    bytes,
+                },
+                None => pending().await,
+            }
+        }
+    }
+
+    /// Counts the packets that the host reads.
+    struct Reading<'c>(&'c Cell<usize>);
+
+    impl TransportTx for Reading<'_> {
+        fn layout(&self) -> TransferLayout {
+            TransferLayout {
+                headroom: 4,
+                tailroom: 0,
+                max_packet: 251,
+                max_transfer: 512,
+                transfers_at_once: 1,
+                packs: true,
+            }
+        }
+
+        async fn send(&mut self, transfer: &mut Transfer<'_>) -> Result<(), SendError> {
+            self.0.set(self.0.get() + transfer.packets().count());
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn echo_requests_without_end_do_not_keep_others_from_their_turn() {
+        let mut storage = RouterStorage::<'_, 1, 512, 4, 2, 4224, ECHO_CHANNELS, 2>::new();
+        let config = Config::new([1; 16]);
+        let router = Router::<NoopRawMutex, _>::new(&mut storage, Stopped, &config);
+        let answered = Cell::new(0);
+        let mut reading = Reading(&answered);
+        let mut asking = Asking {
+            link_is_up: false,
+            requests: REQUESTS.iter(),
+        };
+        let mut echo = pin!(echo(&router).unwrap());
+        let mut send = pin!(router.run_send(USB, &mut reading));
+        let mut receive = pin!(router.run_receive(USB, &mut asking));
+        let mut poll_all_but_echo = || {
+            assert!(poll_once(send.as_mut()).is_pending());
+            assert!(poll_once(receive.as_mut()).is_pending());
+            assert!(poll_once(send.as_mut()).is_pending());
+        };
+        poll_all_but_echo();
+        for turn in 1..=REQUESTS.len() {
+            assert!(poll_once(echo.as_mut()).is_pending());
+            poll_all_but_echo();
+            assert_eq!(answered.get(), turn);
+        }
     }
 }
