@@ -30,13 +30,14 @@ impl Instant {
     }
 
     /// Whether it is at least [`LOOK_INTERVAL`] after `deadline`.
-    pub(crate) fn is_late_for(self, deadline: Self) -> bool {
-        self.since(deadline) >= LOOK_INTERVAL
+    #[inline(never)]
+    pub(crate) const fn is_late_for(self, deadline: Self) -> bool {
+        self.0.saturating_sub(deadline.0) >= LOOK_INTERVAL as u64
     }
 
-    /// How many milliseconds it is after `earlier`, or as many as fit; 0 if it is before.
+    /// How many milliseconds it is after `earlier`, or as many as fit.
     pub(crate) fn since(self, earlier: Self) -> u32 {
-        let milliseconds = self.0.saturating_sub(earlier.0);
+        let milliseconds = self.0.wrapping_sub(earlier.0);
         milliseconds.try_into().unwrap_or(u32::MAX)
     }
 

@@ -583,10 +583,9 @@ fn a_device_that_did_not_run_offers_what_it_has_before_it_gives_up() {
 fn the_time_before_and_after_the_device_did_not_run_counts() {
     let (mut device, _, mut bulk, _in_flight) = stalled();
     device.advance(2000);
-    // It is late from the next look on, which is 100 ms later.
     device.oversleep(10_000);
     device.core.expire(device.now());
-    device.advance(3899);
+    device.advance(3999);
     assert_eq!(device.send(&mut bulk, &[&[7; 5000]]), Ok(Progress::Partial));
     device.advance(1);
     assert_eq!(
@@ -618,9 +617,9 @@ fn a_device_that_stops_again_and_again_gives_up_for_the_time_that_it_ran() {
         device.core.expire(device.now());
         device.advance(100);
         rounds += 1;
-        assert!(rounds <= 30, "it ran for 6 s");
+        assert!(rounds <= 60, "it ran for 6 s");
     }
-    assert_eq!(rounds, 30);
+    assert_eq!(rounds, 60);
     assert_eq!(
         device.send(&mut bulk, &[&[7; 5000]]),
         Err(SendFailure::Stalled)

@@ -261,31 +261,25 @@ impl<'b> Channels<'b> {
         true
     }
 
-    /// No request waited for its response in the `lost` milliseconds before `now`.
-    pub(crate) fn credit(&mut self, lost: u32, now: Instant) {
+    /// Ends the wait of the requests that have waited for too long. The `lost` milliseconds before
+    /// `now` do not count. Returns whether others wait; `next_look` is no later than the first of
+    /// them has waited for too long.
+    pub(crate) fn expire(&mut self, now: Instant, lost: u32, next_look: &mut Instant) -> bool {
+        let mut any_waits = false;
         for channel in self.all.iter_mut() {
             if let Channel::Request(request) = channel
                 && request.deadline != Instant::NEVER
             {
                 let latest = now.after(request.timeout);
                 request.deadline = request.deadline.after(lost).min(latest);
-            }
-        }
-    }
-
-    /// Ends the wait of the requests that have waited for too long; returns when the next one will
-    /// have.
-    pub(crate) fn expire(&mut self, now: Instant) -> Instant {
-        let mut next = Instant::NEVER;
-        for channel in self.all.iter_mut() {
-            if let Channel::Request(request) = channel {
                 request.expired |= request.deadline <= now;
                 if !request.expired {
-                    next = next.min(request.deadline);
+                    *next_look = request.deadline.min(*next_look);
+                    any_waits = true;
                 }
             }
         }
-        next
+        any_waits
     }
 }
 

@@ -126,6 +126,8 @@ pub struct RouterCore<'b> {
     accepted: u32,
     last_tag: MessageTag,
     next_deadline: Instant,
+    /// When [`expire`](Self::expire) was called last.
+    last_look: Instant,
     /// The last call of [`expire`](Self::expire) was late.
     was_late: bool,
     assembly_timeout: u32,
@@ -176,6 +178,7 @@ impl<'b> RouterCore<'b> {
             accepted: 0,
             last_tag: MessageTag::default(),
             next_deadline: Instant::NEVER,
+            last_look: Instant::START,
             was_late: false,
             assembly_timeout: milliseconds(config.assembly_timeout),
             eviction_age: milliseconds(config.eviction_age),
@@ -317,41 +320,28 @@ impl RouterCore<'_> {
     /// Time limits count what a neighbour did, not what a scheduler did. So the core asks to be
     /// called every 100 ms while anything waits. A call that comes 100 ms late, or later, shows
     /// that the device did not run: its transports could neither take nor offer anything. Then the
-    /// time by which the call is late counts towards no time limit, and the transports are polled
-    /// before anything is given up. The time before and after it counts, however often the device
-    /// does not run. The time of a second late call in a row counts as well: a device that never
-    /// runs in time gives up too.
+    /// time since the call before counts towards no time limit, and so nothing is given up before
+    /// the transports are polled. All other time counts, however often the device does not run.
+    /// The time of a second late call in a row counts as well: a device that never runs in time
+    /// gives up too.
     pub fn expire(&mut self, now: Instant) {
-        if self.credit_lost_time(now) {
-            return;
-        }
-        self.was_late = now.is_late_for(self.next_deadline);
-        self.expire_unfinished(now);
-        self.next_deadline = self.channels.expire(now);
-        let mut any_waits = self.slots.has_unfinished();
-        for port in self.ports.iter_mut() {
-            any_waits |= port.expire(now, self.send_timeout);
-        }
-        if any_waits || self.next_deadline != Instant::NEVER {
-            self.look_soon(now);
-        }
-    }
-
-    /// If the device did not run until `now`, and did the time before, extends every wait by the
-    /// time that was lost. Returns whether it did; then nothing may be given up yet.
-    fn credit_lost_time(&mut self, now: Instant) -> bool {
-        if self.was_late || !now.is_late_for(self.next_deadline) {
-            return false;
-        }
-        self.was_late = true;
-        let lost = now.since(self.next_deadline);
-        self.next_deadline = now.after(LOOK_INTERVAL);
+        let is_late = now.is_late_for(self.next_deadline);
+        let lost = if is_late && !self.was_late {
+            now.since(self.last_look)
+        } else {
+            0
+        };
+        self.was_late = is_late;
+        self.last_look = now;
         self.slots.credit(lost, now);
-        self.channels.credit(lost, now);
+        self.expire_unfinished(now);
+        let mut next_look = now.after(LOOK_INTERVAL);
+        let mut any_waits = self.channels.expire(now, lost, &mut next_look);
+        any_waits |= self.slots.has_unfinished();
         for port in self.ports.iter_mut() {
-            port.credit(lost, now);
+            any_waits |= port.expire(now, lost, self.send_timeout);
         }
-        true
+        self.next_deadline = if any_waits { next_look } else { Instant::NEVER };
     }
 
     /// Something waits since `now` or before.

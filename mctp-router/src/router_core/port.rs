@@ -192,19 +192,15 @@ impl<'b> Port<'b> {
         first
     }
 
-    /// Nothing waited in the `lost` milliseconds before `now`.
-    pub(crate) fn credit(&mut self, lost: u32, now: Instant) {
-        if self.waiting_since != Instant::NEVER {
-            self.waiting_since = self.waiting_since.after(lost).min(now);
-        }
-    }
-
-    /// Gives the neighbour up if it took nothing for `timeout`. Returns whether something waits for
-    /// it.
-    pub(crate) fn expire(&mut self, now: Instant, timeout: u32) -> bool {
+    /// Gives the neighbour up if it took nothing for `timeout`. The `lost` milliseconds before
+    /// `now` do not count. Returns whether something waits for it.
+    pub(crate) fn expire(&mut self, now: Instant, lost: u32, timeout: u32) -> bool {
         let waits = self.link == Link::Up && self.waiting_since != Instant::NEVER;
-        if waits && self.waiting_since.is_over(timeout, now) {
-            self.link = Link::Stalled;
+        if waits {
+            self.waiting_since = self.waiting_since.after(lost).min(now);
+            if self.waiting_since.is_over(timeout, now) {
+                self.link = Link::Stalled;
+            }
         }
         waits
     }
