@@ -41,6 +41,12 @@ impl Instant {
         milliseconds.try_into().unwrap_or(u32::MAX)
     }
 
+    /// Moves it on by `lost` milliseconds, but not beyond `latest`.
+    #[inline(never)]
+    pub(crate) fn credit(&mut self, lost: u32, latest: Self) {
+        *self = self.after(lost).min(latest);
+    }
+
     /// Whether `milliseconds` have passed at `now`.
     #[inline]
     pub(crate) const fn is_over(self, milliseconds: u32, now: Self) -> bool {

@@ -262,16 +262,15 @@ impl<'b> Channels<'b> {
     }
 
     /// Ends the wait of the requests that have waited for too long. The `lost` milliseconds before
-    /// `now` do not count. Returns whether others wait; `next_look` is no later than the first of
-    /// them has waited for too long.
+    /// `now` do not count. Returns whether others wait. `next_look` becomes the deadline of the
+    /// first of them, if that is earlier.
     pub(crate) fn expire(&mut self, now: Instant, lost: u32, next_look: &mut Instant) -> bool {
         let mut any_waits = false;
         for channel in self.all.iter_mut() {
             if let Channel::Request(request) = channel
                 && request.deadline != Instant::NEVER
             {
-                let latest = now.after(request.timeout);
-                request.deadline = request.deadline.after(lost).min(latest);
+                request.deadline.credit(lost, now.after(request.timeout));
                 request.expired |= request.deadline <= now;
                 if !request.expired {
                     *next_look = request.deadline.min(*next_look);

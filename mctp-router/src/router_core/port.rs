@@ -197,7 +197,7 @@ impl<'b> Port<'b> {
     pub(crate) fn expire(&mut self, now: Instant, lost: u32, timeout: u32) -> bool {
         let waits = self.link == Link::Up && self.waiting_since != Instant::NEVER;
         if waits {
-            self.waiting_since = self.waiting_since.after(lost).min(now);
+            self.waiting_since.credit(lost, now);
             if self.waiting_since.is_over(timeout, now) {
                 self.link = Link::Stalled;
             }

@@ -456,7 +456,7 @@ impl<'b> Slots<'b> {
     /// No unfinished message stood still in the `lost` milliseconds before `now`.
     pub(crate) fn credit(&mut self, lost: u32, now: Instant) {
         self.unfinished
-            .for_each(|slot| slot.last_packet = slot.last_packet.after(lost).min(now));
+            .for_each(|slot| slot.last_packet.credit(lost, now));
     }
 
     /// Frees those unfinished messages; returns how many there were.
