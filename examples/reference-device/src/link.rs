@@ -224,16 +224,18 @@ struct Stack<'d, 'o, D: Driver<'d>, O> {
 
 impl<'d, D: Driver<'d>, O: Observer> Stack<'d, '_, D, O> {
     async fn run<M: RawMutex, C: Clock>(&mut self, router: &Router<'_, M, C>) -> Infallible {
+        // The timers first: after a pause of the device, no packet is looked at before the router
+        // knows of the pause.
         let ended = select4(
+            router.run_timers(),
             self.usb.run(),
             router.run_receive(USB, &mut self.receiver),
             router.run_send(USB, &mut self.sender),
-            router.run_timers(),
         )
         .await;
         match ended {
-            Either4::First(never) => never,
-            Either4::Second(never) | Either4::Third(never) | Either4::Fourth(never) => never,
+            Either4::First(never) | Either4::Third(never) | Either4::Fourth(never) => never,
+            Either4::Second(never) => never,
         }
     }
 }

@@ -324,6 +324,9 @@ impl RouterCore<'_> {
     /// the transports are polled. All other time counts, however often the device does not run.
     /// The time of a second late call in a row counts as well: a device that never runs in time
     /// gives up too.
+    ///
+    /// Call it before [`receive`](Self::receive) when both are due: a packet that is received first
+    /// finds the messages as old as the clock says, and may evict one.
     pub fn expire(&mut self, now: Instant) {
         let is_late = now.is_late_for(self.next_deadline);
         let lost = if is_late && !self.was_late {

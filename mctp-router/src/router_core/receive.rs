@@ -315,10 +315,6 @@ impl<'b> RouterCore<'b> {
         if start.body.len() > self.slots.longest() {
             return Err(DropReason::MessageTooLong);
         }
-        if !self.was_late && now.is_late_for(self.next_deadline) {
-            // The packet came before the timer after a pause. Nothing is given up.
-            self.expire(now);
-        }
         if !self.slots.evict(now, self.eviction_age, start) {
             return Err(DropReason::NoMessageBuffer);
         }
