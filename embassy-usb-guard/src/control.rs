@@ -10,8 +10,8 @@ use crate::state::{DeviceState, State};
 pub struct GuardedControlPipe<'d, P> {
     pipe: P,
     state: &'d State,
-    /// What the device stack is about to accept.
-    configuration: Option<u16>,
+    /// The state of the device if the device stack accepts the request.
+    next_state: Option<DeviceState>,
 }
 
 /// How a request ends.
@@ -26,7 +26,7 @@ impl<'d, P: ControlPipe> GuardedControlPipe<'d, P> {
         Self {
             pipe,
             state,
-            configuration: None,
+            next_state: None,
         }
     }
 
@@ -57,7 +57,7 @@ impl<P: ControlPipe> ControlPipe for GuardedControlPipe<'_, P> {
                     self.state
                         .ends_without_data
                         .set(request.is_in() && request.length == 0);
-                    self.configuration = request.configuration();
+                    self.next_state = request.next_state();
                     return setup;
                 }
                 Verdict::Stall => Ending::Stall,
@@ -89,10 +89,8 @@ impl<P: ControlPipe> ControlPipe for GuardedControlPipe<'_, P> {
     }
 
     async fn accept(&mut self) {
-        match self.configuration.take() {
-            Some(0) => self.state.set_device(DeviceState::Address),
-            Some(_) => self.state.set_device(DeviceState::Configured),
-            None => {}
+        if let Some(state) = self.next_state {
+            self.state.set_device(state);
         }
         self.end(Ending::Accept).await;
     }

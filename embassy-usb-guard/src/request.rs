@@ -21,6 +21,7 @@ const SET_FEATURE: u8 = 3;
 const SET_ADDRESS: u8 = 5;
 const GET_DESCRIPTOR: u8 = 6;
 const SET_CONFIGURATION: u8 = 9;
+const SET_INTERFACE: u8 = 11;
 
 /// Descriptor types (table 9-5).
 const STRING: u8 = 3;
@@ -67,10 +68,15 @@ impl Request {
         self.request_type & IN != 0
     }
 
-    /// The configuration that the host chooses with this request.
-    pub(crate) fn configuration(&self) -> Option<u16> {
-        let is_set_configuration = self.request_type == DEVICE && self.request == SET_CONFIGURATION;
-        is_set_configuration.then_some(self.value)
+    /// The state of a device that has accepted this request, if it is Set Configuration.
+    pub(crate) fn next_state(&self) -> Option<DeviceState> {
+        if self.request_type != DEVICE || self.request != SET_CONFIGURATION {
+            return None;
+        }
+        Some(match self.value {
+            0 => DeviceState::Address,
+            _ => DeviceState::Configured,
+        })
     }
 
     pub(crate) fn verdict(&self, state: &State) -> Verdict {
@@ -119,7 +125,7 @@ impl Request {
 
     /// Of Set Interface, the device stack looks at 8 bits of wValue and of wIndex.
     fn is_legal_for_interface(&self, state: DeviceState) -> bool {
-        let is_short = self.index <= 0xFF && (self.value <= 0xFF || self.request == GET_DESCRIPTOR);
+        let is_short = self.request != SET_INTERFACE || (self.value | self.index) <= 0xFF;
         state == DeviceState::Configured && is_short
     }
 
