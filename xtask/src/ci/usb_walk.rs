@@ -15,10 +15,10 @@ use crate::project::Project;
 
 /// How long a device may take until a host can connect to it.
 const START: Duration = Duration::from_secs(60);
-/// Random requests after the walk. Those to the board wait for its UART, a hundredth of a second
-/// each.
+/// Random requests after the walk. Those to the board take a tenth of a second each, as its UART often
+/// stands still under QEMU.
 const TO_THE_PROCESS: u32 = 100_000;
-const TO_THE_BOARD: u32 = 5000;
+const TO_THE_BOARD: u32 = 1000;
 
 /// A device that is stopped with this value.
 struct Running(Child);
