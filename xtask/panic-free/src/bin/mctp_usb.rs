@@ -9,15 +9,17 @@ use mctp_usb::Version;
 use mctp_usb::framing::Reassembler;
 use panic_free::{any_bytes, any_number, any_state};
 
+const VERSIONS: &[Version] = &[
+    Version::V1_0,
+    #[cfg(feature = "v1-1")]
+    Version::V1_1,
+];
+
 panic_free::entry!(run);
 
 fn run() {
-    for version in [
-        Version::V1_0,
-        #[cfg(feature = "v1-1")]
-        Version::V1_1,
-    ] {
-        let version = black_box(version);
+    for version in VERSIONS {
+        let version = black_box(*version);
         headers(version);
         let mut buffer = [0; 1024];
         let max_packet_size = any_number() as u16;
