@@ -62,7 +62,7 @@ fn finds_config(project: &Project, folder: &str) -> bool {
 }
 
 /// The features of our published crates, as `crate/feature`.
-pub(crate) fn features(project: &Project) -> Result<Vec<String>> {
+fn features(project: &Project) -> Result<Vec<String>> {
     let board = package_in(project, BOARD)?;
     let features = board.dependencies.iter().filter(|dependency| {
         let mut published = project.published.iter();
@@ -74,6 +74,19 @@ pub(crate) fn features(project: &Project) -> Result<Vec<String>> {
             features.iter().map(feature).collect::<Vec<_>>()
         })
         .collect())
+}
+
+/// Those of the crates that the package in `folder` depends on.
+pub(crate) fn features_for(project: &Project, folder: &str) -> Result<Vec<String>> {
+    let dependencies = package_in(project, folder)?.dependencies;
+    let mut features = features(project)?;
+    features.retain(|feature| {
+        let name = feature.split('/').next();
+        dependencies
+            .iter()
+            .any(|dependency| Some(&*dependency.name) == name)
+    });
+    Ok(features)
 }
 
 /// A sentence for everything by which a firmware in this repository would be built in another way.

@@ -34,7 +34,7 @@ pub(super) fn check(project: &Project) -> Result<String> {
     if !text.contains(UNDEFINED) {
         bail!("the program that panics on purpose failed for another reason:\n{text}");
     }
-    let features = shipped::features(project)?.join(",");
+    let features = shipped::features_for(project, FOLDER)?.join(",");
     output(cargo_build(project).args(["--bins", "--features", &features]))?;
     output(cargo_build(project).arg("--bins").args(FAST))?;
     panics::check(project)?;
