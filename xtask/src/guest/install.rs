@@ -9,6 +9,8 @@ use anyhow::{Context, Result, bail};
 use super::first_line;
 use crate::process::{output, succeeds, with_retries};
 
+/// The oldest QEMU whose chardevs know `reconnect-ms`.
+const OLDEST_QEMU: (u32, u32) = (9, 2);
 /// The oldest tshark that decodes MCTP.
 const OLDEST_TSHARK: (u32, u32) = (4, 2);
 /// The Debian release that has such a tshark, for hosts that have an older one.
@@ -36,9 +38,9 @@ pub(crate) const ARM: Qemu = Qemu {
     package: "qemu-system-arm",
 };
 
-/// Installs a QEMU unless it can be run.
+/// Installs a QEMU unless there is one that is new enough.
 pub(crate) fn qemu(qemu: &Qemu) -> Result<()> {
-    if succeeds(Command::new(qemu.program).arg("--version")) {
+    if version_of(&mut Command::new(qemu.program)).is_some_and(|version| version >= OLDEST_QEMU) {
         return Ok(());
     }
     println!("installing {}", qemu.program);
@@ -71,9 +73,7 @@ impl Tshark {
     }
 
     fn is_new_enough(&self) -> bool {
-        first_line(self.command().arg("--version"))
-            .and_then(|line| version_in(&line))
-            .is_some_and(|version| version >= OLDEST_TSHARK)
+        version_of(&mut self.command()).is_some_and(|version| version >= OLDEST_TSHARK)
     }
 }
 
@@ -215,6 +215,10 @@ fn archive_in(text: &str) -> Option<String> {
 }
 
 /// The first `major.minor` in a line such as `TShark (Wireshark) 4.4.7.`
+fn version_of(program: &mut Command) -> Option<(u32, u32)> {
+    version_in(&first_line(program.arg("--version"))?)
+}
+
 fn version_in(line: &str) -> Option<(u32, u32)> {
     line.split_whitespace().find_map(|word| {
         let mut parts = word.split('.');
@@ -227,8 +231,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn version_is_found_in_what_tshark_prints() {
+    fn version_is_found_in_what_programs_print() {
         assert_eq!(version_in("TShark (Wireshark) 4.4.18."), Some((4, 4)));
+        assert_eq!(
+            version_in("QEMU emulator version 7.2.22 (Debian)"),
+            Some((7, 2))
+        );
         assert_eq!(
             version_in("TShark (Wireshark) 4.0.17 (Git v4.0.17 packaged)"),
             Some((4, 0))
