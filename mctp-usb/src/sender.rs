@@ -9,7 +9,7 @@ use crate::{BusEvents, Version};
 /// What completes a 1.1 packet that broke off: the header of the shortest packet, as far as the
 /// host does not have it, then zeros.
 const COMPLETION: [u8; HEADER_LEN + ZEROS] = {
-    let mut bytes = [0; _];
+    let mut bytes = [0; HEADER_LEN + ZEROS];
     [bytes[0], bytes[1]] = IDENTIFIER;
     bytes[3] = SHORTEST_LENGTH;
     bytes

@@ -79,7 +79,11 @@ fn take<H: Host>(host: &mut H, random: &mut fastrand::Rng, step: Step) -> Result
 
 fn request(random: &mut fastrand::Rng) -> [u8; 8] {
     if random.u8(..8) == 0 {
-        return std::array::from_fn(|_| random.u8(..));
+        let [request_type, .., low, high]: [u8; 8] = std::array::from_fn(|_| random.u8(..));
+        let (value, index) = (random.u16(..), random.u16(..));
+        let length = u16::from_le_bytes([low, high]);
+        let length = bounded(request_type, length);
+        return setup(request_type, random.u8(..), value, index, length);
     }
     let recipients = [0x00, 0x01, 0x02, 0x80, 0x81, 0x82, 0x21, 0xA1, 0x40, 0xC0];
     let values = [
@@ -94,11 +98,7 @@ fn request(random: &mut fastrand::Rng) -> [u8; 8] {
         _ => usual[random.usize(..usual.len())],
     };
     let request_type = recipients[random.usize(..recipients.len())];
-    let length = match any(random, &lengths) {
-        // More OUT data than a device has room for, and not more than it takes to see that.
-        length if request_type & 0x80 == 0 => length.min(300),
-        length => length,
-    };
+    let length = bounded(request_type, any(random, &lengths));
     setup(
         request_type,
         random.u8(..13),
@@ -106,4 +106,14 @@ fn request(random: &mut fastrand::Rng) -> [u8; 8] {
         any(random, &indices),
         length,
     )
+}
+
+/// More OUT data than a device has room for, and not more than it takes to see that: the longest
+/// takes a slow link, such as a UART, seconds.
+fn bounded(request_type: u8, length: u16) -> u16 {
+    if request_type & 0x80 == 0 {
+        length.min(300)
+    } else {
+        length
+    }
 }

@@ -15,9 +15,9 @@ use crate::project::Project;
 
 /// How long a device may take until a host can connect to it.
 const START: Duration = Duration::from_secs(60);
-/// Random requests to the process after the walk. The board has none: among them the UART of its QEMU
-/// stands still for seconds now and then, the reason of which is not known.
-const RANDOM: u32 = 100_000;
+/// Random requests after the walk.
+const TO_THE_PROCESS: u32 = 100_000;
+const TO_THE_BOARD: u32 = 5000;
 
 /// A device that is stopped with this value.
 struct Running(Child);
@@ -49,7 +49,7 @@ pub(super) fn check(project: &Project) -> Result<String> {
     let process = walk(
         project,
         &folder.join("process.sock"),
-        RANDOM,
+        TO_THE_PROCESS,
         |socket, log| {
             let mut device = Command::new(program(project, "virtual-device"));
             let address = format!("unix:{}", socket.display());
@@ -59,10 +59,15 @@ pub(super) fn check(project: &Project) -> Result<String> {
         },
     )?;
     let firmware = emulate::build(project, FIRMWARE, &[])?;
-    let board = walk(project, &folder.join("board.sock"), 0, |socket, log| {
-        let cable = Cable::Listen(socket);
-        Ok(emulate::board(&firmware, &cable, &Log::File(log), &[]))
-    })?;
+    let board = walk(
+        project,
+        &folder.join("board.sock"),
+        TO_THE_BOARD,
+        |socket, log| {
+            let cable = Cable::Listen(socket);
+            Ok(emulate::board(&firmware, &cable, &Log::File(log), &[]))
+        },
+    )?;
     Ok(format!("process: {process}; emulated board: {board}"))
 }
 
