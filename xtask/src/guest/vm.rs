@@ -166,8 +166,9 @@ impl Machine<'_> {
                 Some(("log", text)) => self.expect_device_log(text)?,
                 Some(("ask", "restart-device")) => self.restart_device()?,
                 Some(("ask", "await-end")) => self.await_end()?,
-                Some(("ask", request)) if let Some(time) = request.strip_prefix("stop ") => {
-                    qemu.stop_for(Duration::from_millis(time.parse()?))?;
+                Some(("ask", request)) if request.starts_with("stop ") => {
+                    let time = request.trim_start_matches("stop ").parse()?;
+                    qemu.stop_for(Duration::from_millis(time))?;
                 }
                 _ => bail!("the guest said `{message}`, which means nothing here"),
             }
