@@ -12,10 +12,12 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 
-/// A log that says nothing for this long has said everything.
+/// A log in which all is that has to be there, and that says nothing for this long, is over.
 const QUIET: Duration = Duration::from_millis(800);
-/// A log that goes on for longer is not one of a device that nobody talks to.
-const LONGEST: Duration = Duration::from_secs(60);
+/// How long a log may take until all is in it that has to be there, and until it is over.
+const LONGEST: Duration = Duration::from_secs(45);
+/// The end of a line that stands for those that were left out.
+const LOST: &str = " bytes lost ...";
 /// What a slow reader takes at once, how often, and how long it rests in between.
 const SIP: usize = 16;
 const SIPS: usize = 200;
@@ -46,14 +48,14 @@ pub(crate) fn check(
 ) -> Result<()> {
     // As `cat` does: the terminal echoes, so that all of the log goes back to the device.
     let mut port = Port::open(&arguments.port)?;
-    let echoed = port.read_all()?;
+    let echoed = port.read_until(|text| arguments.has_beginning(text))?;
     arguments.check_beginning(&echoed)?;
     drop(port);
     println!("a terminal gets {} lines", echoed.len());
 
     let mut port = Port::open(&arguments.port)?;
     port.make_raw()?;
-    let again = port.read_all()?;
+    let again = port.read_until(|text| arguments.has_beginning(text))?;
     arguments.check_beginning(&again)?;
     ensure!(
         again.first() == echoed.first(),
@@ -69,7 +71,9 @@ pub(crate) fn check(
     port.make_raw()?;
     busy()?;
     port.read_slowly()?;
-    let late = port.read_all()?;
+    let late = port.read_until(|text| {
+        arguments.has_beginning(text) && text.contains(LOST) == arguments.loss
+    })?;
     arguments.check_beginning(&late)?;
     let lost: u64 = late.iter().filter_map(|line| lost_bytes(line)).sum();
     ensure!(
@@ -82,16 +86,19 @@ pub(crate) fn check(
     );
 
     let text = notable()?;
-    let newest = port.read_all()?;
-    ensure!(
-        newest.iter().any(|line| line.contains(&text)),
-        "what happens now does not come: no `{text}`"
-    );
+    port.read_until(|newest| newest.contains(&text))
+        .with_context(|| format!("what happens now does not come: no `{text}`"))?;
     println!("and then what happens: {text}");
     Ok(())
 }
 
 impl SerialLogArguments {
+    /// Whether everything is in `text` that the log has to begin with, in whatever order.
+    fn has_beginning(&self, text: &str) -> bool {
+        let mut parts = std::iter::once(&self.first).chain(&self.expect);
+        parts.all(|part| text.contains(part))
+    }
+
     /// The first lines are there, and all lines are whole ones of a log.
     fn check_beginning(&self, lines: &[String]) -> Result<()> {
         let first = lines.first().context("the port says nothing")?;
@@ -131,8 +138,7 @@ fn is_record(line: &str) -> bool {
 
 /// The number in `... 123 bytes lost ...`.
 fn lost_bytes(line: &str) -> Option<u64> {
-    let line = line.strip_prefix("... ")?;
-    line.strip_suffix(" bytes lost ...")?.parse().ok()
+    line.strip_prefix("... ")?.strip_suffix(LOST)?.parse().ok()
 }
 
 /// The open port.
@@ -189,18 +195,21 @@ impl Port {
         Ok(())
     }
 
-    /// The lines until the log is quiet, those read before included. The last one has to be whole.
-    fn read_all(&mut self) -> Result<Vec<String>> {
+    /// The lines until `is_complete` and the log is quiet, those read before included. The last one
+    /// has to be whole.
+    fn read_until(&mut self, is_complete: impl Fn(&str) -> bool) -> Result<Vec<String>> {
         let start = Instant::now();
-        while self.read(4096)? {
-            ensure!(start.elapsed() < LONGEST, "the log does not end");
+        let is_over =
+            |text: &[u8]| text.ends_with(b"\n") && is_complete(&String::from_utf8_lossy(text));
+        while self.read(4096)? || !is_over(&self.text) {
+            ensure!(
+                start.elapsed() < LONGEST,
+                "the log does not end, or not all is in it that has to be: {}",
+                String::from_utf8_lossy(&self.text)
+            );
         }
         let text = std::mem::take(&mut self.text);
         let text = String::from_utf8(text).context("the log is not UTF-8")?;
-        ensure!(
-            text.is_empty() || text.ends_with('\n'),
-            "the log ends within a line"
-        );
         // A terminal shows the carriage return as a line end, too.
         let lines = text.lines().filter(|line| !line.is_empty());
         Ok(lines.map(str::to_owned).collect())

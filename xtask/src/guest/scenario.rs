@@ -495,11 +495,6 @@ impl Scenario {
         // machine on a busy host is slow at times, so that the try is longer than the four
         // of mctpd together.
         let control = |rest: &str| format!("control {rest} --tries 1 --wait 3000");
-        // How fast the emulated board answers says how fast this computer is.
-        let median = match self.board {
-            Board::Pc => "",
-            Board::An500 => " --median 3000",
-        };
         match step {
             Step::Bind => vec!["wait-interface --timeout 30".into()],
             Step::Control => vec![
@@ -535,7 +530,7 @@ impl Scenario {
             Step::Bench(streams) => streams
                 .iter()
                 .map(|(length, count)| {
-                    format!("bench {ENDPOINT} --length {length} --count {count}{median}")
+                    format!("bench {ENDPOINT} --length {length} --count {count}")
                 })
                 .collect(),
             Step::BenchStopped(stops) => stops

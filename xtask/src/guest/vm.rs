@@ -83,6 +83,7 @@ pub(super) fn run(setup: &Setup<'_>) -> Result<Outcome> {
         guest_log: String::new(),
     };
     let result = machine.run();
+    std::fs::write(setup.folder.join("guest.log"), &machine.guest_log)?;
     machine.device = None;
     let log = machine.log();
     Ok(Outcome {
