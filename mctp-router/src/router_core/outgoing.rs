@@ -66,6 +66,11 @@ impl Outgoing {
         self.to.port
     }
 
+    /// Bytes not yet in a transfer; 0 while it is not begun.
+    pub(crate) const fn remaining(&self) -> usize {
+        self.remaining
+    }
+
     /// What is known when `message` is about to be sent, in packets of `unit`.
     pub(crate) fn start(&mut self, source: Eid, session: u8, unit: usize, message: &[&[u8]]) {
         self.to.header = self.to.header.with_source(source);

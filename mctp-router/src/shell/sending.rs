@@ -111,6 +111,7 @@ impl Shared<'_> {
             self.join_line(channel, port);
             return None;
         }
+        let unsent = outgoing.remaining();
         match self.core.send_more(now, outgoing, message) {
             Ok(progress) => {
                 self.wake_port(port);
@@ -118,9 +119,11 @@ impl Shared<'_> {
                 if progress == Progress::Done {
                     return Some(Ok(()));
                 }
-                // Having had its turn it goes to the end of the line, so that all messages proceed
-                // together.
-                if self.last_in_line(port) != Some(channel) {
+                // Having sent something it goes to the end of the line, so that all messages proceed
+                // together. A channel that is asked while there is no room keeps its place.
+                if outgoing.remaining() == unsent {
+                    self.join_line(channel, port);
+                } else if self.last_in_line(port) != Some(channel) {
                     self.go_to_end_of_line(channel, port);
                 }
                 None
