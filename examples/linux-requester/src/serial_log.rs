@@ -12,9 +12,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 
-/// A log in which all is that has to be there, and that says nothing for this long, is over.
+/// A log is over when it has all expected lines and says nothing for this long.
 const QUIET: Duration = Duration::from_millis(800);
-/// How long a log may take until all is in it that has to be there, and until it is over.
+/// The longest time until a log is over.
 const LONGEST: Duration = Duration::from_secs(45);
 /// The end of a line that stands for those that were left out.
 const LOST: &str = " bytes lost ...";
@@ -204,7 +204,7 @@ impl Port {
         while self.read(4096)? || !is_over(&self.text) {
             ensure!(
                 start.elapsed() < LONGEST,
-                "the log does not end, or not all is in it that has to be: {}",
+                "the log does not end, or does not have all expected lines: {}",
                 String::from_utf8_lossy(&self.text)
             );
         }

@@ -119,8 +119,9 @@ impl Shared<'_> {
                 if progress == Progress::Done {
                     return Some(Ok(()));
                 }
-                // Having sent something it goes to the end of the line, so that all messages proceed
-                // together. A channel that is asked while there is no room keeps its place.
+                // A channel that has sent something goes to the end of the line, so that all
+                // messages proceed together. One that is asked while there is no room keeps its
+                // place.
                 if outgoing.remaining() == unsent {
                     self.join_line(channel, port);
                 } else if self.last_in_line(port) != Some(channel) {

@@ -214,11 +214,12 @@ fn archive_in(text: &str) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// The first `major.minor` in a line such as `TShark (Wireshark) 4.4.7.`
+/// The version that a program prints; `None` if it cannot be run.
 fn version_of(program: &mut Command) -> Option<(u32, u32)> {
     version_in(&first_line(program.arg("--version"))?)
 }
 
+/// The first `major.minor` in a line such as `TShark (Wireshark) 4.4.7.`
 fn version_in(line: &str) -> Option<(u32, u32)> {
     line.split_whitespace().find_map(|word| {
         let mut parts = word.split('.');

@@ -210,8 +210,8 @@ const STOPPED_BENCH: &[Step] = &[
     Step::BenchStopped(&[(987, 1500), (987, 3000), (200, 5000), (200, 8000)]),
     Step::Control,
 ];
-/// A stream has no end of its own while the guest is stopped, and no flow control behind the USB
-/// driver: in packets as long as these even a slow guest takes as many as come.
+/// Behind its USB driver the guest has no flow control, and these streams have no end until it goes
+/// on. In packets as long as these, even a slow guest takes as many as come.
 const STOPPED_SPANNING_BENCH: &[Step] = &[
     Step::Bind,
     Step::Control,

@@ -83,9 +83,9 @@ pub(super) fn run(setup: &Setup<'_>) -> Result<Outcome> {
         guest_log: String::new(),
     };
     let result = machine.run();
-    std::fs::write(setup.folder.join("guest.log"), &machine.guest_log)?;
     machine.device = None;
     let log = machine.log();
+    std::fs::write(setup.folder.join("guest.log"), &machine.guest_log)?;
     Ok(Outcome {
         result,
         log,
