@@ -1,26 +1,26 @@
 //! Who the device is, and an identity that stays the same for the life of the chip, without storing
 //! anything.
 //!
-//! The UUID of [`uuid_from_unique_id`] is a name-based one, version 5 (RFC 9562, section 5.5): its
-//! name is the chip's unique ID, its namespace is [`NAMESPACE`]. Anyone can repeat the derivation,
-//! for example to print labels before a board is switched on:
+//! The UUID of [`uuid_from_unique_id`] is a custom one, version 8 (RFC 9562, section 5.8). It has all
+//! bits of the chip's unique ID, so that no two chips have the same; anyone can work it out, for
+//! example to print labels before a board is switched on:
+//!
+//! | bytes | content |
+//! |-|-|
+//! | 0-5 | the first half of the unique ID, exclusive-ored with its second half |
+//! | 6-9 | `80f2` `a61d`, the same for all boards: chosen at random, but for the version, 8, and the variant |
+//! | 10-15 | the second half of the unique ID |
 //!
 //! ```
-//! use reference_device::{NAMESPACE, uuid_from_unique_id};
-//! use uuid::Uuid;
-//!
 //! let unique_id = *b"\x3e\x00\x1f\x00\x0f\x51\x33\x32\x38\x35\x32\x37";
-//! let expected = Uuid::new_v5(&Uuid::from_bytes(NAMESPACE), &unique_id);
-//! assert_eq!(uuid_from_unique_id(&unique_id), expected.into_bytes());
+//! let uuid = reference_device::uuid_from_unique_id(&unique_id);
+//! assert_eq!(uuid::Uuid::from_bytes(uuid).to_string(), "0d322735-3d66-80f2-a61d-333238353237");
 //! ```
 //!
-//! A hash, rather than the ID's own bytes, because the USB serial number is the beginning of the
-//! UUID: chips of one wafer differ in a few bits of their ID, and every digit of the serial number
-//! should depend on all of them.
+//! The beginning, of both halves, is also the USB serial number: chips of one wafer differ in a few
+//! bits of the first half, those of other lots in the second.
 
 use nvme_mi_responder::Vendor;
-
-mod sha1;
 
 /// The USB serial number: 12 hexadecimal digits.
 pub type SerialNumber = heapless::String<12>;
@@ -146,32 +146,22 @@ const fn fits_string_descriptor(text: &str) -> bool {
     text.len() <= 62
 }
 
-/// The namespace of the UUIDs made here: `d5149a61-68d7-450c-b58f-e9a17e47d67a`, chosen at random
-/// for this project.
-pub const NAMESPACE: [u8; 16] = [
-    0xd5, 0x14, 0x9a, 0x61, 0x68, 0xd7, 0x45, 0x0c, 0xb5, 0x8f, 0xe9, 0xa1, 0x7e, 0x47, 0xd6, 0x7a,
-];
+/// Bytes 6 to 9 of the UUIDs made here. In their places RFC 9562 has the version (section 4.2) and
+/// the variant that has versions (section 4.1).
+const MARK: [u8; 4] = [0x80, 0xF2, 0xA6, 0x1D];
 
 /// The UUID of the device whose microcontroller has this unique ID, in the byte order of the MCTP
 /// control protocol (most significant first, DSP0236 1.3.3, section 12.5).
 ///
 /// `unique_id` is 96 bits in the order in which they stand in memory, as on every STM32.
 pub fn uuid_from_unique_id(unique_id: &[u8; 12]) -> [u8; 16] {
-    let (namespace, _) = NAMESPACE.as_chunks();
-    let (unique_id, _) = unique_id.as_chunks();
-    let mut name = [0; 7];
-    let bytes = namespace.iter().chain(unique_id);
-    for (word, bytes) in name.iter_mut().zip(bytes) {
-        *word = u32::from_be_bytes(*bytes);
+    let [a, b, c, d, e, f, second @ ..] = *unique_id;
+    let mut uuid = [a, b, c, d, e, f, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    for (byte, other) in uuid.iter_mut().zip(second) {
+        *byte ^= other;
     }
-    let hash = sha1::of_one_block(name);
-    let mut uuid = [0; 16];
-    for (bytes, word) in uuid.as_chunks_mut().0.iter_mut().zip(&hash) {
-        *bytes = word.to_be_bytes();
-    }
-    // RFC 9562, sections 4.1 and 4.2: version 5, and the variant that has versions.
-    uuid[6] = 0x50 | uuid[6] & 0x0F;
-    uuid[8] = 0x80 | uuid[8] & 0x3F;
+    uuid[6..10].copy_from_slice(&MARK);
+    uuid[10..].copy_from_slice(&second);
     uuid
 }
 
@@ -184,22 +174,32 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_uuid_is_a_name_based_one(unique_id: [u8; 12]) {
-            let expected = Uuid::new_v5(&Uuid::from_bytes(NAMESPACE), &unique_id);
-            prop_assert_eq!(uuid_from_unique_id(&unique_id), expected.into_bytes());
+        fn no_two_chips_have_the_same_uuid(unique_id: [u8; 12]) {
+            let uuid = uuid_from_unique_id(&unique_id);
+            let [first, second] = [&uuid[..6], &uuid[10..]];
+            let first = core::array::from_fn::<u8, 6, _>(|index| first[index] ^ second[index]);
+            prop_assert_eq!(&first, &unique_id[..6]);
+            prop_assert_eq!(second, &unique_id[6..]);
+        }
+
+        #[test]
+        fn the_uuid_is_a_custom_one(unique_id: [u8; 12]) {
+            let uuid = Uuid::from_bytes(uuid_from_unique_id(&unique_id));
+            prop_assert_eq!(uuid.get_version(), Some(uuid::Version::Custom));
+            prop_assert_eq!(uuid.get_variant(), uuid::Variant::RFC4122);
         }
     }
 
-    /// Made with Python's `uuid.uuid5` and, for the second, with `hashlib.sha1` by the steps of RFC
-    /// 9562, section 5.5. Do not change: the UUID of every board in use depends on it.
+    /// Worked out by hand from the table above. Do not change: the UUID of every board in use depends
+    /// on it.
     const FROZEN: [([u8; 12], &str); 2] = [
         (
             [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11],
-            "65b9801a-e5c2-5a7f-88da-8baa1e0ecb14",
+            "06060a0a-0e0e-80f2-a61d-060708090a0b",
         ),
         (
             *b"\x3e\x00\x1f\x00\x0f\x51\x33\x32\x38\x35\x32\x37",
-            "733eaaf7-37e1-5e01-aca5-977eb8722cfc",
+            "0d322735-3d66-80f2-a61d-333238353237",
         ),
     ];
 

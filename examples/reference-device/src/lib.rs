@@ -22,7 +22,7 @@ pub use bench::{BENCH_CHANNELS, Benchmark};
 pub use device::{Assembly, Options, assemble};
 #[cfg(feature = "log")]
 pub use event_log::{EventLog, Hex};
-pub use identity::{Identity, NAMESPACE, SerialNumber, uuid_from_unique_id};
+pub use identity::{Identity, SerialNumber, uuid_from_unique_id};
 pub use link::{Link, LinkMemory, MCTP_DESCRIPTORS};
 #[cfg(feature = "firmware-log")]
 pub use logged_firmware::LoggedFirmware;

@@ -17,7 +17,7 @@ use crate::connection::{Address, Connection};
 use crate::model_file::DeviceModel;
 
 /// The device's UUID unless another is asked for: version 5 (RFC 9562, section 5.5) of the name
-/// "virtual-device" in [`reference_device::NAMESPACE`].
+/// "virtual-device" in the namespace `d5149a61-68d7-450c-b58f-e9a17e47d67a`, chosen at random.
 pub const DEFAULT_UUID: Uuid = Uuid::from_u128(0x0dc120b8_2b6f_5838_9376_c49252525ad8);
 
 /// The longest message unless another is asked for: that of NVMe-MI over MCTP, 4096 bytes of data
@@ -413,7 +413,7 @@ mod tests {
 
     #[test]
     fn the_default_uuid_is_derived_as_documented() {
-        let namespace = Uuid::from_bytes(reference_device::NAMESPACE);
+        let namespace = Uuid::parse_str("d5149a61-68d7-450c-b58f-e9a17e47d67a").unwrap();
         assert_eq!(DEFAULT_UUID, Uuid::new_v5(&namespace, b"virtual-device"));
     }
 
