@@ -480,9 +480,12 @@ impl Enabling {
             enabled: 0,
             disabled: 0,
         };
-        let entries = data.get(LIST_HEADER..).unwrap_or_default();
+        let (entries, _) = data
+            .get(LIST_HEADER..)
+            .unwrap_or_default()
+            .as_chunks::<ENTRY>();
         let mut at = START.wrapping_add(LIST_HEADER as u16);
-        for entry in entries.chunks_exact(ENTRY) {
+        for &entry in entries {
             change.take(entry, at)?;
             at = at.wrapping_add(ENTRY as u16);
         }
@@ -490,9 +493,9 @@ impl Enabling {
     }
 
     /// Takes the entry at byte `at` of the message. The last one of an event holds.
-    fn take(&mut self, entry: &[u8], at: u16) -> Result<(), Failure> {
-        let event = u8_at(entry, 1);
-        if usize::from(u8_at(entry, 0)) != ENTRY {
+    fn take(&mut self, entry: [u8; ENTRY], at: u16) -> Result<(), Failure> {
+        let [len, event, enable] = entry;
+        if usize::from(len) != ENTRY {
             return Err(Failure::parameter(at, 0));
         }
         if event >= EVENTS {
@@ -501,7 +504,7 @@ impl Enabling {
         let bit = 1 << event;
         self.enabled &= !bit;
         self.disabled |= bit;
-        if u8_at(entry, 2) & 0x80 != 0 {
+        if enable & 0x80 != 0 {
             self.enabled |= bit;
         }
         Ok(())

@@ -405,10 +405,8 @@ fn parse_versions(data: &[u8]) -> Result<Vec<Version>, ControlError> {
         );
         return Err(bad(GET_VERSION_SUPPORT, reason));
     }
-    Ok(entries
-        .chunks_exact(4)
-        .map(|entry| Version([entry[0], entry[1], entry[2], entry[3]]))
-        .collect())
+    let (versions, _) = entries.as_chunks();
+    Ok(versions.iter().copied().map(Version).collect())
 }
 
 /// `[0]` number of types, then the types. mctpd gives an endpoint up if the length is not exactly

@@ -222,12 +222,16 @@ fn detach_from(attached: u32, wanted: u32) -> Result<u32, CompletionStatus> {
 /// The controllers of a list, as bits.
 fn controllers_of(model: &Model<'_>, list: &[u8]) -> Result<u32, CompletionStatus> {
     let count = usize::from(u16_at(list, 0));
-    let ids = list.get(2..).unwrap_or_default().chunks_exact(2);
+    let (ids, _) = list.get(2..).unwrap_or_default().as_chunks();
     if count == 0 || count > MAX_CONTROLLERS || count > ids.len() {
         return Err(INVALID_CONTROLLER_LIST);
     }
     let mut controllers = 0u32;
-    for id in ids.take(count).map(|id| ControllerId(u16_at(id, 0))) {
+    for id in ids
+        .iter()
+        .take(count)
+        .map(|id| ControllerId(u16::from_le_bytes(*id)))
+    {
         let index = model.controller_index(id).ok_or(INVALID_CONTROLLER_LIST)?;
         let bit = 1u32.unbounded_shl(index as u32);
         // Bits ascend as the IDs do: one that is not above all before it is out of order.

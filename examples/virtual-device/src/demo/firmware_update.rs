@@ -286,7 +286,7 @@ mod tests {
     fn firmware(slots: &[&str], first_slot_read_only: bool) -> FirmwareModel {
         let slot = |text: &&str| {
             let revision = padded(text, 8).try_into().unwrap();
-            Some(revision).filter(|_| !text.is_empty())
+            (!text.is_empty()).then_some(revision)
         };
         FirmwareModel {
             slots: slots.iter().map(slot).collect(),

@@ -621,5 +621,5 @@ fn revision(text: &Spanned<String>) -> Result<Option<[u8; 8]>, Problem> {
         ));
     };
     place.copy_from_slice(bytes);
-    Ok(Some(revision).filter(|_| !bytes.is_empty()))
+    Ok((!bytes.is_empty()).then_some(revision))
 }
