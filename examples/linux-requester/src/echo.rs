@@ -5,10 +5,10 @@
 //! assembles 64 KiB, less the type byte and the three bytes of prefix.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::address::Destination;
-use crate::exchange::{Exchange, Request};
+use crate::exchange::{Ask, Exchange, Request};
 
 /// Vendor defined, PCI.
 pub const MESSAGE_TYPE: u8 = 0x7e;
@@ -96,14 +96,54 @@ pub fn echo(
         .exchange(request, wait, &mut |_| true)
         .map_err(|source| EchoError::Socket { size, source })?
         .ok_or(EchoError::NoAnswer { size, wait })?;
-    match difference(&body, &answer) {
+    check(&body, &answer)
+}
+
+fn check(body: &[u8], answer: &[u8]) -> Result<(), EchoError> {
+    let size = body.len() - PREFIX.len();
+    match difference(body, answer) {
         Some(reason) => Err(EchoError::Wrong { size, reason }),
         None => Ok(()),
     }
 }
 
+/// Sends an echo of `size` payload bytes from each socket before it looks for the first answer, and
+/// checks all answers byte by byte. Returns how many were sent: Linux has eight tags for an
+/// endpoint, and refuses whoever finds none.
+pub fn echo_at_once(
+    sockets: &mut [impl Ask],
+    destination: Destination,
+    size: usize,
+    wait: Duration,
+) -> Result<usize, EchoError> {
+    if size > LARGEST_PAYLOAD {
+        return Err(EchoError::TooLarge(size));
+    }
+    let failed = |source| EchoError::Socket { size, source };
+    let mut asked = Vec::new();
+    for (start, socket) in (0..).zip(sockets) {
+        let body = encode(size, start);
+        let request = Request {
+            destination,
+            message_type: MESSAGE_TYPE,
+            body: &body,
+        };
+        if socket.ask(request).map_err(failed)? {
+            asked.push((socket, body));
+        }
+    }
+    let deadline = Instant::now() + wait;
+    for (socket, body) in &mut asked {
+        let answer = socket.answer(MESSAGE_TYPE, deadline).map_err(failed)?;
+        check(body, &answer.ok_or(EchoError::NoAnswer { size, wait })?)?;
+    }
+    Ok(asked.len())
+}
+
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     struct Peer(fn(&[u8]) -> Option<Vec<u8>>);
@@ -118,6 +158,60 @@ mod tests {
             assert_eq!(request.message_type, 0x7e);
             Ok((self.0)(request.body).filter(|answer| accept(answer)))
         }
+    }
+
+    /// A socket of a kernel that has this many tags left.
+    struct Asker<'t>(&'t Cell<u8>, Vec<u8>);
+
+    impl Ask for Asker<'_> {
+        fn ask(&mut self, request: Request<'_>) -> io::Result<bool> {
+            let has_tag = self.0.get() > 0;
+            if has_tag {
+                self.0.update(|left| left - 1);
+                self.1 = request.body.to_vec();
+            }
+            Ok(has_tag)
+        }
+
+        fn answer(&mut self, _type: u8, _deadline: Instant) -> io::Result<Option<Vec<u8>>> {
+            Ok(Some(self.1.clone()).filter(|body| !body.is_empty()))
+        }
+    }
+
+    #[test]
+    fn of_echoes_at_once_those_are_sent_that_have_a_tag_and_each_is_checked() {
+        let tags = Cell::new(8);
+        let mut sockets: Vec<_> = (0..12).map(|_| Asker(&tags, Vec::new())).collect();
+        let wait = Duration::from_millis(1);
+        let mut at_once = |size| echo_at_once(&mut sockets, Destination::EndpointId(9), size, wait);
+        assert_eq!(at_once(3000).unwrap(), 8);
+        assert_eq!(at_once(3000).unwrap(), 0, "no tag is left");
+        assert_ne!(sockets[0].1, sockets[1].1, "each has its own content");
+    }
+
+    #[test]
+    fn an_echo_at_once_without_an_answer_or_with_a_wrong_one_fails() {
+        struct Silent(Option<Vec<u8>>);
+        impl Ask for Silent {
+            fn ask(&mut self, _request: Request<'_>) -> io::Result<bool> {
+                Ok(true)
+            }
+
+            fn answer(&mut self, _type: u8, _deadline: Instant) -> io::Result<Option<Vec<u8>>> {
+                Ok(self.0.take())
+            }
+        }
+        let outcome = |answer: Option<&[u8]>| {
+            let mut sockets = [Silent(answer.map(<[u8]>::to_vec))];
+            let to = Destination::EndpointId(9);
+            let failed = echo_at_once(&mut sockets, to, 2, Duration::ZERO).unwrap_err();
+            failed.to_string()
+        };
+        assert_eq!(outcome(None), "no answer to an echo of 2 bytes within 0 ms");
+        assert_eq!(
+            outcome(Some(&[0xcc, 0xde, 0xf0, 0, 2])),
+            "the answer to an echo of 2 bytes is wrong: byte 4 is 02h instead of 01h"
+        );
     }
 
     fn outcome(peer: fn(&[u8]) -> Option<Vec<u8>>, size: usize) -> Result<(), String> {

@@ -1,8 +1,8 @@
-//! One request and its answer: what the protocols need from a socket, so that they can be tested
+//! Requests and their answers: what the protocols need from a socket, so that they can be tested
 //! without one.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::address::Destination;
 
@@ -30,4 +30,13 @@ pub trait Exchange {
         wait: Duration,
         accept: &mut dyn FnMut(&[u8]) -> bool,
     ) -> io::Result<Option<Vec<u8>>>;
+}
+
+/// One request at a time whose answer is awaited later, so that several sockets can ask at once.
+pub trait Ask {
+    /// Sends `request` once; `false` if the kernel has no tag for it.
+    fn ask(&mut self, request: Request<'_>) -> io::Result<bool>;
+
+    /// The answer, without its message type byte; `None` when `deadline` has passed.
+    fn answer(&mut self, message_type: u8, deadline: Instant) -> io::Result<Option<Vec<u8>>>;
 }

@@ -10,7 +10,7 @@ use rustix::net::sockopt::{Timeout, set_socket_recv_buffer_size_force, set_socke
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
 use crate::address::{self, Source};
-use crate::exchange::{Exchange, Request};
+use crate::exchange::{Ask, Exchange, Request};
 
 /// The largest message that Linux assembles.
 const LARGEST_MESSAGE: usize = 65536;
@@ -186,6 +186,23 @@ impl MctpSocket {
     }
 }
 
+impl MctpSocket {
+    fn receive(
+        &mut self,
+        message_type: u8,
+        deadline: Instant,
+        accept: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> io::Result<Option<Vec<u8>>> {
+        while let Some((source, body)) = receive_message(&self.socket, &mut self.buffer, deadline)?
+        {
+            if source.message_type == message_type && accept(body) {
+                return Ok(Some(body.to_vec()));
+            }
+        }
+        Ok(None)
+    }
+}
+
 impl Exchange for MctpSocket {
     fn exchange(
         &mut self,
@@ -195,13 +212,22 @@ impl Exchange for MctpSocket {
     ) -> io::Result<Option<Vec<u8>>> {
         let deadline = Instant::now() + wait;
         self.send(request, deadline)?;
-        while let Some((source, body)) = receive_message(&self.socket, &mut self.buffer, deadline)?
-        {
-            if source.message_type == request.message_type && accept(body) {
-                return Ok(Some(body.to_vec()));
-            }
+        self.receive(request.message_type, deadline, accept)
+    }
+}
+
+impl Ask for MctpSocket {
+    fn ask(&mut self, request: Request<'_>) -> io::Result<bool> {
+        let address = address::request_address(request.destination, request.message_type);
+        match self.socket.send(request.body, &address) {
+            Ok(()) => Ok(true),
+            Err(error) if error.raw_os_error() == Some(libc::EBUSY) => Ok(false),
+            Err(error) => Err(error),
         }
-        Ok(None)
+    }
+
+    fn answer(&mut self, message_type: u8, deadline: Instant) -> io::Result<Option<Vec<u8>>> {
+        self.receive(message_type, deadline, &mut |_| true)
     }
 }
 

@@ -48,9 +48,10 @@ type UsbMemory<'d> =
 /// What the services take of the router together.
 const CHANNELS: usize = ECHO_CHANNELS + MANAGE_CHANNELS + BENCH_CHANNELS;
 
-/// One port; four messages of one packet and two longer ones at once.
+/// One port; four messages of one packet and nine longer ones at once. Linux has eight tags for an
+/// endpoint: so many requests to one service, and one buffer that is kept for the others.
 type Storage<'d> =
-    RouterStorage<'d, 1, LONGEST_TRANSFER, 4, 2, { LARGEST_MAX_MESSAGE - 1 }, CHANNELS, 2>;
+    RouterStorage<'d, 1, LONGEST_TRANSFER, 4, 9, { LARGEST_MAX_MESSAGE - 1 }, CHANNELS, 2>;
 
 /// The device's USB cable: joins it to a host for as long as a byte stream lasts.
 pub struct Cable<'d>(usbredir_device::Runner<'d, NoopRawMutex>);

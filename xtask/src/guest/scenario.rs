@@ -135,6 +135,9 @@ enum Step {
     /// Sizes up to some packets, and around 4096: the longest messages of the emulated board have
     /// 4224 bytes.
     SlowEchoes,
+    /// Twelve echoes of 3,000 bytes at once, twenty times: as many as Linux has tags for are sent,
+    /// and each of them has to be answered.
+    EchoesAtOnce,
     /// Ten times down and up.
     CycleLink,
     Reset,
@@ -176,6 +179,7 @@ const ROBUST: &[Step] = &[
     Step::ShortEcho,
 ];
 const SHORT: &[Step] = &[Step::Bind, Step::Control, Step::ShortEcho];
+const AT_ONCE: &[Step] = &[Step::Bind, Step::Control, Step::EchoesAtOnce, Step::Control];
 const ECHOES: &[Step] = &[Step::Bind, Step::Control, Step::AllEchoes];
 const GARBAGE: &[Step] = &[
     Step::Bind,
@@ -333,6 +337,12 @@ pub(super) fn all() -> Vec<Scenario> {
             8187,
             GARBAGE,
         )),
+        linux_7_2("7.2-ehci-at-once-68", 68, AT_ONCE),
+        linux_7_2("7.2-ehci-at-once-251", 251, AT_ONCE),
+        linux_7_3("7.3-xhci-at-once-68", "1.0", 68, AT_ONCE),
+        linux_7_3("7.3-xhci-at-once-251", "1.0", 251, AT_ONCE),
+        linux_7_3("7.3-xhci-spanning-at-once-68", "1.1", 68, AT_ONCE),
+        linux_7_3("7.3-xhci-spanning-at-once-251", "1.1", 251, AT_ONCE),
         linux_7_2("7.2-ehci-bench", 251, SHORT_BENCH),
         linux_7_2("7.2-ehci-stopped-bench", 251, STOPPED_BENCH),
         linux_7_3(
@@ -526,6 +536,9 @@ impl Scenario {
             Step::ShortEcho => vec![echo("0-130"), echo("490-520"), echo("1100-1100")],
             Step::AllEchoes => vec![echo("0-1100"), echo("4095-4097"), echo("65000-65000")],
             Step::SlowEchoes => vec![echo("0-300"), echo("490-520"), echo("4095-4097")],
+            Step::EchoesAtOnce => vec![format!(
+                "echo {ENDPOINT} --size 3000 --at-once 12 --count 20"
+            )],
             Step::CycleLink => vec![format!("cycle-link usb {ENDPOINT} --count 10")],
             Step::Reset => vec!["reset-usb usb".into()],
             Step::RestartDevice => vec!["ask-host restart-device".into()],

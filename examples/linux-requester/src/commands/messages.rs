@@ -89,6 +89,9 @@ pub(super) struct EchoArguments {
     /// How often each size is sent
     #[arg(long, default_value_t = 1)]
     count: u32,
+    /// Send so many before the first answer is awaited, those that the kernel has a tag for
+    #[arg(long, default_value_t = 1)]
+    at_once: usize,
     /// Milliseconds to wait for each answer; Linux forgets a request after 6000
     #[arg(long, default_value_t = 6000)]
     wait: u64,
@@ -200,15 +203,24 @@ pub(super) fn echo_sizes(arguments: &EchoArguments) -> Result<()> {
         .clone()
         .unwrap_or(arguments.size..=arguments.size);
     let wait = Duration::from_millis(arguments.wait);
-    let mut socket = MctpSocket::open()?;
+    let destination = Destination::EndpointId(arguments.endpoint_id);
+    let open = |_| MctpSocket::open();
+    let mut sockets = (0..arguments.at_once)
+        .map(open)
+        .collect::<Result<Vec<_>, _>>()?;
     let (start, mut last_line) = (Instant::now(), Instant::now());
     let (mut messages, mut bytes) = (0u64, 0u64);
     for size in sizes.clone() {
         for _ in 0..arguments.count {
-            let destination = Destination::EndpointId(arguments.endpoint_id);
-            echo::echo(&mut socket, destination, size, messages as u8, wait)?;
-            messages += 1;
-            bytes += size as u64;
+            let sent = match &mut sockets[..] {
+                [socket] => {
+                    echo::echo(socket, destination, size, messages as u8, wait)?;
+                    1
+                }
+                sockets => echo::echo_at_once(sockets, destination, size, wait)? as u64,
+            };
+            messages += sent;
+            bytes += sent * size as u64;
         }
         if last_line.elapsed() > PROGRESS {
             println!("... {messages} echoes so far, the last of {size} bytes");
@@ -235,6 +247,7 @@ pub(super) fn serial_log(
             size: 0,
             sizes: Some(busy.clone()),
             count: 1,
+            at_once: 1,
             wait: 6000,
         })
     };
