@@ -31,6 +31,9 @@ pub enum EchoError {
         /// How long the answer was waited for.
         wait: Duration,
     },
+    /// Nothing was sent: as many requests to the endpoint as Linux has tags wait for answers.
+    #[error("the kernel has no tag for an echo of {0} bytes: eight requests wait for answers")]
+    NoTag(usize),
     /// An answer with other content.
     #[error("the answer to an echo of {size} bytes is wrong: {reason}")]
     Wrong {
@@ -108,8 +111,8 @@ fn check(body: &[u8], answer: &[u8]) -> Result<(), EchoError> {
 }
 
 /// Sends an echo of `size` payload bytes from each socket before it looks for the first answer, and
-/// checks all answers byte by byte. Returns how many were sent: Linux has eight tags for an
-/// endpoint, and refuses whoever finds none.
+/// checks all answers byte by byte. Returns how many were sent, at least one: Linux has eight tags
+/// for an endpoint, and refuses whoever finds none.
 pub fn echo_at_once(
     sockets: &mut [impl Ask],
     destination: Destination,
@@ -131,6 +134,9 @@ pub fn echo_at_once(
         if socket.ask(request).map_err(failed)? {
             asked.push((socket, body));
         }
+    }
+    if asked.is_empty() {
+        return Err(EchoError::NoTag(size));
     }
     let deadline = Instant::now() + wait;
     for (socket, body) in &mut asked {
@@ -185,7 +191,8 @@ mod tests {
         let wait = Duration::from_millis(1);
         let mut at_once = |size| echo_at_once(&mut sockets, Destination::EndpointId(9), size, wait);
         assert_eq!(at_once(3000).unwrap(), 8);
-        assert_eq!(at_once(3000).unwrap(), 0, "no tag is left");
+        let failed = at_once(3000).unwrap_err();
+        assert!(matches!(failed, EchoError::NoTag(3000)), "{failed}");
         assert_ne!(sockets[0].1, sockets[1].1, "each has its own content");
     }
 

@@ -90,8 +90,8 @@ pub(super) struct EchoArguments {
     #[arg(long, default_value_t = 1)]
     count: u32,
     /// Send so many before the first answer is awaited, those that the kernel has a tag for
-    #[arg(long, default_value_t = 1)]
-    at_once: usize,
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    at_once: u16,
     /// Milliseconds to wait for each answer; Linux forgets a request after 6000
     #[arg(long, default_value_t = 6000)]
     wait: u64,
