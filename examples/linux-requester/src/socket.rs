@@ -184,9 +184,8 @@ impl MctpSocket {
             std::thread::sleep(PAUSE);
         }
     }
-}
 
-impl MctpSocket {
+    /// The next message of this type that `accept` takes; `None` when `deadline` has passed.
     fn receive(
         &mut self,
         message_type: u8,

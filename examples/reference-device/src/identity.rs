@@ -17,8 +17,8 @@
 //! assert_eq!(uuid::Uuid::from_bytes(uuid).to_string(), "0d322735-3d66-80f2-a61d-333238353237");
 //! ```
 //!
-//! The beginning, of both halves, is also the USB serial number: chips of one wafer differ in a few
-//! bits of the first half, those of other lots in the second.
+//! The first six bytes are also the USB serial number. Both halves are in them, because two chips may
+//! differ in either half only.
 
 use nvme_mi_responder::Vendor;
 
