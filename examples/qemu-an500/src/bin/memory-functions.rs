@@ -24,9 +24,11 @@ const LONGEST: usize = 2 * 16 + 15;
 /// Around 128 bytes, from which on copies align their destination: a little shorter, and up to a
 /// round longer.
 const LONG: RangeInclusive<usize> = 126..=128 + 3 + 16;
-/// Offsets of either side: further apart than a word, and than a round.
+/// Around 176 bytes, a round of the longest loop, and around two.
+const LONGER: [RangeInclusive<usize>; 2] = [175..=176 + 3 + 16, 351..=352 + 3 + 16];
+/// Offsets of either side: further apart than a word, and than a round of 16 bytes.
 const OFFSETS: usize = 20;
-const MEMORY: usize = OFFSETS + *LONG.end() + 4;
+const MEMORY: usize = OFFSETS + *LONGER[1].end() + 4;
 /// Differs from all bytes of [`pattern`].
 const VALUE: u8 = 0xA5;
 /// Bytes of what is counted.
@@ -144,15 +146,17 @@ fn count(name: &str, mut call: impl FnMut() -> *mut c_void) {
 fn for_all(check: impl Fn(usize, usize, usize)) {
     for to in 0..OFFSETS {
         for from in 0..OFFSETS {
-            let lengths = (0..=LONGEST).chain(LONG);
+            let lengths = (0..=LONGEST)
+                .chain(LONG)
+                .chain(LONGER.into_iter().flatten());
             lengths.for_each(|length| check(to, from, length));
         }
     }
 }
 
-/// What is at each place before.
+/// What is at each place before: neither 0 nor [`VALUE`], and repeated after no whole word.
 fn pattern(index: usize) -> u8 {
-    index as u8 + 1
+    (index % 163) as u8 + 1
 }
 
 fn memory() -> [u8; MEMORY] {
