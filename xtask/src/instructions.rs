@@ -25,7 +25,7 @@ pub(crate) const ECHO_SIZES: &[(u64, u64)] =
 
 /// How often as many instructions mctp-estack must take for the echo, as it is built for a host:
 /// messages of one packet, and of 4 KiB at unit 247.
-const RATIOS: &[((u64, u64), f64)] = &[((63, 64), 4.0), ((246, 247), 4.0), ((4096, 247), 10.0)];
+const RATIOS: &[((u64, u64), f64)] = &[((63, 64), 3.0), ((246, 247), 4.0), ((4096, 247), 10.0)];
 
 /// The most for a packet in the middle of a message, one side alone, beside the copy.
 const PACKET_BOUND: f64 = 60.0;

@@ -23,17 +23,12 @@ use crate::storage::{Parts, RouterStorage};
 pub use channels::ChannelId;
 pub(crate) use channels::{Channel, Channels, NO_REQUESTS, Requests};
 pub(crate) use list::{Buckets, empty_buckets};
-pub(crate) use outgoing::Addressed;
 pub use outgoing::{OpenError, Outgoing, Target};
 pub use port::Outbound;
 pub(crate) use port::{Link, Port};
 pub(crate) use routes::{RouteTable, Routes};
 pub use slots::LentMessage;
 pub(crate) use slots::{Inbox, Kind, Origin, Slot, Slots};
-
-/// Whether messages of one packet have code of their own, which takes fewer instructions than the
-/// code for any message, and does the same.
-pub(crate) const SHORT_WAYS: bool = !cfg!(feature = "optimize-for-size");
 
 /// What came of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

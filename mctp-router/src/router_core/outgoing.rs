@@ -7,38 +7,18 @@ use mctp_transport::{MessageTag, PhysicalAddress, RawHeader, Transfer};
 use super::{Origin, Port};
 use crate::config::PortId;
 
-/// Where a message goes, and what it is: all that there is of it until it is begun.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Addressed {
-    pub(crate) port: PortId,
-    pub(crate) address: PhysicalAddress,
-    /// Of the first packet, without EOM and without its source.
-    pub(crate) header: RawHeader,
-    pub(crate) type_ic: u8,
-}
-
-impl Addressed {
-    /// Of the response to a message that came from there.
-    #[inline]
-    pub(crate) fn response(origin: &Origin, integrity_check: MsgIC) -> Self {
-        Self {
-            port: origin.port,
-            address: origin.address,
-            header: origin.header.of_response(MCTP_ADDR_NULL),
-            type_ic: mctp::encode_type_ic(origin.message_type(), integrity_check),
-        }
-    }
-}
-
 /// A message being sent: where it goes, and how much of it is in transfers already.
 ///
 /// All packets but the last have the same payload, the unit. The message itself stays with its
 /// sender.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
-    /// Its header is that of the next packet, without EOM. Has SOM until the first packet is in a
-    /// transfer.
-    pub(crate) to: Addressed,
+    port: PortId,
+    pub(crate) address: PhysicalAddress,
+    /// Of the next packet, without EOM, and without its source until the message is begun. Has SOM
+    /// until the first packet is in a transfer.
+    pub(crate) header: RawHeader,
+    type_ic: u8,
     /// The port's session in which it began.
     pub(crate) session: u8,
     unit: usize,
@@ -50,9 +30,16 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
-    pub(crate) fn new(to: Addressed) -> Self {
+    pub(crate) fn new(
+        (port, address): (PortId, PhysicalAddress),
+        header: RawHeader,
+        type_ic: u8,
+    ) -> Self {
         Self {
-            to,
+            port,
+            address,
+            header,
+            type_ic,
             session: 0,
             unit: 0,
             remaining: 0,
@@ -61,9 +48,19 @@ impl Outgoing {
         }
     }
 
+    /// The response to a message that came from there.
+    #[inline]
+    pub(crate) fn response(origin: &Origin, integrity_check: MsgIC) -> Self {
+        Self::new(
+            (origin.port, origin.address),
+            origin.header.of_response(MCTP_ADDR_NULL),
+            mctp::encode_type_ic(origin.message_type(), integrity_check),
+        )
+    }
+
     /// The port it leaves by.
     pub const fn port(&self) -> PortId {
-        self.to.port
+        self.port
     }
 
     /// Bytes not yet in a transfer; 0 while it is not begun.
@@ -73,7 +70,7 @@ impl Outgoing {
 
     /// What is known when `message` is about to be sent, in packets of `unit`.
     pub(crate) fn start(&mut self, source: Eid, session: u8, unit: usize, message: &[&[u8]]) {
-        self.to.header = self.to.header.with_source(source);
+        self.header = self.header.with_source(source);
         self.session = session;
         self.unit = unit;
         self.remaining = message
@@ -111,11 +108,11 @@ impl Outgoing {
         message: &[&'m [u8]],
         mut rest: &'m [u8],
     ) -> &'m [u8] {
-        let Some(mut room) = transfer.room(self.to.address) else {
+        let Some(mut room) = transfer.room(self.address) else {
             return rest;
         };
         let unit = self.unit;
-        let (mut header, mut remaining) = (self.to.header, self.remaining);
+        let (mut header, mut remaining) = (self.header, self.remaining);
         if header.is_start() {
             let len = remaining.min(unit);
             let first_header = if len == remaining {
@@ -126,7 +123,7 @@ impl Outgoing {
             let Some([first, to @ ..]) = room.push(first_header, len) else {
                 return rest;
             };
-            *first = self.to.type_ic;
+            *first = self.type_ic;
             rest = self.copy(message, rest, to);
             remaining = remaining.wrapping_sub(len);
             header = header.next();
@@ -158,7 +155,7 @@ impl Outgoing {
             rest = self.copy(message, rest, to);
             remaining = 0;
         }
-        (self.to.header, self.remaining) = (header, remaining);
+        (self.header, self.remaining) = (header, remaining);
         rest
     }
 

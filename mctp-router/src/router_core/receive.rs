@@ -6,17 +6,12 @@ use mctp_transport::{DropReason, HeaderError, PhysicalAddress, RawHeader, Receiv
 use super::key::Key;
 use super::list;
 use super::slots::{LentMessage, Mismatch, Origin, Slot, Start, Which};
-use super::{ChannelId, Link, Receipt, RouterCore, SHORT_WAYS};
+use super::{ChannelId, Link, Receipt, RouterCore};
 use crate::clock::Instant;
 use crate::config::{Event, PortId};
 use crate::control::{self, ControlRequest};
 
 const TYPE_MASK: u8 = 0x7F;
-
-/// The header of a request of one packet to endpoint ID 0: SOM, EOM and TO set. The mask leaves out
-/// what such a header may have either way: sequence number, tag, source and the reserved bits.
-const WHOLE_REQUEST: u32 = 0xC800_0001;
-const WHOLE_REQUEST_MASK: u32 = 0xC800_FF0F;
 
 impl From<Mismatch> for DropReason {
     fn from(mismatch: Mismatch) -> Self {
@@ -91,9 +86,6 @@ impl<'b> RouterCore<'b> {
         if let Some(receipt) = self.receive_expected(now, bytes) {
             return receipt;
         }
-        if let Some(owner) = self.receive_whole_request(now, port, address, bytes) {
-            return Receipt::Delivered(owner);
-        }
         let receipt = self.receive_other(now, port, address, bytes);
         receipt.unwrap_or_else(|reason| self.dropped(reason))
     }
@@ -133,54 +125,6 @@ impl<'b> RouterCore<'b> {
     pub(crate) fn dropped(&mut self, reason: DropReason) -> Receipt {
         self.drops.count(reason);
         Receipt::Dropped(reason)
-    }
-
-    /// Takes a request of one packet to a service, after one look at its header. Returns whose it
-    /// is; `None`, and nothing done, if it is another packet or anything about it is not as it
-    /// mostly is.
-    #[inline(always)]
-    pub(crate) fn receive_whole_request(
-        &mut self,
-        now: Instant,
-        port: PortId,
-        address: PhysicalAddress,
-        bytes: &[u8],
-    ) -> Option<ChannelId> {
-        if !SHORT_WAYS {
-            return None;
-        }
-        let (header, payload) = bytes.split_first_chunk()?;
-        let header = RawHeader::from_bytes(*header);
-        let to_us = u32::from(self.responder.endpoint_id.0) << 8 | WHOLE_REQUEST;
-        let is_normal = (8..=0xFE).contains(&header.source().0);
-        if header.bits() & WHOLE_REQUEST_MASK != to_us || !is_normal {
-            return None;
-        }
-        if payload.len() > self.ports.get(usize::from(port.0))?.max_receive_unit() {
-            return None;
-        }
-        let (&type_ic, body) = payload.split_first()?;
-        if type_ic & TYPE_MASK == mctp::MCTP_TYPE_CONTROL.0 {
-            // No listener has it; all would be looked at in vain.
-            return None;
-        }
-        let owner = self.channels.listener_for(payload)?;
-        if self.slots.assembling(Key::of(header)).is_some() {
-            return None;
-        }
-        let start = Start {
-            owner,
-            origin: Origin {
-                address,
-                header,
-                port,
-                type_ic,
-            },
-            body,
-            fair: self.channels.open_count() > 1,
-        };
-        let is_taken = self.slots.begin(now, &start, true);
-        is_taken.then(|| self.accept(owner))
     }
 
     /// Takes the packet that an unfinished message waits for, the commonest by far, without asking

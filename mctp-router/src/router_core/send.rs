@@ -6,8 +6,8 @@ use mctp_transport::{PacketHeader, PhysicalAddress, SendError, SequenceNumber};
 use super::channels::Request;
 use super::outgoing::next_free_tag;
 use super::{
-    Addressed, ChannelId, LentMessage, Link, OpenError, Outbound, Outgoing, Port, Progress,
-    RouterCore, Routes, SHORT_WAYS, SendFailure, Target,
+    ChannelId, LentMessage, Link, OpenError, Outbound, Outgoing, Port, Progress,
+    RouterCore, Routes, SendFailure, Target,
 };
 use crate::clock::{Instant, LOOK_INTERVAL};
 use crate::config::PortId;
@@ -80,7 +80,7 @@ impl<'b> RouterCore<'b> {
     /// and message type.
     #[inline]
     pub fn response_to(&self, message: &LentMessage<'_>, integrity_check: MsgIC) -> Outgoing {
-        Outgoing::new(Addressed::response(message.origin(), integrity_check))
+        Outgoing::response(message.origin(), integrity_check)
     }
 
     /// Opens a request to `target`: finds its way, and a tag that no other request to the same peer
@@ -94,17 +94,6 @@ impl<'b> RouterCore<'b> {
         message_type: MsgType,
         integrity_check: MsgIC,
     ) -> Result<(ChannelId, Outgoing), OpenError> {
-        let (channel, to) = self.address_request(target, message_type, integrity_check)?;
-        Ok((channel, Outgoing::new(to)))
-    }
-
-    /// [`open_request`](Self::open_request), for a message that is not begun yet.
-    pub(crate) fn address_request(
-        &mut self,
-        target: &Target,
-        message_type: MsgType,
-        integrity_check: MsgIC,
-    ) -> Result<(ChannelId, Addressed), OpenError> {
         let type_ic = mctp::encode_type_ic(message_type, integrity_check);
         let (port, address) = target
             .neighbour
@@ -127,13 +116,7 @@ impl<'b> RouterCore<'b> {
             tag_owner: true,
             tag,
         };
-        let to = Addressed {
-            port,
-            address,
-            header: first.into(),
-            type_ic,
-        };
-        Ok((channel, to))
+        Ok((channel, Outgoing::new((port, address), first.into(), type_ic)))
     }
 
     /// Starts the wait for the response of `channel`, or starts it anew for one more: `timeout`
@@ -161,53 +144,7 @@ impl<'b> RouterCore<'b> {
         outgoing: &mut Outgoing,
         message: &[&[u8]],
     ) -> Result<Progress, SendFailure> {
-        if let ([body], true) = (message, SHORT_WAYS)
-            && outgoing.to.header.is_start()
-            && self.send_whole(now, &outgoing.to, body).is_some()
-        {
-            return Ok(Progress::Done);
-        }
-        self.send_more(now, outgoing, message)
-    }
-
-    /// Sends a message of one slice and one packet: the commonest, and the one where every
-    /// instruction counts most. Returns the port that has it; `None`, and nothing done, if it
-    /// is another message, or cannot be sent now.
-    #[inline(always)]
-    pub(crate) fn send_whole(
-        &mut self,
-        now: Instant,
-        to: &Addressed,
-        body: &[u8],
-    ) -> Option<&mut Port<'b>> {
-        let port = self.ports.get_mut(usize::from(to.port.0))?;
-        // A slice is shorter than `usize::MAX`.
-        let len = body.len().wrapping_add(1);
-        if port.link != Link::Up || len > unit_to(&self.routes, port, to) {
-            return None;
-        }
-        let header = to.header.with_source(self.responder.endpoint_id);
-        let place = port.current()?.push(to.address, header.with_end(), len)?;
-        let (first, rest) = place.split_first_mut()?;
-        *first = to.type_ic;
-        // It has that length already; the compiler, which does not see into `push`, needs to be
-        // shown.
-        rest.get_mut(..body.len())?.copy_from_slice(body);
-        if port.note_waiting(now) {
-            self.next_deadline = self.next_deadline.min(now.after(LOOK_INTERVAL));
-        }
-        Some(port)
-    }
-
-    /// Sends any message, or goes on with it.
-    #[inline]
-    pub(crate) fn send_more(
-        &mut self,
-        now: Instant,
-        outgoing: &mut Outgoing,
-        message: &[&[u8]],
-    ) -> Result<Progress, SendFailure> {
-        let Some(port) = self.ports.get_mut(usize::from(outgoing.to.port.0)) else {
+        let Some(port) = self.ports.get_mut(usize::from(outgoing.port().0)) else {
             return Err(SendFailure::NoLink);
         };
         if port.link != Link::Up {
@@ -216,8 +153,8 @@ impl<'b> RouterCore<'b> {
                 _ => SendFailure::NoLink,
             });
         }
-        if outgoing.to.header.is_start() {
-            let unit = unit_to(&self.routes, port, &outgoing.to);
+        if outgoing.header.is_start() {
+            let unit = unit_to(&self.routes, port, outgoing);
             outgoing.start(self.responder.endpoint_id, port.session, unit, message);
         } else if outgoing.session != port.session {
             // Its beginning was given up.
@@ -255,9 +192,9 @@ impl<'b> RouterCore<'b> {
 
 /// The payload of packets to there: as the route says, or else the port.
 #[inline]
-fn unit_to(routes: &Routes<'_>, port: &Port<'_>, to: &Addressed) -> usize {
-    let route = routes.to(to.header.destination());
-    match route.filter(|route| route.port == to.port) {
+fn unit_to(routes: &Routes<'_>, port: &Port<'_>, outgoing: &Outgoing) -> usize {
+    let route = routes.to(outgoing.header.destination());
+    match route.filter(|route| route.port == outgoing.port()) {
         Some(route) => port.usable_unit(route.unit),
         None => port.unit(),
     }

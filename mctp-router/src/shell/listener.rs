@@ -12,7 +12,7 @@ use super::sending::SendMessage;
 use super::{NextMessage, RequestChannel, Router};
 use crate::clock::Clock;
 use crate::config::PortId;
-use crate::router_core::{Addressed, ChannelId, LentMessage, Origin, Target};
+use crate::router_core::{ChannelId, LentMessage, Origin, Outgoing, Target};
 
 /// The messages of one [`Service`](crate::Service). Dropping it ends the service.
 ///
@@ -112,10 +112,7 @@ impl<'m, 'b, M: RawMutex, C: Clock> Message<'m, 'b, M, C> {
     /// When its future is dropped before its end, the message ends where it is; the receiver
     /// discards it.
     pub async fn respond(&self, integrity_check: MsgIC, response: &[&[u8]]) -> mctp::Result<()> {
-        let to = Addressed::response(self.origin(), integrity_check);
-        if self.router.send_whole(&to, response) {
-            return Ok(());
-        }
+        let to = Outgoing::response(self.origin(), integrity_check);
         SendMessage::new(self.router, self.channel, to, response).await
     }
 
@@ -159,10 +156,7 @@ impl<'m, 'b, M: RawMutex, C: Clock> AsyncRespChannel for Responder<'m, 'b, M, C>
         Self: 'a;
 
     async fn send_vectored(&mut self, integrity_check: MsgIC, bufs: &[&[u8]]) -> mctp::Result<()> {
-        let to = Addressed::response(&self.origin, integrity_check);
-        if self.router.send_whole(&to, bufs) {
-            return Ok(());
-        }
+        let to = Outgoing::response(&self.origin, integrity_check);
         SendMessage::new(self.router, self.channel, to, bufs).await
     }
 

@@ -216,10 +216,6 @@ impl Shared<'_> {
         source: PhysicalAddress,
         bytes: &[u8],
     ) -> Turn {
-        if let Some(owner) = self.core.receive_whole_request(now, port, source, bytes) {
-            self.wake_receiver(owner);
-            return self.count_packet();
-        }
         match self.core.receive_other(now, port, source, bytes) {
             Ok(receipt) => self.after_packet(port, receipt),
             Err(DropReason::NoMessageBuffer) => Turn::OthersThenAgain,

@@ -118,7 +118,7 @@ impl<M: RawMutex, C: Clock> AsyncReqChannel for RequestChannel<'_, '_, M, C> {
         let opened = self.router.lock(|shared| {
             shared
                 .core
-                .address_request(&self.target, typ, integrity_check)
+                .open_request(&self.target, typ, integrity_check)
         });
         let (channel, to) = opened.map_err(|error| match error {
             OpenError::NoChannel => mctp::Error::NoSpace,
@@ -131,9 +131,7 @@ impl<M: RawMutex, C: Clock> AsyncReqChannel for RequestChannel<'_, '_, M, C> {
             open: Some(channel),
             timeout: self.timeout,
         };
-        if !self.router.send_whole(&to, bufs) {
-            SendMessage::new(self.router, channel, to, bufs).await?;
-        }
+        SendMessage::new(self.router, channel, to, bufs).await?;
         self.open = unsent.open.take();
         self.await_response(channel);
         Ok(())

@@ -7,22 +7,9 @@ use core::task::{Context, Poll};
 use embassy_sync::blocking_mutex::raw::RawMutex;
 use mctp_transport::DropReason;
 
-use super::{Router, Shared, register, wake};
+use super::{Router, Shared, register};
 use crate::clock::{Clock, Instant};
-use crate::router_core::{Addressed, ChannelId, Outgoing, Progress, SHORT_WAYS, SendFailure};
-
-impl<M: RawMutex, C: Clock> Router<'_, M, C> {
-    /// Sends a message of one slice and one packet if that is possible now. Otherwise, and for any
-    /// other message: [`SendMessage`].
-    #[inline(always)]
-    pub(super) fn send_whole(&self, to: &Addressed, message: &[&[u8]]) -> bool {
-        let ([body], true) = (message, SHORT_WAYS) else {
-            return false;
-        };
-        let now = self.clock.now();
-        self.lock(|shared| shared.send_whole(now, to, body))
-    }
-}
+use crate::router_core::{ChannelId, Outgoing, Progress, SendFailure};
 
 /// Sends a message. When dropped before its end, the message ends where it is; the receiver
 /// discards it.
@@ -41,13 +28,13 @@ impl<'s, 'b, M: RawMutex, C: Clock> SendMessage<'s, 'b, M, C> {
     pub(super) fn new(
         router: &'s Router<'b, M, C>,
         channel: ChannelId,
-        to: Addressed,
+        outgoing: Outgoing,
         message: &'s [&'s [u8]],
     ) -> Self {
         Self {
             router,
             channel,
-            outgoing: Outgoing::new(to),
+            outgoing,
             message,
             waits: false,
         }
@@ -82,20 +69,6 @@ impl<M: RawMutex, C: Clock> Drop for SendMessage<'_, '_, M, C> {
 }
 
 impl Shared<'_> {
-    /// Sends a message of one packet if that is possible now, and it is nobody else's turn.
-    #[inline(always)]
-    fn send_whole(&mut self, now: Instant, to: &Addressed, body: &[u8]) -> bool {
-        if self.first_in_line(to.port).is_some() {
-            return false;
-        }
-        let Some(port) = self.core.send_whole(now, to, body) else {
-            return false;
-        };
-        wake(&mut port.wakers.transmit);
-        self.rearm();
-        true
-    }
-
     /// Sends as much as is possible now. `None` when there is more; then the channel has its place
     /// in line.
     fn try_send(
@@ -112,7 +85,7 @@ impl Shared<'_> {
             return None;
         }
         let unsent = outgoing.remaining();
-        match self.core.send_more(now, outgoing, message) {
+        match self.core.send(now, outgoing, message) {
             Ok(progress) => {
                 self.wake_port(port);
                 self.rearm();

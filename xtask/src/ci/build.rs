@@ -96,16 +96,9 @@ const CASES: u32 = 4096;
 pub(super) fn properties(project: &Project) -> Result<String> {
     let names = project.published.iter().map(|package| &*package.name);
     let packages: Vec<_> = names.flat_map(|name| ["--package", name]).collect();
-    // Other code for messages of one packet.
-    let small_router = [
-        "--package",
-        "mctp-router",
-        "--features",
-        "optimize-for-size",
-    ];
     // As on the Nucleo.
     let without_1_1 = ["--package", "mctp-usb", "--no-default-features"];
-    for tested in [&packages[..], &small_router, &without_1_1] {
+    for tested in [&packages[..], &without_1_1] {
         let mut cargo = project.cargo(".");
         cargo.env("PROPTEST_CASES", CASES.to_string());
         cargo.args(["test", "--locked", "--lib", "--tests"]);
