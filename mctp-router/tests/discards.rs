@@ -1342,11 +1342,11 @@ fn link_down_twice_is_link_down_once() {
 }
 
 #[test]
-fn messages_received_before_the_link_went_down_cannot_be_answered() {
+fn a_message_taken_before_the_link_went_down_cannot_be_answered() {
     let (mut device, echo) = Device::echo();
     device.receive(&REQUEST.packet(&echo_message(20)));
-    device.core.link_down(USB);
     let lent = device.core.take_message(echo).unwrap();
+    device.core.link_down(USB);
     let mut response = device.core.response_to(&lent, lent.integrity_check());
     assert_eq!(
         device.send(&mut response, &[lent.bytes()]),

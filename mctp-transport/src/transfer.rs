@@ -143,15 +143,6 @@ impl<'b> Transfer<'b> {
         }
     }
 
-    /// The largest packet payload that an empty transfer takes, in bytes.
-    pub fn max_unit(&self) -> usize {
-        let overhead = usize::from(self.headroom)
-            .saturating_add(self.tailroom.into())
-            .saturating_add(HEADER_LEN);
-        let payload = usize::from(self.max_transfer).saturating_sub(overhead);
-        payload.min(self.max_payload.into())
-    }
-
     /// Empties the transfer, for the layout that it is to be filled in next.
     pub fn clear(&mut self) {
         self.used = 0;
@@ -478,7 +469,7 @@ mod tests {
     fn takes_no_more_than_its_buffer() {
         let mut buffer = [0; 40];
         let mut transfer = Transfer::new(&mut buffer, LAYOUT);
-        assert_eq!(transfer.max_unit(), 31);
+        assert_eq!(LAYOUT.max_unit(40), 31);
         assert!(!fill(&mut transfer, &[0; 32]));
         assert!(fill(&mut transfer, &[0; 31]));
     }

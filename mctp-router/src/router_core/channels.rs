@@ -261,6 +261,16 @@ impl<'b> Channels<'b> {
         true
     }
 
+    /// Ends the wait of the requests by a port whose link is lost: the next peer there never had
+    /// them.
+    pub(crate) fn end_requests_by(&mut self, port: PortId) {
+        for channel in self.all.iter_mut() {
+            if let Channel::Request(request) = channel {
+                request.expired |= request.port == port;
+            }
+        }
+    }
+
     /// Ends the wait of the requests that have waited for too long. The `lost` milliseconds before
     /// `now` do not count. Returns whether others wait. `next_look` becomes the deadline of the
     /// first of them, if that is earlier.

@@ -19,8 +19,8 @@ pub struct Outgoing {
     /// until the first packet is in a transfer.
     pub(crate) header: RawHeader,
     type_ic: u8,
-    /// The port's session in which it began.
-    pub(crate) session: u8,
+    /// The port's session in which it was asked for, and once it is begun, in which it began.
+    pub(crate) session: u32,
     unit: usize,
     /// Bytes not yet in a transfer, the message type byte included.
     remaining: usize,
@@ -32,6 +32,7 @@ pub struct Outgoing {
 impl Outgoing {
     pub(crate) fn new(
         (port, address): (PortId, PhysicalAddress),
+        session: u32,
         header: RawHeader,
         type_ic: u8,
     ) -> Self {
@@ -40,7 +41,7 @@ impl Outgoing {
             address,
             header,
             type_ic,
-            session: 0,
+            session,
             unit: 0,
             remaining: 0,
             slice: 0,
@@ -53,6 +54,7 @@ impl Outgoing {
     pub(crate) fn response(origin: &Origin, integrity_check: MsgIC) -> Self {
         Self::new(
             (origin.port, origin.address),
+            origin.session,
             origin.header.of_response(MCTP_ADDR_NULL),
             mctp::encode_type_ic(origin.message_type(), integrity_check),
         )
@@ -69,7 +71,7 @@ impl Outgoing {
     }
 
     /// What is known when `message` is about to be sent, in packets of `unit`.
-    pub(crate) fn start(&mut self, source: Eid, session: u8, unit: usize, message: &[&[u8]]) {
+    pub(crate) fn start(&mut self, source: Eid, session: u32, unit: usize, message: &[&[u8]]) {
         self.header = self.header.with_source(source);
         self.session = session;
         self.unit = unit;

@@ -37,8 +37,12 @@ pub(crate) enum Link {
 #[derive(Debug)]
 pub(crate) struct Port<'b> {
     pub(crate) link: Link,
-    /// How often what waited was given up: a message begun before does not go on.
-    pub(crate) session: u8,
+    /// Counts how often what waited was given up: a message begun before does not go on. Far too
+    /// many to wrap.
+    session: u32,
+    /// What that was when the link came up or went down last: what was asked before is answered no
+    /// more.
+    link_session: u32,
     /// As configured, and what of it the transport carries.
     wanted_unit: u16,
     unit: u16,
@@ -46,7 +50,10 @@ pub(crate) struct Port<'b> {
     layout: TransferLayout,
     /// It changed while the transport had transfers, which may still have the old one.
     layout_changed: bool,
+    /// The payload of the longest packet that the layout leaves room for.
     max_unit: u16,
+    /// Bytes of each of the two transfers.
+    transfer_len: u16,
     /// Full, and next to be sent.
     full: Option<&'b mut Transfer<'b>>,
     /// Being filled. `None` while the transport has it and the spare is not back yet.
@@ -82,12 +89,14 @@ impl<'b> Port<'b> {
     pub(crate) const EMPTY: Self = Self {
         link: Link::Down,
         session: 0,
+        link_session: 0,
         wanted_unit: 0,
         unit: 0,
         max_receive_unit: 0,
         layout: Self::UNKNOWN_LAYOUT,
         layout_changed: false,
         max_unit: 0,
+        transfer_len: 0,
         full: None,
         current: None,
         spare: None,
@@ -98,12 +107,34 @@ impl<'b> Port<'b> {
         wakers: PortWakers::NONE,
     };
 
+    /// The session of what comes and is begun now.
+    #[inline]
+    pub(crate) fn session(&self) -> u32 {
+        self.session
+    }
+
+    /// Whether the link has been up since `session`.
+    #[inline]
+    pub(crate) fn is_linked_since(&self, session: u32) -> bool {
+        session >= self.link_session
+    }
+
+    /// The link came up or went down. Gives up everything that waits; returns how many transfers
+    /// that were.
+    pub(crate) fn set_link(&mut self, link: Link) -> usize {
+        self.link = link;
+        let given_up = self.clear();
+        self.link_session = self.session;
+        given_up
+    }
+
     /// Adds one of the two transfers.
     pub(crate) fn add_transfer(
         &mut self,
         place: &'b mut Option<Transfer<'b>>,
         buffer: &'b mut [u8],
     ) {
+        self.transfer_len = at_most_u16(buffer.len());
         self.spare = self.current.take();
         self.current = Some(place.insert(Transfer::new(buffer, Self::UNKNOWN_LAYOUT)));
     }
@@ -122,11 +153,7 @@ impl<'b> Port<'b> {
         self.layout = layout;
         let given_up = self.clear();
         self.layout_changed |= self.transport_has_one();
-        self.max_unit = self
-            .current
-            .as_ref()
-            .or(self.spare.as_ref())
-            .map_or(0, |transfer| at_most_u16(transfer.max_unit()));
+        self.max_unit = at_most_u16(layout.max_unit(self.transfer_len.into()));
         self.unit = at_most_u16(self.usable_unit(self.wanted_unit.into()));
         given_up
     }
@@ -152,7 +179,12 @@ impl<'b> Port<'b> {
     /// does not fit.
     pub(crate) fn takes_nothing(&self) -> bool {
         let is_empty = |current: &&mut Transfer<'b>| current.is_empty();
-        self.max_unit > 0 && self.current.as_ref().is_some_and(is_empty)
+        self.has_layout() && self.current.as_ref().is_some_and(is_empty)
+    }
+
+    /// Whether a transport has said how it wants its transfers filled.
+    pub(crate) fn has_layout(&self) -> bool {
+        self.max_unit > 0
     }
 
     /// Sets the units.
@@ -336,7 +368,7 @@ impl<'b> Port<'b> {
     }
 
     /// Gives up everything that waits; returns how many transfers that were.
-    pub(crate) fn clear(&mut self) -> usize {
+    fn clear(&mut self) -> usize {
         let mut given_up = usize::from(self.queued_responses);
         if let Some(full) = self.full.take() {
             // The one after it is the current one, so the spare's place is free.

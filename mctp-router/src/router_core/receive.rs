@@ -5,7 +5,7 @@ use mctp_transport::{DropReason, HeaderError, PhysicalAddress, RawHeader, Receiv
 
 use super::key::Key;
 use super::list;
-use super::slots::{LentMessage, Mismatch, Origin, Slot, Start, Which};
+use super::slots::{LentMessage, Mismatch, Origin, Slot, Start};
 use super::{ChannelId, Link, Receipt, RouterCore};
 use crate::clock::Instant;
 use crate::config::{Event, PortId};
@@ -52,14 +52,15 @@ impl<'b> RouterCore<'b> {
         if let Some(port) = self.port(port_id)
             && port.link == Link::Down
         {
-            port.link = Link::Up;
-            port.clear();
+            port.set_link(Link::Up);
             self.responder.events.push(Event::LinkUp(port_id));
         }
     }
 
-    /// The port's link is lost: unfinished messages and what waits to be sent are given up. The
-    /// endpoint ID is kept (DSP0236 section 8.18.6).
+    /// The port's link is lost: messages that came by it and were not taken yet, whole or not, and
+    /// what waits to be sent are given up. What was taken can no longer be answered: the next host
+    /// that uses the tag would take the answer for its own. Requests that were sent by it wait no
+    /// longer. The endpoint ID is kept (DSP0236 section 8.18.6).
     pub fn link_down(&mut self, port_id: PortId) {
         let Some(port) = self.port(port_id) else {
             return;
@@ -67,10 +68,10 @@ impl<'b> RouterCore<'b> {
         if port.link == Link::Down {
             return;
         }
-        port.link = Link::Down;
-        let unsent = port.clear();
-        let unfinished = self.slots.free_unfinished(Which::By(port_id));
-        self.count_drops(DropReason::LinkDown, unsent.saturating_add(unfinished));
+        let unsent = port.set_link(Link::Down);
+        self.channels.end_requests_by(port_id);
+        let untaken = self.slots.free_all_by(port_id);
+        self.count_drops(DropReason::LinkDown, unsent.saturating_add(untaken));
         self.responder.events.push(Event::LinkDown(port_id));
     }
 
@@ -108,13 +109,15 @@ impl<'b> RouterCore<'b> {
         if matches!(header.source().0, 1..=7 | 0xFF) {
             return Err(DropReason::InvalidSource);
         }
-        let max_receive_unit = self.port(port).map_or(0, |port| port.max_receive_unit());
+        let place = self.ports.get(usize::from(port.0));
+        let (max_receive_unit, session) =
+            place.map_or((0, 0), |port| (port.max_receive_unit(), port.session()));
         if payload.len() > max_receive_unit {
             return Err(DropReason::UnsupportedTransmissionUnit);
         }
         let from = (port, address);
         if header.is_start() {
-            self.start_message(now, from, header, payload)
+            self.start_message(now, from, session, header, payload)
         } else {
             self.continue_message(now, from, header, payload)
         }
@@ -202,6 +205,7 @@ impl<'b> RouterCore<'b> {
         &mut self,
         now: Instant,
         (port, address): (PortId, PhysicalAddress),
+        session: u32,
         header: RawHeader,
         payload: &[u8],
     ) -> Result<Receipt, DropReason> {
@@ -232,6 +236,7 @@ impl<'b> RouterCore<'b> {
             address,
             header,
             port,
+            session,
             type_ic,
         };
         let start = Start {
@@ -244,7 +249,7 @@ impl<'b> RouterCore<'b> {
         if !self.slots.begin(now, &start, header.is_end()) {
             // As often as a message can be given up for it.
             self.make_room(now, &start)?;
-            return self.start_message(now, from, header, payload);
+            return self.start_message(now, from, session, header, payload);
         }
         if header.is_end() {
             return Ok(Receipt::Delivered(self.accept(owner)));
@@ -341,7 +346,7 @@ impl<'b> RouterCore<'b> {
         payload: &[u8],
     ) -> Result<(), DropReason> {
         let port = self.ports.get_mut(usize::from(port.0));
-        let port = port.filter(|port| port.link != Link::Down);
+        let port = port.filter(|port| port.link != Link::Down && port.has_layout());
         let port = port.ok_or(DropReason::LinkDown)?;
         let replaced = port
             .queue_response(address, header, payload)

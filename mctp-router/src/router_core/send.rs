@@ -6,8 +6,8 @@ use mctp_transport::{PacketHeader, PhysicalAddress, SendError, SequenceNumber};
 use super::channels::Request;
 use super::outgoing::next_free_tag;
 use super::{
-    ChannelId, LentMessage, Link, OpenError, Outbound, Outgoing, Port, Progress,
-    RouterCore, Routes, SendFailure, Target,
+    ChannelId, LentMessage, Link, OpenError, Outbound, Outgoing, Port, Progress, RouterCore,
+    Routes, SendFailure, Target,
 };
 use crate::clock::{Instant, LOOK_INTERVAL};
 use crate::config::PortId;
@@ -116,7 +116,9 @@ impl<'b> RouterCore<'b> {
             tag_owner: true,
             tag,
         };
-        Ok((channel, Outgoing::new((port, address), first.into(), type_ic)))
+        let session = self.port(port).map_or(0, |port| port.session());
+        let outgoing = Outgoing::new((port, address), session, first.into(), type_ic);
+        Ok((channel, outgoing))
     }
 
     /// Starts the wait for the response of `channel`, or starts it anew for one more: `timeout`
@@ -154,9 +156,13 @@ impl<'b> RouterCore<'b> {
             });
         }
         if outgoing.header.is_start() {
+            if !port.is_linked_since(outgoing.session) {
+                // Whoever asked for it, or the one it is for, is gone.
+                return Err(SendFailure::NoLink);
+            }
             let unit = unit_to(&self.routes, port, outgoing);
-            outgoing.start(self.responder.endpoint_id, port.session, unit, message);
-        } else if outgoing.session != port.session {
+            outgoing.start(self.responder.endpoint_id, port.session(), unit, message);
+        } else if outgoing.session != port.session() {
             // Its beginning was given up.
             return Err(SendFailure::NoLink);
         }

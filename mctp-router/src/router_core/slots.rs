@@ -22,6 +22,8 @@ pub(crate) struct Origin {
     /// Of the start packet.
     pub(crate) header: RawHeader,
     pub(crate) port: PortId,
+    /// Of the port, when it came.
+    pub(crate) session: u32,
     /// Message type and IC bit, as in the start packet.
     pub(crate) type_ic: u8,
 }
@@ -31,6 +33,7 @@ impl Origin {
         address: PhysicalAddress::POINT_TO_POINT,
         header: RawHeader::from_bytes([0; 4]),
         port: PortId(0),
+        session: 0,
         type_ic: 0,
     };
 
@@ -479,6 +482,28 @@ impl<'b> Slots<'b> {
         while let Some(slot) = self.take_from_inbox(owner) {
             self.release(slot);
         }
+    }
+
+    /// Frees all messages that came by a port, but for those that are lent; returns how many there
+    /// were.
+    pub(crate) fn free_all_by(&mut self, port: PortId) -> usize {
+        let mut freed = self.free_unfinished(Which::By(port));
+        for index in 0..self.inboxes.len() {
+            let owner = ChannelId(index as u8);
+            let mut others = Queue::EMPTY;
+            while let Some(slot) = self.take_from_inbox(owner) {
+                if slot.is(Which::By(port)) {
+                    self.release(slot);
+                    freed = freed.saturating_add(1);
+                } else {
+                    others.push(slot);
+                }
+            }
+            if let Some(inbox) = self.inboxes.get_mut(index) {
+                inbox.messages = others;
+            }
+        }
+        freed
     }
 
     /// Whether there are unfinished messages.

@@ -115,11 +115,9 @@ impl<M: RawMutex, C: Clock> AsyncReqChannel for RequestChannel<'_, '_, M, C> {
         bufs: &[&[u8]],
     ) -> mctp::Result<()> {
         self.release();
-        let opened = self.router.lock(|shared| {
-            shared
-                .core
-                .open_request(&self.target, typ, integrity_check)
-        });
+        let opened = self
+            .router
+            .lock(|shared| shared.core.open_request(&self.target, typ, integrity_check));
         let (channel, to) = opened.map_err(|error| match error {
             OpenError::NoChannel => mctp::Error::NoSpace,
             OpenError::NoTag => mctp::Error::TagUnavailable,
