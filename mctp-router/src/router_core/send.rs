@@ -131,7 +131,7 @@ impl<'b> RouterCore<'b> {
         }
     }
 
-    /// Whether the request of `channel` has waited for too long.
+    /// Whether the request of `channel` has waited for too long, or its link was lost.
     pub fn has_expired(&self, channel: ChannelId) -> bool {
         self.channels.has_expired(channel)
     }

@@ -136,8 +136,8 @@ impl<M: RawMutex, C: Clock> AsyncReqChannel for RequestChannel<'_, '_, M, C> {
     }
 
     /// [`mctp::Error::BadArgument`] without a `send` before, [`TimedOut`](mctp::Error::TimedOut)
-    /// when no response came in time, and [`NoSpace`](mctp::Error::NoSpace) when `buf` is too
-    /// short for it; it is then lost.
+    /// when no response came in time or the link was lost, and [`NoSpace`](mctp::Error::NoSpace)
+    /// when `buf` is too short for it; it is then lost.
     async fn recv<'f>(
         &mut self,
         buf: &'f mut [u8],
