@@ -3,7 +3,7 @@
 
 mod support;
 
-use mctp_router::{Progress, Receipt, SendFailure, Target};
+use mctp_router::{LentMessage, Outgoing, PortConfig, Progress, Receipt, SendFailure, Target};
 use mctp_transport::{DropReason, Eid, TransferLayout};
 use support::{
     Device, ECHO_TYPE, HOST, POINT_TO_POINT, REQUEST, USB, USB_LAYOUT, Wire, assemble, config,
@@ -13,6 +13,20 @@ use support::{
 fn reset_link(device: &mut Device) {
     device.core.link_down(USB);
     device.core.link_up(USB);
+}
+
+/// A message that a service has, and a response to it the beginning of which is in transfers.
+fn half_sent(config: PortConfig) -> (Device, LentMessage<'static>, Outgoing) {
+    let (mut device, echo) = Device::echo();
+    device.core.configure_port(USB, config);
+    for packet in REQUEST.packets(&echo_message(2_000), 64) {
+        device.receive(&packet);
+    }
+    let taken = device.core.take_message(echo).unwrap();
+    let mut response = device.core.response_to(&taken, taken.integrity_check());
+    let begun = device.send(&mut response, &[taken.bytes()]);
+    assert_eq!(begun, Ok(Progress::Partial));
+    (device, taken, response)
 }
 
 #[test]
@@ -58,16 +72,7 @@ fn a_message_that_nobody_took_before_a_reset_is_dropped() {
 #[test]
 fn half_a_message_does_not_go_on_after_any_number_of_resets() {
     for resets in (1..=256).chain([65_536]) {
-        let (mut device, echo) = Device::echo();
-        let message = echo_message(2_000);
-        let packets = REQUEST.packets(&message, 64);
-        for packet in &packets {
-            device.receive(packet);
-        }
-        let taken = device.core.take_message(echo).unwrap();
-        let mut response = device.core.response_to(&taken, taken.integrity_check());
-        let begun = device.send(&mut response, &[taken.bytes()]);
-        assert_eq!(begun, Ok(Progress::Partial));
+        let (mut device, taken, mut response) = half_sent(PortConfig::default());
         (0..resets).for_each(|_| reset_link(&mut device));
         let rest = device.send(&mut response, &[taken.bytes()]);
         assert_eq!(rest, Err(SendFailure::NoLink), "after {resets} resets");
@@ -101,20 +106,10 @@ fn what_the_next_peer_sends_answers_no_request_to_the_one_before() {
 
 #[test]
 fn a_layout_that_comes_while_the_transport_has_both_transfers_counts() {
-    let (mut device, echo) = Device::echo();
-    let config = mctp_router::PortConfig {
+    let (mut device, taken, mut response) = half_sent(PortConfig {
         unit: 247,
         ..Default::default()
-    };
-    device.core.configure_port(USB, config);
-    let request = REQUEST.packets(&echo_message(2_000), 64);
-    for packet in &request {
-        device.receive(packet);
-    }
-    let taken = device.core.take_message(echo).unwrap();
-    let mut response = device.core.response_to(&taken, taken.integrity_check());
-    let begun = device.send(&mut response, &[taken.bytes()]);
-    assert_eq!(begun, Ok(Progress::Partial));
+    });
     let now = device.now();
     let at_transport = [(); 2].map(|()| device.core.poll_transmit(USB).unwrap());
     let shorter = TransferLayout {

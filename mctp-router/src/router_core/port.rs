@@ -37,11 +37,11 @@ pub(crate) enum Link {
 #[derive(Debug)]
 pub(crate) struct Port<'b> {
     pub(crate) link: Link,
-    /// Counts how often what waited was given up: a message begun before does not go on. Far too
-    /// many to wrap.
+    /// Counts how often what waited was given up: a message begun before does not go on. With 32
+    /// bits it does not come back to an old value.
     session: u32,
-    /// What that was when the link came up or went down last: what was asked before is answered no
-    /// more.
+    /// The session in which the link came up or went down last. A request from before is not
+    /// answered any more.
     link_session: u32,
     /// As configured, and what of it the transport carries.
     wanted_unit: u16,
@@ -107,7 +107,7 @@ impl<'b> Port<'b> {
         wakers: PortWakers::NONE,
     };
 
-    /// The session of what comes and is begun now.
+    /// The session of a message that comes, or is begun, now.
     #[inline]
     pub(crate) fn session(&self) -> u32 {
         self.session

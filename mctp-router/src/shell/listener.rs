@@ -112,8 +112,8 @@ impl<'m, 'b, M: RawMutex, C: Clock> Message<'m, 'b, M, C> {
     /// When its future is dropped before its end, the message ends where it is; the receiver
     /// discards it.
     pub async fn respond(&self, integrity_check: MsgIC, response: &[&[u8]]) -> mctp::Result<()> {
-        let to = Outgoing::response(self.origin(), integrity_check);
-        SendMessage::new(self.router, self.channel, to, response).await
+        let outgoing = Outgoing::response(self.origin(), integrity_check);
+        SendMessage::new(self.router, self.channel, outgoing, response).await
     }
 
     /// Discards the message because its integrity check failed, and counts it (DSP0236 section
@@ -156,8 +156,8 @@ impl<'m, 'b, M: RawMutex, C: Clock> AsyncRespChannel for Responder<'m, 'b, M, C>
         Self: 'a;
 
     async fn send_vectored(&mut self, integrity_check: MsgIC, bufs: &[&[u8]]) -> mctp::Result<()> {
-        let to = Outgoing::response(&self.origin, integrity_check);
-        SendMessage::new(self.router, self.channel, to, bufs).await
+        let outgoing = Outgoing::response(&self.origin, integrity_check);
+        SendMessage::new(self.router, self.channel, outgoing, bufs).await
     }
 
     fn remote_eid(&self) -> Eid {

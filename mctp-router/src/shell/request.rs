@@ -118,7 +118,7 @@ impl<M: RawMutex, C: Clock> AsyncReqChannel for RequestChannel<'_, '_, M, C> {
         let opened = self
             .router
             .lock(|shared| shared.core.open_request(&self.target, typ, integrity_check));
-        let (channel, to) = opened.map_err(|error| match error {
+        let (channel, outgoing) = opened.map_err(|error| match error {
             OpenError::NoChannel => mctp::Error::NoSpace,
             OpenError::NoTag => mctp::Error::TagUnavailable,
         })?;
@@ -129,7 +129,7 @@ impl<M: RawMutex, C: Clock> AsyncReqChannel for RequestChannel<'_, '_, M, C> {
             open: Some(channel),
             timeout: self.timeout,
         };
-        SendMessage::new(self.router, channel, to, bufs).await?;
+        SendMessage::new(self.router, channel, outgoing, bufs).await?;
         self.open = unsent.open.take();
         self.await_response(channel);
         Ok(())
