@@ -30,7 +30,6 @@ impl Instant {
     }
 
     /// Whether it is at least [`LOOK_INTERVAL`] after `deadline`.
-    #[inline(never)]
     pub(crate) const fn is_late_for(self, deadline: Self) -> bool {
         self.0.saturating_sub(deadline.0) >= LOOK_INTERVAL as u64
     }
@@ -41,24 +40,48 @@ impl Instant {
         milliseconds.try_into().unwrap_or(u32::MAX)
     }
 
-    /// Moves it on by `lost` milliseconds, but not beyond `latest`.
-    #[inline(never)]
-    pub(crate) fn credit(&mut self, lost: u32, latest: Self) {
-        *self = self.after(lost).min(latest);
-    }
-
-    /// Whether `milliseconds` have passed at `now`.
-    #[inline]
-    pub(crate) const fn is_over(self, milliseconds: u32, now: Self) -> bool {
-        self.after(milliseconds).0 <= now.0
-    }
-
     /// The point in time `milliseconds` after this one. Wraps only with a clock that has run for
     /// 500 million years.
     #[must_use]
     #[inline]
     pub(crate) const fn after(self, milliseconds: u32) -> Self {
         Self(self.0.wrapping_add(milliseconds as u64))
+    }
+}
+
+/// When something began to wait: the lower 32 bits of an [`Instant`], of which there are many. Good
+/// for waits of up to 24 days, whatever the clock has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Since(u32);
+
+impl Since {
+    pub(crate) const START: Self = Self(0);
+
+    #[inline]
+    pub(crate) const fn now(now: Instant) -> Self {
+        Self(now.0 as u32)
+    }
+
+    /// For how many milliseconds it has waited; 0 when another task looked at the clock later.
+    #[inline]
+    pub(crate) const fn elapsed(self, now: Instant) -> u32 {
+        let elapsed = (now.0 as u32).wrapping_sub(self.0);
+        if elapsed > i32::MAX as u32 {
+            0
+        } else {
+            elapsed
+        }
+    }
+
+    /// Whether it has waited for that long.
+    #[inline]
+    pub(crate) const fn is_over(self, milliseconds: u32, now: Instant) -> bool {
+        self.elapsed(now) >= milliseconds
+    }
+
+    /// The `lost` milliseconds before `now` do not count.
+    pub(crate) const fn credit(&mut self, lost: u32, now: Instant) {
+        self.0 = (now.0 as u32).wrapping_sub(self.elapsed(now).saturating_sub(lost));
     }
 }
 
@@ -83,7 +106,37 @@ impl<C: Clock> Clock for &C {
     }
 }
 
-/// Whole milliseconds of `duration`, as many as fit.
+/// Whole milliseconds of `duration`, at most 24 days.
 pub(crate) fn milliseconds(duration: Duration) -> u32 {
-    duration.as_millis().try_into().unwrap_or(u32::MAX)
+    let longest = i32::MAX as u32;
+    duration
+        .as_millis()
+        .try_into()
+        .map_or(longest, |milliseconds: u32| milliseconds.min(longest))
+}
+
+/// How many [`LOOK_INTERVAL`]s there are in `duration`, or as many as fit.
+pub(crate) fn looks_in(duration: Duration) -> u16 {
+    let looks = milliseconds(duration).wrapping_div(LOOK_INTERVAL);
+    looks.try_into().unwrap_or(u16::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_as_long_wherever_the_clock_is() {
+        for start in [0, 1, u64::from(u32::MAX) - 50, 1 << 32, (1 << 40) + 7] {
+            let at = |milliseconds: u64| Instant::from_millis(start + milliseconds);
+            let mut since = Since::now(at(100));
+            assert_eq!(since.elapsed(at(100)), 0);
+            assert_eq!(since.elapsed(at(99)), 0, "another task's clock");
+            assert!(!since.is_over(250, at(349)) && since.is_over(250, at(350)));
+            since.credit(200, at(350));
+            assert_eq!(since.elapsed(at(350)), 50);
+            since.credit(60, at(350));
+            assert_eq!(since.elapsed(at(350)), 0, "not in the future");
+        }
+    }
 }

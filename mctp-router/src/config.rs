@@ -17,25 +17,36 @@ pub const LINUX_TAG_LIFETIME: Duration = Duration::from_secs(6);
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct PortId(pub u8);
 
-/// Settings of the endpoint as a whole. Its time limits hold to 100 ms, and count no time in which
+/// One of the router's networks: an index from 0, below the number of ports.
+///
+/// A network is what one bus owner, or one hierarchy of them, gives endpoint IDs in. The device has
+/// an endpoint ID of its own in each, and nothing of one network is ever matched with anything of
+/// another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct NetworkId(pub u8);
+
+/// Settings of the device as a whole. Its time limits hold to 100 ms, and count no time in which
 /// the device did not run: see [`RouterCore::expire`](crate::RouterCore::expire).
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The device's UUID as Get Endpoint UUID reports it: RFC 9562 order, most significant byte
     /// first. It must never change, and must not be nil: mctpd recognises a device by it.
     pub uuid: [u8; 16],
-    /// An endpoint ID of its own, in use until a bus owner sets another one. `None`: the device
-    /// starts without one.
-    pub static_endpoint_id: Option<Eid>,
     /// The longest message accepted, in bytes, the message type byte not counted. The storage
     /// limits it as well.
     pub max_message_len: usize,
     /// The longest time between two packets of a message (DSP0236 section 8.9). The default is
     /// [`LINUX_TAG_LIFETIME`]; DSP0283 gives no value.
     pub assembly_timeout: Duration,
-    /// When no buffer is free, an unfinished message that has stood still for this long makes room
-    /// for a new one.
+    /// When no buffer is free, an unfinished message that is late by this much makes room for a new
+    /// one: it has stood still for so long, or is so far behind 500 bytes a second.
     pub eviction_age: Duration,
+    /// How long at most a packet that finds no message buffer is left with a transport that
+    /// [can wait](mctp_transport::TransportRx::can_wait), while a service has a message whose
+    /// buffer it may give back. The service that the packet is for gets that time once, until it
+    /// gives one back. The default is 200 ms.
+    pub hold_time: Duration,
     /// How long a neighbour may take no transfer, as the router hands them to the transport,
     /// before what is being sent to it is given up. The default is [`LINUX_TAG_LIFETIME`].
     pub send_timeout: Duration,
@@ -49,10 +60,10 @@ impl Config {
     pub const fn new(uuid: [u8; 16]) -> Self {
         Self {
             uuid,
-            static_endpoint_id: None,
             max_message_len: usize::MAX,
             assembly_timeout: LINUX_TAG_LIFETIME,
             eviction_age: Duration::from_millis(250),
+            hold_time: Duration::from_millis(200),
             send_timeout: LINUX_TAG_LIFETIME,
             response_timeout: LINUX_TAG_LIFETIME,
         }
@@ -81,7 +92,8 @@ impl Default for PortConfig {
     }
 }
 
-/// Where the endpoints of a range are, and how large packets to them may be.
+/// Where the endpoints of a range are, in the network of the port, and how large packets to them may
+/// be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Route {
@@ -95,6 +107,32 @@ pub struct Route {
     pub address: PhysicalAddress,
     /// Packet payload bytes of the middle packets sent there; limited like [`PortConfig::unit`].
     pub unit: usize,
+    /// Where the route comes from.
+    pub origin: RouteOrigin,
+}
+
+impl Route {
+    pub(crate) fn covers(&self, endpoint_id: Eid) -> bool {
+        (self.first.0..=self.last.0).contains(&endpoint_id.0)
+    }
+
+    #[inline]
+    pub(crate) fn leads_by(&self, neighbour: (PortId, PhysicalAddress)) -> bool {
+        (self.port, self.address) == neighbour
+    }
+}
+
+/// Where a route comes from (DSP0236 1.3.3, section 12.12: static and dynamic entries of a routing
+/// table).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+// No value is 0, so that `None` of a route is all zeros: see `RouterStorage::new`.
+#[repr(u8)]
+pub enum RouteOrigin {
+    /// The device's own configuration.
+    Static = 1,
+    /// Learnt from the network: it may have to be removed when its neighbour is gone.
+    Dynamic = 2,
 }
 
 /// Something that happened which the application may want to know.
@@ -102,10 +140,15 @@ pub struct Route {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Event {
-    /// A bus owner gave the device this endpoint ID.
-    EndpointIdSet(Eid),
-    /// The bus owner is here: the source of the last accepted Set Endpoint ID.
-    BusOwnerSeen(BusOwner),
+    /// The bus owner of a network gave the device an endpoint ID there.
+    EndpointIdSet {
+        /// The network.
+        network: NetworkId,
+        /// The endpoint ID.
+        endpoint_id: Eid,
+        /// Who set it.
+        bus_owner: BusOwner,
+    },
     /// The port's link can carry packets.
     LinkUp(PortId),
     /// The port's link was lost. The endpoint ID is kept.

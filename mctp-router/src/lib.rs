@@ -19,13 +19,16 @@ mod router_core;
 mod service;
 mod shell;
 mod storage;
+mod wakers;
 
 pub use crate::router_core::{
-    ChannelId, LentMessage, OpenError, Outbound, Outgoing, Progress, Receipt, RouterCore,
-    SendFailure, Target,
+    ChannelId, LentMessage, OpenError, Origin, Outbound, Outgoing, Progress, Receipt, RouterCore,
+    SHORT_MESSAGE_LEN, SendFailure, Target, Wakes,
 };
 pub use clock::{Clock, Instant};
-pub use config::{BusOwner, Config, Event, LINUX_TAG_LIFETIME, PortConfig, PortId, Route};
+pub use config::{
+    BusOwner, Config, Event, LINUX_TAG_LIFETIME, NetworkId, PortConfig, PortId, Route, RouteOrigin,
+};
 pub use service::{Service, Vendor};
 pub use shell::{Listener, Message, Receive, RequestChannel, Responder, Router};
-pub use storage::{RouterStorage, SHORT_MESSAGE_LEN};
+pub use storage::RouterStorage;

@@ -2,6 +2,8 @@
 
 use mctp::MsgType;
 
+use crate::config::NetworkId;
+
 /// The vendor of a vendor defined message type (DSP0236 1.3.3, section 12.9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -15,7 +17,8 @@ pub enum Vendor {
     Iana(u32) = 5,
 }
 
-/// What a listener serves: a message type and, for vendor defined types, whose.
+/// What a listener serves: a message type and, for vendor defined types, whose; in all networks or
+/// in one.
 ///
 /// The services that listeners hold are the one source of what Get MCTP Version Support, Get
 /// Message Type Support and Get Vendor Defined Message Support report.
@@ -27,34 +30,31 @@ pub struct Service {
     pub(crate) subtype: &'static [u8],
     pub(crate) command_set: u16,
     pub(crate) versions: &'static [[u8; 4]],
-    /// Message type, vendor and subtype as far as they are among the first bytes of a message, and
-    /// how many bits of them that are not.
-    opening: u64,
-    unused_bits: u8,
-    /// Bytes of a message that has all of them.
-    least_len: usize,
+    network: NetworkId,
+    /// As much as an opening has of message type, vendor and subtype.
+    opening: u32,
+    /// Bytes of message type, vendor and subtype.
+    opening_len: u16,
 }
 
-/// The first bytes of a message, to find its service by: as many as [`OPENING_LEN`], the message
-/// type (without IC bit) the lowest.
-pub(crate) struct Opening<'p> {
-    bits: u64,
-    message: &'p [u8],
-}
+/// The first four bytes of a message, to find its service by: the message type (without IC bit) the
+/// lowest.
+#[derive(Clone, Copy)]
+pub(crate) struct Opening(u32);
 
-const OPENING_LEN: usize = 8;
-const IC_BIT: u64 = 0x80;
+/// Not an `Option`, of which the compiler would make that a channel without service is not 0.
+const EVERY_NETWORK: NetworkId = NetworkId(u8::MAX);
 
-impl<'p> Opening<'p> {
+const OPENING_LEN: usize = 4;
+const IC_BIT: u32 = 0x80;
+
+impl Opening {
     /// Of a message that starts with `message`, the message type byte first.
     #[inline]
-    pub(crate) fn of(message: &'p [u8]) -> Self {
+    pub(crate) fn of(message: &[u8]) -> Self {
         let bytes = message.first_chunk().copied();
         let bytes = bytes.unwrap_or_else(|| Self::of_short(message));
-        Self {
-            bits: u64::from_le_bytes(bytes) & !IC_BIT,
-            message,
-        }
+        Self(u32::from_le_bytes(bytes) & !IC_BIT)
     }
 
     #[inline(never)]
@@ -65,6 +65,19 @@ impl<'p> Opening<'p> {
             .zip(message)
             .for_each(|(to, from)| *to = *from);
         bytes
+    }
+
+    /// The list, of 32, that its service is in: that of its message type, or of vendors whose ID begins
+    /// alike.
+    #[inline]
+    pub(crate) const fn bucket(self) -> usize {
+        let is_vendor = self.0 as u8 >= mctp::MCTP_TYPE_VENDOR_PCIE.0;
+        let of_vendor = if is_vendor {
+            self.0 >> 8 ^ self.0 >> 16
+        } else {
+            0
+        };
+        ((self.0 ^ of_vendor) & 31) as usize
     }
 }
 
@@ -77,22 +90,21 @@ impl Service {
             subtype: &[],
             command_set: 0,
             versions: &[],
-            opening: message_type.0 as u64,
-            unused_bits: 56,
-            least_len: 1,
+            network: EVERY_NETWORK,
+            opening: message_type.0 as u32,
+            opening_len: 1,
         }
     }
 
-    /// With these bytes next in the opening, as many as there is room for.
+    /// With these bytes next in the opening.
     const fn opened_by(mut self, bytes: &[u8]) -> Self {
-        self.least_len = self.least_len.saturating_add(bytes.len());
         let mut rest = bytes;
-        while let [first, others @ ..] = rest
-            && self.unused_bits > 0
-        {
-            self.opening |=
-                (*first as u64).wrapping_shl(64_u32.wrapping_sub(self.unused_bits as u32));
-            self.unused_bits = self.unused_bits.saturating_sub(8);
+        while let [first, others @ ..] = rest {
+            if (self.opening_len as usize) < OPENING_LEN {
+                self.opening |=
+                    (*first as u32).wrapping_shl(8_u32.wrapping_mul(self.opening_len as u32));
+            }
+            self.opening_len = self.opening_len.saturating_add(1);
             rest = others;
         }
         self
@@ -140,33 +152,54 @@ impl Service {
         self
     }
 
-    /// Whether a request that opens so is for this service.
-    #[inline]
-    pub(crate) fn serves(&self, opening: &Opening<'_>) -> bool {
-        // A shift by 56 bits or less: the message type always counts.
-        (self.opening ^ opening.bits).wrapping_shl(self.unused_bits.into()) == 0
-            && opening.message.len() >= self.least_len
-            && (self.least_len <= OPENING_LEN || self.has_subtype(opening.message))
+    /// Only in this network, and reported only there. Unless set, in all networks.
+    #[must_use]
+    pub const fn at(mut self, network: NetworkId) -> Self {
+        self.network = network;
+        self
     }
 
-    /// For a message that is long enough.
+    /// Whether it is served in a network.
+    #[inline]
+    pub(crate) fn is_at(&self, network: NetworkId) -> bool {
+        self.network == network || self.network == EVERY_NETWORK
+    }
+
+    pub(crate) const fn opening(&self) -> Opening {
+        Opening(self.opening)
+    }
+
+    /// Whether a request that is `message`, and opens so, is for this service.
+    #[inline]
+    pub(crate) fn serves(&self, opening: Opening, message: &[u8]) -> bool {
+        let len = usize::from(self.opening_len);
+        let unused = OPENING_LEN.saturating_sub(len).wrapping_mul(8) as u32;
+        // A shift by 24 bits or less: the message type always counts.
+        (self.opening ^ opening.0).wrapping_shl(unused) == 0
+            && message.len() >= len
+            && (len <= OPENING_LEN || self.is_opened_by(message))
+    }
+
+    /// For what the first four bytes do not tell.
     #[inline(never)]
-    fn has_subtype(&self, message: &[u8]) -> bool {
-        let vendor_len = match self.vendor {
-            None => 0,
-            Some(Vendor::Pci(_)) => 2,
-            Some(Vendor::Iana(_)) => 4,
+    fn is_opened_by(&self, message: &[u8]) -> bool {
+        let behind_vendor = match self.vendor {
+            None => message.get(1..),
+            Some(Vendor::Pci(_)) => message.get(3..),
+            Some(Vendor::Iana(id)) => {
+                // The fourth byte of the vendor ID is the fifth of the message.
+                let [_, _, _, last] = id.to_be_bytes();
+                message.get(4..).and_then(|rest| rest.strip_prefix(&[last]))
+            }
         };
-        let subtype = message.get(1..).and_then(|body| body.get(vendor_len..));
-        subtype.is_some_and(|rest| {
-            let mut pairs = rest.iter().zip(self.subtype);
-            pairs.all(|(byte, wanted)| byte == wanted)
-        })
+        behind_vendor.is_some_and(|rest| rest.starts_with(self.subtype))
     }
 
     /// Whether some request would be for both services.
     pub(crate) fn overlaps(&self, other: &Self) -> bool {
-        self.message_type == other.message_type
+        let share_network = self.is_at(other.network) || other.is_at(self.network);
+        share_network
+            && self.message_type == other.message_type
             && self.vendor == other.vendor
             && (self.subtype.starts_with(other.subtype) || other.subtype.starts_with(self.subtype))
     }
@@ -190,7 +223,7 @@ mod tests {
     const ECHO: Service = Service::vendor_pci(0xCCDE, &[0xF0]);
 
     fn serves(service: Service, message: &[u8]) -> bool {
-        service.serves(&Opening::of(message))
+        service.serves(Opening::of(message), message)
     }
 
     #[test]
@@ -235,6 +268,35 @@ mod tests {
         assert!(ECHO.overlaps(&Service::vendor_pci(0xCCDE, &[])));
         assert!(!ECHO.overlaps(&Service::vendor_pci(0xCCDE, &[0xF1])));
         assert!(!ECHO.overlaps(&Service::vendor_pci(0xCCDF, &[0xF0])));
+    }
+
+    #[test]
+    fn services_of_one_network_do_not_overlap_with_those_of_another() {
+        let [one, other] = [0, 1].map(|network| ECHO.at(NetworkId(network)));
+        assert!(!one.overlaps(&other) && one.overlaps(&one));
+        assert!(ECHO.overlaps(&one) && other.overlaps(&ECHO));
+    }
+
+    #[test]
+    fn a_message_and_its_service_are_in_the_same_bucket() {
+        let services = [
+            ECHO,
+            Service::vendor_pci(0xCCDE, &[]),
+            Service::vendor_iana(0x0102_0304, &[5]),
+            Service::message_type(MsgType(4)),
+        ];
+        for service in services {
+            let mut message = vec![service.message_type.0];
+            match service.vendor {
+                Some(Vendor::Pci(id)) => message.extend(id.to_be_bytes()),
+                Some(Vendor::Iana(id)) => message.extend(id.to_be_bytes()),
+                None => {}
+            }
+            message.extend(service.subtype);
+            message.extend([1, 2, 3]);
+            assert!(serves(service, &message));
+            assert_eq!(Opening::of(&message).bucket(), service.opening().bucket());
+        }
     }
 
     #[test]

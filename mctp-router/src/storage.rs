@@ -2,37 +2,31 @@
 
 use mctp_transport::Transfer;
 
-use crate::config::{PortConfig, Route};
+use crate::config::{Config, NetworkId, PortConfig, Route};
 use crate::router_core::{
-    Buckets, Channel, Channels, Inbox, Kind, NO_REQUESTS, Port, Requests, RouteTable, Routes, Slot,
-    Slots, empty_buckets,
+    Buckets, Channel, ChannelBuckets, ChannelId, Channels, Inbox, Kind, NO_CHANNELS, NO_REQUESTS,
+    Newest, Parts, Port, RESPONSE_LEN, RESPONSES, RouteTable, RouterCore, Routes,
+    SHORT_MESSAGE_LEN, Slot, Slots, empty_buckets,
 };
-use crate::shell::ChannelWakers;
-
-/// Bytes of a short message buffer: the longest message that fits one packet of MCTP over USB 1.0
-/// (247) or SMBus (250), rounded up.
-pub const SHORT_MESSAGE_LEN: usize = 256;
-
-/// Control responses that may wait at a port for the neighbour to read them.
-pub(crate) const RESPONSES: usize = 4;
-
-/// A control response of one packet with the room that a transport may ask for around it.
-pub(crate) const RESPONSE_LEN: usize = 84;
+use crate::wakers::{ChannelWakers, PortWakers};
 
 /// Everything a router keeps, with its capacities.
 ///
 /// | parameter | counts | RAM on a 32-bit target, bytes each |
 /// |-|-|-|
-/// | `PORTS` | transports | 2 × `TRANSFER_LEN` + 608 |
+/// | `PORTS` | transports | 2 × `TRANSFER_LEN` + 912 |
 /// | `TRANSFER_LEN` | bytes of a transfer buffer: what the transport takes at once (512 for one transfer of USB 1.0; 4,096 for eight is faster) | |
 /// | `SHORT_MESSAGES` | buffers for received messages of one packet | 256 + 56 |
 /// | `LONG_MESSAGES` | buffers for received messages of any length, at least 1 | `LONG_MESSAGE_LEN` + 56 |
 /// | `LONG_MESSAGE_LEN` | the longest message received, message type byte not counted | |
-/// | `CHANNELS` | listeners and open requests together | 72 |
-/// | `ROUTES` | routes, beside 256 bytes for the table that finds them | 20 |
+/// | `CHANNELS` | listeners and open requests together | 68 |
+/// | `ROUTES` | routes | 20 |
 ///
 /// A device that sends responses only, with two services, serves well with `<1, 512, 4, 2, 4224, 4,
-/// 2>`: 12,184 bytes in all.
+/// 2>`: 12,504 bytes in all.
+///
+/// A port has 912 bytes because each can have a network of its own: 256 of them are a table that
+/// finds its routes, 120 the endpoint that the device is there.
 ///
 /// Control responses wait in buffers of their own, for which a transport may ask for up to 16 bytes
 /// of header and trailer.
@@ -62,18 +56,44 @@ pub struct RouterStorage<
     unfinished: Buckets<'b>,
     inboxes: [Inbox<'b>; CHANNELS],
     channels: [Channel; CHANNELS],
-    requests: Requests,
+    next_channels: [ChannelId; CHANNELS],
+    newest: Newest,
+    channel_buckets: ChannelBuckets,
     channel_wakers: [ChannelWakers; CHANNELS],
-    routes: [Option<Route>; ROUTES],
-    route_table: RouteTable,
+    port_wakers: [PortWakers; PORTS],
+    routes: [Option<(NetworkId, Route)>; ROUTES],
+    route_tables: [RouteTable; PORTS],
 }
 
-/// The core's part of the storage with its buffers handed out, its capacities forgotten.
-pub(crate) struct Parts<'b> {
-    pub(crate) ports: &'b mut [Port<'b>],
-    pub(crate) slots: Slots<'b>,
-    pub(crate) channels: Channels<'b>,
-    pub(crate) routes: Routes<'b>,
+/// The core's part of the storage with its buffers handed out, and the wakers' of channels and
+/// ports.
+pub(crate) type AllParts<'b> = (Parts<'b>, &'b mut [ChannelWakers], &'b mut [PortWakers]);
+
+impl<'b> RouterCore<'b> {
+    /// A router in `storage`, with the link of every port down.
+    pub fn new<
+        const PORTS: usize,
+        const TRANSFER_LEN: usize,
+        const SHORT_MESSAGES: usize,
+        const LONG_MESSAGES: usize,
+        const LONG_MESSAGE_LEN: usize,
+        const CHANNELS: usize,
+        const ROUTES: usize,
+    >(
+        storage: &'b mut RouterStorage<
+            'b,
+            PORTS,
+            TRANSFER_LEN,
+            SHORT_MESSAGES,
+            LONG_MESSAGES,
+            LONG_MESSAGE_LEN,
+            CHANNELS,
+            ROUTES,
+        >,
+        config: &Config,
+    ) -> Self {
+        Self::from_parts(storage.parts(config.max_message_len).0, config)
+    }
 }
 
 impl<
@@ -135,23 +155,26 @@ impl<
             long_slots: [const { None }; LONG_MESSAGES],
             unfinished: empty_buckets(),
             inboxes: [const { Inbox::EMPTY }; CHANNELS],
-            channels: [const { Channel::UNUSED }; CHANNELS],
-            requests: NO_REQUESTS,
+            channels: [const { Channel::Free }; CHANNELS],
+            next_channels: [ChannelId(0); CHANNELS],
+            newest: NO_REQUESTS,
+            channel_buckets: NO_CHANNELS,
             channel_wakers: [const { ChannelWakers::NONE }; CHANNELS],
+            port_wakers: [const { PortWakers::NONE }; PORTS],
             routes: [const { None }; ROUTES],
-            route_table: [0; 256],
+            route_tables: [[0; 256]; PORTS],
         }
     }
 
     /// Gives each port and slot its buffers. No message longer than `max_message_len` will be
-    /// taken. Beside the core's parts: who waits for its channels.
-    pub(crate) fn parts(
-        &'b mut self,
-        max_message_len: usize,
-    ) -> (Parts<'b>, &'b mut [ChannelWakers]) {
+    /// taken.
+    pub(crate) fn parts(&'b mut self, max_message_len: usize) -> AllParts<'b> {
         let bulk = self.transfers.iter_mut().zip(&mut self.transfer_buffers);
         let responses = self.responses.iter_mut().zip(&mut self.response_buffers);
-        for ((port, bulk), responses) in self.ports.iter_mut().zip(bulk).zip(responses) {
+        let networks = (0..=u8::MAX).map(NetworkId);
+        let ports = self.ports.iter_mut().zip(networks);
+        for (((port, network), bulk), responses) in ports.zip(bulk).zip(responses) {
+            port.network = network;
             port.configure(PortConfig::default());
             let (transfers, buffers) = bulk;
             for (place, buffer) in transfers.iter_mut().zip(buffers) {
@@ -176,10 +199,15 @@ impl<
         let parts = Parts {
             ports: &mut self.ports,
             slots,
-            channels: Channels::new(&mut self.channels, &mut self.requests),
-            routes: Routes::new(&mut self.routes, &mut self.route_table),
+            channels: Channels::new(
+                &mut self.channels,
+                &mut self.next_channels,
+                &mut self.channel_buckets,
+            ),
+            newest: &mut self.newest,
+            routes: Routes::new(&mut self.routes, &mut self.route_tables),
         };
-        (parts, &mut self.channel_wakers)
+        (parts, &mut self.channel_wakers, &mut self.port_wakers)
     }
 }
 
@@ -214,10 +242,10 @@ const _: () = {
     const fn bytes<T>() -> usize {
         size_of::<T>()
     }
-    assert!(bytes::<RouterStorage<'static, 1, 512, 4, 2, 4224, 4, 2>>() == 12184);
-    assert!(bytes::<RouterStorage<'static, 2, 512, 4, 2, 4224, 4, 2>>() == 12184 + 2 * 512 + 608);
-    assert!(bytes::<RouterStorage<'static, 1, 512, 5, 2, 4224, 4, 2>>() == 12184 + 256 + 56);
-    assert!(bytes::<RouterStorage<'static, 1, 512, 4, 3, 4224, 4, 2>>() == 12184 + 4224 + 56);
-    assert!(bytes::<RouterStorage<'static, 1, 512, 4, 2, 4224, 8, 2>>() == 12184 + 4 * 72);
-    assert!(bytes::<RouterStorage<'static, 1, 512, 4, 2, 4224, 4, 12>>() == 12184 + 10 * 20);
+    assert!(bytes::<RouterStorage<'static, 1, 512, 4, 2, 4224, 4, 2>>() == 12504);
+    assert!(bytes::<RouterStorage<'static, 2, 512, 4, 2, 4224, 4, 2>>() == 12504 + 2 * 512 + 912);
+    assert!(bytes::<RouterStorage<'static, 1, 512, 5, 2, 4224, 4, 2>>() == 12504 + 256 + 56);
+    assert!(bytes::<RouterStorage<'static, 1, 512, 4, 3, 4224, 4, 2>>() == 12504 + 4224 + 56);
+    assert!(bytes::<RouterStorage<'static, 1, 512, 4, 2, 4224, 8, 2>>() == 12504 + 4 * 68);
+    assert!(bytes::<RouterStorage<'static, 1, 512, 4, 2, 4224, 4, 12>>() == 12504 + 10 * 20);
 };

@@ -4,9 +4,11 @@
 
 mod support;
 
-use mctp_router::{BusOwner, Config, Event, Receipt, Service};
+use mctp_router::{BusOwner, Event, Receipt, Service};
 use mctp_transport::{DropReason, Eid, PhysicalAddress};
-use support::{DEVICE, Device, ECHO, HOST, I2C, POINT_TO_POINT, REQUEST, USB, UUID, Wire, config};
+use support::{
+    DEVICE, Device, ECHO, HOST, I2C, NETWORK, POINT_TO_POINT, REQUEST, USB, UUID, Wire, config,
+};
 
 const SET_ENDPOINT_ID: u8 = 1;
 const GET_ENDPOINT_ID: u8 = 2;
@@ -28,7 +30,7 @@ fn request(instance_id: u8, command: u8, data: &[u8]) -> Vec<u8> {
 /// What follows the command in the response: completion code and data. The envelope is checked.
 #[track_caller]
 fn ask(device: &mut Device, command: u8, data: &[u8]) -> Vec<u8> {
-    let own = device.core.endpoint_id().0;
+    let own = device.core.endpoint_id(NETWORK).0;
     let response = device.control(REQUEST.to(own), &request(0x15, command, data));
     assert_eq!(
         response[..3],
@@ -37,6 +39,14 @@ fn ask(device: &mut Device, command: u8, data: &[u8]) -> Vec<u8> {
     );
     assert!(response.len() <= 64);
     response[3..].to_vec()
+}
+
+fn endpoint_id_set(endpoint_id: Eid, bus_owner: BusOwner) -> Event {
+    Event::EndpointIdSet {
+        network: NETWORK,
+        endpoint_id,
+        bus_owner,
+    }
 }
 
 fn bus_owner() -> BusOwner {
@@ -48,10 +58,9 @@ fn bus_owner() -> BusOwner {
 }
 
 fn with_static_id() -> Device {
-    Device::blank(&Config {
-        static_endpoint_id: Some(Eid(20)),
-        ..config()
-    })
+    let mut device = Device::blank(&config());
+    assert!(device.core.set_static_endpoint_id(NETWORK, Eid(20)));
+    device
 }
 
 // The envelope.
@@ -59,7 +68,7 @@ fn with_static_id() -> Device {
 #[test]
 fn a_response_packet_goes_back_with_the_tag_to_requester_and_address() {
     let mut device = Device::blank(&config());
-    device.core.set_endpoint_id(Eid(DEVICE));
+    device.core.set_endpoint_id(NETWORK, Eid(DEVICE));
     let from = PhysicalAddress::from_byte(0x10);
     for tag in 0..8 {
         let header = REQUEST.tag(tag).from(0x44);
@@ -130,13 +139,13 @@ fn the_flags_tell_the_class_of_a_control_message() {
             Ok(answered) => {
                 assert_eq!(device.receive(&packet), Receipt::Control);
                 assert_eq!(device.sent().len(), usize::from(answered));
-                assert_eq!(device.core.endpoint_id(), Eid(0x30), "carried out");
+                assert_eq!(device.core.endpoint_id(NETWORK), Eid(0x30), "carried out");
                 assert_eq!(device.core.drop_counters().total(), 0);
-                device.core.set_endpoint_id(Eid(DEVICE));
+                device.core.set_endpoint_id(NETWORK, Eid(DEVICE));
             }
             Err(reason) => {
                 device.assert_drops(&packet, reason);
-                assert_eq!(device.core.endpoint_id(), Eid(DEVICE));
+                assert_eq!(device.core.endpoint_id(NETWORK), Eid(DEVICE));
             }
         }
         device.assert_serves(echo);
@@ -162,10 +171,7 @@ fn control_messages_too_short_or_of_several_packets_are_discarded() {
 #[test]
 fn an_awaited_control_response_of_several_packets_is_discarded() {
     let (mut device, _) = Device::echo();
-    let target = mctp_router::Target {
-        endpoint_id: Eid(HOST),
-        neighbour: Some((USB, POINT_TO_POINT)),
-    };
+    let target = mctp_router::Target::Neighbour(USB, POINT_TO_POINT, Eid(HOST));
     let opened = device
         .core
         .open_request(&target, mctp::MsgType(0), mctp::MsgIC(false));
@@ -215,7 +221,7 @@ fn data_of_another_length_is_an_invalid_length() {
             }
         }
     }
-    assert_eq!(device.core.endpoint_id(), Eid(DEVICE));
+    assert_eq!(device.core.endpoint_id(NETWORK), Eid(DEVICE));
     assert_eq!(device.events(), []);
 }
 
@@ -241,14 +247,11 @@ fn set_endpoint_id_accepts_8_to_254_by_set_and_by_force() {
                 ask(&mut device, SET_ENDPOINT_ID, &[operation, endpoint_id]),
                 [0, 0, endpoint_id, 0]
             );
-            assert_eq!(device.core.endpoint_id(), Eid(endpoint_id));
-            let seen = [
-                Event::EndpointIdSet(Eid(endpoint_id)),
-                Event::BusOwnerSeen(bus_owner()),
-            ];
+            assert_eq!(device.core.endpoint_id(NETWORK), Eid(endpoint_id));
+            let seen = [endpoint_id_set(Eid(endpoint_id), bus_owner())];
             assert_eq!(device.events(), seen);
         }
-        assert_eq!(device.core.bus_owner(), Some(bus_owner()));
+        assert_eq!(device.core.bus_owner(NETWORK), Some(bus_owner()));
     }
 }
 
@@ -263,8 +266,8 @@ fn set_endpoint_id_refuses_null_reserved_and_broadcast_ids() {
             );
         }
     }
-    assert_eq!(device.core.endpoint_id(), Eid(DEVICE));
-    assert_eq!(device.core.bus_owner(), None);
+    assert_eq!(device.core.endpoint_id(NETWORK), Eid(DEVICE));
+    assert_eq!(device.core.bus_owner(NETWORK), None);
     assert_eq!(device.events(), []);
 }
 
@@ -292,7 +295,7 @@ fn reset_to_static_needs_a_static_endpoint_id() {
         ask(&mut device, SET_ENDPOINT_ID, &[2, 0x40]),
         [INVALID_DATA]
     );
-    assert_eq!(device.core.endpoint_id(), Eid(DEVICE));
+    assert_eq!(device.core.endpoint_id(NETWORK), Eid(DEVICE));
 
     let mut device = with_static_id();
     assert_eq!(
@@ -300,18 +303,18 @@ fn reset_to_static_needs_a_static_endpoint_id() {
         [0, 0, 0x40, 0]
     );
     assert_eq!(ask(&mut device, SET_ENDPOINT_ID, &[2, 0]), [0, 0, 20, 0]);
-    assert_eq!(device.core.endpoint_id(), Eid(20));
+    assert_eq!(device.core.endpoint_id(NETWORK), Eid(20));
 }
 
 #[test]
 fn set_discovered_flag_is_invalid_without_discovery() {
     for mut device in [Device::echo().0, with_static_id()] {
-        let own = device.core.endpoint_id();
+        let own = device.core.endpoint_id(NETWORK);
         assert_eq!(
             ask(&mut device, SET_ENDPOINT_ID, &[3, 0x40]),
             [INVALID_DATA]
         );
-        assert_eq!(device.core.endpoint_id(), own);
+        assert_eq!(device.core.endpoint_id(NETWORK), own);
     }
 }
 
@@ -362,14 +365,14 @@ fn a_retransmission_gets_the_same_answer_and_does_nothing_more() {
     let (header, payload) = set(7, 0, 0x30);
     let first = device.control(header, &payload);
     assert_eq!(first, [0, 7, SET_ENDPOINT_ID, 0, 0, 0x30, 0]);
-    assert_eq!(device.events().len(), 2);
+    assert_eq!(device.events().len(), 1);
     for tag in 0..8 {
         device.advance(600);
         let (header, payload) = set(7, tag, 0x30);
         assert_eq!(device.control(header, &payload), first);
         assert_eq!(device.events(), []);
     }
-    assert_eq!(device.core.endpoint_id(), Eid(0x30));
+    assert_eq!(device.core.endpoint_id(NETWORK), Eid(0x30));
 }
 
 #[test]
@@ -378,7 +381,7 @@ fn a_request_with_another_instance_id_is_a_new_one() {
     for instance_id in 0..32 {
         let (header, payload) = set(instance_id, 0, 0x30);
         assert_eq!(device.control(header, &payload)[3..], [0, 0, 0x30, 0]);
-        assert_eq!(device.events().len(), 2);
+        assert_eq!(device.events().len(), 1);
     }
 }
 
@@ -393,7 +396,7 @@ fn a_repeated_instance_id_is_a_new_request_after_5_seconds() {
     assert_eq!(device.events(), []);
     device.advance(1);
     device.control(header, &payload);
-    assert_eq!(device.events().len(), 2);
+    assert_eq!(device.events().len(), 1);
 }
 
 #[test]
@@ -407,11 +410,8 @@ fn the_same_instance_id_from_another_requester_is_a_new_request() {
         endpoint_id: Eid(0x50),
         ..bus_owner()
     };
-    assert_eq!(
-        device.events(),
-        [Event::EndpointIdSet(Eid(0x30)), Event::BusOwnerSeen(owner)]
-    );
-    assert_eq!(device.core.bus_owner(), Some(owner));
+    assert_eq!(device.events(), [endpoint_id_set(Eid(0x30), owner)]);
+    assert_eq!(device.core.bus_owner(NETWORK), Some(owner));
 }
 
 #[test]
@@ -423,8 +423,8 @@ fn the_same_instance_id_with_other_data_is_a_new_request() {
             device.control(header, &payload)[3..],
             [0, 0, endpoint_id, 0]
         );
-        assert_eq!(device.core.endpoint_id(), Eid(endpoint_id));
-        assert_eq!(device.events().len(), 2);
+        assert_eq!(device.core.endpoint_id(NETWORK), Eid(endpoint_id));
+        assert_eq!(device.events().len(), 1);
     }
 }
 
@@ -434,11 +434,11 @@ fn a_repeated_request_whose_endpoint_id_is_no_longer_in_force_is_carried_out() {
     let mut device = Device::blank(&config());
     let (header, payload) = set(7, 0, 0x30);
     device.control(header, &payload);
-    device.core.set_endpoint_id(Eid(0x50));
+    device.core.set_endpoint_id(NETWORK, Eid(0x50));
     device.events();
     assert_eq!(device.control(header, &payload)[3..], [0, 0, 0x30, 0]);
-    assert_eq!(device.core.endpoint_id(), Eid(0x30));
-    assert_eq!(device.events().len(), 2);
+    assert_eq!(device.core.endpoint_id(NETWORK), Eid(0x30));
+    assert_eq!(device.events().len(), 1);
 }
 
 #[test]
@@ -468,13 +468,7 @@ fn the_newest_eight_events_are_kept_for_an_application_that_does_not_look() {
     }
     let events = device.events();
     assert_eq!(events.len(), 8);
-    assert_eq!(
-        events[6..],
-        [
-            Event::EndpointIdSet(Eid(0x43)),
-            Event::BusOwnerSeen(bus_owner())
-        ]
-    );
+    assert_eq!(events[7..], [endpoint_id_set(Eid(0x43), bus_owner())]);
 }
 
 // 02h, Get Endpoint ID: section 12.5.
@@ -483,7 +477,7 @@ fn the_newest_eight_events_are_kept_for_an_application_that_does_not_look() {
 fn get_endpoint_id_tells_the_id_and_its_type() {
     let mut device = Device::blank(&config());
     assert_eq!(ask(&mut device, GET_ENDPOINT_ID, &[]), [0, 0, 0, 0]);
-    device.core.set_endpoint_id(Eid(DEVICE));
+    device.core.set_endpoint_id(NETWORK, Eid(DEVICE));
     assert_eq!(ask(&mut device, GET_ENDPOINT_ID, &[]), [0, DEVICE, 0, 0]);
     let mut device = with_static_id();
     assert_eq!(ask(&mut device, GET_ENDPOINT_ID, &[]), [0, 20, 2, 0]);
@@ -782,13 +776,7 @@ fn mctpd_sets_the_endpoint_up_from_beginning_to_end() {
         [vec![0, 0xCC, 0xDE, 0, 0], vec![1, 0, 0, 0xA0, 0x15, 0, 0]]
     );
     assert_eq!(mctpd(&mut device, 10, GET_UUID, &[], 19)[3..], UUID);
-    assert_eq!(
-        device.events(),
-        [
-            Event::EndpointIdSet(Eid(10)),
-            Event::BusOwnerSeen(bus_owner())
-        ]
-    );
+    assert_eq!(device.events(), [endpoint_id_set(Eid(10), bus_owner())]);
 
     // Endpoint.Recover: by physical address, the endpoint ID is the same.
     assert_eq!(

@@ -7,11 +7,12 @@ mod support;
 use core::time::Duration;
 
 use mctp_router::{
-    ChannelId, Config, Event, PortConfig, Progress, Receipt, SendFailure, Service, Target,
+    ChannelId, Config, Event, PortConfig, Progress, Receipt, RouteOrigin, SendFailure, Service,
+    Target,
 };
 use mctp_transport::{DropReason, Eid, PhysicalAddress, Received};
 use support::{
-    DEVICE, Device, ECHO, HOST, I2C, POINT_TO_POINT, REQUEST, USB, Wire, assemble, config,
+    DEVICE, Device, ECHO, HOST, I2C, NETWORK, POINT_TO_POINT, REQUEST, USB, Wire, assemble, config,
     echo_message,
 };
 
@@ -126,10 +127,7 @@ fn d3_drops_response_to_a_tag_that_nobody_sent() {
 
 /// Sends a request of 10 bytes to the host; returns its channel and tag.
 fn ask(device: &mut Device, endpoint_id: u8) -> (ChannelId, u8) {
-    let target = Target {
-        endpoint_id: Eid(endpoint_id),
-        neighbour: Some((USB, POINT_TO_POINT)),
-    };
+    let target = Target::Neighbour(USB, POINT_TO_POINT, Eid(endpoint_id));
     let opened = device
         .core
         .open_request(&target, mctp::MsgType(5), mctp::MsgIC(false));
@@ -278,10 +276,7 @@ fn a_request_that_goes_on_waiting_takes_a_second_response() {
 fn a_physically_addressed_request_is_answered_from_that_address_only() {
     let (mut device, _) = Device::echo();
     let at = PhysicalAddress::from_byte(0x1D);
-    let target = Target {
-        endpoint_id: Eid(0),
-        neighbour: Some((I2C, at)),
-    };
+    let target = Target::Neighbour(I2C, at, Eid(0));
     let opened = device
         .core
         .open_request(&target, mctp::MsgType(5), mctp::MsgIC(false));
@@ -316,6 +311,7 @@ fn d4_a_packet_for_another_endpoint_is_dropped_as_not_ours_and_goes_nowhere() {
         port: I2C,
         address: PhysicalAddress::from_byte(0x1D),
         unit: 64,
+        origin: RouteOrigin::Static,
     }));
     for destination in [20, 21] {
         let drops = device.drops_of(|device| {
@@ -936,7 +932,7 @@ fn an_undiscovered_device_takes_no_broadcast_but_control_requests() {
         &response.packet(&[0, 1, 2, 0, 8, 0, 0]),
         DropReason::NotOurDestination,
     );
-    device.core.set_endpoint_id(Eid(DEVICE));
+    device.core.set_endpoint_id(NETWORK, Eid(DEVICE));
     device.assert_serves(echo);
 }
 
@@ -990,9 +986,9 @@ fn packets_of_zeros_are_dropped_in_every_state() {
     let packets = three_packets(REQUEST);
     device.receive(&packets[0]);
     zeros(&mut device);
-    device.core.set_endpoint_id(Eid(0x40));
+    device.core.set_endpoint_id(NETWORK, Eid(0x40));
     zeros(&mut device);
-    device.core.set_endpoint_id(Eid(DEVICE));
+    device.core.set_endpoint_id(NETWORK, Eid(DEVICE));
     zeros(&mut device);
     device.receive(&packets[1]);
     device.receive(&packets[2]);
@@ -1292,7 +1288,7 @@ fn link_down_gives_up_unfinished_messages_of_that_port_only() {
     let drops = device.drops_of(|device| device.core.link_down(USB));
     assert_eq!(drops, [(DropReason::LinkDown, 1)]);
     assert_eq!(
-        device.core.endpoint_id(),
+        device.core.endpoint_id(NETWORK),
         Eid(DEVICE),
         "kept, section 8.18.6"
     );
@@ -1347,7 +1343,7 @@ fn a_message_taken_before_the_link_went_down_cannot_be_answered() {
     device.receive(&REQUEST.packet(&echo_message(20)));
     let lent = device.core.take_message(echo).unwrap();
     device.core.link_down(USB);
-    let mut response = device.core.response_to(&lent, lent.integrity_check());
+    let mut response = lent.response(lent.integrity_check());
     assert_eq!(
         device.send(&mut response, &[lent.bytes()]),
         Err(SendFailure::NoLink)
@@ -1384,7 +1380,7 @@ fn after_any_single_discard_the_send_side_is_as_it_was() {
     );
     device.receive(&REQUEST.packet(&echo_message(20)));
     let lent = device.core.take_message(echo).unwrap();
-    let mut response = device.core.response_to(&lent, lent.integrity_check());
+    let mut response = lent.response(lent.integrity_check());
     assert_eq!(
         device.send(&mut response, &[lent.bytes()]),
         Ok(Progress::Done)

@@ -11,7 +11,7 @@ use mctp_router::{
 };
 use mctp_transport::{DropReason, Eid, PhysicalAddress};
 use support::{
-    DEVICE, ECHO, HOST, POINT_TO_POINT, REQUEST, USB, USB_LAYOUT, UUID, Wire, echo_message,
+    DEVICE, ECHO, HOST, NETWORK, POINT_TO_POINT, REQUEST, USB, USB_LAYOUT, UUID, Wire, echo_message,
 };
 
 const LONG_MESSAGES: usize = 64;
@@ -25,9 +25,10 @@ fn device() -> (RouterCore<'static>, ChannelId) {
     let mut core = RouterCore::new(Box::leak(Box::new(storage)), &Config::new(UUID));
     for port in (0..PORTS).map(PortId) {
         core.set_layout(port, USB_LAYOUT);
+        assert!(core.set_network(port, NETWORK));
         core.link_up(port);
     }
-    assert!(core.set_endpoint_id(Eid(DEVICE)));
+    assert!(core.set_endpoint_id(NETWORK, Eid(DEVICE)));
     let echo = core.open_listener(ECHO).unwrap();
     (core, echo)
 }
@@ -157,13 +158,34 @@ fn messages_are_lent_oldest_first_however_receiving_and_lending_alternate() {
     assert_eq!(core.drop_counters().total(), 0);
 }
 
-/// The messages that the device should have unfinished: when each was last heard of, and its next
-/// packets.
-type Unfinished = BTreeMap<(u8, u8), (u64, VecDeque<Vec<u8>>)>;
+/// A message that the device should have unfinished.
+struct Pending {
+    /// When its first and its last packet came.
+    began: u64,
+    last: u64,
+    /// Bytes of it that came, message type not counted.
+    came: u64,
+    packets: VecDeque<Vec<u8>>,
+}
 
-fn oldest(unfinished: &Unfinished) -> Option<((u8, u8), u64)> {
-    let ages = unfinished.iter().map(|(key, (last, _))| (*key, *last));
-    ages.min_by_key(|(_, last)| *last)
+/// By source and tag.
+type Unfinished = BTreeMap<(u8, u8), Pending>;
+
+/// Which message makes room: of those that are late by 250 ms (stood still, or took more than 2 ms a
+/// byte), one of the source that has most unfinished ones, and of its the latest.
+fn worst(unfinished: &Unfinished, now: u64) -> Option<(u8, u8)> {
+    let lateness = |pending: &Pending| {
+        let behind = (now - pending.began).saturating_sub(2 * pending.came);
+        behind.max(now - pending.last)
+    };
+    let late = unfinished
+        .iter()
+        .filter(|(_, pending)| lateness(pending) >= 250);
+    let worst = late.max_by_key(|((source, _), pending)| {
+        let held = unfinished.keys().filter(|(other, _)| other == source);
+        (held.count(), lateness(pending))
+    });
+    worst.map(|(key, _)| *key)
 }
 
 #[test]
@@ -173,7 +195,7 @@ fn under_overload_whatever_may_be_evicted_is_and_nothing_else() {
     let mut unfinished = Unfinished::new();
     let (mut now, mut evicted, mut refused) = (0, 0, 0);
     for _ in 0..60_000 {
-        // No two packets at the same time: the oldest message is one.
+        // No two packets at the same time: the worst message is one.
         now += 1 + random.below(3) as u64;
         // It runs all the time.
         if core.next_deadline() <= Instant::from_millis(now) {
@@ -181,14 +203,15 @@ fn under_overload_whatever_may_be_evicted_is_and_nothing_else() {
         }
         let key = (8 + random.below(60) as u8, random.below(2) as u8);
         let wire = REQUEST.from(key.0).tag(key.1);
-        if let Some((last, packets)) = unfinished.get_mut(&key) {
+        if let Some(pending) = unfinished.get_mut(&key) {
             // Most never go on.
             if random.below(3) > 0 {
                 continue;
             }
-            *last = now;
-            let packet = packets.pop_front().unwrap();
-            if packets.is_empty() {
+            pending.last = now;
+            let packet = pending.packets.pop_front().unwrap();
+            pending.came += packet.len() as u64 - 4;
+            if pending.packets.is_empty() {
                 unfinished.remove(&key);
                 assert_eq!(receive(&mut core, now, &packet), Receipt::Delivered(echo));
                 assert_eq!(take(&mut core, echo).unwrap().1, message_of(wire));
@@ -201,17 +224,22 @@ fn under_overload_whatever_may_be_evicted_is_and_nothing_else() {
         let first = packets.pop_front().unwrap();
         let receipt = receive(&mut core, now, &first);
         if unfinished.len() == LONG_MESSAGES {
-            let (oldest, last) = oldest(&unfinished).unwrap();
-            if last + 250 > now {
+            let Some(worst) = worst(&unfinished, now) else {
                 assert_eq!(receipt, Receipt::Dropped(DropReason::NoMessageBuffer));
                 refused += 1;
                 continue;
-            }
-            unfinished.remove(&oldest);
+            };
+            unfinished.remove(&worst);
             evicted += 1;
         }
         assert_eq!(receipt, Receipt::Stored);
-        unfinished.insert(key, (now, packets));
+        let pending = Pending {
+            began: now,
+            last: now,
+            came: first.len() as u64 - 5,
+            packets,
+        };
+        unfinished.insert(key, pending);
         let counters = core.drop_counters();
         assert_eq!(counters.of(DropReason::EvictedUnfinished), evicted);
         assert_eq!(counters.of(DropReason::NoMessageBuffer), refused);
@@ -232,10 +260,7 @@ struct Open {
 /// Opens and sends a request; its tag is on the wire.
 fn ask(core: &mut RouterCore<'_>, peer: u8, port: u8, address: u8) -> Result<Open, OpenError> {
     let address = PhysicalAddress::from_byte(address);
-    let target = Target {
-        endpoint_id: Eid(peer),
-        neighbour: Some((PortId(port), address)),
-    };
+    let target = Target::Neighbour(PortId(port), address, Eid(peer));
     let (channel, mut outgoing) =
         core.open_request(&target, mctp::MsgType(5), mctp::MsgIC(false))?;
     let now = Instant::from_millis(0);

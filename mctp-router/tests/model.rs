@@ -87,6 +87,9 @@ impl Model {
         if (supported || !header.end) && self.unfinished.remove(&header.source).is_some() {
             self.drops.count(DropReason::ReplacedByNewStart);
         }
+        if !header.end && payload.len() < 60 {
+            return Err(DropReason::UnsupportedTransmissionUnit);
+        }
         if !supported {
             return Err(DropReason::UnsupportedMessageType);
         }
@@ -141,7 +144,7 @@ fn random_packet(random: &mut Random, model: &Model) -> (Wire, Vec<u8>) {
         sequence: random.below(4) as u8,
         ..REQUEST.from(source)
     };
-    let mut len = [0, 3, 32, 63, 64, 65, 247][random.below(7) as usize];
+    let mut len = [0, 3, 59, 60, 64, 65, 247][random.below(7) as usize];
     match model.unfinished.get(&source) {
         Some(unfinished) if !random.one_in(20) => {
             header.sequence = unfinished.expected;
@@ -212,6 +215,7 @@ fn router_and_model_agree_on_every_packet() {
         DropReason::UnsupportedHeaderVersion,
         DropReason::NotOurDestination,
         DropReason::UnsupportedMessageType,
+        DropReason::UnsupportedTransmissionUnit,
         DropReason::ReplacedByNewStart,
         DropReason::AssemblyTimeout,
         DropReason::OutOfSequence,

@@ -7,7 +7,9 @@ use mctp_router::{ChannelId, Event};
 use mctp_transport::Eid;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use support::{DEVICE, Device, ECHO_TYPE, HOST, I2C, REQUEST, USB, Wire, assemble, echo_message};
+use support::{
+    DEVICE, Device, ECHO_TYPE, HOST, I2C, NETWORK, REQUEST, USB, Wire, assemble, echo_message,
+};
 
 /// Something that happens to the device.
 #[derive(Clone, Debug)]
@@ -118,7 +120,7 @@ fn take(device: &mut Device, echo: ChannelId, step: Step) {
         Step::Oversleep(milliseconds) => device.oversleep(milliseconds),
         Step::Serve => {
             if let Some(lent) = device.core.take_message(echo) {
-                let mut response = device.core.response_to(&lent, lent.integrity_check());
+                let mut response = lent.response(lent.integrity_check());
                 // Whether it fits, and whether the host reads, is not this service's concern.
                 let _ = device.core.send(now, &mut response, &[lent.bytes()]);
                 device.core.give_back(lent);
@@ -152,7 +154,7 @@ fn settle(device: &mut Device, echo: ChannelId) {
 /// An echo request of three packets is answered with its own bytes.
 fn assert_echoes(device: &mut Device, echo: ChannelId) {
     let message = echo_message(150);
-    let own = device.core.endpoint_id().0;
+    let own = device.core.endpoint_id(NETWORK).0;
     for packet in REQUEST.to(own).tag(5).packets(&message, 64) {
         device.receive(&packet);
     }
@@ -193,11 +195,11 @@ proptest! {
             device.receive(&wire.packet(&payload));
             prop_assert!(device.transfer(I2C).is_none());
         }
-        let own = device.core.endpoint_id();
+        let own = device.core.endpoint_id(NETWORK);
         prop_assert!(Eid::new_normal(own.0).is_ok());
         // The newest eight events are kept; what was set last is among them.
         let set = device.events().into_iter().rev().find_map(|event| match event {
-            Event::EndpointIdSet(endpoint_id) => Some(endpoint_id),
+            Event::EndpointIdSet { endpoint_id, .. } => Some(endpoint_id),
             _ => None,
         });
         prop_assert_eq!(set.unwrap_or(Eid(DEVICE)), own);

@@ -5,14 +5,15 @@
 mod support;
 
 use mctp_router::{
-    ChannelId, OpenError, Outbound, Outgoing, PortId, Progress, Receipt, Route, SendFailure, Target,
+    ChannelId, OpenError, Outbound, Outgoing, PortId, Progress, Receipt, Route, RouteOrigin,
+    SendFailure, Target,
 };
 use mctp_transport::{DropReason, Eid, PhysicalAddress, SendError, TransferLayout};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use support::{
-    Assembled, DEVICE, Device, HOST, I2C, POINT_TO_POINT, REQUEST, SentTransfer, USB, Wire,
-    assemble, echo_message,
+    Assembled, DEVICE, Device, HOST, I2C, NETWORK, POINT_TO_POINT, REQUEST, SentTransfer, USB,
+    Wire, assemble, echo_message,
 };
 
 /// A response to `header`'s sender, who asks by this port from this address.
@@ -26,7 +27,7 @@ fn response_by(
     let receipt = device.receive_at(port, from, &header.packet(&echo_message(5)));
     assert_eq!(receipt, Receipt::Delivered(echo));
     let lent = device.core.take_message(echo).unwrap();
-    let response = device.core.response_to(&lent, lent.integrity_check());
+    let response = lent.response(lent.integrity_check());
     device.core.give_back(lent);
     response
 }
@@ -120,7 +121,7 @@ fn the_integrity_check_bit_is_in_the_start_packet() {
     let (mut device, echo) = Device::echo();
     device.receive(&REQUEST.packet(&echo_message(5)));
     let lent = device.core.take_message(echo).unwrap();
-    let mut outgoing = device.core.response_to(&lent, mctp::MsgIC(true));
+    let mut outgoing = lent.response(mctp::MsgIC(true));
     device.core.give_back(lent);
     let transfers = device.send_all(&mut outgoing, &[&[1; 70]]);
     let message = &assemble(&packets(&transfers))[0].message;
@@ -200,6 +201,7 @@ fn route(first: u8, last: u8, port: PortId, unit: usize) -> Route {
         port,
         address: PhysicalAddress::from_byte(0x33),
         unit,
+        origin: RouteOrigin::Static,
     }
 }
 
@@ -256,13 +258,7 @@ fn open_to(device: &mut Device, target: Target) -> Result<(ChannelId, Outgoing),
 }
 
 fn open(device: &mut Device, endpoint_id: u8) -> Result<(ChannelId, Outgoing), OpenError> {
-    open_to(
-        device,
-        Target {
-            endpoint_id: Eid(endpoint_id),
-            neighbour: None,
-        },
-    )
+    open_to(device, Target::Endpoint(NETWORK, Eid(endpoint_id)))
 }
 
 /// Sends a short request; returns where it went and its header.
@@ -321,10 +317,7 @@ fn eight_requests_to_a_peer_have_eight_tags_and_the_ninth_has_none() {
     tags.sort_unstable();
     assert_eq!(tags, [0, 1, 2, 3, 4, 5, 6, 7]);
     assert_eq!(open(&mut device, HOST).unwrap_err(), OpenError::NoTag);
-    let physically = Target {
-        endpoint_id: Eid(0),
-        neighbour: Some((USB, POINT_TO_POINT)),
-    };
+    let physically = Target::Neighbour(USB, POINT_TO_POINT, Eid(0));
     assert_eq!(
         open_to(&mut device, physically).unwrap_err(),
         OpenError::NoTag,
@@ -347,13 +340,13 @@ fn a_response_goes_back_by_the_port_and_address_that_its_request_came_by() {
     ];
     let asked: Vec<Outgoing> = neighbours
         .iter()
-        .zip([0x20, 0x20, 0x21])
+        .zip([0x20, 0x22, 0x21])
         .map(|((port, from), source)| {
             response_by(&mut device, echo, REQUEST.from(source).tag(2), *port, *from)
         })
         .collect();
     // A bus owner or route elsewhere does not matter.
-    device.core.add_route(route(0x20, 0x21, USB, 64));
+    device.core.add_route(route(0x20, 0x22, USB, 64));
     for (mut outgoing, (port, from)) in asked.into_iter().zip(neighbours) {
         let transfers = device.send_all(&mut outgoing, &[&[1, 2]]);
         assert_eq!((outgoing.port(), transfers[0].0), (port, from));
@@ -378,7 +371,7 @@ fn messages_to_two_neighbours_do_not_share_a_transfer() {
     );
     let [one, other] = [0x10, 0x11].map(PhysicalAddress::from_byte);
     let mut to_one = response_by(&mut device, echo, REQUEST, I2C, one);
-    let mut to_other = response_by(&mut device, echo, REQUEST, I2C, other);
+    let mut to_other = response_by(&mut device, echo, REQUEST.tag(1), I2C, other);
     assert_eq!(device.send(&mut to_one, &[&[1]]), Ok(Progress::Done));
     let mut transfers = Vec::new();
     while device.send(&mut to_other, &[&[2]]) != Ok(Progress::Done) {
@@ -829,15 +822,11 @@ fn ports_that_do_not_exist_cost_nothing() {
     device.core.link_up(nowhere);
     device.core.link_down(nowhere);
     assert!(device.core.poll_transmit(nowhere).is_none());
-    let target = Target {
-        endpoint_id: Eid(HOST),
-        neighbour: Some((nowhere, POINT_TO_POINT)),
-    };
-    let (_, mut outgoing) = open_to(&mut device, target).unwrap();
-    assert_eq!(
-        device.send(&mut outgoing, &[&[1]]),
-        Err(SendFailure::NoLink)
-    );
+    let target = Target::Neighbour(nowhere, POINT_TO_POINT, Eid(HOST));
+    assert!(matches!(
+        open_to(&mut device, target),
+        Err(OpenError::NoPort)
+    ));
     device.assert_serves(echo);
 }
 
@@ -1048,4 +1037,22 @@ proptest! {
             prop_assert_eq!(one.take(step), two.take(step), "{:?}", step);
         }
     }
+}
+
+#[test]
+fn a_layout_without_room_for_the_baseline_unit_fails_each_message_and_is_counted() {
+    let (mut device, echo) = Device::echo();
+    device.core.set_layout(
+        USB,
+        TransferLayout {
+            max_packet: 67,
+            ..support::USB_LAYOUT
+        },
+    );
+    let mut outgoing = response(&mut device, echo, REQUEST);
+    let drops = device.drops_of(|device| {
+        let sent = device.send(&mut outgoing, &[&[0; 100]]);
+        assert_eq!(sent, Err(SendFailure::NoLink));
+    });
+    assert_eq!(drops, [(DropReason::UnsupportedTransmissionUnit, 1)]);
 }

@@ -23,7 +23,7 @@ fn half_sent(config: PortConfig) -> (Device, LentMessage<'static>, Outgoing) {
         device.receive(&packet);
     }
     let taken = device.core.take_message(echo).unwrap();
-    let mut response = device.core.response_to(&taken, taken.integrity_check());
+    let mut response = taken.response(taken.integrity_check());
     let begun = device.send(&mut response, &[taken.bytes()]);
     assert_eq!(begun, Ok(Progress::Partial));
     (device, taken, response)
@@ -35,10 +35,10 @@ fn a_message_taken_before_a_reset_is_not_answered_to_the_next_host() {
     let (old, new) = (echo_message(20), echo_message(30));
     device.receive(&REQUEST.tag(1).packet(&old));
     let taken = device.core.take_message(echo).unwrap();
-    let mut before = device.core.response_to(&taken, taken.integrity_check());
+    let mut before = taken.response(taken.integrity_check());
     reset_link(&mut device);
     device.receive(&REQUEST.tag(1).packet(&new));
-    let mut after = device.core.response_to(&taken, taken.integrity_check());
+    let mut after = taken.response(taken.integrity_check());
     for late in [&mut before, &mut after] {
         let sent = device.send(late, &[taken.bytes()]);
         assert_eq!(sent, Err(SendFailure::NoLink));
@@ -82,10 +82,7 @@ fn half_a_message_does_not_go_on_after_any_number_of_resets() {
 #[test]
 fn what_the_next_peer_sends_answers_no_request_to_the_one_before() {
     let (mut device, _) = Device::echo();
-    let target = Target {
-        endpoint_id: Eid(HOST),
-        neighbour: Some((USB, POINT_TO_POINT)),
-    };
+    let target = Target::Neighbour(USB, POINT_TO_POINT, Eid(HOST));
     let opened = device
         .core
         .open_request(&target, mctp::MsgType(ECHO_TYPE), mctp::MsgIC(false));
@@ -122,7 +119,7 @@ fn a_layout_that_comes_while_the_transport_has_both_transfers_counts() {
     for outbound in at_transport {
         device.core.transmit_done(now, USB, outbound, Ok(()));
     }
-    let mut again = device.core.response_to(&taken, taken.integrity_check());
+    let mut again = taken.response(taken.integrity_check());
     let transfers = device.send_all(&mut again, &[taken.bytes()]);
     let packets: Vec<_> = transfers
         .into_iter()

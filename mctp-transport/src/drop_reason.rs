@@ -41,7 +41,8 @@ drop_reasons! {
     UnroutableDestination = "no route to the destination";
     /// The header version is not 1 (8.7).
     UnsupportedHeaderVersion = "unsupported header version";
-    /// The packet's payload is longer than the receiver supports (8.7).
+    /// The packet's payload is longer than the receiver supports (8.7), or shorter than the baseline unit though it is not the last of its
+    /// message (8.4). Of a message to be sent: the transport has no room for a packet of the baseline unit.
     UnsupportedTransmissionUnit = "unsupported transmission unit";
     /// The destination endpoint ID is not ours (8.7).
     NotOurDestination = "destination is another endpoint";

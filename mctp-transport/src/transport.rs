@@ -5,7 +5,7 @@ use core::future::Future;
 use crate::{DropReason, PhysicalAddress, Transfer, TransferLayout};
 
 /// What a transport's receive half has for the stack.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received<'a> {
     /// One MCTP packet, header first, still in the transport's own buffer.
     ///
@@ -29,14 +29,22 @@ pub enum Received<'a> {
 pub trait TransportRx {
     /// Waits for the next packet or change of the link.
     ///
-    /// For callers: call it again at once; a transport may lose packets while nobody receives. The
-    /// future may be dropped at any time without losing a packet.
+    /// For callers: call it again at once, unless it [can wait](Self::can_wait): a transport may
+    /// lose packets while nobody receives. The future may be dropped at any time without losing a
+    /// packet.
     ///
     /// For implementers: there is no error to return, so that no error can be returned for ever.
     /// What is malformed is one [`Received::Dropped`], and the next good packet comes through.
     /// When the link is lost, say [`Received::LinkDown`] once, then wait for it to come back.
     /// The first call starts with the link down.
     fn receive(&mut self) -> impl Future<Output = Received<'_>>;
+
+    /// Whether the neighbour waits, and nothing is lost, while nobody receives: the stack may then
+    /// leave a packet where it is until there is room for it. `false` unless the link has flow
+    /// control: USB, a socket, a UART with RTS and CTS.
+    fn can_wait(&self) -> bool {
+        false
+    }
 }
 
 /// Why a transfer was not sent.

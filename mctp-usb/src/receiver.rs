@@ -119,6 +119,11 @@ impl<'d, E: EndpointOut> Receiver<'d, E> {
 }
 
 impl<E: EndpointOut> TransportRx for Receiver<'_, E> {
+    /// The host tries again until the endpoint is read.
+    fn can_wait(&self) -> bool {
+        true
+    }
+
     async fn receive(&mut self) -> Received<'_> {
         let mut reads_in_a_row: u8 = 0;
         loop {

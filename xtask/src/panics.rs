@@ -32,7 +32,7 @@ const RESUMED: &str = "core::panicking::panic_const::panic_const_async_";
 /// What of this repository may panic, and why. The beginning of a function's name.
 const REMAINING: &[(&str, &str)] = &[
     (
-        "mctp_router::shell::Router<M,C>::lock",
+        "mctp_router::shell::Router<M,C>::look",
         "only if a waker of the executor calls the router instead of scheduling its task",
     ),
     (
@@ -45,14 +45,19 @@ const REMAINING: &[(&str, &str)] = &[
     ),
 ];
 
-/// Functions that take statics at the start, several in a row. static_cell panics when one is taken
-/// twice; the compiler makes one call of what these have in common, which then belongs to the
-/// function and to no line of it.
-const TAKE_STATICS: &[&str] = &[
-    "qemu_an500::__cortex_m_rt_start",
-    "qemu_an500::management::start",
+/// Functions in which several of the same calls stand, and why none is reached. The compiler makes one
+/// call of what these have in common, which then belongs to the function and to no line of it. The
+/// beginning of a function's name.
+const MERGED: &[(&str, &str)] = &[
+    ("qemu_an500::__cortex_m_rt_start", WHY_STATICS),
+    ("qemu_an500::management::start", WHY_STATICS),
+    ("qemu_an500::__usb_link_task", WHY_BORROWED),
+    ("usbredir_device::runner::Runner", WHY_BORROWED),
 ];
+/// static_cell panics when one is taken twice.
 const WHY_STATICS: &str = "only if a static were taken twice";
+const WHY_BORROWED: &str =
+    "only if a waker of the executor calls router or driver instead of scheduling its task";
 
 /// Arguments of `cargo xtask panics`.
 #[derive(clap::Args)]
@@ -152,10 +157,8 @@ fn list(project: &Project) -> Result<String> {
 }
 
 fn why_it_remains(place: &Place) -> Option<&'static str> {
-    if TAKE_STATICS.contains(&&*place.function) && place.source.ends_with(":0") {
-        return Some(WHY_STATICS);
-    }
-    let remaining = REMAINING.iter();
+    let merged = MERGED.iter().filter(|_| place.source.ends_with(":0"));
+    let remaining = REMAINING.iter().chain(merged);
     let mut remaining = remaining.filter(|(name, _)| place.function.starts_with(name));
     remaining.next().map(|(_, why)| *why)
 }

@@ -4,7 +4,7 @@ use mctp::MsgIC;
 use mctp_router::{ChannelId, Outgoing, PortId, Progress, Receipt, RouterCore, Target};
 use mctp_transport::{PhysicalAddress, Transfer};
 
-use super::{NOW, config, echo, in_storage, layout, port_config, ports, routes};
+use super::{NETWORK, NOW, config, echo, in_storage, layout, port_config, ports, routes};
 use crate::case::Case;
 use crate::executor::measure_rounds;
 use crate::link::{DEVICE, Link, peer};
@@ -13,8 +13,9 @@ use crate::meter::counted;
 #[inline]
 fn core(case: &Case) -> (RouterCore<'static>, ChannelId) {
     let mut core = in_storage!(case, RouterCore::new, &config());
-    assert!(core.set_endpoint_id(DEVICE));
+    assert!(core.set_endpoint_id(NETWORK, DEVICE));
     for port in ports(case) {
+        assert!(core.set_network(port, NETWORK));
         core.set_layout(port, layout(case));
         core.configure_port(port, port_config(case));
         core.link_up(port);
@@ -65,7 +66,7 @@ pub fn echo_in_place(case: &Case) {
     let mut serve = || {
         receive(&mut core, link, |core| {
             let message = core.take_message(echo).expect("it was delivered");
-            let mut response = core.response_to(&message, message.integrity_check());
+            let mut response = message.response(message.integrity_check());
             send(core, &mut response, message.bytes(), |port, transfer| {
                 let packets = transfer.frames().map(|frame| &*frame.packet);
                 link.send(port.0.into(), packets);
@@ -108,7 +109,7 @@ pub fn packetise(case: &Case) {
     receive(&mut core, link, |_| {});
     let message = core.take_message(echo).expect("it was delivered");
     let mut respond = || {
-        let mut response = core.response_to(&message, message.integrity_check());
+        let mut response = message.response(message.integrity_check());
         send(&mut core, &mut response, message.bytes(), |_, transfer| {
             link.sent(transfer.as_bytes().len());
         });
@@ -125,10 +126,7 @@ pub fn request(case: &Case) {
     let message = case.body();
     let mut peers = (0..case.peers).cycle();
     let mut ask = |endpoint_id| {
-        let target = Target {
-            endpoint_id,
-            neighbour: None,
-        };
+        let target = Target::Endpoint(NETWORK, endpoint_id);
         let opened = core.open_request(&target, case.message_type(), MsgIC(false));
         let (channel, mut request) = opened.expect("a free channel");
         send(&mut core, &mut request, &message, |_, transfer| {

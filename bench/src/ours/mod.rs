@@ -4,11 +4,16 @@ pub mod core;
 pub mod shell;
 pub mod usb;
 
-use mctp_router::{Config, Instant, PortConfig, PortId, Route, RouterStorage, Service};
+use mctp_router::{
+    Config, Instant, NetworkId, PortConfig, PortId, Route, RouteOrigin, RouterStorage, Service,
+};
 use mctp_transport::{PhysicalAddress, TransferLayout};
 
 use crate::case::{Case, LONG_MESSAGE, USUAL_MESSAGE};
 use crate::link::peer;
+
+/// All ports are in one network.
+const NETWORK: NetworkId = NetworkId(0);
 
 /// USB transfers of 1.0 in a transfer.
 const AT_ONCE: u8 = if cfg!(feature = "board") { 1 } else { 8 };
@@ -86,6 +91,7 @@ fn routes(case: &Case) -> impl Iterator<Item = Route> {
         port: PortId((index % case.ports) as u8),
         address: PhysicalAddress::POINT_TO_POINT,
         unit: case.unit,
+        origin: RouteOrigin::Static,
     })
 }
 

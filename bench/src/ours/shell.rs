@@ -9,7 +9,7 @@ use mctp_transport::{
     PhysicalAddress, Received, SendError, Transfer, TransferLayout, TransportRx, TransportTx,
 };
 
-use super::{config, echo, in_storage, layout, port_config, ports, routes};
+use super::{NETWORK, config, echo, in_storage, layout, port_config, ports, routes};
 use crate::case::Case;
 use crate::executor::{Task, measure};
 use crate::leak;
@@ -56,6 +56,10 @@ pub struct Receiver {
 }
 
 impl TransportRx for Receiver {
+    fn can_wait(&self) -> bool {
+        true
+    }
+
     fn receive(&mut self) -> impl Future<Output = Received<'_>> {
         poll_fn(|context| {
             if !self.up {
@@ -92,7 +96,8 @@ impl TransportTx for Sender {
 #[inline]
 pub fn router(case: &Case) -> &'static OurRouter {
     let router = in_storage!(case, Router::new, OurClock, &config());
-    assert!(router.set_endpoint_id(DEVICE));
+    assert!(ports(case).all(|port| router.set_network(port, NETWORK)));
+    assert!(router.set_endpoint_id(NETWORK, DEVICE));
     ports(case).for_each(|port| router.configure_port(port, port_config(case)));
     assert!(routes(case).all(|route| router.add_route(route)));
     leak(router)

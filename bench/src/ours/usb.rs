@@ -4,9 +4,10 @@ use embassy_usb_driver::{
     Direction, Endpoint, EndpointAddress, EndpointError, EndpointIn, EndpointInfo, EndpointType,
 };
 use mctp_bench::Bench;
-use mctp_router::{PortId, Service};
+use mctp_router::{PortId, Service, Target};
 use mctp_usb::{BusEvents, SendLimits, Sender, Version};
 
+use super::NETWORK;
 use super::shell::{Receiver, router};
 use crate::case::Case;
 use crate::executor::{Task, measure};
@@ -45,7 +46,7 @@ pub fn stream(case: &Case) {
     let mut listener = router.listener(service).expect("a free channel");
     let serve = async move {
         let (bench, mut buffer) = (Bench::new(), [0; 64]);
-        let channel = |requester| router.request_channel(requester);
+        let channel = |requester| router.request_channel(Target::Endpoint(NETWORK, requester));
         let pause = async || panic!("nothing is given up here");
         let served = mctp_bench::serve(&bench, &mut listener, channel, || 1, pause, &mut buffer);
         let error = served.await;

@@ -37,7 +37,7 @@ use reference_device::{
     Options, RouterStorage, assemble, echo, manage, report_events, uuid_from_unique_id,
 };
 #[cfg(feature = "bench")]
-use reference_device::{BENCH_CHANNELS, Benchmark};
+use reference_device::{BENCH_CHANNELS, Benchmark, NETWORK};
 #[cfg(feature = "serial-log")]
 use reference_device::{SERIAL_DESCRIPTORS, SerialMemory, SerialPort};
 use static_cell::{ConstStaticCell, StaticCell};
@@ -131,7 +131,7 @@ async fn run_services(router: &'static Router, identity: Identity<'static>, crc:
     .await;
     #[cfg(feature = "bench")]
     {
-        let benchmark = Benchmark::new(router.endpoint_id(), &log::EVENTS);
+        let benchmark = Benchmark::new(router.endpoint_id(NETWORK), &log::EVENTS);
         let bench = benchmark
             .serve(router, SystemClock)
             .unwrap_or_else(|_| fault::stop());

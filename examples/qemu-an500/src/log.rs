@@ -62,7 +62,7 @@ impl Observer for Events {
 
     fn event(&self, event: Event, drops: &DropCounters) {
         self.log.event(event, drops);
-        if let Event::EndpointIdSet(endpoint_id) = event
+        if let Event::EndpointIdSet { endpoint_id, .. } = event
             && endpoint_id.0 == ENDING_ENDPOINT_ID
         {
             self.is_asked_to_end.store(true, Ordering::Relaxed);

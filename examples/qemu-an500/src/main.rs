@@ -31,7 +31,7 @@ use reference_device::{
     report_events, uuid_from_unique_id,
 };
 #[cfg(feature = "bench")]
-use reference_device::{BENCH_CHANNELS, Benchmark};
+use reference_device::{BENCH_CHANNELS, Benchmark, NETWORK};
 use static_cell::{ConstStaticCell, StaticCell};
 use usbredir_device::{Buffers, Driver, Runner, State};
 
@@ -171,7 +171,7 @@ async fn services(router: &'static Router, identity: Identity<'static>) {
     join3(echo, manage, report_events(router, &EVENTS)).await;
     #[cfg(feature = "bench")]
     {
-        let benchmark = Benchmark::new(router.endpoint_id(), &EVENTS);
+        let benchmark = Benchmark::new(router.endpoint_id(NETWORK), &EVENTS);
         let bench = benchmark.serve(router, SystemClock);
         let bench = bench.unwrap_or_else(|error| fault::end(&error));
         join4(echo, manage, bench, report_events(router, &benchmark)).await;

@@ -9,9 +9,10 @@ use embassy_futures::yield_now;
 use embassy_sync::blocking_mutex::raw::RawMutex;
 use mctp::{Eid, MsgIC};
 use mctp_bench::{Bench, Statistics};
-use mctp_router::{Clock, Event, Instant, Listener, Message, Router, Service};
+use mctp_router::{Clock, Event, Instant, Listener, Message, Router, Service, Target};
 use mctp_transport::DropCounters;
 
+use crate::device::NETWORK;
 use crate::observer::{Direction, Observer};
 
 /// The router's channels that a [`Benchmark`] takes: its listener, and the message being sent.
@@ -34,9 +35,9 @@ const REPORT_INTERVAL: u64 = 2000;
 /// # use embassy_futures::join::join;
 /// # use embassy_sync::blocking_mutex::raw::RawMutex;
 /// # use mctp_router::{Clock, Router};
-/// # use reference_device::{Benchmark, Observer, report_events};
+/// # use reference_device::{Benchmark, NETWORK, Observer, report_events};
 /// # async fn device<M: RawMutex, C: Clock>(router: &Router<'_, M, C>, clock: C, observer: &impl Observer) -> mctp::Result<Infallible> {
-/// let benchmark = Benchmark::new(router.endpoint_id(), observer);
+/// let benchmark = Benchmark::new(router.endpoint_id(NETWORK), observer);
 /// let streams = benchmark.serve(router, clock)?;
 /// # Ok(
 /// join(streams, report_events(router, &benchmark)).await.0
@@ -60,7 +61,11 @@ impl<O: Observer> Observer for Benchmark<'_, O> {
     fn event(&self, event: Event, drops: &DropCounters) {
         let ends = match event {
             Event::LinkDown(_) => true,
-            Event::EndpointIdSet(set) => self.endpoint_id.replace(set) != set,
+            Event::EndpointIdSet {
+                network: NETWORK,
+                endpoint_id,
+                ..
+            } => self.endpoint_id.replace(endpoint_id) != endpoint_id,
             _ => false,
         };
         if ends {
@@ -93,12 +98,13 @@ impl<'o, O: Observer> Benchmark<'o, O> {
         router: &Router<'_, M, C>,
         clock: impl Clock,
     ) -> mctp::Result<impl Future<Output = Infallible>> {
-        let service = Service::vendor_pci(mctp_bench::VENDOR_ID, &[mctp_bench::SUBTYPE]);
+        let service =
+            Service::vendor_pci(mctp_bench::VENDOR_ID, &[mctp_bench::SUBTYPE]).at(NETWORK);
         let mut listener = router.listener(service)?;
         Ok(async move {
             let send = async {
                 loop {
-                    let channel = |peer| router.request_channel(peer);
+                    let channel = |peer| router.request_channel(Target::Endpoint(NETWORK, peer));
                     let pause = async || clock.wait_until(later(clock.now(), PAUSE)).await;
                     let sent = self.bench.send(channel, pause).await;
                     self.observer.stream_sent(&sent);

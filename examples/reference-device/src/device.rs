@@ -4,7 +4,9 @@ use core::time::Duration;
 
 use embassy_sync::blocking_mutex::raw::RawMutex;
 use embassy_usb::driver::Driver;
-use mctp_router::{Clock, Config, LINUX_TAG_LIFETIME, PortConfig, PortId, Router, RouterStorage};
+use mctp_router::{
+    Clock, Config, LINUX_TAG_LIFETIME, NetworkId, PortConfig, PortId, Router, RouterStorage,
+};
 use mctp_transport::HEADER_LEN;
 use mctp_usb::Version;
 
@@ -13,6 +15,8 @@ use crate::link::{Link, LinkMemory};
 
 /// The router's port of the USB link.
 pub(crate) const USB: PortId = PortId(0);
+/// The network of the USB link.
+pub const NETWORK: NetworkId = NetworkId(0);
 
 /// How the device is set up.
 #[derive(Clone, Copy, Debug)]

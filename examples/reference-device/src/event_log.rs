@@ -51,10 +51,14 @@ impl Observer for EventLog {
 
     fn event(&self, event: Event, drops: &DropCounters) {
         match event {
-            Event::EndpointIdSet(endpoint_id) => {
-                log::info!("endpoint ID {} was set", endpoint_id.0)
+            Event::EndpointIdSet {
+                endpoint_id,
+                bus_owner,
+                ..
+            } => {
+                log::info!("endpoint ID {} was set", endpoint_id.0);
+                log::debug!("the bus owner is {}", bus_owner.endpoint_id.0);
             }
-            Event::BusOwnerSeen(owner) => log::debug!("the bus owner is {}", owner.endpoint_id.0),
             Event::LinkUp(_) => log::info!("the USB host has configured the device"),
             Event::LinkDown(_) => log::info!("the USB host is gone"),
             other => log::debug!("{other:?}"),

@@ -19,7 +19,7 @@ mod services;
 
 #[cfg(feature = "bench")]
 pub use bench::{BENCH_CHANNELS, Benchmark};
-pub use device::{Assembly, Options, assemble};
+pub use device::{Assembly, NETWORK, Options, assemble};
 #[cfg(feature = "log")]
 pub use event_log::{EventLog, Hex};
 pub use identity::{Identity, SerialNumber, uuid_from_unique_id};

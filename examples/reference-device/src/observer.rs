@@ -63,6 +63,10 @@ impl<T: TransportRx, O: Observer> TransportRx for Observed<'_, T, O> {
         }
         received
     }
+
+    fn can_wait(&self) -> bool {
+        self.transport.can_wait()
+    }
 }
 
 impl<T: TransportTx, O: Observer> TransportTx for Observed<'_, T, O> {

@@ -8,10 +8,10 @@ use embassy_futures::select::{Either, select};
 use embassy_futures::yield_now;
 use embassy_sync::blocking_mutex::raw::RawMutex;
 use mctp::{AsyncListener, MsgIC, MsgType};
-use mctp_router::{Clock, PortConfig, Router, Service};
+use mctp_router::{Clock, PortConfig, Router, Service, Target};
 use nvme_mi_responder::world::World;
 
-use crate::device::USB;
+use crate::device::{NETWORK, USB};
 use crate::management::{Management, UnitChanges};
 use crate::observer::Observer;
 
@@ -48,6 +48,8 @@ pub fn echo<M: RawMutex, C: Clock>(
                     .respond(message.integrity_check(), &[message.bytes()])
                     .await;
             }
+            // The next request may need its buffer.
+            drop(message);
             // A host that asks without end does not keep others from their turn.
             yield_now().await;
         }
@@ -68,8 +70,11 @@ pub fn manage<M: RawMutex, C: Clock, W: World>(
     management: &mut Management<'_, W>,
     clock: impl Clock,
 ) -> mctp::Result<impl Future<Output = Infallible>> {
-    let service =
-        const { Service::message_type(mctp::MCTP_TYPE_NVME).with_versions(NVME_MI_VERSIONS) };
+    let service = const {
+        Service::message_type(mctp::MCTP_TYPE_NVME)
+            .with_versions(NVME_MI_VERSIONS)
+            .at(NETWORK)
+    };
     let listener = router.listener(service)?;
     let changes = management.unit_changes;
     changes.follow(management.port);
@@ -83,7 +88,7 @@ pub fn manage<M: RawMutex, C: Clock, W: World>(
         let serve = nvme_mi_responder::serve(
             &mut management.responder,
             listeners,
-            |endpoint_id| router.request_channel(endpoint_id),
+            |endpoint_id| router.request_channel(Target::Endpoint(NETWORK, endpoint_id)),
             &clock,
             &mut management.buffer[..],
         );

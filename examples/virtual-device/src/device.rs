@@ -12,8 +12,8 @@ use nvme_mi_responder::{MessageBuffers, Responder};
 use reference_device::{
     Assembly, BENCH_CHANNELS, Benchmark, Direction, DropCounters, ECHO_CHANNELS, Event, EventLog,
     Identity, LinkMemory, LoggedFirmware, MANAGE_CHANNELS, MANAGEMENT_BUFFER, MCTP_DESCRIPTORS,
-    Management, Observer, Options, RouterStorage, SERIAL_DESCRIPTORS, SerialMemory, SerialPort,
-    UnitChanges, echo, manage, report_events,
+    Management, NETWORK, Observer, Options, RouterStorage, SERIAL_DESCRIPTORS, SerialMemory,
+    SerialPort, UnitChanges, echo, manage, report_events,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use usbredir_device::{Buffers, State};
@@ -174,7 +174,7 @@ pub async fn run_with_log<T>(
             None => link.run(&router, observer).expect(fits).await,
         }
     };
-    let benchmark = Benchmark::new(router.endpoint_id(), observer);
+    let benchmark = Benchmark::new(router.endpoint_id(NETWORK), observer);
     let counted = "the storage has a channel for each service";
     let services = join4(
         echo(&router).expect(counted),

@@ -40,11 +40,10 @@
 //! | 2 | 7:0 | medium specific, 0 |
 
 use mctp::Eid;
-use mctp_transport::PhysicalAddress;
 
-use super::{CompletionCode, ControlRequest, Responder};
+use super::{CompletionCode, ControlRequest, Events};
 use crate::clock::Instant;
-use crate::config::{BusOwner, Event, PortId};
+use crate::config::{BusOwner, Event, NetworkId};
 
 /// How long a repeated instance ID means a repeated request: the instance ID expiration interval
 /// MT4, 5 s in DSP0237. DSP0283 gives no value of its own.
@@ -55,88 +54,77 @@ const SET: u8 = 0;
 const FORCE: u8 = 1;
 const RESET_TO_STATIC: u8 = 2;
 
-/// A Set Endpoint ID that was carried out.
+/// The endpoint that the device is in one network.
 #[derive(Debug)]
-pub(crate) struct SetRequest {
-    requester: BusOwner,
-    instance_id: u8,
-    data: [u8; 2],
-    expires: Instant,
+pub(crate) struct Endpoint {
+    /// 0 while it has none.
+    pub(crate) endpoint_id: Eid,
+    static_endpoint_id: Option<Eid>,
+    /// Who sent the last Set Endpoint ID that was carried out.
+    pub(crate) bus_owner: Option<BusOwner>,
+    /// That request, to know a retransmission by: instance ID and data, and until when it is one.
+    last_set: (u8, [u8; 2]),
+    last_set_expires: Instant,
 }
 
-impl SetRequest {
-    /// One that expired long ago.
-    pub(crate) const NONE: Self = Self {
-        requester: BusOwner {
-            endpoint_id: mctp::MCTP_ADDR_NULL,
-            port: PortId(0),
-            address: PhysicalAddress::POINT_TO_POINT,
-        },
-        instance_id: 0,
-        data: [0; 2],
-        expires: Instant::START,
+impl Endpoint {
+    /// Without an endpoint ID: all zeros.
+    pub(crate) const NEW: Self = Self {
+        endpoint_id: mctp::MCTP_ADDR_NULL,
+        static_endpoint_id: None,
+        bus_owner: None,
+        last_set: (0, [0; 2]),
+        last_set_expires: Instant::START,
     };
-}
 
-/// Carries out Set Endpoint ID.
-pub(crate) fn set_endpoint_id(
-    responder: &mut Responder,
-    now: Instant,
-    request: &ControlRequest<'_>,
-    data: [u8; 2],
-) -> Result<[u8; 3], CompletionCode> {
-    let [operation, wanted] = data;
-    let assigned = match operation & OPERATION {
-        SET | FORCE => Eid::new_normal(wanted).ok(),
-        RESET_TO_STATIC => responder.static_endpoint_id,
-        _ => None,
-    };
-    let assigned = assigned.ok_or(CompletionCode::InvalidData)?;
-    let set = SetRequest {
-        requester: request.requester,
-        instance_id: request.instance_id,
-        data,
-        expires: now.after(INSTANCE_ID_EXPIRATION),
-    };
-    if responder.endpoint_id != assigned || !responder.was_carried_out(now, &set) {
-        responder.assign(assigned, set);
-    }
-    Ok([0, assigned.0, 0])
-}
-
-impl Responder {
-    fn was_carried_out(&self, now: Instant, set: &SetRequest) -> bool {
-        self.set_requests.iter().any(|last| {
-            last.requester == set.requester
-                && last.instance_id == set.instance_id
-                && last.data == set.data
-                && now < last.expires
-        })
+    /// Gives it an endpoint ID of its own, in use until a bus owner sets another one.
+    pub(crate) fn set_static_endpoint_id(&mut self, endpoint_id: Eid) {
+        self.static_endpoint_id = Some(endpoint_id);
+        self.endpoint_id = endpoint_id;
     }
 
-    fn assign(&mut self, assigned: Eid, set: SetRequest) {
-        let requester = set.requester;
-        self.endpoint_id = assigned;
-        self.bus_owner = Some(requester);
-        self.events.push(Event::EndpointIdSet(assigned));
-        self.events.push(Event::BusOwnerSeen(requester));
-        // One entry a requester; the one that was heard of longest ago makes room.
-        let mut newer = set;
-        for place in &mut self.set_requests {
-            core::mem::swap(place, &mut newer);
-            if newer.requester == requester {
-                return;
-            }
+    /// Carries out Set Endpoint ID.
+    pub(crate) fn set_endpoint_id(
+        &mut self,
+        now: Instant,
+        network: NetworkId,
+        request: &ControlRequest<'_>,
+        data: [u8; 2],
+        events: &mut Events,
+    ) -> Result<[u8; 3], CompletionCode> {
+        let [operation, wanted] = data;
+        let assigned = match operation & OPERATION {
+            SET | FORCE => Eid::new_normal(wanted).ok(),
+            RESET_TO_STATIC => self.static_endpoint_id,
+            _ => None,
+        };
+        let assigned = assigned.ok_or(CompletionCode::InvalidData)?;
+        let set = (request.instance_id, data);
+        let is_retransmission = self.endpoint_id == assigned
+            && self.bus_owner == Some(request.requester)
+            && self.last_set == set
+            && now < self.last_set_expires;
+        if !is_retransmission {
+            self.endpoint_id = assigned;
+            self.bus_owner = Some(request.requester);
+            self.last_set = set;
+            self.last_set_expires = now.after(INSTANCE_ID_EXPIRATION);
+            events.push(Event::EndpointIdSet {
+                network,
+                endpoint_id: assigned,
+                bus_owner: request.requester,
+            });
         }
+        Ok([0, assigned.0, 0])
     }
-}
 
-/// Answers Get Endpoint ID.
-pub(crate) fn get_endpoint_id(endpoint_id: Eid, static_endpoint_id: Option<Eid>) -> [u8; 3] {
-    let id_type = match static_endpoint_id {
-        None => 0,
-        Some(id) if id == endpoint_id => 2,
-        Some(_) => 3,
-    };
-    [endpoint_id.0, id_type, 0]
+    /// Answers Get Endpoint ID.
+    pub(crate) fn get_endpoint_id(&self) -> [u8; 3] {
+        let id_type = match self.static_endpoint_id {
+            None => 0,
+            Some(id) if id == self.endpoint_id => 2,
+            Some(_) => 3,
+        };
+        [self.endpoint_id.0, id_type, 0]
+    }
 }

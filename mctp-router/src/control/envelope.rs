@@ -11,10 +11,10 @@
 //! | 3 | 7:0 | completion code; responses only |
 //! | 3 or 4 | | data |
 
-use mctp_transport::{DropReason, PhysicalAddress, RawHeader};
+use mctp_transport::{DropReason, RawHeader};
 
 use super::{CompletionCode, Payload};
-use crate::config::{BusOwner, PortId};
+use crate::config::BusOwner;
 
 pub(crate) const SET_ENDPOINT_ID: u8 = 0x01;
 pub(crate) const GET_ENDPOINT_ID: u8 = 0x02;
@@ -45,8 +45,8 @@ impl<'a> ControlRequest<'a> {
     /// is to be discarded (section 11.5).
     pub(crate) fn parse(
         header: RawHeader,
+        requester: BusOwner,
         payload: &'a [u8],
-        (port, address): (PortId, PhysicalAddress),
     ) -> Result<Self, DropReason> {
         let &[type_ic, flags, command, ref data @ ..] = payload else {
             return Err(DropReason::InvalidControlMessage);
@@ -59,11 +59,7 @@ impl<'a> ControlRequest<'a> {
         }
         Ok(Self {
             header,
-            requester: BusOwner {
-                endpoint_id: header.source(),
-                port,
-                address,
-            },
+            requester,
             instance_id: flags & INSTANCE_ID,
             is_datagram: flags & DATAGRAM != 0,
             command,
@@ -83,6 +79,7 @@ impl<'a> ControlRequest<'a> {
 }
 
 /// Whether a control message body, from behind the message type, has the flags of a response.
+#[inline(never)]
 pub(crate) fn is_response(body: &[u8]) -> bool {
     matches!(body, [flags, _command, _completion_code, ..] if flags & (REQUEST | DATAGRAM) == 0)
 }

@@ -21,15 +21,14 @@ pub mod envelope;
 pub mod support;
 
 use heapless::{Deque, Vec};
-use mctp::Eid;
 use mctp_transport::{BASELINE_TRANSMISSION_UNIT, RawHeader};
 
 pub(crate) use envelope::{ControlRequest, is_response};
 
 use crate::clock::Instant;
-use crate::config::{BusOwner, Config, Event};
+use crate::config::{Config, Event, NetworkId};
 use crate::service::Service;
-use endpoint::{SetRequest, set_endpoint_id};
+pub(crate) use endpoint::Endpoint;
 
 /// How a control request ended (DSP0236 section 11.8, table 13).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +47,7 @@ pub(crate) type Payload = Vec<u8, BASELINE_TRANSMISSION_UNIT>;
 
 /// Appends response data. What does not fit the one packet of a control response is refused as a
 /// whole.
+#[inline(never)]
 fn put(payload: &mut Payload, data: &[u8]) -> Result<(), CompletionCode> {
     payload
         .extend_from_slice(data)
@@ -59,6 +59,7 @@ fn put(payload: &mut Payload, data: &[u8]) -> Result<(), CompletionCode> {
 pub(crate) struct Events(Deque<Event, 8>);
 
 impl Events {
+    #[inline(never)]
     pub(crate) fn push(&mut self, event: Event) {
         if self.0.is_full() {
             self.0.pop_front();
@@ -76,31 +77,18 @@ impl Events {
     }
 }
 
-/// What the control protocol knows and can change.
+/// What the control protocol knows and can change, beside the [`Endpoint`] of each network.
 #[derive(Debug)]
 pub(crate) struct Responder {
-    pub(crate) endpoint_id: Eid,
-    pub(crate) bus_owner: Option<BusOwner>,
     pub(crate) events: Events,
-    static_endpoint_id: Option<Eid>,
     uuid: [u8; 16],
-    /// The last Set Endpoint ID of each requester, to know a retransmission by. The newest is the
-    /// first.
-    set_requests: [SetRequest; 4],
 }
 
 impl Responder {
     pub(crate) fn new(config: &Config) -> Self {
-        let static_endpoint_id = config
-            .static_endpoint_id
-            .filter(|id| Eid::new_normal(id.0).is_ok());
         Self {
-            endpoint_id: static_endpoint_id.unwrap_or(mctp::MCTP_ADDR_NULL),
-            bus_owner: None,
             events: Events::default(),
-            static_endpoint_id,
             uuid: config.uuid,
-            set_requests: [SetRequest::NONE; 4],
         }
     }
 
@@ -110,21 +98,23 @@ impl Responder {
         &mut self,
         now: Instant,
         request: &ControlRequest<'_>,
+        (network, endpoint): (NetworkId, &mut Endpoint),
         services: impl Iterator<Item = &'s Service> + Clone,
         payload: &mut Payload,
     ) -> Option<RawHeader> {
         // Set Endpoint ID is answered by the endpoint that was asked, not by the one that it makes
         // (section 12.4).
         let asked = match request.header.destination() {
-            mctp::MCTP_ADDR_ANY => self.endpoint_id,
+            mctp::MCTP_ADDR_ANY => endpoint.endpoint_id,
             destination => destination,
         };
-        if let Err(code) = self.carry_out(now, request, services, payload) {
+        let network = (network, &mut *endpoint);
+        if let Err(code) = self.carry_out(now, request, network, services, payload) {
             *payload = request.response(code);
         }
         let source = match request.command {
             envelope::SET_ENDPOINT_ID => asked,
-            _ => self.endpoint_id,
+            _ => endpoint.endpoint_id,
         };
         let header = request.header.of_response(source).with_end();
         (!request.is_datagram).then_some(header)
@@ -134,19 +124,19 @@ impl Responder {
         &mut self,
         now: Instant,
         request: &ControlRequest<'_>,
+        (network, endpoint): (NetworkId, &mut Endpoint),
         services: impl Iterator<Item = &'s Service> + Clone,
         payload: &mut Payload,
     ) -> Result<(), CompletionCode> {
         *payload = request.response(CompletionCode::Success);
         match (request.command, request.data) {
             (envelope::SET_ENDPOINT_ID, &[operation, endpoint_id]) => {
-                let data = set_endpoint_id(self, now, request, [operation, endpoint_id])?;
+                let data = [operation, endpoint_id];
+                let events = &mut self.events;
+                let data = endpoint.set_endpoint_id(now, network, request, data, events)?;
                 put(payload, &data)
             }
-            (envelope::GET_ENDPOINT_ID, []) => put(
-                payload,
-                &endpoint::get_endpoint_id(self.endpoint_id, self.static_endpoint_id),
-            ),
+            (envelope::GET_ENDPOINT_ID, []) => put(payload, &endpoint.get_endpoint_id()),
             (envelope::GET_ENDPOINT_UUID, []) => put(payload, &self.uuid),
             (envelope::GET_VERSION_SUPPORT, &[message_type]) => {
                 support::versions(message_type, services, payload)

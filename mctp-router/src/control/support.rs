@@ -29,8 +29,6 @@
 
 use core::ptr;
 
-use heapless::Vec;
-
 use super::{CompletionCode, Payload, put};
 use crate::service::{Service, Vendor};
 
@@ -74,22 +72,19 @@ pub(crate) fn message_types<'s>(
     services: impl Iterator<Item = &'s Service> + Clone,
     payload: &mut Payload,
 ) -> Result<(), CompletionCode> {
-    let is_served = |message_type: u8| {
-        message_type == CONTROL
-            || services
-                .clone()
-                .any(|service| service.message_type.0 == message_type)
-    };
     // All that the 7-bit field can hold, in order: so none is out of order or twice, without
     // sorting.
-    let mut types = Vec::<u8, 59>::new();
-    for message_type in (CONTROL..=0x7F).filter(|value| is_served(*value)) {
-        types
-            .push(message_type)
-            .map_err(|_| CompletionCode::InvalidData)?;
+    let types = (CONTROL..=0x7F).filter(|message_type| {
+        *message_type == CONTROL
+            || services
+                .clone()
+                .any(|service| service.message_type.0 == *message_type)
+    });
+    put(payload, &[types.clone().count() as u8])?;
+    for message_type in types {
+        put(payload, &[message_type])?;
     }
-    put(payload, &[types.len() as u8])?;
-    put(payload, &types)
+    Ok(())
 }
 
 /// Answers Get Vendor Defined Message Support.
@@ -98,27 +93,26 @@ pub(crate) fn vendors<'s>(
     services: impl Iterator<Item = &'s Service> + Clone,
     payload: &mut Payload,
 ) -> Result<(), CompletionCode> {
-    let mut before = 0;
-    let mut found = None;
-    let mut next = LAST_SELECTOR;
-    for one in services.clone() {
-        // Services that share a vendor and a command set are one entry: that of the first.
+    // Services that share a vendor and a command set are one entry: that of the first.
+    let mut entries = services.clone().filter(|one| {
         let first = services
             .clone()
             .find(|other| other.vendor == one.vendor && other.command_set == one.command_set);
-        let (Some(vendor), true) = (one.vendor, first.is_some_and(|first| ptr::eq(first, one)))
-        else {
-            continue;
-        };
-        if before == selector {
-            found = Some((vendor, one.command_set));
-        } else if found.is_some() {
-            next = before;
-            break;
-        }
-        before = before.saturating_add(1);
-    }
-    let (vendor, command_set) = found.ok_or(CompletionCode::InvalidData)?;
+        one.vendor.is_some() && first.is_some_and(|first| ptr::eq(first, *one))
+    });
+    let entry = entries.nth(selector.into());
+    let &Service {
+        vendor: Some(vendor),
+        command_set,
+        ..
+    } = entry.ok_or(CompletionCode::InvalidData)?
+    else {
+        return Err(CompletionCode::InvalidData);
+    };
+    let next = match entries.next() {
+        Some(_) => selector.wrapping_add(1),
+        None => LAST_SELECTOR,
+    };
     let [high, low] = command_set.to_be_bytes();
     match vendor {
         Vendor::Pci(id) => {

@@ -1,14 +1,12 @@
-//! Listeners and open requests, each found without looking at the others.
-//!
-//! Listeners have the lowest indices and are gone through; there are as many as the device has
-//! services. Requests are in lists by their key.
+//! Listeners and open requests, each found by what it waits for without looking at the others.
 
 use mctp::Eid;
-use mctp_transport::{MessageTag, PhysicalAddress, RawHeader};
+use mctp_transport::{MessageTag, PhysicalAddress};
 
+use super::Origin;
 use super::key::{BUCKETS, Key};
-use crate::clock::Instant;
-use crate::config::PortId;
+use crate::clock::{Instant, Since};
+use crate::config::{NetworkId, PortId};
 use crate::service::{Opening, Service};
 
 /// A listener or an open request of the router: an index.
@@ -28,19 +26,30 @@ const NONE: ChannelId = ChannelId(0xFF);
 /// What a message can be for.
 #[derive(Clone, Debug)]
 pub(crate) enum Channel {
-    Free { next: ChannelId },
+    Free,
     Listener(Service),
     Request(Request),
 }
 
 impl Channel {
-    pub(crate) const UNUSED: Self = Self::Free { next: ChannelId(0) };
-
-    /// The one behind it in its list.
-    fn next(&mut self) -> Option<&mut ChannelId> {
+    fn service(&self) -> Option<&Service> {
         match self {
-            Self::Free { next } | Self::Request(Request { next, .. }) => Some(next),
-            Self::Listener(_) => None,
+            Self::Listener(service) => Some(service),
+            _ => None,
+        }
+    }
+
+    fn request(&self) -> Option<&Request> {
+        match self {
+            Self::Request(request) => Some(request),
+            _ => None,
+        }
+    }
+
+    fn request_mut(&mut self) -> Option<&mut Request> {
+        match self {
+            Self::Request(request) => Some(request),
+            _ => None,
         }
     }
 }
@@ -48,66 +57,67 @@ impl Channel {
 /// A request whose response is awaited.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
-    next: ChannelId,
     /// Of its responses: the source is the peer that was asked, 0 for whoever is at the physical
     /// address. No two requests have the same.
     response: Key,
     port: PortId,
     address: PhysicalAddress,
-    /// When to stop waiting; set once the request is on its way.
-    deadline: Instant,
+    /// Since when it waits; set once the request is on its way.
+    since: Option<Since>,
     timeout: u32,
     expired: bool,
 }
 
 impl Request {
     pub(crate) fn new(
+        network: NetworkId,
         peer: Eid,
         tag: MessageTag,
         (port, address): (PortId, PhysicalAddress),
     ) -> Self {
         Self {
-            next: NONE,
-            response: Key::of_response(peer, tag),
+            response: Key::of_response(network, peer, tag),
             port,
             address,
-            deadline: Instant::NEVER,
+            since: None,
             timeout: 0,
             expired: false,
         }
     }
 }
 
-/// The first request of each bucket.
-pub(crate) type Requests = [ChannelId; BUCKETS];
-pub(crate) const NO_REQUESTS: Requests = [ChannelId(0); BUCKETS];
+/// The first channel of each bucket, listeners and requests alike.
+pub(crate) type Buckets = [ChannelId; BUCKETS];
+pub(crate) const NO_CHANNELS: Buckets = [ChannelId(0); BUCKETS];
 
 /// All channels.
 pub(crate) struct Channels<'b> {
     all: &'b mut [Channel],
-    requests: &'b mut Requests,
+    /// For each channel the one behind it in its list: of those that are free, or of its bucket.
+    next: &'b mut [ChannelId],
+    buckets: &'b mut Buckets,
     /// The first free one.
     free: ChannelId,
-    /// All listeners are below this index.
-    listeners_end: usize,
     open: usize,
 }
 
 impl<'b> Channels<'b> {
     /// All of them are free.
-    pub(crate) fn new(all: &'b mut [Channel], requests: &'b mut Requests) -> Self {
-        // The last one is the first to be taken for a request.
-        let mut free = NONE;
-        for (channel, index) in all.iter_mut().zip(0..) {
-            *channel = Channel::Free { next: free };
-            free = ChannelId(index);
+    pub(crate) fn new(
+        all: &'b mut [Channel],
+        next: &'b mut [ChannelId],
+        buckets: &'b mut Buckets,
+    ) -> Self {
+        // There is none behind the last: with 255 channels it has the number of `NONE`.
+        for (next, behind) in next.iter_mut().zip(1..) {
+            *next = ChannelId(behind);
         }
-        *requests = [NONE; BUCKETS];
+        *buckets = [NONE; BUCKETS];
         Self {
             all,
-            requests,
-            free,
-            listeners_end: 0,
+            next,
+            buckets,
+            free: ChannelId(0),
             open: 0,
         }
     }
@@ -119,129 +129,143 @@ impl<'b> Channels<'b> {
 
     /// Opens a listener; `None` when all channels are taken.
     pub(crate) fn open_listener(&mut self, service: Service) -> Option<ChannelId> {
-        let is_free = |channel: &Channel| matches!(channel, Channel::Free { .. });
-        let index = self.all.iter().position(is_free)?;
-        let channel = ChannelId(index.try_into().ok()?);
-        let behind = *self.all.get_mut(index)?.next()?;
-        unlink(&mut self.free, self.all, channel, behind);
-        *self.all.get_mut(index)? = Channel::Listener(service);
-        self.listeners_end = self.listeners_end.max(index.wrapping_add(1));
-        self.open = self.open.wrapping_add(1);
-        Some(channel)
+        self.open(service.opening().bucket(), Channel::Listener(service))
     }
 
     /// Opens a request; `None` when all channels are taken.
-    pub(crate) fn open_request(&mut self, mut request: Request) -> Option<ChannelId> {
+    pub(crate) fn open_request(&mut self, request: Request) -> Option<ChannelId> {
+        self.open(request.response.bucket(), Channel::Request(request))
+    }
+
+    #[inline(never)]
+    fn open(&mut self, bucket: usize, new: Channel) -> Option<ChannelId> {
         let channel = self.free;
         let place = self.all.get_mut(channel.index())?;
-        self.free = *place.next()?;
-        let first = self.requests.get_mut(request.response.bucket())?;
-        request.next = core::mem::replace(first, channel);
-        *place = Channel::Request(request);
+        let next = self.next.get_mut(channel.index())?;
+        let first = self.buckets.get_mut(bucket)?;
+        self.free = *next;
+        *next = core::mem::replace(first, channel);
+        *place = new;
         self.open = self.open.wrapping_add(1);
         Some(channel)
     }
 
     /// Closes a listener or request.
     pub(crate) fn close(&mut self, channel: ChannelId) -> Option<()> {
-        match self.all.get(channel.index())? {
-            Channel::Free { .. } => return None,
-            Channel::Listener(_) => {}
-            Channel::Request(request) => {
-                let first = self.requests.get_mut(request.response.bucket())?;
-                let behind = request.next;
-                unlink(first, self.all, channel, behind)?;
+        let place = self.all.get_mut(channel.index())?;
+        let bucket = match place {
+            Channel::Free => return None,
+            Channel::Listener(service) => service.opening().bucket(),
+            Channel::Request(request) => request.response.bucket(),
+        };
+        *place = Channel::Free;
+        let behind = *self.next.get(channel.index())?;
+        let first = self.buckets.get_mut(bucket)?;
+        if *first == channel {
+            *first = behind;
+        } else {
+            let mut before = *first;
+            loop {
+                let next = self.next.get_mut(before.index())?;
+                before = *next;
+                if before == channel {
+                    *next = behind;
+                    break;
+                }
             }
         }
-        *self.all.get_mut(channel.index())? = Channel::Free { next: self.free };
+        *self.next.get_mut(channel.index())? = self.free;
         self.free = channel;
         self.open = self.open.wrapping_sub(1);
         Some(())
     }
 
-    /// What is served.
-    pub(crate) fn services(&self) -> impl Iterator<Item = &Service> + Clone {
-        self.all.iter().filter_map(|channel| match channel {
-            Channel::Listener(service) => Some(service),
-            _ => None,
-        })
+    /// What is served in a network.
+    pub(crate) fn services_at(&self, network: NetworkId) -> impl Iterator<Item = &Service> + Clone {
+        let services = self.all.iter().filter_map(Channel::service);
+        services.filter(move |service| service.is_at(network))
+    }
+
+    /// Whether a listener gets some of the same requests.
+    pub(crate) fn serves_some_of(&self, service: &Service) -> bool {
+        let mut services = self.all.iter().filter_map(Channel::service);
+        services.any(|other| other.overlaps(service))
+    }
+
+    /// The channel of this bucket for which `condition` holds.
+    #[inline]
+    fn find(&self, bucket: usize, condition: impl Fn(&Channel) -> bool) -> Option<ChannelId> {
+        let mut id = *self.buckets.get(bucket)?;
+        loop {
+            let channel = self.all.get(id.index())?;
+            if condition(channel) {
+                return Some(id);
+            }
+            id = *self.next.get(id.index())?;
+        }
     }
 
     /// The listener that a request which begins with `payload` is for.
-    #[inline(always)]
-    pub(crate) fn listener_for(&self, payload: &[u8]) -> Option<ChannelId> {
+    #[inline(never)]
+    pub(crate) fn listener_for(&self, network: NetworkId, payload: &[u8]) -> Option<ChannelId> {
         let opening = Opening::of(payload);
-        let listeners = self.all.get(..self.listeners_end)?;
-        for (channel, index) in listeners.iter().zip(0..) {
-            if let Channel::Listener(service) = channel
-                && service.serves(&opening)
-            {
-                return Some(ChannelId(index));
-            }
-        }
-        None
+        self.find(opening.bucket(), |channel| {
+            let service = channel.service();
+            service
+                .is_some_and(|service| service.serves(opening, payload) && service.is_at(network))
+        })
     }
 
     /// The request whose responses have this key.
+    #[inline(never)]
     fn request_of(&self, key: Key) -> Option<(ChannelId, &Request)> {
-        let mut channel = *self.requests.get(key.bucket())?;
-        loop {
-            let request = self.request(channel)?;
-            if request.response == key {
-                return Some((channel, request));
-            }
-            channel = request.next;
-        }
+        let channel = self.find(key.bucket(), |channel| {
+            let request = channel.request();
+            request.is_some_and(|request| request.response == key)
+        })?;
+        Some((channel, self.all.get(channel.index())?.request()?))
     }
 
-    /// The request that a response with this header, from there, answers.
-    pub(crate) fn request_answered_by(
-        &self,
-        header: RawHeader,
-        from: (PortId, PhysicalAddress),
-    ) -> Option<ChannelId> {
-        let key = Key::of(header);
-        let is_awaited = |(_, request): &(ChannelId, &Request)| !request.expired;
-        let is_there =
-            |(_, request): &(ChannelId, &Request)| (request.port, request.address) == from;
-        let of_anyone = || self.request_of(key.of_anyone()).filter(is_there);
-        // Who has no endpoint ID is known by the physical address only.
-        let of_peer = (header.source().0 != 0)
-            .then(|| self.request_of(key))
-            .flatten();
-        let found = of_peer.filter(is_awaited);
-        let (channel, _) = found.or_else(|| of_anyone().filter(is_awaited))?;
-        Some(channel)
+    /// The request that a response whose start packet comes from there answers.
+    #[inline(never)]
+    pub(crate) fn request_answered_by(&self, response: &Origin) -> Option<ChannelId> {
+        let key = response.key();
+        if response.source().0 != 0
+            && let Some((channel, request)) = self.request_of(key)
+            && !request.expired
+        {
+            return Some(channel);
+        }
+        // Who was asked without an endpoint ID is known by the physical address only.
+        let (channel, request) = self.request_of(key.of_anyone())?;
+        let is_there = (request.port, request.address) == response.neighbour();
+        (is_there && !request.expired).then_some(channel)
     }
 
     /// Whether a request to this peer, which leaves by this port, could not be told from another
     /// one by its tag.
-    pub(crate) fn has_request(&self, peer: Eid, port: PortId, tag: MessageTag) -> bool {
-        let key = Key::of_response(peer, tag);
-        let of_anyone = || self.request_of(key.of_anyone());
+    pub(crate) fn has_request(
+        &self,
+        network: NetworkId,
+        peer: Eid,
+        port: PortId,
+        tag: MessageTag,
+    ) -> bool {
+        let key = Key::of_response(network, peer, tag);
+        let of_anyone = self.request_of(key.of_anyone());
         self.request_of(key).is_some()
-            || of_anyone().is_some_and(|(_, other)| other.port == port)
+            || of_anyone.is_some_and(|(_, other)| other.port == port)
             // Whoever answers may have any endpoint ID.
             || peer.0 == 0 && self.requests().any(|other| other.port == port && other.response.tag() == tag)
     }
 
     fn requests(&self) -> impl Iterator<Item = &Request> {
-        self.all.iter().filter_map(|channel| match channel {
-            Channel::Request(request) => Some(request),
-            _ => None,
-        })
-    }
-
-    fn request(&self, channel: ChannelId) -> Option<&Request> {
-        match self.all.get(channel.index())? {
-            Channel::Request(request) => Some(request),
-            _ => None,
-        }
+        self.all.iter().filter_map(Channel::request)
     }
 
     /// Whether the request of a channel has waited for too long.
     pub(crate) fn has_expired(&self, channel: ChannelId) -> bool {
-        let request = self.request(channel);
+        let request = self.all.get(channel.index()).and_then(Channel::request);
         request.is_none_or(|request| request.expired)
     }
 
@@ -252,10 +276,11 @@ impl<'b> Channels<'b> {
         channel: ChannelId,
         timeout: u32,
     ) -> bool {
-        let Some(Channel::Request(request)) = self.all.get_mut(channel.index()) else {
+        let channel = self.all.get_mut(channel.index());
+        let Some(request) = channel.and_then(Channel::request_mut) else {
             return false;
         };
-        request.deadline = now.after(timeout);
+        request.since = Some(Since::now(now));
         request.timeout = timeout;
         request.expired = false;
         true
@@ -264,53 +289,25 @@ impl<'b> Channels<'b> {
     /// Ends the wait of the requests by a port whose link is lost: the next peer there never had
     /// them.
     pub(crate) fn end_requests_by(&mut self, port: PortId) {
-        for channel in self.all.iter_mut() {
-            if let Channel::Request(request) = channel {
-                request.expired |= request.port == port;
-            }
+        for request in self.all.iter_mut().filter_map(Channel::request_mut) {
+            request.expired |= request.port == port;
         }
     }
 
     /// Ends the wait of the requests that have waited for too long. The `lost` milliseconds before
-    /// `now` do not count. Returns whether others wait. `next_look` becomes the deadline of the
-    /// first of them, if that is earlier.
-    pub(crate) fn expire(&mut self, now: Instant, lost: u32, next_look: &mut Instant) -> bool {
-        let mut any_waits = false;
-        for channel in self.all.iter_mut() {
-            if let Channel::Request(request) = channel
-                && request.deadline != Instant::NEVER
-            {
-                request.deadline.credit(lost, now.after(request.timeout));
-                request.expired |= request.deadline <= now;
+    /// `now` do not count. Returns for how long the first of the others may wait, if there are any.
+    pub(crate) fn expire(&mut self, now: Instant, lost: u32) -> Option<u32> {
+        let mut first = None;
+        for request in self.all.iter_mut().filter_map(Channel::request_mut) {
+            if let Some(since) = &mut request.since {
+                since.credit(lost, now);
+                request.expired |= since.is_over(request.timeout, now);
                 if !request.expired {
-                    *next_look = request.deadline.min(*next_look);
-                    any_waits = true;
+                    let left = request.timeout.wrapping_sub(since.elapsed(now));
+                    first = Some(first.map_or(left, |first: u32| first.min(left)));
                 }
             }
         }
-        any_waits
-    }
-}
-
-/// Takes `channel`, behind which there is `behind`, out of the list that begins with `first`.
-#[inline(never)]
-fn unlink(
-    first: &mut ChannelId,
-    all: &mut [Channel],
-    channel: ChannelId,
-    behind: ChannelId,
-) -> Option<()> {
-    if *first == channel {
-        *first = behind;
-        return Some(());
-    }
-    let mut before = *first;
-    loop {
-        let link = all.get_mut(before.index())?.next()?;
-        before = *link;
-        if before == channel {
-            *link = behind;
-            return Some(());
-        }
+        first
     }
 }

@@ -1,6 +1,6 @@
 //! Lists of slots. A slot moves from one to another by reference.
 
-use super::key::{BUCKETS, Key};
+use super::key::BUCKETS;
 use super::slots::{Slot, Which};
 
 /// Where a list has a slot, or its end.
@@ -122,14 +122,14 @@ impl<'b> Unfinished<'b> {
         }
     }
 
-    /// Where the message is for which `condition` holds, which only one of this key can.
+    /// Where a message of this bucket is for which `condition` holds.
     #[inline]
     pub(super) fn find(
         &mut self,
-        key: Key,
+        bucket: usize,
         condition: impl Fn(&Slot<'b>) -> bool,
     ) -> Option<&mut Place<'b>> {
-        self.0.get_mut(key.bucket())?.find(condition)
+        self.0.get_mut(bucket)?.find(condition)
     }
 
     /// Takes out one of those messages.
@@ -142,22 +142,8 @@ impl<'b> Unfinished<'b> {
         None
     }
 
-    /// The message that has stood still for longest.
-    pub(super) fn oldest(&self) -> Option<&Slot<'b>> {
-        let mut oldest: Option<&Slot<'b>> = None;
-        for bucket in self.0.iter() {
-            let mut rest = bucket.first.as_deref();
-            while let Some(slot) = rest {
-                if oldest.is_none_or(|oldest| slot.last_packet() < oldest.last_packet()) {
-                    oldest = Some(slot);
-                }
-                rest = slot.next.as_deref();
-            }
-        }
-        oldest
-    }
-
-    pub(super) fn for_each(&mut self, mut act: impl FnMut(&mut Slot<'b>)) {
+    /// Not generic, as there is no hurry.
+    pub(super) fn for_each(&mut self, act: &mut dyn FnMut(&mut Slot<'b>)) {
         for bucket in self.0.iter_mut() {
             let mut rest = bucket.first.as_deref_mut();
             while let Some(slot) = rest {
@@ -165,5 +151,22 @@ impl<'b> Unfinished<'b> {
                 rest = slot.next.as_deref_mut();
             }
         }
+    }
+
+    pub(super) fn look_at_each(&self, look: &mut dyn FnMut(&Slot<'b>)) {
+        for bucket in self.0.iter() {
+            let mut rest = bucket.first.as_deref();
+            while let Some(slot) = rest {
+                look(slot);
+                rest = slot.next.as_deref();
+            }
+        }
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        let mut count = 0_usize;
+        self.look_at_each(&mut |_| count = count.wrapping_add(1));
+        count
     }
 }

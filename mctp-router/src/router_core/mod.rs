@@ -2,33 +2,36 @@
 
 mod channels;
 mod key;
+mod line;
 mod list;
+mod newest;
 mod outgoing;
 mod port;
 mod receive;
 mod routes;
 mod send;
 mod slots;
+mod wakes;
 
 use mctp::Eid;
 use mctp_transport::{DropCounters, DropReason, MessageTag, TransferLayout};
 
-use crate::clock::{Instant, LOOK_INTERVAL, milliseconds};
-use crate::config::{BusOwner, Config, Event, PortConfig, PortId, Route};
-use crate::control::Responder;
+use crate::clock::{Instant, LOOK_INTERVAL, looks_in, milliseconds};
+use crate::config::{BusOwner, Config, Event, NetworkId, PortConfig, PortId, Route};
+use crate::control::{Endpoint, Responder};
 use crate::service::Service;
-use crate::shell::PortWakers;
-use crate::storage::{Parts, RouterStorage};
 
 pub use channels::ChannelId;
-pub(crate) use channels::{Channel, Channels, NO_REQUESTS, Requests};
+pub(crate) use channels::{Buckets as ChannelBuckets, Channel, Channels, NO_CHANNELS};
 pub(crate) use list::{Buckets, empty_buckets};
+pub(crate) use newest::{NO_REQUESTS, Newest, RequestNumber};
 pub use outgoing::{OpenError, Outgoing, Target};
 pub use port::Outbound;
-pub(crate) use port::{Link, Port};
+pub(crate) use port::{Link, Port, RESPONSE_LEN, RESPONSES};
 pub(crate) use routes::{RouteTable, Routes};
-pub use slots::LentMessage;
-pub(crate) use slots::{Inbox, Kind, Origin, Slot, Slots};
+pub(crate) use slots::{Inbox, Kind, Slot, Slots};
+pub use slots::{LentMessage, Origin, SHORT_MESSAGE_LEN};
+pub use wakes::Wakes;
 
 /// What came of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +44,10 @@ pub enum Receipt {
     /// It was a control request. If it is to be answered, the answer waits at the port:
     /// [`RouterCore::poll_transmit`].
     Control,
+    /// There is no buffer for it now, but a service has one that it may give back. Leave the packet
+    /// where it is, receive no other by its port, and offer it again once the port
+    /// [no longer holds it back](RouterCore::is_held_back).
+    HeldBack,
     /// It was discarded and counted.
     Dropped(DropReason),
 }
@@ -51,7 +58,8 @@ pub enum Receipt {
 pub enum Progress {
     /// All of the message is in transfers.
     Done,
-    /// Go on when the port's next transfer was taken.
+    /// There is no room for the rest, or it is another message's turn: go on when the
+    /// [sender](Wakes::sender) is to be woken.
     Partial,
 }
 
@@ -59,6 +67,9 @@ pub enum Progress {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum SendFailure {
+    /// The requester has used the tag for another request since, and would take this for the response
+    /// to that one.
+    Superseded,
     /// The port's link is down or was lost meanwhile, its layout changed meanwhile, or there is no
     /// such port.
     NoLink,
@@ -68,20 +79,23 @@ pub enum SendFailure {
 
 /// An MCTP endpoint without IO: it reads no clock, wakes nobody and needs no executor.
 ///
-/// [`Router`](crate::Router) is this with wakers around it; use the core alone in a super-loop, or
-/// to test. Its methods, in four groups:
+/// [`Router`](crate::Router) is this with a lock and wakers around it; use the core alone in a
+/// super-loop, or to test. Its methods, in four groups:
 ///
 /// - **Setting up**: [`new`](Self::new), [`set_layout`](Self::set_layout),
-///   [`configure_port`](Self::configure_port), [`add_route`](Self::add_route),
+///   [`set_can_wait`](Self::set_can_wait), [`configure_port`](Self::configure_port),
+///   [`set_network`](Self::set_network), [`add_route`](Self::add_route),
 ///   [`open_listener`](Self::open_listener).
 /// - **Inputs**, each with the time: [`link_up`](Self::link_up) first, then
 ///   [`receive`](Self::receive) for every packet, [`transmit_done`](Self::transmit_done) for every
 ///   transfer taken, [`expire`](Self::expire) at [`next_deadline`](Self::next_deadline).
-/// - **Outputs**, to be polled after each input: [`poll_transmit`](Self::poll_transmit) for each
+/// - **Outputs**, to be polled after each input and message: [`take_wakes`](Self::take_wakes) says
+///   for which of the others it is worth while: [`poll_transmit`](Self::poll_transmit) for each
 ///   port, [`poll_event`](Self::poll_event), [`take_message`](Self::take_message) for each channel.
-/// - **Messages**: [`response_to`](Self::response_to) a message taken, or
-///   [`open_request`](Self::open_request); then [`send`](Self::send) until it is done;
-///   [`give_back`](Self::give_back) what was taken, [`close`](Self::close) what was opened.
+/// - **Messages**: [`response`](LentMessage::response) to a message taken, or
+///   [`open_request`](Self::open_request); then [`send`](Self::send) until it is done, or
+///   [`abandon`](Self::abandon); [`give_back`](Self::give_back) what was taken,
+///   [`close`](Self::close) what was opened.
 ///
 /// One echo, by hand:
 ///
@@ -101,7 +115,7 @@ pub enum SendFailure {
 /// router.receive(now, USB, PhysicalAddress::POINT_TO_POINT, &request);
 ///
 /// let message = router.take_message(echo).unwrap();
-/// let mut response = router.response_to(&message, message.integrity_check());
+/// let mut response = message.response(message.integrity_check());
 /// assert_eq!(router.send(now, &mut response, &[message.bytes()]), Ok(Progress::Done));
 /// router.give_back(message);
 ///
@@ -116,7 +130,13 @@ pub struct RouterCore<'b> {
     channels: Channels<'b>,
     routes: Routes<'b>,
     slots: Slots<'b>,
+    newest: &'b mut Newest,
+    /// Of the last request that was received.
+    last_request: RequestNumber,
+    /// How many channels wait in the lines of ports.
+    in_line: u8,
     responder: Responder,
+    wakes: Wakes,
     drops: DropCounters,
     accepted: u32,
     last_tag: MessageTag,
@@ -128,39 +148,30 @@ pub struct RouterCore<'b> {
     assembly_timeout: u32,
     eviction_age: u32,
     send_timeout: u32,
+    /// How long a packet is held back, in calls of [`expire`](Self::expire) that were in time.
+    hold_limit: u16,
+    /// Counts such calls; never 0.
+    looks: u16,
+    /// A packet was held back, and no buffer came free since.
+    holds_back: bool,
+}
+
+/// What a core works with: all of it in the caller's storage.
+pub(crate) struct Parts<'b> {
+    pub(crate) ports: &'b mut [Port<'b>],
+    pub(crate) slots: Slots<'b>,
+    pub(crate) channels: Channels<'b>,
+    pub(crate) newest: &'b mut Newest,
+    pub(crate) routes: Routes<'b>,
 }
 
 impl<'b> RouterCore<'b> {
-    /// A router in `storage`, with the link of every port down.
-    pub fn new<
-        const PORTS: usize,
-        const TRANSFER_LEN: usize,
-        const SHORT_MESSAGES: usize,
-        const LONG_MESSAGES: usize,
-        const LONG_MESSAGE_LEN: usize,
-        const CHANNELS: usize,
-        const ROUTES: usize,
-    >(
-        storage: &'b mut RouterStorage<
-            'b,
-            PORTS,
-            TRANSFER_LEN,
-            SHORT_MESSAGES,
-            LONG_MESSAGES,
-            LONG_MESSAGE_LEN,
-            CHANNELS,
-            ROUTES,
-        >,
-        config: &Config,
-    ) -> Self {
-        Self::from_parts(storage.parts(config.max_message_len).0, config)
-    }
-
     pub(crate) fn from_parts(parts: Parts<'b>, config: &Config) -> Self {
         let Parts {
             ports,
             slots,
             channels,
+            newest,
             routes,
         } = parts;
         Self {
@@ -168,7 +179,11 @@ impl<'b> RouterCore<'b> {
             channels,
             routes,
             slots,
+            newest,
+            last_request: RequestNumber::NONE,
+            in_line: 0,
             responder: Responder::new(config),
+            wakes: Wakes::NONE,
             drops: DropCounters::new(),
             accepted: 0,
             last_tag: MessageTag::default(),
@@ -178,6 +193,9 @@ impl<'b> RouterCore<'b> {
             assembly_timeout: milliseconds(config.assembly_timeout),
             eviction_age: milliseconds(config.eviction_age),
             send_timeout: milliseconds(config.send_timeout),
+            hold_limit: looks_in(config.hold_time),
+            looks: 1,
+            holds_back: false,
         }
     }
 }
@@ -196,11 +214,63 @@ impl<'b> RouterCore<'b> {
     pub fn set_layout(&mut self, port: PortId, layout: TransferLayout) {
         let given_up = self.port(port).map_or(0, |port| port.set_layout(layout));
         self.count_drops(DropReason::LinkDown, given_up);
+        // Those who wait for what waited to be taken would wait for ever.
+        self.note_next_sender(port);
     }
 
-    /// Adds a route, or replaces the one of the same range. `false` when there is no room for it.
+    /// Says whether the port's transport
+    /// [can wait](mctp_transport::TransportRx::can_wait): where it can, a packet that finds no
+    /// buffer is [held back](Receipt::HeldBack) before it is discarded.
+    pub fn set_can_wait(&mut self, port: PortId, can_wait: bool) {
+        if let Some(port) = self.port(port) {
+            port.can_wait = can_wait;
+        }
+    }
+
+    /// Moves a port to a network: those that share one are ways to the same endpoints. Unless moved,
+    /// each port is in the network of its own number. `false` when there is no such port or
+    /// network, or the port's link is up.
+    pub fn set_network(&mut self, port: PortId, network: NetworkId) -> bool {
+        let exists = usize::from(network.0) < self.ports.len();
+        let port = self.port(port).filter(|port| port.link == Link::Down);
+        match port.filter(|_| exists) {
+            Some(port) => {
+                port.network = network;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Gives the device an endpoint ID of its own in a network, in use until a bus owner sets
+    /// another one. Get Endpoint ID reports it as static. `false` when there is no such network,
+    /// or the endpoint ID is not 8 to 254.
+    pub fn set_static_endpoint_id(&mut self, network: NetworkId, endpoint_id: Eid) -> bool {
+        let is_set = self.set_endpoint_id(network, endpoint_id);
+        let endpoint = self.endpoint_mut(network);
+        if let Some(endpoint) = endpoint.filter(|_| is_set) {
+            endpoint.set_static_endpoint_id(endpoint_id);
+        }
+        is_set
+    }
+
+    /// Adds a route to the network of its port, or replaces the one of the same range. `false` when
+    /// there is no such port, or no room for it.
+    ///
+    /// Where several cover an endpoint ID, the one of the fewest endpoint IDs holds.
     pub fn add_route(&mut self, route: Route) -> bool {
-        self.routes.add(route)
+        let network = self.port(route.port).map(|port| port.network);
+        network.is_some_and(|network| self.routes.add(network, route))
+    }
+
+    /// Removes the route of a range. `false` when there is none.
+    pub fn remove_route(&mut self, network: NetworkId, first: Eid, last: Eid) -> bool {
+        self.routes.remove(network, first, last)
+    }
+
+    /// The routes of a network.
+    pub fn routes(&self, network: NetworkId) -> impl Iterator<Item = &Route> {
+        self.routes.of(network)
     }
 
     /// Opens a listener for `service`. From now on the control protocol reports it.
@@ -212,11 +282,7 @@ impl<'b> RouterCore<'b> {
         if !service.is_valid() {
             return Err(mctp::Error::BadArgument);
         }
-        if self
-            .channels
-            .services()
-            .any(|other| other.overlaps(&service))
-        {
+        if self.channels.serves_some_of(&service) {
             return Err(mctp::Error::AddrInUse);
         }
         self.channels
@@ -226,51 +292,54 @@ impl<'b> RouterCore<'b> {
 
     /// Closes a listener or request. Messages for it are dropped.
     pub fn close(&mut self, channel: ChannelId) {
+        self.end_turn(channel);
+        self.note_buffer_freed();
         self.slots.free_owned(channel);
         self.channels.close(channel);
     }
-
-    #[inline]
+    #[inline(never)]
     fn port(&mut self, port: PortId) -> Option<&mut Port<'b>> {
         self.ports.get_mut(usize::from(port.0))
     }
 }
 
-/// What the async shell keeps in the core's ports.
-impl RouterCore<'_> {
-    /// Who waits for a port.
-    #[inline]
-    pub(crate) fn port_wakers(&mut self, port: PortId) -> Option<&mut PortWakers> {
-        Some(&mut self.port(port)?.wakers)
-    }
-
-    /// Who waits for each port.
-    pub(crate) fn all_port_wakers(&mut self) -> impl Iterator<Item = &mut PortWakers> {
-        self.ports.iter_mut().map(|port| &mut port.wakers)
-    }
-}
-
 /// State.
 impl RouterCore<'_> {
-    /// The device's endpoint ID; 0 while it has none.
-    pub fn endpoint_id(&self) -> Eid {
-        self.responder.endpoint_id
+    /// The device's endpoint ID in a network; 0 while it has none.
+    #[inline(never)]
+    pub fn endpoint_id(&self, network: NetworkId) -> Eid {
+        let endpoint = self.endpoint(network);
+        endpoint.map_or(mctp::MCTP_ADDR_NULL, |endpoint| endpoint.endpoint_id)
     }
 
-    /// Gives the device an endpoint ID from the device's side, as at start from non-volatile
-    /// memory. `false` unless it is 8 to 254.
-    pub fn set_endpoint_id(&mut self, endpoint_id: Eid) -> bool {
-        let valid = Eid::new_normal(endpoint_id.0).is_ok();
-        if valid {
-            self.responder.endpoint_id = endpoint_id;
-            self.slots.expect_anew();
+    /// Gives the device an endpoint ID in a network from the device's side, as at start from
+    /// non-volatile memory. `false` when there is no such network, or it is not 8 to 254.
+    pub fn set_endpoint_id(&mut self, network: NetworkId, endpoint_id: Eid) -> bool {
+        let endpoint = self.endpoint_mut(network);
+        match endpoint.filter(|_| Eid::new_normal(endpoint_id.0).is_ok()) {
+            Some(endpoint) => {
+                endpoint.endpoint_id = endpoint_id;
+                self.slots.expect_anew();
+                true
+            }
+            None => false,
         }
-        valid
     }
 
-    /// The bus owner, once it has set the endpoint ID.
-    pub fn bus_owner(&self) -> Option<BusOwner> {
-        self.responder.bus_owner
+    /// The bus owner of a network, once it has set the endpoint ID.
+    pub fn bus_owner(&self, network: NetworkId) -> Option<BusOwner> {
+        self.endpoint(network)?.bus_owner
+    }
+
+    #[inline]
+    fn endpoint(&self, network: NetworkId) -> Option<&Endpoint> {
+        let port = self.ports.get(usize::from(network.0))?;
+        Some(&port.endpoint)
+    }
+
+    fn endpoint_mut(&mut self, network: NetworkId) -> Option<&mut Endpoint> {
+        let port = self.ports.get_mut(usize::from(network.0))?;
+        Some(&mut port.endpoint)
     }
 
     /// What was discarded, by reason.
@@ -297,6 +366,18 @@ impl RouterCore<'_> {
     /// Whether there is an event to [poll](Self::poll_event).
     pub fn has_event(&self) -> bool {
         self.responder.events.any()
+    }
+
+    /// Whether there is anybody to [take](Self::take_wakes).
+    #[inline]
+    pub fn has_wakes(&self) -> bool {
+        !self.wakes.is_empty()
+    }
+
+    /// Whom what was done since the last call of this concerns.
+    #[inline]
+    pub fn take_wakes(&mut self) -> Wakes {
+        self.wakes.take()
     }
 }
 
@@ -329,23 +410,55 @@ impl RouterCore<'_> {
         } else {
             0
         };
+        if !is_late {
+            self.looks = self.looks.wrapping_add(1).max(1);
+        }
+        self.note_buffer_freed();
         self.was_late = is_late;
         self.last_look = now;
         self.slots.credit(lost, now);
         self.expire_unfinished(now);
-        let mut next_look = now.after(LOOK_INTERVAL);
-        let mut any_waits = self.channels.expire(now, lost, &mut next_look);
-        any_waits |= self.slots.has_unfinished();
+        let first_request = self.channels.expire(now, lost);
+        let mut any_waits = first_request.is_some() || self.slots.has_unfinished();
         for port in self.ports.iter_mut() {
             any_waits |= port.expire(now, lost, self.send_timeout);
         }
-        self.next_deadline = if any_waits { next_look } else { Instant::NEVER };
+        self.next_deadline = match any_waits {
+            true => now.after(first_request.unwrap_or(LOOK_INTERVAL).min(LOOK_INTERVAL)),
+            false => Instant::NEVER,
+        };
+        // Whatever was given up may be anybody's.
+        self.wakes.note_everybody();
     }
 
     /// Something waits since `now` or before.
-    #[inline]
     fn look_soon(&mut self, now: Instant) {
-        self.next_deadline = self.next_deadline.min(now.after(LOOK_INTERVAL));
+        self.look_at(now.after(LOOK_INTERVAL));
+    }
+
+    #[inline(never)]
+    fn look_at(&mut self, deadline: Instant) {
+        if deadline < self.next_deadline {
+            self.next_deadline = deadline;
+            self.wakes.note_timer();
+        }
+    }
+
+    /// What was held back is worth another try.
+    #[inline]
+    fn note_buffer_freed(&mut self) {
+        if self.holds_back {
+            self.end_holding_back();
+        }
+    }
+
+    #[inline(never)]
+    fn end_holding_back(&mut self) {
+        self.holds_back = false;
+        for port in self.ports.iter_mut() {
+            port.holds_back = false;
+        }
+        self.wakes.note_held_back();
     }
 
     fn expire_unfinished(&mut self, now: Instant) {

@@ -4,8 +4,10 @@
 use mctp::{Eid, MCTP_ADDR_NULL, MsgIC};
 use mctp_transport::{MessageTag, PhysicalAddress, RawHeader, Transfer};
 
-use super::{Origin, Port};
-use crate::config::PortId;
+use super::key::Key;
+use super::newest::{self, Newest, RequestNumber};
+use super::{ChannelId, Origin, Port};
+use crate::config::{NetworkId, PortId};
 
 /// A message being sent: where it goes, and how much of it is in transfers already.
 ///
@@ -13,6 +15,8 @@ use crate::config::PortId;
 /// sender.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
+    channel: ChannelId,
+    network: NetworkId,
     port: PortId,
     pub(crate) address: PhysicalAddress,
     /// Of the next packet, without EOM, and without its source until the message is begun. Has SOM
@@ -21,6 +25,8 @@ pub struct Outgoing {
     type_ic: u8,
     /// The port's session in which it was asked for, and once it is begun, in which it began.
     pub(crate) session: u32,
+    /// The request that it is the response to; of no message if it is a request itself.
+    request: (Key, RequestNumber),
     unit: usize,
     /// Bytes not yet in a transfer, the message type byte included.
     remaining: usize,
@@ -31,17 +37,22 @@ pub struct Outgoing {
 
 impl Outgoing {
     pub(crate) fn new(
+        channel: ChannelId,
+        network: NetworkId,
         (port, address): (PortId, PhysicalAddress),
         session: u32,
         header: RawHeader,
         type_ic: u8,
     ) -> Self {
         Self {
+            channel,
+            network,
             port,
             address,
             header,
             type_ic,
             session,
+            request: (Key::NONE, RequestNumber::NONE),
             unit: 0,
             remaining: 0,
             slice: 0,
@@ -52,12 +63,34 @@ impl Outgoing {
     /// The response to a message that came from there.
     #[inline]
     pub(crate) fn response(origin: &Origin, integrity_check: MsgIC) -> Self {
-        Self::new(
-            (origin.port, origin.address),
-            origin.session,
-            origin.header.of_response(MCTP_ADDR_NULL),
-            mctp::encode_type_ic(origin.message_type(), integrity_check),
-        )
+        Self {
+            request: (origin.key(), origin.number),
+            ..Self::new(
+                origin.channel,
+                origin.network,
+                origin.neighbour(),
+                origin.session,
+                origin.header.of_response(MCTP_ADDR_NULL),
+                mctp::encode_type_ic(origin.message_type(), integrity_check),
+            )
+        }
+    }
+
+    /// Whether it is a response, and its requester is known to have used the tag for another request
+    /// since.
+    #[inline]
+    pub(super) fn is_superseded(&self, newest: &Newest) -> bool {
+        newest::is_superseded(newest, self.request)
+    }
+
+    /// Whose place in the line it takes: who is [woken](super::Wakes::sender) when it can go on.
+    pub const fn channel(&self) -> ChannelId {
+        self.channel
+    }
+
+    /// The network of that port.
+    pub(super) const fn network(&self) -> NetworkId {
+        self.network
     }
 
     /// The port it leaves by.
@@ -202,18 +235,30 @@ impl Outgoing {
 
 /// Where a request goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Target {
-    /// The endpoint, or 0 for whoever is at the physical address.
-    pub endpoint_id: Eid,
-    /// The port and neighbour; `None` looks for a route, and falls back to where the bus owner is,
-    /// then to port 0.
-    pub neighbour: Option<(PortId, PhysicalAddress)>,
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Target {
+    /// To an endpoint by its route; without one, to where the network's bus owner is; else by the
+    /// first port of the network.
+    Endpoint(NetworkId, Eid),
+    /// To a neighbour of a port. With endpoint ID 0 the physical address alone says who is meant.
+    Neighbour(PortId, PhysicalAddress, Eid),
+}
+
+impl Target {
+    /// The endpoint ID asked; 0 for whoever is at the physical address.
+    pub const fn endpoint_id(&self) -> Eid {
+        match *self {
+            Self::Endpoint(_, endpoint_id) | Self::Neighbour(_, _, endpoint_id) => endpoint_id,
+        }
+    }
 }
 
 /// Why a request was not opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum OpenError {
+    /// The router has no such port or network.
+    NoPort,
     /// All of the router's channels are in use.
     NoChannel,
     /// All eight tags to the peer are in use.

@@ -5,10 +5,16 @@ use mctp_transport::{
     BASELINE_TRANSMISSION_UNIT, PhysicalAddress, RawHeader, SendError, Transfer, TransferLayout,
 };
 
-use crate::clock::Instant;
-use crate::config::PortConfig;
-use crate::shell::PortWakers;
-use crate::storage::{RESPONSE_LEN, RESPONSES};
+use super::line::Line;
+use crate::clock::{Instant, Since};
+use crate::config::{NetworkId, PortConfig};
+use crate::control::Endpoint;
+
+/// Control responses that may wait at a port for the neighbour to read them.
+pub(crate) const RESPONSES: usize = 4;
+
+/// A control response of one packet with the room that a transport may ask for around it.
+pub(crate) const RESPONSE_LEN: usize = 84;
 
 /// How many control responses go before a transfer of other messages that waits as well.
 const RESPONSES_IN_A_ROW: u8 = 8;
@@ -36,6 +42,9 @@ pub(crate) enum Link {
 /// One port.
 #[derive(Debug)]
 pub(crate) struct Port<'b> {
+    pub(crate) network: NetworkId,
+    /// The device in the network of this port's number, whichever ports are in it.
+    pub(super) endpoint: Endpoint,
     pub(crate) link: Link,
     /// Counts how often what waited was given up: a message begun before does not go on. With 32
     /// bits it does not come back to an old value.
@@ -66,12 +75,15 @@ pub(crate) struct Port<'b> {
     queued_responses: u8,
     /// How many were sent since the last transfer of other messages.
     responses_in_a_row: u8,
-    /// Since when something waits that the neighbour has not taken; [`Instant::NEVER`] when
-    /// nothing does. Not known while the link is down.
-    waiting_since: Instant,
-    /// Who waits for the port: the async shell's business alone. It is here because each look-up
-    /// costs, and whoever needs one needs both.
-    pub(crate) wakers: PortWakers,
+    /// Since when something waits that the neighbour has not taken; `None` when nothing does. Not
+    /// known while the link is down.
+    waiting_since: Option<Since>,
+    /// The transport can leave a packet with the neighbour.
+    pub(super) can_wait: bool,
+    /// It has one that was held back, and no buffer came free since.
+    pub(super) holds_back: bool,
+    /// Who waits to send.
+    pub(super) line: Line,
 }
 
 impl<'b> Port<'b> {
@@ -87,6 +99,8 @@ impl<'b> Port<'b> {
 
     /// All zeros; to be [configured](Self::configure).
     pub(crate) const EMPTY: Self = Self {
+        network: NetworkId(0),
+        endpoint: Endpoint::NEW,
         link: Link::Down,
         session: 0,
         link_session: 0,
@@ -103,8 +117,10 @@ impl<'b> Port<'b> {
         responses: [const { None }; RESPONSES],
         queued_responses: 0,
         responses_in_a_row: 0,
-        waiting_since: Instant::START,
-        wakers: PortWakers::NONE,
+        waiting_since: None,
+        can_wait: false,
+        holds_back: false,
+        line: Line::EMPTY,
     };
 
     /// The session of a message that comes, or is begun, now.
@@ -149,6 +165,7 @@ impl<'b> Port<'b> {
     }
 
     /// Sets how transfers are filled; returns how many that waited were given up for it.
+    #[inline(never)]
     pub(crate) fn set_layout(&mut self, layout: TransferLayout) -> usize {
         self.layout = layout;
         let given_up = self.clear();
@@ -217,9 +234,9 @@ impl<'b> Port<'b> {
     /// Notes that something waits to be taken; returns whether nothing did before.
     #[inline]
     pub(crate) fn note_waiting(&mut self, now: Instant) -> bool {
-        let first = self.waiting_since == Instant::NEVER;
+        let first = self.waiting_since.is_none();
         if first {
-            self.waiting_since = now;
+            self.waiting_since = Some(Since::now(now));
         }
         first
     }
@@ -227,14 +244,18 @@ impl<'b> Port<'b> {
     /// Gives the neighbour up if it took nothing for `timeout`. The `lost` milliseconds before
     /// `now` do not count. Returns whether something waits for it.
     pub(crate) fn expire(&mut self, now: Instant, lost: u32, timeout: u32) -> bool {
-        let waits = self.link == Link::Up && self.waiting_since != Instant::NEVER;
-        if waits {
-            self.waiting_since.credit(lost, now);
-            if self.waiting_since.is_over(timeout, now) {
-                self.link = Link::Stalled;
-            }
+        let Some(since) = self
+            .waiting_since
+            .as_mut()
+            .filter(|_| self.link == Link::Up)
+        else {
+            return false;
+        };
+        since.credit(lost, now);
+        if since.is_over(timeout, now) {
+            self.link = Link::Stalled;
         }
-        waits
+        true
     }
 
     /// Queues a control response. `true` when one that waited had to be given up for it.
@@ -348,7 +369,7 @@ impl<'b> Port<'b> {
     /// The neighbour took something: if something `waits` for it, it does so since now.
     #[inline]
     pub(crate) fn wait_anew(&mut self, now: Instant, waits: bool) {
-        self.waiting_since = if waits { now } else { Instant::NEVER };
+        self.waiting_since = waits.then(|| Since::now(now));
     }
 
     /// Whether the transport has a transfer, when nothing waits.
@@ -380,7 +401,7 @@ impl<'b> Port<'b> {
         }
         self.queued_responses = 0;
         self.session = self.session.wrapping_add(1);
-        self.waiting_since = Instant::NEVER;
+        self.waiting_since = None;
         if self.link == Link::Stalled {
             self.link = Link::Up;
         }

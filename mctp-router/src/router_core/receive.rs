@@ -1,17 +1,32 @@
 //! Packets in: addressing, assembly and the discards of DSP0236 1.3.3, sections 8.6 to 8.10.
 
-use mctp::{Eid, MCTP_ADDR_ANY};
-use mctp_transport::{DropReason, HeaderError, PhysicalAddress, RawHeader, Received};
+use mctp::MCTP_ADDR_ANY;
+use mctp_transport::{
+    BASELINE_TRANSMISSION_UNIT, DropReason, HEADER_LEN, HeaderError, PhysicalAddress, RawHeader,
+    Received,
+};
 
-use super::key::Key;
 use super::list;
+use super::newest::{self, RequestNumber};
 use super::slots::{LentMessage, Mismatch, Origin, Slot, Start};
 use super::{ChannelId, Link, Receipt, RouterCore};
 use crate::clock::Instant;
-use crate::config::{Event, PortId};
+use crate::config::{BusOwner, Event, PortId};
 use crate::control::{self, ControlRequest};
 
 const TYPE_MASK: u8 = 0x7F;
+
+/// The least payload of packets that are not the last of their message. That is the baseline unit,
+/// 64 (DSP0236 section 8.4); mctp-estack 0.1 counts the packet header in.
+const LEAST_UNIT: usize = BASELINE_TRANSMISSION_UNIT - HEADER_LEN;
+
+/// A packet whose header is legal, and where it came from.
+struct Packet<'p> {
+    now: Instant,
+    /// Channel and message type are those of a start packet, once they are known.
+    origin: Origin,
+    payload: &'p [u8],
+}
 
 impl From<Mismatch> for DropReason {
     fn from(mismatch: Mismatch) -> Self {
@@ -34,15 +49,21 @@ impl<'b> RouterCore<'b> {
         received: Received<'_>,
     ) -> Option<Receipt> {
         match received {
-            Received::Packet { source, bytes } => {
-                return Some(self.receive(now, port, source, bytes));
-            }
+            Received::Packet { source, bytes } => Some(self.receive(now, port, source, bytes)),
+            other => self.received_other(port, other),
+        }
+    }
+
+    #[inline(never)]
+    fn received_other(&mut self, port: PortId, received: Received<'_>) -> Option<Receipt> {
+        match received {
             Received::Dropped(reason) => {
                 self.drops.count(reason);
                 return Some(Receipt::Dropped(reason));
             }
             Received::LinkUp => self.link_up(port),
             Received::LinkDown => self.link_down(port),
+            Received::Packet { .. } => {}
         }
         None
     }
@@ -54,6 +75,7 @@ impl<'b> RouterCore<'b> {
         {
             port.set_link(Link::Up);
             self.responder.events.push(Event::LinkUp(port_id));
+            self.wakes.note_everybody();
         }
     }
 
@@ -73,9 +95,12 @@ impl<'b> RouterCore<'b> {
         let untaken = self.slots.free_all_by(port_id);
         self.count_drops(DropReason::LinkDown, unsent.saturating_add(untaken));
         self.responder.events.push(Event::LinkDown(port_id));
+        self.note_buffer_freed();
+        self.wakes.note_everybody();
     }
 
-    /// Takes one packet from the neighbour at `address`.
+    /// Takes one packet from the neighbour at `address`. One that is [`Receipt::HeldBack`] is to be
+    /// offered again.
     #[inline]
     pub fn receive(
         &mut self,
@@ -84,20 +109,33 @@ impl<'b> RouterCore<'b> {
         address: PhysicalAddress,
         bytes: &[u8],
     ) -> Receipt {
-        if let Some(receipt) = self.receive_expected(now, bytes) {
-            return receipt;
+        match self.receive_expected(now, (port, address), bytes) {
+            Some(receipt) => receipt,
+            None => self.receive_other(now, port, address, bytes),
         }
-        let receipt = self.receive_other(now, port, address, bytes);
-        receipt.unwrap_or_else(|reason| self.dropped(reason))
     }
 
-    /// Takes any packet. When it is to be discarded, it is not counted yet; where only a buffer is
-    /// missing, it can be tried again.
-    #[inline]
-    pub(crate) fn receive_other(
+    #[inline(never)]
+    fn receive_other(
         &mut self,
         now: Instant,
         port: PortId,
+        address: PhysicalAddress,
+        bytes: &[u8],
+    ) -> Receipt {
+        self.try_receive(now, port, address, bytes)
+            .unwrap_or_else(|reason| {
+                self.drops.count(reason);
+                Receipt::Dropped(reason)
+            })
+    }
+
+    /// Takes any packet. One that is to be discarded is not counted yet.
+    #[inline]
+    fn try_receive(
+        &mut self,
+        now: Instant,
+        port_id: PortId,
         address: PhysicalAddress,
         bytes: &[u8],
     ) -> Result<Receipt, DropReason> {
@@ -109,37 +147,55 @@ impl<'b> RouterCore<'b> {
         if matches!(header.source().0, 1..=7 | 0xFF) {
             return Err(DropReason::InvalidSource);
         }
-        let place = self.ports.get(usize::from(port.0));
-        let (max_receive_unit, session) =
-            place.map_or((0, 0), |port| (port.max_receive_unit(), port.session()));
-        if payload.len() > max_receive_unit {
+        let port = self.ports.get(usize::from(port_id.0));
+        let port = port.ok_or(DropReason::LinkDown)?;
+        if payload.len() > port.max_receive_unit() {
             return Err(DropReason::UnsupportedTransmissionUnit);
         }
-        let from = (port, address);
+        let mut packet = Packet {
+            now,
+            origin: Origin {
+                address,
+                header,
+                session: port.session(),
+                number: RequestNumber::NONE,
+                port: port_id,
+                network: port.network,
+                channel: ChannelId(0),
+                type_ic: 0,
+            },
+            payload,
+        };
         if header.is_start() {
-            self.start_message(now, from, session, header, payload)
+            self.start_message(&mut packet)
         } else {
-            self.continue_message(now, from, header, payload)
+            self.continue_message(&packet)
         }
     }
 
-    /// Counts a packet that is discarded.
-    #[inline(never)]
-    pub(crate) fn dropped(&mut self, reason: DropReason) -> Receipt {
-        self.drops.count(reason);
-        Receipt::Dropped(reason)
+    /// Whether a packet that came by this port is [held back](Receipt::HeldBack). When it no longer
+    /// is, it can be offered again: a buffer has come free since, or its time is over.
+    pub fn is_held_back(&self, port: PortId) -> bool {
+        let port = self.ports.get(usize::from(port.0));
+        port.is_some_and(|port| port.holds_back)
     }
 
     /// Takes the packet that an unfinished message waits for, the commonest by far, without asking
-    /// what its start was asked.
+    /// what its start was asked: its header is as predicted, and it comes from where the start came
+    /// from.
     #[inline(always)]
-    pub(crate) fn receive_expected(&mut self, now: Instant, bytes: &[u8]) -> Option<Receipt> {
+    fn receive_expected(
+        &mut self,
+        now: Instant,
+        from: (PortId, PhysicalAddress),
+        bytes: &[u8],
+    ) -> Option<Receipt> {
         let (header, payload) = bytes.split_first_chunk()?;
         let header = RawHeader::from_bytes(*header);
         if header.is_start() {
             return None;
         }
-        let place = self.slots.expecting(header)?;
+        let place = self.slots.expecting(header, from)?;
         let slot = place.as_deref_mut()?;
         if !slot.append_expected(now, header, payload) {
             return None;
@@ -152,207 +208,232 @@ impl<'b> RouterCore<'b> {
         Some(Receipt::Stored)
     }
 
-    /// Whether a packet for `destination` is for this endpoint. While it has no endpoint ID it is
-    /// known by its physical address only.
+    /// Whether a packet is for this endpoint. While it has no endpoint ID it is known by its
+    /// physical address only.
     #[inline]
-    fn is_us(&self, destination: Eid) -> bool {
-        let own = self.responder.endpoint_id;
+    fn is_for_us(&self, packet: &Packet<'_>) -> bool {
+        let own = self.endpoint_id(packet.origin.network);
+        let destination = packet.origin.header.destination();
         destination == own || destination.0 == 0 || (own.0 == 0 && destination != MCTP_ADDR_ANY)
     }
 
     #[inline(never)]
-    fn continue_message(
-        &mut self,
-        now: Instant,
-        from: (PortId, PhysicalAddress),
-        header: RawHeader,
-        payload: &[u8],
-    ) -> Result<Receipt, DropReason> {
-        if !self.is_us(header.destination()) {
+    fn continue_message(&mut self, packet: &Packet<'_>) -> Result<Receipt, DropReason> {
+        if !self.is_for_us(packet) {
             return Err(DropReason::NotOurDestination);
         }
-        let key = Key::of(header);
-        let Some(slot) = self.slots.assembling(key).and_then(Option::as_deref_mut) else {
+        let &Packet {
+            now,
+            ref origin,
+            payload,
+        } = packet;
+        let header = origin.header;
+        // By another neighbour only if that is the way to its source by now.
+        let way = self.routes.to(origin.network, header.source());
+        let is_by_route = way.is_some_and(|way| way.leads_by(origin.neighbour()));
+        let Some(place) = self.slots.assembling(origin, is_by_route) else {
             let awaited =
-                header.is_tag_owner() || self.channels.request_answered_by(header, from).is_some();
+                header.is_tag_owner() || self.channels.request_answered_by(origin).is_some();
             return Err(if awaited {
                 DropReason::MiddleWithoutStart
             } else {
                 DropReason::UnexpectedResponse
             });
         };
-        if let Err(mismatch) = slot.append(now, header, payload) {
-            self.slots.abandon(key);
-            return Err(mismatch.into());
-        }
-        if !header.is_end() {
+        let slot = place.as_deref_mut().ok_or(DropReason::MiddleWithoutStart)?;
+        let appended = slot.append(now, header, payload);
+        if appended.is_ok() && !header.is_end() {
             return Ok(Receipt::Stored);
         }
-        let slot = self.slots.assembling(key).and_then(list::take);
-        let slot = slot.ok_or(DropReason::MiddleWithoutStart)?;
-        Ok(self.complete(slot))
+        let slot = list::take(place).ok_or(DropReason::MiddleWithoutStart)?;
+        match appended {
+            Ok(()) => Ok(self.complete(slot)),
+            Err(mismatch) => {
+                self.slots.release(slot);
+                Err(mismatch.into())
+            }
+        }
     }
 
     /// The message in `slot` is complete.
     #[inline]
     fn complete(&mut self, slot: &'b mut Slot<'b>) -> Receipt {
         let owner = self.slots.complete(slot);
-        Receipt::Delivered(self.accept(owner))
+        self.deliver(owner)
     }
 
-    #[inline(never)]
-    fn start_message(
-        &mut self,
-        now: Instant,
-        (port, address): (PortId, PhysicalAddress),
-        session: u32,
-        header: RawHeader,
-        payload: &[u8],
-    ) -> Result<Receipt, DropReason> {
-        let (&type_ic, body) = payload.split_first().ok_or(DropReason::Truncated)?;
-        let from = (port, address);
-        if type_ic & TYPE_MASK == mctp::MCTP_TYPE_CONTROL.0 && header.is_tag_owner() {
-            return self.receive_control_request(now, from, header, payload);
+    #[inline]
+    fn start_message(&mut self, packet: &mut Packet<'_>) -> Result<Receipt, DropReason> {
+        let header = packet.origin.header;
+        let (&type_ic, body) = packet.payload.split_first().ok_or(DropReason::Truncated)?;
+        packet.origin.type_ic = type_ic;
+        let is_control = type_ic & TYPE_MASK == mctp::MCTP_TYPE_CONTROL.0;
+        if is_control && header.is_tag_owner() {
+            return self.receive_control_request(packet);
         }
-        if !self.is_us(header.destination()) {
+        if !self.is_for_us(packet) {
             return Err(DropReason::NotOurDestination);
+        }
+        if header.is_tag_owner() {
+            packet.origin.number = self.note_request(packet);
         }
         if !header.is_end() {
             // The packets to come are of this message, even if it is not for us: none of them may
             // end up in an older one.
-            self.replace_unfinished(header);
+            self.replace_unfinished(packet);
+            if packet.payload.len() < LEAST_UNIT {
+                return Err(DropReason::UnsupportedTransmissionUnit);
+            }
         }
-        let owner = if header.is_tag_owner() {
+        packet.origin.channel = if header.is_tag_owner() {
             self.channels
-                .listener_for(payload)
+                .listener_for(packet.origin.network, packet.payload)
                 .ok_or(DropReason::UnsupportedMessageType)?
+        } else if is_control && !(header.is_end() && control::is_response(body)) {
+            return Err(DropReason::InvalidControlMessage);
         } else {
-            self.request_for(header, from, payload)?
+            self.channels
+                .request_answered_by(&packet.origin)
+                .ok_or(DropReason::UnexpectedResponse)?
         };
         if header.is_end() {
-            self.replace_unfinished(header);
+            self.replace_unfinished(packet);
         }
-        let origin = Origin {
-            address,
-            header,
-            port,
-            session,
-            type_ic,
-        };
         let start = Start {
-            owner,
-            origin,
+            origin: &packet.origin,
             body,
             // With several services, none may take all buffers.
             fair: self.channels.open_count() > 1,
         };
-        if !self.slots.begin(now, &start, header.is_end()) {
+        while !self.slots.begin(packet.now, &start) {
             // As often as a message can be given up for it.
-            self.make_room(now, &start)?;
-            return self.start_message(now, from, session, header, payload);
+            if !self.make_room(packet.now, &start)? {
+                return self.hold_back(packet.now, &start);
+            }
         }
         if header.is_end() {
-            return Ok(Receipt::Delivered(self.accept(owner)));
+            return Ok(self.deliver(packet.origin.channel));
         }
-        self.look_soon(now);
+        self.look_soon(packet.now);
         Ok(Receipt::Stored)
     }
 
     /// Gives up a message that has stood still, if that helps a new one to a buffer.
     #[inline(never)]
-    fn make_room(&mut self, now: Instant, start: &Start<'_>) -> Result<(), DropReason> {
+    fn make_room(&mut self, now: Instant, start: &Start<'_>) -> Result<bool, DropReason> {
         if start.body.len() > self.slots.longest() {
             return Err(DropReason::MessageTooLong);
         }
-        if !self.slots.evict(now, self.eviction_age, start) {
-            return Err(DropReason::NoMessageBuffer);
+        let has_made_room = self.slots.evict(now, self.eviction_age, start);
+        if has_made_room {
+            self.drops.count(DropReason::EvictedUnfinished);
         }
-        self.drops.count(DropReason::EvictedUnfinished);
-        Ok(())
+        Ok(has_made_room)
     }
 
-    #[inline]
-    fn accept(&mut self, owner: ChannelId) -> ChannelId {
+    /// Leaves a packet for which there is no buffer with the neighbour, if that helps.
+    #[inline(never)]
+    fn hold_back(&mut self, now: Instant, start: &Start<'_>) -> Result<Receipt, DropReason> {
+        let (looks, limit) = (self.looks, self.hold_limit);
+        let can_come_free = self.slots.holds_back(looks, limit, start);
+        let port = self.port(start.origin.port);
+        let port = port.filter(|port| port.can_wait && can_come_free);
+        port.ok_or(DropReason::NoMessageBuffer)?.holds_back = true;
+        self.holds_back = true;
+        self.look_soon(now);
+        Ok(Receipt::HeldBack)
+    }
+
+    /// There is a message for the channel.
+    #[inline(never)]
+    fn deliver(&mut self, owner: ChannelId) -> Receipt {
         self.accepted = self.accepted.saturating_add(1);
-        owner
+        Receipt::Delivered(owner)
+    }
+
+    /// The sender of a request uses its tag anew: what it asked before under it, it waits for no
+    /// longer.
+    #[inline]
+    fn note_request(&mut self, packet: &Packet<'_>) -> RequestNumber {
+        self.last_request = self.last_request.next();
+        // Who has no endpoint ID is not known by it.
+        if packet.origin.source().0 != 0 {
+            newest::note(self.newest, packet.origin.key(), self.last_request);
+        }
+        self.last_request
     }
 
     /// A new start packet ends the unfinished message of the same terminus (DSP0236 section 8.9).
     #[inline]
-    fn replace_unfinished(&mut self, header: RawHeader) {
-        if self.slots.abandon(Key::of(header)) {
+    fn replace_unfinished(&mut self, packet: &Packet<'_>) {
+        if self.slots.abandon(&packet.origin) {
             self.drops.count(DropReason::ReplacedByNewStart);
         }
-    }
-
-    /// The request that a response is to.
-    #[inline(never)]
-    fn request_for(
-        &self,
-        header: RawHeader,
-        from: (PortId, PhysicalAddress),
-        payload: &[u8],
-    ) -> Result<ChannelId, DropReason> {
-        let (type_ic, body) = payload.split_first().ok_or(DropReason::Truncated)?;
-        let is_one_packet_response = header.is_end() && control::is_response(body);
-        if type_ic & TYPE_MASK == mctp::MCTP_TYPE_CONTROL.0 && !is_one_packet_response {
-            return Err(DropReason::InvalidControlMessage);
-        }
-        self.channels
-            .request_answered_by(header, from)
-            .ok_or(DropReason::UnexpectedResponse)
     }
 
     /// Control requests need no buffer: they are answered from their packet, and the answer has its
     /// own place at the port.
     #[inline(never)]
-    fn receive_control_request(
-        &mut self,
-        now: Instant,
-        from: (PortId, PhysicalAddress),
-        header: RawHeader,
-        payload: &[u8],
-    ) -> Result<Receipt, DropReason> {
-        let destination = header.destination();
-        if !self.is_us(destination) && destination != MCTP_ADDR_ANY {
+    fn receive_control_request(&mut self, packet: &Packet<'_>) -> Result<Receipt, DropReason> {
+        let &Packet {
+            now,
+            ref origin,
+            payload,
+        } = packet;
+        let header = origin.header;
+        if !self.is_for_us(packet) && header.destination() != MCTP_ADDR_ANY {
             return Err(DropReason::NotOurDestination);
         }
-        let request = ControlRequest::parse(header, payload, from);
+        self.note_request(packet);
+        let requester = BusOwner {
+            endpoint_id: header.source(),
+            port: origin.port,
+            address: origin.address,
+        };
+        let request = ControlRequest::parse(header, requester, payload);
         if request.is_ok() || !header.is_end() {
             // As for any other message.
-            self.replace_unfinished(header);
+            self.replace_unfinished(packet);
         }
         let request = request?;
         self.accepted = self.accepted.saturating_add(1);
-        let own = self.responder.endpoint_id;
+        let network = origin.network;
+        let endpoint = self.ports.get_mut(usize::from(network.0));
+        let endpoint = &mut endpoint.ok_or(DropReason::NotOurDestination)?.endpoint;
         let mut response = control::Payload::new();
-        let header = self
-            .responder
-            .answer(now, &request, self.channels.services(), &mut response);
-        if self.responder.endpoint_id != own {
+        let header = self.responder.answer(
+            now,
+            &request,
+            (network, endpoint),
+            self.channels.services_at(network),
+            &mut response,
+        );
+        if self.responder.events.any() {
+            // The endpoint ID may be another.
             self.slots.expect_anew();
+            self.wakes.note_event();
         }
         if let Some(header) = header {
-            self.queue_response(now, from, header, &response)?;
+            self.queue_response(packet, header, &response)?;
         }
         Ok(Receipt::Control)
     }
 
     fn queue_response(
         &mut self,
-        now: Instant,
-        (port, address): (PortId, PhysicalAddress),
+        packet: &Packet<'_>,
         header: RawHeader,
         payload: &[u8],
     ) -> Result<(), DropReason> {
-        let port = self.ports.get_mut(usize::from(port.0));
+        let (port_id, address) = packet.origin.neighbour();
+        let port = self.ports.get_mut(usize::from(port_id.0));
         let port = port.filter(|port| port.link != Link::Down && port.has_layout());
         let port = port.ok_or(DropReason::LinkDown)?;
         let replaced = port
             .queue_response(address, header, payload)
             .map_err(|()| DropReason::ResponseNotTaken)?;
-        if port.note_waiting(now) {
-            self.look_soon(now);
+        if port.note_waiting(packet.now) {
+            self.look_soon(packet.now);
         }
         self.count_drops(DropReason::ResponseNotTaken, replaced.into());
         Ok(())
@@ -372,6 +453,7 @@ impl<'b> RouterCore<'b> {
     /// Takes a lent message back; its buffer is free again.
     #[inline]
     pub fn give_back(&mut self, message: LentMessage<'b>) {
+        self.note_buffer_freed();
         self.slots.give_back(message);
     }
 }

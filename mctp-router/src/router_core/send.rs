@@ -1,13 +1,12 @@
 //! Messages out: tags, routes and units (DSP0236 1.3.3, sections 8.4 to 8.6 and 11.7).
 
-use mctp::{Eid, MCTP_ADDR_NULL, MsgIC, MsgType};
-use mctp_transport::{PacketHeader, PhysicalAddress, SendError, SequenceNumber};
+use mctp::{MCTP_ADDR_NULL, MsgIC, MsgType};
+use mctp_transport::{DropReason, PacketHeader, PhysicalAddress, SendError, SequenceNumber};
 
 use super::channels::Request;
 use super::outgoing::next_free_tag;
 use super::{
-    ChannelId, LentMessage, Link, OpenError, Outbound, Outgoing, Port, Progress, RouterCore,
-    Routes, SendFailure, Target,
+    ChannelId, Link, OpenError, Outbound, Outgoing, Progress, RouterCore, SendFailure, Target,
 };
 use crate::clock::{Instant, LOOK_INTERVAL};
 use crate::config::PortId;
@@ -17,7 +16,10 @@ impl<'b> RouterCore<'b> {
     /// The next transfer for the port's transport, if there is one. Control responses come first.
     #[inline]
     pub fn poll_transmit(&mut self, port: PortId) -> Option<Outbound<'b>> {
-        self.port(port)?.take()
+        let next = self.ports.get_mut(usize::from(port.0))?.take()?;
+        // There is a buffer to fill while this one is sent.
+        self.note_next_sender(port);
+        Some(next)
     }
 
     /// Takes back a transfer that [`poll_transmit`](Self::poll_transmit) gave. `result` says
@@ -30,7 +32,9 @@ impl<'b> RouterCore<'b> {
         outbound: Outbound<'b>,
         result: Result<(), SendError>,
     ) {
-        self.count_result(result);
+        if let Err(error) = result {
+            self.drops.count(error.into());
+        }
         let Some(place) = self.ports.get_mut(usize::from(port.0)) else {
             return;
         };
@@ -40,47 +44,7 @@ impl<'b> RouterCore<'b> {
         if waits {
             self.look_soon(now);
         }
-    }
-
-    /// [`transmit_done`](Self::transmit_done) for the last transfer, then
-    /// [`poll_transmit`](Self::poll_transmit) for the next. Returns the port, too.
-    #[inline]
-    pub(crate) fn next_transmit(
-        &mut self,
-        port: PortId,
-        last: Option<(Instant, Outbound<'b>, Result<(), SendError>)>,
-    ) -> Option<(&mut Port<'b>, Option<Outbound<'b>>)> {
-        if let Some((_, _, result)) = last {
-            self.count_result(result);
-        }
-        let port = self.ports.get_mut(usize::from(port.0))?;
-        let Some((now, last, result)) = last else {
-            let next = port.take();
-            return Some((port, next));
-        };
-        port.give_back(last, result);
-        // Whatever waits comes now.
-        let next = port.take();
-        port.wait_anew(now, next.is_some());
-        if next.is_some() {
-            self.next_deadline = self.next_deadline.min(now.after(LOOK_INTERVAL));
-        }
-        Some((port, next))
-    }
-
-    /// Counts a transfer that the neighbour did not get.
-    #[inline]
-    fn count_result(&mut self, result: Result<(), SendError>) {
-        if let Err(error) = result {
-            self.drops.count(error.into());
-        }
-    }
-
-    /// The response to `message`: to the requester's endpoint ID and physical address, with its tag
-    /// and message type.
-    #[inline]
-    pub fn response_to(&self, message: &LentMessage<'_>, integrity_check: MsgIC) -> Outgoing {
-        Outgoing::response(message.origin(), integrity_check)
+        self.note_next_sender(port);
     }
 
     /// Opens a request to `target`: finds its way, and a tag that no other request to the same peer
@@ -95,13 +59,13 @@ impl<'b> RouterCore<'b> {
         integrity_check: MsgIC,
     ) -> Result<(ChannelId, Outgoing), OpenError> {
         let type_ic = mctp::encode_type_ic(message_type, integrity_check);
-        let (port, address) = target
-            .neighbour
-            .unwrap_or_else(|| self.way_to(target.endpoint_id));
-        let peer = target.endpoint_id;
-        let in_use = |tag| self.channels.has_request(peer, port, tag);
+        let peer = target.endpoint_id();
+        let (port_id, address) = self.way_to(target).ok_or(OpenError::NoPort)?;
+        let port = self.port(port_id).ok_or(OpenError::NoPort)?;
+        let (network, session) = (port.network, port.session());
+        let in_use = |tag| self.channels.has_request(network, peer, port_id, tag);
         let tag = next_free_tag(self.last_tag, in_use).ok_or(OpenError::NoTag)?;
-        let request = Request::new(peer, tag, (port, address));
+        let request = Request::new(network, peer, tag, (port_id, address));
         let channel = self
             .channels
             .open_request(request)
@@ -116,8 +80,8 @@ impl<'b> RouterCore<'b> {
             tag_owner: true,
             tag,
         };
-        let session = self.port(port).map_or(0, |port| port.session());
-        let outgoing = Outgoing::new((port, address), session, first.into(), type_ic);
+        let way = (port_id, address);
+        let outgoing = Outgoing::new(channel, network, way, session, first.into(), type_ic);
         Ok((channel, outgoing))
     }
 
@@ -125,9 +89,7 @@ impl<'b> RouterCore<'b> {
     /// milliseconds.
     pub fn await_response(&mut self, now: Instant, channel: ChannelId, timeout: u32) {
         if self.channels.await_response(now, channel, timeout) {
-            self.next_deadline = self
-                .next_deadline
-                .min(now.after(timeout.min(LOOK_INTERVAL)));
+            self.look_at(now.after(timeout.min(LOOK_INTERVAL)));
         }
     }
 
@@ -136,9 +98,13 @@ impl<'b> RouterCore<'b> {
         self.channels.has_expired(channel)
     }
 
-    /// Puts as much of a message into the port's transfer as fits. `message` is all of it, the same
-    /// at each call; its slices are sent as one, behind the message type. Not to be called
-    /// again once it is [`Progress::Done`], or failed.
+    /// Puts as much of a message into the port's transfer as fits, when it is its turn. `message` is
+    /// all of it, the same at each call; its slices are sent as one, behind the message type. Not
+    /// to be called again once it is [`Progress::Done`], or failed.
+    ///
+    /// The messages that are being sent by a port proceed together: each goes to the end of the
+    /// line when it has put something into a transfer. One that is tried while there is no room
+    /// keeps its place.
     #[inline]
     pub fn send(
         &mut self,
@@ -146,62 +112,97 @@ impl<'b> RouterCore<'b> {
         outgoing: &mut Outgoing,
         message: &[&[u8]],
     ) -> Result<Progress, SendFailure> {
-        let Some(port) = self.ports.get_mut(usize::from(outgoing.port().0)) else {
-            return Err(SendFailure::NoLink);
+        let progress = self.try_send(now, outgoing, message);
+        if progress != Ok(Progress::Partial) {
+            self.end_turn(outgoing.channel());
+        }
+        progress
+    }
+
+    /// Ends a message that is not to be sent to its end; the receiver discards what it has of it.
+    pub fn abandon(&mut self, outgoing: &Outgoing) {
+        self.end_turn(outgoing.channel());
+    }
+
+    fn try_send(
+        &mut self,
+        now: Instant,
+        outgoing: &mut Outgoing,
+        message: &[&[u8]],
+    ) -> Result<Progress, SendFailure> {
+        let (port_id, channel) = (outgoing.port(), outgoing.channel());
+        let source = match outgoing.header.is_start() {
+            true => self.endpoint_id(outgoing.network()),
+            false => MCTP_ADDR_NULL,
         };
-        if port.link != Link::Up {
-            return Err(match port.link {
-                Link::Stalled => SendFailure::Stalled,
-                _ => SendFailure::NoLink,
-            });
+        let port = self.ports.get_mut(usize::from(port_id.0));
+        let port = port.ok_or(SendFailure::NoLink)?;
+        if port.line.first().is_some_and(|first| first != channel) {
+            self.join_line(channel, port_id);
+            return Ok(Progress::Partial);
+        }
+        match port.link {
+            Link::Up => {}
+            Link::Down => return Err(SendFailure::NoLink),
+            Link::Stalled => {
+                self.drops.count(DropReason::SendTimeout);
+                return Err(SendFailure::Stalled);
+            }
         }
         if outgoing.header.is_start() {
             if !port.is_linked_since(outgoing.session) {
                 // Whoever asked for it, or the one it is for, is gone.
                 return Err(SendFailure::NoLink);
             }
-            let unit = unit_to(&self.routes, port, outgoing);
-            outgoing.start(self.responder.endpoint_id, port.session(), unit, message);
+            let route = self.routes.to(port.network, outgoing.header.destination());
+            let unit = match route.filter(|route| route.port == port_id) {
+                Some(route) => port.usable_unit(route.unit),
+                None => port.unit(),
+            };
+            outgoing.start(source, port.session(), unit, message);
         } else if outgoing.session != port.session() {
             // Its beginning was given up.
             return Err(SendFailure::NoLink);
         }
+        if outgoing.is_superseded(self.newest) {
+            return Err(SendFailure::Superseded);
+        }
+        let unsent = outgoing.remaining();
         let is_done = outgoing.fill(port, message);
         if !is_done && port.takes_nothing() {
-            // The layout has changed since the message was addressed. Nothing of it waits, so no
-            // time limit would end it.
+            // The layout has changed since the message was begun, or has no room for any. Nothing of
+            // it waits, so no time limit would end it.
+            self.drops.count(DropReason::UnsupportedTransmissionUnit);
             return Err(SendFailure::NoLink);
         }
+        let is_last = port.line.last() == Some(channel);
         if port.note_waiting(now) {
             self.look_soon(now);
         }
-        Ok(if is_done {
-            Progress::Done
-        } else {
-            Progress::Partial
-        })
+        if is_done {
+            return Ok(Progress::Done);
+        }
+        if !is_last {
+            if outgoing.remaining() != unsent {
+                self.leave_line(channel);
+            }
+            self.join_line(channel, port_id);
+        }
+        Ok(Progress::Partial)
     }
 
-    fn way_to(&self, endpoint_id: Eid) -> (PortId, PhysicalAddress) {
-        let by_route = self
-            .routes
-            .to(endpoint_id)
-            .map(|route| (route.port, route.address));
-        let by_owner = || {
-            self.responder
-                .bus_owner
-                .map(|owner| (owner.port, owner.address))
+    fn way_to(&self, target: &Target) -> Option<(PortId, PhysicalAddress)> {
+        let (network, endpoint_id) = match *target {
+            Target::Neighbour(port, address, _) => return Some((port, address)),
+            Target::Endpoint(network, endpoint_id) => (network, endpoint_id),
         };
-        by_route.or_else(by_owner).unwrap_or_default()
-    }
-}
-
-/// The payload of packets to there: as the route says, or else the port.
-#[inline]
-fn unit_to(routes: &Routes<'_>, port: &Port<'_>, outgoing: &Outgoing) -> usize {
-    let route = routes.to(outgoing.header.destination());
-    match route.filter(|route| route.port == outgoing.port()) {
-        Some(route) => port.usable_unit(route.unit),
-        None => port.unit(),
+        if let Some(route) = self.routes.to(network, endpoint_id) {
+            return Some((route.port, route.address));
+        }
+        if let Some(owner) = self.bus_owner(network) {
+            return Some((owner.port, owner.address));
+        }
+        let first = self.ports.iter().position(|port| port.network == network)?;
+        Some((PortId(first as u8), PhysicalAddress::POINT_TO_POINT))
     }
 }

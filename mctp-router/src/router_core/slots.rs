@@ -8,45 +8,90 @@
 use mctp::{Eid, MsgIC, MsgType};
 use mctp_transport::{PhysicalAddress, RawHeader};
 
-use super::ChannelId;
 use super::key::Key;
 use super::list::{Buckets, List, Place, Queue, Unfinished, take};
-use crate::clock::Instant;
-use crate::config::PortId;
-use crate::storage::SHORT_MESSAGE_LEN;
+use super::newest::RequestNumber;
+use super::{ChannelId, Outgoing, line};
+use crate::clock::{Instant, Since};
+use crate::config::{NetworkId, PortId};
+
+/// Bytes of a short message buffer: the longest message that fits one packet of MCTP over USB 1.0
+/// (247) or SMBus (250), rounded up.
+pub const SHORT_MESSAGE_LEN: usize = 256;
 
 /// Where a message came from: all that its response needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Origin {
-    pub(crate) address: PhysicalAddress,
+pub struct Origin {
+    pub(super) address: PhysicalAddress,
     /// Of the start packet.
-    pub(crate) header: RawHeader,
-    pub(crate) port: PortId,
+    pub(super) header: RawHeader,
     /// Of the port, when it came.
-    pub(crate) session: u32,
+    pub(super) session: u32,
+    /// Of a request.
+    pub(super) number: RequestNumber,
+    pub(super) port: PortId,
+    pub(super) network: NetworkId,
+    /// Whose message it is.
+    pub(super) channel: ChannelId,
     /// Message type and IC bit, as in the start packet.
-    pub(crate) type_ic: u8,
+    pub(super) type_ic: u8,
 }
 
 impl Origin {
     pub(crate) const NOBODY: Self = Self {
         address: PhysicalAddress::POINT_TO_POINT,
         header: RawHeader::from_bytes([0; 4]),
-        port: PortId(0),
         session: 0,
+        number: RequestNumber::NONE,
+        port: PortId(0),
+        network: NetworkId(0),
+        channel: ChannelId(0),
         type_ic: 0,
     };
 
-    pub(crate) fn source(&self) -> Eid {
+    /// Who sent it.
+    pub fn source(&self) -> Eid {
         self.header.source()
     }
 
-    pub(crate) fn message_type(&self) -> MsgType {
+    /// The network of the port it came by.
+    pub fn network(&self) -> NetworkId {
+        self.network
+    }
+
+    /// The port it came by, and the neighbour that it came from.
+    #[inline]
+    pub fn neighbour(&self) -> (PortId, PhysicalAddress) {
+        (self.port, self.address)
+    }
+
+    /// Whether both are of the same endpoint.
+    fn has_source_of(&self, other: &Self) -> bool {
+        (self.network, self.source(), self.neighbour())
+            == (other.network, other.source(), other.neighbour())
+    }
+
+    /// What ties it to the other packets of its message, beside the neighbour.
+    #[inline]
+    pub(super) fn key(&self) -> Key {
+        Key::of(self.network, self.header)
+    }
+
+    /// The message type.
+    pub fn message_type(&self) -> MsgType {
         mctp::decode_type_ic(self.type_ic).0
     }
 
-    pub(crate) fn integrity_check(&self) -> MsgIC {
+    /// Whether the message says that it has an integrity check (the IC bit).
+    pub fn integrity_check(&self) -> MsgIC {
         mctp::decode_type_ic(self.type_ic).1
+    }
+
+    /// The response: to the requester's endpoint ID and physical address, with its tag and message
+    /// type.
+    #[inline]
+    pub fn response(&self, integrity_check: MsgIC) -> Outgoing {
+        Outgoing::response(self, integrity_check)
     }
 }
 
@@ -66,6 +111,10 @@ const fn header_after(header: RawHeader) -> u32 {
     // What the sequence number carries goes to EOM's bit.
     (header.bits() & 0x3FFF_FF0F).wrapping_add(1 << 28) & 0x3FFF_FFFF
 }
+
+/// Milliseconds that each byte of a message may take, so that a sender cannot hold a buffer for less
+/// than 500 bytes a second: an I2C bus at 100 kHz is twenty times as fast.
+const PACE: u32 = 2;
 
 /// Why a packet ended the message that it continued.
 pub(crate) enum Mismatch {
@@ -97,10 +146,11 @@ pub(crate) struct Slot<'b> {
     /// While unfinished: the header of the next packet if all goes well, as [`next_header`] has
     /// it.
     next_header: u32,
-    owner: ChannelId,
     kind: Kind,
     origin: Origin,
-    last_packet: Instant,
+    /// When its first and its last packet came.
+    began: Since,
+    last_packet: Since,
 }
 
 /// Which buffers. As no value is 0, `None` of a [`Slot`] is all zeros, which a static variable has
@@ -121,10 +171,10 @@ impl<'b> Slot<'b> {
             len: 0,
             unit: 0,
             next_header: NO_HEADER,
-            owner: ChannelId(0),
             kind,
             origin: Origin::NOBODY,
-            last_packet: Instant::START,
+            began: Since::START,
+            last_packet: Since::START,
         }
     }
 
@@ -152,7 +202,7 @@ impl<'b> Slot<'b> {
             return false;
         };
         self.len = len;
-        self.last_packet = now;
+        self.last_packet = Since::now(now);
         self.next_header = header_after(header);
         place.copy_from_slice(payload);
         true
@@ -180,20 +230,28 @@ impl<'b> Slot<'b> {
 
     pub(super) fn is(&self, which: Which) -> bool {
         match which {
-            Which::For(channel) => self.owner == channel,
+            Which::For(channel) => self.owner() == channel,
             Which::By(port) => self.origin.port == port,
             Which::Late(now, timeout) => self.last_packet.is_over(timeout, now),
         }
     }
 
     #[inline]
-    pub(super) fn key(&self) -> Key {
-        Key::of(self.origin.header)
+    fn owner(&self) -> ChannelId {
+        self.origin.channel
     }
 
     #[inline]
-    pub(crate) fn last_packet(&self) -> Instant {
-        self.last_packet
+    pub(super) fn key(&self) -> Key {
+        self.origin.key()
+    }
+
+    /// By how many milliseconds it is late: it has stood still for so long, or it is so far behind
+    /// [`PACE`].
+    fn lateness(&self, now: Instant) -> u32 {
+        let due = (self.len as u32).saturating_mul(PACE);
+        let behind = self.began.elapsed(now).saturating_sub(due);
+        behind.max(self.last_packet.elapsed(now))
     }
 }
 
@@ -211,29 +269,35 @@ impl LentMessage<'_> {
         self.0.buffer.get(..self.0.len).unwrap_or_default()
     }
 
-    /// The message type.
-    pub fn message_type(&self) -> MsgType {
-        self.origin().message_type()
-    }
-
-    /// Whether the message says that it has an integrity check (the IC bit).
-    pub fn integrity_check(&self) -> MsgIC {
-        self.origin().integrity_check()
-    }
-
-    /// Who sent it.
-    pub fn source(&self) -> Eid {
-        self.origin().source()
-    }
-
-    /// The port it came by, and the neighbour that it came from.
-    pub fn neighbour(&self) -> (PortId, PhysicalAddress) {
-        (self.origin().port, self.origin().address)
-    }
-
+    /// Where it came from.
     #[inline]
-    pub(crate) fn origin(&self) -> &Origin {
+    pub fn origin(&self) -> &Origin {
         &self.0.origin
+    }
+
+    /// [`Origin::message_type`].
+    pub fn message_type(&self) -> MsgType {
+        self.0.origin.message_type()
+    }
+
+    /// [`Origin::integrity_check`].
+    pub fn integrity_check(&self) -> MsgIC {
+        self.0.origin.integrity_check()
+    }
+
+    /// [`Origin::source`].
+    pub fn source(&self) -> Eid {
+        self.0.origin.source()
+    }
+
+    /// [`Origin::neighbour`].
+    pub fn neighbour(&self) -> (PortId, PhysicalAddress) {
+        self.0.origin.neighbour()
+    }
+
+    /// [`Origin::response`].
+    pub fn response(&self, integrity_check: MsgIC) -> Outgoing {
+        self.0.origin.response(integrity_check)
     }
 }
 
@@ -244,6 +308,11 @@ pub(crate) struct Inbox<'b> {
     messages: Queue<'b>,
     /// How many slots are the channel's, whatever becomes of them.
     held: Held,
+    /// Where the channel waits to send.
+    place: line::Place,
+    /// When a packet for the channel was held back first since its service gave a slot back,
+    /// counted as in [`Slots::holds_back`]; 0 when none was.
+    held_back_since: u16,
 }
 
 #[derive(Debug)]
@@ -256,6 +325,8 @@ impl Inbox<'_> {
     pub(crate) const EMPTY: Self = Self {
         messages: Queue::EMPTY,
         held: Held { short: 0, long: 0 },
+        place: line::Place::NONE,
+        held_back_since: 0,
     };
 }
 
@@ -265,23 +336,23 @@ pub(crate) struct Slots<'b> {
     free_long: List<'b>,
     /// Those whose next packet has not come.
     unfinished: Unfinished<'b>,
-    /// None of them stood still before: a search for one to evict is not worth while until this is
-    /// long ago.
-    still_since: Instant,
     inboxes: &'b mut [Inbox<'b>],
     longest: usize,
 }
 
 /// The start of a message, as its slot needs it.
 pub(crate) struct Start<'p> {
-    pub(crate) owner: ChannelId,
-    pub(crate) origin: Origin,
+    pub(crate) origin: &'p Origin,
     pub(crate) body: &'p [u8],
     /// None may take all slots: the last free one of a kind is kept for owners that hold none.
     pub(crate) fair: bool,
 }
 
 impl Start<'_> {
+    fn fits_short(&self) -> bool {
+        self.origin.header.is_end() && self.body.len() <= SHORT_MESSAGE_LEN
+    }
+
     /// Whether there is a free slot in `list` for the owner, who holds this many of its kind.
     #[inline]
     fn may_take_of(&self, list: &List<'_>, held: u8) -> bool {
@@ -300,7 +371,6 @@ impl<'b> Slots<'b> {
             free_short: List::EMPTY,
             free_long: List::EMPTY,
             unfinished: Unfinished(buckets),
-            still_since: Instant::START,
             inboxes,
             longest,
         }
@@ -320,6 +390,11 @@ impl<'b> Slots<'b> {
         self.free(kind).push_first(slot);
     }
 
+    pub(super) fn place_in_line(&mut self, channel: ChannelId) -> Option<&mut line::Place> {
+        let inbox = self.inboxes.get_mut(channel.index())?;
+        Some(&mut inbox.place)
+    }
+
     /// The length of the longest message that there is a buffer for.
     pub(crate) fn longest(&self) -> usize {
         self.longest
@@ -334,40 +409,35 @@ impl<'b> Slots<'b> {
     }
 
     /// Gives a slot up: it is nobody's, and free.
-    fn release(&mut self, slot: &'b mut Slot<'b>) {
-        let inbox = self.inboxes.get_mut(slot.owner.index());
+    pub(crate) fn release(&mut self, slot: &'b mut Slot<'b>) {
+        let Some(inbox) = self.inboxes.get_mut(slot.owner().index()) else {
+            return;
+        };
+        let (held, free) = match slot.kind {
+            Kind::Short => (&mut inbox.held.short, &mut self.free_short),
+            Kind::Long => (&mut inbox.held.long, &mut self.free_long),
+        };
         // It was counted when it began.
-        match slot.kind {
-            Kind::Short => {
-                if let Some(inbox) = inbox {
-                    inbox.held.short = inbox.held.short.wrapping_sub(1);
-                }
-                self.free_short.push_first(slot);
-            }
-            Kind::Long => {
-                if let Some(inbox) = inbox {
-                    inbox.held.long = inbox.held.long.wrapping_sub(1);
-                }
-                self.free_long.push_first(slot);
-            }
-        }
+        *held = held.wrapping_sub(1);
+        free.push_first(slot);
     }
 
     /// Starts a message of several packets, or takes one of a single packet, which goes to a short
     /// slot if it can. `false` when there is no slot for it.
     #[inline(always)]
-    pub(crate) fn begin(&mut self, now: Instant, start: &Start<'_>, is_complete: bool) -> bool {
-        let Some(inbox) = self.inboxes.get_mut(start.owner.index()) else {
+    pub(crate) fn begin(&mut self, now: Instant, start: &Start<'_>) -> bool {
+        let is_complete = start.origin.header.is_end();
+        let Some(inbox) = self.inboxes.get_mut(start.origin.channel.index()) else {
             return false;
         };
-        let fits_short = is_complete && start.body.len() <= SHORT_MESSAGE_LEN;
-        let (free, held) = if fits_short && start.may_take_of(&self.free_short, inbox.held.short) {
-            (&mut self.free_short, &mut inbox.held.short)
-        } else if start.may_take_of(&self.free_long, inbox.held.long) {
-            (&mut self.free_long, &mut inbox.held.long)
-        } else {
-            return false;
-        };
+        let (free, held) =
+            if start.fits_short() && start.may_take_of(&self.free_short, inbox.held.short) {
+                (&mut self.free_short, &mut inbox.held.short)
+            } else if start.may_take_of(&self.free_long, inbox.held.long) {
+                (&mut self.free_long, &mut inbox.held.long)
+            } else {
+                return false;
+            };
         let Some(slot) = free.take_first() else {
             return false;
         };
@@ -377,8 +447,7 @@ impl<'b> Slots<'b> {
         };
         place.copy_from_slice(start.body);
         slot.len = start.body.len();
-        slot.owner = start.owner;
-        slot.origin = start.origin;
+        slot.origin = *start.origin;
         // There are far fewer slots.
         *held = held.wrapping_add(1);
         if is_complete {
@@ -387,40 +456,50 @@ impl<'b> Slots<'b> {
             // The unit counts the message type byte as well. Does not wrap: a slice is shorter than
             // `usize::MAX`.
             slot.unit = start.body.len().wrapping_add(1);
-            slot.last_packet = now;
+            slot.began = Since::now(now);
+            slot.last_packet = slot.began;
             slot.next_header = header_after(start.origin.header);
             self.unfinished.insert(slot);
         }
         true
     }
 
-    /// Where the unfinished message is whose next packet has this header, if all goes well.
+    /// Where the unfinished message is whose next packet has this header and comes from there, if
+    /// all goes well.
     #[inline]
-    pub(crate) fn expecting(&mut self, header: RawHeader) -> Option<&mut Place<'b>> {
+    pub(crate) fn expecting(
+        &mut self,
+        header: RawHeader,
+        from: (PortId, PhysicalAddress),
+    ) -> Option<&mut Place<'b>> {
         let expected = next_header(header);
-        self.unfinished
-            .find(Key::of(header), |slot| slot.next_header == expected)
+        self.unfinished.find(Key::bucket_of(header), |slot| {
+            slot.next_header == expected && slot.origin.neighbour() == from
+        })
     }
 
-    /// Where the unfinished message is that a packet belongs to.
-    pub(crate) fn assembling(&mut self, key: Key) -> Option<&mut Place<'b>> {
-        self.unfinished.find(key, |slot| slot.key() == key)
+    /// Where the unfinished message is that a packet belongs to: of the same terminus, and begun by
+    /// the same neighbour, unless `by_any`.
+    pub(crate) fn assembling(&mut self, packet: &Origin, by_any: bool) -> Option<&mut Place<'b>> {
+        self.unfinished.find(packet.key().bucket(), |slot| {
+            slot.key() == packet.key() && (by_any || slot.origin.neighbour() == packet.neighbour())
+        })
     }
 
     /// Puts a message that is complete into the inbox of its channel. Returns whose it is.
     #[inline]
     pub(crate) fn complete(&mut self, slot: &'b mut Slot<'b>) -> ChannelId {
-        let owner = slot.owner;
+        let owner = slot.owner();
         if let Some(inbox) = self.inboxes.get_mut(owner.index()) {
             inbox.messages.push(slot);
         }
         owner
     }
 
-    /// Gives up the unfinished message of this key; `false` if there is none.
+    /// Gives up the unfinished message that a packet would belong to; `false` if there is none.
     #[inline]
-    pub(crate) fn abandon(&mut self, key: Key) -> bool {
-        match self.assembling(key).and_then(take) {
+    pub(crate) fn abandon(&mut self, packet: &Origin) -> bool {
+        match self.assembling(packet, false).and_then(take) {
             Some(slot) => {
                 self.release(slot);
                 true
@@ -431,35 +510,48 @@ impl<'b> Slots<'b> {
 
     /// Has the destination of the packets to come looked at again: the own endpoint ID changed.
     pub(crate) fn expect_anew(&mut self) {
-        self.unfinished.for_each(|slot| {
+        self.unfinished.for_each(&mut |slot| {
             slot.next_header = slot.next_header & SEQUENCE | NO_HEADER;
         });
     }
 
-    /// Frees the unfinished message that has stood still for longest, if that is at least `age` and
-    /// helps `start` to a slot.
+    /// Frees an unfinished message that is at least `age` late, if that helps `start` to a slot: of
+    /// the source that holds most of those, the latest.
     pub(crate) fn evict(&mut self, now: Instant, age: u32, start: &Start<'_>) -> bool {
-        if !self.still_since.is_over(age, now) {
-            return false;
-        }
-        let oldest = self.unfinished.oldest();
-        self.still_since = oldest.map_or(now, Slot::last_packet);
-        let Some(oldest) = oldest.filter(|slot| slot.last_packet.is_over(age, now)) else {
+        let unfinished = &self.unfinished;
+        let mut worst = None;
+        unfinished.look_at_each(&mut |slot| {
+            let lateness = slot.lateness(now);
+            if lateness < age {
+                return;
+            }
+            let mut held_by_source = 0_u32;
+            unfinished.look_at_each(&mut |other| {
+                let is_of_source = other.origin.has_source_of(&slot.origin);
+                held_by_source = held_by_source.wrapping_add(is_of_source.into());
+            });
+            let rank = (held_by_source, lateness);
+            if worst.is_none_or(|(worst, _)| rank > worst) {
+                worst = Some((rank, slot.origin));
+            }
+        });
+        let Some((_, worst)) = worst else {
             return false;
         };
-        let (key, owner) = (oldest.key(), oldest.owner);
-        let owns_both = u8::from(owner == start.owner);
-        let inbox = self.inboxes.get(start.owner.index());
+        let owns_both = u8::from(worst.channel == start.origin.channel);
+        let inbox = self.inboxes.get(start.origin.channel.index());
         let holds_another = inbox.is_some_and(|inbox| inbox.held.long > owns_both);
-        // With the oldest one there are two free ones if there was one before.
+        // With this one there are two free ones if there was one before.
         let helps = !start.fair || !holds_another || !self.free_long.is_empty();
-        helps && self.abandon(key)
+        helps && self.abandon(&worst)
     }
 
     /// No unfinished message stood still in the `lost` milliseconds before `now`.
     pub(crate) fn credit(&mut self, lost: u32, now: Instant) {
-        self.unfinished
-            .for_each(|slot| slot.last_packet.credit(lost, now));
+        self.unfinished.for_each(&mut |slot| {
+            slot.began.credit(lost, now);
+            slot.last_packet.credit(lost, now);
+        });
     }
 
     /// Frees those unfinished messages; returns how many there were.
@@ -481,6 +573,15 @@ impl<'b> Slots<'b> {
         }
         while let Some(slot) = self.take_from_inbox(owner) {
             self.release(slot);
+        }
+        self.allow_hold(owner);
+    }
+
+    /// Packets for a channel may be held back for the whole time again.
+    #[inline]
+    fn allow_hold(&mut self, owner: ChannelId) {
+        if let Some(inbox) = self.inboxes.get_mut(owner.index()) {
+            inbox.held_back_since = 0;
         }
     }
 
@@ -506,9 +607,30 @@ impl<'b> Slots<'b> {
         freed
     }
 
+    /// Whether a message is to be left with the neighbour until there is a slot for it: one that is
+    /// with a service, or waits for it, can be given back. A service that gives none back is waited
+    /// for once, until `looks` is `limit` more.
+    pub(crate) fn holds_back(&mut self, looks: u16, limit: u16, start: &Start<'_>) -> bool {
+        let (mut short, mut long) = (0_usize, 0_usize);
+        for inbox in self.inboxes.iter() {
+            short = short.wrapping_add(inbox.held.short.into());
+            long = long.wrapping_add(inbox.held.long.into());
+        }
+        // Those come free when the rest of their messages comes.
+        long = long.wrapping_sub(self.unfinished.count());
+        let inbox = self.inboxes.get_mut(start.origin.channel.index());
+        let Some(inbox) = inbox.filter(|_| long > 0 || start.fits_short() && short > 0) else {
+            return false;
+        };
+        if inbox.held_back_since == 0 {
+            inbox.held_back_since = looks;
+        }
+        looks.wrapping_sub(inbox.held_back_since) < limit
+    }
+
     /// Whether there are unfinished messages.
     pub(crate) fn has_unfinished(&self) -> bool {
-        self.unfinished.oldest().is_some()
+        self.unfinished.count() > 0
     }
 
     /// Whether a complete message waits for a channel.
@@ -516,8 +638,7 @@ impl<'b> Slots<'b> {
         let inbox = self.inboxes.get(owner.index());
         inbox.is_some_and(|inbox| !inbox.messages.is_empty())
     }
-
-    #[inline]
+    #[inline(never)]
     fn take_from_inbox(&mut self, owner: ChannelId) -> Option<&'b mut Slot<'b>> {
         self.inboxes.get_mut(owner.index())?.messages.take()
     }
@@ -531,6 +652,7 @@ impl<'b> Slots<'b> {
     /// Takes back a lent message.
     #[inline]
     pub(crate) fn give_back(&mut self, message: LentMessage<'b>) {
+        self.allow_hold(message.0.owner());
         self.release(message.0);
     }
 }

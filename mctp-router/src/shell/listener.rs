@@ -11,8 +11,8 @@ use mctp_transport::{DropReason, PhysicalAddress};
 use super::sending::SendMessage;
 use super::{NextMessage, RequestChannel, Router};
 use crate::clock::Clock;
-use crate::config::PortId;
-use crate::router_core::{ChannelId, LentMessage, Origin, Outgoing, Target};
+use crate::config::{NetworkId, PortId};
+use crate::router_core::{ChannelId, LentMessage, Origin, Target};
 
 /// The messages of one [`Service`](crate::Service). Dropping it ends the service.
 ///
@@ -47,13 +47,10 @@ impl<'l, 'b, M: RawMutex, C: Clock> Future for Receive<'l, 'b, M, C> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let NextMessage {
-            router, channel, ..
-        } = self.0;
-        let lent = router.lock(|shared| self.0.poll(shared, context));
+        let router = self.0.router;
+        let lent = router.look(|shared| self.0.poll(shared, context));
         lent.map(|lent| Message {
             router,
-            channel,
             lent: Some(lent),
         })
     }
@@ -69,7 +66,6 @@ impl<M: RawMutex, C: Clock> Drop for Listener<'_, '_, M, C> {
 #[allow(missing_debug_implementations)]
 pub struct Message<'m, 'b, M: RawMutex, C: Clock> {
     router: &'m Router<'b, M, C>,
-    channel: ChannelId,
     /// `Some` until dropped.
     lent: Option<LentMessage<'b>>,
 }
@@ -99,9 +95,14 @@ impl<'m, 'b, M: RawMutex, C: Clock> Message<'m, 'b, M, C> {
         self.origin().source()
     }
 
+    /// The network of the port it came by.
+    pub fn network(&self) -> NetworkId {
+        self.origin().network()
+    }
+
     /// The port it came by, and the neighbour that it came from.
     pub fn neighbour(&self) -> (PortId, PhysicalAddress) {
-        (self.origin().port, self.origin().address)
+        self.origin().neighbour()
     }
 
     /// Sends `response`, its slices as one, to whoever sent the message. The slices may be parts of
@@ -111,9 +112,13 @@ impl<'m, 'b, M: RawMutex, C: Clock> Message<'m, 'b, M, C> {
     ///
     /// When its future is dropped before its end, the message ends where it is; the receiver
     /// discards it.
-    pub async fn respond(&self, integrity_check: MsgIC, response: &[&[u8]]) -> mctp::Result<()> {
-        let outgoing = Outgoing::response(self.origin(), integrity_check);
-        SendMessage::new(self.router, self.channel, outgoing, response).await
+    pub fn respond(
+        &self,
+        integrity_check: MsgIC,
+        response: &[&[u8]],
+    ) -> impl Future<Output = mctp::Result<()>> {
+        let outgoing = self.origin().response(integrity_check);
+        SendMessage::new(self.router, outgoing, response)
     }
 
     /// Discards the message because its integrity check failed, and counts it (DSP0236 section
@@ -145,7 +150,6 @@ impl<M: RawMutex, C: Clock> Drop for Message<'_, '_, M, C> {
 #[allow(missing_debug_implementations)]
 pub struct Responder<'m, 'b, M: RawMutex, C: Clock> {
     router: &'m Router<'b, M, C>,
-    channel: ChannelId,
     origin: Origin,
 }
 
@@ -155,9 +159,13 @@ impl<'m, 'b, M: RawMutex, C: Clock> AsyncRespChannel for Responder<'m, 'b, M, C>
     where
         Self: 'a;
 
-    async fn send_vectored(&mut self, integrity_check: MsgIC, bufs: &[&[u8]]) -> mctp::Result<()> {
-        let outgoing = Outgoing::response(&self.origin, integrity_check);
-        SendMessage::new(self.router, self.channel, outgoing, bufs).await
+    fn send_vectored(
+        &mut self,
+        integrity_check: MsgIC,
+        bufs: &[&[u8]],
+    ) -> impl Future<Output = mctp::Result<()>> {
+        let outgoing = self.origin.response(integrity_check);
+        SendMessage::new(self.router, outgoing, bufs)
     }
 
     fn remote_eid(&self) -> Eid {
@@ -165,14 +173,9 @@ impl<'m, 'b, M: RawMutex, C: Clock> AsyncRespChannel for Responder<'m, 'b, M, C>
     }
 
     fn req_channel(&self) -> mctp::Result<Self::ReqChannel<'_>> {
-        let neighbour = Some((self.origin.port, self.origin.address));
-        Ok(RequestChannel::new(
-            self.router,
-            Target {
-                endpoint_id: self.origin.source(),
-                neighbour,
-            },
-        ))
+        let (port, address) = self.origin.neighbour();
+        let target = Target::Neighbour(port, address, self.origin.source());
+        Ok(RequestChannel::new(self.router, target))
     }
 }
 
@@ -224,7 +227,6 @@ impl<'b, M: RawMutex, C: Clock> Listener<'_, 'b, M, C> {
         buf.copy_from_slice(bytes);
         let responder = Responder {
             router: message.router,
-            channel: message.channel,
             origin: *message.origin(),
         };
         Ok((

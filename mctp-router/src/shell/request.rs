@@ -6,42 +6,16 @@ use core::time::Duration;
 
 use embassy_sync::blocking_mutex::raw::RawMutex;
 use mctp::{AsyncReqChannel, Eid, MsgIC, MsgType};
-use mctp_transport::PhysicalAddress;
 
 use super::sending::SendMessage;
 use super::{NextMessage, Router};
 use crate::clock::{Clock, milliseconds};
-use crate::config::PortId;
 use crate::router_core::{ChannelId, LentMessage, OpenError, Target};
 
 impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
-    /// A channel for requests to an endpoint, by its route; without one, to where the bus owner is;
-    /// else by port 0.
-    pub fn request_channel(&self, endpoint_id: Eid) -> RequestChannel<'_, 'b, M, C> {
-        RequestChannel::new(
-            self,
-            Target {
-                endpoint_id,
-                neighbour: None,
-            },
-        )
-    }
-
-    /// A channel for requests to a neighbour of a port. With endpoint ID 0 the physical address
-    /// alone says who is meant.
-    pub fn request_channel_at(
-        &self,
-        port: PortId,
-        address: PhysicalAddress,
-        endpoint_id: Eid,
-    ) -> RequestChannel<'_, 'b, M, C> {
-        RequestChannel::new(
-            self,
-            Target {
-                endpoint_id,
-                neighbour: Some((port, address)),
-            },
-        )
+    /// A channel for requests to there.
+    pub fn request_channel(&self, target: Target) -> RequestChannel<'_, 'b, M, C> {
+        RequestChannel::new(self, target)
     }
 }
 
@@ -54,8 +28,21 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
 pub struct RequestChannel<'r, 'b, M: RawMutex, C: Clock> {
     router: &'r Router<'b, M, C>,
     target: Target,
-    open: Option<ChannelId>,
+    /// The last request, from when it is sent.
+    open: Option<OpenRequest<'r, 'b, M, C>>,
     timeout: u32,
+}
+
+/// A request's tag and channel. Dropping it gives both back.
+struct OpenRequest<'r, 'b, M: RawMutex, C: Clock> {
+    router: &'r Router<'b, M, C>,
+    channel: ChannelId,
+}
+
+impl<M: RawMutex, C: Clock> Drop for OpenRequest<'_, '_, M, C> {
+    fn drop(&mut self) {
+        self.router.close(self.channel);
+    }
 }
 
 impl<'r, 'b, M: RawMutex, C: Clock> RequestChannel<'r, 'b, M, C> {
@@ -75,25 +62,17 @@ impl<'r, 'b, M: RawMutex, C: Clock> RequestChannel<'r, 'b, M, C> {
         self
     }
 
-    fn release(&mut self) {
-        if let Some(channel) = self.open.take() {
-            self.router.close(channel);
-        }
-    }
-
     fn await_response(&self, channel: ChannelId) {
         let now = self.router.clock.now();
-        self.router.lock(|shared| {
-            shared.core.await_response(now, channel, self.timeout);
-            shared.rearm();
-        });
+        self.router
+            .lock(|shared| shared.core.await_response(now, channel, self.timeout));
     }
 
     /// Waits for a response of `channel`; `None` when it did not come in time.
     async fn next_response(&self, channel: ChannelId) -> Option<LentMessage<'b>> {
         let mut next = NextMessage::new(self.router, channel);
         poll_fn(|context| {
-            self.router.lock(|shared| match next.poll(shared, context) {
+            self.router.look(|shared| match next.poll(shared, context) {
                 Poll::Ready(lent) => Poll::Ready(Some(lent)),
                 Poll::Pending if shared.core.has_expired(channel) => Poll::Ready(None),
                 Poll::Pending => Poll::Pending,
@@ -106,7 +85,8 @@ impl<'r, 'b, M: RawMutex, C: Clock> RequestChannel<'r, 'b, M, C> {
 impl<M: RawMutex, C: Clock> AsyncReqChannel for RequestChannel<'_, '_, M, C> {
     /// [`mctp::Error::TagUnavailable`] when all eight tags to the peer are in use,
     /// [`NoSpace`](mctp::Error::NoSpace) when all channels of the router are;
-    /// [`Unreachable`](mctp::Error::Unreachable) while the link is down, and
+    /// [`Unreachable`](mctp::Error::Unreachable) while the link is down, or when there is no such
+    /// port, and
     /// [`TxFailure`](mctp::Error::TxFailure) while the neighbour takes nothing.
     async fn send_vectored(
         &mut self,
@@ -114,23 +94,21 @@ impl<M: RawMutex, C: Clock> AsyncReqChannel for RequestChannel<'_, '_, M, C> {
         integrity_check: MsgIC,
         bufs: &[&[u8]],
     ) -> mctp::Result<()> {
-        self.release();
+        self.open = None;
         let opened = self
             .router
-            .lock(|shared| shared.core.open_request(&self.target, typ, integrity_check));
+            .look(|shared| shared.core.open_request(&self.target, typ, integrity_check));
         let (channel, outgoing) = opened.map_err(|error| match error {
+            OpenError::NoPort => mctp::Error::Unreachable,
             OpenError::NoChannel => mctp::Error::NoSpace,
             OpenError::NoTag => mctp::Error::TagUnavailable,
         })?;
-        // Whatever happens before the end gives the tag back.
-        let mut unsent = Self {
+        let request = OpenRequest {
             router: self.router,
-            target: self.target,
-            open: Some(channel),
-            timeout: self.timeout,
+            channel,
         };
-        SendMessage::new(self.router, channel, outgoing, bufs).await?;
-        self.open = unsent.open.take();
+        SendMessage::new(self.router, outgoing, bufs).await?;
+        self.open = Some(request);
         self.await_response(channel);
         Ok(())
     }
@@ -142,9 +120,10 @@ impl<M: RawMutex, C: Clock> AsyncReqChannel for RequestChannel<'_, '_, M, C> {
         &mut self,
         buf: &'f mut [u8],
     ) -> mctp::Result<(MsgType, MsgIC, &'f mut [u8])> {
-        let channel = self.open.ok_or(mctp::Error::BadArgument)?;
+        let request = self.open.as_ref();
+        let channel = request.ok_or(mctp::Error::BadArgument)?.channel;
         let Some(lent) = self.next_response(channel).await else {
-            self.release();
+            self.open = None;
             return Err(mctp::Error::TimedOut);
         };
         let copied = match buf.get_mut(..lent.bytes().len()) {
@@ -160,12 +139,6 @@ impl<M: RawMutex, C: Clock> AsyncReqChannel for RequestChannel<'_, '_, M, C> {
     }
 
     fn remote_eid(&self) -> Eid {
-        self.target.endpoint_id
-    }
-}
-
-impl<M: RawMutex, C: Clock> Drop for RequestChannel<'_, '_, M, C> {
-    fn drop(&mut self) {
-        self.release();
+        self.target.endpoint_id()
     }
 }

@@ -10,8 +10,8 @@
 pub(crate) mod shell;
 
 use mctp_router::{
-    ChannelId, Config, Event, Instant, Outgoing, PortConfig, PortId, Progress, Receipt, RouterCore,
-    RouterStorage, SendFailure, Service,
+    ChannelId, Config, Event, Instant, NetworkId, Outgoing, PortConfig, PortId, Progress, Receipt,
+    RouterCore, RouterStorage, SendFailure, Service,
 };
 use mctp_transport::{DropReason, Eid, PhysicalAddress, TransferLayout};
 
@@ -20,6 +20,8 @@ pub(crate) const DEVICE: u8 = 9;
 /// The endpoint ID of the host that the tests play.
 pub(crate) const HOST: u8 = 8;
 pub(crate) const USB: PortId = PortId(0);
+/// That of both ports, unless a test says otherwise.
+pub(crate) const NETWORK: NetworkId = NetworkId(0);
 pub(crate) const I2C: PortId = PortId(1);
 pub(crate) const POINT_TO_POINT: PhysicalAddress = PhysicalAddress::POINT_TO_POINT;
 pub(crate) const UUID: [u8; 16] = [
@@ -263,9 +265,19 @@ impl Device {
     /// Without an endpoint ID and without services.
     pub(crate) fn blank(config: &Config) -> Self {
         let storage = Box::new(RouterStorage::<2, 512, 2, 2, 4224, 10, 4>::new());
-        let mut core = RouterCore::new(Box::leak(storage), config);
+        Self::with_core(RouterCore::new(Box::leak(storage), config))
+    }
+
+    /// As [`echo`](Self::echo), with four long message buffers.
+    pub(crate) fn echo_with_long_messages() -> (Self, ChannelId) {
+        let storage = Box::new(RouterStorage::<2, 512, 2, 4, 4224, 10, 4>::new());
+        Self::with_core(RouterCore::new(Box::leak(storage), &config())).serving_echo()
+    }
+
+    fn with_core(mut core: RouterCore<'static>) -> Self {
         core.set_layout(USB, USB_LAYOUT);
         core.set_layout(I2C, I2C_LAYOUT);
+        assert!(core.set_network(I2C, NETWORK));
         core.link_up(USB);
         core.link_up(I2C);
         while core.poll_event().is_some() {}
@@ -278,10 +290,13 @@ impl Device {
     }
 
     pub(crate) fn echo_with(config: &Config) -> (Self, ChannelId) {
-        let mut device = Self::blank(config);
-        assert!(device.core.set_endpoint_id(Eid(DEVICE)));
-        let echo = device.core.open_listener(ECHO).unwrap();
-        (device, echo)
+        Self::blank(config).serving_echo()
+    }
+
+    fn serving_echo(mut self) -> (Self, ChannelId) {
+        assert!(self.core.set_endpoint_id(NETWORK, Eid(DEVICE)));
+        let echo = self.core.open_listener(ECHO).unwrap();
+        (self, echo)
     }
 
     pub(crate) fn now(&self) -> Instant {
@@ -352,7 +367,7 @@ impl Device {
     /// Echoes the oldest message of a channel; what does not fit the first transfer is not sent.
     pub(crate) fn echo_one(&mut self, channel: ChannelId) {
         let lent = self.core.take_message(channel).expect("a message");
-        let mut response = self.core.response_to(&lent, lent.integrity_check());
+        let mut response = lent.response(lent.integrity_check());
         let sent = self.core.send(self.now(), &mut response, &[lent.bytes()]);
         assert_eq!(sent, Ok(Progress::Done));
         self.core.give_back(lent);
@@ -467,7 +482,7 @@ impl Device {
     /// Get Endpoint ID is answered at once.
     #[track_caller]
     pub(crate) fn assert_answers_control(&mut self) {
-        let own = self.core.endpoint_id().0;
+        let own = self.core.endpoint_id(NETWORK).0;
         let response = self.control(REQUEST.to(0).tag(6), &[0x00, 0x9F, 0x02]);
         assert_eq!(response, [0x00, 0x1F, 0x02, 0x00, own, 0x00, 0x00]);
     }

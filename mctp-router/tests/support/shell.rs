@@ -12,13 +12,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
-use mctp_router::{Clock, Config, Instant, PortId, Router, RouterStorage};
+use mctp_router::{Clock, Config, Instant, NetworkId, PortId, Router, RouterStorage};
 use mctp_transport::{
     DropReason, Eid, PhysicalAddress, Received, SendError, Transfer, TransferLayout, TransportRx,
     TransportTx,
 };
 
-use super::{DEVICE, I2C, I2C_LAYOUT, POINT_TO_POINT, SentTransfer, USB, USB_LAYOUT};
+use super::{DEVICE, I2C, I2C_LAYOUT, NETWORK, POINT_TO_POINT, SentTransfer, USB, USB_LAYOUT};
 
 pub(crate) type TestRouter = Router<'static, NoopRawMutex, VirtualClock>;
 
@@ -334,6 +334,10 @@ pub(crate) struct LinkRx {
 }
 
 impl TransportRx for LinkRx {
+    fn can_wait(&self) -> bool {
+        true
+    }
+
     async fn receive(&mut self) -> Received<'_> {
         let input = poll_fn(|context| {
             let mut state = self.link.0.borrow_mut();
@@ -429,6 +433,15 @@ fn run_send(
 
 impl Running {
     pub(crate) fn new(config: &Config) -> Self {
+        Self::with_networks(config, [NETWORK; 2])
+    }
+
+    /// With a network for each port, and without endpoint IDs.
+    pub(crate) fn in_two_networks(config: &Config) -> Self {
+        Self::with_networks(config, [NetworkId(0), NetworkId(1)])
+    }
+
+    fn with_networks(config: &Config, networks: [NetworkId; 2]) -> Self {
         let mut world = World::new();
         let storage = Box::new(RouterStorage::<2, 512, 4, 4, 70_000, 12, 4>::new());
         let router: &TestRouter = Box::leak(Box::new(Router::new(
@@ -436,7 +449,12 @@ impl Running {
             world.clock.clone(),
             config,
         )));
-        router.set_endpoint_id(Eid(DEVICE));
+        for (port, network) in [USB, I2C].into_iter().zip(networks) {
+            assert!(router.set_network(port, network));
+        }
+        if networks == [NETWORK; 2] {
+            router.set_endpoint_id(NETWORK, Eid(DEVICE));
+        }
         let (usb, i2c) = (Link::new(USB_LAYOUT), Link::new(I2C_LAYOUT));
         let mut senders = Vec::new();
         for (port, link) in [(USB, &usb), (I2C, &i2c)] {

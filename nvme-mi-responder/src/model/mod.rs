@@ -178,6 +178,7 @@ fn check_texts(identity: &Identity<'_>) -> Result<(), ModelError> {
     Err(ModelError::InvalidText(text))
 }
 
+#[inline(never)]
 fn is_text(text: &str, limit: usize) -> bool {
     let printable = text.bytes().all(|byte| (0x20..0x7F).contains(&byte));
     printable && text.len() <= limit

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use mctp::{AsyncReqChannel, Eid, MsgIC};
 use mctp_bench::{Message, Receiver, Statistics, Status};
-use mctp_router::{Config, Event, PortConfig, PortId, Router, RouterStorage, Service};
+use mctp_router::{
+    Config, Event, NetworkId, PortConfig, PortId, Router, RouterStorage, Service, Target,
+};
 use mctp_transport::PhysicalAddress;
 
 use super::guest::Guest;
@@ -61,7 +63,11 @@ impl Requester<'_, '_> {
         let (message_type, integrity_check) = mctp::decode_type_ic(*first);
         let mut channel = self
             .router
-            .request_channel_at(USB, PhysicalAddress::POINT_TO_POINT, destination)
+            .request_channel(Target::Neighbour(
+                USB,
+                PhysicalAddress::POINT_TO_POINT,
+                destination,
+            ))
             .with_timeout(limit);
         channel
             .send_vectored(message_type, integrity_check, &[body])
@@ -175,7 +181,7 @@ pub async fn run<T>(
     let mut storage = Box::new(Storage::new());
     let config = Config::new(*b"the host's UUID.");
     let router = Router::new(&mut storage, TokioClock::start(), &config);
-    router.set_endpoint_id(HOST);
+    router.set_endpoint_id(NetworkId(0), HOST);
     router.configure_port(
         USB,
         PortConfig {

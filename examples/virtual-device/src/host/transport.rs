@@ -173,6 +173,11 @@ impl<'h> HostReceiver<'h> {
 }
 
 impl TransportRx for HostReceiver<'_> {
+    /// The device waits for room in the pipe.
+    fn can_wait(&self) -> bool {
+        true
+    }
+
     async fn receive(&mut self) -> Received<'_> {
         match self.link {
             Link::New => {
@@ -182,9 +187,6 @@ impl TransportRx for HostReceiver<'_> {
             Link::Up => {}
             Link::Gone => std::future::pending().await,
         }
-        // Whoever the last packet was for takes its message before more come: there are few
-        // buffers.
-        tokio::task::yield_now().await;
         loop {
             match self.next_found() {
                 Some(Ok(())) => break,

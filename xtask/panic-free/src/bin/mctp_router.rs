@@ -7,8 +7,8 @@ use core::hint::black_box;
 
 use mctp::{Eid, MsgIC, MsgType};
 use mctp_router::{
-    ChannelId, Config, Instant, Outgoing, PortConfig, PortId, Route, RouterCore, RouterStorage,
-    Service, Target,
+    ChannelId, Config, Instant, NetworkId, Outgoing, PortConfig, PortId, Route, RouteOrigin,
+    RouterCore, RouterStorage, Service, Target,
 };
 use mctp_transport::{DropReason, PhysicalAddress, Received, TransferLayout};
 use panic_free::{any_bytes, any_number, any_state};
@@ -36,6 +36,10 @@ fn any_port() -> PortId {
 
 fn any_address() -> PhysicalAddress {
     black_box(PhysicalAddress::POINT_TO_POINT)
+}
+
+fn any_network() -> NetworkId {
+    NetworkId(any_number() as u8)
 }
 
 fn any_endpoint_id() -> Eid {
@@ -67,8 +71,14 @@ fn set_up(router: &mut RouterCore<'_>) {
         port: any_port(),
         address: any_address(),
         unit: any_number(),
+        origin: black_box(RouteOrigin::Dynamic),
     });
-    any_state(router).set_endpoint_id(any_endpoint_id());
+    let (first, last) = (any_endpoint_id(), any_endpoint_id());
+    any_state(router).remove_route(any_network(), first, last);
+    any_state(router).set_network(any_port(), any_network());
+    any_state(router).set_can_wait(any_port(), black_box(true));
+    any_state(router).set_endpoint_id(any_network(), any_endpoint_id());
+    any_state(router).set_static_endpoint_id(any_network(), any_endpoint_id());
     any_state(router).link_up(any_port());
     any_state(router).link_down(any_port());
 }
@@ -94,15 +104,12 @@ fn respond(router: &mut RouterCore<'_>, channel: ChannelId) {
         message.source(),
         message.neighbour(),
     ));
-    let mut response = any_state(router).response_to(message, message.integrity_check());
+    let mut response = message.response(message.integrity_check());
     send(router, &mut response, message.bytes());
 }
 
 fn request(router: &mut RouterCore<'_>, channel: ChannelId) {
-    let target = Target {
-        endpoint_id: any_endpoint_id(),
-        neighbour: black_box(Some((any_port(), any_address()))),
-    };
+    let target = black_box(Target::Endpoint(any_network(), any_endpoint_id()));
     let message_type = MsgType(any_number() as u8);
     let opened = any_state(router).open_request(&target, message_type, MsgIC(false));
     if let Ok((_, mut request)) = opened {
@@ -118,6 +125,7 @@ fn send(router: &mut RouterCore<'_>, outgoing: &mut Outgoing, body: &[u8]) {
     for _ in 0..2 {
         let _ = black_box(any_state(router).send(any_time(), any_state(outgoing), slices));
     }
+    any_state(router).abandon(outgoing);
 }
 
 fn transmit(router: &mut RouterCore<'_>) {
@@ -133,9 +141,14 @@ fn observe(router: &mut RouterCore<'_>, channel: ChannelId) {
     let router = any_state(router);
     black_box((
         router.has_event(),
+        router.take_wakes(),
+        router.is_held_back(any_port()),
         router.next_deadline(),
-        router.bus_owner(),
+        router.bus_owner(any_network()),
     ));
-    black_box((router.endpoint_id(), router.messages_accepted()));
+    black_box((
+        router.endpoint_id(any_network()),
+        router.messages_accepted(),
+    ));
     black_box((router.drop_counters().total(), router.has_message(channel)));
 }

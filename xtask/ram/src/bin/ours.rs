@@ -5,7 +5,7 @@
 
 use embassy_executor::{Executor, Spawner};
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
-use mctp_router::{Clock, Config, Instant, PortId, Router, RouterStorage, Service};
+use mctp_router::{Clock, Config, Instant, NetworkId, PortId, Router, RouterStorage, Service};
 use mctp_transport::{
     Eid, PhysicalAddress, Received, SendError, Transfer, TransferLayout, TransportRx, TransportTx,
 };
@@ -44,7 +44,7 @@ static ROUTER: StaticCell<OurRouter> = StaticCell::new();
 fn run() -> ! {
     let router = Router::new(STORAGE.take(), Hardware, &Config::new([1; 16]));
     let router = &*ROUTER.init(router);
-    router.set_endpoint_id(Eid(9));
+    router.set_endpoint_id(NetworkId(0), Eid(9));
     EXECUTOR
         .init(Executor::new())
         .run(|spawner| spawn(spawner, router))

@@ -29,12 +29,13 @@ use core::task::{Context, RawWaker, RawWakerVTable, Waker};
 
 use cortex_m_rt::{entry, exception};
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
-use mctp_router::{Clock, Instant, PortId};
+use mctp_router::{Clock, Instant, NetworkId, PortId};
 use mctp_transport::{Eid, HEADER_LEN, MessageTag, PacketHeader, SequenceNumber};
 use qemu_an500::{stack, time};
 use semihosting::{eprintln, println, process};
 
 const PORT: PortId = PortId(0);
+const NETWORK: NetworkId = NetworkId(0);
 const DEVICE: Eid = Eid(9);
 const REQUESTER: Eid = Eid(8);
 const TAG: MessageTag = MessageTag::from_low_bits(3);

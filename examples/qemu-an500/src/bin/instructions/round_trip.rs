@@ -22,7 +22,7 @@ use reference_device::{
     default_firmware, default_subsystem, default_world, manage, report_events,
 };
 
-use crate::{CHECKED_ROUNDS, DEVICE, PORT, RawMutex, Running, Task, count, poll, wake};
+use crate::{CHECKED_ROUNDS, DEVICE, NETWORK, PORT, RawMutex, Running, Task, count, poll, wake};
 
 /// End of message, in byte 3 of a packet.
 const END: u8 = 0x40;
@@ -109,7 +109,7 @@ fn measure(case: &Case) {
     let link = Link::new(case);
     let mut storage = Storage::new();
     let router: Router<'_, RawMutex, _> = Router::new(&mut storage, Running, &Config::new([1; 16]));
-    assert!(router.set_endpoint_id(DEVICE));
+    assert!(router.set_endpoint_id(NETWORK, DEVICE));
     let unit = PortConfig {
         unit: case.unit,
         ..PortConfig::default()
@@ -244,6 +244,10 @@ impl<'l> Receiver<'l> {
 }
 
 impl TransportRx for Receiver<'_> {
+    fn can_wait(&self) -> bool {
+        true
+    }
+
     fn receive(&mut self) -> impl Future<Output = Received<'_>> {
         poll_fn(|_| {
             if !self.is_up {

@@ -21,12 +21,14 @@ use embassy_usb_driver::{
 use heapless::Vec;
 use mctp::{AsyncReqChannel, MsgIC};
 use mctp_bench::{DataMessage, Message, Request, Stream};
-use mctp_router::{Config, PortConfig, RouterStorage, Service};
+use mctp_router::{Config, PortConfig, RouterStorage, Service, Target};
 use mctp_transport::Packet;
 use mctp_usb::framing::HEADER_LEN;
 use mctp_usb::{BusEvents, RECEIVE_BUFFER_LEN_1_1, Receiver, SendLimits, Sender, Version};
 
-use crate::{CHECKED_ROUNDS, DEVICE, PORT, REQUESTER, RawMutex, Running, Task, count, poll, wake};
+use crate::{
+    CHECKED_ROUNDS, DEVICE, NETWORK, PORT, REQUESTER, RawMutex, Running, Task, count, poll, wake,
+};
 
 /// At high speed.
 const USB_PACKET: usize = 512;
@@ -97,7 +99,7 @@ fn measure<const TRANSFER: usize>(case: &Case) {
     let bus = Bus::new(case);
     let mut storage: RouterStorage<'_, 1, TRANSFER, 4, 2, MESSAGE, 3, 2> = RouterStorage::new();
     let router: Router<'_> = Router::new(&mut storage, Running, &Config::new([1; 16]));
-    assert!(router.set_endpoint_id(DEVICE));
+    assert!(router.set_endpoint_id(NETWORK, DEVICE));
     let unit = PortConfig {
         unit: case.unit,
         ..PortConfig::default()
@@ -151,7 +153,7 @@ fn service() -> Service {
 /// As [`mctp_bench::Bench::send`] does it: one message after the other for as long as the router
 /// takes them.
 async fn send_stream(router: &Router<'_>, length: u16) -> Infallible {
-    let mut channel = router.request_channel(REQUESTER);
+    let mut channel = router.request_channel(Target::Endpoint(NETWORK, REQUESTER));
     for message in stream(length) {
         let slices = message.slices();
         let sent = channel.send_vectored(mctp::MCTP_TYPE_VENDOR_PCIE, MsgIC(false), &slices);

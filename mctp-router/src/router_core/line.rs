@@ -1,8 +1,7 @@
 //! The line of channels that wait to send at a port: first come, first served.
 
-use super::Shared;
+use super::{ChannelId, RouterCore};
 use crate::config::PortId;
-use crate::router_core::ChannelId;
 
 /// Both ends of a port's line.
 #[derive(Debug)]
@@ -20,6 +19,11 @@ impl Line {
     #[inline]
     pub(super) fn first(&self) -> Option<ChannelId> {
         self.first
+    }
+
+    #[inline]
+    pub(super) fn last(&self) -> Option<ChannelId> {
+        self.last
     }
 }
 
@@ -39,34 +43,17 @@ impl Place {
     };
 }
 
-impl Shared<'_> {
-    #[inline]
-    pub(super) fn first_in_line(&mut self, port: PortId) -> Option<ChannelId> {
-        self.core.port_wakers(port)?.line.first
-    }
-
-    #[inline]
-    pub(super) fn last_in_line(&mut self, port: PortId) -> Option<ChannelId> {
-        self.core.port_wakers(port)?.line.last
-    }
-
-    /// Gives a channel a place, unless it has one.
+impl RouterCore<'_> {
+    /// Gives a channel the last place, unless it has one.
     #[inline(never)]
     pub(super) fn join_line(&mut self, channel: ChannelId, port: PortId) {
-        let waits = self
-            .channels
-            .get(channel.index())
-            .is_some_and(|channel| channel.place.port.is_some());
-        if !waits {
-            self.go_to_end_of_line(channel, port);
+        if self
+            .place(channel)
+            .is_some_and(|place| place.port.is_some())
+        {
+            return;
         }
-    }
-
-    /// Gives a channel the last place, and takes its old one away.
-    #[inline(never)]
-    pub(super) fn go_to_end_of_line(&mut self, channel: ChannelId, port: PortId) {
-        self.leave_line(channel);
-        let Some(line) = self.core.port_wakers(port).map(|wakers| &mut wakers.line) else {
+        let Some(line) = self.port(port).map(|port| &mut port.line) else {
             return;
         };
         let before = line.last.replace(channel);
@@ -79,13 +66,17 @@ impl Shared<'_> {
         if let Some(place) = self.place(channel) {
             place.port = Some(port);
         }
+        // There are no more channels than it counts to.
+        self.in_line = self.in_line.wrapping_add(1);
     }
 
     /// Takes a channel's place away. Returns where it waited.
+    #[inline(never)]
     pub(super) fn leave_line(&mut self, channel: ChannelId) -> Option<PortId> {
         let place = core::mem::replace(self.place(channel)?, Place::NONE);
         let port = place.port?;
-        let line = &mut self.core.port_wakers(port)?.line;
+        self.in_line = self.in_line.wrapping_sub(1);
+        let line = &mut self.port(port)?.line;
         // Mostly it has had its turn, and is the first.
         if line.first == Some(channel) {
             line.first = place.next;
@@ -104,14 +95,34 @@ impl Shared<'_> {
         };
         before.next = place.next;
         if is_last {
-            self.core.port_wakers(port)?.line.last = Some(current);
+            self.port(port)?.line.last = Some(current);
         }
         Some(port)
     }
 
+    /// A message of a channel needs no place any more: what it leaves of the transfer is for whoever
+    /// is first then.
+    pub(super) fn end_turn(&mut self, channel: ChannelId) {
+        if self.in_line > 0
+            && let Some(port) = self.leave_line(channel)
+        {
+            // It may have been the place of another of its messages, which has to join anew.
+            self.wakes.note_sender(channel);
+            self.note_next_sender(port);
+        }
+    }
+
+    /// It is the turn of whoever is first in a port's line.
+    pub(super) fn note_next_sender(&mut self, port: PortId) {
+        if self.in_line > 0
+            && let Some(port) = self.ports.get(usize::from(port.0))
+            && let Some(first) = port.line.first
+        {
+            self.wakes.note_sender(first);
+        }
+    }
+
     fn place(&mut self, channel: ChannelId) -> Option<&mut Place> {
-        self.channels
-            .get_mut(channel.index())
-            .map(|channel| &mut channel.place)
+        self.slots.place_in_line(channel)
     }
 }

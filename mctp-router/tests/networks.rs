@@ -1,0 +1,341 @@
+//! Ports of different networks are different endpoints: nothing of one network is matched with
+//! anything of another, though both use the same numbers, as two bus owners that never heard of
+//! each other do.
+
+mod support;
+
+use mctp_router::{
+    ChannelId, Event, NetworkId, OpenError, Progress, Receipt, Route, RouteOrigin, Service, Target,
+};
+use mctp_transport::{DropReason, Eid, PhysicalAddress};
+use support::shell::Running;
+use support::{
+    DEVICE, Device, ECHO, HOST, I2C, POINT_TO_POINT, REQUEST, USB, Wire, assemble, config,
+    echo_message,
+};
+
+const UPPER: NetworkId = NetworkId(0);
+const LOWER: NetworkId = NetworkId(1);
+/// The bus owner on the I2C port.
+const OWNER: PhysicalAddress = PhysicalAddress::from_byte(0x10);
+
+/// A device with an echo service, each of whose ports is in a network of its own.
+fn device() -> (Device, ChannelId) {
+    let mut device = Device::blank(&config());
+    device.core.link_down(I2C);
+    assert!(device.core.set_network(I2C, LOWER));
+    device.core.link_up(I2C);
+    let echo = device.core.open_listener(ECHO).unwrap();
+    device.events();
+    (device, echo)
+}
+
+/// A message with bytes that say which it is.
+fn message(number: u8) -> Vec<u8> {
+    let mut message = echo_message(150);
+    message[4..].fill(number);
+    message
+}
+
+fn set_endpoint_id(instance_id: u8, endpoint_id: u8) -> Vec<u8> {
+    REQUEST
+        .to(0)
+        .packet(&[0, 0x80 | instance_id, 1, 0, endpoint_id])
+}
+
+#[test]
+fn each_bus_owner_gives_the_device_an_endpoint_id_of_its_own() {
+    let (mut device, _) = device();
+    assert_eq!(device.receive(&set_endpoint_id(0, 9)), Receipt::Control);
+    let receipt = device.receive_at(I2C, OWNER, &set_endpoint_id(0, 20));
+    assert_eq!(receipt, Receipt::Control);
+    let ids = [UPPER, LOWER].map(|network| device.core.endpoint_id(network));
+    assert_eq!(ids, [Eid(9), Eid(20)]);
+    let owners = [UPPER, LOWER].map(|network| device.core.bus_owner(network).unwrap());
+    assert_eq!(owners.map(|owner| owner.port), [USB, I2C]);
+    assert_eq!(owners.map(|owner| owner.address), [POINT_TO_POINT, OWNER]);
+    let events = device.events();
+    let networks = events.iter().map(|event| match event {
+        Event::EndpointIdSet { network, .. } => *network,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(networks.collect::<Vec<_>>(), [UPPER, LOWER]);
+    // Each answers for itself, and only there.
+    for (port, address, own, other) in [(USB, POINT_TO_POINT, 9, 20), (I2C, OWNER, 20, 9)] {
+        let get = |to| REQUEST.to(to).packet(&[0, 0x81, 2]);
+        device.transfers(port);
+        device.receive_at(port, address, &get(own));
+        let sent = device.transfers(port);
+        assert_eq!(Wire::parse(&sent[0].1[0]).1, [0, 1, 2, 0, own, 0, 0]);
+        let receipt = device.receive_at(port, address, &get(other));
+        assert_eq!(receipt, Receipt::Dropped(DropReason::NotOurDestination));
+    }
+}
+
+#[test]
+fn a_set_endpoint_id_in_one_network_is_no_retransmission_of_one_in_another() {
+    let (mut device, _) = device();
+    device.receive(&set_endpoint_id(3, 9));
+    device.receive_at(I2C, OWNER, &set_endpoint_id(3, 9));
+    assert_eq!(device.events().len(), 2);
+    device.receive(&set_endpoint_id(3, 9));
+    assert_eq!(device.events(), [], "this is one");
+}
+
+#[test]
+fn an_endpoint_id_that_the_device_has_of_itself_belongs_to_one_network() {
+    let (mut device, _) = device();
+    assert!(device.core.set_static_endpoint_id(LOWER, Eid(30)));
+    assert!(!device.core.set_static_endpoint_id(LOWER, Eid(7)));
+    assert!(!device.core.set_static_endpoint_id(NetworkId(2), Eid(30)));
+    device.receive(&REQUEST.to(0).packet(&[0, 0x80, 2]));
+    device.receive_at(I2C, OWNER, &REQUEST.to(0).packet(&[0, 0x80, 2]));
+    let answers = [USB, I2C].map(|port| device.transfers(port).remove(0).1.remove(0));
+    let data = answers.map(|answer| answer[8..].to_vec());
+    assert_eq!(data, [[0, 0, 0], [30, 2, 0]]);
+}
+
+#[test]
+fn messages_of_two_networks_with_the_same_numbers_do_not_mix() {
+    let (mut device, echo) = device();
+    for network in [UPPER, LOWER] {
+        assert!(device.core.set_endpoint_id(network, Eid(DEVICE)));
+    }
+    let [upper, lower] = [1, 2].map(|number| REQUEST.packets(&message(number), 64));
+    for (upper, lower) in upper.iter().zip(&lower) {
+        device.receive(upper);
+        device.receive_at(I2C, OWNER, lower);
+    }
+    for (number, network, port) in [(1, UPPER, USB), (2, LOWER, I2C)] {
+        let lent = device.core.take_message(echo).unwrap();
+        assert_eq!(lent.bytes(), &message(number)[1..]);
+        assert_eq!(
+            (lent.origin().network(), lent.neighbour().0),
+            (network, port)
+        );
+        let mut response = lent.response(lent.integrity_check());
+        let transfers = device.send_all(&mut response, &[lent.bytes()]);
+        device.core.give_back(lent);
+        let packets: Vec<_> = transfers
+            .into_iter()
+            .flat_map(|(_, packets)| packets)
+            .collect();
+        assert_eq!(assemble(&packets)[0].message, message(number));
+    }
+}
+
+#[test]
+fn a_message_goes_on_only_by_the_neighbour_that_began_it_or_by_the_way_to_its_source() {
+    let (mut device, echo) = Device::echo();
+    let other = PhysicalAddress::from_byte(0x22);
+    let packets = REQUEST.packets(&message(1), 64);
+    device.receive_at(I2C, OWNER, &packets[0]);
+    // Neither another neighbour of the bus, nor the other port, ends it, replaces it or breaks it.
+    for (port, address) in [(I2C, other), (USB, POINT_TO_POINT)] {
+        for packet in [
+            &packets[1],
+            &packets[2],
+            &REQUEST.middle(3).packet(&[0; 64]),
+        ] {
+            let receipt = device.receive_at(port, address, packet);
+            assert_eq!(receipt, Receipt::Dropped(DropReason::MiddleWithoutStart));
+        }
+        device.receive_at(port, address, &REQUEST.packet(&echo_message(9)));
+        assert_eq!(device.take(echo), Some(echo_message(9)));
+    }
+    assert!(device.core.add_route(Route {
+        first: Eid(HOST),
+        last: Eid(HOST),
+        port: I2C,
+        address: other,
+        unit: 64,
+        origin: RouteOrigin::Dynamic,
+    }));
+    let receipt = device.receive_at(I2C, other, &packets[1]);
+    assert_eq!(receipt, Receipt::Stored);
+    let receipt = device.receive_at(I2C, OWNER, &packets[2]);
+    assert_eq!(receipt, Receipt::Delivered(echo));
+    assert_eq!(device.take(echo), Some(message(1)));
+}
+
+#[test]
+fn two_neighbours_without_an_endpoint_id_are_two_senders() {
+    let (mut device, echo) = Device::echo();
+    let addresses = [0x10, 0x11].map(PhysicalAddress::from_byte);
+    let messages = [1, 2].map(|number| REQUEST.from(0).to(0).packets(&message(number), 64));
+    for index in 0..3 {
+        for (address, packets) in addresses.iter().zip(&messages) {
+            device.receive_at(I2C, *address, &packets[index]);
+        }
+    }
+    assert_eq!(device.take(echo), Some(message(1)));
+    assert_eq!(device.take(echo), Some(message(2)));
+}
+
+#[test]
+fn requests_to_the_same_peer_in_two_networks_are_told_apart() {
+    let (mut device, _) = device();
+    for network in [UPPER, LOWER] {
+        assert!(device.core.set_endpoint_id(network, Eid(DEVICE)));
+    }
+    assert!(device.core.add_route(Route {
+        first: Eid(HOST),
+        last: Eid(HOST),
+        port: I2C,
+        address: OWNER,
+        unit: 64,
+        origin: RouteOrigin::Static,
+    }));
+    let mut ask = |network| {
+        let target = Target::Endpoint(network, Eid(HOST));
+        let opened = device
+            .core
+            .open_request(&target, mctp::MsgType(5), mctp::MsgIC(false));
+        let (channel, mut request) = opened.unwrap();
+        let mut sent = device.send_all(&mut request, &[&[1]]);
+        let (address, packets) = sent.remove(0);
+        (channel, request.port(), address, Wire::parse(&packets[0]).0)
+    };
+    let [upper, lower] = [ask(UPPER), ask(LOWER)];
+    assert_eq!((upper.1, upper.2), (USB, POINT_TO_POINT));
+    assert_eq!((lower.1, lower.2), (I2C, OWNER));
+    // Both answered under the tag of the first.
+    let answer = Wire {
+        tag_owner: false,
+        ..REQUEST.tag(upper.3.tag)
+    };
+    let receipt = device.receive_at(I2C, OWNER, &answer.packet(&[5, 7]));
+    assert_eq!(receipt, Receipt::Dropped(DropReason::UnexpectedResponse));
+    assert_eq!(
+        device.receive(&answer.packet(&[5, 7])),
+        Receipt::Delivered(upper.0)
+    );
+    let nowhere = Target::Endpoint(NetworkId(7), Eid(HOST));
+    let opened = device
+        .core
+        .open_request(&nowhere, mctp::MsgType(5), mctp::MsgIC(false));
+    assert!(matches!(opened, Err(OpenError::NoPort)));
+}
+
+#[test]
+fn a_service_of_one_network_is_neither_served_nor_reported_in_another() {
+    let (mut device, echo) = device();
+    let plain = Service::message_type(mctp::MsgType(5));
+    let lower = device.core.open_listener(plain.at(LOWER)).unwrap();
+    assert!(device.core.open_listener(plain).is_err(), "it overlaps");
+    let upper = device.core.open_listener(plain.at(UPPER)).unwrap();
+    let request = REQUEST.to(0).packet(&[5, 1]);
+    assert_eq!(device.receive(&request), Receipt::Delivered(upper));
+    let receipt = device.receive_at(I2C, OWNER, &request);
+    assert_eq!(receipt, Receipt::Delivered(lower));
+    device.core.close(upper);
+    let receipt = device.receive(&request);
+    assert_eq!(
+        receipt,
+        Receipt::Dropped(DropReason::UnsupportedMessageType)
+    );
+    device.receive(&REQUEST.to(0).packet(&[0, 0x80, 5]));
+    device.receive_at(I2C, OWNER, &REQUEST.to(0).packet(&[0, 0x80, 5]));
+    let types = [USB, I2C].map(|port| device.transfers(port).remove(0).1[0][8..].to_vec());
+    assert_eq!(types, [vec![2, 0, 0x7E], vec![3, 0, 5, 0x7E]]);
+    let echo_request = REQUEST.to(0).packet(&echo_message(9));
+    assert_eq!(device.receive(&echo_request), Receipt::Delivered(echo));
+}
+
+#[test]
+fn a_port_moves_only_while_its_link_is_down_and_only_where_there_is_a_network() {
+    let (mut device, _) = device();
+    assert!(!device.core.set_network(I2C, UPPER), "its link is up");
+    device.core.link_down(I2C);
+    assert!(!device.core.set_network(I2C, NetworkId(2)));
+    assert!(!device.core.set_network(mctp_router::PortId(2), UPPER));
+    assert!(device.core.set_network(I2C, UPPER));
+}
+
+#[test]
+fn packets_by_a_port_that_does_not_exist_are_dropped() {
+    let (mut device, _) = Device::echo();
+    let nowhere = mctp_router::PortId(9);
+    for packet in [REQUEST.packet(&echo_message(9)), set_endpoint_id(0, 9)] {
+        let receipt = device.receive_at(nowhere, POINT_TO_POINT, &packet);
+        assert_eq!(receipt, Receipt::Dropped(DropReason::LinkDown));
+    }
+}
+
+#[test]
+fn a_response_after_a_change_of_networks_goes_nowhere() {
+    let (mut device, echo) = device();
+    device.receive_at(I2C, OWNER, &REQUEST.to(0).packet(&echo_message(9)));
+    let lent = device.core.take_message(echo).unwrap();
+    device.core.link_down(I2C);
+    assert!(device.core.set_network(I2C, UPPER));
+    device.core.link_up(I2C);
+    let mut response = lent.response(lent.integrity_check());
+    assert_ne!(
+        device.send(&mut response, &[lent.bytes()]),
+        Ok(Progress::Done)
+    );
+    device.core.give_back(lent);
+}
+
+/// What mctpd does when it finds a device (`setup_endpoint`, then the properties), by a port.
+fn bus_owner_finds(running: &mut Running, is_usb: bool) -> usize {
+    let answers_to = |running: &mut Running, packet: Vec<u8>| {
+        let link = if is_usb { &running.usb } else { &running.i2c };
+        link.packet(&packet);
+        running.world.run();
+        let link = if is_usb { &running.usb } else { &running.i2c };
+        link.sent()
+    };
+    let requests: [(u8, &[u8]); 6] = [
+        (0, &[0, 0x80, 2]),
+        (0, &[0, 0x81, 1, 0, DEVICE]),
+        (DEVICE, &[0, 0x82, 5]),
+        (DEVICE, &[0, 0x83, 6, 0]),
+        (DEVICE, &[0, 0x84, 3]),
+        (DEVICE, &[0, 0x85, 2]),
+    ];
+    let mut answered = 0;
+    for (to, payload) in requests {
+        let answers = answers_to(running, REQUEST.to(to).packet(payload));
+        let last = answers.last().expect("an answer");
+        let (_, answer) = Wire::parse(last);
+        assert_eq!(answer[1..4], [payload[1] & 0x1F, payload[2], 0]);
+        answered += 1;
+    }
+    answered
+}
+
+/// A drive on USB and on SMBus: each bus owner has the number 8, gives the device the number 9, and
+/// uses tag 0 for all it asks.
+#[test]
+fn two_bus_owners_with_the_same_numbers_get_100_000_answers_each_and_none_of_the_others() {
+    let mut running = Running::in_two_networks(&config());
+    running.serve_echo(ECHO);
+    assert_eq!(bus_owner_finds(&mut running, true), 6);
+    assert_eq!(bus_owner_finds(&mut running, false), 6);
+    running.usb.sent();
+    running.i2c.sent();
+    for round in 0..100_000_u32 {
+        // Two packets, that of one port between those of the other.
+        let messages = [0xA0, 0xB0].map(|port| {
+            let mut message = echo_message(70);
+            message[4] = port;
+            message[5..9].copy_from_slice(&round.to_be_bytes());
+            message
+        });
+        let packets = [0, 1].map(|port: usize| REQUEST.packets(&messages[port], 64));
+        for (usb, i2c) in packets[0].iter().zip(&packets[1]) {
+            running.usb.packet(usb);
+            running.world.run();
+            running.i2c.packet(i2c);
+            running.world.run();
+        }
+        for (link, message) in [(&running.usb, &messages[0]), (&running.i2c, &messages[1])] {
+            let answers = assemble(&link.sent());
+            assert_eq!(answers.len(), 1, "round {round}");
+            assert_eq!(&answers[0].message, message, "round {round}");
+        }
+    }
+    assert_eq!(running.router.drop_counters().total(), 0);
+}
