@@ -2,6 +2,7 @@
 
 mod build;
 mod device;
+mod layers;
 mod panic_free;
 mod tidy;
 mod usb_walk;

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use super::layers;
 use crate::process::output;
 use crate::project::{Project, PublishedCrate};
 use crate::shipped;
@@ -20,6 +21,9 @@ const CRATE_PROMISES: &[&str] = &[
     "no_std",
 ];
 
+/// Crates whose layers are checked.
+const LAYERED: &[&str] = &["mctp-transport", "mctp-usb", "mctp-router"];
+
 pub(super) fn check(project: &Project) -> Result<String> {
     let files = text_files(project)?;
     let mut complaints = Vec::new();
@@ -28,6 +32,9 @@ pub(super) fn check(project: &Project) -> Result<String> {
     }
     for package in &project.published {
         complaints.extend(missing_from(package));
+    }
+    for name in LAYERED {
+        complaints.extend(wrong_layers(project, name, &files));
     }
     complaints.extend(shipped::differences(project)?);
     if !complaints.is_empty() {
@@ -111,6 +118,20 @@ fn is_unfinished(line: &str) -> bool {
     ["TO DO", "FIX ME", "X X X", "to do!(", "un implemented!("]
         .iter()
         .any(|word| line.contains(&word.replace(' ', "")))
+}
+
+fn wrong_layers(project: &Project, package: &str, files: &[(String, String)]) -> Vec<String> {
+    let readme = std::fs::read_to_string(project.root.join(package).join("README.md"));
+    let source = format!("{package}/src/");
+    let of_package = files.iter().filter_map(|(name, text)| {
+        let name = name.strip_prefix(&source)?;
+        Some((name.to_owned(), text.clone()))
+    });
+    let complaints = layers::complaints(&readme.unwrap_or_default(), &of_package.collect());
+    let complaints = complaints.into_iter();
+    complaints
+        .map(|complaint| format!("{package}: {complaint}"))
+        .collect()
 }
 
 fn missing_from(package: &PublishedCrate) -> Vec<String> {
