@@ -339,3 +339,27 @@ fn two_bus_owners_with_the_same_numbers_get_100_000_answers_each_and_none_of_the
     }
     assert_eq!(running.router.drop_counters().total(), 0);
 }
+
+#[test]
+fn the_async_router_has_an_endpoint_id_and_routes_in_each_network() {
+    let running = Running::in_two_networks(&config());
+    let router = running.router;
+    assert!(router.set_static_endpoint_id(UPPER, Eid(30)));
+    assert!(router.set_endpoint_id(LOWER, Eid(31)));
+    assert!(!router.set_endpoint_id(NetworkId(2), Eid(31)));
+    let ids = [UPPER, LOWER].map(|network| router.endpoint_id(network));
+    assert_eq!(ids, [Eid(30), Eid(31)]);
+    let route = Route {
+        first: Eid(0x40),
+        last: Eid(0x4F),
+        port: I2C,
+        address: OWNER,
+        unit: 64,
+        origin: RouteOrigin::Dynamic,
+    };
+    assert!(router.add_route(route));
+    assert!(!router.remove_route(UPPER, Eid(0x40), Eid(0x4F)));
+    assert!(router.remove_route(LOWER, Eid(0x40), Eid(0x4F)));
+    assert_eq!(router.bus_owner(UPPER), None);
+    assert_eq!(router.messages_accepted(), 0);
+}

@@ -1056,3 +1056,25 @@ fn a_layout_without_room_for_the_baseline_unit_fails_each_message_and_is_counted
     });
     assert_eq!(drops, [(DropReason::UnsupportedTransmissionUnit, 1)]);
 }
+
+#[test]
+fn the_most_specific_route_holds_until_it_is_removed() {
+    let (mut device, _) = Device::echo();
+    assert!(device.core.add_route(route(0x20, 0x2F, I2C, 64)));
+    assert!(device.core.add_route(route(0x22, 0x22, USB, 64)));
+    let ways = |device: &mut Device| {
+        [0x21, 0x22].map(|peer| {
+            let target = Target::Endpoint(NETWORK, Eid(peer));
+            let (channel, outgoing) = open_to(device, target).unwrap();
+            device.core.close(channel);
+            outgoing.port()
+        })
+    };
+    assert_eq!(ways(&mut device), [I2C, USB]);
+    assert_eq!(device.core.routes(NETWORK).count(), 2);
+    assert!(device.core.remove_route(NETWORK, Eid(0x22), Eid(0x22)));
+    assert!(!device.core.remove_route(NETWORK, Eid(0x22), Eid(0x22)));
+    assert_eq!(ways(&mut device), [I2C, I2C]);
+    let nowhere = route(0x20, 0x2F, PortId(9), 64);
+    assert!(!device.core.add_route(nowhere), "there is no such port");
+}
