@@ -26,7 +26,7 @@ use crate::wakers::{ChannelWakers, PortWakers};
 /// 2>`: 12,504 bytes in all.
 ///
 /// A port has 912 bytes because each can have a network of its own: 256 of them are a table that
-/// finds its routes, 120 the endpoint that the device is there.
+/// finds its routes, 32 the endpoint that the device is there.
 ///
 /// Control responses wait in buffers of their own, for which a transport may ask for up to 16 bytes
 /// of header and trailer.
