@@ -122,7 +122,7 @@ impl Route {
     }
 }
 
-/// Where a route comes from (DSP0236 1.3.3, section 12.12: static and dynamic entries of a routing
+/// Where a route comes from (DSP0236 1.3.3, section 12.13: static and dynamic entries of a routing
 /// table).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

@@ -3,10 +3,10 @@
 
 mod support;
 
-use mctp_router::{Clock, Instant, LentMessage, Receipt, Service};
-use mctp_transport::DropReason;
+use mctp_router::{ChannelId, Clock, Instant, LentMessage, Receipt, Service};
+use mctp_transport::{DropReason, PhysicalAddress};
 use support::shell::Running;
-use support::{Device, ECHO, REQUEST, USB, assemble, config, echo_message};
+use support::{Device, ECHO, I2C, REQUEST, USB, assemble, config, echo_message};
 
 /// A device both of whose long buffers are with its service, and the start of a third message.
 fn both_lent() -> (Device, [LentMessage<'static>; 2], Vec<Vec<u8>>) {
@@ -20,6 +20,17 @@ fn both_lent() -> (Device, [LentMessage<'static>; 2], Vec<Vec<u8>>) {
     });
     let third = REQUEST.tag(3).packets(&echo_message(100), 64);
     (device, lent, third)
+}
+
+/// A device both of whose long buffers have a message that is not whole.
+fn both_unfinished() -> (Device, ChannelId) {
+    let (mut device, echo) = Device::echo();
+    device.core.set_can_wait(USB, true);
+    for tag in [1, 2] {
+        let packets = REQUEST.tag(tag).packets(&echo_message(100), 64);
+        assert_eq!(device.receive(&packets[0]), Receipt::Stored);
+    }
+    (device, echo)
 }
 
 #[test]
@@ -73,12 +84,7 @@ fn time_in_which_the_device_did_not_run_is_no_wait() {
 
 #[test]
 fn nothing_waits_for_what_the_world_may_never_send() {
-    let (mut device, _) = Device::echo();
-    device.core.set_can_wait(USB, true);
-    for tag in [1, 2] {
-        let packets = REQUEST.tag(tag).packets(&echo_message(100), 64);
-        assert_eq!(device.receive(&packets[0]), Receipt::Stored);
-    }
+    let (mut device, _) = both_unfinished();
     let third = REQUEST.tag(3).packets(&echo_message(100), 64);
     device.assert_drops(&third[0], DropReason::NoMessageBuffer);
 }
@@ -91,13 +97,23 @@ fn a_neighbour_that_cannot_wait_is_not_made_to() {
 }
 
 #[test]
+fn a_neighbour_that_cannot_wait_does_not_use_up_the_time_of_one_that_can() {
+    let (mut device, _lent, third) = both_lent();
+    let drop = Receipt::Dropped(DropReason::NoMessageBuffer);
+    let address = PhysicalAddress::from_byte(0x10);
+    assert_eq!(device.receive_at(I2C, address, &third[0]), drop);
+    // Something else waits, so that time is looked at.
+    assert_eq!(
+        device.receive(&REQUEST.to(0).packet(&[0, 0x80, 2])),
+        Receipt::Control
+    );
+    device.advance(1_000);
+    assert_eq!(device.receive(&third[0]), Receipt::HeldBack);
+}
+
+#[test]
 fn a_long_message_does_not_wait_for_short_buffers() {
-    let (mut device, echo) = Device::echo();
-    device.core.set_can_wait(USB, true);
-    for tag in [1, 2] {
-        let packets = REQUEST.tag(tag).packets(&echo_message(100), 64);
-        assert_eq!(device.receive(&packets[0]), Receipt::Stored);
-    }
+    let (mut device, echo) = both_unfinished();
     let short = REQUEST.tag(3).packet(&echo_message(20));
     assert_eq!(device.receive(&short), Receipt::Delivered(echo));
     let long = REQUEST.tag(4).packets(&echo_message(100), 64);

@@ -16,7 +16,7 @@ const BUCKET_BITS: u32 = 5;
 pub(crate) struct Key(u32);
 
 impl Key {
-    /// Of no message: it has the tag of a request, and no source that asks for an answer.
+    /// Of no message.
     pub(crate) const NONE: Self = Self(0);
     /// The tag owner bit and the tag.
     const FLAGS: u32 = 0x0F00_0000;

@@ -89,9 +89,11 @@ pub enum SendFailure {
 /// - **Inputs**, each with the time: [`link_up`](Self::link_up) first, then
 ///   [`receive`](Self::receive) for every packet, [`transmit_done`](Self::transmit_done) for every
 ///   transfer taken, [`expire`](Self::expire) at [`next_deadline`](Self::next_deadline).
-/// - **Outputs**, to be polled after each input and message: [`take_wakes`](Self::take_wakes) says
-///   for which of the others it is worth while: [`poll_transmit`](Self::poll_transmit) for each
-///   port, [`poll_event`](Self::poll_event), [`take_message`](Self::take_message) for each channel.
+/// - **Outputs**, to be polled after each input and message: [`poll_transmit`](Self::poll_transmit)
+///   for the port after [`Receipt::Control`] and each [`send`](Self::send),
+///   [`take_message`](Self::take_message) for the channel of [`Receipt::Delivered`],
+///   [`poll_event`](Self::poll_event); [`take_wakes`](Self::take_wakes) says who else has something
+///   to do.
 /// - **Messages**: [`response`](LentMessage::response) to a message taken, or
 ///   [`open_request`](Self::open_request); then [`send`](Self::send) until it is done, or
 ///   [`abandon`](Self::abandon); [`give_back`](Self::give_back) what was taken,

@@ -318,7 +318,7 @@ impl<'b> RouterCore<'b> {
         Ok(Receipt::Stored)
     }
 
-    /// Gives up a message that has stood still, if that helps a new one to a buffer.
+    /// Gives up a message that is late, if that helps a new one to a buffer.
     #[inline(never)]
     fn make_room(&mut self, now: Instant, start: &Start<'_>) -> Result<bool, DropReason> {
         if start.body.len() > self.slots.longest() {
@@ -334,10 +334,11 @@ impl<'b> RouterCore<'b> {
     /// Leaves a packet for which there is no buffer with the neighbour, if that helps.
     #[inline(never)]
     fn hold_back(&mut self, now: Instant, start: &Start<'_>) -> Result<Receipt, DropReason> {
-        let (looks, limit) = (self.looks, self.hold_limit);
-        let can_come_free = self.slots.holds_back(looks, limit, start);
-        let port = self.port(start.origin.port);
-        let port = port.filter(|port| port.can_wait && can_come_free);
+        let port = self.ports.get_mut(usize::from(start.origin.port.0));
+        // Asked only then: a neighbour that cannot wait does not use up the time of one that can.
+        let port = port.filter(|port| {
+            port.can_wait && self.slots.holds_back(self.looks, self.hold_limit, start)
+        });
         port.ok_or(DropReason::NoMessageBuffer)?.holds_back = true;
         self.holds_back = true;
         self.look_soon(now);
@@ -400,17 +401,19 @@ impl<'b> RouterCore<'b> {
         let network = origin.network;
         let endpoint = self.ports.get_mut(usize::from(network.0));
         let endpoint = &mut endpoint.ok_or(DropReason::NotOurDestination)?.endpoint;
+        let own = endpoint.endpoint_id;
         let mut response = control::Payload::new();
         let header = self.responder.answer(
             now,
             &request,
-            (network, endpoint),
+            (network, &mut *endpoint),
             self.channels.services_at(network),
             &mut response,
         );
-        if self.responder.events.any() {
-            // The endpoint ID may be another.
+        if endpoint.endpoint_id != own {
             self.slots.expect_anew();
+        }
+        if self.responder.events.any() {
             self.wakes.note_event();
         }
         if let Some(header) = header {
