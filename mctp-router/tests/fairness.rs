@@ -1,11 +1,11 @@
-//! Services share a port fairly, however they are divided among tasks.
+//! Services share a port fairly, however they are divided among tasks and executors.
 
 mod support;
 
 use embassy_futures::join::join;
 use mctp::MsgType;
 use mctp_router::Service;
-use support::shell::{Running, TestRouter};
+use support::shell::{Executor, Running, TestRouter};
 use support::{REQUEST, Wire, config, echo_message};
 
 const PLAIN_TYPE: u8 = 5;
@@ -21,12 +21,16 @@ async fn serve_echo(router: &'static TestRouter, service: Service) {
     }
 }
 
-/// How the services of a device are divided among tasks.
+/// How the services of a device are divided among tasks. The link is in [`Executor::High`].
 #[derive(Clone, Copy, Debug)]
 enum Tasks {
     Separate,
     JoinedBulkFirst,
     JoinedShortFirst,
+    BulkInLowExecutor,
+    ShortInLowExecutor,
+    BothInLowExecutor,
+    JoinedInLowExecutor,
 }
 
 /// The host asks for a short answer while the device sends a bulk echo. Returns with which transfer
@@ -47,6 +51,21 @@ fn transfers_until_a_short_answer(tasks: Tasks) -> Option<usize> {
         Tasks::JoinedShortFirst => {
             device.world.spawn(join(short, bulk));
         }
+        Tasks::BulkInLowExecutor => {
+            device.world.spawn_in(Executor::Low, bulk);
+            device.world.spawn(short);
+        }
+        Tasks::ShortInLowExecutor => {
+            device.world.spawn(bulk);
+            device.world.spawn_in(Executor::Low, short);
+        }
+        Tasks::BothInLowExecutor => {
+            device.world.spawn_in(Executor::Low, bulk);
+            device.world.spawn_in(Executor::Low, short);
+        }
+        Tasks::JoinedInLowExecutor => {
+            device.world.spawn_in(Executor::Low, join(bulk, short));
+        }
     }
     device.world.run();
     // A transfer takes a millisecond.
@@ -65,16 +84,32 @@ fn transfers_until_a_short_answer(tasks: Tasks) -> Option<usize> {
     answer.map(|index| index + 1)
 }
 
-#[test]
-fn a_short_answer_comes_within_a_few_transfers_of_a_bulk_echo_however_tasks_are_divided() {
-    let all = [
-        Tasks::Separate,
-        Tasks::JoinedBulkFirst,
-        Tasks::JoinedShortFirst,
-    ];
-    let waits = all.map(|tasks| (tasks, transfers_until_a_short_answer(tasks)));
+#[track_caller]
+fn assert_a_short_answer_comes_soon(tasks: &[Tasks]) {
+    let wait = |tasks: &Tasks| (*tasks, transfers_until_a_short_answer(*tasks));
+    let waits: Vec<_> = tasks.iter().map(wait).collect();
     for (_, wait) in &waits {
         // The one on its way, the one that is full, one or two of the bulk echo's, and its own.
         assert!(wait.is_some_and(|transfers| transfers <= 6), "{waits:?}");
     }
+}
+
+#[test]
+fn a_short_answer_comes_within_a_few_transfers_of_a_bulk_echo_however_tasks_are_divided() {
+    assert_a_short_answer_comes_soon(&[
+        Tasks::Separate,
+        Tasks::JoinedBulkFirst,
+        Tasks::JoinedShortFirst,
+    ]);
+}
+
+#[test]
+fn a_short_answer_comes_within_a_few_transfers_of_a_bulk_echo_whichever_executor_has_which_service()
+{
+    assert_a_short_answer_comes_soon(&[
+        Tasks::BulkInLowExecutor,
+        Tasks::ShortInLowExecutor,
+        Tasks::BothInLowExecutor,
+        Tasks::JoinedInLowExecutor,
+    ]);
 }

@@ -3,9 +3,10 @@
 
 mod support;
 
+use embassy_futures::yield_now;
 use mctp_router::{ChannelId, Clock, Instant, LentMessage, Receipt, Service};
 use mctp_transport::{DropReason, PhysicalAddress};
-use support::shell::Running;
+use support::shell::{Executor, Running};
 use support::{Device, ECHO, I2C, REQUEST, USB, assemble, config, echo_message};
 
 /// A device both of whose long buffers are with its service, and the start of a third message.
@@ -154,4 +155,62 @@ fn all_of_many_requests_are_answered_by_services_that_take_their_time() {
     let answers = assemble(&running.usb.sent());
     assert_eq!(running.drops(DropReason::NoMessageBuffer), 0);
     assert_eq!(answers.len(), 0x28);
+}
+
+/// The link runs until it has nothing to do, before a service gets the processor. Yielding to other
+/// tasks does not help, as they are those of the link's executor.
+#[test]
+fn all_of_many_requests_at_once_are_answered_by_a_service_of_lower_priority_than_the_link() {
+    let mut running = Running::new(&config());
+    let mut listener = running.router.listener(ECHO).unwrap();
+    running.world.spawn_in(Executor::Low, async move {
+        loop {
+            let message = listener.receive().await;
+            let echo = [message.bytes()];
+            let sent = message.respond(message.integrity_check(), &echo).await;
+            sent.unwrap();
+        }
+    });
+    running.world.run();
+    for source in 0x20..0x38 {
+        let request = REQUEST.from(source).packet(&echo_message(20));
+        running.usb.packet(&request);
+    }
+    running.world.run();
+    assert_eq!(assemble(&running.usb.sent()).len(), 24);
+    assert_eq!(running.router.drop_counters().total(), 0);
+}
+
+/// The response wakes the link, whose executor interrupts the service: the response leaves, and the
+/// host's next request is there before the service gives back the buffer of the last one.
+#[test]
+fn a_request_right_behind_the_answer_to_the_last_waits_for_the_buffer_that_a_service_still_has() {
+    let mut running = Running::with_one_long_buffer(&config());
+    let mut listener = running.router.listener(ECHO).unwrap();
+    running.world.spawn_in(Executor::Low, async move {
+        loop {
+            let message = listener.receive().await;
+            let echo = [message.bytes()];
+            let sent = message.respond(message.integrity_check(), &echo).await;
+            sent.unwrap();
+            // Interrupted here.
+            yield_now().await;
+        }
+    });
+    let link = running.usb.clone();
+    let host = running.world.spawn(async move {
+        for tag in (0..8).cycle().take(100) {
+            let message = echo_message(100);
+            link.packets(&REQUEST.tag(tag).packets(&message, 64));
+            link.until_sent().await;
+            let answers = assemble(&link.sent());
+            assert_eq!(
+                (answers[0].header.tag, &answers[0].message),
+                (tag, &message)
+            );
+        }
+    });
+    running.world.run();
+    assert_eq!(running.router.drop_counters().total(), 0);
+    assert!(host.is_done(), "a request was not answered");
 }

@@ -82,9 +82,31 @@ impl Wake for Woken {
     }
 }
 
+/// The executor that a task runs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Executor {
+    /// The one of an interrupt: it runs until none of its tasks is woken, before [`Low`](Self::Low)
+    /// polls a task.
+    High,
+    /// The one of the main thread.
+    Low,
+}
+
 struct Task {
     future: Pin<Box<dyn Future<Output = ()>>>,
     woken: Arc<Woken>,
+    executor: Executor,
+}
+
+impl Task {
+    /// Polls the task if it was woken since it was last polled.
+    fn poll(&mut self) -> Option<Poll<()>> {
+        if !self.woken.0.swap(false, Ordering::Relaxed) {
+            return None;
+        }
+        let waker = Waker::from(self.woken.clone());
+        Some(self.future.as_mut().poll(&mut Context::from_waker(&waker)))
+    }
 }
 
 /// What becomes of a spawned future: its value once it is done.
@@ -110,6 +132,8 @@ impl<T> Outcome<T> {
 pub(crate) struct World {
     pub(crate) clock: VirtualClock,
     tasks: Vec<Option<Task>>,
+    /// The task that [`Executor::Low`] looks at first.
+    next_low: usize,
 }
 
 impl World {
@@ -117,11 +141,21 @@ impl World {
         Self {
             clock: VirtualClock::default(),
             tasks: Vec::new(),
+            next_low: 0,
         }
     }
 
+    /// Spawns a task in [`Executor::High`], which a world of one executor uses alone.
     pub(crate) fn spawn<T: 'static>(
         &mut self,
+        future: impl Future<Output = T> + 'static,
+    ) -> Outcome<T> {
+        self.spawn_in(Executor::High, future)
+    }
+
+    pub(crate) fn spawn_in<T: 'static>(
+        &mut self,
+        executor: Executor,
         future: impl Future<Output = T> + 'static,
     ) -> Outcome<T> {
         let value = Rc::new(RefCell::new(None));
@@ -131,7 +165,11 @@ impl World {
             *result.borrow_mut() = Some(done);
         });
         let woken = Arc::new(Woken(AtomicBool::new(true)));
-        self.tasks.push(Some(Task { future, woken }));
+        self.tasks.push(Some(Task {
+            future,
+            woken,
+            executor,
+        }));
         Outcome {
             value,
             task: self.tasks.len() - 1,
@@ -146,32 +184,42 @@ impl World {
     /// Runs until nobody is woken any more. Time stands still.
     pub(crate) fn run(&mut self) {
         for _ in 0..1_000_000 {
-            if !self.poll_woken() {
+            if !self.poll_high() && !self.poll_one_low() {
                 return;
             }
         }
         panic!("the tasks never come to rest");
     }
 
-    fn poll_woken(&mut self) -> bool {
+    /// Polls each woken task of [`Executor::High`] once. `false` when there was none.
+    fn poll_high(&mut self) -> bool {
         let mut any = false;
         for place in &mut self.tasks {
-            let Some(task) = place else { continue };
-            if !task.woken.0.swap(false, Ordering::Relaxed) {
-                continue;
-            }
-            any = true;
-            let waker = Waker::from(task.woken.clone());
-            if task
-                .future
-                .as_mut()
-                .poll(&mut Context::from_waker(&waker))
-                .is_ready()
-            {
+            let is_high = |task: &&mut Task| task.executor == Executor::High;
+            let polled = place.as_mut().filter(is_high).and_then(Task::poll);
+            any |= polled.is_some();
+            if polled.is_some_and(|polled| polled.is_ready()) {
                 *place = None;
             }
         }
         any
+    }
+
+    /// Polls one woken task of [`Executor::Low`], round robin. `false` when there was none.
+    fn poll_one_low(&mut self) -> bool {
+        let len = self.tasks.len();
+        for index in (self.next_low..len).chain(0..self.next_low) {
+            let place = &mut self.tasks[index];
+            let is_low = |task: &&mut Task| task.executor == Executor::Low;
+            if let Some(polled) = place.as_mut().filter(is_low).and_then(Task::poll) {
+                self.next_low = (index + 1) % len;
+                if polled.is_ready() {
+                    *place = None;
+                }
+                return true;
+            }
+        }
+        false
     }
 
     /// Lets time pass, waiter by waiter.
@@ -225,6 +273,7 @@ struct LinkState {
     inputs: VecDeque<Input>,
     receive: Option<Waker>,
     sent: Vec<(u64, SentTransfer)>,
+    host: Option<Waker>,
     reading: bool,
     up: bool,
     send: Option<Waker>,
@@ -241,6 +290,7 @@ impl Link {
             inputs: VecDeque::new(),
             receive: None,
             sent: Vec::new(),
+            host: None,
             reading: true,
             up: false,
             send: None,
@@ -315,6 +365,19 @@ impl Link {
     pub(crate) fn read_again(&self) {
         self.0.borrow_mut().reading = true;
         self.wake_sender();
+    }
+
+    /// Waits until the host has read something.
+    pub(crate) async fn until_sent(&self) {
+        poll_fn(|context| {
+            let mut state = self.0.borrow_mut();
+            if !state.sent.is_empty() {
+                return Poll::Ready(());
+            }
+            state.host = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
     }
 
     /// What the host has read since it was last asked, with the time at which it had each transfer.
@@ -397,11 +460,11 @@ impl TransportTx for LinkTx {
             transfer.destination(),
             transfer.packets().map(<[u8]>::to_vec).collect(),
         );
-        self.link
-            .0
-            .borrow_mut()
-            .sent
-            .push((self.clock.millis(), sent));
+        let mut state = self.link.0.borrow_mut();
+        state.sent.push((self.clock.millis(), sent));
+        if let Some(waker) = state.host.take() {
+            waker.wake();
+        }
         Ok(())
     }
 }
@@ -433,17 +496,25 @@ fn run_send(
 
 impl Running {
     pub(crate) fn new(config: &Config) -> Self {
-        Self::with_networks(config, [NETWORK; 2])
+        Self::with_networks::<4>(config, [NETWORK; 2])
+    }
+
+    /// With one long message buffer.
+    pub(crate) fn with_one_long_buffer(config: &Config) -> Self {
+        Self::with_networks::<1>(config, [NETWORK; 2])
     }
 
     /// With a network for each port, and without endpoint IDs.
     pub(crate) fn in_two_networks(config: &Config) -> Self {
-        Self::with_networks(config, [NetworkId(0), NetworkId(1)])
+        Self::with_networks::<4>(config, [NetworkId(0), NetworkId(1)])
     }
 
-    fn with_networks(config: &Config, networks: [NetworkId; 2]) -> Self {
+    fn with_networks<const LONG_MESSAGES: usize>(
+        config: &Config,
+        networks: [NetworkId; 2],
+    ) -> Self {
         let mut world = World::new();
-        let storage = Box::new(RouterStorage::<2, 512, 4, 4, 70_000, 12, 4>::new());
+        let storage = Box::new(RouterStorage::<2, 512, 4, LONG_MESSAGES, 70_000, 12, 4>::new());
         let router: &TestRouter = Box::leak(Box::new(Router::new(
             Box::leak(storage),
             world.clock.clone(),
