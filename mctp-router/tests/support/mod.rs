@@ -1,5 +1,6 @@
-//! What the tests of the router share: a device without IO, packets built by hand, and (in
-//! [`shell`]) a virtual world for the async router.
+//! What the tests of the router share: packets built by hand, the device that scenarios drive
+//! ([`driver`]) with the core ([`sans_io`]) and with the async router ([`async_router`]), a core
+//! without more ([`Device`]), and a virtual world ([`shell`]).
 //!
 //! Packets are built and taken apart here from the byte tables of DSP0236 1.3.3, section 8.2, not
 //! with the code under test.
@@ -7,6 +8,9 @@
 // Each test file compiles this module for itself and uses a part of it.
 #![allow(dead_code)]
 
+pub(crate) mod async_router;
+pub(crate) mod driver;
+pub(crate) mod sans_io;
 pub(crate) mod shell;
 
 use mctp_router::{

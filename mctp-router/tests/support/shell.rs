@@ -181,6 +181,13 @@ impl World {
         self.tasks[outcome.task] = None;
     }
 
+    /// Wakes a future that is not done.
+    pub(crate) fn wake<T>(&self, outcome: &Outcome<T>) {
+        if let Some(task) = &self.tasks[outcome.task] {
+            task.woken.0.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// Runs until nobody is woken any more. Time stands still.
     pub(crate) fn run(&mut self) {
         for _ in 0..1_000_000 {
@@ -274,7 +281,12 @@ struct LinkState {
     receive: Option<Waker>,
     sent: Vec<(u64, SentTransfer)>,
     host: Option<Waker>,
-    reading: bool,
+    /// How many transfers the host reads.
+    reads: usize,
+    refuses_next: bool,
+    can_wait: bool,
+    /// The router has the packet that it received last.
+    has_packet: bool,
     up: bool,
     send: Option<Waker>,
     bytes_per_millisecond: usize,
@@ -291,7 +303,10 @@ impl Link {
             receive: None,
             sent: Vec::new(),
             host: None,
-            reading: true,
+            reads: usize::MAX,
+            refuses_next: false,
+            can_wait: true,
+            has_packet: false,
             up: false,
             send: None,
             bytes_per_millisecond: usize::MAX,
@@ -359,12 +374,32 @@ impl Link {
     }
 
     pub(crate) fn stop_reading(&self) {
-        self.0.borrow_mut().reading = false;
+        self.set_reads(0);
     }
 
     pub(crate) fn read_again(&self) {
-        self.0.borrow_mut().reading = true;
+        self.set_reads(usize::MAX);
+    }
+
+    pub(crate) fn set_reads(&self, transfers: usize) {
+        self.0.borrow_mut().reads = transfers;
         self.wake_sender();
+    }
+
+    /// The host does not accept the next transfer that it would read.
+    pub(crate) fn refuse_next(&self) {
+        self.0.borrow_mut().refuses_next = true;
+    }
+
+    /// For the next receiving half.
+    pub(crate) fn set_can_wait(&self, can_wait: bool) {
+        self.0.borrow_mut().can_wait = can_wait;
+    }
+
+    /// Whether a packet waits that the router has not taken.
+    pub(crate) fn holds_packets(&self) -> bool {
+        let state = self.0.borrow();
+        state.has_packet || !state.inputs.is_empty()
     }
 
     /// Waits until the host has read something.
@@ -398,13 +433,15 @@ pub(crate) struct LinkRx {
 
 impl TransportRx for LinkRx {
     fn can_wait(&self) -> bool {
-        true
+        self.link.0.borrow().can_wait
     }
 
     async fn receive(&mut self) -> Received<'_> {
         let input = poll_fn(|context| {
             let mut state = self.link.0.borrow_mut();
-            match state.inputs.pop_front() {
+            let input = state.inputs.pop_front();
+            state.has_packet = input.is_some();
+            match input {
                 Some(input) => Poll::Ready(input),
                 None => {
                     state.receive = Some(context.waker().clone());
@@ -443,7 +480,11 @@ impl TransportTx for LinkTx {
             if !state.up {
                 return Poll::Ready(Err(SendError::LinkDown));
             }
-            if state.reading {
+            if state.reads > 0 {
+                if std::mem::take(&mut state.refuses_next) {
+                    return Poll::Ready(Err(SendError::NotAccepted));
+                }
+                state.reads -= usize::from(state.reads != usize::MAX);
                 return Poll::Ready(Ok(()));
             }
             state.send = Some(context.waker().clone());
@@ -478,7 +519,21 @@ pub(crate) struct Running {
     pub(crate) router: &'static TestRouter,
     pub(crate) usb: Link,
     pub(crate) i2c: Link,
-    usb_sender: Outcome<Infallible>,
+    senders: Vec<Outcome<Infallible>>,
+    receivers: Vec<Outcome<Infallible>>,
+}
+
+fn run_receive(
+    world: &mut World,
+    router: &'static TestRouter,
+    port: PortId,
+    link: &Link,
+) -> Outcome<Infallible> {
+    let mut rx = LinkRx {
+        link: link.clone(),
+        packet: Vec::new(),
+    };
+    world.spawn(async move { router.run_receive(port, &mut rx).await })
 }
 
 fn run_send(
@@ -496,44 +551,52 @@ fn run_send(
 
 impl Running {
     pub(crate) fn new(config: &Config) -> Self {
-        Self::with_networks::<4>(config, [NETWORK; 2])
+        Self::with_endpoint_id::<4>(config)
     }
 
     /// With one long message buffer.
     pub(crate) fn with_one_long_buffer(config: &Config) -> Self {
-        Self::with_networks::<1>(config, [NETWORK; 2])
+        Self::with_endpoint_id::<1>(config)
     }
 
-    /// With a network for each port, and without endpoint IDs.
-    pub(crate) fn in_two_networks(config: &Config) -> Self {
-        Self::with_networks::<4>(config, [NetworkId(0), NetworkId(1)])
+    fn with_endpoint_id<const LONG_MESSAGES: usize>(config: &Config) -> Self {
+        let running = Self::with::<4, LONG_MESSAGES, 70_000, 12>(config, [NETWORK; 2]);
+        running.router.set_endpoint_id(NETWORK, Eid(DEVICE));
+        running
     }
 
-    fn with_networks<const LONG_MESSAGES: usize>(
+    /// With these buffers and channels, a network for each port, and without endpoint IDs.
+    pub(crate) fn with<
+        const SHORT_MESSAGES: usize,
+        const LONG_MESSAGES: usize,
+        const LONG_MESSAGE_LEN: usize,
+        const CHANNELS: usize,
+    >(
         config: &Config,
         networks: [NetworkId; 2],
     ) -> Self {
         let mut world = World::new();
-        let storage = Box::new(RouterStorage::<2, 512, 4, LONG_MESSAGES, 70_000, 12, 4>::new());
+        let storage = RouterStorage::<
+            2,
+            512,
+            SHORT_MESSAGES,
+            LONG_MESSAGES,
+            LONG_MESSAGE_LEN,
+            CHANNELS,
+            4,
+        >::new();
         let router: &TestRouter = Box::leak(Box::new(Router::new(
-            Box::leak(storage),
+            Box::leak(Box::new(storage)),
             world.clock.clone(),
             config,
         )));
         for (port, network) in [USB, I2C].into_iter().zip(networks) {
             assert!(router.set_network(port, network));
         }
-        if networks == [NETWORK; 2] {
-            router.set_endpoint_id(NETWORK, Eid(DEVICE));
-        }
         let (usb, i2c) = (Link::new(USB_LAYOUT), Link::new(I2C_LAYOUT));
-        let mut senders = Vec::new();
+        let (mut senders, mut receivers) = (Vec::new(), Vec::new());
         for (port, link) in [(USB, &usb), (I2C, &i2c)] {
-            let mut rx = LinkRx {
-                link: link.clone(),
-                packet: Vec::new(),
-            };
-            world.spawn(async move { router.run_receive(port, &mut rx).await });
+            receivers.push(run_receive(&mut world, router, port, link));
             senders.push(run_send(&mut world, router, port, link));
         }
         world.spawn(router.run_timers());
@@ -546,20 +609,31 @@ impl Running {
             router,
             usb,
             i2c,
-            usb_sender: senders.swap_remove(0),
+            senders,
+            receivers,
         }
+    }
+
+    pub(crate) fn link(&self, port: PortId) -> &Link {
+        [&self.usb, &self.i2c][usize::from(port.0)]
     }
 
     /// Drops the sending half of the USB port, and runs it again after `pause` milliseconds.
     pub(crate) fn restart_usb_sender(&mut self, pause: u64) {
-        let none = Outcome {
-            value: Rc::new(RefCell::new(None)),
-            task: 0,
-        };
-        let running = std::mem::replace(&mut self.usb_sender, none);
-        self.world.cancel(running);
+        self.world.cancel(self.senders.remove(0));
         self.world.advance(pause);
-        self.usb_sender = run_send(&mut self.world, self.router, USB, &self.usb);
+        let sender = run_send(&mut self.world, self.router, USB, &self.usb);
+        self.senders.insert(0, sender);
+        self.world.run();
+    }
+
+    /// Drops the receiving half of a port, and runs it again.
+    pub(crate) fn restart_receiver(&mut self, port: PortId) {
+        let index = usize::from(port.0);
+        self.world.cancel(self.receivers.remove(index));
+        let link = self.link(port).clone();
+        let receiver = run_receive(&mut self.world, self.router, port, &link);
+        self.receivers.insert(index, receiver);
         self.world.run();
     }
 

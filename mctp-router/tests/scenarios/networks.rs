@@ -2,17 +2,13 @@
 //! anything of another, though both use the same numbers, as two bus owners that never heard of
 //! each other do.
 
-mod support;
-
-use mctp_router::{
-    ChannelId, Event, NetworkId, OpenError, Receipt, Route, RouteOrigin, SendFailure, Service,
-    Target,
-};
+use mctp_router::{Event, NetworkId, PortId, Route, RouteOrigin, Service, Target};
 use mctp_transport::{DropReason, Eid, PhysicalAddress};
-use support::shell::Running;
-use support::{
-    DEVICE, Device, ECHO, HOST, I2C, POINT_TO_POINT, REQUEST, USB, Wire, assemble, config,
-    echo_message,
+
+use crate::Device;
+use crate::support::driver::{Came, Driver, Failure, Question, Served, Setup, Taking};
+use crate::support::{
+    DEVICE, ECHO, HOST, I2C, POINT_TO_POINT, REQUEST, USB, Wire, assemble, config, echo_message,
 };
 
 const UPPER: NetworkId = NetworkId(0);
@@ -21,13 +17,13 @@ const LOWER: NetworkId = NetworkId(1);
 const OWNER: PhysicalAddress = PhysicalAddress::from_byte(0x10);
 
 /// A device with an echo service, each of whose ports is in a network of its own.
-fn device() -> (Device, ChannelId) {
-    let mut device = Device::blank(&config());
-    device.core.link_down(I2C);
-    assert!(device.core.set_network(I2C, LOWER));
-    device.core.link_up(I2C);
-    let echo = device.core.open_listener(ECHO).unwrap();
-    device.events();
+fn device() -> (Device, Served) {
+    let mut device = Device::new(&Setup {
+        config: config(),
+        networks: [UPPER, LOWER],
+        is_large: false,
+    });
+    let echo = device.listen(ECHO).unwrap();
     (device, echo)
 }
 
@@ -47,12 +43,12 @@ fn set_endpoint_id(instance_id: u8, endpoint_id: u8) -> Vec<u8> {
 #[test]
 fn each_bus_owner_gives_the_device_an_endpoint_id_of_its_own() {
     let (mut device, _) = device();
-    assert_eq!(device.receive(&set_endpoint_id(0, 9)), Receipt::Control);
+    assert_eq!(device.receive(&set_endpoint_id(0, 9)), Came::Accepted);
     let receipt = device.receive_at(I2C, OWNER, &set_endpoint_id(0, 20));
-    assert_eq!(receipt, Receipt::Control);
-    let ids = [UPPER, LOWER].map(|network| device.core.endpoint_id(network));
+    assert_eq!(receipt, Came::Accepted);
+    let ids = [UPPER, LOWER].map(|network| device.endpoint_id(network));
     assert_eq!(ids, [Eid(9), Eid(20)]);
-    let owners = [UPPER, LOWER].map(|network| device.core.bus_owner(network).unwrap());
+    let owners = [UPPER, LOWER].map(|network| device.bus_owner(network).unwrap());
     assert_eq!(owners.map(|owner| owner.port), [USB, I2C]);
     assert_eq!(owners.map(|owner| owner.address), [POINT_TO_POINT, OWNER]);
     let events = device.events();
@@ -69,7 +65,7 @@ fn each_bus_owner_gives_the_device_an_endpoint_id_of_its_own() {
         let sent = device.transfers(port);
         assert_eq!(Wire::parse(&sent[0].1[0]).1, [0, 1, 2, 0, own, 0, 0]);
         let receipt = device.receive_at(port, address, &get(other));
-        assert_eq!(receipt, Receipt::Dropped(DropReason::NotOurDestination));
+        assert_eq!(receipt, Came::Dropped(DropReason::NotOurDestination));
     }
 }
 
@@ -86,9 +82,9 @@ fn a_set_endpoint_id_in_one_network_is_no_retransmission_of_one_in_another() {
 #[test]
 fn an_endpoint_id_that_the_device_has_of_itself_belongs_to_one_network() {
     let (mut device, _) = device();
-    assert!(device.core.set_static_endpoint_id(LOWER, Eid(30)));
-    assert!(!device.core.set_static_endpoint_id(LOWER, Eid(7)));
-    assert!(!device.core.set_static_endpoint_id(NetworkId(2), Eid(30)));
+    assert!(device.set_static_endpoint_id(LOWER, Eid(30)));
+    assert!(!device.set_static_endpoint_id(LOWER, Eid(7)));
+    assert!(!device.set_static_endpoint_id(NetworkId(2), Eid(30)));
     device.receive(&REQUEST.to(0).packet(&[0, 0x80, 2]));
     device.receive_at(I2C, OWNER, &REQUEST.to(0).packet(&[0, 0x80, 2]));
     let answers = [USB, I2C].map(|port| device.transfers(port).remove(0).1.remove(0));
@@ -100,7 +96,7 @@ fn an_endpoint_id_that_the_device_has_of_itself_belongs_to_one_network() {
 fn messages_of_two_networks_with_the_same_numbers_do_not_mix() {
     let (mut device, echo) = device();
     for network in [UPPER, LOWER] {
-        assert!(device.core.set_endpoint_id(network, Eid(DEVICE)));
+        assert!(device.set_endpoint_id(network, Eid(DEVICE)));
     }
     let [upper, lower] = [1, 2].map(|number| REQUEST.packets(&message(number), 64));
     for (upper, lower) in upper.iter().zip(&lower) {
@@ -108,19 +104,15 @@ fn messages_of_two_networks_with_the_same_numbers_do_not_mix() {
         device.receive_at(I2C, OWNER, lower);
     }
     for (number, network, port) in [(1, UPPER, USB), (2, LOWER, I2C)] {
-        let lent = device.core.take_message(echo).unwrap();
-        assert_eq!(lent.bytes(), &message(number)[1..]);
-        assert_eq!(
-            (lent.origin().network(), lent.neighbour().0),
-            (network, port)
-        );
-        let mut response = lent.response(lent.integrity_check());
-        let transfers = device.send_all(&mut response, &[lent.bytes()]);
-        device.core.give_back(lent);
-        let packets: Vec<_> = transfers
-            .into_iter()
-            .flat_map(|(_, packets)| packets)
-            .collect();
+        let taken = device.lend(echo);
+        assert_eq!(taken.message, message(number));
+        let (by_network, by_port, _) = taken.came_by.unwrap();
+        assert_eq!((by_network, by_port), (network, port));
+        let sending = device.respond(&taken, false, &[taken.bytes()]);
+        assert_eq!(device.outcome(sending), Some(Ok(())));
+        device.give_back(taken);
+        let transfers = device.transfers(port).into_iter();
+        let packets: Vec<_> = transfers.flat_map(|(_, packets)| packets).collect();
         assert_eq!(assemble(&packets)[0].message, message(number));
     }
 }
@@ -139,12 +131,12 @@ fn a_message_goes_on_only_by_the_neighbour_that_began_it_or_by_the_way_to_its_so
             &REQUEST.middle(3).packet(&[0; 64]),
         ] {
             let receipt = device.receive_at(port, address, packet);
-            assert_eq!(receipt, Receipt::Dropped(DropReason::MiddleWithoutStart));
+            assert_eq!(receipt, Came::Dropped(DropReason::MiddleWithoutStart));
         }
         device.receive_at(port, address, &REQUEST.packet(&echo_message(9)));
         assert_eq!(device.take(echo), Some(echo_message(9)));
     }
-    assert!(device.core.add_route(Route {
+    assert!(device.add_route(Route {
         first: Eid(HOST),
         last: Eid(HOST),
         port: I2C,
@@ -153,9 +145,9 @@ fn a_message_goes_on_only_by_the_neighbour_that_began_it_or_by_the_way_to_its_so
         origin: RouteOrigin::Dynamic,
     }));
     let receipt = device.receive_at(I2C, other, &packets[1]);
-    assert_eq!(receipt, Receipt::Stored);
+    assert_eq!(receipt, Came::Stored);
     let receipt = device.receive_at(I2C, OWNER, &packets[2]);
-    assert_eq!(receipt, Receipt::Delivered(echo));
+    assert_eq!(receipt, Came::Accepted);
     assert_eq!(device.take(echo), Some(message(1)));
 }
 
@@ -177,9 +169,9 @@ fn two_neighbours_without_an_endpoint_id_are_two_senders() {
 fn requests_to_the_same_peer_in_two_networks_are_told_apart() {
     let (mut device, _) = device();
     for network in [UPPER, LOWER] {
-        assert!(device.core.set_endpoint_id(network, Eid(DEVICE)));
+        assert!(device.set_endpoint_id(network, Eid(DEVICE)));
     }
-    assert!(device.core.add_route(Route {
+    assert!(device.add_route(Route {
         first: Eid(HOST),
         last: Eid(HOST),
         port: I2C,
@@ -187,107 +179,82 @@ fn requests_to_the_same_peer_in_two_networks_are_told_apart() {
         unit: 64,
         origin: RouteOrigin::Static,
     }));
-    let mut ask = |network| {
-        let target = Target::Endpoint(network, Eid(HOST));
-        let opened = device
-            .core
-            .open_request(&target, mctp::MsgType(5), mctp::MsgIC(false));
-        let (channel, mut request) = opened.unwrap();
-        let mut sent = device.send_all(&mut request, &[&[1]]);
-        let (address, packets) = sent.remove(0);
-        (channel, request.port(), address, Wire::parse(&packets[0]).0)
+    let mut ask = |network, port| {
+        let asked = device.ask(Question::new(Target::Endpoint(network, Eid(HOST)), &[5, 1]));
+        let (address, packets) = device.transfers(port).remove(0);
+        (asked, address, Wire::parse(&packets[0]).0)
     };
-    let [upper, lower] = [ask(UPPER), ask(LOWER)];
-    assert_eq!((upper.1, upper.2), (USB, POINT_TO_POINT));
-    assert_eq!((lower.1, lower.2), (I2C, OWNER));
+    let [upper, lower] = [ask(UPPER, USB), ask(LOWER, I2C)];
+    assert_eq!([upper.1, lower.1], [POINT_TO_POINT, OWNER]);
     // Both answered under the tag of the first.
     let answer = Wire {
         tag_owner: false,
-        ..REQUEST.tag(upper.3.tag)
+        ..REQUEST.tag(upper.2.tag)
     };
-    let receipt = device.receive_at(I2C, OWNER, &answer.packet(&[5, 7]));
-    assert_eq!(receipt, Receipt::Dropped(DropReason::UnexpectedResponse));
-    assert_eq!(
-        device.receive(&answer.packet(&[5, 7])),
-        Receipt::Delivered(upper.0)
-    );
+    let came = device.receive_at(I2C, OWNER, &answer.packet(&[5, 7]));
+    assert_eq!(came, Came::Dropped(DropReason::UnexpectedResponse));
+    assert_eq!(device.receive(&answer.packet(&[5, 7])), Came::Accepted);
+    assert_eq!(device.answers(upper.0), [Ok(vec![5, 7])]);
     let nowhere = Target::Endpoint(NetworkId(7), Eid(HOST));
-    let opened = device
-        .core
-        .open_request(&nowhere, mctp::MsgType(5), mctp::MsgIC(false));
-    assert!(matches!(opened, Err(OpenError::NoPort)));
+    let asked = device.ask(Question::new(nowhere, &[5]));
+    let outcome = device.request_outcome(asked);
+    assert_eq!(outcome, Some(Err(Failure::Unreachable)));
 }
 
 #[test]
 fn a_service_of_one_network_is_neither_served_nor_reported_in_another() {
     let (mut device, echo) = device();
     let plain = Service::message_type(mctp::MsgType(5));
-    let lower = device.core.open_listener(plain.at(LOWER)).unwrap();
-    assert!(device.core.open_listener(plain).is_err(), "it overlaps");
-    let upper = device.core.open_listener(plain.at(UPPER)).unwrap();
+    let lower = device.listen(plain.at(LOWER)).unwrap();
+    assert_eq!(device.listen(plain), Err(Failure::AddrInUse), "it overlaps");
+    let upper = device.listen(plain.at(UPPER)).unwrap();
     let request = REQUEST.to(0).packet(&[5, 1]);
-    assert_eq!(device.receive(&request), Receipt::Delivered(upper));
-    let receipt = device.receive_at(I2C, OWNER, &request);
-    assert_eq!(receipt, Receipt::Delivered(lower));
-    device.core.close(upper);
-    let receipt = device.receive(&request);
-    assert_eq!(
-        receipt,
-        Receipt::Dropped(DropReason::UnsupportedMessageType)
-    );
+    for (port, service, other) in [(USB, upper, lower), (I2C, lower, upper)] {
+        assert_eq!(device.receive_at(port, OWNER, &request), Came::Accepted);
+        assert_eq!(device.take(other), None);
+        assert_eq!(device.take(service), Some(vec![5, 1]));
+    }
+    device.close(upper);
+    device.assert_drops(&request, DropReason::UnsupportedMessageType);
     device.receive(&REQUEST.to(0).packet(&[0, 0x80, 5]));
     device.receive_at(I2C, OWNER, &REQUEST.to(0).packet(&[0, 0x80, 5]));
     let types = [USB, I2C].map(|port| device.transfers(port).remove(0).1[0][8..].to_vec());
     assert_eq!(types, [vec![2, 0, 0x7E], vec![3, 0, 5, 0x7E]]);
-    let echo_request = REQUEST.to(0).packet(&echo_message(9));
-    assert_eq!(device.receive(&echo_request), Receipt::Delivered(echo));
+    device.receive(&REQUEST.to(0).packet(&echo_message(9)));
+    assert_eq!(device.take(echo), Some(echo_message(9)));
 }
 
 #[test]
 fn a_port_moves_only_while_its_link_is_down_and_only_where_there_is_a_network() {
     let (mut device, _) = device();
-    assert!(!device.core.set_network(I2C, UPPER), "its link is up");
-    device.core.link_down(I2C);
-    assert!(!device.core.set_network(I2C, NetworkId(2)));
-    assert!(!device.core.set_network(mctp_router::PortId(2), UPPER));
-    assert!(device.core.set_network(I2C, UPPER));
-}
-
-#[test]
-fn packets_by_a_port_that_does_not_exist_are_dropped() {
-    let (mut device, _) = Device::echo();
-    let nowhere = mctp_router::PortId(9);
-    for packet in [REQUEST.packet(&echo_message(9)), set_endpoint_id(0, 9)] {
-        let receipt = device.receive_at(nowhere, POINT_TO_POINT, &packet);
-        assert_eq!(receipt, Receipt::Dropped(DropReason::LinkDown));
-    }
+    assert!(!device.set_network(I2C, UPPER), "its link is up");
+    device.link_down(I2C);
+    assert!(!device.set_network(I2C, NetworkId(2)));
+    assert!(!device.set_network(PortId(2), UPPER));
+    assert!(device.set_network(I2C, UPPER));
 }
 
 #[test]
 fn a_response_after_a_change_of_networks_goes_nowhere() {
     let (mut device, echo) = device();
-    device.receive_at(I2C, OWNER, &REQUEST.to(0).packet(&echo_message(9)));
-    let lent = device.core.take_message(echo).unwrap();
-    device.core.link_down(I2C);
-    assert!(device.core.set_network(I2C, UPPER));
-    device.core.link_up(I2C);
-    let mut response = lent.response(lent.integrity_check());
-    assert_eq!(
-        device.send(&mut response, &[lent.bytes()]),
-        Err(SendFailure::NoLink)
-    );
-    device.core.give_back(lent);
+    for taking in [Taking::InPlace, Taking::Copied] {
+        device.receive_at(I2C, OWNER, &REQUEST.to(0).packet(&echo_message(9)));
+        let taken = device.take_as(echo, taking).unwrap();
+        device.link_down(I2C);
+        assert!(device.set_network(I2C, UPPER));
+        device.link_up(I2C);
+        let sending = device.respond(&taken, false, &[taken.bytes()]);
+        let outcome = device.outcome(sending);
+        assert_eq!(outcome, Some(Err(Failure::Unreachable)));
+        device.give_back(taken);
+        device.link_down(I2C);
+        assert!(device.set_network(I2C, LOWER));
+        device.link_up(I2C);
+    }
 }
 
 /// What mctpd does when it finds a device (`setup_endpoint`, then the properties), by a port.
-fn bus_owner_finds(running: &mut Running, is_usb: bool) -> usize {
-    let answers_to = |running: &mut Running, packet: Vec<u8>| {
-        let link = if is_usb { &running.usb } else { &running.i2c };
-        link.packet(&packet);
-        running.world.run();
-        let link = if is_usb { &running.usb } else { &running.i2c };
-        link.sent()
-    };
+fn bus_owner_finds(device: &mut Device, port: PortId) -> usize {
     let requests: [(u8, &[u8]); 6] = [
         (0, &[0, 0x80, 2]),
         (0, &[0, 0x81, 1, 0, DEVICE]),
@@ -298,9 +265,9 @@ fn bus_owner_finds(running: &mut Running, is_usb: bool) -> usize {
     ];
     let mut answered = 0;
     for (to, payload) in requests {
-        let answers = answers_to(running, REQUEST.to(to).packet(payload));
-        let last = answers.last().expect("an answer");
-        let (_, answer) = Wire::parse(last);
+        device.receive_at(port, OWNER, &REQUEST.to(to).packet(payload));
+        let answers = device.transfers(port);
+        let (_, answer) = Wire::parse(&answers[0].1[0]);
         assert_eq!(answer[1..4], [payload[1] & 0x1F, payload[2], 0]);
         answered += 1;
     }
@@ -311,12 +278,11 @@ fn bus_owner_finds(running: &mut Running, is_usb: bool) -> usize {
 /// uses tag 0 for all it asks.
 #[test]
 fn two_bus_owners_with_the_same_numbers_get_100_000_answers_each_and_none_of_the_others() {
-    let mut running = Running::in_two_networks(&config());
-    running.serve_echo(ECHO);
-    assert_eq!(bus_owner_finds(&mut running, true), 6);
-    assert_eq!(bus_owner_finds(&mut running, false), 6);
-    running.usb.sent();
-    running.i2c.sent();
+    let mut device = Device::in_two_networks();
+    device.serve_echo(ECHO, Taking::InPlace);
+    for port in [USB, I2C] {
+        assert_eq!(bus_owner_finds(&mut device, port), 6);
+    }
     for round in 0..100_000_u32 {
         // Two packets, that of one port between those of the other.
         let messages = [0xA0, 0xB0].map(|port| {
@@ -327,28 +293,27 @@ fn two_bus_owners_with_the_same_numbers_get_100_000_answers_each_and_none_of_the
         });
         let packets = [0, 1].map(|port: usize| REQUEST.packets(&messages[port], 64));
         for (usb, i2c) in packets[0].iter().zip(&packets[1]) {
-            running.usb.packet(usb);
-            running.world.run();
-            running.i2c.packet(i2c);
-            running.world.run();
+            device.receive(usb);
+            device.receive_at(I2C, OWNER, i2c);
         }
-        for (link, message) in [(&running.usb, &messages[0]), (&running.i2c, &messages[1])] {
-            let answers = assemble(&link.sent());
+        for (port, message) in [USB, I2C].into_iter().zip(&messages) {
+            let transfers = device.transfers(port).into_iter();
+            let packets: Vec<_> = transfers.flat_map(|(_, packets)| packets).collect();
+            let answers = assemble(&packets);
             assert_eq!(answers.len(), 1, "round {round}");
             assert_eq!(&answers[0].message, message, "round {round}");
         }
     }
-    assert_eq!(running.router.drop_counters().total(), 0);
+    assert_eq!(device.drop_counters().total(), 0);
 }
 
 #[test]
-fn the_async_router_has_an_endpoint_id_and_routes_in_each_network() {
-    let running = Running::in_two_networks(&config());
-    let router = running.router;
-    assert!(router.set_static_endpoint_id(UPPER, Eid(30)));
-    assert!(router.set_endpoint_id(LOWER, Eid(31)));
-    assert!(!router.set_endpoint_id(NetworkId(2), Eid(31)));
-    let ids = [UPPER, LOWER].map(|network| router.endpoint_id(network));
+fn a_device_has_an_endpoint_id_and_routes_in_each_network() {
+    let mut device = Device::in_two_networks();
+    assert!(device.set_static_endpoint_id(UPPER, Eid(30)));
+    assert!(device.set_endpoint_id(LOWER, Eid(31)));
+    assert!(!device.set_endpoint_id(NetworkId(2), Eid(31)));
+    let ids = [UPPER, LOWER].map(|network| device.endpoint_id(network));
     assert_eq!(ids, [Eid(30), Eid(31)]);
     let route = Route {
         first: Eid(0x40),
@@ -358,9 +323,9 @@ fn the_async_router_has_an_endpoint_id_and_routes_in_each_network() {
         unit: 64,
         origin: RouteOrigin::Dynamic,
     };
-    assert!(router.add_route(route));
-    assert!(!router.remove_route(UPPER, Eid(0x40), Eid(0x4F)));
-    assert!(router.remove_route(LOWER, Eid(0x40), Eid(0x4F)));
-    assert_eq!(router.bus_owner(UPPER), None);
-    assert_eq!(router.messages_accepted(), 0);
+    assert!(device.add_route(route));
+    assert!(!device.remove_route(UPPER, Eid(0x40), Eid(0x4F)));
+    assert!(device.remove_route(LOWER, Eid(0x40), Eid(0x4F)));
+    assert_eq!(device.bus_owner(UPPER), None);
+    assert_eq!(device.messages_accepted(), 0);
 }

@@ -1,0 +1,4 @@
+//! What holds for the core and for the async router alike: each scenario is compiled, and run, with
+//! the one as `crate::Device` and with the other.
+
+mod networks;
