@@ -1,4 +1,8 @@
 //! What holds for the core and for the async router alike: each scenario is compiled, and run, with
 //! the one as `crate::Device` and with the other.
 
+mod control;
 mod networks;
+mod sessions;
+mod slow_senders;
+mod superseded;

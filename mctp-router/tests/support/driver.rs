@@ -200,7 +200,7 @@ pub(crate) trait Driver: Sized {
     /// Ends a service, with all that it has taken and sends.
     fn close(&mut self, served: Served);
 
-    /// Takes the oldest message. In place, a service has one at a time.
+    /// Takes the oldest message. What a service takes in place is all that it has taken.
     fn take_as(&mut self, served: Served, taking: Taking) -> Option<Taken>;
 
     /// Answers a message. The slices are sent as one.
@@ -319,9 +319,9 @@ pub(crate) trait Driver: Sized {
         assert_eq!(self.sent(), [[0u8; 0]; 0], "discards are silent");
     }
 
-    /// Takes the oldest message of a service and gives it back: type, then the rest.
+    /// Copies the oldest message of a service: type, then the rest.
     fn take(&mut self, served: Served) -> Option<Vec<u8>> {
-        let taken = self.take_as(served, Taking::InPlace)?;
+        let taken = self.take_as(served, Taking::Copied)?;
         let message = taken.message.clone();
         self.give_back(taken);
         Some(message)

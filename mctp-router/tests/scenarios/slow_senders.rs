@@ -1,14 +1,14 @@
 //! Where only unfinished messages hold the buffers: who sends too slowly loses first, and nobody
 //! keeps a buffer for a byte now and then.
 
-mod support;
-
-use mctp_router::{Instant, Receipt};
 use mctp_transport::DropReason;
-use support::{Device, REQUEST, echo_message};
+
+use crate::Device;
+use crate::support::driver::{Came, Driver};
+use crate::support::{ECHO, REQUEST, echo_message};
 
 /// Begins a message of `source` that holds a buffer.
-fn begin(device: &mut Device, source: u8, tag: u8, unit: usize) -> Receipt {
+fn begin(device: &mut Device, source: u8, tag: u8, unit: usize) -> Came {
     let packets = REQUEST
         .from(source)
         .tag(tag)
@@ -31,15 +31,15 @@ fn two_sources_that_trickle_do_not_keep_a_third_from_its_messages() {
                 for (source, next) in [0x20, 0x21].into_iter().zip(&mut next) {
                     let wire = REQUEST.from(source);
                     let packets = wire.packets(&echo_message(unit * 400), unit);
-                    let receipt = device.receive(&packets[*next]);
-                    *next = match receipt {
-                        Receipt::Stored => *next + 1,
+                    let came = device.receive(&packets[*next]);
+                    *next = match came {
+                        Came::Stored => *next + 1,
                         _ => 0,
                     };
                 }
             }
             device.receive(&good[0]);
-            came += usize::from(device.receive(&good[1]) == Receipt::Delivered(echo));
+            came += usize::from(device.receive(&good[1]) == Came::Accepted);
             device.take(echo);
             device.advance(10);
         }
@@ -51,21 +51,22 @@ fn two_sources_that_trickle_do_not_keep_a_third_from_its_messages() {
 fn a_start_packet_below_the_baseline_unit_begins_nothing_but_that_of_mctp_estack() {
     let (mut device, echo) = Device::echo();
     for unit in [5, 16, 59] {
-        let receipt = begin(&mut device, 0x20, 0, unit);
+        let came = begin(&mut device, 0x20, 0, unit);
         let reason = DropReason::UnsupportedTransmissionUnit;
-        assert_eq!(receipt, Receipt::Dropped(reason), "unit {unit}");
+        assert_eq!(came, Came::Dropped(reason), "unit {unit}");
     }
     for packet in REQUEST.packets(&echo_message(150), 60) {
         device.receive(&packet);
     }
     assert_eq!(device.take(echo), Some(echo_message(150)));
     let whole = REQUEST.packet(&echo_message(9));
-    assert_eq!(device.receive(&whole), Receipt::Delivered(echo));
+    assert_eq!(device.receive(&whole), Came::Accepted);
 }
 
 #[test]
 fn of_the_late_ones_the_source_that_holds_most_loses_first() {
-    let (mut device, _) = Device::echo_with_long_messages();
+    let mut device = Device::large();
+    device.listen(ECHO).unwrap();
     // One source has three of the four buffers, another one the oldest.
     begin(&mut device, 0x21, 0, 64);
     device.advance(100);
@@ -76,9 +77,9 @@ fn of_the_late_ones_the_source_that_holds_most_loses_first() {
     device.advance(400);
     let late = |device: &mut Device, source, tag| {
         let middle = REQUEST.from(source).tag(tag).middle(1);
-        device.receive(&middle.packet(&[0; 64])) == Receipt::Stored
+        device.receive(&middle.packet(&[0; 64])) == Came::Stored
     };
-    assert_eq!(begin(&mut device, 0x22, 0, 64), Receipt::Stored);
+    assert_eq!(begin(&mut device, 0x22, 0, 64), Came::Stored);
     assert!(!late(&mut device, 0x20, 0), "the oldest of those of 20h");
     assert!(late(&mut device, 0x20, 1) && late(&mut device, 0x20, 2));
     assert!(late(&mut device, 0x21, 0));
@@ -90,8 +91,8 @@ fn a_long_message_on_a_slow_bus_arrives_however_many_others_want_its_buffer() {
     let (mut device, echo) = Device::echo();
     let packets = REQUEST.from(0x20).packets(&echo_message(4220), 64);
     for (number, packet) in packets.iter().enumerate() {
-        let receipt = device.receive(packet);
-        assert_ne!(receipt, Receipt::Dropped(DropReason::MiddleWithoutStart));
+        let came = device.receive(packet);
+        assert_ne!(came, Came::Dropped(DropReason::MiddleWithoutStart));
         // A packet of 64 bytes takes 7 ms there; this neighbour takes ten times as long.
         device.advance(70);
         for tag in 0..2 {
@@ -100,5 +101,5 @@ fn a_long_message_on_a_slow_bus_arrives_however_many_others_want_its_buffer() {
         }
     }
     assert_eq!(device.take(echo), Some(echo_message(4220)));
-    assert!(device.now() > Instant::from_millis(4_000));
+    assert!(device.millis() > 4_000);
 }

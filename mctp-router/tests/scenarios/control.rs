@@ -2,12 +2,13 @@
 //! of that document unless a source is named; where mctpd (the bus owner of the Linux MCTP tools)
 //! checks more, its checks are played too.
 
-mod support;
-
-use mctp_router::{BusOwner, Event, Receipt, Service};
+use mctp_router::{BusOwner, Event, Service, Target};
 use mctp_transport::{DropReason, Eid, PhysicalAddress};
-use support::{
-    DEVICE, Device, ECHO, HOST, I2C, NETWORK, POINT_TO_POINT, REQUEST, USB, UUID, Wire, config,
+
+use crate::Device;
+use crate::support::driver::{Came, Driver, Failure, Question};
+use crate::support::{
+    DEVICE, ECHO, HOST, I2C, NETWORK, POINT_TO_POINT, REQUEST, USB, UUID, Wire, config,
 };
 
 const SET_ENDPOINT_ID: u8 = 1;
@@ -30,7 +31,7 @@ fn request(instance_id: u8, command: u8, data: &[u8]) -> Vec<u8> {
 /// What follows the command in the response: completion code and data. The envelope is checked.
 #[track_caller]
 fn ask(device: &mut Device, command: u8, data: &[u8]) -> Vec<u8> {
-    let own = device.core.endpoint_id(NETWORK).0;
+    let own = device.endpoint_id(NETWORK).0;
     let response = device.control(REQUEST.to(own), &request(0x15, command, data));
     assert_eq!(
         response[..3],
@@ -59,7 +60,7 @@ fn bus_owner() -> BusOwner {
 
 fn with_static_id() -> Device {
     let mut device = Device::blank(&config());
-    assert!(device.core.set_static_endpoint_id(NETWORK, Eid(20)));
+    assert!(device.set_static_endpoint_id(NETWORK, Eid(20)));
     device
 }
 
@@ -68,12 +69,12 @@ fn with_static_id() -> Device {
 #[test]
 fn a_response_packet_goes_back_with_the_tag_to_requester_and_address() {
     let mut device = Device::blank(&config());
-    device.core.set_endpoint_id(NETWORK, Eid(DEVICE));
+    device.set_endpoint_id(NETWORK, Eid(DEVICE));
     let from = PhysicalAddress::from_byte(0x10);
     for tag in 0..8 {
         let header = REQUEST.tag(tag).from(0x44);
         let packet = header.packet(&request(3, GET_ENDPOINT_ID, &[]));
-        assert_eq!(device.receive_at(I2C, from, &packet), Receipt::Control);
+        assert_eq!(device.receive_at(I2C, from, &packet), Came::Accepted);
         let answer = [
             0x01,
             0x44,
@@ -137,15 +138,15 @@ fn the_flags_tell_the_class_of_a_control_message() {
         let packet = header.packet(&[0, flags, SET_ENDPOINT_ID, 0, 0x30]);
         match expected {
             Ok(answered) => {
-                assert_eq!(device.receive(&packet), Receipt::Control);
+                assert_eq!(device.receive(&packet), Came::Accepted);
                 assert_eq!(device.sent().len(), usize::from(answered));
-                assert_eq!(device.core.endpoint_id(NETWORK), Eid(0x30), "carried out");
-                assert_eq!(device.core.drop_counters().total(), 0);
-                device.core.set_endpoint_id(NETWORK, Eid(DEVICE));
+                assert_eq!(device.endpoint_id(NETWORK), Eid(0x30), "carried out");
+                assert_eq!(device.drop_counters().total(), 0);
+                device.set_endpoint_id(NETWORK, Eid(DEVICE));
             }
             Err(reason) => {
                 device.assert_drops(&packet, reason);
-                assert_eq!(device.core.endpoint_id(NETWORK), Eid(DEVICE));
+                assert_eq!(device.endpoint_id(NETWORK), Eid(DEVICE));
             }
         }
         device.assert_serves(echo);
@@ -171,13 +172,9 @@ fn control_messages_too_short_or_of_several_packets_are_discarded() {
 #[test]
 fn an_awaited_control_response_of_several_packets_is_discarded() {
     let (mut device, _) = Device::echo();
-    let target = mctp_router::Target::Neighbour(USB, POINT_TO_POINT, Eid(HOST));
-    let opened = device
-        .core
-        .open_request(&target, mctp::MsgType(0), mctp::MsgIC(false));
-    let (channel, mut outgoing) = opened.unwrap();
-    let sent = device.send_all(&mut outgoing, &[&[0x81, GET_ENDPOINT_ID]]);
-    let tag = Wire::parse(&sent[0].1[0]).0.tag;
+    let target = Target::Neighbour(USB, POINT_TO_POINT, Eid(HOST));
+    let asked = device.ask(Question::new(target, &[0, 0x81, GET_ENDPOINT_ID]));
+    let tag = Wire::parse(&device.sent()[0]).0.tag;
     let response = Wire {
         tag_owner: false,
         ..REQUEST.tag(tag)
@@ -186,7 +183,8 @@ fn an_awaited_control_response_of_several_packets_is_discarded() {
     device.assert_drops(&several[0], DropReason::InvalidControlMessage);
     device.assert_drops(&several[1], DropReason::MiddleWithoutStart);
     let whole = response.packet(&[0, 1, GET_ENDPOINT_ID, 0, HOST, 0x10, 0]);
-    assert_eq!(device.receive(&whole), Receipt::Delivered(channel));
+    assert_eq!(device.receive(&whole), Came::Accepted);
+    assert_eq!(device.answers(asked), [Ok(whole[4..].to_vec())]);
 }
 
 #[test]
@@ -201,7 +199,7 @@ fn every_other_command_is_unsupported_whatever_its_length() {
             );
         }
     }
-    assert_eq!(device.core.drop_counters().total(), 0);
+    assert_eq!(device.drop_counters().total(), 0);
 }
 
 #[test]
@@ -221,7 +219,7 @@ fn data_of_another_length_is_an_invalid_length() {
             }
         }
     }
-    assert_eq!(device.core.endpoint_id(NETWORK), Eid(DEVICE));
+    assert_eq!(device.endpoint_id(NETWORK), Eid(DEVICE));
     assert_eq!(device.events(), []);
 }
 
@@ -230,10 +228,10 @@ fn datagrams_with_errors_are_not_answered_either() {
     let (mut device, _) = Device::echo();
     for command in 0..=0xFF {
         let packet = REQUEST.packet(&[0, 0xC0, command, 1, 2, 3]);
-        assert_eq!(device.receive(&packet), Receipt::Control);
+        assert_eq!(device.receive(&packet), Came::Accepted);
     }
     assert_eq!(device.sent(), [[0u8; 0]; 0]);
-    assert_eq!(device.core.drop_counters().total(), 0);
+    assert_eq!(device.drop_counters().total(), 0);
 }
 
 // 01h, Set Endpoint ID: section 12.3.
@@ -247,11 +245,11 @@ fn set_endpoint_id_accepts_8_to_254_by_set_and_by_force() {
                 ask(&mut device, SET_ENDPOINT_ID, &[operation, endpoint_id]),
                 [0, 0, endpoint_id, 0]
             );
-            assert_eq!(device.core.endpoint_id(NETWORK), Eid(endpoint_id));
+            assert_eq!(device.endpoint_id(NETWORK), Eid(endpoint_id));
             let seen = [endpoint_id_set(Eid(endpoint_id), bus_owner())];
             assert_eq!(device.events(), seen);
         }
-        assert_eq!(device.core.bus_owner(NETWORK), Some(bus_owner()));
+        assert_eq!(device.bus_owner(NETWORK), Some(bus_owner()));
     }
 }
 
@@ -266,8 +264,8 @@ fn set_endpoint_id_refuses_null_reserved_and_broadcast_ids() {
             );
         }
     }
-    assert_eq!(device.core.endpoint_id(NETWORK), Eid(DEVICE));
-    assert_eq!(device.core.bus_owner(NETWORK), None);
+    assert_eq!(device.endpoint_id(NETWORK), Eid(DEVICE));
+    assert_eq!(device.bus_owner(NETWORK), None);
     assert_eq!(device.events(), []);
 }
 
@@ -295,7 +293,7 @@ fn reset_to_static_needs_a_static_endpoint_id() {
         ask(&mut device, SET_ENDPOINT_ID, &[2, 0x40]),
         [INVALID_DATA]
     );
-    assert_eq!(device.core.endpoint_id(NETWORK), Eid(DEVICE));
+    assert_eq!(device.endpoint_id(NETWORK), Eid(DEVICE));
 
     let mut device = with_static_id();
     assert_eq!(
@@ -303,18 +301,18 @@ fn reset_to_static_needs_a_static_endpoint_id() {
         [0, 0, 0x40, 0]
     );
     assert_eq!(ask(&mut device, SET_ENDPOINT_ID, &[2, 0]), [0, 0, 20, 0]);
-    assert_eq!(device.core.endpoint_id(NETWORK), Eid(20));
+    assert_eq!(device.endpoint_id(NETWORK), Eid(20));
 }
 
 #[test]
 fn set_discovered_flag_is_invalid_without_discovery() {
     for mut device in [Device::echo().0, with_static_id()] {
-        let own = device.core.endpoint_id(NETWORK);
+        let own = device.endpoint_id(NETWORK);
         assert_eq!(
             ask(&mut device, SET_ENDPOINT_ID, &[3, 0x40]),
             [INVALID_DATA]
         );
-        assert_eq!(device.core.endpoint_id(NETWORK), own);
+        assert_eq!(device.endpoint_id(NETWORK), own);
     }
 }
 
@@ -325,7 +323,7 @@ fn set_endpoint_id_is_answered_by_the_endpoint_id_that_was_asked() {
         let packet = REQUEST
             .to(destination)
             .packet(&request(1, SET_ENDPOINT_ID, data));
-        assert_eq!(device.receive(&packet), Receipt::Control);
+        assert_eq!(device.receive(&packet), Came::Accepted);
         Wire::parse(&device.sent()[0]).0.source
     };
     let (mut device, _) = Device::echo();
@@ -372,7 +370,7 @@ fn a_retransmission_gets_the_same_answer_and_does_nothing_more() {
         assert_eq!(device.control(header, &payload), first);
         assert_eq!(device.events(), []);
     }
-    assert_eq!(device.core.endpoint_id(NETWORK), Eid(0x30));
+    assert_eq!(device.endpoint_id(NETWORK), Eid(0x30));
 }
 
 #[test]
@@ -411,7 +409,7 @@ fn the_same_instance_id_from_another_requester_is_a_new_request() {
         ..bus_owner()
     };
     assert_eq!(device.events(), [endpoint_id_set(Eid(0x30), owner)]);
-    assert_eq!(device.core.bus_owner(NETWORK), Some(owner));
+    assert_eq!(device.bus_owner(NETWORK), Some(owner));
 }
 
 #[test]
@@ -423,7 +421,7 @@ fn the_same_instance_id_with_other_data_is_a_new_request() {
             device.control(header, &payload)[3..],
             [0, 0, endpoint_id, 0]
         );
-        assert_eq!(device.core.endpoint_id(NETWORK), Eid(endpoint_id));
+        assert_eq!(device.endpoint_id(NETWORK), Eid(endpoint_id));
         assert_eq!(device.events().len(), 1);
     }
 }
@@ -434,10 +432,10 @@ fn a_repeated_request_whose_endpoint_id_is_no_longer_in_force_is_carried_out() {
     let mut device = Device::blank(&config());
     let (header, payload) = set(7, 0, 0x30);
     device.control(header, &payload);
-    device.core.set_endpoint_id(NETWORK, Eid(0x50));
+    device.set_endpoint_id(NETWORK, Eid(0x50));
     device.events();
     assert_eq!(device.control(header, &payload)[3..], [0, 0, 0x30, 0]);
-    assert_eq!(device.core.endpoint_id(NETWORK), Eid(0x30));
+    assert_eq!(device.endpoint_id(NETWORK), Eid(0x30));
     assert_eq!(device.events().len(), 1);
 }
 
@@ -477,7 +475,7 @@ fn the_newest_eight_events_are_kept_for_an_application_that_does_not_look() {
 fn get_endpoint_id_tells_the_id_and_its_type() {
     let mut device = Device::blank(&config());
     assert_eq!(ask(&mut device, GET_ENDPOINT_ID, &[]), [0, 0, 0, 0]);
-    device.core.set_endpoint_id(NETWORK, Eid(DEVICE));
+    device.set_endpoint_id(NETWORK, Eid(DEVICE));
     assert_eq!(ask(&mut device, GET_ENDPOINT_ID, &[]), [0, DEVICE, 0, 0]);
     let mut device = with_static_id();
     assert_eq!(ask(&mut device, GET_ENDPOINT_ID, &[]), [0, 20, 2, 0]);
@@ -532,18 +530,15 @@ fn a_service_states_its_versions() {
     const VERSIONS: [[u8; 4]; 14] = [[0xF1, 0xF2, 0xF0, 0x61]; 14];
     let mut device = Device::blank(&config());
     let one = Service::message_type(mctp::MsgType(5)).with_versions(&[[0xF1, 0xF0, 0xF2, 0]]);
-    let channel = device.core.open_listener(one).unwrap();
+    let channel = device.listen(one).unwrap();
     assert_eq!(
         ask(&mut device, GET_VERSION, &[5]),
         [0, 1, 0xF1, 0xF0, 0xF2, 0]
     );
-    device.core.close(channel);
+    device.close(channel);
     assert_eq!(ask(&mut device, GET_VERSION, &[5]), [TYPE_NOT_SUPPORTED]);
     // As many as one packet holds.
-    device
-        .core
-        .open_listener(one.with_versions(&VERSIONS))
-        .unwrap();
+    device.listen(one.with_versions(&VERSIONS)).unwrap();
     assert_eq!(
         ask(&mut device, GET_VERSION, &[5]),
         [&[0, 14], VERSIONS.as_flattened()].concat()
@@ -555,7 +550,7 @@ fn more_versions_than_a_packet_holds_are_an_error_not_a_broken_response() {
     const VERSIONS: [[u8; 4]; 15] = [[0xF1, 0xF2, 0xF0, 0x61]; 15];
     let mut device = Device::blank(&config());
     let many = Service::message_type(mctp::MsgType(5)).with_versions(&VERSIONS);
-    device.core.open_listener(many).unwrap();
+    device.listen(many).unwrap();
     let response = ask(&mut device, GET_VERSION, &[5]);
     assert_eq!(response.len(), 1, "{response:02X?}");
     assert_ne!(response[0], 0);
@@ -567,44 +562,50 @@ fn more_versions_than_a_packet_holds_are_an_error_not_a_broken_response() {
 fn message_types_are_those_served_at_this_moment() {
     let mut device = Device::blank(&config());
     assert_eq!(ask(&mut device, GET_TYPES, &[]), [0, 1, 0]);
-    let echo = device.core.open_listener(ECHO).unwrap();
+    let echo = device.listen(ECHO).unwrap();
     assert_eq!(ask(&mut device, GET_TYPES, &[]), [0, 2, 0, 0x7E]);
     let nvme = device
-        .core
-        .open_listener(Service::message_type(mctp::MsgType(4)))
+        .listen(Service::message_type(mctp::MsgType(4)))
         .unwrap();
     assert_eq!(ask(&mut device, GET_TYPES, &[]), [0, 3, 0, 4, 0x7E]);
     // The same type again, another vendor: still one entry.
-    let other = device
-        .core
-        .open_listener(Service::vendor_pci(0x1234, &[]))
-        .unwrap();
+    let other = device.listen(Service::vendor_pci(0x1234, &[])).unwrap();
     assert_eq!(ask(&mut device, GET_TYPES, &[]), [0, 3, 0, 4, 0x7E]);
-    device.core.close(echo);
+    device.close(echo);
     assert_eq!(ask(&mut device, GET_TYPES, &[]), [0, 3, 0, 4, 0x7E]);
-    device.core.close(other);
-    device.core.close(nvme);
+    device.close(other);
+    device.close(nvme);
     assert_eq!(ask(&mut device, GET_TYPES, &[]), [0, 1, 0]);
 }
 
 #[test]
 fn every_reported_type_is_served_and_no_other() {
     let mut device = Device::blank(&config());
-    for message_type in [1, 4, 5] {
-        device
-            .core
-            .open_listener(Service::message_type(mctp::MsgType(message_type)))
-            .unwrap();
-    }
+    let services = [1, 4, 5].map(|message_type| {
+        let service = Service::message_type(mctp::MsgType(message_type));
+        (message_type, device.listen(service).unwrap())
+    });
     let reported = ask(&mut device, GET_TYPES, &[])[2..].to_vec();
+    assert_eq!(reported, [0, 1, 4, 5]);
     for message_type in 1..0x80 {
-        let receipt = device.receive(&REQUEST.to(0).packet(&[message_type, 1, 2]));
-        let served =
-            matches!(receipt, Receipt::Delivered(channel) if device.take(channel).is_some());
+        device.receive(&REQUEST.to(0).packet(&[message_type, 1, 2]));
+        let mut takes = |served| device.take(served).is_some();
+        let taken: Vec<_> = services
+            .iter()
+            .filter(|(_, served)| takes(*served))
+            .collect();
+        let taken: Vec<u8> = taken
+            .iter()
+            .map(|(message_type, _)| *message_type)
+            .collect();
+        let is_reported = reported.contains(&message_type);
         assert_eq!(
-            served,
-            reported.contains(&message_type),
-            "type {message_type}"
+            taken,
+            if is_reported {
+                vec![message_type]
+            } else {
+                vec![]
+            }
         );
     }
 }
@@ -619,20 +620,16 @@ fn vendors_are_told_one_by_one() {
         [INVALID_DATA],
         "nobody to tell of"
     );
-    device
-        .core
-        .open_listener(ECHO.with_command_set(0x0102))
-        .unwrap();
+    device.listen(ECHO.with_command_set(0x0102)).unwrap();
     assert_eq!(
         ask(&mut device, GET_VENDOR, &[0]),
         [0, 0xFF, 0, 0xCC, 0xDE, 1, 2]
     );
     let plain = device
-        .core
-        .open_listener(Service::message_type(mctp::MsgType(4)))
+        .listen(Service::message_type(mctp::MsgType(4)))
         .unwrap();
     let iana = Service::vendor_iana(0x0A0B_0C0D, &[]).with_command_set(0xFFFE);
-    device.core.open_listener(iana).unwrap();
+    device.listen(iana).unwrap();
     assert_eq!(
         ask(&mut device, GET_VENDOR, &[0]),
         [0, 1, 0, 0xCC, 0xDE, 1, 2]
@@ -644,7 +641,7 @@ fn vendors_are_told_one_by_one() {
     for selector in 2..=0xFF {
         assert_eq!(ask(&mut device, GET_VENDOR, &[selector]), [INVALID_DATA]);
     }
-    device.core.close(plain);
+    device.close(plain);
     assert_eq!(
         ask(&mut device, GET_VENDOR, &[1])[..2],
         [0, 0xFF],
@@ -655,15 +652,9 @@ fn vendors_are_told_one_by_one() {
 #[test]
 fn services_that_share_vendor_and_command_set_are_one_entry() {
     let mut device = Device::blank(&config());
-    device.core.open_listener(ECHO).unwrap();
-    device
-        .core
-        .open_listener(Service::vendor_pci(0x1234, &[]))
-        .unwrap();
-    let bench = device
-        .core
-        .open_listener(Service::vendor_pci(0xCCDE, &[0xF1]))
-        .unwrap();
+    device.listen(ECHO).unwrap();
+    device.listen(Service::vendor_pci(0x1234, &[])).unwrap();
+    let bench = device.listen(Service::vendor_pci(0xCCDE, &[0xF1])).unwrap();
     assert_eq!(
         ask(&mut device, GET_VENDOR, &[0]),
         [0, 1, 0, 0xCC, 0xDE, 0, 0]
@@ -672,9 +663,9 @@ fn services_that_share_vendor_and_command_set_are_one_entry() {
         ask(&mut device, GET_VENDOR, &[1]),
         [0, 0xFF, 0, 0x12, 0x34, 0, 0]
     );
-    device.core.close(bench);
+    device.close(bench);
     let other_set = Service::vendor_pci(0xCCDE, &[0xF1]).with_command_set(1);
-    device.core.open_listener(other_set).unwrap();
+    device.listen(other_set).unwrap();
     assert_eq!(
         ask(&mut device, GET_VENDOR, &[2]),
         [0, 0xFF, 0, 0xCC, 0xDE, 0, 1]
@@ -686,12 +677,7 @@ fn services_that_share_vendor_and_command_set_are_one_entry() {
 #[test]
 fn listeners_that_would_get_the_same_messages_are_refused() {
     let (mut device, _) = Device::echo();
-    let refused = |device: &mut Device, service| {
-        matches!(
-            device.core.open_listener(service),
-            Err(mctp::Error::AddrInUse)
-        )
-    };
+    let refused = |device: &mut Device, service| device.listen(service) == Err(Failure::AddrInUse);
     assert!(refused(&mut device, ECHO));
     assert!(refused(&mut device, Service::vendor_pci(0xCCDE, &[])));
     assert!(refused(
@@ -700,10 +686,8 @@ fn listeners_that_would_get_the_same_messages_are_refused() {
     ));
     assert!(!refused(&mut device, Service::vendor_pci(0xCCDE, &[0xF1])));
     for invalid in [0x00, 0x7E, 0x7F, 0x80] {
-        let opened = device
-            .core
-            .open_listener(Service::message_type(mctp::MsgType(invalid)));
-        assert!(matches!(opened, Err(mctp::Error::BadArgument)));
+        let opened = device.listen(Service::message_type(mctp::MsgType(invalid)));
+        assert_eq!(opened, Err(Failure::BadArgument));
     }
 }
 
@@ -717,7 +701,7 @@ fn mctpd(device: &mut Device, destination: u8, command: u8, data: &[u8], min: us
         .to(destination)
         .tag(command)
         .packet(&request(command + 9, command, data));
-    assert_eq!(device.receive(&packet), Receipt::Control);
+    assert_eq!(device.receive(&packet), Came::Accepted);
     let sent = device.sent();
     let (header, payload) = Wire::parse(&sent[0]);
     assert_eq!(
@@ -739,15 +723,11 @@ fn mctpd(device: &mut Device, destination: u8, command: u8, data: &[u8], min: us
 #[test]
 fn mctpd_sets_the_endpoint_up_from_beginning_to_end() {
     let mut device = Device::blank(&config());
-    device.core.open_listener(ECHO).unwrap();
+    device.listen(ECHO).unwrap();
     device
-        .core
-        .open_listener(Service::message_type(mctp::MsgType(4)))
+        .listen(Service::message_type(mctp::MsgType(4)))
         .unwrap();
-    device
-        .core
-        .open_listener(Service::vendor_iana(0xA015, &[]))
-        .unwrap();
+    device.listen(Service::vendor_iana(0xA015, &[])).unwrap();
 
     // By physical address: who is there? Nobody with an endpoint ID.
     assert_eq!(
@@ -789,7 +769,7 @@ fn mctpd_sets_the_endpoint_up_from_beginning_to_end() {
         mctpd(&mut device, 0, SET_ENDPOINT_ID, &[0, 10], 6)[3..],
         [0, 10, 0]
     );
-    assert_eq!(device.core.drop_counters().total(), 0);
+    assert_eq!(device.drop_counters().total(), 0);
 }
 
 #[test]
