@@ -4,11 +4,13 @@
 mod support;
 
 use mctp_router::{
-    Instant, LentMessage, Outgoing, PortConfig, PortId, Progress, Receipt, RouterCore,
-    RouterStorage, SendFailure,
+    ChannelId, Instant, LentMessage, Outgoing, PortConfig, PortId, Progress, Receipt, RouterCore,
+    RouterStorage, SendFailure, Target,
 };
-use mctp_transport::{DropReason, TransferLayout};
-use support::{Device, POINT_TO_POINT, REQUEST, USB, USB_LAYOUT, assemble, config, echo_message};
+use mctp_transport::{DropReason, Eid, TransferLayout};
+use support::{
+    Device, HOST, POINT_TO_POINT, REQUEST, USB, USB_LAYOUT, Wire, assemble, config, echo_message,
+};
 
 #[test]
 fn packets_by_a_port_that_does_not_exist_are_dropped() {
@@ -101,4 +103,60 @@ fn a_control_answer_before_the_transport_is_seen_has_no_link() {
     let packet = REQUEST.to(0).packet(&[0x00, 0x80, 0x02]);
     let receipt = core.receive(Instant::START, USB, POINT_TO_POINT, &packet);
     assert_eq!(receipt, Receipt::Dropped(DropReason::LinkDown));
+}
+
+/// A request of the device to the host, which has a second to answer, and its tag.
+fn ask(device: &mut Device) -> (ChannelId, u8) {
+    let target = Target::Neighbour(USB, POINT_TO_POINT, Eid(HOST));
+    let opened = device
+        .core
+        .open_request(&target, mctp::MsgType(5), mctp::MsgIC(false));
+    let (channel, mut outgoing) = opened.unwrap();
+    let sent = device.send_all(&mut outgoing, &[&[1]]);
+    device.core.await_response(device.now(), channel, 1000);
+    (channel, Wire::parse(&sent[0].1[0]).0.tag)
+}
+
+#[test]
+fn a_request_that_is_first_after_a_pause_has_its_time_and_no_more() {
+    let (mut device, _) = Device::echo();
+    // Something that the device must look at, so that the pause is seen.
+    device.receive(&REQUEST.packets(&echo_message(100), 64)[0]);
+    device.oversleep(60_000);
+    let (channel, _) = ask(&mut device);
+    device.core.expire(device.now());
+    device.advance(999);
+    assert!(!device.core.has_expired(channel));
+    device.advance(1);
+    assert!(device.core.has_expired(channel));
+}
+
+#[test]
+fn a_request_whose_response_is_read_late_goes_on_waiting_and_takes_a_second_one() {
+    let (mut device, _) = Device::echo();
+    let (channel, tag) = ask(&mut device);
+    let response = Wire {
+        tag_owner: false,
+        ..REQUEST.tag(tag)
+    };
+    let receipt = device.receive(&response.packet(&[5, 1]));
+    assert_eq!(receipt, Receipt::Delivered(channel));
+    // The first wait ends meanwhile.
+    device.advance(2000);
+    assert_eq!(device.take(channel).unwrap(), [5, 1]);
+    device.core.await_response(device.now(), channel, 1000);
+    assert!(!device.core.has_expired(channel));
+    let receipt = device.receive(&response.packet(&[5, 2]));
+    assert_eq!(receipt, Receipt::Delivered(channel));
+}
+
+#[test]
+fn a_core_that_waits_for_nothing_has_no_deadline() {
+    let (mut device, _) = Device::echo();
+    assert_eq!(device.core.next_deadline(), Instant::NEVER);
+    device.receive(&REQUEST.packets(&echo_message(100), 64)[0]);
+    assert_eq!(device.core.next_deadline(), Instant::from_millis(100));
+    let drops = device.drops_of(|device| device.advance(6000));
+    assert_eq!(drops, [(DropReason::AssemblyTimeout, 1)]);
+    assert_eq!(device.core.next_deadline(), Instant::NEVER);
 }

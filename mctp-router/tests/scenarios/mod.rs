@@ -2,6 +2,7 @@
 //! the one as `crate::Device` and with the other.
 
 mod control;
+mod discards;
 mod networks;
 mod sessions;
 mod slow_senders;

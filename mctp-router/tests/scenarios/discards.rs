@@ -2,17 +2,15 @@
 //! a message in progress fares as the section says, nothing is sent, and the next good message is
 //! served.
 
-mod support;
-
 use core::time::Duration;
 
-use mctp_router::{
-    ChannelId, Config, Event, PortConfig, Progress, Receipt, RouteOrigin, SendFailure, Service,
-    Target,
-};
-use mctp_transport::{DropReason, Eid, PhysicalAddress, Received};
-use support::{
-    DEVICE, Device, ECHO, HOST, I2C, NETWORK, POINT_TO_POINT, REQUEST, USB, Wire, assemble, config,
+use mctp_router::{Config, Event, PortConfig, Route, RouteOrigin, Service, Target};
+use mctp_transport::{DropReason, Eid, PhysicalAddress};
+
+use crate::Device;
+use crate::support::driver::{Asked, Came, Driver, Failure, Question, Response, Served, Taking};
+use crate::support::{
+    DEVICE, ECHO, HOST, I2C, NETWORK, POINT_TO_POINT, REQUEST, USB, Wire, assemble, config,
     echo_message,
 };
 
@@ -24,11 +22,11 @@ fn three_packets(header: Wire) -> Vec<Vec<u8>> {
 }
 
 /// A device that has the first two of three packets of a message.
-fn in_progress() -> (Device, ChannelId, Vec<Vec<u8>>) {
+fn in_progress() -> (Device, Served, Vec<Vec<u8>>) {
     let (mut device, echo) = Device::echo();
     let mut packets = three_packets(REQUEST);
     for packet in packets.drain(..2) {
-        assert_eq!(device.receive(&packet), Receipt::Stored);
+        assert_eq!(device.receive(&packet), Came::Stored);
     }
     (device, echo, packets)
 }
@@ -38,7 +36,7 @@ fn in_progress() -> (Device, ChannelId, Vec<Vec<u8>>) {
 fn drops_and_leaves_assembly(packet: &[u8], reason: DropReason) {
     let (mut device, echo, rest) = in_progress();
     device.assert_drops(packet, reason);
-    assert_eq!(device.receive(&rest[0]), Receipt::Delivered(echo));
+    assert_eq!(device.receive(&rest[0]), Came::Accepted);
     assert_eq!(device.take(echo).unwrap(), echo_message(LEN));
     device.assert_serves(echo);
 }
@@ -50,7 +48,7 @@ fn drops_and_ends_assembly(packet: &[u8], reason: DropReason) {
     let (mut device, echo, rest) = in_progress();
     device.assert_drops(packet, reason);
     device.assert_drops(&rest[0], DropReason::MiddleWithoutStart);
-    assert!(!device.core.has_message(echo));
+    assert_eq!(device.take(echo), None);
     device.assert_serves(echo);
 }
 
@@ -83,17 +81,9 @@ fn d1_drops_end_packet_without_start_that_looks_like_a_request() {
 #[test]
 fn d2_counts_what_the_transport_found_broken() {
     let (mut device, echo, rest) = in_progress();
-    let now = device.now();
-    let drops = device.drops_of(|device| {
-        let broken = Received::Dropped(DropReason::BadLinkIntegrity);
-        let receipt = device.core.received(now, USB, broken);
-        assert_eq!(
-            receipt,
-            Some(Receipt::Dropped(DropReason::BadLinkIntegrity))
-        );
-    });
+    let drops = device.drops_of(|device| device.receive_broken(USB));
     assert_eq!(drops, [(DropReason::BadLinkIntegrity, 1)]);
-    assert_eq!(device.receive(&rest[0]), Receipt::Delivered(echo));
+    assert_eq!(device.receive(&rest[0]), Came::Accepted);
     device.take(echo);
     device.assert_serves(echo);
 }
@@ -125,71 +115,65 @@ fn d3_drops_response_to_a_tag_that_nobody_sent() {
     );
 }
 
-/// Sends a request of 10 bytes to the host; returns its channel and tag.
-fn ask(device: &mut Device, endpoint_id: u8) -> (ChannelId, u8) {
+/// What comes of a request without a response in time.
+const LATE: [Response; 1] = [Err(Failure::TimedOut)];
+
+/// Sends a request of 10 bytes to the host, which has a second to answer; returns its tag, too.
+fn ask(device: &mut Device, endpoint_id: u8) -> (Asked, u8) {
     let target = Target::Neighbour(USB, POINT_TO_POINT, Eid(endpoint_id));
-    let opened = device
-        .core
-        .open_request(&target, mctp::MsgType(5), mctp::MsgIC(false));
-    let (channel, mut outgoing) = opened.unwrap();
-    let sent = device.send_all(&mut outgoing, &[&[0x55; 9]]);
-    let (header, payload) = Wire::parse(&sent[0].1[0]);
-    assert_eq!((payload.len(), payload[0]), (10, 5));
+    let message = [&[5][..], &[0x55; 9]].concat();
+    let asked = device.ask(Question::new(target, &message).timeout(1000));
+    let sent = device.sent();
+    let (header, payload) = Wire::parse(&sent[0]);
+    assert_eq!(payload, message);
     assert!(header.tag_owner && header.destination == endpoint_id && header.source == DEVICE);
-    device.core.await_response(device.now(), channel, 1000);
-    (channel, header.tag)
+    (asked, header.tag)
 }
 
 #[test]
 fn d3_takes_an_awaited_response_once_it_is_complete() {
     let (mut device, echo) = Device::echo();
-    let (channel, tag) = ask(&mut device, HOST);
+    let (asked, tag) = ask(&mut device, HOST);
     let message: Vec<u8> = (0..130)
         .map(|index| if index == 0 { 5 } else { index })
         .collect();
     let packets = response(tag).packets(&message, 64);
     let drops = device.drops_of(|device| {
-        let receipts: Vec<_> = packets
+        let came: Vec<_> = packets
             .iter()
             .map(|packet| device.receive(packet))
             .collect();
-        assert_eq!(
-            receipts,
-            [
-                Receipt::Stored,
-                Receipt::Stored,
-                Receipt::Delivered(channel)
-            ]
-        );
+        assert_eq!(came, [Came::Stored, Came::Stored, Came::Accepted]);
     });
     assert_eq!(drops, []);
-    assert_eq!(device.take(channel).unwrap(), message);
+    assert_eq!(device.answers(asked), [Ok(message)]);
     device.assert_serves(echo);
 }
 
 #[test]
 fn d3_drops_an_awaited_tag_from_another_endpoint() {
     let (mut device, echo) = Device::echo();
-    let (channel, tag) = ask(&mut device, HOST);
+    let (asked, tag) = ask(&mut device, HOST);
     device.assert_drops(
         &response(tag).from(0x30).packet(&[5, 1]),
         DropReason::UnexpectedResponse,
     );
     assert_eq!(
         device.receive(&response(tag).packet(&[5, 2])),
-        Receipt::Delivered(channel)
+        Came::Accepted
     );
+    assert_eq!(device.answers(asked), [Ok(vec![5, 2])]);
     device.assert_serves(echo);
 }
 
 #[test]
 fn d3_drops_a_response_after_its_time() {
     let (mut device, echo) = Device::echo();
-    let (channel, tag) = ask(&mut device, HOST);
+    let (asked, tag) = ask(&mut device, HOST);
     device.advance(999);
-    assert!(!device.core.has_expired(channel));
+    assert_eq!(device.answers(asked), []);
     device.advance(1);
-    assert!(device.core.has_expired(channel));
+    assert_eq!(device.answers(asked), LATE);
     device.assert_drops(
         &response(tag).packet(&[5, 1]),
         DropReason::UnexpectedResponse,
@@ -199,53 +183,42 @@ fn d3_drops_a_response_after_its_time() {
 
 #[test]
 fn d3_does_not_count_the_time_in_which_the_device_did_not_run() {
-    let (mut device, _) = Device::echo();
-    let (channel, tag) = ask(&mut device, HOST);
-    device.oversleep(60_000);
-    device.core.expire(device.now());
-    device.advance(999);
-    assert!(!device.core.has_expired(channel));
-    assert_eq!(
-        device.receive(&response(tag).packet(&[5, 1])),
-        Receipt::Delivered(channel)
-    );
-    device.advance(1);
-    assert!(
-        device.core.has_expired(channel),
-        "the time that it ran counts"
-    );
+    for is_answered in [false, true] {
+        let (mut device, _) = Device::echo();
+        let (asked, tag) = ask(&mut device, HOST);
+        device.oversleep(60_000);
+        device.run();
+        device.advance(999);
+        assert_eq!(device.answers(asked), []);
+        if is_answered {
+            let answer = response(tag).packet(&[5, 1]);
+            assert_eq!(device.receive(&answer), Came::Accepted);
+            assert_eq!(device.answers(asked), [Ok(vec![5, 1])]);
+        } else {
+            device.advance(1);
+            assert_eq!(device.answers(asked), LATE, "the time that it ran counts");
+        }
+    }
 }
 
 #[test]
 fn d3_counts_the_time_that_a_device_ran_which_stops_again_and_again() {
     let (mut device, _) = Device::echo();
-    let (channel, _) = ask(&mut device, HOST);
+    let (asked, _) = ask(&mut device, HOST);
     for _ in 0..10 {
-        assert!(!device.core.has_expired(channel));
+        assert_eq!(device.answers(asked), []);
         device.oversleep(60_000);
-        device.core.expire(device.now());
+        device.run();
         device.advance(100);
     }
-    assert!(device.core.has_expired(channel));
-}
-
-#[test]
-fn d3_gives_a_request_that_is_first_after_a_pause_its_time_and_no_more() {
-    let (mut device, _, _) = in_progress();
-    device.oversleep(60_000);
-    let (channel, _) = ask(&mut device, HOST);
-    device.core.expire(device.now());
-    device.advance(999);
-    assert!(!device.core.has_expired(channel));
-    device.advance(1);
-    assert!(device.core.has_expired(channel));
+    assert_eq!(device.answers(asked), LATE);
 }
 
 #[test]
 fn d3_drops_a_response_to_a_closed_request() {
     let (mut device, echo) = Device::echo();
-    let (channel, tag) = ask(&mut device, HOST);
-    device.core.close(channel);
+    let (asked, tag) = ask(&mut device, HOST);
+    device.end_request(asked);
     device.assert_drops(
         &response(tag).packet(&[5, 1]),
         DropReason::UnexpectedResponse,
@@ -254,50 +227,26 @@ fn d3_drops_a_response_to_a_closed_request() {
 }
 
 #[test]
-fn a_request_that_goes_on_waiting_takes_a_second_response() {
-    let (mut device, _) = Device::echo();
-    let (channel, tag) = ask(&mut device, HOST);
-    assert_eq!(
-        device.receive(&response(tag).packet(&[5, 1])),
-        Receipt::Delivered(channel)
-    );
-    // The application is slow to read it; the first wait ends meanwhile.
-    device.advance(2000);
-    assert_eq!(device.take(channel).unwrap(), [5, 1]);
-    device.core.await_response(device.now(), channel, 1000);
-    assert!(!device.core.has_expired(channel));
-    assert_eq!(
-        device.receive(&response(tag).packet(&[5, 2])),
-        Receipt::Delivered(channel)
-    );
-}
-
-#[test]
 fn a_physically_addressed_request_is_answered_from_that_address_only() {
     let (mut device, _) = Device::echo();
     let at = PhysicalAddress::from_byte(0x1D);
     let target = Target::Neighbour(I2C, at, Eid(0));
-    let opened = device
-        .core
-        .open_request(&target, mctp::MsgType(5), mctp::MsgIC(false));
-    let (channel, mut outgoing) = opened.unwrap();
-    let sent = device.send_all(&mut outgoing, &[&[1]]);
+    let asked = device.ask(Question::new(target, &[5, 1]));
+    let sent = device.transfers(I2C);
     assert_eq!(sent[0].0, at);
     let (header, _) = Wire::parse(&sent[0].1[0]);
     let answer = response(header.tag).from(0x42).packet(&[5, 1]);
     let elsewhere = PhysicalAddress::from_byte(0x1E);
     assert_eq!(
         device.receive_at(I2C, elsewhere, &answer),
-        Receipt::Dropped(DropReason::UnexpectedResponse)
+        Came::Dropped(DropReason::UnexpectedResponse)
     );
     assert_eq!(
         device.receive(&answer),
-        Receipt::Dropped(DropReason::UnexpectedResponse)
+        Came::Dropped(DropReason::UnexpectedResponse)
     );
-    assert_eq!(
-        device.receive_at(I2C, at, &answer),
-        Receipt::Delivered(channel)
-    );
+    assert_eq!(device.receive_at(I2C, at, &answer), Came::Accepted);
+    assert_eq!(device.answers(asked), [Ok(vec![5, 1])]);
 }
 
 /// D4, an unroutable destination, is a bridge's: an endpoint routes for nobody, even where it has a
@@ -305,7 +254,7 @@ fn a_physically_addressed_request_is_answered_from_that_address_only() {
 #[test]
 fn d4_a_packet_for_another_endpoint_is_dropped_as_not_ours_and_goes_nowhere() {
     let (mut device, echo) = Device::echo();
-    assert!(device.core.add_route(mctp_router::Route {
+    assert!(device.add_route(Route {
         first: Eid(20),
         last: Eid(20),
         port: I2C,
@@ -345,7 +294,7 @@ fn d5_drops_every_header_version_but_1() {
 fn d6_drops_packets_beyond_the_supported_unit() {
     for header in [REQUEST.tag(1), REQUEST, REQUEST.middle(2), REQUEST.last(2)] {
         let (mut device, echo, rest) = in_progress();
-        device.core.configure_port(
+        device.configure_port(
             USB,
             PortConfig {
                 max_receive_unit: 100,
@@ -356,12 +305,12 @@ fn d6_drops_packets_beyond_the_supported_unit() {
             &header.packet(&echo_message(101)),
             DropReason::UnsupportedTransmissionUnit,
         );
-        assert_eq!(device.receive(&rest[0]), Receipt::Delivered(echo));
+        assert_eq!(device.receive(&rest[0]), Came::Accepted);
         assert_eq!(device.take(echo).unwrap(), echo_message(LEN));
         device.assert_serves(echo);
         assert_eq!(
             device.receive(&REQUEST.tag(2).packet(&echo_message(100))),
-            Receipt::Delivered(echo)
+            Came::Accepted
         );
     }
 }
@@ -369,7 +318,7 @@ fn d6_drops_packets_beyond_the_supported_unit() {
 #[test]
 fn d6_accepts_every_payload_of_up_to_64_bytes_whatever_is_configured() {
     let (mut device, echo) = Device::echo();
-    device.core.configure_port(
+    device.configure_port(
         USB,
         PortConfig {
             max_receive_unit: 10,
@@ -379,7 +328,7 @@ fn d6_accepts_every_payload_of_up_to_64_bytes_whatever_is_configured() {
     for len in 4..=64 {
         assert_eq!(
             device.receive(&REQUEST.packet(&echo_message(len))),
-            Receipt::Delivered(echo)
+            Came::Accepted
         );
         device.echo_one(echo);
         assert_eq!(assemble(&device.sent())[0].message, echo_message(len));
@@ -479,7 +428,7 @@ fn d8_drops_the_rest_of_an_unsupported_message_as_without_start() {
 fn packets_of_an_unsupported_message_never_end_up_in_another_message() {
     let (mut device, echo) = Device::echo();
     let old = REQUEST.packets(&echo_message(192), 64);
-    assert_eq!(device.receive(&old[0]), Receipt::Stored);
+    assert_eq!(device.receive(&old[0]), Came::Stored);
     for packet in REQUEST.packets(&[5; 192], 64) {
         device.receive(&packet);
     }
@@ -492,11 +441,10 @@ fn packets_of_an_unsupported_message_never_end_up_in_another_message() {
 #[test]
 fn t1_an_end_packet_in_sequence_completes_the_message() {
     let (mut device, echo, rest) = in_progress();
-    let accepted = device.core.messages_accepted();
-    let drops =
-        device.drops_of(|device| assert_eq!(device.receive(&rest[0]), Receipt::Delivered(echo)));
+    let accepted = device.messages_accepted();
+    let drops = device.drops_of(|device| assert_eq!(device.receive(&rest[0]), Came::Accepted));
     assert_eq!(drops, []);
-    assert_eq!(device.core.messages_accepted(), accepted + 1);
+    assert_eq!(device.messages_accepted(), accepted + 1);
     assert_eq!(device.take(echo).unwrap(), echo_message(LEN));
     // It has ended: its last packet again has no start.
     device.assert_drops(&rest[0], DropReason::MiddleWithoutStart);
@@ -506,9 +454,10 @@ fn t1_an_end_packet_in_sequence_completes_the_message() {
 #[test]
 fn a_message_of_one_packet_is_counted_as_any_other() {
     let (mut device, echo) = Device::echo();
-    let receipt = device.receive(&REQUEST.packet(&echo_message(8)));
-    assert_eq!(receipt, Receipt::Delivered(echo));
-    assert_eq!(device.core.messages_accepted(), 1);
+    let came = device.receive(&REQUEST.packet(&echo_message(8)));
+    assert_eq!(came, Came::Accepted);
+    assert_eq!(device.messages_accepted(), 1);
+    assert_eq!(device.take(echo), Some(echo_message(8)));
 }
 
 #[test]
@@ -516,10 +465,9 @@ fn t2_a_new_start_replaces_the_unfinished_message_and_goes_on() {
     let (mut device, echo, rest) = in_progress();
     let new: Vec<u8> = [&echo_message(4)[..], &[0xEE; 100]].concat();
     let new_packets = REQUEST.packets(&new, 64);
-    let drops =
-        device.drops_of(|device| assert_eq!(device.receive(&new_packets[0]), Receipt::Stored));
+    let drops = device.drops_of(|device| assert_eq!(device.receive(&new_packets[0]), Came::Stored));
     assert_eq!(drops, [(DropReason::ReplacedByNewStart, 1)]);
-    assert_eq!(device.receive(&new_packets[1]), Receipt::Delivered(echo));
+    assert_eq!(device.receive(&new_packets[1]), Came::Accepted);
     assert_eq!(device.take(echo).unwrap(), new);
     device.assert_drops(&rest[0], DropReason::MiddleWithoutStart);
     device.assert_serves(echo);
@@ -531,7 +479,7 @@ fn t2_a_new_message_of_one_packet_replaces_the_unfinished_one() {
     let drops = device.drops_of(|device| {
         assert_eq!(
             device.receive(&REQUEST.packet(&echo_message(9))),
-            Receipt::Delivered(echo)
+            Came::Accepted
         );
     });
     assert_eq!(drops, [(DropReason::ReplacedByNewStart, 1)]);
@@ -559,10 +507,10 @@ fn t2_a_repeated_start_packet_starts_the_message_anew() {
     let (mut device, echo) = Device::echo();
     let packets = three_packets(REQUEST);
     device.receive(&packets[0]);
-    let drops = device.drops_of(|device| assert_eq!(device.receive(&packets[0]), Receipt::Stored));
+    let drops = device.drops_of(|device| assert_eq!(device.receive(&packets[0]), Came::Stored));
     assert_eq!(drops, [(DropReason::ReplacedByNewStart, 1)]);
     device.receive(&packets[1]);
-    assert_eq!(device.receive(&packets[2]), Receipt::Delivered(echo));
+    assert_eq!(device.receive(&packets[2]), Came::Accepted);
     assert_eq!(device.take(echo).unwrap(), echo_message(LEN));
     device.assert_serves(echo);
 }
@@ -573,7 +521,6 @@ fn t3_gives_up_a_message_that_stood_still_with_no_traffic_at_all() {
     assert_eq!(device.drops_of(|device| device.advance(5999)), []);
     let drops = device.drops_of(|device| device.advance(1));
     assert_eq!(drops, [(DropReason::AssemblyTimeout, 1)]);
-    assert_eq!(device.core.next_deadline(), mctp_router::Instant::NEVER);
     device.assert_drops(&rest[0], DropReason::MiddleWithoutStart);
     device.assert_serves(echo);
 }
@@ -587,7 +534,7 @@ fn t3_counts_from_the_last_packet() {
         device.advance(5999);
         device.receive(&packets[1]);
         device.advance(5999);
-        assert_eq!(device.receive(&packets[2]), Receipt::Delivered(echo));
+        assert_eq!(device.receive(&packets[2]), Came::Accepted);
     });
     assert_eq!(drops, []);
     device.take(echo);
@@ -601,15 +548,16 @@ fn t3_does_not_count_the_time_in_which_the_device_did_not_run() {
         let drops = device.drops_of(|device| {
             device.oversleep(60_000);
             if is_looked_at_first {
-                device.core.expire(device.now());
+                device.run();
             }
-            assert_eq!(device.receive(&rest[0]), Receipt::Delivered(echo));
+            assert_eq!(device.receive(&rest[0]), Came::Accepted);
         });
         assert_eq!(drops, []);
+        assert_eq!(device.take(echo), Some(echo_message(LEN)));
     }
     let (mut device, echo, _) = in_progress();
     device.oversleep(60_000);
-    device.core.expire(device.now());
+    device.run();
     assert_eq!(device.drops_of(|device| device.advance(5999)), []);
     assert_eq!(
         device.drops_of(|device| device.advance(1)),
@@ -625,7 +573,7 @@ fn t3_counts_the_time_that_a_device_ran_which_stops_again_and_again() {
     let drops = device.drops_of(|device| {
         for _ in 0..60 {
             device.oversleep(1000);
-            device.core.expire(device.now());
+            device.run();
             device.advance(100);
         }
     });
@@ -719,7 +667,7 @@ fn t5_an_end_packet_may_have_any_size_up_to_that_of_the_start() {
         let (mut device, echo, _) = in_progress();
         assert_eq!(
             device.receive(&REQUEST.last(2).packet(&vec![7; len])),
-            Receipt::Delivered(echo)
+            Came::Accepted
         );
         assert_eq!(device.take(echo).unwrap().len(), 128 + len);
     }
@@ -730,16 +678,18 @@ fn t6_a_bad_integrity_check_is_counted_by_who_finds_it() {
     let (mut device, echo) = Device::echo();
     let mut message = echo_message(20);
     message[0] |= 0x80;
-    assert_eq!(
-        device.receive(&REQUEST.packet(&message)),
-        Receipt::Delivered(echo)
-    );
-    let lent = device.core.take_message(echo).unwrap();
-    assert!(lent.integrity_check().0);
-    assert_eq!((lent.message_type().0, lent.bytes()), (0x7E, &message[1..]));
-    device.core.give_back(lent);
-    let drops = device.drops_of(|device| device.core.count_drop(DropReason::BadIntegrityCheck));
+    assert_eq!(device.receive(&REQUEST.packet(&message)), Came::Accepted);
+    let taken = device.lend(echo);
+    assert!(taken.integrity_check);
+    assert_eq!(taken.message, echo_message(20));
+    let drops = device.drops_of(|device| device.discard_bad_integrity_check(taken));
     assert_eq!(drops, [(DropReason::BadIntegrityCheck, 1)]);
+    let drops = device.drops_of(|device| device.count_drop(DropReason::BadIntegrityCheck));
+    assert_eq!(
+        drops,
+        [(DropReason::BadIntegrityCheck, 1)],
+        "of a layer above"
+    );
     device.assert_serves(echo);
 }
 
@@ -774,7 +724,7 @@ fn the_key_has_no_destination() {
 #[test]
 fn the_key_has_the_tag_owner_bit() {
     let (mut device, echo) = Device::echo();
-    let (channel, tag) = ask(&mut device, HOST);
+    let (asked, tag) = ask(&mut device, HOST);
     let answer: Vec<u8> = [5].into_iter().chain(1..150).collect();
     let requests = three_packets(REQUEST.tag(tag));
     let responses = response(tag).packets(&answer, 64);
@@ -786,7 +736,7 @@ fn the_key_has_the_tag_owner_bit() {
     });
     assert_eq!(drops, []);
     assert_eq!(device.take(echo).unwrap(), echo_message(LEN));
-    assert_eq!(device.take(channel).unwrap(), answer);
+    assert_eq!(device.answers(asked), [Ok(answer)]);
 }
 
 #[test]
@@ -812,7 +762,7 @@ fn the_key_has_the_tag() {
         device.receive(one);
         device.receive(other);
     }
-    assert_eq!(device.core.drop_counters().total(), 0);
+    assert_eq!(device.drop_counters().total(), 0);
     assert_eq!(device.take(echo).unwrap(), echo_message(LEN));
     assert_eq!(device.take(echo).unwrap(), echo_message(LEN));
 }
@@ -827,7 +777,7 @@ fn reserved_header_bits_are_ignored() {
         device.receive(&packet);
     }
     assert_eq!(device.take(echo).unwrap(), echo_message(LEN));
-    assert_eq!(device.core.drop_counters().total(), 0);
+    assert_eq!(device.drop_counters().total(), 0);
 }
 
 #[test]
@@ -851,11 +801,11 @@ fn the_sequence_may_start_at_any_number() {
                 }
                 .packet(&echo_message(9))
             ),
-            Receipt::Delivered(echo)
+            Came::Accepted
         );
         device.take(echo);
     }
-    assert_eq!(device.core.drop_counters().total(), 0);
+    assert_eq!(device.drop_counters().total(), 0);
 }
 
 // Section 8.3: endpoint IDs.
@@ -865,7 +815,7 @@ fn the_null_destination_is_whoever_is_at_the_physical_address() {
     let (mut device, echo) = Device::echo();
     assert_eq!(
         device.receive(&REQUEST.to(0).packet(&echo_message(9))),
-        Receipt::Delivered(echo)
+        Came::Accepted
     );
     device.echo_one(echo);
     let (header, _) = Wire::parse(&device.sent()[0]);
@@ -908,14 +858,14 @@ fn an_undiscovered_device_answers_whatever_destination_it_sees() {
         let mut device = Device::blank(&config());
         let response = device.control(REQUEST.to(destination), &[0, 0x81, 2]);
         assert_eq!(response, [0, 1, 2, 0, 0, 0, 0], "asked at {destination}");
-        assert_eq!(device.core.drop_counters().total(), 0);
+        assert_eq!(device.drop_counters().total(), 0);
     }
 }
 
 #[test]
 fn an_undiscovered_device_takes_no_broadcast_but_control_requests() {
     let mut device = Device::blank(&config());
-    let echo = device.core.open_listener(ECHO).unwrap();
+    let echo = device.listen(ECHO).unwrap();
     device.assert_drops(
         &REQUEST.to(0xFF).packet(&echo_message(9)),
         DropReason::NotOurDestination,
@@ -932,19 +882,19 @@ fn an_undiscovered_device_takes_no_broadcast_but_control_requests() {
         &response.packet(&[0, 1, 2, 0, 8, 0, 0]),
         DropReason::NotOurDestination,
     );
-    device.core.set_endpoint_id(NETWORK, Eid(DEVICE));
+    device.set_endpoint_id(NETWORK, Eid(DEVICE));
     device.assert_serves(echo);
 }
 
 #[test]
 fn an_endpoint_id_given_within_a_message_does_not_cut_it() {
     let mut device = Device::blank(&config());
-    let echo = device.core.open_listener(ECHO).unwrap();
+    let echo = device.listen(ECHO).unwrap();
     let packets = three_packets(REQUEST.to(0));
     device.receive(&packets[0]);
     device.control(REQUEST.to(0).tag(1), &[0, 0x81, 1, 0, 0x40]);
     device.receive(&packets[1]);
-    assert_eq!(device.receive(&packets[2]), Receipt::Delivered(echo));
+    assert_eq!(device.receive(&packets[2]), Came::Accepted);
     device.echo_one(echo);
     assert_eq!(
         Wire::parse(&device.sent()[0]).0.source,
@@ -961,8 +911,9 @@ fn packets_for_the_endpoint_id_that_the_device_had_before_are_anothers() {
         device.receive(&packets[0]);
         device.control(REQUEST.to(0).tag(1), &[0, 0x81, 1, 0, 0x40]);
         if destination == 0 {
-            assert_eq!(device.receive(&packets[1]), Receipt::Stored);
-            assert_eq!(device.receive(&packets[2]), Receipt::Delivered(echo));
+            assert_eq!(device.receive(&packets[1]), Came::Stored);
+            assert_eq!(device.receive(&packets[2]), Came::Accepted);
+            assert_eq!(device.take(echo), Some(echo_message(LEN)));
         } else {
             device.assert_drops(&packets[1], DropReason::NotOurDestination);
             device.assert_drops(&packets[2], DropReason::NotOurDestination);
@@ -986,9 +937,9 @@ fn packets_of_zeros_are_dropped_in_every_state() {
     let packets = three_packets(REQUEST);
     device.receive(&packets[0]);
     zeros(&mut device);
-    device.core.set_endpoint_id(NETWORK, Eid(0x40));
+    device.set_endpoint_id(NETWORK, Eid(0x40));
     zeros(&mut device);
-    device.core.set_endpoint_id(NETWORK, Eid(DEVICE));
+    device.set_endpoint_id(NETWORK, Eid(DEVICE));
     zeros(&mut device);
     device.receive(&packets[1]);
     device.receive(&packets[2]);
@@ -998,7 +949,7 @@ fn packets_of_zeros_are_dropped_in_every_state() {
     device.receive(&packets[0]);
     device.receive(&packets[2]);
     zeros(&mut device);
-    assert!(!device.core.has_message(echo));
+    assert_eq!(device.take(echo), None);
     device.assert_serves(echo);
 }
 
@@ -1029,7 +980,7 @@ fn a_message_that_outgrows_the_buffers_is_given_up_and_counted_once() {
     let packets = REQUEST.packets(&echo_message(4226), 64);
     let (last, rest) = packets.split_last().unwrap();
     for packet in rest {
-        assert_eq!(device.receive(packet), Receipt::Stored);
+        assert_eq!(device.receive(packet), Came::Stored);
     }
     device.assert_drops(last, DropReason::MessageTooLong);
     device.assert_drops(last, DropReason::MiddleWithoutStart);
@@ -1042,7 +993,7 @@ fn a_packet_longer_than_a_short_buffer_takes_a_long_one() {
     for len in [256, 257, 258, 1000, 4225] {
         assert_eq!(
             device.receive(&REQUEST.packet(&echo_message(len))),
-            Receipt::Delivered(echo)
+            Came::Accepted
         );
         assert_eq!(device.take(echo).unwrap(), echo_message(len));
     }
@@ -1061,7 +1012,7 @@ fn the_configured_message_length_holds_for_one_packet_too() {
     });
     assert_eq!(
         device.receive(&REQUEST.packet(&echo_message(201))),
-        Receipt::Delivered(echo)
+        Came::Accepted
     );
     assert_eq!(device.take(echo).unwrap(), echo_message(201));
     device.assert_drops(
@@ -1078,7 +1029,7 @@ fn without_a_free_buffer_new_messages_are_dropped_and_waiting_ones_kept() {
     for index in 0..4 {
         assert_eq!(
             device.receive(&REQUEST.packet(&echo_message(20 + index))),
-            Receipt::Delivered(echo)
+            Came::Accepted
         );
     }
     device.assert_drops(
@@ -1118,7 +1069,7 @@ fn messages_are_lent_in_the_order_in_which_they_were_complete() {
         assert_eq!(device.take(echo).unwrap().last(), Some(&expected));
         receive(&mut device, 1);
     }
-    assert_eq!(device.core.drop_counters().total(), 0);
+    assert_eq!(device.drop_counters().total(), 0);
 }
 
 #[test]
@@ -1127,16 +1078,16 @@ fn a_lent_message_keeps_its_buffer_until_it_is_given_back() {
     for _ in 0..4 {
         device.receive(&REQUEST.packet(&echo_message(20)));
     }
-    let lent = device.core.take_message(echo).unwrap();
+    let lent = device.lend(echo);
     device.assert_drops(
         &REQUEST.packet(&echo_message(30)),
         DropReason::NoMessageBuffer,
     );
-    assert_eq!(lent.bytes(), &echo_message(20)[1..]);
-    device.core.give_back(lent);
+    assert_eq!(lent.message, echo_message(20));
+    device.give_back(lent);
     assert_eq!(
         device.receive(&REQUEST.packet(&echo_message(30))),
-        Receipt::Delivered(echo)
+        Came::Accepted
     );
 }
 
@@ -1153,16 +1104,16 @@ fn a_stalled_unfinished_message_makes_room_for_a_new_one() {
     );
     device.advance(1);
     let new = three_packets(REQUEST.tag(2));
-    let drops = device.drops_of(|device| assert_eq!(device.receive(&new[0]), Receipt::Stored));
+    let drops = device.drops_of(|device| assert_eq!(device.receive(&new[0]), Came::Stored));
     assert_eq!(drops, [(DropReason::EvictedUnfinished, 1)]);
     device.assert_drops(&rest[0], DropReason::MiddleWithoutStart);
     device.receive(&new[1]);
-    assert_eq!(device.receive(&new[2]), Receipt::Delivered(echo));
+    assert_eq!(device.receive(&new[2]), Came::Accepted);
     device.take(echo);
     // The younger one goes on.
     let younger = three_packets(REQUEST.tag(1));
     device.receive(&younger[1]);
-    assert_eq!(device.receive(&younger[2]), Receipt::Delivered(echo));
+    assert_eq!(device.receive(&younger[2]), Came::Accepted);
     device.take(echo);
     device.assert_serves(echo);
 }
@@ -1173,13 +1124,13 @@ fn nothing_is_evicted_for_the_time_in_which_the_device_did_not_run() {
     device.receive(&three_packets(REQUEST.tag(1))[0]);
     let new = three_packets(REQUEST.tag(2));
     device.oversleep(1000);
-    device.core.expire(device.now());
+    device.run();
     device.assert_drops(&new[0], DropReason::NoMessageBuffer);
     device.advance(249);
     device.assert_drops(&new[0], DropReason::NoMessageBuffer);
-    assert_eq!(device.receive(&rest[0]), Receipt::Delivered(echo));
+    assert_eq!(device.receive(&rest[0]), Came::Accepted);
     assert!(device.take(echo).is_some());
-    assert_eq!(device.receive(&new[0]), Receipt::Stored);
+    assert_eq!(device.receive(&new[0]), Came::Stored);
     device.advance(1);
     let drops = device.drops_of(|device| {
         device.receive(&three_packets(REQUEST.tag(3))[0]);
@@ -1199,14 +1150,15 @@ fn a_message_that_moves_is_not_evicted() {
     }
     let drops = device.drops_of(|device| device.receive(&three_packets(REQUEST.tag(2))[0]));
     assert_eq!(drops, [(DropReason::EvictedUnfinished, 1)]);
-    assert_eq!(device.receive(&packets[9]), Receipt::Delivered(echo));
+    assert_eq!(device.receive(&packets[9]), Came::Accepted);
+    assert_eq!(device.take(echo), Some(echo_message(640)));
 }
 
 /// Echo, and a service of message type 5.
-fn two_services() -> (Device, ChannelId, ChannelId) {
+fn two_services() -> (Device, Served, Served) {
     let (mut device, echo) = Device::echo();
     let service = Service::message_type(mctp::MsgType(5));
-    let other = device.core.open_listener(service).unwrap();
+    let other = device.listen(service).unwrap();
     (device, echo, other)
 }
 
@@ -1223,7 +1175,8 @@ fn nothing_is_evicted_where_it_does_not_help() {
     device.advance(300);
     let drops = device.drops_of(|device| device.receive(&three_packets(REQUEST.tag(2))[0]));
     assert_eq!(drops, [(DropReason::NoMessageBuffer, 1)]);
-    assert_eq!(device.receive(&unfinished[1]), Receipt::Delivered(other));
+    assert_eq!(device.receive(&unfinished[1]), Came::Accepted);
+    assert_eq!(device.take(other).unwrap(), [5; 100]);
     assert_eq!(device.take(echo).unwrap(), echo_message(LEN));
 }
 
@@ -1237,11 +1190,13 @@ fn a_service_gives_up_its_own_stalled_message_for_a_new_one() {
     device.receive(&others[0]);
     device.advance(300);
     let new = three_packets(REQUEST.tag(2));
-    let drops = device.drops_of(|device| assert_eq!(device.receive(&new[0]), Receipt::Stored));
+    let drops = device.drops_of(|device| assert_eq!(device.receive(&new[0]), Came::Stored));
     assert_eq!(drops, [(DropReason::EvictedUnfinished, 1)]);
     device.receive(&new[1]);
-    assert_eq!(device.receive(&new[2]), Receipt::Delivered(echo));
-    assert_eq!(device.receive(&others[1]), Receipt::Delivered(other));
+    assert_eq!(device.receive(&new[2]), Came::Accepted);
+    assert_eq!(device.receive(&others[1]), Came::Accepted);
+    assert_eq!(device.take(echo), Some(echo_message(LEN)));
+    assert_eq!(device.take(other).unwrap(), [5; 100]);
 }
 
 #[test]
@@ -1251,16 +1206,13 @@ fn one_busy_service_leaves_a_buffer_to_the_others() {
         device.receive(&REQUEST.tag(tag).packet(&echo_message(20)));
         device.receive(&REQUEST.tag(tag).from(0x20).packets(&echo_message(100), 64)[0]);
     }
-    assert_eq!(
-        device.receive(&REQUEST.packet(&[5, 1, 2])),
-        Receipt::Delivered(other)
-    );
+    assert_eq!(device.receive(&REQUEST.packet(&[5, 1, 2])), Came::Accepted);
     assert_eq!(device.take(other).unwrap(), [5, 1, 2]);
     let long = REQUEST.packets(&[5; 100], 64);
-    assert_eq!(device.receive(&long[0]), Receipt::Stored);
-    assert_eq!(device.receive(&long[1]), Receipt::Delivered(other));
+    assert_eq!(device.receive(&long[0]), Came::Stored);
+    assert_eq!(device.receive(&long[1]), Came::Accepted);
     assert_eq!(device.take(other).unwrap(), [5; 100]);
-    assert!(device.core.has_message(echo));
+    assert!(device.take(echo).is_some());
 }
 
 #[test]
@@ -1285,21 +1237,18 @@ fn link_down_gives_up_unfinished_messages_of_that_port_only() {
     let from = PhysicalAddress::from_byte(0x10);
     let other = three_packets(REQUEST.from(0x20));
     device.receive_at(I2C, from, &other[0]);
-    let drops = device.drops_of(|device| device.core.link_down(USB));
+    let drops = device.drops_of(|device| device.link_down(USB));
     assert_eq!(drops, [(DropReason::LinkDown, 1)]);
     assert_eq!(
-        device.core.endpoint_id(NETWORK),
+        device.endpoint_id(NETWORK),
         Eid(DEVICE),
         "kept, section 8.18.6"
     );
-    device.core.link_up(USB);
+    device.link_up(USB);
     assert_eq!(device.events(), [Event::LinkDown(USB), Event::LinkUp(USB)]);
     device.assert_drops(&rest[0], DropReason::MiddleWithoutStart);
     device.receive_at(I2C, from, &other[1]);
-    assert_eq!(
-        device.receive_at(I2C, from, &other[2]),
-        Receipt::Delivered(echo)
-    );
+    assert_eq!(device.receive_at(I2C, from, &other[2]), Came::Accepted);
     device.take(echo);
     device.assert_serves(echo);
 }
@@ -1307,19 +1256,21 @@ fn link_down_gives_up_unfinished_messages_of_that_port_only() {
 #[test]
 fn link_down_gives_up_and_counts_what_waits_to_be_sent() {
     let (mut device, echo) = Device::echo();
+    device.stop_reading(USB);
     device.receive(&REQUEST.packet(&echo_message(20)));
     device.echo_one(echo);
     assert_eq!(
         device.receive(&REQUEST.packet(&[0, 0x80, 2])),
-        Receipt::Control
+        Came::Accepted
     );
-    let drops = device.drops_of(|device| device.core.link_down(USB));
+    let drops = device.drops_of(|device| device.link_down(USB));
     assert_eq!(
         drops,
         [(DropReason::LinkDown, 2)],
         "an answer and a transfer"
     );
-    device.core.link_up(USB);
+    device.link_up(USB);
+    device.read_again(USB);
     assert_eq!(device.sent(), [[0u8; 0]; 0]);
     device.assert_serves(echo);
 }
@@ -1328,46 +1279,44 @@ fn link_down_gives_up_and_counts_what_waits_to_be_sent() {
 fn link_down_twice_is_link_down_once() {
     let (mut device, echo, _) = in_progress();
     let drops = device.drops_of(|device| {
-        device.core.link_down(USB);
-        device.core.link_down(USB);
+        device.link_down(USB);
+        device.link_down(USB);
     });
     assert_eq!(drops, [(DropReason::LinkDown, 1)]);
     assert_eq!(device.events(), [Event::LinkDown(USB)]);
-    device.core.link_up(USB);
+    device.link_up(USB);
     device.assert_serves(echo);
 }
 
 #[test]
 fn a_message_taken_before_the_link_went_down_cannot_be_answered() {
-    let (mut device, echo) = Device::echo();
-    device.receive(&REQUEST.packet(&echo_message(20)));
-    let lent = device.core.take_message(echo).unwrap();
-    device.core.link_down(USB);
-    let mut response = lent.response(lent.integrity_check());
-    assert_eq!(
-        device.send(&mut response, &[lent.bytes()]),
-        Err(SendFailure::NoLink)
-    );
-    device.core.give_back(lent);
-    device.core.link_up(USB);
-    device.assert_serves(echo);
+    for taking in [Taking::InPlace, Taking::Copied] {
+        let (mut device, echo) = Device::echo();
+        device.receive(&REQUEST.packet(&echo_message(20)));
+        let taken = device.take_as(echo, taking).unwrap();
+        device.link_down(USB);
+        let response = device.respond(&taken, false, &[taken.bytes()]);
+        let outcome = device.outcome(response);
+        assert_eq!(outcome, Some(Err(Failure::Unreachable)));
+        device.give_back(taken);
+        device.link_up(USB);
+        device.assert_serves(echo);
+    }
 }
 
 #[test]
 fn packets_of_a_closed_service_are_of_an_unsupported_type() {
     let (mut device, echo, rest) = in_progress();
     device.receive(&REQUEST.tag(3).packet(&echo_message(20)));
-    device.core.close(echo);
+    device.close(echo);
     device.assert_drops(&rest[0], DropReason::MiddleWithoutStart);
     device.assert_drops(
         &REQUEST.packet(&echo_message(9)),
         DropReason::UnsupportedMessageType,
     );
-    let again = device.core.open_listener(ECHO).unwrap();
-    assert!(
-        !device.core.has_message(again),
-        "messages for the old listener are gone"
-    );
+    let again = device.listen(ECHO).unwrap();
+    let old = device.take(again);
+    assert_eq!(old, None, "messages for the old listener are gone");
     device.assert_serves(again);
 }
 
@@ -1379,12 +1328,6 @@ fn after_any_single_discard_the_send_side_is_as_it_was() {
         DropReason::MiddleWithoutStart,
     );
     device.receive(&REQUEST.packet(&echo_message(20)));
-    let lent = device.core.take_message(echo).unwrap();
-    let mut response = lent.response(lent.integrity_check());
-    assert_eq!(
-        device.send(&mut response, &[lent.bytes()]),
-        Ok(Progress::Done)
-    );
-    device.core.give_back(lent);
+    device.echo_one(echo);
     assert_eq!(assemble(&device.sent())[0].message, echo_message(20));
 }
