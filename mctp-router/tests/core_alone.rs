@@ -4,12 +4,15 @@
 mod support;
 
 use mctp_router::{
-    ChannelId, Instant, LentMessage, Outgoing, PortConfig, PortId, Progress, Receipt, RouterCore,
-    RouterStorage, SendFailure, Target,
+    ChannelId, Instant, LentMessage, OpenError, Outbound, Outgoing, PortConfig, PortId, Progress,
+    Receipt, Route, RouteOrigin, RouterCore, RouterStorage, SendFailure, Service, Target,
 };
-use mctp_transport::{DropReason, Eid, TransferLayout};
+use mctp_transport::{DropReason, Eid, PhysicalAddress, SendError, TransferLayout};
+use proptest::collection::vec;
+use proptest::prelude::*;
 use support::{
-    Device, HOST, POINT_TO_POINT, REQUEST, USB, USB_LAYOUT, Wire, assemble, config, echo_message,
+    Device, HOST, I2C, I2C_LAYOUT, POINT_TO_POINT, REQUEST, SentTransfer, USB, USB_LAYOUT, Wire,
+    assemble, config, echo_message,
 };
 
 #[test]
@@ -159,4 +162,320 @@ fn a_core_that_waits_for_nothing_has_no_deadline() {
     let drops = device.drops_of(|device| device.advance(6000));
     assert_eq!(drops, [(DropReason::AssemblyTimeout, 1)]);
     assert_eq!(device.core.next_deadline(), Instant::NEVER);
+}
+
+/// A response to `header`'s sender, who asks by this port from this address.
+fn response_by(
+    device: &mut Device,
+    echo: ChannelId,
+    header: Wire,
+    port: PortId,
+    from: PhysicalAddress,
+) -> Outgoing {
+    let receipt = device.receive_at(port, from, &header.packet(&echo_message(5)));
+    assert_eq!(receipt, Receipt::Delivered(echo));
+    let lent = device.core.take_message(echo).unwrap();
+    let response = lent.response(lent.integrity_check());
+    device.core.give_back(lent);
+    response
+}
+
+fn response(device: &mut Device, echo: ChannelId, header: Wire) -> Outgoing {
+    response_by(device, echo, header, USB, POINT_TO_POINT)
+}
+
+fn packets(transfers: &[SentTransfer]) -> Vec<Vec<u8>> {
+    transfers
+        .iter()
+        .flat_map(|(_, packets)| packets.clone())
+        .collect()
+}
+
+#[test]
+fn messages_to_two_neighbours_do_not_share_a_transfer() {
+    let (mut device, echo) = Device::echo();
+    // A bus with addresses whose transport packs.
+    device.core.set_layout(
+        I2C,
+        TransferLayout {
+            transfers_at_once: 1,
+            packs: true,
+            max_transfer: 512,
+            ..I2C_LAYOUT
+        },
+    );
+    let [one, other] = [0x10, 0x11].map(PhysicalAddress::from_byte);
+    let mut to_one = response_by(&mut device, echo, REQUEST, I2C, one);
+    let mut to_other = response_by(&mut device, echo, REQUEST.tag(1), I2C, other);
+    assert_eq!(device.send(&mut to_one, &[&[1]]), Ok(Progress::Done));
+    let mut transfers = Vec::new();
+    while device.send(&mut to_other, &[&[2]]) != Ok(Progress::Done) {
+        transfers.extend(device.transfer(I2C));
+    }
+    transfers.extend(device.transfers(I2C));
+    let destinations: Vec<_> = transfers
+        .iter()
+        .map(|(to, packets)| (*to, packets.len()))
+        .collect();
+    assert_eq!(destinations, [(one, 1), (other, 1)]);
+}
+
+/// A transport may ask for more room around a packet than an answer has. Only the answers that are
+/// too long for it suffer.
+#[test]
+fn an_answer_that_does_not_fit_the_transport_costs_only_itself() {
+    const VERSIONS: [[u8; 4]; 14] = [[0xF1, 0xF0, 0xF0, 0]; 14];
+    let (mut device, echo) = Device::echo();
+    let roomy = TransferLayout {
+        headroom: 40,
+        ..USB_LAYOUT
+    };
+    device.core.set_layout(USB, roomy);
+    let service = Service::message_type(mctp::MsgType(5)).with_versions(&VERSIONS);
+    device.core.open_listener(service).unwrap();
+    for _ in 0..5 {
+        for _ in 0..4 {
+            assert_eq!(
+                device.receive(&REQUEST.packet(&[0, 0x80, 2])),
+                Receipt::Control
+            );
+        }
+        let refused = device.receive(&REQUEST.packet(&[0, 0x80, 4, 5]));
+        assert_eq!(refused, Receipt::Dropped(DropReason::ResponseNotTaken));
+        device.sent();
+    }
+    device.assert_answers_control();
+    device.assert_serves(echo);
+}
+
+#[test]
+fn what_is_sent_first_after_a_pause_gets_its_time_limit_and_no_more() {
+    let (mut device, echo) = Device::echo();
+    let mut answers = [1, 2, 3].map(|tag| response(&mut device, echo, REQUEST.tag(tag)));
+    // Something that the device must look at, so that the pause is seen.
+    device.receive(&REQUEST.packets(&echo_message(100), 64)[0]);
+    device.oversleep(60_000);
+    let [first, second, third] = &mut answers;
+    assert_eq!(device.send(first, &[&[7]]), Ok(Progress::Done));
+    device.core.expire(device.now());
+    device.advance(5999);
+    assert_eq!(device.send(second, &[&[7]]), Ok(Progress::Done));
+    device.advance(1);
+    assert_eq!(device.send(third, &[&[7]]), Err(SendFailure::Stalled));
+}
+
+/// A device whose host took the first transfer of a bulk message never: it is with the transport,
+/// and the next is full.
+fn stalled() -> (Device, ChannelId, Outgoing, Outbound<'static>) {
+    let (mut device, echo) = Device::echo();
+    let mut bulk = response(&mut device, echo, REQUEST);
+    assert_eq!(device.send(&mut bulk, &[&[7; 5000]]), Ok(Progress::Partial));
+    let in_flight = device.core.poll_transmit(USB).unwrap();
+    assert_eq!(device.send(&mut bulk, &[&[7; 5000]]), Ok(Progress::Partial));
+    (device, echo, bulk, in_flight)
+}
+
+#[test]
+fn a_layout_that_changes_holds_for_the_transfer_on_its_way_once_it_is_back() {
+    let (mut device, echo, _, in_flight) = stalled();
+    device.core.set_layout(USB, I2C_LAYOUT);
+    device
+        .core
+        .transmit_done(device.now(), USB, in_flight, Err(SendError::LinkDown));
+    for _ in 0..4 {
+        let mut outgoing = response(&mut device, echo, REQUEST);
+        let message = echo_message(200);
+        let transfers = device.send_all(&mut outgoing, &[&message[1..]]);
+        assert_eq!(transfers.len(), 4, "one packet each");
+        assert_eq!(assemble(&packets(&transfers))[0].message, message);
+    }
+}
+
+#[test]
+fn ports_that_do_not_exist_cost_nothing() {
+    let (mut device, echo) = Device::echo();
+    let nowhere = PortId(9);
+    device.core.link_up(nowhere);
+    device.core.link_down(nowhere);
+    assert!(device.core.poll_transmit(nowhere).is_none());
+    let target = Target::Neighbour(nowhere, POINT_TO_POINT, Eid(HOST));
+    let opened = device
+        .core
+        .open_request(&target, mctp::MsgType(5), mctp::MsgIC(false));
+    assert!(matches!(opened, Err(OpenError::NoPort)));
+    device.assert_serves(echo);
+}
+
+#[test]
+fn a_message_addressed_before_the_layout_shrank_goes_in_packets_that_fit() {
+    let (mut device, echo) = Device::echo();
+    device.set_unit(USB, 247);
+    let mut outgoing = response(&mut device, echo, REQUEST);
+    device.core.set_layout(USB, with_max_packet(68));
+    assert_eq!(device.send(&mut outgoing, &[&[7; 200]]), Ok(Progress::Done));
+    let (_, packets) = device.transfer(USB).unwrap();
+    let lengths: Vec<usize> = packets.iter().map(Vec::len).collect();
+    assert_eq!(lengths, [68, 68, 68, 4 + 201 - 3 * 64]);
+    device.assert_serves(echo);
+}
+
+#[test]
+fn a_transport_too_narrow_for_a_packet_gets_none_and_the_port_stays_usable() {
+    let (mut device, echo) = Device::echo();
+    let mut outgoing = response(&mut device, echo, REQUEST);
+    device.core.set_layout(USB, with_max_packet(67));
+    assert_eq!(
+        device.send(&mut outgoing, &[&[7; 200]]),
+        Err(SendFailure::NoLink)
+    );
+    device.advance(60_000);
+    device.core.set_layout(USB, USB_LAYOUT);
+    device.assert_serves(echo);
+}
+
+fn with_max_packet(max_packet: u16) -> TransferLayout {
+    TransferLayout {
+        max_packet,
+        ..USB_LAYOUT
+    }
+}
+
+#[test]
+fn a_layout_without_room_for_the_baseline_unit_fails_each_message_and_is_counted() {
+    let (mut device, echo) = Device::echo();
+    device.core.set_layout(
+        USB,
+        TransferLayout {
+            max_packet: 67,
+            ..USB_LAYOUT
+        },
+    );
+    let mut outgoing = response(&mut device, echo, REQUEST);
+    let drops = device.drops_of(|device| {
+        let sent = device.send(&mut outgoing, &[&[0; 100]]);
+        assert_eq!(sent, Err(SendFailure::NoLink));
+    });
+    assert_eq!(drops, [(DropReason::UnsupportedTransmissionUnit, 1)]);
+}
+
+fn route(first: u8, last: u8, port: PortId, unit: usize) -> Route {
+    Route {
+        first: Eid(first),
+        last: Eid(last),
+        port,
+        address: PhysicalAddress::from_byte(0x33),
+        unit,
+        origin: RouteOrigin::Static,
+    }
+}
+
+/// Something that a message on its way out can meet.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Send { source: u8, len: usize },
+    GoOn(usize),
+    Time(u64),
+    HandOver,
+    Taken(Result<(), SendError>),
+    Unit(usize),
+    LinkDown,
+    LinkUp,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let len = prop_oneof![0..70usize, 95..105usize, 240..250usize, 300..1500usize];
+    let result = prop_oneof![
+        4 => Just(Ok(())),
+        1 => Just(Err(SendError::NotAccepted)),
+        1 => Just(Err(SendError::LinkDown)),
+    ];
+    prop_oneof![
+        12 => (HOST..HOST + 2, len).prop_map(|(source, len)| Step::Send { source, len }),
+        4 => (0..8usize).prop_map(Step::GoOn),
+        2 => (0..1100u64).prop_map(Step::Time),
+        5 => Just(Step::HandOver),
+        5 => result.prop_map(Step::Taken),
+        1 => prop_oneof![Just(64usize), Just(100), Just(247)].prop_map(Step::Unit),
+        1 => Just(Step::LinkDown),
+        2 => Just(Step::LinkUp),
+    ]
+}
+
+/// A device that sends bytes of `len` as `slices` cuts them; peer `HOST + 1` has a route.
+struct Sender {
+    device: Device,
+    echo: ChannelId,
+    slices: fn(&[u8]) -> Vec<&[u8]>,
+    unfinished: Vec<(Outgoing, usize)>,
+    in_flight: Option<Outbound<'static>>,
+}
+
+impl Sender {
+    fn new(slices: fn(&[u8]) -> Vec<&[u8]>) -> Self {
+        let (mut device, echo) = Device::echo();
+        assert!(device.core.add_route(route(HOST + 1, HOST + 1, USB, 100)));
+        Self {
+            device,
+            echo,
+            slices,
+            unfinished: Vec::new(),
+            in_flight: None,
+        }
+    }
+
+    fn send(&mut self, mut outgoing: Outgoing, len: usize) -> Result<Progress, SendFailure> {
+        let body = vec![len as u8; len];
+        let progress = self.device.send(&mut outgoing, &(self.slices)(&body));
+        if progress == Ok(Progress::Partial) {
+            self.unfinished.push((outgoing, len));
+        }
+        progress
+    }
+
+    /// What can be seen of a step.
+    fn take(&mut self, step: Step) -> impl PartialEq + core::fmt::Debug + use<> {
+        let now = self.device.now();
+        let (mut progress, mut packets) = (None, Vec::new());
+        match step {
+            Step::Send { source, len } => {
+                let outgoing = response(&mut self.device, self.echo, REQUEST.from(source));
+                progress = Some(self.send(outgoing, len));
+            }
+            Step::GoOn(index) if index < self.unfinished.len() => {
+                let (outgoing, len) = self.unfinished.remove(index);
+                progress = Some(self.send(outgoing, len));
+            }
+            Step::GoOn(_) => {}
+            Step::Time(milliseconds) => self.device.advance(milliseconds),
+            Step::HandOver if self.in_flight.is_none() => {
+                self.in_flight = self.device.core.poll_transmit(USB);
+                if let Some(outbound) = &self.in_flight {
+                    packets.extend(outbound.transfer.packets().map(<[u8]>::to_vec));
+                }
+            }
+            Step::HandOver => {}
+            Step::Taken(result) => {
+                if let Some(outbound) = self.in_flight.take() {
+                    self.device.core.transmit_done(now, USB, outbound, result);
+                }
+            }
+            Step::Unit(unit) => self.device.set_unit(USB, unit),
+            Step::LinkDown => self.device.core.link_down(USB),
+            Step::LinkUp => self.device.core.link_up(USB),
+        }
+        let deadline = self.device.core.next_deadline();
+        let drops = self.device.core.drop_counters().total();
+        (progress, packets, deadline, drops)
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_message_is_sent_alike_in_one_slice_and_in_two(steps in vec(step(), 1..60)) {
+        let mut one = Sender::new(|body| vec![body]);
+        let mut two = Sender::new(|body| vec![&[], body]);
+        for step in steps {
+            prop_assert_eq!(one.take(step), two.take(step), "{:?}", step);
+        }
+    }
 }

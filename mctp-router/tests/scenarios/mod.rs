@@ -4,6 +4,7 @@
 mod control;
 mod discards;
 mod networks;
+mod sending;
 mod sessions;
 mod slow_senders;
 mod superseded;

@@ -342,7 +342,7 @@ pub(crate) trait Driver: Sized {
     /// Echoes the oldest message of a service.
     #[track_caller]
     fn echo_one(&mut self, served: Served) {
-        let taken = self.lend(served);
+        let taken = self.copy(served);
         let sending = self.respond(&taken, taken.integrity_check, &[taken.bytes()]);
         assert_eq!(self.outcome(sending), Some(Ok(())));
         self.give_back(taken);
