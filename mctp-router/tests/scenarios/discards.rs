@@ -598,14 +598,15 @@ fn t3_takes_its_interval_from_the_configuration() {
 }
 
 #[test]
-fn t3_every_stalled_message_is_counted() {
+fn t3_every_stalled_message_is_counted_in_its_time() {
     let (mut device, echo, _) = in_progress();
-    device.advance(10);
+    device.advance(3000);
     device.receive(&three_packets(REQUEST.tag(1))[0]);
-    assert_eq!(
-        device.drops_of(|device| device.advance(6100)),
-        [(DropReason::AssemblyTimeout, 2)]
-    );
+    let one = [(DropReason::AssemblyTimeout, 1)];
+    assert_eq!(device.drops_of(|device| device.advance(2999)), []);
+    assert_eq!(device.drops_of(|device| device.advance(1)), one);
+    assert_eq!(device.drops_of(|device| device.advance(2999)), []);
+    assert_eq!(device.drops_of(|device| device.advance(1)), one);
     device.assert_serves(echo);
 }
 

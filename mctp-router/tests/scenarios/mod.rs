@@ -4,7 +4,10 @@
 mod control;
 mod discards;
 mod networks;
+mod requests;
 mod sending;
+mod serving;
 mod sessions;
+mod sharing;
 mod slow_senders;
 mod superseded;

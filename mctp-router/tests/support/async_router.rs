@@ -446,6 +446,7 @@ impl Driver for AsyncRouter {
     fn close(&mut self, served: Served) {
         let serving = self.services[served.0].take().expect("an open listener");
         self.running.world.cancel(serving.task);
+        drop((serving.jobs, serving.listener));
         self.run();
     }
 

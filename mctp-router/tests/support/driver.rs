@@ -427,4 +427,21 @@ pub(crate) trait Driver: Sized {
         let response = self.control(REQUEST.to(0).tag(6), &[0x00, 0x9F, 0x02]);
         assert_eq!(response, [0x00, 0x1F, 0x02, 0x00, own, 0x00, 0x00]);
     }
+
+    /// A large device that echoes.
+    fn echoing() -> Self {
+        let mut device = Self::large();
+        device.serve_echo(ECHO, Taking::InPlace);
+        device
+    }
+
+    /// One message to the device that echoes, and back.
+    #[track_caller]
+    fn assert_echoes(&mut self, tag: u8, len: usize) {
+        let message = echo_message(len);
+        self.receive_all(&REQUEST.tag(tag).packets(&message, 64));
+        let sent = assemble(&self.sent());
+        assert_eq!(sent.len(), 1, "one echo of {len} bytes");
+        assert_eq!((sent[0].header.tag, &sent[0].message), (tag, &message));
+    }
 }

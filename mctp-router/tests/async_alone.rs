@@ -1,0 +1,366 @@
+//! What only the async router has: its wakers and its futures, wherever they are dropped, and the
+//! buffers of the traits of the `mctp` crate. Tasks are polled only when they were woken, so a
+//! missing wake fails a test.
+
+mod support;
+
+use core::time::Duration;
+
+use mctp::{AsyncListener, AsyncReqChannel, AsyncRespChannel, Error, MsgIC, MsgType};
+use mctp_router::{Event, PortId, Service, Target};
+use mctp_transport::{DropReason, Eid};
+use support::shell::{Outcome, Running, TestRouter};
+use support::{
+    Assembled, ECHO, HOST, I2C, NETWORK, POINT_TO_POINT, REQUEST, USB, Wire, assemble, config,
+    echo_message,
+};
+
+const PLAIN_TYPE: u8 = 5;
+const PLAIN: Service = Service::message_type(MsgType(PLAIN_TYPE));
+
+fn running() -> Running {
+    Running::new(&config())
+}
+
+fn echo_device() -> Running {
+    let mut device = running();
+    device.serve_echo(ECHO);
+    device
+}
+
+fn control_request(tag: u8) -> Vec<u8> {
+    REQUEST.tag(tag).packet(&[0, 0x80 | tag, 2])
+}
+
+/// One message and its echo.
+#[track_caller]
+fn assert_echoes(device: &mut Running, tag: u8, len: usize) {
+    let message = echo_message(len);
+    device.usb.packets(&REQUEST.tag(tag).packets(&message, 64));
+    device.world.run();
+    let sent = assemble(&device.usb.sent());
+    assert_eq!(sent.len(), 1, "one echo of {len} bytes");
+    assert_eq!((sent[0].header.tag, &sent[0].message), (tag, &message));
+}
+
+// Buffers that are too short.
+
+#[test]
+fn a_message_too_long_for_the_buffer_of_its_service_costs_nothing_else() {
+    let mut device = running();
+    let mut listener = device.router.listener(ECHO).unwrap();
+    device.world.spawn(async move {
+        let mut buffer = [0; 300];
+        loop {
+            if let Ok((_, integrity_check, request, mut response)) =
+                listener.recv(&mut buffer).await
+            {
+                response
+                    .send_vectored(integrity_check, &[request])
+                    .await
+                    .unwrap();
+            }
+        }
+    });
+    device.world.run();
+    assert_echoes(&mut device, 1, 301);
+    // Too long for the service's own buffer: lost, and the next one is served.
+    device.usb.packets(&REQUEST.packets(&echo_message(302), 64));
+    device.world.run();
+    assert_eq!(device.usb.sent(), [[0u8; 0]; 0]);
+    assert_echoes(&mut device, 2, 301);
+}
+
+type Answer = Result<Vec<u8>, Error>;
+
+async fn ask(router: &'static TestRouter, timeout: u64, buffer_len: usize) -> Answer {
+    let channel = router.request_channel(Target::Neighbour(USB, POINT_TO_POINT, Eid(HOST)));
+    let mut channel = channel.with_timeout(Duration::from_millis(timeout));
+    channel.send(MsgType(PLAIN_TYPE), b"?").await?;
+    let mut buffer = vec![0; buffer_len];
+    let (message_type, _, answer) = channel.recv(&mut buffer).await?;
+    assert_eq!(message_type, MsgType(PLAIN_TYPE));
+    Ok(answer.to_vec())
+}
+
+fn spawn_ask(device: &mut Running, timeout: u64, buffer_len: usize) -> Outcome<Answer> {
+    let router = device.router;
+    let asked = device.world.spawn(ask(router, timeout, buffer_len));
+    device.world.run();
+    asked
+}
+
+/// The host's answer to what it was asked last.
+fn answer_to(asked: &Assembled, answer: &[u8]) -> Vec<Vec<u8>> {
+    let header = Wire {
+        tag_owner: false,
+        ..REQUEST.tag(asked.header.tag)
+    };
+    header.packets(&[&[PLAIN_TYPE], answer].concat(), 64)
+}
+
+#[test]
+fn a_response_too_long_for_the_buffer_is_an_error_and_costs_nothing_else() {
+    let mut device = running();
+    for _ in 0..50 {
+        let asked = spawn_ask(&mut device, 100, 10);
+        let sent = assemble(&device.usb.sent());
+        device.usb.packets(&answer_to(&sent[0], &[7; 300]));
+        device.world.run();
+        assert!(matches!(asked.take(), Err(Error::NoSpace)));
+    }
+    let asked = spawn_ask(&mut device, 100, 10);
+    let sent = assemble(&device.usb.sent());
+    device.usb.packets(&answer_to(&sent[0], b"fits"));
+    device.world.run();
+    assert_eq!(asked.take().unwrap(), b"fits");
+}
+
+#[test]
+fn receiving_without_having_sent_is_an_error() {
+    let mut device = running();
+    let router = device.router;
+    let (result, _) = device.world.complete(0, async move {
+        let mut channel = router.request_channel(Target::Endpoint(NETWORK, Eid(HOST)));
+        channel.recv(&mut [0; 10]).await.map(|_| ())
+    });
+    assert!(matches!(result, Err(Error::BadArgument)));
+}
+
+#[test]
+fn a_request_that_timed_out_gives_its_tag_back_although_its_channel_is_kept() {
+    let mut device = running();
+    let router = device.router;
+    for _ in 0..3 {
+        let asked: Vec<_> = (0..8)
+            .map(|_| {
+                device.world.spawn(async move {
+                    let channel = router.request_channel(Target::Endpoint(NETWORK, Eid(HOST)));
+                    let mut channel = channel.with_timeout(Duration::from_millis(100));
+                    channel.send(MsgType(PLAIN_TYPE), b"?").await.unwrap();
+                    assert!(matches!(
+                        channel.recv(&mut [0; 10]).await,
+                        Err(Error::TimedOut)
+                    ));
+                    assert!(matches!(
+                        channel.recv(&mut [0; 10]).await,
+                        Err(Error::BadArgument)
+                    ));
+                    // Kept for good.
+                    core::mem::forget(channel);
+                })
+            })
+            .collect();
+        device.world.advance(100);
+        assert!(asked.iter().all(Outcome::is_done));
+    }
+}
+
+// Futures that are dropped.
+
+// Futures that are dropped.
+
+#[test]
+fn dropped_receive_futures_leak_nothing_and_lose_no_message() {
+    let mut device = running();
+    let mut listener = device.router.listener(ECHO).unwrap();
+    let polled = device.world.spawn(async move {
+        for _ in 0..1000 {
+            // Polled once, then dropped.
+            let _ = embassy_futures::poll_once(listener.receive());
+            let mut buffer = [0; 4];
+            let _ = embassy_futures::poll_once(listener.recv(&mut buffer));
+        }
+        listener
+    });
+    device.world.run();
+    let mut listener = polled.take();
+    device.usb.packet(&REQUEST.packet(&echo_message(5)));
+    let received = device
+        .world
+        .spawn(async move { listener.receive().await.bytes().to_vec() });
+    device.world.run();
+    assert_eq!(received.take(), echo_message(5)[1..]);
+}
+
+#[test]
+fn a_message_that_came_after_its_receiver_was_dropped_is_there_for_the_next_one() {
+    let mut device = running();
+    let mut listener = device.router.listener(ECHO).unwrap();
+    for tag in 0..8 {
+        assert!(embassy_futures::poll_once(listener.receive()).is_pending());
+        device
+            .usb
+            .packet(&REQUEST.tag(tag).packet(&echo_message(40)));
+        device.world.run();
+        let polled =
+            embassy_futures::poll_once(async { listener.receive().await.bytes().to_vec() });
+        assert!(matches!(polled, core::task::Poll::Ready(bytes) if bytes == echo_message(40)[1..]));
+    }
+}
+
+#[test]
+fn requests_dropped_before_they_look_at_their_response_leak_no_tag_channel_or_buffer() {
+    let mut device = running();
+    for _ in 0..1000 {
+        let asked = spawn_ask(&mut device, 1000, 100);
+        let sent = assemble(&device.usb.sent());
+        device.usb.packets(&answer_to(&sent[0], &[7; 100]));
+        device.world.cancel(asked);
+        device.world.run();
+    }
+    // All eight tags and all four long buffers are free.
+    let asked: Vec<_> = (0..8).map(|_| spawn_ask(&mut device, 1000, 100)).collect();
+    let sent = assemble(&device.usb.sent());
+    assert_eq!(sent.len(), 8);
+    for four in sent.chunks(4) {
+        let answers: Vec<_> = four.iter().map(|sent| answer_to(sent, &[8; 100])).collect();
+        for packet in 0..2 {
+            answers
+                .iter()
+                .for_each(|answer| device.usb.packet(&answer[packet]));
+        }
+        device.world.run();
+    }
+    for asked in asked {
+        assert_eq!(asked.take().unwrap(), [8; 100]);
+    }
+}
+
+#[test]
+fn a_finished_sender_that_is_kept_holds_no_place_in_the_line() {
+    let mut device = echo_device();
+    device.usb.set_speed(512);
+    let mut listener = device.router.listener(PLAIN).unwrap();
+    device.world.spawn(async move {
+        let message = listener.receive().await;
+        let parts: [&[u8]; 1] = [&[7; 5000]];
+        let mut sending = core::pin::pin!(message.respond(MsgIC(false), &parts));
+        sending.as_mut().await.unwrap();
+        core::future::pending::<()>().await;
+    });
+    device.usb.packet(&REQUEST.packet(&[PLAIN_TYPE, 1]));
+    device.world.advance(100);
+    assert_eq!(assemble(&device.usb.sent())[0].message.len(), 5001);
+    device.usb.set_speed(usize::MAX);
+    assert_echoes(&mut device, 1, 300);
+}
+
+#[test]
+fn a_send_half_that_is_dropped_and_run_again_leaves_nobody_waiting() {
+    let mut device = echo_device();
+    for round in 0..20 {
+        device.usb.stop_reading();
+        let router = device.router;
+        let sends: Vec<_> = (0..3)
+            .map(|_| {
+                device.world.spawn(async move {
+                    let mut channel = router.request_channel(Target::Endpoint(NETWORK, Eid(HOST)));
+                    channel.send(MsgType(PLAIN_TYPE), &[1; 5000]).await
+                })
+            })
+            .collect();
+        device.world.run();
+        device.restart_usb_sender(round % 2 * 10);
+        device.usb.read_again();
+        device.world.run();
+        // What was begun is cut; what was not goes through.
+        for send in sends {
+            assert!(matches!(send.take(), Ok(()) | Err(Error::Unreachable)));
+        }
+        assemble(&device.usb.sent());
+        assert_echoes(&mut device, 1, 3000);
+    }
+}
+
+#[test]
+fn a_transfer_that_was_dropped_on_its_way_is_counted() {
+    let mut device = echo_device();
+    // One that is taken, then one that is not.
+    assert_echoes(&mut device, 1, 20);
+    device.usb.stop_reading();
+    device.usb.packet(&REQUEST.packet(&echo_message(20)));
+    device.world.run();
+    device.restart_usb_sender(0);
+    assert_eq!(device.drops(DropReason::LinkDown), 1);
+    device.usb.read_again();
+    device.world.run();
+    assert_eq!(device.usb.sent(), [[0u8; 0]; 0]);
+    assert_echoes(&mut device, 1, 20);
+}
+
+// Who is woken, and who else has a turn.
+
+// Events and state.
+
+#[test]
+fn events_wake_whoever_waits_for_them() {
+    let mut device = running();
+    let router = device.router;
+    let mut events = Vec::new();
+    for _ in 0..2 {
+        let next = device.world.spawn(router.next_event());
+        device.world.run();
+        events.push(next.take());
+    }
+    assert_eq!(events, [Event::LinkUp(USB), Event::LinkUp(I2C)]);
+    let next = device.world.spawn(router.next_event());
+    device.world.run();
+    assert!(!next.is_done());
+    device.usb.packet(&REQUEST.packet(&[0, 0x81, 1, 0, 0x40]));
+    device.world.run();
+    assert!(matches!(
+        next.take(),
+        Event::EndpointIdSet {
+            endpoint_id: Eid(0x40),
+            ..
+        }
+    ));
+    assert_eq!(router.endpoint_id(NETWORK), Eid(0x40));
+    assert_eq!(
+        router.bus_owner(NETWORK).map(|owner| owner.endpoint_id),
+        Some(Eid(HOST))
+    );
+    let next = device.world.spawn(async move { router.next_event().await });
+    device.usb.down();
+    device.world.run();
+    assert_eq!(next.take(), Event::LinkDown(PortId(0)));
+}
+
+#[test]
+fn a_host_that_never_pauses_leaves_the_others_their_turns() {
+    let mut device = running();
+    for number in 0..600_u32 {
+        device.usb.packet(&control_request((number & 7) as u8));
+    }
+    let router = device.router;
+    let seen = device
+        .world
+        .spawn(async move { router.messages_accepted() });
+    device.world.run();
+    assert!(seen.take() < 600);
+    assert_eq!(router.messages_accepted(), 600);
+}
+
+#[test]
+fn a_host_that_begins_a_message_again_and_again_leaves_the_others_their_turns() {
+    let mut device = running();
+    let _listener = device.router.listener(ECHO).unwrap();
+    // A start packet and two that continue the message, which the next start packet replaces.
+    let header = |flags: u8| [1, 0, 8, flags | 0x08];
+    for _ in 0..200 {
+        let vendor = [0x7E, 0xCC, 0xDE, 0xF0];
+        device
+            .usb
+            .packet(&[&header(0x80)[..], &vendor, &[0; 60]].concat());
+        device.usb.packet(&[&header(0x10)[..], &[0; 64]].concat());
+        device.usb.packet(&[&header(0x20)[..], &[0; 64]].concat());
+    }
+    let router = device.router;
+    let replaced = move || router.drop_counters().of(DropReason::ReplacedByNewStart);
+    let seen = device.world.spawn(async move { replaced() });
+    device.world.run();
+    // As many as there are in a turn.
+    assert!(seen.take() <= 255 / 3);
+    assert_eq!(replaced(), 199);
+}
