@@ -4,6 +4,7 @@
 mod control;
 mod discards;
 mod networks;
+mod random_packets;
 mod requests;
 mod sending;
 mod serving;

@@ -688,12 +688,13 @@ fn ten_link_cycles_lose_no_transfer_buffer() {
 #[test]
 fn a_neighbour_that_does_not_accept_a_transfer_is_there_all_the_same() {
     let (mut device, echo) = Device::echo();
-    device.refuse_next(USB);
+    device.set_refuses(USB, true);
     let drops = device.drops_of(|device| {
         let sending = respond(device, echo, REQUEST, &[1]);
         assert_eq!(device.outcome(sending), Some(Ok(())));
     });
     assert_eq!(drops, [(DropReason::NotAccepted, 1)]);
+    device.set_refuses(USB, false);
     assert_eq!(device.sent(), [[0u8; 0]; 0]);
     device.assert_serves(echo);
 }

@@ -419,8 +419,8 @@ impl Driver for AsyncRouter {
         self.running.link(port).set_speed(bytes_per_millisecond);
     }
 
-    fn refuse_next(&mut self, port: PortId) {
-        self.running.link(port).refuse_next();
+    fn set_refuses(&mut self, port: PortId, refuses: bool) {
+        self.running.link(port).set_refuses(refuses);
     }
 
     fn timed_transfers(&mut self, port: PortId) -> Vec<(u64, SentTransfer)> {

@@ -187,8 +187,8 @@ pub(crate) trait Driver: Sized {
     /// How fast the link carries what the device sends.
     fn set_speed(&mut self, port: PortId, bytes_per_millisecond: usize);
 
-    /// The neighbour does not accept the next transfer that it would read.
-    fn refuse_next(&mut self, port: PortId);
+    /// Whether the host does not accept what it reads.
+    fn set_refuses(&mut self, port: PortId, refuses: bool);
 
     /// What the host has read since it was last asked, with the time at which it had each transfer.
     fn timed_transfers(&mut self, port: PortId) -> Vec<(u64, SentTransfer)>;

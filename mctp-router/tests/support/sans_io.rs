@@ -38,7 +38,7 @@ struct Link {
     packets: VecDeque<(PhysicalAddress, Vec<u8>)>,
     is_up: bool,
     reads: usize,
-    refuses_next: bool,
+    refuses: bool,
     bytes_per_millisecond: usize,
     at_transport: Option<Outbound<'static>>,
     /// When the host has what it began to read.
@@ -52,7 +52,7 @@ impl Link {
             packets: VecDeque::new(),
             is_up: true,
             reads: usize::MAX,
-            refuses_next: false,
+            refuses: false,
             bytes_per_millisecond: usize::MAX,
             at_transport: None,
             read_at: None,
@@ -153,25 +153,30 @@ impl SansIo {
         let bytes = transfer.as_bytes().len();
         let longest = transfer.layout().max_transfer;
         assert!(bytes <= longest.into(), "no longer than the transport says");
-        let result = if !link.is_up {
-            Err(SendError::LinkDown)
-        } else if link.read_at.is_none() && link.reads == 0 {
-            return false;
-        } else if std::mem::take(&mut link.refuses_next) {
-            Err(SendError::NotAccepted)
-        } else {
-            let duration = bytes.div_ceil(link.bytes_per_millisecond) as u64;
-            let is_slow = link.bytes_per_millisecond != usize::MAX;
+        let result = if link.is_up {
             if link.read_at.is_none() {
+                if link.reads == 0 {
+                    return false;
+                }
                 link.reads -= usize::from(link.reads != usize::MAX);
-                link.read_at = Some(now + if is_slow { duration } else { 0 });
+                let duration = match link.bytes_per_millisecond {
+                    usize::MAX => 0,
+                    speed => bytes.div_ceil(speed) as u64,
+                };
+                link.read_at = Some(now + if link.refuses { 0 } else { duration });
             }
             if link.read_at > Some(now) {
                 return false;
             }
-            let packets = transfer.packets().map(<[u8]>::to_vec).collect();
-            link.sent.push((now, (transfer.destination(), packets)));
-            Ok(())
+            if link.refuses {
+                Err(SendError::NotAccepted)
+            } else {
+                let packets = transfer.packets().map(<[u8]>::to_vec).collect();
+                link.sent.push((now, (transfer.destination(), packets)));
+                Ok(())
+            }
+        } else {
+            Err(SendError::LinkDown)
         };
         link.read_at = None;
         let outbound = link.at_transport.take().unwrap();
@@ -497,8 +502,8 @@ impl Driver for SansIo {
         self.link(port).bytes_per_millisecond = bytes_per_millisecond;
     }
 
-    fn refuse_next(&mut self, port: PortId) {
-        self.link(port).refuses_next = true;
+    fn set_refuses(&mut self, port: PortId, refuses: bool) {
+        self.link(port).refuses = refuses;
     }
 
     fn timed_transfers(&mut self, port: PortId) -> Vec<(u64, SentTransfer)> {

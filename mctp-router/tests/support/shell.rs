@@ -283,7 +283,7 @@ struct LinkState {
     host: Option<Waker>,
     /// How many transfers the host reads.
     reads: usize,
-    refuses_next: bool,
+    refuses: bool,
     can_wait: bool,
     /// The router has the packet that it received last.
     has_packet: bool,
@@ -304,7 +304,7 @@ impl Link {
             sent: Vec::new(),
             host: None,
             reads: usize::MAX,
-            refuses_next: false,
+            refuses: false,
             can_wait: true,
             has_packet: false,
             up: false,
@@ -386,9 +386,9 @@ impl Link {
         self.wake_sender();
     }
 
-    /// The host does not accept the next transfer that it would read.
-    pub(crate) fn refuse_next(&self) {
-        self.0.borrow_mut().refuses_next = true;
+    /// Whether the host does not accept what it reads.
+    pub(crate) fn set_refuses(&self, refuses: bool) {
+        self.0.borrow_mut().refuses = refuses;
     }
 
     /// For the next receiving half.
@@ -481,10 +481,10 @@ impl TransportTx for LinkTx {
                 return Poll::Ready(Err(SendError::LinkDown));
             }
             if state.reads > 0 {
-                if std::mem::take(&mut state.refuses_next) {
+                state.reads -= usize::from(state.reads != usize::MAX);
+                if state.refuses {
                     return Poll::Ready(Err(SendError::NotAccepted));
                 }
-                state.reads -= usize::from(state.reads != usize::MAX);
                 return Poll::Ready(Ok(()));
             }
             state.send = Some(context.waker().clone());

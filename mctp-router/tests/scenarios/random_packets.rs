@@ -1,14 +1,15 @@
 //! After any packets, in any order, at any time, the device still answers: Get Endpoint ID at once,
 //! and the echo service once unfinished messages have timed out.
 
-mod support;
-
-use mctp_router::{ChannelId, Event};
+use mctp_router::Event;
 use mctp_transport::Eid;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use support::{
-    DEVICE, Device, ECHO_TYPE, HOST, I2C, NETWORK, REQUEST, USB, Wire, assemble, echo_message,
+
+use crate::Device;
+use crate::support::driver::{Driver, Served, Taking};
+use crate::support::{
+    DEVICE, ECHO_TYPE, HOST, I2C, NETWORK, REQUEST, USB, Wire, assemble, echo_message,
 };
 
 /// Something that happens to the device.
@@ -26,12 +27,12 @@ enum Step {
     Time(u64),
     /// Milliseconds pass, and nobody looks at the deadlines.
     Oversleep(u64),
-    /// The echo service takes a message and answers as far as the transfer goes.
-    Serve,
+    /// The echo service takes a message and answers it.
+    Serve(Taking),
     /// The host reads one transfer.
     Read,
-    /// The device reads one transfer for the host, which is gone before it has it.
-    Lose,
+    /// The host does not accept one transfer.
+    Refuse,
     LinkDown,
     LinkUp,
 }
@@ -97,16 +98,16 @@ fn step() -> impl Strategy<Value = Step> {
         }),
         2 => (0..9000u64).prop_map(Step::Time),
         1 => (0..9000u64).prop_map(Step::Oversleep),
-        4 => Just(Step::Serve),
+        2 => Just(Step::Serve(Taking::InPlace)),
+        2 => Just(Step::Serve(Taking::Copied)),
         3 => Just(Step::Read),
-        1 => Just(Step::Lose),
+        1 => Just(Step::Refuse),
         1 => Just(Step::LinkDown),
         2 => Just(Step::LinkUp),
     ]
 }
 
-fn take(device: &mut Device, echo: ChannelId, step: Step) {
-    let now = device.now();
+fn take(device: &mut Device, echo: Served, step: Step) {
     match step {
         Step::Packet(bytes) => {
             device.receive(&bytes);
@@ -118,43 +119,39 @@ fn take(device: &mut Device, echo: ChannelId, step: Step) {
         }
         Step::Time(milliseconds) => device.advance(milliseconds),
         Step::Oversleep(milliseconds) => device.oversleep(milliseconds),
-        Step::Serve => {
-            if let Some(lent) = device.core.take_message(echo) {
-                let mut response = lent.response(lent.integrity_check());
+        Step::Serve(taking) => {
+            if let Some(taken) = device.take_as(echo, taking) {
+                let integrity_check = taken.integrity_check;
+                device.respond(&taken, integrity_check, &[taken.bytes()]);
                 // Whether it fits, and whether the host reads, is not this service's concern.
-                let _ = device.core.send(now, &mut response, &[lent.bytes()]);
-                device.core.give_back(lent);
+                device.give_back(taken);
             }
         }
         Step::Read => {
             device.transfer(USB);
         }
-        Step::Lose => {
-            if let Some(outbound) = device.core.poll_transmit(USB) {
-                device.core.transmit_done(
-                    now,
-                    USB,
-                    outbound,
-                    Err(mctp_transport::SendError::LinkDown),
-                );
-            }
+        Step::Refuse => {
+            device.set_refuses(USB, true);
+            device.transfer(USB);
+            device.set_refuses(USB, false);
         }
-        Step::LinkDown => device.core.link_down(USB),
-        Step::LinkUp => device.core.link_up(USB),
+        Step::LinkDown => device.link_down(USB),
+        Step::LinkUp => device.link_up(USB),
     }
 }
 
 /// The host reads what waits, and the service takes what came.
-fn settle(device: &mut Device, echo: ChannelId) {
-    device.core.link_up(USB);
+fn settle(device: &mut Device, echo: Served) {
+    device.link_up(USB);
+    device.read_again(USB);
     device.sent();
     while device.take(echo).is_some() {}
 }
 
 /// An echo request of three packets is answered with its own bytes.
-fn assert_echoes(device: &mut Device, echo: ChannelId) {
+fn assert_echoes(device: &mut Device, echo: Served) {
     let message = echo_message(150);
-    let own = device.core.endpoint_id(NETWORK).0;
+    let own = device.endpoint_id(NETWORK).0;
     for packet in REQUEST.to(own).tag(5).packets(&message, 64) {
         device.receive(&packet);
     }
@@ -177,6 +174,7 @@ proptest! {
         steps in vec(step(), 0..60)
     ) {
         let (mut device, echo) = Device::echo();
+        device.stop_reading(USB);
         for step in steps {
             take(&mut device, echo, step);
         }
@@ -193,9 +191,9 @@ proptest! {
         let (mut device, _) = Device::echo();
         for (wire, payload) in packets {
             device.receive(&wire.packet(&payload));
-            prop_assert!(device.transfer(I2C).is_none());
+            prop_assert_eq!(device.transfers(I2C), []);
         }
-        let own = device.core.endpoint_id(NETWORK);
+        let own = device.endpoint_id(NETWORK);
         prop_assert!(Eid::new_normal(own.0).is_ok());
         // The newest eight events are kept; what was set last is among them.
         let set = device.events().into_iter().rev().find_map(|event| match event {
