@@ -4,8 +4,8 @@
 mod support;
 
 use mctp_router::{
-    ChannelId, Instant, LentMessage, OpenError, Outbound, Outgoing, PortConfig, PortId, Progress,
-    Receipt, Route, RouteOrigin, RouterCore, RouterStorage, SendFailure, Service, Target,
+    ChannelId, Instant, LentMessage, NetworkId, OpenError, Outbound, Outgoing, PortConfig, PortId,
+    Progress, Receipt, Route, RouteOrigin, RouterCore, RouterStorage, SendFailure, Service, Target,
 };
 use mctp_transport::{DropReason, Eid, PhysicalAddress, SendError, TransferLayout};
 use proptest::collection::vec;
@@ -478,4 +478,17 @@ proptest! {
             prop_assert_eq!(one.take(step), two.take(step), "{:?}", step);
         }
     }
+}
+
+#[test]
+fn the_routes_of_a_network_are_those_of_its_ports() {
+    let (mut device, _) = Device::echo();
+    let [in_first, in_second] = [0x20, 0x30].map(|first| route(first, first, I2C, 64));
+    assert!(device.core.add_route(in_first));
+    device.core.link_down(I2C);
+    assert!(device.core.set_network(I2C, NetworkId(1)));
+    assert!(device.core.add_route(in_second));
+    let routes = |network| device.core.routes(NetworkId(network)).collect::<Vec<_>>();
+    assert_eq!(routes(0), [&in_first]);
+    assert_eq!(routes(1), [&in_second]);
 }

@@ -118,24 +118,27 @@ fn a_service_answers_in_two_units_at_once() {
 #[test]
 fn several_services_get_their_own_messages() {
     let mut device = Device::large();
-    let bench = Service::vendor_pci(0xCCDE, &[0xF1]);
+    let bench = Service::vendor_pci(0xCCDE, &[0xF1, 0x01]);
     for service in [ECHO, bench, PLAIN] {
         device.serve_echo(service, Taking::InPlace);
     }
     let messages = [
         &[0x7E, 0xCC, 0xDE, 0xF0, 1][..],
-        &[0x7E, 0xCC, 0xDE, 0xF1, 2],
+        &[0x7E, 0xCC, 0xDE, 0xF1, 1, 2],
         &[PLAIN_TYPE, 3],
     ];
     for (tag, message) in (0..).zip(&messages) {
         device.receive(&REQUEST.tag(tag).packet(message));
     }
-    device.receive(&REQUEST.tag(7).packet(&[0x7E, 0xCC, 0xDE, 0xF2]));
+    for stranger in [&[0xF2, 1], &[0xF1, 2]] {
+        let payload = [&[0x7E, 0xCC, 0xDE][..], stranger].concat();
+        device.receive(&REQUEST.tag(7).packet(&payload));
+    }
     let mut sent: Vec<_> = assemble(&device.sent());
     sent.sort_by_key(|message| message.header.tag);
     let sent: Vec<_> = sent.into_iter().map(|message| message.message).collect();
     assert_eq!(sent, messages);
-    assert_eq!(device.drops(DropReason::UnsupportedMessageType), 1);
+    assert_eq!(device.drops(DropReason::UnsupportedMessageType), 2);
 }
 
 #[test]
