@@ -5,4 +5,4 @@ mod scenarios;
 mod support;
 
 /// What the scenarios drive here.
-type Device = support::async_router::AsyncRouter;
+type Device = support::async_router::AsyncRouter<false>;

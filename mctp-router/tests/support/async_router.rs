@@ -22,16 +22,18 @@ use super::driver::{
     Asked, Came, Driver, Failure, Question, Response, SendResult, Sending, Served, Setup, Taken,
     Taking,
 };
-use super::shell::{Outcome, Running, VirtualClock};
+use super::shell::{Executor, Outcome, Running, VirtualClock};
 use super::{I2C, SentTransfer, USB};
 
 /// The longest message that any device takes or sends.
 const LONGEST: usize = 70_000;
 
-type TestListener = Listener<'static, 'static, NoopRawMutex, VirtualClock>;
-type Channel<'a> = RequestChannel<'a, 'static, NoopRawMutex, VirtualClock>;
+type TestListener = Listener<'static, 'static, NoopRawMutex, &'static VirtualClock>;
+type Channel<'a> = RequestChannel<'a, 'static, NoopRawMutex, &'static VirtualClock>;
 
-pub(crate) struct AsyncRouter {
+/// The tasks of services and requests are in the executor of the links, or `IN_TWO_EXECUTORS` in one
+/// of lower priority.
+pub(crate) struct AsyncRouter<const IN_TWO_EXECUTORS: bool> {
     running: Running,
     /// `None` once closed.
     services: Vec<Option<Serving>>,
@@ -121,8 +123,8 @@ struct Conversation {
 
 /// What a message can be answered with.
 enum Holder<'a> {
-    InPlace(Message<'a, 'static, NoopRawMutex, VirtualClock>),
-    Copied(Responder<'a, 'static, NoopRawMutex, VirtualClock>),
+    InPlace(Message<'a, 'static, NoopRawMutex, &'static VirtualClock>),
+    Copied(Responder<'a, 'static, NoopRawMutex, &'static VirtualClock>),
 }
 
 impl Holder<'_> {
@@ -242,7 +244,15 @@ async fn ask(mut channel: Channel<'_>, question: Question, conversation: &Conver
     }
 }
 
-impl AsyncRouter {
+impl<const IN_TWO_EXECUTORS: bool> AsyncRouter<IN_TWO_EXECUTORS> {
+    fn spawn(&mut self, task: impl Future<Output = ()> + 'static) -> Outcome<()> {
+        let executor = match IN_TWO_EXECUTORS {
+            true => Executor::Low,
+            false => Executor::High,
+        };
+        self.running.world.spawn_in(executor, task)
+    }
+
     fn tell(&mut self, taken: &Taken, command: Command) {
         let (served, desk) = &self.taken[taken.id];
         assert!(!desk.is_over.get(), "not given back");
@@ -276,7 +286,7 @@ fn is_of_the_packet(reason: DropReason) -> bool {
     )
 }
 
-impl Driver for AsyncRouter {
+impl<const IN_TWO_EXECUTORS: bool> Driver for AsyncRouter<IN_TWO_EXECUTORS> {
     fn new(setup: &Setup) -> Self {
         let (config, networks) = (&setup.config, setup.networks);
         let running = match setup.is_large {
@@ -431,7 +441,7 @@ impl Driver for AsyncRouter {
         let listener = self.running.router.listener(service)?;
         let jobs = Jobs::default();
         let polled = jobs.clone();
-        let task = self.running.world.spawn(poll_fn(move |context| {
+        let task = self.spawn(poll_fn(move |context| {
             polled.poll(context);
             Poll::Pending
         }));
@@ -508,7 +518,7 @@ impl Driver for AsyncRouter {
             .listener(service)
             .expect("a free channel");
         // The host asks again if it did not get it.
-        self.running.world.spawn(async move {
+        self.spawn(async move {
             let mut buffer = vec![0; LONGEST];
             loop {
                 if taking == Taking::InPlace {
@@ -530,7 +540,7 @@ impl Driver for AsyncRouter {
         let conversation = Rc::new(Conversation::default());
         let channel = self.running.router.request_channel(question.target);
         let conversed = converse(channel, question, conversation.clone());
-        let task = self.running.world.spawn(conversed);
+        let task = self.spawn(conversed);
         self.ask_by(&conversation, Some(task))
     }
 

@@ -20,7 +20,8 @@ use mctp_transport::{
 
 use super::{DEVICE, I2C, I2C_LAYOUT, NETWORK, POINT_TO_POINT, SentTransfer, USB, USB_LAYOUT};
 
-pub(crate) type TestRouter = Router<'static, NoopRawMutex, VirtualClock>;
+/// A router with a borrowed clock.
+pub(crate) type TestRouter = Router<'static, NoopRawMutex, &'static VirtualClock>;
 
 /// Time that passes only when a test says so.
 #[derive(Clone, Default)]
@@ -576,7 +577,7 @@ impl Running {
         networks: [NetworkId; 2],
     ) -> Self {
         let mut world = World::new();
-        let storage = RouterStorage::<
+        let storage = Box::leak(Box::new(RouterStorage::<
             2,
             512,
             SHORT_MESSAGES,
@@ -584,12 +585,9 @@ impl Running {
             LONG_MESSAGE_LEN,
             CHANNELS,
             4,
-        >::new();
-        let router: &TestRouter = Box::leak(Box::new(Router::new(
-            Box::leak(Box::new(storage)),
-            world.clock.clone(),
-            config,
-        )));
+        >::default()));
+        let clock: &VirtualClock = Box::leak(Box::new(world.clock.clone()));
+        let router: &TestRouter = Box::leak(Box::new(Router::new(storage, clock, config)));
         for (port, network) in [USB, I2C].into_iter().zip(networks) {
             assert!(router.set_network(port, network));
         }
