@@ -6,10 +6,11 @@ mod support;
 
 use core::time::Duration;
 
+use embassy_futures::yield_now;
 use mctp::{AsyncListener, AsyncReqChannel, AsyncRespChannel, Error, MsgIC, MsgType};
 use mctp_router::{Event, PortId, Service, Target};
 use mctp_transport::{DropReason, Eid};
-use support::shell::{Outcome, Running, TestRouter};
+use support::shell::{Executor, Outcome, Running, TestRouter};
 use support::{
     Assembled, ECHO, HOST, I2C, NETWORK, POINT_TO_POINT, REQUEST, USB, Wire, assemble, config,
     echo_message,
@@ -363,4 +364,38 @@ fn a_host_that_begins_a_message_again_and_again_leaves_the_others_their_turns() 
     // As many as there are in a turn.
     assert!(seen.take() <= 255 / 3);
     assert_eq!(replaced(), 199);
+}
+
+/// The response wakes the link, whose executor interrupts the service: the response leaves, and the
+/// host's next request is there before the service gives back the buffer of the last one.
+#[test]
+fn a_request_right_behind_the_answer_to_the_last_waits_for_the_buffer_that_a_service_still_has() {
+    let mut running = Running::with_one_long_buffer(&config());
+    let mut listener = running.router.listener(ECHO).unwrap();
+    running.world.spawn_in(Executor::Low, async move {
+        loop {
+            let message = listener.receive().await;
+            let echo = [message.bytes()];
+            let sent = message.respond(message.integrity_check(), &echo).await;
+            sent.unwrap();
+            // Interrupted here.
+            yield_now().await;
+        }
+    });
+    let link = running.usb.clone();
+    let host = running.world.spawn(async move {
+        for tag in (0..8).cycle().take(100) {
+            let message = echo_message(100);
+            link.packets(&REQUEST.tag(tag).packets(&message, 64));
+            link.until_sent().await;
+            let answers = assemble(&link.sent());
+            assert_eq!(
+                (answers[0].header.tag, &answers[0].message),
+                (tag, &message)
+            );
+        }
+    });
+    running.world.run();
+    assert_eq!(running.router.drop_counters().total(), 0);
+    assert!(host.is_done(), "a request was not answered");
 }

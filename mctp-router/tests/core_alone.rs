@@ -492,3 +492,48 @@ fn the_routes_of_a_network_are_those_of_its_ports() {
     assert_eq!(routes(0), [&in_first]);
     assert_eq!(routes(1), [&in_second]);
 }
+
+/// A device both of whose long buffers are with its service, and the start of a third message.
+fn both_lent() -> (Device, [LentMessage<'static>; 2], Vec<Vec<u8>>) {
+    let (mut device, echo) = Device::echo();
+    device.core.set_can_wait(USB, true);
+    let lent = [1, 2].map(|tag| {
+        for packet in REQUEST.tag(tag).packets(&echo_message(100), 64) {
+            device.receive(&packet);
+        }
+        device.core.take_message(echo).unwrap()
+    });
+    let third = REQUEST.tag(3).packets(&echo_message(100), 64);
+    (device, lent, third)
+}
+
+#[test]
+fn a_packet_that_was_held_back_is_offered_again_when_the_core_says_so() {
+    let (mut device, [first, second], third) = both_lent();
+    let drops = device.drops_of(|device| {
+        assert_eq!(device.receive(&third[0]), Receipt::HeldBack);
+        assert!(device.core.is_held_back(USB));
+        device.core.take_wakes();
+        assert_eq!(device.receive(&third[0]), Receipt::HeldBack);
+        device.core.give_back(first);
+        assert!(device.core.take_wakes().held_back() && !device.core.is_held_back(USB));
+        assert_eq!(device.receive(&third[0]), Receipt::Stored);
+        assert!(matches!(device.receive(&third[1]), Receipt::Delivered(_)));
+        device.core.give_back(second);
+        assert!(!device.core.take_wakes().held_back(), "nobody waits");
+    });
+    assert_eq!(drops, []);
+}
+
+#[test]
+fn the_end_of_the_hold_time_is_a_deadline() {
+    let (mut device, _lent, third) = both_lent();
+    assert_eq!(device.receive(&third[0]), Receipt::HeldBack);
+    device.advance(100);
+    assert_eq!(device.receive(&third[0]), Receipt::HeldBack);
+    assert_eq!(device.core.next_deadline(), Instant::from_millis(200));
+    device.advance(100);
+    device.assert_drops(&third[0], DropReason::NoMessageBuffer);
+    device.advance(1_000);
+    assert_eq!(device.core.next_deadline(), Instant::NEVER, "nothing waits");
+}

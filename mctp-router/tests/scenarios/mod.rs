@@ -3,6 +3,7 @@
 
 mod control;
 mod discards;
+mod holding_back;
 mod networks;
 mod random_packets;
 mod requests;
