@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 
 use mctp_router::Receipt;
 use mctp_transport::{DropCounters, DropReason};
-use support::{DEVICE, Device, REQUEST, Wire, echo_message};
+use support::bare_core::BareCore;
+use support::{DEVICE, REQUEST, Wire, echo_message};
 
 /// A message of the model: its bytes, the unit of its start, the sequence number to come, and when
 /// it was last heard of.
@@ -181,7 +182,7 @@ fn random_packet(random: &mut Random, model: &Model) -> (Wire, Vec<u8>) {
 #[test]
 fn router_and_model_agree_on_every_packet() {
     let mut random = Random(0x9E37_79B9_7F4A_7C15);
-    let (mut device, echo) = Device::echo();
+    let (mut device, echo) = BareCore::echo();
     let mut model = Model::default();
     for step in 0..300_000 {
         if random.one_in(10) {

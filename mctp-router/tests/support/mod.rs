@@ -1,6 +1,6 @@
 //! What the tests of the router share: packets built by hand, the device that scenarios drive
 //! ([`driver`]) with the core ([`sans_io`]) and with the async router ([`async_router`]), a core
-//! without more ([`Device`]), and a virtual world ([`shell`]).
+//! in the test's own hands ([`bare_core`]), and a virtual world ([`shell`]).
 //!
 //! Packets are built and taken apart here from the byte tables of DSP0236 1.3.3, section 8.2, not
 //! with the code under test.
@@ -9,15 +9,13 @@
 #![allow(dead_code)]
 
 pub(crate) mod async_router;
+pub(crate) mod bare_core;
 pub(crate) mod driver;
 pub(crate) mod sans_io;
 pub(crate) mod shell;
 
-use mctp_router::{
-    ChannelId, Config, Event, Instant, NetworkId, Outgoing, PortConfig, PortId, Progress, Receipt,
-    RouterCore, RouterStorage, SendFailure, Service,
-};
-use mctp_transport::{DropReason, Eid, PhysicalAddress, TransferLayout};
+use mctp_router::{Config, NetworkId, PortId, Service};
+use mctp_transport::{PhysicalAddress, TransferLayout};
 
 /// The endpoint ID that the tests give the device.
 pub(crate) const DEVICE: u8 = 9;
@@ -252,242 +250,6 @@ pub(crate) fn assemble(packets: &[Vec<u8>]) -> Vec<Assembled> {
 /// A transfer that a port sent: to whom, and its packets.
 pub(crate) type SentTransfer = (PhysicalAddress, Vec<Vec<u8>>);
 
-/// The device under test: a router without IO, with a USB-like port 0 and an I2C-like port 1, both
-/// up, and a virtual clock.
-///
-/// Two short and two long message buffers, long ones of 4,224 bytes; ten channels; four routes.
-pub(crate) struct Device {
-    pub(crate) core: RouterCore<'static>,
-    now: u64,
-}
-
 pub(crate) fn config() -> Config {
     Config::new(UUID)
-}
-
-impl Device {
-    /// Without an endpoint ID and without services.
-    pub(crate) fn blank(config: &Config) -> Self {
-        let storage = Box::new(RouterStorage::<2, 512, 2, 2, 4224, 10, 4>::new());
-        Self::with_core(RouterCore::new(Box::leak(storage), config))
-    }
-
-    /// As [`echo`](Self::echo), with four long message buffers.
-    pub(crate) fn echo_with_long_messages() -> (Self, ChannelId) {
-        let storage = Box::new(RouterStorage::<2, 512, 2, 4, 4224, 10, 4>::new());
-        Self::with_core(RouterCore::new(Box::leak(storage), &config())).serving_echo()
-    }
-
-    fn with_core(mut core: RouterCore<'static>) -> Self {
-        core.set_layout(USB, USB_LAYOUT);
-        core.set_layout(I2C, I2C_LAYOUT);
-        assert!(core.set_network(I2C, NETWORK));
-        core.link_up(USB);
-        core.link_up(I2C);
-        while core.poll_event().is_some() {}
-        Self { core, now: 0 }
-    }
-
-    /// With endpoint ID [`DEVICE`] and an echo service; the channel is the service's.
-    pub(crate) fn echo() -> (Self, ChannelId) {
-        Self::echo_with(&config())
-    }
-
-    pub(crate) fn echo_with(config: &Config) -> (Self, ChannelId) {
-        Self::blank(config).serving_echo()
-    }
-
-    fn serving_echo(mut self) -> (Self, ChannelId) {
-        assert!(self.core.set_endpoint_id(NETWORK, Eid(DEVICE)));
-        let echo = self.core.open_listener(ECHO).unwrap();
-        (self, echo)
-    }
-
-    pub(crate) fn now(&self) -> Instant {
-        Instant::from_millis(self.now)
-    }
-
-    /// Lets time pass; deadlines in between are met on time.
-    pub(crate) fn advance(&mut self, milliseconds: u64) {
-        let end = self.now + milliseconds;
-        while self.core.next_deadline().as_millis() <= end {
-            self.now = self.core.next_deadline().as_millis().max(self.now);
-            self.core.expire(self.now());
-        }
-        self.now = end;
-    }
-
-    /// Lets time pass without anybody looking at the deadlines.
-    pub(crate) fn oversleep(&mut self, milliseconds: u64) {
-        self.now += milliseconds;
-    }
-
-    /// A packet comes by USB.
-    pub(crate) fn receive(&mut self, packet: &[u8]) -> Receipt {
-        self.receive_at(USB, POINT_TO_POINT, packet)
-    }
-
-    pub(crate) fn receive_at(
-        &mut self,
-        port: PortId,
-        from: PhysicalAddress,
-        packet: &[u8],
-    ) -> Receipt {
-        self.core.receive(self.now(), port, from, packet)
-    }
-
-    /// What `action` made the counters count.
-    pub(crate) fn drops_of<T>(
-        &mut self,
-        action: impl FnOnce(&mut Self) -> T,
-    ) -> Vec<(DropReason, u32)> {
-        let before = self.core.drop_counters().clone();
-        action(self);
-        let grown = self.core.drop_counters().nonzero();
-        let grown = grown.map(|(reason, count)| (reason, count - before.of(reason)));
-        grown.filter(|(_, count)| *count > 0).collect()
-    }
-
-    /// The packet is dropped, for this reason and no other.
-    #[track_caller]
-    pub(crate) fn assert_drops(&mut self, packet: &[u8], reason: DropReason) {
-        let accepted = self.core.messages_accepted();
-        let drops = self.drops_of(|device| {
-            assert_eq!(device.receive(packet), Receipt::Dropped(reason));
-        });
-        assert_eq!(drops, [(reason, 1)]);
-        assert_eq!(self.core.messages_accepted(), accepted);
-        assert_eq!(self.sent(), [[0u8; 0]; 0], "discards are silent");
-    }
-
-    /// Takes the oldest message of a channel: type, then the rest.
-    pub(crate) fn take(&mut self, channel: ChannelId) -> Option<Vec<u8>> {
-        let lent = self.core.take_message(channel)?;
-        let message = [&[lent.message_type().0], lent.bytes()].concat();
-        self.core.give_back(lent);
-        Some(message)
-    }
-
-    /// Echoes the oldest message of a channel; what does not fit the first transfer is not sent.
-    pub(crate) fn echo_one(&mut self, channel: ChannelId) {
-        let lent = self.core.take_message(channel).expect("a message");
-        let mut response = lent.response(lent.integrity_check());
-        let sent = self.core.send(self.now(), &mut response, &[lent.bytes()]);
-        assert_eq!(sent, Ok(Progress::Done));
-        self.core.give_back(lent);
-    }
-
-    /// The next good message is served: the claim after every discard.
-    #[track_caller]
-    pub(crate) fn assert_serves(&mut self, echo: ChannelId) {
-        let message = echo_message(130);
-        let drops = self.drops_of(|device| {
-            let packets = REQUEST.tag(7).from(0x55).packets(&message, 64);
-            let receipts: Vec<_> = packets
-                .iter()
-                .map(|packet| device.receive(packet))
-                .collect();
-            assert_eq!(
-                receipts,
-                [Receipt::Stored, Receipt::Stored, Receipt::Delivered(echo)]
-            );
-            device.echo_one(echo);
-            let sent = assemble(&device.sent());
-            assert_eq!(sent.len(), 1);
-            assert_eq!(sent[0].message, message);
-            assert_eq!((sent[0].header.destination, sent[0].header.tag), (0x55, 7));
-            assert!(!sent[0].header.tag_owner);
-        });
-        assert_eq!(drops, []);
-    }
-
-    /// Sends a message as far as it goes while the neighbour takes every transfer; returns the
-    /// transfers.
-    pub(crate) fn send_all(
-        &mut self,
-        outgoing: &mut Outgoing,
-        message: &[&[u8]],
-    ) -> Vec<SentTransfer> {
-        let port = outgoing.port();
-        let mut transfers = Vec::new();
-        loop {
-            let progress = self.core.send(self.now(), outgoing, message);
-            transfers.extend(self.transfers(port));
-            match progress {
-                Ok(Progress::Done) => return transfers,
-                Ok(Progress::Partial) => {}
-                Err(failure) => panic!("{failure:?}"),
-            }
-        }
-    }
-
-    pub(crate) fn send(
-        &mut self,
-        outgoing: &mut Outgoing,
-        message: &[&[u8]],
-    ) -> Result<Progress, SendFailure> {
-        self.core.send(self.now(), outgoing, message)
-    }
-
-    /// The neighbour takes the next transfer.
-    pub(crate) fn transfer(&mut self, port: PortId) -> Option<SentTransfer> {
-        let outbound = self.core.poll_transmit(port)?;
-        let transfer = &outbound.transfer;
-        let longest = transfer.layout().max_transfer;
-        assert!(
-            transfer.as_bytes().len() <= longest.into(),
-            "no longer than the transport says"
-        );
-        let sent = (
-            transfer.destination(),
-            transfer.packets().map(<[u8]>::to_vec).collect(),
-        );
-        self.core.transmit_done(self.now(), port, outbound, Ok(()));
-        Some(sent)
-    }
-
-    /// The neighbour takes all transfers that wait.
-    pub(crate) fn transfers(&mut self, port: PortId) -> Vec<SentTransfer> {
-        std::iter::from_fn(|| self.transfer(port)).collect()
-    }
-
-    /// All packets that wait at the USB port.
-    pub(crate) fn sent(&mut self) -> Vec<Vec<u8>> {
-        self.transfers(USB)
-            .into_iter()
-            .flat_map(|(_, packets)| packets)
-            .collect()
-    }
-
-    pub(crate) fn events(&mut self) -> Vec<Event> {
-        std::iter::from_fn(|| self.core.poll_event()).collect()
-    }
-
-    /// Sets the unit of a port, on both directions.
-    pub(crate) fn set_unit(&mut self, port: PortId, unit: usize) {
-        self.core.configure_port(
-            port,
-            PortConfig {
-                unit,
-                ..PortConfig::default()
-            },
-        );
-    }
-
-    /// Sends a control request by USB and returns the payload of the one response.
-    #[track_caller]
-    pub(crate) fn control(&mut self, header: Wire, payload: &[u8]) -> Vec<u8> {
-        assert_eq!(self.receive(&header.packet(payload)), Receipt::Control);
-        let sent = self.sent();
-        assert_eq!(sent.len(), 1, "one response: {sent:02X?}");
-        Wire::parse(&sent[0]).1.to_vec()
-    }
-
-    /// Get Endpoint ID is answered at once.
-    #[track_caller]
-    pub(crate) fn assert_answers_control(&mut self) {
-        let own = self.core.endpoint_id(NETWORK).0;
-        let response = self.control(REQUEST.to(0).tag(6), &[0x00, 0x9F, 0x02]);
-        assert_eq!(response, [0x00, 0x1F, 0x02, 0x00, own, 0x00, 0x00]);
-    }
 }

@@ -291,9 +291,6 @@ struct LinkState {
     up: bool,
     send: Option<Waker>,
     bytes_per_millisecond: usize,
-    /// One packet of so many to the device is lost; 0 loses none.
-    loses_one_in: usize,
-    packets: usize,
 }
 
 impl Link {
@@ -311,8 +308,6 @@ impl Link {
             up: false,
             send: None,
             bytes_per_millisecond: usize::MAX,
-            loses_one_in: 0,
-            packets: 0,
         })))
     }
 
@@ -335,14 +330,7 @@ impl Link {
     }
 
     pub(crate) fn packet_from(&self, from: PhysicalAddress, packet: &[u8]) {
-        let lost = {
-            let mut state = self.0.borrow_mut();
-            state.packets += 1;
-            state.packets.is_multiple_of(state.loses_one_in)
-        };
-        if !lost {
-            self.input(Input::Packet(from, packet.to_vec()));
-        }
+        self.input(Input::Packet(from, packet.to_vec()));
     }
 
     pub(crate) fn packets(&self, packets: &[Vec<u8>]) {
@@ -351,10 +339,6 @@ impl Link {
 
     pub(crate) fn broken_packet(&self) {
         self.input(Input::Dropped(DropReason::BadLinkIntegrity));
-    }
-
-    pub(crate) fn lose_one_in(&self, packets: usize) {
-        self.0.borrow_mut().loses_one_in = packets;
     }
 
     /// How fast the link carries what the device sends.
