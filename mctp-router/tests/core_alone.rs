@@ -8,8 +8,6 @@ use mctp_router::{
     Progress, Receipt, Route, RouteOrigin, RouterCore, RouterStorage, SendFailure, Service, Target,
 };
 use mctp_transport::{DropReason, Eid, PhysicalAddress, SendError, TransferLayout};
-use proptest::collection::vec;
-use proptest::prelude::*;
 use support::bare_core::BareCore;
 use support::{
     HOST, I2C, I2C_LAYOUT, POINT_TO_POINT, REQUEST, SentTransfer, USB, USB_LAYOUT, Wire, assemble,
@@ -368,117 +366,6 @@ fn route(first: u8, last: u8, port: PortId, unit: usize) -> Route {
         address: PhysicalAddress::from_byte(0x33),
         unit,
         origin: RouteOrigin::Static,
-    }
-}
-
-/// Something that a message on its way out can meet.
-#[derive(Clone, Copy, Debug)]
-enum Step {
-    Send { source: u8, len: usize },
-    GoOn(usize),
-    Time(u64),
-    HandOver,
-    Taken(Result<(), SendError>),
-    Unit(usize),
-    LinkDown,
-    LinkUp,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let len = prop_oneof![0..70usize, 95..105usize, 240..250usize, 300..1500usize];
-    let result = prop_oneof![
-        4 => Just(Ok(())),
-        1 => Just(Err(SendError::NotAccepted)),
-        1 => Just(Err(SendError::LinkDown)),
-    ];
-    prop_oneof![
-        12 => (HOST..HOST + 2, len).prop_map(|(source, len)| Step::Send { source, len }),
-        4 => (0..8usize).prop_map(Step::GoOn),
-        2 => (0..1100u64).prop_map(Step::Time),
-        5 => Just(Step::HandOver),
-        5 => result.prop_map(Step::Taken),
-        1 => prop_oneof![Just(64usize), Just(100), Just(247)].prop_map(Step::Unit),
-        1 => Just(Step::LinkDown),
-        2 => Just(Step::LinkUp),
-    ]
-}
-
-/// A device that sends bytes of `len` as `slices` cuts them; peer `HOST + 1` has a route.
-struct Sender {
-    device: BareCore,
-    echo: ChannelId,
-    slices: fn(&[u8]) -> Vec<&[u8]>,
-    unfinished: Vec<(Outgoing, usize)>,
-    in_flight: Option<Outbound<'static>>,
-}
-
-impl Sender {
-    fn new(slices: fn(&[u8]) -> Vec<&[u8]>) -> Self {
-        let (mut device, echo) = BareCore::echo();
-        assert!(device.core.add_route(route(HOST + 1, HOST + 1, USB, 100)));
-        Self {
-            device,
-            echo,
-            slices,
-            unfinished: Vec::new(),
-            in_flight: None,
-        }
-    }
-
-    fn send(&mut self, mut outgoing: Outgoing, len: usize) -> Result<Progress, SendFailure> {
-        let body = vec![len as u8; len];
-        let progress = self.device.send(&mut outgoing, &(self.slices)(&body));
-        if progress == Ok(Progress::Partial) {
-            self.unfinished.push((outgoing, len));
-        }
-        progress
-    }
-
-    /// What can be seen of a step.
-    fn take(&mut self, step: Step) -> impl PartialEq + core::fmt::Debug + use<> {
-        let now = self.device.now();
-        let (mut progress, mut packets) = (None, Vec::new());
-        match step {
-            Step::Send { source, len } => {
-                let outgoing = response(&mut self.device, self.echo, REQUEST.from(source));
-                progress = Some(self.send(outgoing, len));
-            }
-            Step::GoOn(index) if index < self.unfinished.len() => {
-                let (outgoing, len) = self.unfinished.remove(index);
-                progress = Some(self.send(outgoing, len));
-            }
-            Step::GoOn(_) => {}
-            Step::Time(milliseconds) => self.device.advance(milliseconds),
-            Step::HandOver if self.in_flight.is_none() => {
-                self.in_flight = self.device.core.poll_transmit(USB);
-                if let Some(outbound) = &self.in_flight {
-                    packets.extend(outbound.transfer.packets().map(<[u8]>::to_vec));
-                }
-            }
-            Step::HandOver => {}
-            Step::Taken(result) => {
-                if let Some(outbound) = self.in_flight.take() {
-                    self.device.core.transmit_done(now, USB, outbound, result);
-                }
-            }
-            Step::Unit(unit) => self.device.set_unit(USB, unit),
-            Step::LinkDown => self.device.core.link_down(USB),
-            Step::LinkUp => self.device.core.link_up(USB),
-        }
-        let deadline = self.device.core.next_deadline();
-        let drops = self.device.core.drop_counters().total();
-        (progress, packets, deadline, drops)
-    }
-}
-
-proptest! {
-    #[test]
-    fn a_message_is_sent_alike_in_one_slice_and_in_two(steps in vec(step(), 1..60)) {
-        let mut one = Sender::new(|body| vec![body]);
-        let mut two = Sender::new(|body| vec![&[], body]);
-        for step in steps {
-            prop_assert_eq!(one.take(step), two.take(step), "{:?}", step);
-        }
     }
 }
 

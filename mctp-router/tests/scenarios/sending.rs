@@ -4,6 +4,8 @@
 
 use mctp_router::{PortId, Route, RouteOrigin, Target};
 use mctp_transport::{DropReason, Eid, PhysicalAddress};
+use proptest::collection::vec;
+use proptest::prelude::*;
 
 use crate::Device;
 use crate::support::driver::{Asked, Came, Driver, Failure, Question, Sending, Served, Taken};
@@ -747,4 +749,89 @@ fn a_short_last_packet_goes_where_a_whole_one_does_not_fit() {
     let way = (USB, POINT_TO_POINT);
     let transfers = send_by(&mut device, echo, REQUEST, way, &[7; 4 * 100 + 50 - 1]);
     assert_eq!(transfers.len(), 1);
+}
+
+/// Something that a message on its way out can meet.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Send { source: u8, len: usize },
+    Time(u64),
+    Read,
+    Refuse,
+    Unit(usize),
+    LinkDown,
+    LinkUp,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let len = prop_oneof![0..70usize, 95..105usize, 240..250usize, 300..1500usize];
+    prop_oneof![
+        12 => (HOST..HOST + 2, len).prop_map(|(source, len)| Step::Send { source, len }),
+        2 => (0..1100u64).prop_map(Step::Time),
+        6 => Just(Step::Read),
+        1 => Just(Step::Refuse),
+        1 => prop_oneof![Just(64usize), Just(100), Just(247)].prop_map(Step::Unit),
+        1 => Just(Step::LinkDown),
+        2 => Just(Step::LinkUp),
+    ]
+}
+
+/// A device that sends bytes as `slices` cuts them; peer `HOST + 1` has a route.
+struct Sender {
+    device: Device,
+    echo: Served,
+    slices: fn(&[u8]) -> Vec<&[u8]>,
+    sendings: Vec<Sending>,
+}
+
+impl Sender {
+    fn new(slices: fn(&[u8]) -> Vec<&[u8]>) -> Self {
+        let (mut device, echo) = Device::echo();
+        device.stop_reading(USB);
+        assert!(device.add_route(route(HOST + 1, HOST + 1, USB, 100)));
+        Self {
+            device,
+            echo,
+            slices,
+            sendings: Vec::new(),
+        }
+    }
+
+    /// What can be seen of a step.
+    fn take(&mut self, step: Step) -> impl PartialEq + core::fmt::Debug + use<> {
+        let device = &mut self.device;
+        let mut transfer = None;
+        match step {
+            Step::Send { source, len } => {
+                let taken = asked(device, self.echo, REQUEST.from(source));
+                let body = vec![len as u8; len];
+                let sending = device.respond(&taken, false, &(self.slices)(&body));
+                self.sendings.push(sending);
+            }
+            Step::Time(milliseconds) => device.advance(milliseconds),
+            Step::Read => transfer = device.transfer(USB),
+            Step::Refuse => {
+                device.set_refuses(USB, true);
+                transfer = device.transfer(USB);
+                device.set_refuses(USB, false);
+            }
+            Step::Unit(unit) => device.set_unit(USB, unit),
+            Step::LinkDown => device.link_down(USB),
+            Step::LinkUp => device.link_up(USB),
+        }
+        let outcomes = self.sendings.iter();
+        let outcomes: Vec<_> = outcomes.map(|sending| device.outcome(*sending)).collect();
+        (transfer, outcomes, device.drop_counters())
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_message_is_sent_alike_in_one_slice_and_in_two(steps in vec(step(), 1..60)) {
+        let mut one = Sender::new(|body| vec![body]);
+        let mut two = Sender::new(|body| vec![&[], body]);
+        for step in steps {
+            prop_assert_eq!(one.take(step), two.take(step), "{:?}", step);
+        }
+    }
 }

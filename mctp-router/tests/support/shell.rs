@@ -246,23 +246,6 @@ impl World {
     pub(crate) fn stop(&mut self, milliseconds: u64) {
         self.clock.set(self.clock.millis() + milliseconds);
     }
-
-    /// Runs a future to its end within `limit` milliseconds; returns its value and when it was
-    /// done.
-    #[track_caller]
-    pub(crate) fn complete<T: 'static>(
-        &mut self,
-        limit: u64,
-        future: impl Future<Output = T> + 'static,
-    ) -> (T, u64) {
-        let outcome = self.spawn(future);
-        let start = self.clock.millis();
-        self.run();
-        while !outcome.is_done() && self.clock.millis() < start + limit {
-            self.advance(1);
-        }
-        (outcome.take(), self.clock.millis() - start)
-    }
 }
 
 enum Input {
