@@ -44,8 +44,8 @@ fn set_endpoint_id(instance_id: u8, endpoint_id: u8) -> Vec<u8> {
 fn each_bus_owner_gives_the_device_an_endpoint_id_of_its_own() {
     let (mut device, _) = device();
     assert_eq!(device.receive(&set_endpoint_id(0, 9)), Came::Accepted);
-    let receipt = device.receive_at(I2C, OWNER, &set_endpoint_id(0, 20));
-    assert_eq!(receipt, Came::Accepted);
+    let came = device.receive_at(I2C, OWNER, &set_endpoint_id(0, 20));
+    assert_eq!(came, Came::Accepted);
     let ids = [UPPER, LOWER].map(|network| device.endpoint_id(network));
     assert_eq!(ids, [Eid(9), Eid(20)]);
     let owners = [UPPER, LOWER].map(|network| device.bus_owner(network).unwrap());
@@ -64,8 +64,8 @@ fn each_bus_owner_gives_the_device_an_endpoint_id_of_its_own() {
         device.receive_at(port, address, &get(own));
         let sent = device.transfers(port);
         assert_eq!(Wire::parse(&sent[0].1[0]).1, [0, 1, 2, 0, own, 0, 0]);
-        let receipt = device.receive_at(port, address, &get(other));
-        assert_eq!(receipt, Came::Dropped(DropReason::NotOurDestination));
+        let came = device.receive_at(port, address, &get(other));
+        assert_eq!(came, Came::Dropped(DropReason::NotOurDestination));
     }
 }
 
@@ -130,8 +130,8 @@ fn a_message_goes_on_only_by_the_neighbour_that_began_it_or_by_the_way_to_its_so
             &packets[2],
             &REQUEST.middle(3).packet(&[0; 64]),
         ] {
-            let receipt = device.receive_at(port, address, packet);
-            assert_eq!(receipt, Came::Dropped(DropReason::MiddleWithoutStart));
+            let came = device.receive_at(port, address, packet);
+            assert_eq!(came, Came::Dropped(DropReason::MiddleWithoutStart));
         }
         device.receive_at(port, address, &REQUEST.packet(&echo_message(9)));
         assert_eq!(device.take(echo), Some(echo_message(9)));
@@ -144,10 +144,10 @@ fn a_message_goes_on_only_by_the_neighbour_that_began_it_or_by_the_way_to_its_so
         unit: 64,
         origin: RouteOrigin::Dynamic,
     }));
-    let receipt = device.receive_at(I2C, other, &packets[1]);
-    assert_eq!(receipt, Came::Stored);
-    let receipt = device.receive_at(I2C, OWNER, &packets[2]);
-    assert_eq!(receipt, Came::Accepted);
+    let came = device.receive_at(I2C, other, &packets[1]);
+    assert_eq!(came, Came::Stored);
+    let came = device.receive_at(I2C, OWNER, &packets[2]);
+    assert_eq!(came, Came::Accepted);
     assert_eq!(device.take(echo), Some(message(1)));
 }
 

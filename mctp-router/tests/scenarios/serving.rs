@@ -236,6 +236,25 @@ fn a_response_abandoned_halfway_lets_the_service_go_on() {
 }
 
 #[test]
+fn an_abandoned_response_leaves_its_place_in_the_line() {
+    for abandoned in 0..2 {
+        let mut device = Device::large();
+        let services = [ECHO, PLAIN].map(|service| device.listen(service).unwrap());
+        device.stop_reading(USB);
+        let requests = [echo_message(9), vec![PLAIN_TYPE, 1]];
+        let sendings = [0, 1].map(|index| {
+            device.receive(&REQUEST.tag(index as u8).packet(&requests[index]));
+            let taken = device.copy(services[index]);
+            device.respond(&taken, false, &[&[7; 3000]])
+        });
+        device.abandon(sendings[abandoned]);
+        device.read_again(USB);
+        let other = sendings[1 - abandoned];
+        assert_eq!(device.outcome(other), Some(Ok(())), "{abandoned}");
+    }
+}
+
+#[test]
 fn over_a_lossy_link_messages_arrive_whole_or_not_at_all() {
     let mut device = Device::echoing();
     let (mut echoed, mut packets) = (0, 0);

@@ -200,7 +200,8 @@ pub(crate) trait Driver: Sized {
     /// Ends a service, with all that it has taken and sends.
     fn close(&mut self, served: Served);
 
-    /// Takes the oldest message. What a service takes in place is all that it has taken.
+    /// Takes the oldest message. A service that has one in place takes no other before it gives that
+    /// one back.
     fn take_as(&mut self, served: Served, taking: Taking) -> Option<Taken>;
 
     /// Answers a message. The slices are sent as one.

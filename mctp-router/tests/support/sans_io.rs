@@ -98,8 +98,8 @@ impl SansIo {
         Instant::from_millis(self.now)
     }
 
-    /// Does everything once; `true` if anything came of it.
-    fn turn(&mut self) -> bool {
+    /// Lets each part of the device run once; `true` when one did something.
+    fn run_once(&mut self) -> bool {
         let mut any = self.receive_packets().is_some();
         if self.core.next_deadline() <= self.instant() {
             self.core.expire(self.instant());
@@ -445,7 +445,7 @@ impl Driver for SansIo {
 
     fn run(&mut self) {
         for _ in 0..1_000_000 {
-            if !self.turn() {
+            if !self.run_once() {
                 return;
             }
         }
