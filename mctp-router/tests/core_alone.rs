@@ -292,6 +292,17 @@ fn a_layout_that_changes_holds_for_the_transfer_on_its_way_once_it_is_back() {
 }
 
 #[test]
+fn a_layout_that_changes_ends_a_stall() {
+    let (mut device, echo, mut bulk, _in_flight) = stalled();
+    device.advance(6000);
+    let sent = device.send(&mut bulk, &[&[7; 5000]]);
+    assert_eq!(sent, Err(SendFailure::Stalled));
+    device.core.set_layout(USB, I2C_LAYOUT);
+    let mut answer = response(&mut device, echo, REQUEST);
+    assert_eq!(device.send(&mut answer, &[&[1]]), Ok(Progress::Done));
+}
+
+#[test]
 fn ports_that_do_not_exist_cost_nothing() {
     let (mut device, echo) = BareCore::echo();
     let nowhere = PortId(9);
