@@ -7,7 +7,7 @@ use mctp_router::{Config, Service, Target};
 use mctp_transport::{DropReason, Eid, PhysicalAddress};
 
 use crate::Device;
-use crate::support::driver::{Asked, Came, Driver, Failure, Question, Taking};
+use crate::support::driver::{Asked, Came, Driver, Failure, Question, Response, Taking};
 use crate::support::{
     Assembled, DEVICE, HOST, I2C, NETWORK, POINT_TO_POINT, REQUEST, USB, Wire, assemble, config,
     echo_message,
@@ -15,7 +15,7 @@ use crate::support::{
 
 const PLAIN_TYPE: u8 = 5;
 const PLAIN: Service = Service::message_type(MsgType(PLAIN_TYPE));
-const LATE: [Result<Vec<u8>, Failure>; 1] = [Err(Failure::TimedOut)];
+const LATE: [Response; 1] = [Err(Failure::TimedOut)];
 
 /// Asks the host, which has so many milliseconds to answer.
 fn ask(device: &mut Device, timeout: u64) -> Asked {

@@ -8,7 +8,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::Device;
-use crate::support::driver::{Asked, Came, Driver, Failure, Question, Sending, Served, Taken};
+use crate::support::driver::{
+    Asked, Came, Driver, Failure, Question, SendResult, Sending, Served, Taken,
+};
 use crate::support::{
     Assembled, DEVICE, HOST, I2C, NETWORK, POINT_TO_POINT, REQUEST, SentTransfer, USB, Wire,
     assemble, echo_message,
@@ -241,11 +243,11 @@ fn a_message_for_one_packet_of_the_port_takes_two_of_its_route() {
     assert_eq!(send(&mut device, echo, 101).0.units, [64, 37]);
 }
 
-/// Sends a short request, which stays open; returns where it went and its header.
-fn ask(
-    device: &mut Device,
-    target: Target,
-) -> Result<(Asked, PortId, PhysicalAddress, Wire), Failure> {
+/// An open request, where it went, and its header.
+type Open = (Asked, PortId, PhysicalAddress, Wire);
+
+/// Sends a short request.
+fn ask(device: &mut Device, target: Target) -> Result<Open, Failure> {
     let asked = device.ask(Question::new(target, &[5, 1]));
     device.request_outcome(asked).expect("the host reads")?;
     let sent = [USB, I2C].map(|port| (port, device.transfers(port)));
@@ -257,10 +259,7 @@ fn ask(
     Ok((asked, port, *address, Wire::parse(&packets[0]).0))
 }
 
-fn ask_endpoint(
-    device: &mut Device,
-    endpoint_id: u8,
-) -> Result<(Asked, PortId, PhysicalAddress, Wire), Failure> {
+fn ask_endpoint(device: &mut Device, endpoint_id: u8) -> Result<Open, Failure> {
     ask(device, Target::Endpoint(NETWORK, Eid(endpoint_id)))
 }
 
@@ -441,8 +440,8 @@ fn stalled() -> (Device, Served, Sending) {
     (device, echo, bulk)
 }
 
-const STALLED: Option<Result<(), Failure>> = Some(Err(Failure::Stalled));
-const UNREACHABLE: Option<Result<(), Failure>> = Some(Err(Failure::Unreachable));
+const STALLED: Option<SendResult> = Some(Err(Failure::Stalled));
+const UNREACHABLE: Option<SendResult> = Some(Err(Failure::Unreachable));
 
 #[test]
 fn sending_to_a_host_that_takes_nothing_fails_after_the_time_limit_and_not_before() {
