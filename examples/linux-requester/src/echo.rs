@@ -5,6 +5,8 @@
 //! assembles 64 KiB, less the type byte and the three bytes of prefix.
 
 use std::io;
+use std::panic::resume_unwind;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::address::Destination;
@@ -16,6 +18,29 @@ pub const MESSAGE_TYPE: u8 = 0x7e;
 pub const PREFIX: [u8; 3] = [0xcc, 0xde, 0xf0];
 /// The largest payload that Linux can receive, in bytes.
 pub const LARGEST_PAYLOAD: usize = 65536 - 1 - PREFIX.len();
+
+/// Threads that are to send at once begin this long after the first of them was started.
+const HEAD_START: Duration = Duration::from_millis(10);
+/// Between two looks at several sockets.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// What became of echoes that were asked for at once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AtOnce {
+    /// Those that Linux sent.
+    pub sent: usize,
+    /// Those that Linux refused with `EBUSY`: all eight tags for the endpoint wait for answers.
+    pub refused: usize,
+    /// Which of them were sent and not answered, counted from 0.
+    pub unanswered: Vec<usize>,
+}
+
+impl AtOnce {
+    /// Those that were answered with the right content.
+    pub fn answered(&self) -> usize {
+        self.sent - self.unanswered.len()
+    }
+}
 
 /// Why an echo failed.
 #[derive(Debug, thiserror::Error)]
@@ -31,9 +56,6 @@ pub enum EchoError {
         /// How long the answer was waited for.
         wait: Duration,
     },
-    /// Nothing was sent: as many requests to the endpoint as Linux has tags wait for answers.
-    #[error("the kernel has no tag for an echo of {0} bytes: eight requests wait for answers")]
-    NoTag(usize),
     /// An answer with other content.
     #[error("the answer to an echo of {size} bytes is wrong: {reason}")]
     Wrong {
@@ -110,45 +132,159 @@ fn check(body: &[u8], answer: &[u8]) -> Result<(), EchoError> {
     }
 }
 
-/// Sends an echo of `size` payload bytes from each socket before it looks for the first answer, and
-/// checks all answers byte by byte. Returns how many were sent, at least one: Linux has eight tags
-/// for an endpoint, and refuses whoever finds none.
+/// Sends an echo of `size` payload bytes from each socket at once, each from a thread of its own,
+/// and checks the answers byte by byte. `start` is as in [`encode`], for the first of them.
+///
+/// When the first answer has come, its socket sends another, empty echo. A device that answers in
+/// the order in which requests become complete answers that one last: what is not answered then is
+/// lost, and is not waited for. Nothing is waited for longer than `wait`.
 pub fn echo_at_once(
-    sockets: &mut [impl Ask],
+    sockets: Vec<impl Ask + Send>,
     destination: Destination,
     size: usize,
+    start: u8,
     wait: Duration,
-) -> Result<usize, EchoError> {
+) -> Result<AtOnce, EchoError> {
     if size > LARGEST_PAYLOAD {
         return Err(EchoError::TooLarge(size));
     }
-    let failed = |source| EchoError::Socket { size, source };
-    let mut asked = Vec::new();
-    for (start, socket) in (0..).zip(sockets) {
-        let body = encode(size, start);
+    let begin = Instant::now() + HEAD_START;
+    let outcomes: Vec<_> = thread::scope(|scope| {
+        let start_thread = |(number, socket): (u8, _)| {
+            let body = encode(size, start.wrapping_add(number));
+            scope.spawn(move || {
+                thread::sleep(begin.saturating_duration_since(Instant::now()));
+                Echo::ask(socket, destination, body)
+            })
+        };
+        let threads: Vec<_> = (0..).zip(sockets).map(start_thread).collect();
+        let join = |thread: thread::ScopedJoinHandle<'_, _>| {
+            thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+        };
+        threads.into_iter().map(join).collect()
+    });
+    let asked = outcomes.len();
+    let mut echoes = Vec::new();
+    for (number, outcome) in outcomes.into_iter().enumerate() {
+        echoes.extend(outcome?.map(|echo| (number, echo)));
+    }
+    let sent = echoes.len();
+    Ok(AtOnce {
+        sent,
+        refused: asked - sent,
+        unanswered: without_answer(echoes, destination, wait)?,
+    })
+}
+
+/// An echo that was sent.
+struct Echo<S> {
+    socket: S,
+    body: Vec<u8>,
+}
+
+impl<S: Ask> Echo<S> {
+    /// `None` when the kernel has no tag for it.
+    fn ask(
+        mut socket: S,
+        destination: Destination,
+        body: Vec<u8>,
+    ) -> Result<Option<Self>, EchoError> {
         let request = Request {
             destination,
             message_type: MESSAGE_TYPE,
             body: &body,
         };
-        if socket.ask(request).map_err(failed)? {
-            asked.push((socket, body));
+        match socket.ask(request) {
+            Ok(true) => Ok(Some(Self { socket, body })),
+            Ok(false) => Ok(None),
+            Err(source) => Err(EchoError::Socket {
+                size: body.len() - PREFIX.len(),
+                source,
+            }),
         }
     }
-    if asked.is_empty() {
-        return Err(EchoError::NoTag(size));
+
+    /// Whether the right answer comes before `deadline`.
+    fn is_answered(&mut self, deadline: Instant) -> Result<bool, EchoError> {
+        let answer = self.socket.answer(MESSAGE_TYPE, deadline);
+        let answer = answer.map_err(|source| EchoError::Socket {
+            size: self.body.len() - PREFIX.len(),
+            source,
+        })?;
+        answer.map_or(Ok(false), |answer| {
+            check(&self.body, &answer).map(|()| true)
+        })
     }
+}
+
+/// The numbers of the echoes that are not answered.
+fn without_answer<S: Ask>(
+    mut echoes: Vec<(usize, Echo<S>)>,
+    destination: Destination,
+    wait: Duration,
+) -> Result<Vec<usize>, EchoError> {
     let deadline = Instant::now() + wait;
-    for (socket, body) in &mut asked {
-        let answer = socket.answer(MESSAGE_TYPE, deadline).map_err(failed)?;
-        check(body, &answer.ok_or(EchoError::NoAnswer { size, wait })?)?;
+    if let Some(place) = first_answered(&mut echoes, deadline)? {
+        let (_, first) = echoes.swap_remove(place);
+        if !ask_last(first.socket, destination, deadline)? {
+            return Err(EchoError::NoAnswer { size: 0, wait });
+        }
     }
-    Ok(asked.len())
+    let mut unanswered = Vec::new();
+    for (number, echo) in &mut echoes {
+        if !echo.is_answered(Instant::now())? {
+            unanswered.push(*number);
+        }
+    }
+    unanswered.sort_unstable();
+    Ok(unanswered)
+}
+
+/// Which one is answered first.
+fn first_answered<S: Ask>(
+    echoes: &mut [(usize, Echo<S>)],
+    deadline: Instant,
+) -> Result<Option<usize>, EchoError> {
+    loop {
+        for (place, (_, echo)) in echoes.iter_mut().enumerate() {
+            if echo.is_answered(Instant::now())? {
+                return Ok(Some(place));
+            }
+        }
+        if Instant::now() > deadline {
+            return Ok(None);
+        }
+        thread::sleep(PAUSE);
+    }
+}
+
+/// Sends an empty echo behind all others; whether it is answered. The kernel gives the tag of an
+/// answered request back a moment after the answer.
+fn ask_last<S: Ask>(
+    mut socket: S,
+    destination: Destination,
+    deadline: Instant,
+) -> Result<bool, EchoError> {
+    let body = encode(0, 0);
+    let request = Request {
+        destination,
+        message_type: MESSAGE_TYPE,
+        body: &body,
+    };
+    let failed = |source| EchoError::Socket { size: 0, source };
+    while !socket.ask(request).map_err(failed)? {
+        if Instant::now() > deadline {
+            return Ok(false);
+        }
+        thread::sleep(PAUSE);
+    }
+    Echo { socket, body }.is_answered(deadline)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
+    use std::sync::atomic::AtomicU8;
+    use std::sync::atomic::Ordering::Relaxed;
 
     use super::*;
 
@@ -166,59 +302,94 @@ mod tests {
         }
     }
 
-    /// A socket of a kernel that has this many tags left.
-    struct Asker<'t>(&'t Cell<u8>, Vec<u8>);
+    /// A socket of a kernel that has this many tags left, for a device that loses what `is_lost`
+    /// says.
+    struct Asker<'t> {
+        tags: &'t AtomicU8,
+        is_lost: fn(&[u8]) -> bool,
+        answer: Option<Vec<u8>>,
+    }
+
+    impl<'t> Asker<'t> {
+        fn twelve(tags: &'t AtomicU8, is_lost: fn(&[u8]) -> bool) -> Vec<Self> {
+            let one = |_| Self {
+                tags,
+                is_lost,
+                answer: None,
+            };
+            (0..12).map(one).collect()
+        }
+    }
 
     impl Ask for Asker<'_> {
         fn ask(&mut self, request: Request<'_>) -> io::Result<bool> {
-            let has_tag = self.0.get() > 0;
-            if has_tag {
-                self.0.update(|left| left - 1);
-                self.1 = request.body.to_vec();
-            }
+            let take = |left: u8| left.checked_sub(1);
+            let has_tag = self.tags.fetch_update(Relaxed, Relaxed, take).is_ok();
+            let is_answered = has_tag && !(self.is_lost)(request.body);
+            self.answer = is_answered.then(|| request.body.to_vec());
             Ok(has_tag)
         }
 
         fn answer(&mut self, _type: u8, _deadline: Instant) -> io::Result<Option<Vec<u8>>> {
-            Ok(Some(self.1.clone()).filter(|body| !body.is_empty()))
+            let answer = self.answer.take();
+            if answer.is_some() {
+                self.tags.fetch_add(1, Relaxed);
+            }
+            Ok(answer)
         }
     }
 
-    #[test]
-    fn of_echoes_at_once_those_are_sent_that_have_a_tag_and_each_is_checked() {
-        let tags = Cell::new(8);
-        let mut sockets: Vec<_> = (0..12).map(|_| Asker(&tags, Vec::new())).collect();
+    fn at_once(sockets: Vec<impl Ask + Send>) -> Result<AtOnce, EchoError> {
         let wait = Duration::from_millis(1);
-        let mut at_once = |size| echo_at_once(&mut sockets, Destination::EndpointId(9), size, wait);
-        assert_eq!(at_once(3000).unwrap(), 8);
-        let failed = at_once(3000).unwrap_err();
-        assert!(matches!(failed, EchoError::NoTag(3000)), "{failed}");
-        assert_ne!(sockets[0].1, sockets[1].1, "each has its own content");
+        echo_at_once(sockets, Destination::EndpointId(9), 3000, 250, wait)
     }
 
     #[test]
-    fn an_echo_at_once_without_an_answer_or_with_a_wrong_one_fails() {
-        struct Silent(Option<Vec<u8>>);
-        impl Ask for Silent {
+    fn of_echoes_at_once_those_are_sent_that_have_a_tag() {
+        let tags = AtomicU8::new(8);
+        let outcome = at_once(Asker::twelve(&tags, |_| false)).unwrap();
+        assert_eq!((outcome.sent, outcome.refused), (8, 4));
+        assert_eq!(outcome.answered(), 8);
+    }
+
+    #[test]
+    fn those_without_an_answer_are_named_when_a_later_echo_is_answered() {
+        let tags = AtomicU8::new(12);
+        // The contents of these begin with their numbers and 250.
+        let is_lost = |body: &[u8]| matches!(body.get(3), Some(253 | 5));
+        let outcome = at_once(Asker::twelve(&tags, is_lost)).unwrap();
+        assert_eq!(outcome.unanswered, [3, 11]);
+        assert_eq!((outcome.sent, outcome.answered()), (12, 10));
+    }
+
+    #[test]
+    fn nobody_waits_for_ever_for_a_device_that_answers_nothing() {
+        let tags = AtomicU8::new(2);
+        let outcome = at_once(Asker::twelve(&tags, |_| true)).unwrap();
+        assert_eq!((outcome.unanswered.len(), outcome.answered()), (2, 0));
+        let tags = AtomicU8::new(1);
+        let is_last = |body: &[u8]| body.len() == PREFIX.len();
+        let failed = at_once(Asker::twelve(&tags, is_last)).unwrap_err();
+        assert_eq!(
+            failed.to_string(),
+            "no answer to an echo of 0 bytes within 1 ms"
+        );
+    }
+
+    #[test]
+    fn an_echo_at_once_with_a_wrong_answer_fails() {
+        struct Wrong;
+        impl Ask for Wrong {
             fn ask(&mut self, _request: Request<'_>) -> io::Result<bool> {
                 Ok(true)
             }
 
             fn answer(&mut self, _type: u8, _deadline: Instant) -> io::Result<Option<Vec<u8>>> {
-                Ok(self.0.take())
+                Ok(Some(vec![0xcc, 0xde, 0xf0, 0, 2]))
             }
         }
-        let outcome = |answer: Option<&[u8]>| {
-            let mut sockets = [Silent(answer.map(<[u8]>::to_vec))];
-            let to = Destination::EndpointId(9);
-            let failed = echo_at_once(&mut sockets, to, 2, Duration::ZERO).unwrap_err();
-            failed.to_string()
-        };
-        assert_eq!(outcome(None), "no answer to an echo of 2 bytes within 0 ms");
-        assert_eq!(
-            outcome(Some(&[0xcc, 0xde, 0xf0, 0, 2])),
-            "the answer to an echo of 2 bytes is wrong: byte 4 is 02h instead of 01h"
-        );
+        let failed = at_once(vec![Wrong, Wrong]).unwrap_err().to_string();
+        assert!(failed.ends_with("5 bytes instead of 3003"), "{failed}");
     }
 
     fn outcome(peer: fn(&[u8]) -> Option<Vec<u8>>, size: usize) -> Result<(), String> {
