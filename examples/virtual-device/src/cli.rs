@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{ArgGroup, Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use log::LevelFilter;
 use mctp_transport::{BASELINE_TRANSMISSION_UNIT, HEADER_LEN};
 use mctp_usb::Version;
@@ -97,6 +97,10 @@ struct DeviceArguments {
     /// tools.
     #[arg(long, global = true, value_name = "N", default_value_t = DEFAULT_MAX_MESSAGE)]
     max_message: usize,
+    /// How many messages of several packets the device has buffers for. One service gets one less
+    /// of them.
+    #[arg(long, global = true, value_name = "N", value_enum, default_value_t)]
+    message_buffers: BufferCount,
     /// How long the host may read nothing before what is being sent to it is given up, in seconds:
     /// 0.1 to 3600. Less than the 6 s after which Linux forgets a request loses messages of a
     /// host that is only stopped for a moment.
@@ -149,6 +153,26 @@ struct UsbredirArguments {
     serial_log: bool,
 }
 
+/// How many messages of several packets there are buffers for: the numbers that a test or a demo of
+/// few and of enough buffers needs. With several services, the router keeps one of them for those
+/// that have none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum BufferCount {
+    /// As on the Nucleo.
+    #[value(name = "2")]
+    Two,
+    /// Two for one service.
+    #[value(name = "3")]
+    Three,
+    /// As many as Linux has tags for an endpoint.
+    #[value(name = "8")]
+    Eight,
+    /// So many for one service.
+    #[default]
+    #[value(name = "9")]
+    Nine,
+}
+
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -169,6 +193,8 @@ pub struct DeviceSettings {
     pub mtu: usize,
     /// The longest message taken, in bytes, message type byte included.
     pub max_message: usize,
+    /// How many messages of several packets it has buffers for.
+    pub message_buffers: BufferCount,
     /// How long the host may read nothing before what is being sent to it is given up.
     pub send_timeout: Duration,
     /// The device's identity.
@@ -215,6 +241,7 @@ impl Default for DeviceSettings {
             speed: Speed::High,
             mtu: SMALLEST_MTU,
             max_message: DEFAULT_MAX_MESSAGE,
+            message_buffers: BufferCount::default(),
             send_timeout: LINUX_TAG_LIFETIME,
             uuid: DEFAULT_UUID,
             model: DeviceModel::default(),
@@ -264,6 +291,7 @@ impl Invocation {
             speed: device.speed,
             mtu: device.mtu,
             max_message: device.max_message,
+            message_buffers: device.message_buffers,
             send_timeout: check_send_timeout(device.send_timeout).map_err(Refusal::BadInput)?,
             uuid: device.uuid,
             model: match device.model {

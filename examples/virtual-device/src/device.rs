@@ -18,7 +18,7 @@ use reference_device::{
 use tokio::io::{AsyncRead, AsyncWrite};
 use usbredir_device::{Buffers, State};
 
-use crate::cli::{DeviceSettings, LARGEST_MAX_MESSAGE};
+use crate::cli::{BufferCount, DeviceSettings, LARGEST_MAX_MESSAGE};
 use crate::clock::TokioClock;
 use crate::logger::LogReader;
 use crate::model_file::{CONTROLLERS, FIRMWARE_SLOTS};
@@ -48,10 +48,17 @@ type UsbMemory<'d> =
 /// What the services take of the router together.
 const CHANNELS: usize = ECHO_CHANNELS + MANAGE_CHANNELS + BENCH_CHANNELS;
 
-/// One port; four messages of one packet and nine longer ones at once. Linux has eight tags for an
-/// endpoint: so many requests to one service, and one buffer that is kept for the others.
-type Storage<'d> =
-    RouterStorage<'d, 1, LONGEST_TRANSFER, 4, 9, { LARGEST_MAX_MESSAGE - 1 }, CHANNELS, 2>;
+/// One port; four messages of one packet and `LONG_MESSAGES` longer ones at once.
+type Storage<'d, const LONG_MESSAGES: usize> = RouterStorage<
+    'd,
+    1,
+    LONGEST_TRANSFER,
+    4,
+    LONG_MESSAGES,
+    { LARGEST_MAX_MESSAGE - 1 },
+    CHANNELS,
+    2,
+>;
 
 /// The device's USB cable: joins it to a host for as long as a byte stream lasts.
 pub struct Cable<'d>(usbredir_device::Runner<'d, NoopRawMutex>);
@@ -120,7 +127,8 @@ pub async fn run_with_log<T>(
             .try_into()
             .unwrap_or(u32::MAX),
     };
-    let (mut memory, mut storage) = (Box::new(UsbMemory::new()), Box::new(Storage::new()));
+    let mut memory = Box::new(UsbMemory::new());
+    let (mut two, mut three, mut eight, mut nine) = (None, None, None, None);
     let serial_number = settings.serial_number();
     let model = &settings.model;
     let revision = model.revision();
@@ -152,14 +160,20 @@ pub async fn run_with_log<T>(
         buffer: &mut request,
     };
     let clock = TokioClock::start();
-    let Assembly { router, link }: Assembly<'_, _, NoopRawMutex, _> = reference_device::assemble(
-        driver,
-        &clock,
-        &identity,
-        &options,
-        &mut memory,
-        &mut storage,
-    );
+    // The number of buffers is part of the storage's type.
+    macro_rules! assemble_in {
+        ($place:expr, $long_messages:literal) => {{
+            let storage = $place.insert(new_storage::<$long_messages>());
+            reference_device::assemble(driver, &clock, &identity, &options, &mut memory, storage)
+        }};
+    }
+    let Assembly { router, link }: Assembly<'_, _, NoopRawMutex, _> = match settings.message_buffers
+    {
+        BufferCount::Two => assemble_in!(two, 2),
+        BufferCount::Three => assemble_in!(three, 3),
+        BufferCount::Eight => assemble_in!(eight, 8),
+        BufferCount::Nine => assemble_in!(nine, 9),
+    };
     let mut serial_memory = Box::new(SerialMemory::new());
     let fits = "the memory's buffers are made for every setting";
     let link = async {
@@ -191,6 +205,11 @@ pub async fn run_with_log<T>(
         }
     });
     with_one_waker(device).await
+}
+
+/// A storage on the heap. Here, so that without optimisation the stack has room for one at a time.
+fn new_storage<'d, const LONG_MESSAGES: usize>() -> Box<Storage<'d, LONG_MESSAGES>> {
+    Box::new(Storage::new())
 }
 
 /// Logs what happens and, if asked for, captures what crosses the wire.

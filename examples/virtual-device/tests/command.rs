@@ -135,6 +135,7 @@ fn bad_input_is_one_sentence_and_exit_code_2() {
             &["--mtu", "64"][..],
             &["--usb", "3"],
             &["--max-message", "0"],
+            &["--message-buffers", "4"],
             &["usbredir"],
             &["usbredir", "--listen", "nowhere"],
             &["nonsense"],
