@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use super::install::Tshark;
 
 /// Bytes before each packet in a Linux cooked capture.
-const COOKED_HEADER: u32 = 16;
+pub(super) const COOKED_HEADER: u32 = 16;
 
 /// Which packets of a capture have to be good.
 #[derive(Clone, Copy, Debug)]

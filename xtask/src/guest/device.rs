@@ -81,6 +81,7 @@ impl Devices {
                 &scenario.device_mtu().to_string(),
             ])
             .args(["--max-message", "65536"])
+            .args(["--message-buffers", &scenario.message_buffers.to_string()])
             .args(["--log", scenario.log_level()])
             .args(scenario.serial_log.then_some("--serial-log"));
         if let Some(capture) = &files.capture {

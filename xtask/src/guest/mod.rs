@@ -7,6 +7,8 @@
 //! packet in what the virtual device captured, but for those that a scenario injects. The emulated
 //! board captures nothing: QEMU's own USB captures have only the first 256 bytes of a transfer.
 //! They are for how full the transfers of a benchmark's stream are.
+//! Where the guest sends requests at once, the device may lose those alone for which the capture
+//! shows that it had no buffer.
 //! Some scenarios have Debian's nvme-cli in the guest, of an old and of a current release, whose
 //! every output is checked.
 
@@ -20,6 +22,7 @@ mod kernel;
 mod kernel_build;
 mod nvme_cli;
 mod scenario;
+mod unfinished;
 mod vm;
 
 use std::path::{Path, PathBuf};
@@ -215,6 +218,10 @@ fn run_one(
             println!("guest: {}: {fullness}", scenario.name);
         }
     }
+    if scenario.asks_at_once() {
+        check_requests(scenario, &outcome.log, &outcome.captures)
+            .inspect_err(|_| println!("{}", outcome.log))?;
+    }
     if let Some(tshark) = &programs.tshark {
         let (judged, whose) = if scenario.well_formed {
             (Judged::All, "packets")
@@ -235,6 +242,20 @@ fn run_one(
         }
     }
     Ok(start.elapsed())
+}
+
+/// Says what became of requests at once, and checks that the device lost none without need.
+fn check_requests(scenario: &Scenario, log: &str, captures: &[PathBuf]) -> Result<()> {
+    let name = scenario.name;
+    for report in unfinished::reports(log) {
+        println!("guest: {name}: at once: {report}");
+    }
+    for capture in captures {
+        let limit = scenario.messages_of_a_service();
+        let requests = unfinished::check(capture, log, limit)?;
+        println!("guest: {name}: {requests}");
+    }
+    Ok(())
 }
 
 /// The output of a command of which only the first line matters.

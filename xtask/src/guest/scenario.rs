@@ -87,6 +87,10 @@ pub(super) struct Scenario {
     /// Whether the guest sends only what tshark can decode; if not, only the device's own packets
     /// are judged.
     pub(super) well_formed: bool,
+    /// `--message-buffers` of `virtual-device`.
+    pub(super) message_buffers: u8,
+    /// Of the guest.
+    pub(super) processors: u8,
     /// Which nvme-cli the guest has.
     pub(super) nvme_cli: Option<Release>,
     /// Whether the device has a serial port that shows its log.
@@ -135,9 +139,11 @@ enum Step {
     /// Sizes up to some packets, and around 4096: the longest messages of the emulated board have
     /// 4224 bytes.
     SlowEchoes,
-    /// Twelve echoes of 3,000 bytes at once, twenty times: as many as Linux has tags for are sent,
-    /// and each of them has to be answered.
-    EchoesAtOnce,
+    /// Twelve echoes of 3,000 bytes at once, twenty times, with this MTU. The device has to answer
+    /// those that Linux has a tag for, as far as it has a buffer for them when they begin.
+    EchoesAtOnce(u32),
+    /// The device logs what it has dropped.
+    LogDrops,
     /// Ten times down and up.
     CycleLink,
     Reset,
@@ -179,7 +185,14 @@ const ROBUST: &[Step] = &[
     Step::ShortEcho,
 ];
 const SHORT: &[Step] = &[Step::Bind, Step::Control, Step::ShortEcho];
-const AT_ONCE: &[Step] = &[Step::Bind, Step::Control, Step::EchoesAtOnce, Step::Control];
+const AT_ONCE: &[Step] = &[
+    Step::Bind,
+    Step::Control,
+    Step::EchoesAtOnce(68),
+    Step::EchoesAtOnce(251),
+    Step::LogDrops,
+    Step::Control,
+];
 const ECHOES: &[Step] = &[Step::Bind, Step::Control, Step::AllEchoes];
 const GARBAGE: &[Step] = &[
     Step::Bind,
@@ -337,12 +350,22 @@ pub(super) fn all() -> Vec<Scenario> {
             8187,
             GARBAGE,
         )),
-        linux_7_2("7.2-ehci-at-once-68", 68, AT_ONCE),
-        linux_7_2("7.2-ehci-at-once-251", 251, AT_ONCE),
-        linux_7_3("7.3-xhci-at-once-68", "1.0", 68, AT_ONCE),
-        linux_7_3("7.3-xhci-at-once-251", "1.0", 251, AT_ONCE),
-        linux_7_3("7.3-xhci-spanning-at-once-68", "1.1", 68, AT_ONCE),
-        linux_7_3("7.3-xhci-spanning-at-once-251", "1.1", 251, AT_ONCE),
+        // With buffers for eight echoes, as many as Linux has tags for; then for two.
+        at_once(9, linux_7_2("7.2-ehci-at-once", 68, AT_ONCE)),
+        at_once(9, linux_7_3("7.3-xhci-at-once", "1.0", 68, AT_ONCE)),
+        at_once(
+            9,
+            linux_7_3("7.3-xhci-spanning-at-once", "1.1", 68, AT_ONCE),
+        ),
+        at_once(3, linux_7_2("7.2-ehci-at-once-few-buffers", 68, AT_ONCE)),
+        at_once(
+            3,
+            linux_7_3("7.3-xhci-at-once-few-buffers", "1.0", 68, AT_ONCE),
+        ),
+        at_once(
+            3,
+            linux_7_3("7.3-xhci-spanning-at-once-few-buffers", "1.1", 68, AT_ONCE),
+        ),
         linux_7_2("7.2-ehci-bench", 251, SHORT_BENCH),
         linux_7_2("7.2-ehci-stopped-bench", 251, STOPPED_BENCH),
         linux_7_3(
@@ -407,6 +430,15 @@ fn an500(scenario: Scenario) -> Scenario {
     }
 }
 
+/// Two processors, so that messages do not reach the driver one after the other.
+fn at_once(message_buffers: u8, scenario: Scenario) -> Scenario {
+    Scenario {
+        message_buffers,
+        processors: 2,
+        ..scenario
+    }
+}
+
 fn serial_log(scenario: Scenario) -> Scenario {
     Scenario {
         serial_log: true,
@@ -433,6 +465,8 @@ fn linux_7_2(name: &'static str, mtu: u32, steps: &'static [Step]) -> Scenario {
         mtu,
         boots: 1,
         well_formed: true,
+        message_buffers: 9,
+        processors: 1,
         nvme_cli: None,
         serial_log: false,
         end: None,
@@ -468,9 +502,27 @@ impl Scenario {
     }
 
     /// What the device logs: with a serial port every packet, so that a reader who is slow misses
-    /// some.
+    /// some; where drops are counted, these.
     pub(super) fn log_level(&self) -> &'static str {
-        if self.serial_log { "trace" } else { "info" }
+        if self.serial_log {
+            "trace"
+        } else if self.asks_at_once() {
+            "debug"
+        } else {
+            "info"
+        }
+    }
+
+    /// Whether there are [`Step::EchoesAtOnce`].
+    pub(super) fn asks_at_once(&self) -> bool {
+        let mut steps = self.steps.iter();
+        steps.any(|step| matches!(step, Step::EchoesAtOnce(_)))
+    }
+
+    /// How many messages of several packets the device takes at once for one service. It keeps a
+    /// buffer for the others.
+    pub(super) fn messages_of_a_service(&self) -> usize {
+        usize::from(self.message_buffers) - 1
     }
 
     /// How many computers the device meets, and how often each of them boots.
@@ -536,9 +588,16 @@ impl Scenario {
             Step::ShortEcho => vec![echo("0-130"), echo("490-520"), echo("1100-1100")],
             Step::AllEchoes => vec![echo("0-1100"), echo("4095-4097"), echo("65000-65000")],
             Step::SlowEchoes => vec![echo("0-300"), echo("490-520"), echo("4095-4097")],
-            Step::EchoesAtOnce => vec![format!(
-                "echo {ENDPOINT} --size 3000 --at-once 12 --count 20"
-            )],
+            Step::EchoesAtOnce(mtu) => vec![
+                format!("setup usb --eid {ENDPOINT} --mtu {mtu} --tries 1 --wait 3000"),
+                set_unit(mtu),
+                format!("echo {ENDPOINT} --size 3000 --at-once 12 --count 20 --may-lose"),
+            ],
+            // It logs its counters when its endpoint ID is set, which this forces (DSP0236 1.3.3,
+            // section 12.3) even where it would be a retransmission.
+            Step::LogDrops => vec![control(&format!(
+                "physical:usb 01 01{ENDPOINT:02x} --expect 00"
+            ))],
             Step::CycleLink => vec![format!("cycle-link usb {ENDPOINT} --count 10")],
             Step::Reset => vec!["reset-usb usb".into()],
             Step::RestartDevice => vec!["ask-host restart-device".into()],
@@ -586,7 +645,7 @@ impl Scenario {
         let chapter = |name: &&str| format!("nvme-check /{} {ENDPOINT} {name}", release.folder());
         let mut commands: Vec<_> = NVME_CLI_CHAPTERS.iter().map(chapter).collect();
         // Resets have set the unit back.
-        commands.push(self.set_unit());
+        commands.push(set_unit(self.mtu));
         let size = match self.board {
             Board::Pc => 3 << 20,
             Board::An500 => 128 << 10,
@@ -595,23 +654,23 @@ impl Scenario {
         commands
     }
 
-    /// Configures the device's transmission unit over NVMe-MI.
-    fn set_unit(&self) -> String {
-        let unit = self.mtu - 4;
-        format!("mi {ENDPOINT} 03 01000003 {unit:x} --expect 00")
-    }
-
     /// The Management Interface commands of the reference device's default model.
     fn management_commands(&self) -> Vec<String> {
         let mi = |rest: &str| format!("mi {ENDPOINT} {rest}");
         let mut commands: Vec<_> = MANAGEMENT.iter().map(|rest| mi(rest)).collect();
-        commands.push(self.set_unit());
+        commands.push(set_unit(self.mtu));
         let unit = self.mtu - 4;
         commands.push(mi(&format!(
             "04 01000003 --expect 00 --expect-value {unit:x}"
         )));
         commands
     }
+}
+
+/// Configures the device's transmission unit over NVMe-MI.
+fn set_unit(mtu: u32) -> String {
+    let unit = mtu - 4;
+    format!("mi {ENDPOINT} 03 01000003 {unit:x} --expect 00")
 }
 
 impl fmt::Display for Scenario {

@@ -208,6 +208,7 @@ impl Machine<'_> {
         let mut command = Command::new("qemu-system-x86_64");
         command
             .args(["-accel", "tcg", "-m", "512", "-nodefaults"])
+            .args(["-smp", &scenario.processors.to_string()])
             .args(["-display", "none"])
             .args(no_reboot)
             .args(["-serial", "stdio", "-append", &append, "-kernel"])
