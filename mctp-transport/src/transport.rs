@@ -40,10 +40,26 @@ pub trait TransportRx {
     fn receive(&mut self) -> impl Future<Output = Received<'_>>;
 
     /// Whether the neighbour waits, and nothing is lost, while nobody receives: the stack may then
-    /// leave a packet where it is until there is room for it. `false` unless the link has flow
-    /// control: USB, a socket, a UART with RTS and CTS.
+    /// [put a packet back](Self::put_back) until there is room for it. `false` unless the link has
+    /// flow control: USB, a socket, a UART with RTS and CTS.
     fn can_wait(&self) -> bool {
         false
+    }
+
+    /// Has the next [`receive`](Self::receive) return once more the packet that the last one
+    /// returned; a change of the link may come before it.
+    ///
+    /// For callers: nothing was received since. For implementers: to be there where the transport
+    /// [can wait](Self::can_wait); elsewhere it is not called.
+    fn put_back(&mut self) {}
+
+    /// Offers the packets to `take` that [`receive`](Self::receive) returns next without waiting, in
+    /// their order, and forgets those for which it returns `true`. Where none are known, it is not
+    /// called.
+    ///
+    /// A stack that has put a packet back takes in this way what need not wait behind it.
+    fn take_out_of_turn(&mut self, take: impl FnMut(PhysicalAddress, &[u8]) -> bool) {
+        let _ = take;
     }
 }
 

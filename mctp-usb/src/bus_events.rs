@@ -42,6 +42,13 @@ impl BusEvents {
         self.receiver_paused.store(true, Ordering::Release);
     }
 
+    /// Whether there is anything for the receiver to take: asked for each USB packet.
+    #[inline]
+    pub(crate) fn any_for_receiver(&self) -> bool {
+        self.receiver_restarted.load(Ordering::Acquire)
+            | self.receiver_paused.load(Ordering::Acquire)
+    }
+
     pub(crate) fn take_receiver_restarted(&self) -> bool {
         take(&self.receiver_restarted)
     }
@@ -57,6 +64,7 @@ impl BusEvents {
 
 /// Clears a flag before its event is acted on: one that is set in between is either this event, or
 /// is seen next time.
+#[inline(never)]
 fn take(flag: &AtomicBool) -> bool {
     let set = flag.load(Ordering::Acquire);
     if set {

@@ -188,7 +188,8 @@ enum Found {
 /// 2. **output**: take everything from [`next_packet`](Self::next_packet) until it has no more. Go
 ///    to 1.
 /// 3. **commands**, at any time: [`flush`](Self::flush) when the bus was reset,
-///    [`lost`](Self::lost) when a USB packet was not readable.
+///    [`lost`](Self::lost) when a USB packet was not readable, [`put_back`](Self::put_back) when a
+///    packet cannot be taken yet.
 ///
 /// Any other order is harmless, and loses packets at most.
 ///
@@ -257,6 +258,8 @@ pub struct Reassembler<'b> {
     buffer: &'b mut [u8],
     /// The bytes in the buffer that are not yet handed out.
     pending: Range<usize>,
+    /// Where the packet begins that was handed out last, until a USB packet is received.
+    last: usize,
     position: Position,
     /// Whether the last USB packet ended its transfer.
     transfer_ended: bool,
@@ -295,6 +298,7 @@ impl<'b> Reassembler<'b> {
         Ok(Self {
             buffer,
             pending: 0..0,
+            last: usize::MAX,
             position: Position::AtHeader,
             transfer_ended: true,
             packet_given_up: false,
@@ -325,6 +329,7 @@ impl<'b> Reassembler<'b> {
     /// Takes the USB packet of `len` bytes that is now in [`buffer`](Self::buffer).
     #[inline]
     pub fn received(&mut self, len: usize) {
+        self.last = usize::MAX;
         let len = len.min(self.max_packet_size).min(self.room());
         let ends_transfer = len < self.max_packet_size || self.usb_packets_are_transfers();
         let begins_transfer = core::mem::replace(&mut self.transfer_ended, ends_transfer);
@@ -373,13 +378,18 @@ impl<'b> Reassembler<'b> {
     /// [`next_packet`](Self::next_packet) as a place in the buffer, for [`bytes`](Self::bytes).
     #[inline]
     pub(crate) fn next_range(&mut self) -> Option<Result<Range<usize>, DropReason>> {
-        if core::mem::take(&mut self.packet_given_up) {
+        if self.packet_given_up {
+            self.packet_given_up = false;
             return Some(Err(DropReason::BadLinkIntegrity));
         }
-        match self.find() {
+        if self.pending.is_empty() {
+            return None;
+        }
+        match self.find(self.pending.start) {
             Found::Packet { length } => {
                 let start = self.pending.start;
                 let end = start.saturating_add(length);
+                self.last = start;
                 self.pending.start = end;
                 Some(Ok(start.saturating_add(HEADER_LEN)..end))
             }
@@ -393,16 +403,45 @@ impl<'b> Reassembler<'b> {
         }
     }
 
+    /// Has the packet that was handed out last handed out once more, if no USB packet was received
+    /// since.
+    pub fn put_back(&mut self) {
+        self.pending.start = self.last.min(self.pending.start);
+    }
+
+    /// Offers the packets to `take` that [`next_packet`](Self::next_packet) hands out before another
+    /// USB packet is needed, up to the first that is malformed, and forgets those for which it
+    /// returns `true`.
+    pub fn take_out_of_turn(&mut self, mut take: impl FnMut(&[u8]) -> bool) {
+        let mut start = self.pending.start;
+        while let Found::Packet { length } = self.find(start) {
+            let end = start.saturating_add(length);
+            if take(self.bytes(start.saturating_add(HEADER_LEN)..end)) {
+                // What stands before it takes its place.
+                if let Some(until) = self.buffer.get_mut(self.pending.start..end) {
+                    until.copy_within(..until.len().saturating_sub(length), length);
+                }
+                self.pending.start = self.pending.start.saturating_add(length);
+            }
+            start = end;
+        }
+    }
+
+    fn pending(&self) -> &[u8] {
+        self.buffer.get(self.pending.clone()).unwrap_or_default()
+    }
+
     /// The bytes at a place that [`next_range`](Self::next_range) returned.
     #[inline]
     pub(crate) fn bytes(&self, range: Range<usize>) -> &[u8] {
         self.buffer.get(range).unwrap_or_default()
     }
 
-    fn find(&self) -> Found {
-        let pending = self.buffer.get(self.pending.clone()).unwrap_or_default();
-        let Some(header) = pending.first_chunk() else {
-            return match pending {
+    /// What the bytes from `start` on begin with.
+    fn find(&self, start: usize) -> Found {
+        let bytes = self.buffer.get(start..self.pending.end).unwrap_or_default();
+        let Some(header) = bytes.first_chunk() else {
+            return match bytes {
                 [] => Found::Nothing,
                 [0x1A] | [0x1A, 0xB4, ..] => Found::PartOfPacket,
                 _ => Found::Malformed,
@@ -411,7 +450,7 @@ impl<'b> Reassembler<'b> {
         match self.version.decode(*header) {
             None => Found::Malformed,
             Some(length) if length > self.max_length => Found::LongPacket { length },
-            Some(length) if length <= pending.len() => Found::Packet { length },
+            Some(length) if length <= bytes.len() => Found::Packet { length },
             Some(_) => Found::PartOfPacket,
         }
     }
@@ -469,7 +508,9 @@ impl<'b> Reassembler<'b> {
     fn is_new_packet(&self, end: usize) -> bool {
         let missing = match self.position {
             Position::InLongPacket(missing) => Some(missing),
-            Position::AtHeader if matches!(self.find(), Found::PartOfPacket) => self.missing(),
+            Position::AtHeader if matches!(self.find(self.pending.start), Found::PartOfPacket) => {
+                self.missing()
+            }
             Position::AtHeader | Position::InBadTransfer => return false,
         };
         let usb_packet = self.buffer.get(self.pending.end..end).unwrap_or_default();
@@ -481,7 +522,7 @@ impl<'b> Reassembler<'b> {
 
     /// What the packet at the start of `pending` lacks, if that is worth believing.
     fn missing(&self) -> Option<usize> {
-        let pending = self.buffer.get(self.pending.clone())?;
+        let pending = self.pending();
         boundary::plausible_length(self.version, pending)?.checked_sub(pending.len())
     }
 
@@ -493,9 +534,8 @@ impl<'b> Reassembler<'b> {
     }
 
     fn begins_with_header(&self) -> bool {
-        self.buffer
-            .get(self.pending.clone())
-            .and_then(|pending| pending.first_chunk())
+        self.pending()
+            .first_chunk()
             .is_some_and(|header| self.version.decode(*header).is_some())
     }
 

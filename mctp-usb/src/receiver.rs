@@ -75,7 +75,9 @@ impl<'d, E: EndpointOut> Receiver<'d, E> {
         let overflowed = core::mem::take(&mut self.overflowed);
         match read {
             Ok(len) => {
-                self.note_interruptions();
+                if self.events.any_for_receiver() {
+                    self.note_interruptions();
+                }
                 self.reassembler.received(len);
             }
             Err(EndpointError::Disabled) => {
@@ -92,12 +94,11 @@ impl<'d, E: EndpointOut> Receiver<'d, E> {
         None
     }
 
+    #[cold]
     fn note_interruptions(&mut self) {
-        let paused = self.events.take_receiver_paused();
+        self.events.take_receiver_paused();
         if self.events.take_receiver_restarted() {
             self.link = Link::Restarted;
-        } else if !paused {
-            return;
         }
         self.packet_cut_off = self.reassembler.flush();
     }
@@ -124,13 +125,22 @@ impl<E: EndpointOut> TransportRx for Receiver<'_, E> {
         true
     }
 
+    fn put_back(&mut self) {
+        self.reassembler.put_back();
+    }
+
+    fn take_out_of_turn(&mut self, mut take: impl FnMut(PhysicalAddress, &[u8]) -> bool) {
+        self.reassembler
+            .take_out_of_turn(|packet| take(PhysicalAddress::POINT_TO_POINT, packet));
+    }
+
     async fn receive(&mut self) -> Received<'_> {
         let mut reads_in_a_row: u8 = 0;
         loop {
-            if let Some(event) = self.link_change() {
-                return event;
-            }
-            if self.link == Link::Down {
+            if self.link != Link::Up || self.packet_cut_off {
+                if let Some(event) = self.link_change() {
+                    return event;
+                }
                 self.endpoint.wait_enabled().await;
                 self.events.take_receiver_restarted();
                 self.events.take_receiver_paused();
@@ -394,6 +404,29 @@ mod tests {
             receiver.endpoint.wait_enabled_at_once();
         }
         assert_eq!(seen, [LinkUp, Packet(1, 100), Packet(2, 100)]);
+    }
+
+    #[test]
+    fn the_neighbour_waits_behind_a_packet_that_is_put_back() {
+        let bytes = [frame(1, 5), frame(2, 9), frame(3, 5)].concat();
+        let script = [Out::Data(bytes), Out::Data(frame(4, 5))];
+        let endpoint = MockOut::new(512, script);
+        let mut buffer = [0; RECEIVE_BUFFER_LEN_1_0];
+        let events = BusEvents::new();
+        let mut receiver = Receiver::new(endpoint, Version::V1_0, &events, &mut buffer).unwrap();
+        assert!(receiver.can_wait());
+        assert_eq!(see(block_on(receiver.receive())), LinkUp);
+        for _ in 0..10 {
+            assert_eq!(see(block_on(receiver.receive())), Packet(1, 5));
+            receiver.put_back();
+            assert_eq!(receiver.endpoint.script.len(), 1, "nothing is read");
+        }
+        receiver.take_out_of_turn(|source, packet| {
+            source == PhysicalAddress::POINT_TO_POINT && packet.len() == 9
+        });
+        for number in [1, 3, 4] {
+            assert_eq!(see(block_on(receiver.receive())), Packet(number, 5));
+        }
     }
 
     proptest! {

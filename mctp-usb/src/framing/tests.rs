@@ -395,6 +395,77 @@ fn flush_keeps_the_usb_packet_that_is_being_received() {
     });
 }
 
+/// Fills the reassembler with one transfer of frames, and takes nothing out.
+fn fill(reassembler: &mut Reassembler<'_>, frames: &[Vec<u8>]) {
+    let bytes = frames.concat();
+    reassembler.buffer()[..bytes.len()].copy_from_slice(&bytes);
+    reassembler.received(bytes.len());
+}
+
+#[test]
+fn a_packet_that_is_put_back_comes_again_and_those_behind_it_after() {
+    on_each(VERSIONS, &[HIGH_SPEED], |version, reassembler| {
+        fill(
+            reassembler,
+            &[1, 2].map(|number| frame(version, number, 60)),
+        );
+        for _ in 0..3 {
+            let again = reassembler.next_packet().unwrap().map(<[u8]>::to_vec);
+            assert_eq!(again, packet(1, 60));
+            reassembler.put_back();
+        }
+        assert_eq!(drain(reassembler), [packet(1, 60), packet(2, 60)]);
+        reassembler.put_back();
+        assert_eq!(drain(reassembler), [packet(2, 60)]);
+        fill(reassembler, &[frame(version, 3, 60)]);
+        reassembler.put_back();
+        assert_eq!(drain(reassembler), [packet(3, 60)], "not one from before");
+    });
+}
+
+#[test]
+fn packets_taken_out_of_turn_leave_the_others_in_order() {
+    on_each(VERSIONS, &[HIGH_SPEED], |version, reassembler| {
+        let lengths = [60, 9, 70, 8, 30];
+        let frames = [1, 2, 3, 4, 5].map(|number| (number, lengths[usize::from(number) - 1]));
+        for taken in 0..32_u8 {
+            let is_taken = |number: u8| taken & 1 << (number - 1) != 0;
+            fill(
+                reassembler,
+                &frames.map(|(number, len)| frame(version, number, len)),
+            );
+            reassembler.next_packet();
+            reassembler.put_back();
+            let mut offered = Vec::new();
+            reassembler.take_out_of_turn(|packet| {
+                offered.push(Ok(packet.to_vec()));
+                is_taken(packet[0])
+            });
+            assert_eq!(offered, frames.map(|(number, len)| packet(number, len)));
+            let left = frames.iter().filter(|(number, _)| !is_taken(*number));
+            let left: Vec<_> = left.map(|(number, len)| packet(*number, *len)).collect();
+            assert_eq!(drain(reassembler), left);
+        }
+    });
+}
+
+#[test]
+fn what_is_malformed_or_not_all_there_is_not_taken_out_of_turn() {
+    let half = Version::V1_0.encode(100).unwrap().to_vec();
+    for (last, outputs) in [(vec![0x55; 20], vec![BAD]), (half, vec![BAD])] {
+        on_each(&[Version::V1_0], &[HIGH_SPEED], |version, reassembler| {
+            fill(reassembler, &[frame(version, 1, 60), last.clone()]);
+            let mut count = 0;
+            reassembler.take_out_of_turn(|_| {
+                count += 1;
+                true
+            });
+            assert_eq!(count, 1);
+            assert_eq!(drain(reassembler), outputs);
+        });
+    }
+}
+
 #[test]
 fn a_lost_usb_packet_costs_its_transfer() {
     on_each(VERSIONS, &[FULL_SPEED], |version, reassembler| {
@@ -516,7 +587,7 @@ proptest! {
     /// No order of calls and no length panics.
     #[test]
     fn any_order_of_calls_is_harmless(
-        calls in prop::collection::vec((0u8..5, 0usize..9000, nearly_frames()), 0..60),
+        calls in prop::collection::vec((0u8..8, 0usize..9000, nearly_frames()), 0..60),
         version in prop::sample::select(VERSIONS),
         len in 584usize..1200,
     ) {
@@ -532,6 +603,9 @@ proptest! {
                 }
                 2 => reassembler.received(received),
                 3 => { drain(&mut reassembler); }
+                4 => { reassembler.next_packet(); }
+                5 => reassembler.put_back(),
+                6 => reassembler.take_out_of_turn(|packet| packet.len() & 1 == 0),
                 _ => { reassembler.flush(); }
             }
         }
