@@ -43,7 +43,7 @@ impl Instant {
     /// The point in time `milliseconds` after this one. Wraps only with a clock that has run for
     /// 500 million years.
     #[must_use]
-    #[inline]
+    #[inline(never)]
     pub(crate) const fn after(self, milliseconds: u32) -> Self {
         Self(self.0.wrapping_add(milliseconds as u64))
     }

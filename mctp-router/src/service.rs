@@ -57,7 +57,6 @@ impl Opening {
         Self(u32::from_le_bytes(bytes) & !IC_BIT)
     }
 
-    #[inline(never)]
     fn of_short(message: &[u8]) -> [u8; OPENING_LEN] {
         let mut bytes = [0; OPENING_LEN];
         bytes

@@ -94,6 +94,7 @@ impl DropCounters {
     }
 
     /// Counts one discard.
+    #[inline(never)]
     pub fn count(&mut self, reason: DropReason) {
         if let Some(counter) = self.0.get_mut(reason as usize) {
             *counter = counter.saturating_add(1);

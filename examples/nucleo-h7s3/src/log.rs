@@ -137,7 +137,25 @@ impl Observer for EventLog {
 
     fn event(&self, event: Event, drops: &DropCounters) {
         #[cfg(feature = "defmt")]
-        defmt::info!("{}; packets dropped so far: {}", event, drops);
+        {
+            // Said here: half as much code as the event's own format.
+            match event {
+                Event::EndpointIdSet {
+                    network,
+                    endpoint_id,
+                    bus_owner,
+                } => defmt::info!(
+                    "endpoint ID {=u8} in network {=u8}, from {=u8}",
+                    endpoint_id.0,
+                    network.0,
+                    bus_owner.endpoint_id.0
+                ),
+                Event::LinkUp(port) => defmt::info!("link of port {=u8} up", port.0),
+                Event::LinkDown(port) => defmt::info!("link of port {=u8} down", port.0),
+                _ => {}
+            }
+            defmt::info!("packets dropped so far: {}", drops);
+        }
         #[cfg(feature = "text-log")]
         self.text.event(event, drops);
         #[cfg(not(any(feature = "text-log", feature = "defmt")))]

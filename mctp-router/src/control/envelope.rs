@@ -79,7 +79,6 @@ impl<'a> ControlRequest<'a> {
 }
 
 /// Whether a control message body, from behind the message type, has the flags of a response.
-#[inline(never)]
 pub(crate) fn is_response(body: &[u8]) -> bool {
     matches!(body, [flags, _command, _completion_code, ..] if flags & (REQUEST | DATAGRAM) == 0)
 }

@@ -24,10 +24,10 @@ use heapless::{Deque, Vec};
 use mctp_transport::{BASELINE_TRANSMISSION_UNIT, RawHeader};
 
 pub(crate) use envelope::{ControlRequest, is_response};
+pub(crate) use support::Services;
 
 use crate::clock::Instant;
 use crate::config::{Config, Event, NetworkId};
-use crate::service::Service;
 pub(crate) use endpoint::Endpoint;
 
 /// How a control request ended (DSP0236 section 11.8, table 13).
@@ -59,7 +59,6 @@ fn put(payload: &mut Payload, data: &[u8]) -> Result<(), CompletionCode> {
 pub(crate) struct Events(Deque<Event, 8>);
 
 impl Events {
-    #[inline(never)]
     pub(crate) fn push(&mut self, event: Event) {
         if self.0.is_full() {
             self.0.pop_front();
@@ -99,7 +98,7 @@ impl Responder {
         now: Instant,
         request: &ControlRequest<'_>,
         (network, endpoint): (NetworkId, &mut Endpoint),
-        services: impl Iterator<Item = &'s Service> + Clone,
+        services: &impl Services<'s>,
         payload: &mut Payload,
     ) -> Option<RawHeader> {
         // Set Endpoint ID is answered by the endpoint that was asked, not by the one that it makes
@@ -125,7 +124,7 @@ impl Responder {
         now: Instant,
         request: &ControlRequest<'_>,
         (network, endpoint): (NetworkId, &mut Endpoint),
-        services: impl Iterator<Item = &'s Service> + Clone,
+        services: &impl Services<'s>,
         payload: &mut Payload,
     ) -> Result<(), CompletionCode> {
         *payload = request.response(CompletionCode::Success);

@@ -50,16 +50,24 @@ const LAST_SELECTOR: u8 = 0xFF;
 const FORMAT_PCI: u8 = 0x00;
 const FORMAT_IANA: u8 = 0x01;
 
+/// What is served in a network.
+pub(crate) trait Services<'s> {
+    /// The first service for which this holds.
+    fn find(&self, is_it: &mut dyn FnMut(&'s Service) -> bool) -> Option<&'s Service>;
+}
+
 /// Answers Get MCTP Version Support.
 pub(crate) fn versions<'s>(
     message_type: u8,
-    mut services: impl Iterator<Item = &'s Service>,
+    services: &impl Services<'s>,
     payload: &mut Payload,
 ) -> Result<(), CompletionCode> {
     let versions = match message_type {
         BASE_SPECIFICATION | CONTROL => &BASE_VERSIONS[..],
         _ => services
-            .find(|service| service.message_type.0 == message_type && !service.versions.is_empty())
+            .find(&mut |service| {
+                service.message_type.0 == message_type && !service.versions.is_empty()
+            })
             .map(|service| service.versions)
             .ok_or(CompletionCode::MessageTypeNotSupported)?,
     };
@@ -69,47 +77,49 @@ pub(crate) fn versions<'s>(
 
 /// Answers Get Message Type Support.
 pub(crate) fn message_types<'s>(
-    services: impl Iterator<Item = &'s Service> + Clone,
+    services: &impl Services<'s>,
     payload: &mut Payload,
 ) -> Result<(), CompletionCode> {
+    let mut types = Payload::new();
     // All that the 7-bit field can hold, in order: so none is out of order or twice, without
     // sorting.
-    let types = (CONTROL..=0x7F).filter(|message_type| {
-        *message_type == CONTROL
-            || services
-                .clone()
-                .any(|service| service.message_type.0 == *message_type)
-    });
-    put(payload, &[types.clone().count() as u8])?;
-    for message_type in types {
-        put(payload, &[message_type])?;
+    for message_type in CONTROL..=0x7F {
+        let mut is_of_type = |service: &Service| service.message_type.0 == message_type;
+        if message_type == CONTROL || services.find(&mut is_of_type).is_some() {
+            put(&mut types, &[message_type])?;
+        }
     }
-    Ok(())
+    put(payload, &[types.len() as u8])?;
+    put(payload, &types)
 }
 
 /// Answers Get Vendor Defined Message Support.
 pub(crate) fn vendors<'s>(
     selector: u8,
-    services: impl Iterator<Item = &'s Service> + Clone,
+    services: &impl Services<'s>,
     payload: &mut Payload,
 ) -> Result<(), CompletionCode> {
-    // Services that share a vendor and a command set are one entry: that of the first.
-    let mut entries = services.clone().filter(|one| {
+    let mut entry = None;
+    let mut before = selector;
+    let next = services.find(&mut |one| {
+        // Services that share a vendor and a command set are one entry: that of the first.
         let first = services
-            .clone()
-            .find(|other| other.vendor == one.vendor && other.command_set == one.command_set);
-        one.vendor.is_some() && first.is_some_and(|first| ptr::eq(first, *one))
+            .find(&mut |other| (other.vendor, other.command_set) == (one.vendor, one.command_set));
+        let (Some(vendor), true) = (one.vendor, first.is_some_and(|first| ptr::eq(first, one)))
+        else {
+            return false;
+        };
+        if entry.is_some() {
+            return true;
+        }
+        match before.checked_sub(1) {
+            Some(left) => before = left,
+            None => entry = Some((vendor, one.command_set)),
+        }
+        false
     });
-    let entry = entries.nth(selector.into());
-    let &Service {
-        vendor: Some(vendor),
-        command_set,
-        ..
-    } = entry.ok_or(CompletionCode::InvalidData)?
-    else {
-        return Err(CompletionCode::InvalidData);
-    };
-    let next = match entries.next() {
+    let (vendor, command_set) = entry.ok_or(CompletionCode::InvalidData)?;
+    let next = match next {
         Some(_) => selector.wrapping_add(1),
         None => LAST_SELECTOR,
     };

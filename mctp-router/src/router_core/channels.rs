@@ -7,6 +7,7 @@ use super::Origin;
 use super::key::{BUCKETS, Key};
 use crate::clock::{Instant, Since};
 use crate::config::{NetworkId, PortId};
+use crate::control::Services;
 use crate::service::{Opening, Service};
 
 /// A listener or an open request of the router: an index.
@@ -83,6 +84,17 @@ impl Request {
             timeout: 0,
             expired: false,
         }
+    }
+}
+
+/// What is served in a network.
+pub(crate) struct ServicesAt<'c>(&'c [Channel], NetworkId);
+
+impl<'c> Services<'c> for ServicesAt<'c> {
+    #[inline(never)]
+    fn find(&self, is_it: &mut dyn FnMut(&'c Service) -> bool) -> Option<&'c Service> {
+        let mut services = self.0.iter().filter_map(Channel::service);
+        services.find(|service| service.is_at(self.1) && is_it(service))
     }
 }
 
@@ -181,9 +193,8 @@ impl<'b> Channels<'b> {
     }
 
     /// What is served in a network.
-    pub(crate) fn services_at(&self, network: NetworkId) -> impl Iterator<Item = &Service> + Clone {
-        let services = self.all.iter().filter_map(Channel::service);
-        services.filter(move |service| service.is_at(network))
+    pub(crate) fn services_at(&self, network: NetworkId) -> ServicesAt<'_> {
+        ServicesAt(self.all, network)
     }
 
     /// Whether a listener gets some of the same requests.
@@ -206,7 +217,6 @@ impl<'b> Channels<'b> {
     }
 
     /// The listener that a request which begins with `payload` is for.
-    #[inline(never)]
     pub(crate) fn listener_for(&self, network: NetworkId, payload: &[u8]) -> Option<ChannelId> {
         let opening = Opening::of(payload);
         self.find(opening.bucket(), |channel| {
@@ -217,7 +227,6 @@ impl<'b> Channels<'b> {
     }
 
     /// The request whose responses have this key.
-    #[inline(never)]
     fn request_of(&self, key: Key) -> Option<(ChannelId, &Request)> {
         let channel = self.find(key.bucket(), |channel| {
             let request = channel.request();
@@ -227,7 +236,6 @@ impl<'b> Channels<'b> {
     }
 
     /// The request that a response whose start packet comes from there answers.
-    #[inline(never)]
     pub(crate) fn request_answered_by(&self, response: &Origin) -> Option<ChannelId> {
         let key = response.key();
         if response.source().0 != 0

@@ -45,7 +45,6 @@ impl Place {
 
 impl RouterCore<'_> {
     /// Gives a channel the last place, unless it has one.
-    #[inline(never)]
     pub(super) fn join_line(&mut self, channel: ChannelId, port: PortId) {
         if self
             .place(channel)
@@ -71,7 +70,6 @@ impl RouterCore<'_> {
     }
 
     /// Takes a channel's place away. Returns where it waited.
-    #[inline(never)]
     pub(super) fn leave_line(&mut self, channel: ChannelId) -> Option<PortId> {
         let place = core::mem::replace(self.place(channel)?, Place::NONE);
         let port = place.port?;

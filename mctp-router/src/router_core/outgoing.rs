@@ -209,7 +209,6 @@ impl Outgoing {
 
     /// Copies the next bytes of the message, from as many of its slices as it takes. Returns what
     /// is left of the slice it ended in.
-    #[inline(never)]
     fn gather<'m>(
         &mut self,
         message: &[&'m [u8]],

@@ -319,7 +319,6 @@ impl<'b> Port<'b> {
         self.responses.get_mut(usize::from(self.queued_responses))
     }
 
-    #[inline(never)]
     fn take_response(&mut self) -> Option<Outbound<'b>> {
         Some(Outbound {
             transfer: self.take_oldest()?,
@@ -328,7 +327,6 @@ impl<'b> Port<'b> {
     }
 
     /// Takes the response that has waited longest; those behind it move up.
-    #[inline(never)]
     fn take_oldest(&mut self) -> Option<&'b mut Transfer<'b>> {
         self.queued_responses = self.queued_responses.saturating_sub(1);
         let mut behind = None;
@@ -359,7 +357,6 @@ impl<'b> Port<'b> {
         }
     }
 
-    #[inline(never)]
     fn give_back_response(&mut self, transfer: &'b mut Transfer<'b>) {
         if let Some(place) = self.responses.iter_mut().find(|place| place.is_none()) {
             *place = Some(transfer);

@@ -407,7 +407,7 @@ impl<'b> RouterCore<'b> {
             now,
             &request,
             (network, &mut *endpoint),
-            self.channels.services_at(network),
+            &self.channels.services_at(network),
             &mut response,
         );
         if endpoint.endpoint_id != own {

@@ -16,10 +16,7 @@ impl<'b> RouterCore<'b> {
     /// The next transfer for the port's transport, if there is one. Control responses come first.
     #[inline]
     pub fn poll_transmit(&mut self, port: PortId) -> Option<Outbound<'b>> {
-        let next = self.ports.get_mut(usize::from(port.0))?.take()?;
-        // There is a buffer to fill while this one is sent.
-        self.note_next_sender(port);
-        Some(next)
+        self.ports.get_mut(usize::from(port.0))?.take()
     }
 
     /// Takes back a transfer that [`poll_transmit`](Self::poll_transmit) gave. `result` says

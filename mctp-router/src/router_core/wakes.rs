@@ -71,7 +71,6 @@ impl Wakes {
     }
 
     /// Two senders are everybody.
-    #[inline(never)]
     pub(super) fn note_sender(&mut self, channel: ChannelId) {
         if self.has(SENDER) && self.sender != channel {
             self.kinds |= EVERYBODY;
