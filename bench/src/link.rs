@@ -188,6 +188,11 @@ impl Link {
         })
     }
 
+    /// The packet that was taken last comes once more.
+    pub fn put_back(&self) {
+        self.taken.set(self.taken.get() - 1);
+    }
+
     /// The next packet, if it comes by `port`.
     #[inline]
     pub fn poll_packet(&self, port: usize, context: &Context<'_>) -> Poll<&[u8]> {

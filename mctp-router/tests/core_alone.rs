@@ -23,6 +23,13 @@ fn packets_by_a_port_that_does_not_exist_are_dropped() {
         let receipt = device.receive_at(PortId(9), POINT_TO_POINT, &packet);
         assert_eq!(receipt, Receipt::Dropped(DropReason::LinkDown));
     }
+    let [start, end] = &REQUEST.packets(&echo_message(100), 64)[..] else {
+        panic!("two packets");
+    };
+    assert_eq!(device.receive(start), Receipt::Stored);
+    let receipt = device.receive_at(PortId(9), POINT_TO_POINT, end);
+    assert_eq!(receipt, Receipt::Dropped(DropReason::LinkDown));
+    assert!(matches!(device.receive(end), Receipt::Delivered(_)));
 }
 
 #[test]
@@ -95,6 +102,20 @@ fn a_layout_that_comes_while_the_transport_has_both_transfers_counts() {
         units[0], 200,
         "as much as the new layout carries: {units:?}"
     );
+}
+
+#[test]
+fn a_layout_without_room_that_comes_while_the_transport_has_both_transfers_fails_messages() {
+    let (mut device, taken, _) = half_sent(PortConfig::default());
+    let now = device.now();
+    let at_transport = [(); 2].map(|()| device.core.poll_transmit(USB).unwrap());
+    device.core.set_layout(USB, with_max_packet(67));
+    for outbound in at_transport {
+        device.core.transmit_done(now, USB, outbound, Ok(()));
+    }
+    let mut again = taken.response(taken.integrity_check());
+    let sent = device.send(&mut again, &[taken.bytes()]);
+    assert_eq!(sent, Err(SendFailure::NoLink));
 }
 
 #[test]

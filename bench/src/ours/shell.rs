@@ -60,6 +60,10 @@ impl TransportRx for Receiver {
         true
     }
 
+    fn put_back(&mut self) {
+        self.link.put_back();
+    }
+
     fn receive(&mut self) -> impl Future<Output = Received<'_>> {
         poll_fn(|context| {
             if !self.up {

@@ -205,10 +205,12 @@ impl<'d, D: Driver<'d>> Link<'d, D> {
             receiver: Observed {
                 transport: receiver,
                 observer,
+                comes_again: false,
             },
             sender: Observed {
                 transport: sender,
                 observer,
+                comes_again: false,
             },
         };
         Ok((stack, added))

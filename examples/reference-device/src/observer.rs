@@ -2,7 +2,8 @@
 
 use mctp_router::Event;
 use mctp_transport::{
-    DropCounters, Received, SendError, Transfer, TransferLayout, TransportRx, TransportTx,
+    DropCounters, PhysicalAddress, Received, SendError, Transfer, TransferLayout, TransportRx,
+    TransportTx,
 };
 
 /// Which way a packet went, as the device sees it.
@@ -51,6 +52,8 @@ impl Observer for () {
 pub(crate) struct Observed<'o, T, O> {
     pub(crate) transport: T,
     pub(crate) observer: &'o O,
+    /// The packet that comes next was looked at before it was put back.
+    pub(crate) comes_again: bool,
 }
 
 impl<T: TransportRx, O: Observer> TransportRx for Observed<'_, T, O> {
@@ -58,6 +61,7 @@ impl<T: TransportRx, O: Observer> TransportRx for Observed<'_, T, O> {
         let received = self.transport.receive().await;
         if O::LOOKS_AT_PACKETS
             && let Received::Packet { bytes, .. } = &received
+            && !core::mem::take(&mut self.comes_again)
         {
             self.observer.packet(Direction::Received, bytes);
         }
@@ -66,6 +70,22 @@ impl<T: TransportRx, O: Observer> TransportRx for Observed<'_, T, O> {
 
     fn can_wait(&self) -> bool {
         self.transport.can_wait()
+    }
+
+    fn put_back(&mut self) {
+        self.comes_again = true;
+        self.transport.put_back();
+    }
+
+    fn take_out_of_turn(&mut self, mut take: impl FnMut(PhysicalAddress, &[u8]) -> bool) {
+        let observer = self.observer;
+        self.transport.take_out_of_turn(|source, packet| {
+            let is_taken = take(source, packet);
+            if O::LOOKS_AT_PACKETS && is_taken {
+                observer.packet(Direction::Received, packet);
+            }
+            is_taken
+        });
     }
 }
 

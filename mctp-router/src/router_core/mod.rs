@@ -45,7 +45,8 @@ pub enum Receipt {
     /// [`RouterCore::poll_transmit`].
     Control,
     /// There is no buffer for it now, but a service has one that it may give back. Leave the packet
-    /// where it is, receive no other by its port, and offer it again once the port
+    /// where it is, receive no other by its port but for what
+    /// [need not wait](RouterCore::receive_ahead), and offer it again once the port
     /// [no longer holds it back](RouterCore::is_held_back).
     HeldBack,
     /// It was discarded and counted.
@@ -299,7 +300,6 @@ impl<'b> RouterCore<'b> {
         self.slots.free_owned(channel);
         self.channels.close(channel);
     }
-    #[inline(never)]
     fn port(&mut self, port: PortId) -> Option<&mut Port<'b>> {
         self.ports.get_mut(usize::from(port.0))
     }
@@ -308,7 +308,6 @@ impl<'b> RouterCore<'b> {
 /// State.
 impl RouterCore<'_> {
     /// The device's endpoint ID in a network; 0 while it has none.
-    #[inline(never)]
     pub fn endpoint_id(&self, network: NetworkId) -> Eid {
         let endpoint = self.endpoint(network);
         endpoint.map_or(mctp::MCTP_ADDR_NULL, |endpoint| endpoint.endpoint_id)
@@ -438,7 +437,6 @@ impl RouterCore<'_> {
         self.look_at(now.after(LOOK_INTERVAL));
     }
 
-    #[inline(never)]
     fn look_at(&mut self, deadline: Instant) {
         if deadline < self.next_deadline {
             self.next_deadline = deadline;
@@ -454,7 +452,6 @@ impl RouterCore<'_> {
         }
     }
 
-    #[inline(never)]
     fn end_holding_back(&mut self) {
         self.holds_back = false;
         for port in self.ports.iter_mut() {

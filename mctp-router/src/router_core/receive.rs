@@ -28,6 +28,20 @@ struct Packet<'p> {
     payload: &'p [u8],
 }
 
+/// Whether a packet begins a control request.
+fn is_control_request(bytes: &[u8]) -> bool {
+    let Some((header, [type_ic, ..])) = bytes.split_first_chunk() else {
+        return false;
+    };
+    let header = RawHeader::from_bytes(*header);
+    header.is_start() && header.is_tag_owner() && is_control(*type_ic)
+}
+
+#[inline]
+fn is_control(type_ic: u8) -> bool {
+    type_ic & TYPE_MASK == mctp::MCTP_TYPE_CONTROL.0
+}
+
 impl From<Mismatch> for DropReason {
     fn from(mismatch: Mismatch) -> Self {
         match mismatch {
@@ -54,7 +68,6 @@ impl<'b> RouterCore<'b> {
         }
     }
 
-    #[inline(never)]
     fn received_other(&mut self, port: PortId, received: Received<'_>) -> Option<Receipt> {
         match received {
             Received::Dropped(reason) => {
@@ -173,6 +186,22 @@ impl<'b> RouterCore<'b> {
         }
     }
 
+    /// Takes a packet that waits behind one that is [held back](Receipt::HeldBack), if it need not:
+    /// a control request needs no buffer. Whether it was taken; its answer waits at the port.
+    pub fn receive_ahead(
+        &mut self,
+        now: Instant,
+        port: PortId,
+        address: PhysicalAddress,
+        bytes: &[u8],
+    ) -> bool {
+        let is_taken = is_control_request(bytes);
+        if is_taken {
+            self.receive_other(now, port, address, bytes);
+        }
+        is_taken
+    }
+
     /// Whether a packet that came by this port is [held back](Receipt::HeldBack). When it no longer
     /// is, it can be offered again: a buffer has come free since, or its time is over.
     pub fn is_held_back(&self, port: PortId) -> bool {
@@ -267,7 +296,7 @@ impl<'b> RouterCore<'b> {
         let header = packet.origin.header;
         let (&type_ic, body) = packet.payload.split_first().ok_or(DropReason::Truncated)?;
         packet.origin.type_ic = type_ic;
-        let is_control = type_ic & TYPE_MASK == mctp::MCTP_TYPE_CONTROL.0;
+        let is_control = is_control(type_ic);
         if is_control && header.is_tag_owner() {
             return self.receive_control_request(packet);
         }
@@ -299,13 +328,18 @@ impl<'b> RouterCore<'b> {
         if header.is_end() {
             self.replace_unfinished(packet);
         }
-        let start = Start {
+        let mut start = Start {
             origin: &packet.origin,
             body,
             // With several services, none may take all buffers.
             fair: self.channels.open_count() > 1,
         };
         while !self.slots.begin(packet.now, &start) {
+            if start.fair && self.slots.has_nothing_whole(start.origin.channel) {
+                // Unless they are unfinished: of those it can be made to give one up.
+                start.fair = false;
+                continue;
+            }
             // As often as a message can be given up for it.
             if !self.make_room(packet.now, &start)? {
                 return self.hold_back(packet.now, &start);
@@ -319,7 +353,6 @@ impl<'b> RouterCore<'b> {
     }
 
     /// Gives up a message that is late, if that helps a new one to a buffer.
-    #[inline(never)]
     fn make_room(&mut self, now: Instant, start: &Start<'_>) -> Result<bool, DropReason> {
         if start.body.len() > self.slots.longest() {
             return Err(DropReason::MessageTooLong);
@@ -332,7 +365,6 @@ impl<'b> RouterCore<'b> {
     }
 
     /// Leaves a packet for which there is no buffer with the neighbour, if that helps.
-    #[inline(never)]
     fn hold_back(&mut self, now: Instant, start: &Start<'_>) -> Result<Receipt, DropReason> {
         let port = self.ports.get_mut(usize::from(start.origin.port.0));
         // Asked only then: a neighbour that cannot wait does not use up the time of one that can.
@@ -346,7 +378,6 @@ impl<'b> RouterCore<'b> {
     }
 
     /// There is a message for the channel.
-    #[inline(never)]
     fn deliver(&mut self, owner: ChannelId) -> Receipt {
         self.accepted = self.accepted.saturating_add(1);
         Receipt::Delivered(owner)

@@ -344,7 +344,7 @@ pub(crate) struct Slots<'b> {
 pub(crate) struct Start<'p> {
     pub(crate) origin: &'p Origin,
     pub(crate) body: &'p [u8],
-    /// None may take all slots: the last free one of a kind is kept for owners that hold none.
+    /// The last free slot of a kind is kept for owners that hold none.
     pub(crate) fair: bool,
 }
 
@@ -515,14 +515,20 @@ impl<'b> Slots<'b> {
         });
     }
 
-    /// Frees an unfinished message that is at least `age` late, if that helps `start` to a slot: of
-    /// the source that holds most of those, the latest.
+    /// Frees an unfinished message, if that helps `start` to a slot: one that is at least `age`
+    /// late. Where there are none but unfinished ones, and `start` is for a channel without any,
+    /// one of a channel that has several. Of those, the latest of the source that holds most.
     pub(crate) fn evict(&mut self, now: Instant, age: u32, start: &Start<'_>) -> bool {
         let unfinished = &self.unfinished;
+        let held_long = |channel: ChannelId| {
+            let inbox = self.inboxes.get(channel.index());
+            inbox.map_or(0, |inbox| inbox.held.long)
+        };
+        let has_none = held_long(start.origin.channel) == 0 && self.whole_messages().1 == 0;
         let mut worst = None;
         unfinished.look_at_each(&mut |slot| {
             let lateness = slot.lateness(now);
-            if lateness < age {
+            if lateness < age && !(has_none && held_long(slot.owner()) > 1) {
                 return;
             }
             let mut held_by_source = 0_u32;
@@ -539,11 +545,32 @@ impl<'b> Slots<'b> {
             return false;
         };
         let owns_both = u8::from(worst.channel == start.origin.channel);
-        let inbox = self.inboxes.get(start.origin.channel.index());
-        let holds_another = inbox.is_some_and(|inbox| inbox.held.long > owns_both);
+        let holds_another = held_long(start.origin.channel) > owns_both;
         // With this one there are two free ones if there was one before.
         let helps = !start.fair || !holds_another || !self.free_long.is_empty();
         helps && self.abandon(&worst)
+    }
+
+    /// How many short and long slots have messages that are whole: with a service, or waiting for
+    /// it.
+    fn whole_messages(&self) -> (usize, usize) {
+        let (mut short, mut long) = (0_usize, 0_usize);
+        for inbox in self.inboxes.iter() {
+            short = short.wrapping_add(inbox.held.short.into());
+            long = long.wrapping_add(inbox.held.long.into());
+        }
+        // Each unfinished message is in a long one.
+        (short, long.wrapping_sub(self.unfinished.count()))
+    }
+
+    /// Whether a channel has no message that is whole.
+    pub(crate) fn has_nothing_whole(&self, owner: ChannelId) -> bool {
+        let mut unfinished = 0_u8;
+        self.unfinished.look_at_each(&mut |slot| {
+            unfinished = unfinished.wrapping_add((slot.owner() == owner).into());
+        });
+        let inbox = self.inboxes.get(owner.index());
+        inbox.is_some_and(|inbox| inbox.held.short == 0 && inbox.held.long == unfinished)
     }
 
     /// No unfinished message stood still in the `lost` milliseconds before `now`.
@@ -555,7 +582,6 @@ impl<'b> Slots<'b> {
     }
 
     /// Frees those unfinished messages; returns how many there were.
-    #[inline(never)]
     pub(crate) fn free_unfinished(&mut self, which: Which) -> usize {
         let mut freed = 0_usize;
         while let Some(slot) = self.unfinished.take_any(which) {
@@ -611,13 +637,7 @@ impl<'b> Slots<'b> {
     /// with a service, or waits for it, can be given back. A service that gives none back is waited
     /// for once, until `looks` is `limit` more.
     pub(crate) fn holds_back(&mut self, looks: u16, limit: u16, start: &Start<'_>) -> bool {
-        let (mut short, mut long) = (0_usize, 0_usize);
-        for inbox in self.inboxes.iter() {
-            short = short.wrapping_add(inbox.held.short.into());
-            long = long.wrapping_add(inbox.held.long.into());
-        }
-        // Those come free when the rest of their messages comes.
-        long = long.wrapping_sub(self.unfinished.count());
+        let (short, long) = self.whole_messages();
         let inbox = self.inboxes.get_mut(start.origin.channel.index());
         let Some(inbox) = inbox.filter(|_| long > 0 || start.fits_short() && short > 0) else {
             return false;
@@ -638,7 +658,6 @@ impl<'b> Slots<'b> {
         let inbox = self.inboxes.get(owner.index());
         inbox.is_some_and(|inbox| !inbox.messages.is_empty())
     }
-    #[inline(never)]
     fn take_from_inbox(&mut self, owner: ChannelId) -> Option<&'b mut Slot<'b>> {
         self.inboxes.get_mut(owner.index())?.messages.take()
     }

@@ -15,7 +15,9 @@ use embassy_futures::yield_now;
 use embassy_sync::blocking_mutex::Mutex;
 use embassy_sync::blocking_mutex::raw::RawMutex;
 use mctp::Eid;
-use mctp_transport::{DropCounters, DropReason, Received, SendError, TransportRx, TransportTx};
+use mctp_transport::{
+    DropCounters, DropReason, PhysicalAddress, Received, SendError, TransportRx, TransportTx,
+};
 
 use crate::clock::{Clock, milliseconds};
 use crate::config::{BusOwner, Config, Event, NetworkId, PortConfig, PortId, Route};
@@ -57,7 +59,6 @@ pub struct Router<'b, M: RawMutex, C: Clock> {
 }
 
 impl Shared<'_> {
-    #[inline(never)]
     fn wake(&mut self) {
         self.wakers.wake(self.core.take_wakes());
     }
@@ -208,7 +209,9 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
         let mut packets_in_a_row: u8 = 0;
         loop {
             let received = transport.receive().await;
-            while self.receive(port, received) == Some(Receipt::HeldBack) {
+            if self.receive(port, received) == Some(Receipt::HeldBack) {
+                transport.put_back();
+                transport.take_out_of_turn(|source, bytes| self.receive_ahead(port, source, bytes));
                 self.no_longer_held_back(port).await;
             }
             packets_in_a_row = packets_in_a_row.wrapping_add(1);
@@ -232,6 +235,17 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
                 _ => {}
             }
             receipt
+        })
+    }
+
+    fn receive_ahead(&self, port: PortId, source: PhysicalAddress, bytes: &[u8]) -> bool {
+        let now = self.clock.now();
+        self.lock(|shared| {
+            let is_taken = shared.core.receive_ahead(now, port, source, bytes);
+            if is_taken {
+                shared.wakers.wake_transport(port);
+            }
+            is_taken
         })
     }
 
@@ -299,47 +313,26 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
     }
 }
 
-/// Waits for a channel's messages. Leaves no waker behind.
+/// Waits for a channel's messages.
 struct NextMessage<'r, 'b, M: RawMutex, C: Clock> {
     router: &'r Router<'b, M, C>,
     channel: ChannelId,
-    /// A waker is in place.
-    waits: bool,
 }
 
 impl<'r, 'b, M: RawMutex, C: Clock> NextMessage<'r, 'b, M, C> {
     fn new(router: &'r Router<'b, M, C>, channel: ChannelId) -> Self {
-        Self {
-            router,
-            channel,
-            waits: false,
-        }
+        Self { router, channel }
     }
 
     #[inline]
     fn poll(&mut self, shared: &mut Shared<'b>, context: &Context<'_>) -> Poll<LentMessage<'b>> {
         if let Some(message) = shared.core.take_message(self.channel) {
-            // It was woken for it.
-            self.waits = false;
             return Poll::Ready(message);
         }
         if let Some(wakers) = shared.wakers.channel(self.channel) {
             wakers.receive.register(context);
-            self.waits = true;
         }
         Poll::Pending
-    }
-}
-
-impl<M: RawMutex, C: Clock> Drop for NextMessage<'_, '_, M, C> {
-    fn drop(&mut self) {
-        if self.waits {
-            self.router.look(|shared| {
-                if let Some(wakers) = shared.wakers.channel(self.channel) {
-                    wakers.receive = Waiting::NOBODY;
-                }
-            });
-        }
     }
 }
 

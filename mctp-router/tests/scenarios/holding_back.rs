@@ -110,6 +110,86 @@ fn time_in_which_the_device_did_not_run_is_no_wait() {
 }
 
 #[test]
+fn control_requests_that_came_with_a_packet_that_waits_are_answered_first_and_once() {
+    let BothLent {
+        mut device,
+        echo,
+        lent: [first, _second],
+    } = BothLent::new();
+    let [start, end] = request(3);
+    let get_endpoint_id = |tag| REQUEST.to(0).tag(tag).packet(&[0, 0x80 | tag, 2]);
+    let drops = device.drops_of(|device| {
+        device.receive_all(&[start, get_endpoint_id(4), end, get_endpoint_id(5)]);
+        let answers = assemble(&device.sent());
+        let instances: Vec<u8> = answers.iter().map(|answer| answer.message[1]).collect();
+        assert_eq!(instances, [4, 5]);
+        device.give_back(first);
+        assert_eq!(device.take(echo), Some(echo_message(100)));
+        assert!(device.sent().is_empty(), "they were answered");
+    });
+    assert_eq!(drops, []);
+}
+
+/// A second service is open: the last buffer is kept for it while the first has a whole message.
+fn with_another_service() -> (Device, Served, Served) {
+    let (mut device, echo) = Device::echo();
+    device.set_can_wait(USB, true);
+    let plain = device.listen(PLAIN).unwrap();
+    (device, echo, plain)
+}
+
+#[test]
+fn a_service_may_have_as_many_unfinished_messages_as_there_are_buffers() {
+    let (mut device, echo, _) = with_another_service();
+    let requests = [1, 2].map(request);
+    let drops = device.drops_of(|device| {
+        for [start, _] in &requests {
+            assert_eq!(device.receive(start), Came::Stored);
+        }
+        for [_, end] in &requests {
+            assert_eq!(device.receive(end), Came::Accepted);
+        }
+        for _ in &requests {
+            assert_eq!(device.take(echo), Some(echo_message(100)));
+        }
+    });
+    assert_eq!(drops, []);
+}
+
+#[test]
+fn a_service_with_a_whole_message_leaves_the_last_buffer_to_others() {
+    let (mut device, echo, plain) = with_another_service();
+    device.receive_all(&request(1));
+    let [start, end] = request(2);
+    assert_eq!(device.receive(&start), Came::HeldBack);
+    assert_eq!(device.take(echo), Some(echo_message(100)));
+    assert_eq!(device.receive(&end), Came::Accepted);
+    let message = vec![PLAIN_TYPE; 100];
+    device.receive_all(&REQUEST.tag(3).packets(&message, 64));
+    assert_eq!(device.take(plain), Some(message));
+}
+
+/// Though neither is late: of the two the one that has stood still for longer.
+#[test]
+fn where_a_service_has_all_buffers_for_unfinished_messages_another_gets_one_of_them() {
+    let (mut device, echo, plain) = with_another_service();
+    let requests = [1, 2].map(request);
+    for [start, _] in &requests {
+        device.receive(start);
+        device.advance(10);
+    }
+    let message = vec![PLAIN_TYPE; 100];
+    let drops = device.drops_of(|device| {
+        device.receive_all(&REQUEST.tag(3).packets(&message, 64));
+    });
+    assert_eq!(drops, [(DropReason::EvictedUnfinished, 1)]);
+    assert_eq!(device.take(plain), Some(message));
+    device.assert_drops(&requests[0][1], DropReason::MiddleWithoutStart);
+    assert_eq!(device.receive(&requests[1][1]), Came::Accepted);
+    assert_eq!(device.take(echo), Some(echo_message(100)));
+}
+
+#[test]
 fn nothing_waits_for_what_the_world_may_never_send() {
     let (mut device, _) = both_unfinished();
     device.assert_drops(&request(3)[0], DropReason::NoMessageBuffer);

@@ -134,7 +134,10 @@ impl SansIo {
             {
                 let receipt = self.core.receive(now, port, from, &packet);
                 if receipt == Receipt::HeldBack {
-                    self.link(port).packets.push_front((from, packet));
+                    let packets = &mut self.links[index(port)].packets;
+                    packets.push_front((from, packet));
+                    let core = &mut self.core;
+                    packets.retain(|(from, packet)| !core.receive_ahead(now, port, *from, packet));
                 }
                 last = Some(receipt);
             }

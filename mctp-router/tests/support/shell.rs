@@ -269,8 +269,8 @@ struct LinkState {
     reads: usize,
     refuses: bool,
     can_wait: bool,
-    /// The router has the packet that it received last.
-    has_packet: bool,
+    /// How many inputs the receiving half has that the router has not taken.
+    here: usize,
     up: bool,
     send: Option<Waker>,
     bytes_per_millisecond: usize,
@@ -287,7 +287,7 @@ impl Link {
             reads: usize::MAX,
             refuses: false,
             can_wait: true,
-            has_packet: false,
+            here: 0,
             up: false,
             send: None,
             bytes_per_millisecond: usize::MAX,
@@ -367,7 +367,7 @@ impl Link {
     /// Whether a packet waits that the router has not taken.
     pub(crate) fn holds_packets(&self) -> bool {
         let state = self.0.borrow();
-        state.has_packet || !state.inputs.is_empty()
+        state.here > 0 || !state.inputs.is_empty()
     }
 
     /// Waits until the host has read something.
@@ -396,7 +396,30 @@ impl Link {
 
 pub(crate) struct LinkRx {
     link: Link,
-    packet: Vec<u8>,
+    /// What has come and was not received.
+    here: VecDeque<Input>,
+    /// What was received last.
+    last: Option<(PhysicalAddress, Vec<u8>)>,
+}
+
+impl LinkRx {
+    pub(crate) fn new(link: Link) -> Self {
+        Self {
+            link,
+            here: VecDeque::new(),
+            last: None,
+        }
+    }
+}
+
+/// For the next receiving half.
+impl Drop for LinkRx {
+    fn drop(&mut self) {
+        let mut state = self.link.0.borrow_mut();
+        self.here.extend(state.inputs.drain(..));
+        state.inputs = std::mem::take(&mut self.here);
+        state.here = 0;
+    }
 }
 
 impl TransportRx for LinkRx {
@@ -404,11 +427,26 @@ impl TransportRx for LinkRx {
         self.link.0.borrow().can_wait
     }
 
+    fn put_back(&mut self) {
+        let (source, packet) = self.last.take().expect("a packet was received last");
+        self.here.push_front(Input::Packet(source, packet));
+        self.link.0.borrow_mut().here = self.here.len();
+    }
+
+    fn take_out_of_turn(&mut self, mut take: impl FnMut(PhysicalAddress, &[u8]) -> bool) {
+        let is_left = |input: &Input| match input {
+            Input::Packet(source, packet) => !take(*source, packet),
+            _ => true,
+        };
+        self.here.retain(is_left);
+    }
+
     async fn receive(&mut self) -> Received<'_> {
         let input = poll_fn(|context| {
             let mut state = self.link.0.borrow_mut();
-            let input = state.inputs.pop_front();
-            state.has_packet = input.is_some();
+            self.here.extend(state.inputs.drain(..));
+            let input = self.here.pop_front();
+            state.here = self.here.len();
             match input {
                 Some(input) => Poll::Ready(input),
                 None => {
@@ -419,10 +457,10 @@ impl TransportRx for LinkRx {
         });
         match input.await {
             Input::Packet(source, packet) => {
-                self.packet = packet;
+                let (_, packet) = self.last.insert((source, packet));
                 Received::Packet {
                     source,
-                    bytes: &self.packet,
+                    bytes: packet,
                 }
             }
             Input::Dropped(reason) => Received::Dropped(reason),
@@ -497,10 +535,7 @@ fn run_receive(
     port: PortId,
     link: &Link,
 ) -> Outcome<Infallible> {
-    let mut rx = LinkRx {
-        link: link.clone(),
-        packet: Vec::new(),
-    };
+    let mut rx = LinkRx::new(link.clone());
     world.spawn(async move { router.run_receive(port, &mut rx).await })
 }
 

@@ -159,16 +159,16 @@ impl<'h> HostReceiver<'h> {
             self.reassembler.buffer()[..usb_packet.len()].copy_from_slice(usb_packet);
             self.reassembler.received(usb_packet.len());
             while let Some(found) = self.reassembler.next_packet() {
+                if let Ok(packet) = found {
+                    self.log.add(Direction::FromDevice, packet);
+                }
                 self.found.push_back(found.map(<[u8]>::to_vec));
             }
         }
     }
 
     fn next_found(&mut self) -> Option<Result<(), DropReason>> {
-        Some(self.found.pop_front()?.map(|packet| {
-            self.log.add(Direction::FromDevice, &packet);
-            self.packet = packet;
-        }))
+        Some(self.found.pop_front()?.map(|packet| self.packet = packet))
     }
 }
 
@@ -176,6 +176,10 @@ impl TransportRx for HostReceiver<'_> {
     /// The device waits for room in the pipe.
     fn can_wait(&self) -> bool {
         true
+    }
+
+    fn put_back(&mut self) {
+        self.found.push_front(Ok(std::mem::take(&mut self.packet)));
     }
 
     async fn receive(&mut self) -> Received<'_> {

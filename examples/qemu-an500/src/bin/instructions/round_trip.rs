@@ -220,6 +220,12 @@ impl Link {
             .filter(|packet| !packet.is_empty())
     }
 
+    fn put_back(&self) {
+        // Those before it have the full length.
+        let before = self.taken.get() - 1;
+        self.taken.set(before - before % self.packet_length);
+    }
+
     pub fn send(&self, packet: &[u8]) {
         self.sent.set(self.sent.get() + packet.len());
         self.has_ended
@@ -246,6 +252,10 @@ impl<'l> Receiver<'l> {
 impl TransportRx for Receiver<'_> {
     fn can_wait(&self) -> bool {
         true
+    }
+
+    fn put_back(&mut self) {
+        self.link.put_back();
     }
 
     fn receive(&mut self) -> impl Future<Output = Received<'_>> {
