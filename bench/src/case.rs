@@ -36,10 +36,12 @@ pub struct Case {
     pub routes: usize,
     /// Messages of a group: they come interleaved, packet by packet.
     pub in_flight: usize,
+    /// Services that are open, the one that is measured among them.
+    pub listeners: usize,
 }
 
 impl Case {
-    /// The case of `ROOM PAYLOAD UNIT ROUNDS PEERS PORTS ROUTES IN_FLIGHT`.
+    /// The case of `ROOM PAYLOAD UNIT ROUNDS PEERS PORTS ROUTES IN_FLIGHT LISTENERS`.
     pub fn parse(arguments: &[String]) -> Option<Self> {
         let (room, numbers) = arguments.split_first()?;
         let room = match room.as_str() {
@@ -49,7 +51,17 @@ impl Case {
             _ => return None,
         };
         let numbers: Result<Vec<usize>, _> = numbers.iter().map(|word| word.parse()).collect();
-        let [payload, unit, rounds, peers, ports, routes, in_flight] = numbers.ok()?[..] else {
+        let [
+            payload,
+            unit,
+            rounds,
+            peers,
+            ports,
+            routes,
+            in_flight,
+            listeners,
+        ] = numbers.ok()?[..]
+        else {
             return None;
         };
         Some(Self {
@@ -61,6 +73,7 @@ impl Case {
             ports,
             routes,
             in_flight,
+            listeners,
         })
     }
 

@@ -30,7 +30,7 @@ use case::Case;
 /// A stack's part of a subject.
 pub type Subject = fn(&Case);
 
-/// Runs `STACK ROOM PAYLOAD UNIT ROUNDS PEERS PORTS ROUTES IN_FLIGHT`: for which see [`Case`].
+/// Runs `STACK ROOM PAYLOAD UNIT ROUNDS PEERS PORTS ROUTES IN_FLIGHT LISTENERS`: for which see [`Case`].
 pub fn main(stacks: &[(&str, Subject)]) -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let asked = arguments.split_first().and_then(|(name, rest)| {
@@ -40,7 +40,7 @@ pub fn main(stacks: &[(&str, Subject)]) -> ExitCode {
     let Some((run, case)) = asked else {
         let names: Vec<_> = stacks.iter().map(|(stack, _)| *stack).collect();
         eprintln!(
-            "usage: {} usual|long|many PAYLOAD UNIT ROUNDS PEERS PORTS ROUTES IN_FLIGHT",
+            "usage: {} usual|long|many PAYLOAD UNIT ROUNDS PEERS PORTS ROUTES IN_FLIGHT LISTENERS",
             names.join("|")
         );
         return ExitCode::FAILURE;

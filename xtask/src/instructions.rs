@@ -40,7 +40,14 @@ pub(crate) const LOAD: Load = Load {
     ports: 8,
     routes: 200,
     in_flight: 64,
+    listeners: 1,
 };
+
+/// Services that are open beside the one that is asked.
+const OTHER_LISTENERS: u64 = 31;
+/// The most for each of them, of a message of one packet: the list that it is found in, one of 32,
+/// may have one more.
+const LISTENER_BOUND: f64 = 1.0;
 
 /// Four packets: what growth is measured with.
 pub(crate) const GROWTH_SIZE: (u64, u64) = (4 * 247 - 1, 247);
@@ -133,6 +140,7 @@ impl<'p> Report<'p> {
         report.echo()?;
         report.parts()?;
         report.growth()?;
+        report.listeners()?;
         report.commands()?;
         Ok(report)
     }
@@ -246,6 +254,7 @@ impl<'p> Report<'p> {
             ports,
             routes,
             in_flight,
+            ..
         } = LOAD;
         self.line(&format!(
             "\nInstructions of a packet: one peer, port, route and message at a time; {peers} peers, {ports} ports, {routes} routes, {in_flight} messages in flight"
@@ -265,6 +274,29 @@ impl<'p> Report<'p> {
             }
             self.line(&format!(
                 "{subject:>20} {alone:>8.0} {loaded:>8.0} {ratio:>8.2}"
+            ));
+        }
+        Ok(())
+    }
+
+    fn listeners(&mut self) -> Result<()> {
+        self.line(&format!(
+            "\nInstructions of a message of one packet: one service, {OTHER_LISTENERS} more, for each of them"
+        ));
+        for subject in ["in-place", "core-echo"] {
+            let mut case = Case::new(subject, Stack::Ours, 63, 64);
+            case.room = Room::Many;
+            let alone = self.bench.message(&case)?.instructions;
+            case.load.listeners += OTHER_LISTENERS;
+            let among_others = self.bench.message(&case)?.instructions;
+            let each = (among_others - alone) / OTHER_LISTENERS as f64;
+            if each > LISTENER_BOUND {
+                self.over.push(format!(
+                    "{subject}: each further service costs {each:.1} instructions of a message"
+                ));
+            }
+            self.line(&format!(
+                "{subject:>20} {alone:>8.0} {among_others:>8.0} {each:>8.1}"
             ));
         }
         Ok(())

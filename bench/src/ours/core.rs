@@ -4,7 +4,7 @@ use mctp::MsgIC;
 use mctp_router::{ChannelId, Outgoing, PortId, Progress, Receipt, RouterCore, Target};
 use mctp_transport::{PhysicalAddress, Transfer};
 
-use super::{NETWORK, NOW, config, echo, in_storage, layout, port_config, ports, routes};
+use super::{NETWORK, NOW, config, echo, in_storage, layout, others, port_config, ports, routes};
 use crate::case::Case;
 use crate::executor::measure_rounds;
 use crate::link::{DEVICE, Link, peer};
@@ -22,6 +22,9 @@ fn core(case: &Case) -> (RouterCore<'static>, ChannelId) {
     }
     assert!(routes(case).all(|route| core.add_route(route)));
     let echo = core.open_listener(echo(case)).expect("a free channel");
+    for other in others(case) {
+        core.open_listener(other).expect("a free channel");
+    }
     (core, echo)
 }
 

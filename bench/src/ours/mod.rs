@@ -4,6 +4,7 @@ pub mod core;
 pub mod shell;
 pub mod usb;
 
+use mctp::MsgType;
 use mctp_router::{
     Config, Instant, NetworkId, PortConfig, PortId, Route, RouteOrigin, RouterStorage, Service,
 };
@@ -29,7 +30,7 @@ type Usual = RouterStorage<'static, 1, TRANSFER_1_0, 4, 2, USUAL_MESSAGE, 4, 2>;
 type UsualLongPackets = RouterStorage<'static, 1, TRANSFER_1_1, 4, 2, USUAL_MESSAGE, 4, 2>;
 type Long = RouterStorage<'static, 1, TRANSFER_1_0, 4, 2, LONG_MESSAGE, 4, 2>;
 type LongLongPackets = RouterStorage<'static, 1, TRANSFER_1_1, 4, 2, LONG_MESSAGE, 4, 2>;
-type Many = RouterStorage<'static, 8, TRANSFER_1_0, 64, 64, USUAL_MESSAGE, 4, 200>;
+type Many = RouterStorage<'static, 8, TRANSFER_1_0, 64, 64, USUAL_MESSAGE, 32, 200>;
 
 /// Calls `$new(storage, ...)` with storage of the type that the case asks for. A router forgets its
 /// capacities; its storage does not.
@@ -103,6 +104,12 @@ fn echo(case: &Case) -> Service {
         }
         other => Service::message_type(other),
     }
+}
+
+/// Services of other message types than echo has.
+fn others(case: &Case) -> impl Iterator<Item = Service> + use<> {
+    let types = (0x20..).take(case.listeners.saturating_sub(1));
+    types.map(|message_type| Service::message_type(MsgType(message_type)))
 }
 
 /// Where the clock stands still.

@@ -9,7 +9,7 @@ use mctp_transport::{
     PhysicalAddress, Received, SendError, Transfer, TransferLayout, TransportRx, TransportTx,
 };
 
-use super::{NETWORK, config, echo, in_storage, layout, port_config, ports, routes};
+use super::{NETWORK, config, echo, in_storage, layout, others, port_config, ports, routes};
 use crate::case::Case;
 use crate::executor::{Task, measure};
 use crate::leak;
@@ -116,6 +116,9 @@ fn serve<S: Future<Output = Infallible> + 'static>(
     let link = Link::of_echo(case);
     let router = router(case);
     let listener = router.listener(echo(case)).expect("a free channel");
+    for other in others(case) {
+        leak(router.listener(other).expect("a free channel"));
+    }
     let mut tasks: Vec<Task> = Vec::new();
     for port in ports(case) {
         let receiver = leak(Receiver {

@@ -49,6 +49,8 @@ pub(crate) struct Load {
     pub(crate) ports: u64,
     pub(crate) routes: u64,
     pub(crate) in_flight: u64,
+    /// Services that are open.
+    pub(crate) listeners: u64,
 }
 
 impl Load {
@@ -58,6 +60,7 @@ impl Load {
         ports: 1,
         routes: 1,
         in_flight: 1,
+        listeners: 1,
     };
 }
 
@@ -116,6 +119,7 @@ impl Case {
             ports,
             routes,
             in_flight,
+            listeners,
         } = self.load;
         // Tags and sequence numbers come round at least once.
         let rounds = if peers.max(in_flight) >= 8 { 2 } else { 16 };
@@ -127,6 +131,7 @@ impl Case {
             ports,
             routes,
             in_flight,
+            listeners,
         ];
         let words = [stack, room].map(str::to_owned).into_iter();
         words.chain(numbers.map(|n| n.to_string())).collect()
