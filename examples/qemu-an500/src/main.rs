@@ -56,10 +56,8 @@ type Storage = RouterStorage<'static, 1, 512, 4, MESSAGES, 4224, CHANNELS, 2>;
 /// the longest transfers of MCTP over USB 1.0.
 type UsbBuffers = Buffers<3, 4096, 4096, 512>;
 
-/// How many messages can wait for the services, or be incomplete, at once. The services have a
-/// lower priority than the link, and a guest may send requests without waiting for the responses:
-/// more than the two of other boards, until the router holds packets back before it discards them.
-const MESSAGES: usize = 32;
+/// How many messages of several packets can wait for the services, or be incomplete, at once.
+const MESSAGES: usize = 2;
 /// How long a bulk OUT endpoint may leave its queue full before the rest of the bus goes on without
 /// it.
 const PATIENCE_MS: u64 = 100;

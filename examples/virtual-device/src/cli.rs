@@ -161,16 +161,10 @@ pub enum BufferCount {
     /// As on the Nucleo.
     #[value(name = "2")]
     Two,
-    /// Two for one service.
-    #[value(name = "3")]
-    Three,
     /// As many as Linux has tags for an endpoint.
+    #[default]
     #[value(name = "8")]
     Eight,
-    /// So many for one service.
-    #[default]
-    #[value(name = "9")]
-    Nine,
 }
 
 /// What to do.

@@ -128,7 +128,7 @@ pub async fn run_with_log<T>(
             .unwrap_or(u32::MAX),
     };
     let mut memory = Box::new(UsbMemory::new());
-    let (mut two, mut three, mut eight, mut nine) = (None, None, None, None);
+    let (mut two, mut eight) = (None, None);
     let serial_number = settings.serial_number();
     let model = &settings.model;
     let revision = model.revision();
@@ -170,9 +170,7 @@ pub async fn run_with_log<T>(
     let Assembly { router, link }: Assembly<'_, _, NoopRawMutex, _> = match settings.message_buffers
     {
         BufferCount::Two => assemble_in!(two, 2),
-        BufferCount::Three => assemble_in!(three, 3),
         BufferCount::Eight => assemble_in!(eight, 8),
-        BufferCount::Nine => assemble_in!(nine, 9),
     };
     let mut serial_memory = Box::new(SerialMemory::new());
     let fits = "the memory's buffers are made for every setting";

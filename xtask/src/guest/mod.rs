@@ -251,7 +251,7 @@ fn check_requests(scenario: &Scenario, log: &str, captures: &[PathBuf]) -> Resul
         println!("guest: {name}: at once: {report}");
     }
     for capture in captures {
-        let limit = scenario.messages_of_a_service();
+        let limit = scenario.messages_at_once();
         let requests = unfinished::check(capture, log, limit)?;
         println!("guest: {name}: {requests}");
     }

@@ -351,19 +351,19 @@ pub(super) fn all() -> Vec<Scenario> {
             GARBAGE,
         )),
         // With buffers for eight echoes, as many as Linux has tags for; then for two.
-        at_once(9, linux_7_2("7.2-ehci-at-once", 68, AT_ONCE)),
-        at_once(9, linux_7_3("7.3-xhci-at-once", "1.0", 68, AT_ONCE)),
+        at_once(8, linux_7_2("7.2-ehci-at-once", 68, AT_ONCE)),
+        at_once(8, linux_7_3("7.3-xhci-at-once", "1.0", 68, AT_ONCE)),
         at_once(
-            9,
+            8,
             linux_7_3("7.3-xhci-spanning-at-once", "1.1", 68, AT_ONCE),
         ),
-        at_once(3, linux_7_2("7.2-ehci-at-once-few-buffers", 68, AT_ONCE)),
+        at_once(2, linux_7_2("7.2-ehci-at-once-few-buffers", 68, AT_ONCE)),
         at_once(
-            3,
+            2,
             linux_7_3("7.3-xhci-at-once-few-buffers", "1.0", 68, AT_ONCE),
         ),
         at_once(
-            3,
+            2,
             linux_7_3("7.3-xhci-spanning-at-once-few-buffers", "1.1", 68, AT_ONCE),
         ),
         linux_7_2("7.2-ehci-bench", 251, SHORT_BENCH),
@@ -465,7 +465,7 @@ fn linux_7_2(name: &'static str, mtu: u32, steps: &'static [Step]) -> Scenario {
         mtu,
         boots: 1,
         well_formed: true,
-        message_buffers: 9,
+        message_buffers: 8,
         processors: 1,
         nvme_cli: None,
         serial_log: false,
@@ -519,10 +519,9 @@ impl Scenario {
         steps.any(|step| matches!(step, Step::EchoesAtOnce(_)))
     }
 
-    /// How many messages of several packets the device takes at once for one service. It keeps a
-    /// buffer for the others.
-    pub(super) fn messages_of_a_service(&self) -> usize {
-        usize::from(self.message_buffers) - 1
+    /// How many messages of several packets the device takes at once.
+    pub(super) fn messages_at_once(&self) -> usize {
+        self.message_buffers.into()
     }
 
     /// How many computers the device meets, and how often each of them boots.
