@@ -180,7 +180,6 @@ impl Service {
     }
 
     /// For what the first four bytes do not tell.
-    #[inline(never)]
     fn is_opened_by(&self, message: &[u8]) -> bool {
         let behind_vendor = match self.vendor {
             None => message.get(1..),

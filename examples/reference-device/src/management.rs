@@ -95,9 +95,6 @@ pub type DefaultWorld<'w, F, C = SoftwareCrc32c> = Parts<
 /// # Errors
 ///
 /// When `serial_number` has more than 20 characters, or others than printable ASCII.
-// Not inlined, nor are those below: in a frame with all of them, all is far from the stack pointer,
-// and each access twice as much code.
-#[inline(never)]
 pub fn default_subsystem(serial_number: &str) -> Result<DefaultSubsystem<'_>, ModelError> {
     let mut subsystem = Subsystem::new(Identity {
         serial_number,
@@ -138,7 +135,6 @@ pub fn default_subsystem(serial_number: &str) -> Result<DefaultSubsystem<'_>, Mo
 /// `REF00002`, slot 3 is empty; images can be activated without a reset.
 ///
 /// Without memory there are no downloads.
-#[inline(never)]
 pub fn default_firmware(memory: &mut [u8]) -> MemoryFirmware<'_, 3> {
     MemoryFirmware::new(memory, [Some(*b"REF00001"), Some(*b"REF00002"), None])
         .with_read_only_first_slot()
@@ -156,7 +152,6 @@ pub fn default_world<F: FirmwareStore>(
 }
 
 /// A [`default_world`] whose integrity checks are computed by `crc`, such as a CRC unit.
-#[inline(never)]
 pub fn default_world_with_crc<F: FirmwareStore, C: Crc32c>(
     store: F,
     unit_changes: &UnitChanges,

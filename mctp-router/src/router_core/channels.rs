@@ -149,7 +149,6 @@ impl<'b> Channels<'b> {
         self.open(request.response.bucket(), Channel::Request(request))
     }
 
-    #[inline(never)]
     fn open(&mut self, bucket: usize, new: Channel) -> Option<ChannelId> {
         let channel = self.free;
         let place = self.all.get_mut(channel.index())?;

@@ -246,7 +246,6 @@ impl<'b> RouterCore<'b> {
         destination == own || destination.0 == 0 || (own.0 == 0 && destination != MCTP_ADDR_ANY)
     }
 
-    #[inline(never)]
     fn continue_message(&mut self, packet: &Packet<'_>) -> Result<Receipt, DropReason> {
         if !self.is_for_us(packet) {
             return Err(DropReason::NotOurDestination);

@@ -10,7 +10,6 @@ impl Model<'_> {
     /// Something changed in the controller at `index`: its changed flags, the composite flags and
     /// its pending events say so.
     // Not inlined, as there are many changes.
-    #[inline(never)]
     pub(crate) fn raise(&mut self, index: usize, change: Change) {
         let Some(controller) = self.controllers.get_mut(index) else {
             return;

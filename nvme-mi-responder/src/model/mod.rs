@@ -342,7 +342,6 @@ impl Model<'_> {
     }
 
     // Not inlined, as many commands look for one.
-    #[inline(never)]
     pub(crate) fn namespace(&self, id: NamespaceId) -> Option<&Namespace> {
         self.namespaces.iter().find(|namespace| namespace.id == id)
     }
