@@ -59,7 +59,6 @@ impl<'b> Exchange<'b> {
     }
 
     /// What follows the fixed part of the request.
-    // Not inlined, as every command with data calls it.
     pub(crate) fn request_data(&self) -> &[u8] {
         let data = self.request_start..self.request_end;
         self.buffer.get(data).unwrap_or_default()
@@ -87,7 +86,6 @@ impl<'b> Exchange<'b> {
 
     /// Ends the request. The Response Data are the `length` bytes from `start` of the page that the
     /// caller now writes; they are zero where it writes nothing.
-    // Not inlined, as every command with data calls it.
     pub(crate) fn answer(&mut self, start: u32, length: usize) -> &mut Page<'b> {
         let buffer = core::mem::take(&mut self.buffer);
         let limit = buffer.len().saturating_sub(crate::message::CHECK_LENGTH);
@@ -127,7 +125,6 @@ pub(crate) struct Page<'b> {
 
 impl Page<'_> {
     /// Puts `data` at `offset` of the structure.
-    // In flash once, not once for each of the hundreds of fields.
     pub(crate) fn put(&mut self, offset: u32, data: &[u8]) {
         if offset >= self.start {
             let into = offset.saturating_sub(self.start) as usize;

@@ -25,11 +25,11 @@ pub(crate) const ECHO_SIZES: &[(u64, u64)] =
 
 /// How often as many instructions mctp-estack must take for the echo, as it is built for a host:
 /// messages of one packet, and of 4 KiB at unit 247.
-const RATIOS: &[((u64, u64), f64)] = &[((63, 64), 2.2), ((246, 247), 3.0), ((4096, 247), 9.0)];
+const RATIOS: &[((u64, u64), f64)] = &[((63, 64), 2.4), ((246, 247), 3.2), ((4096, 247), 10.0)];
 
 /// The most for a packet in the middle of a message, one side alone, beside the copy; its share of
 /// what each transfer costs is in it.
-const PACKET_BOUND: f64 = 70.0;
+const PACKET_BOUND: f64 = 67.0;
 
 /// The most by which a packet is dearer under [`LOAD`] than alone.
 pub(crate) const GROWTH_BOUND: f64 = 1.3;

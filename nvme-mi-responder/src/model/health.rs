@@ -9,7 +9,6 @@ use super::{ControllerId, Model, ModelError};
 impl Model<'_> {
     /// Something changed in the controller at `index`: its changed flags, the composite flags and
     /// its pending events say so.
-    // Not inlined, as there are many changes.
     pub(crate) fn raise(&mut self, index: usize, change: Change) {
         let Some(controller) = self.controllers.get_mut(index) else {
             return;

@@ -341,7 +341,6 @@ impl Model<'_> {
             .position(|controller| controller.id == id)
     }
 
-    // Not inlined, as many commands look for one.
     pub(crate) fn namespace(&self, id: NamespaceId) -> Option<&Namespace> {
         self.namespaces.iter().find(|namespace| namespace.id == id)
     }
