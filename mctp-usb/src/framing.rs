@@ -417,9 +417,13 @@ impl<'b> Reassembler<'b> {
         while let Found::Packet { length } = self.find(start) {
             let end = start.saturating_add(length);
             if take(self.bytes(start.saturating_add(HEADER_LEN)..end)) {
-                // What stands before it takes its place.
-                if let Some(until) = self.buffer.get_mut(self.pending.start..end) {
-                    until.copy_within(..until.len().saturating_sub(length), length);
+                // What stands before it takes its place, the last byte first.
+                for from in (self.pending.start..start).rev() {
+                    let byte = self.buffer.get(from).copied();
+                    let to = self.buffer.get_mut(from.saturating_add(length));
+                    if let (Some(byte), Some(to)) = (byte, to) {
+                        *to = byte;
+                    }
                 }
                 self.pending.start = self.pending.start.saturating_add(length);
             }
