@@ -300,6 +300,7 @@ impl<'b> RouterCore<'b> {
         self.slots.free_owned(channel);
         self.channels.close(channel);
     }
+
     fn port(&mut self, port: PortId) -> Option<&mut Port<'b>> {
         self.ports.get_mut(usize::from(port.0))
     }

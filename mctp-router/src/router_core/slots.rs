@@ -658,6 +658,7 @@ impl<'b> Slots<'b> {
         let inbox = self.inboxes.get(owner.index());
         inbox.is_some_and(|inbox| !inbox.messages.is_empty())
     }
+
     fn take_from_inbox(&mut self, owner: ChannelId) -> Option<&'b mut Slot<'b>> {
         self.inboxes.get_mut(owner.index())?.messages.take()
     }

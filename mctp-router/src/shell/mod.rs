@@ -303,6 +303,7 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
             });
         }
     }
+
     #[inline(never)]
     fn give_back(&self, message: LentMessage<'b>) {
         self.lock(|shared| shared.core.give_back(message));
