@@ -258,7 +258,7 @@ pub struct Reassembler<'b> {
     buffer: &'b mut [u8],
     /// The bytes in the buffer that are not yet handed out.
     pending: Range<usize>,
-    /// Where the packet begins that was handed out last, until a USB packet is received.
+    /// Where the packet begins that was handed out last, for as long as it can be put back.
     last: usize,
     position: Position,
     /// Whether the last USB packet ended its transfer.
@@ -403,16 +403,17 @@ impl<'b> Reassembler<'b> {
         }
     }
 
-    /// Has the packet that was handed out last handed out once more, if no USB packet was received
-    /// since.
+    /// Has the packet that was handed out last handed out once more, if nothing else was done since.
     pub fn put_back(&mut self) {
-        self.pending.start = self.last.min(self.pending.start);
+        let last = core::mem::replace(&mut self.last, usize::MAX);
+        self.pending.start = last.min(self.pending.start);
     }
 
     /// Offers the packets to `take` that [`next_packet`](Self::next_packet) hands out before another
     /// USB packet is needed, up to the first that is malformed, and forgets those for which it
     /// returns `true`.
     pub fn take_out_of_turn(&mut self, mut take: impl FnMut(&[u8]) -> bool) {
+        self.last = usize::MAX;
         let mut start = self.pending.start;
         while let Found::Packet { length } = self.find(start) {
             let end = start.saturating_add(length);

@@ -444,8 +444,23 @@ fn packets_taken_out_of_turn_leave_the_others_in_order() {
             assert_eq!(offered, frames.map(|(number, len)| packet(number, len)));
             let left = frames.iter().filter(|(number, _)| !is_taken(*number));
             let left: Vec<_> = left.map(|(number, len)| packet(*number, *len)).collect();
+            reassembler.put_back();
             assert_eq!(drain(reassembler), left);
         }
+    });
+}
+
+#[test]
+fn a_packet_is_not_put_back_once_others_were_taken_out_of_turn() {
+    on_each(VERSIONS, &[HIGH_SPEED], |version, reassembler| {
+        fill(
+            reassembler,
+            &[1, 2, 3].map(|number| frame(version, number, 20)),
+        );
+        reassembler.next_packet();
+        reassembler.take_out_of_turn(|packet| packet[0] == 3);
+        reassembler.put_back();
+        assert_eq!(drain(reassembler), [packet(2, 20)]);
     });
 }
 
