@@ -5,13 +5,13 @@ mod support;
 
 use mctp_router::{
     ChannelId, Instant, LentMessage, NetworkId, OpenError, Outbound, Outgoing, PortConfig, PortId,
-    Progress, Receipt, Route, RouteOrigin, RouterCore, RouterStorage, SendFailure, Service, Target,
+    Progress, Receipt, RouterCore, RouterStorage, SendFailure, Service, Target,
 };
 use mctp_transport::{DropReason, Eid, PhysicalAddress, SendError, TransferLayout};
 use support::bare_core::BareCore;
 use support::{
     HOST, I2C, I2C_LAYOUT, POINT_TO_POINT, REQUEST, SentTransfer, USB, USB_LAYOUT, Wire, assemble,
-    config, echo_message,
+    config, echo_message, route,
 };
 
 #[test]
@@ -388,17 +388,6 @@ fn a_layout_without_room_for_the_baseline_unit_fails_each_message_and_is_counted
         assert_eq!(sent, Err(SendFailure::NoLink));
     });
     assert_eq!(drops, [(DropReason::UnsupportedTransmissionUnit, 1)]);
-}
-
-fn route(first: u8, last: u8, port: PortId, unit: usize) -> Route {
-    Route {
-        first: Eid(first),
-        last: Eid(last),
-        port,
-        address: PhysicalAddress::from_byte(0x33),
-        unit,
-        origin: RouteOrigin::Static,
-    }
 }
 
 #[test]

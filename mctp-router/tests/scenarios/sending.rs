@@ -2,7 +2,7 @@
 //! transfers, with tags that rotate (sections 8.2 and 11.7), to the right neighbour, and what
 //! becomes of it when that neighbour does not read.
 
-use mctp_router::{PortId, Route, RouteOrigin, Target};
+use mctp_router::{PortId, Target};
 use mctp_transport::{DropReason, Eid, PhysicalAddress};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -13,7 +13,7 @@ use crate::support::driver::{
 };
 use crate::support::{
     Assembled, DEVICE, HOST, I2C, NETWORK, POINT_TO_POINT, REQUEST, SentTransfer, USB, Wire,
-    assemble, echo_message,
+    assemble, echo_message, route,
 };
 
 /// A request of `header`'s sender, by this port from this address, which can be answered.
@@ -202,17 +202,6 @@ fn the_unit_is_at_least_64_and_no_more_than_the_transport_carries() {
 fn a_port_that_nobody_configured_sends_the_baseline_unit() {
     let (mut device, echo) = Device::echo();
     assert_eq!(send(&mut device, echo, 200).0.units, [64, 64, 64, 8]);
-}
-
-fn route(first: u8, last: u8, port: PortId, unit: usize) -> Route {
-    Route {
-        first: Eid(first),
-        last: Eid(last),
-        port,
-        address: PhysicalAddress::from_byte(0x33),
-        unit,
-        origin: RouteOrigin::Static,
-    }
 }
 
 #[test]

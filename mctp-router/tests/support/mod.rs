@@ -14,8 +14,8 @@ pub(crate) mod driver;
 pub(crate) mod sans_io;
 pub(crate) mod shell;
 
-use mctp_router::{Config, NetworkId, PortId, Service};
-use mctp_transport::{PhysicalAddress, TransferLayout};
+use mctp_router::{Config, NetworkId, PortId, Route, RouteOrigin, Service};
+use mctp_transport::{Eid, PhysicalAddress, TransferLayout};
 
 /// The endpoint ID that the tests give the device.
 pub(crate) const DEVICE: u8 = 9;
@@ -185,6 +185,18 @@ pub(crate) struct Assembled {
     pub(crate) message: Vec<u8>,
     /// The payload length of each packet.
     pub(crate) units: Vec<usize>,
+}
+
+/// A route to the neighbour 33h of a port.
+pub(crate) fn route(first: u8, last: u8, port: PortId, unit: usize) -> Route {
+    Route {
+        first: Eid(first),
+        last: Eid(last),
+        port,
+        address: PhysicalAddress::from_byte(0x33),
+        unit,
+        origin: RouteOrigin::Static,
+    }
 }
 
 /// Puts messages together as a strict receiver does: nothing missing, sequence numbers without
