@@ -46,9 +46,12 @@ pub(crate) struct Args {
     /// One short scenario instead of all
     #[arg(long)]
     smoke: bool,
-    /// Only the scenarios whose name contains this
+    /// Only the scenario of this name, or if there is none, those whose name contains this
     #[arg(long)]
     only: Option<String>,
+    /// How often to run them
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    times: u16,
     /// Name the scenarios and their steps, and run none
     #[arg(long)]
     list: bool,
@@ -87,7 +90,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     install::qemu(&install::X86)?;
     let programs = programs(&project, args, &scenarios)?;
     let folder = project.target_dir.join("guest");
-    for scenario in &scenarios {
+    let runs = (0..args.times).flat_map(|_| &scenarios);
+    for scenario in runs {
         let kernel = kernel::find(
             &project,
             scenario.linux,
@@ -100,7 +104,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     println!(
         "guest: {} scenarios in {} s",
-        scenarios.len(),
+        scenarios.len() * usize::from(args.times),
         start.elapsed().as_secs()
     );
     Ok(())
@@ -114,7 +118,11 @@ fn chosen(args: &Args) -> Result<Vec<Scenario>> {
     };
     if let Some(part) = &args.only {
         scenarios.extend(scenario::on_request());
-        scenarios.retain(|scenario| scenario.name.contains(part));
+        let is_a_name = scenarios.iter().any(|scenario| scenario.name == part);
+        scenarios.retain(|scenario| match is_a_name {
+            true => scenario.name == part,
+            false => scenario.name.contains(part),
+        });
     }
     ensure!(!scenarios.is_empty(), "no guest scenario has such a name");
     Ok(scenarios)
