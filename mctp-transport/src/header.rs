@@ -167,8 +167,10 @@ impl RawHeader {
     const START: u32 = 1 << START_SHIFT << Self::FLAGS_SHIFT;
     const END: u32 = 1 << END_SHIFT << Self::FLAGS_SHIFT;
     const SEQUENCE_ONE: u32 = 1 << SEQUENCE_SHIFT << Self::FLAGS_SHIFT;
+    const SEQUENCE: u32 = 3 * Self::SEQUENCE_ONE;
     const TAG_OWNER: u32 = 1 << TAG_OWNER_SHIFT << Self::FLAGS_SHIFT;
     const TAG: u32 = 7 << Self::FLAGS_SHIFT;
+    const RESERVED: u32 = 0xF0;
 
     /// The header in these bytes, not checked.
     #[inline]
@@ -180,12 +182,6 @@ impl RawHeader {
     #[inline]
     pub const fn to_bytes(self) -> [u8; HEADER_LEN] {
         self.0.to_le_bytes()
-    }
-
-    /// The number; byte 0 of the header is its lowest byte.
-    #[inline]
-    pub const fn bits(self) -> u32 {
-        self.0
     }
 
     /// The header with its fields, checked.
@@ -210,6 +206,20 @@ impl RawHeader {
     #[inline]
     pub const fn source(self) -> Eid {
         Eid((self.0 >> 16) as u8)
+    }
+
+    /// Whether a packet can have this source: an endpoint ID, or 0 for a sender that has none yet;
+    /// neither a reserved endpoint ID (1 to 7) nor 0xFF, which is everybody (DSP0236 1.3.3, section
+    /// 8.2, table 2).
+    #[inline]
+    pub const fn has_legal_source(self) -> bool {
+        !matches!(self.source().0, 1..=7 | 0xFF)
+    }
+
+    /// Source endpoint ID, tag owner bit and tag: what the packets of a message have in common.
+    #[inline]
+    pub const fn assembly_key(self) -> AssemblyKey {
+        AssemblyKey::from_number(self.0)
     }
 
     /// Whether the TO bit is set: the sender chose the tag.
@@ -275,6 +285,104 @@ impl RawHeader {
         let step = (packets as u32).wrapping_mul(Self::SEQUENCE_ONE);
         // The sequence number carries into EOM and SOM, which are cleared.
         Self(self.0.wrapping_add(step) & !(Self::START | Self::END))
+    }
+}
+
+/// What ties the packets of a message together within a network: source endpoint ID, TO bit and
+/// message tag (DSP0236 1.3.3, section 8.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct AssemblyKey(u32);
+
+impl AssemblyKey {
+    const TAG_OWNER: u32 = RawHeader::TAG_OWNER;
+    const SOURCE_SHIFT: u32 = 16;
+    const SOURCE: u32 = 0xFF << Self::SOURCE_SHIFT;
+
+    /// The key of the packets that have these in their headers.
+    #[inline]
+    pub const fn new(source: Eid, tag_owner: bool, tag: MessageTag) -> Self {
+        let tag_owner = if tag_owner { Self::TAG_OWNER } else { 0 };
+        let tag = (tag.value() as u32) << RawHeader::FLAGS_SHIFT;
+        Self(tag_owner | tag | (source.0 as u32) << Self::SOURCE_SHIFT)
+    }
+
+    /// The key as a number, with as many zeros below as a stack needs for the number of a network:
+    /// bits 23:16 are the source endpoint ID, bits 26:24 the tag, bit 27 is the TO bit; all others
+    /// are 0.
+    #[inline]
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+
+    /// The key that has this [number](Self::number); the bits that are 0 there are ignored.
+    #[inline]
+    pub const fn from_number(number: u32) -> Self {
+        Self(number & (Self::SOURCE | Self::TAG_OWNER | RawHeader::TAG))
+    }
+
+    /// The source endpoint ID.
+    #[inline]
+    pub const fn source(self) -> Eid {
+        Eid((self.0 >> Self::SOURCE_SHIFT) as u8)
+    }
+
+    /// The message tag.
+    #[inline]
+    pub const fn tag(self) -> MessageTag {
+        MessageTag::from_low_bits((self.0 >> RawHeader::FLAGS_SHIFT) as u8)
+    }
+}
+
+/// The header that the next packet of a message has, if all goes well. Reserved bits and EOM are
+/// left open, which a packet may have either way.
+///
+/// A stack that keeps it with an unfinished message needs one comparison to know the next packet
+/// of that message: the version, destination, source, TO bit, tag and sequence number are right,
+/// and SOM is clear.
+///
+/// ```
+/// use mctp_transport::{ExpectedHeader, RawHeader};
+///
+/// let start = RawHeader::from_bytes([0x01, 9, 8, 0b1011_1000]);
+/// let expected = ExpectedHeader::after(start);
+/// assert!(expected.is_met_by(RawHeader::from_bytes([0x01, 9, 8, 0b0000_1000])));
+/// assert!(expected.is_met_by(RawHeader::from_bytes([0xF1, 9, 8, 0b0100_1000])));
+/// assert!(!expected.is_met_by(RawHeader::from_bytes([0x01, 9, 8, 0b0001_1000])));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct ExpectedHeader(u32);
+
+impl ExpectedHeader {
+    const OPEN: u32 = RawHeader::RESERVED | RawHeader::END;
+
+    /// Met by no packet, and with sequence number 0.
+    pub const NONE: Self = Self(RawHeader::END);
+
+    /// The header expected behind a packet that has this one.
+    #[inline]
+    pub const fn after(header: RawHeader) -> Self {
+        Self(header.next().0 & !Self::OPEN)
+    }
+
+    /// Whether a packet is the expected one by its header.
+    #[inline]
+    pub const fn is_met_by(self, header: RawHeader) -> bool {
+        header.0 & !Self::OPEN == self.0
+    }
+
+    /// Whether a packet has the expected sequence number, whatever else it has.
+    #[inline]
+    pub const fn has_sequence_of(self, header: RawHeader) -> bool {
+        (header.0 ^ self.0) & RawHeader::SEQUENCE == 0
+    }
+
+    /// Met by no packet any more; the sequence number stays.
+    #[inline]
+    #[must_use]
+    pub const fn unmet(self) -> Self {
+        Self(self.0 & RawHeader::SEQUENCE | Self::NONE.0)
     }
 }
 
@@ -401,6 +509,58 @@ mod tests {
         let versions =
             (0..=255).filter(|byte| RawHeader::from_bytes([*byte, 9, 8, 0]).has_known_version());
         assert!(versions.eq((0..16).map(|reserved| reserved << 4 | 1)));
+    }
+
+    #[test]
+    fn a_reserved_endpoint_id_or_everybody_sends_no_packet() {
+        let from = |source| RawHeader::from_bytes([1, 9, source, 0]).has_legal_source();
+        let legal = (0..=255).filter(|source| from(*source));
+        assert!(legal.eq([0].into_iter().chain(8..=254)));
+    }
+
+    #[test]
+    fn an_assembly_key_is_source_tag_owner_and_tag_and_nothing_else() {
+        let parts = |header: RawHeader| (header.source(), header.is_tag_owner(), header.tag());
+        for flags in 0..=255 {
+            let header = RawHeader::from_bytes([0x01, 9, 200, flags]);
+            let (source, tag_owner, tag) = parts(header);
+            let key = header.assembly_key();
+            assert_eq!(key, AssemblyKey::new(source, tag_owner, tag));
+            assert_eq!((key.source(), key.tag()), (source, tag));
+            assert_eq!(AssemblyKey::from_number(key.number() | 0xF000_FFFF), key);
+            for other_flags in 0..=255 {
+                let other = RawHeader::from_bytes([0xF1, 10, 200, other_flags]);
+                assert_eq!(key == other.assembly_key(), parts(header) == parts(other));
+            }
+        }
+        let number = AssemblyKey::new(Eid(0x65), true, MessageTag(3)).number();
+        assert_eq!(number, 0x0B65_0000);
+    }
+
+    #[test]
+    fn the_expected_header_is_that_of_the_next_packet_with_reserved_bits_and_eom_left_open() {
+        for flags in 0..=255 {
+            let header = RawHeader::from_bytes([0x01, 9, 8, flags]);
+            let expected = ExpectedHeader::after(header);
+            let next = header.next();
+            for other_flags in 0..=255 {
+                let other = RawHeader::from_bytes([0xA1, 9, 8, other_flags]);
+                let is_next = !other.is_start()
+                    && other.assembly_key() == next.assembly_key()
+                    && other_flags >> 4 & 3 == (flags >> 4).wrapping_add(1) & 3;
+                assert_eq!(expected.is_met_by(other), is_next);
+                assert!(
+                    !expected.unmet().is_met_by(other) && !ExpectedHeader::NONE.is_met_by(other)
+                );
+                let has_sequence = other_flags >> 4 & 3 == next.to_bytes()[3] >> 4 & 3;
+                assert_eq!(expected.has_sequence_of(other), has_sequence);
+                assert_eq!(expected.unmet().has_sequence_of(other), has_sequence);
+            }
+        }
+        let expected = ExpectedHeader::after(RawHeader::from_bytes([0x01, 9, 8, 0x80]));
+        for bytes in [[0x02, 9, 8, 0x10], [0x01, 10, 8, 0x10], [0x01, 9, 7, 0x10]] {
+            assert!(!expected.is_met_by(RawHeader::from_bytes(bytes)));
+        }
     }
 
     #[test]

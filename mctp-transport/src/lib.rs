@@ -14,12 +14,13 @@
 
 mod address;
 mod drop_reason;
-mod header;
+pub mod header;
 mod transfer;
 mod transport;
 
 pub use address::PhysicalAddress;
 pub use drop_reason::{DropCounters, DropReason};
+pub use header::{AssemblyKey, ExpectedHeader};
 pub use header::{BASELINE_TRANSMISSION_UNIT, HEADER_LEN, HEADER_VERSION};
 pub use header::{HeaderError, MessageTag, Packet, PacketHeader, RawHeader, SequenceNumber};
 pub use mctp::Eid;

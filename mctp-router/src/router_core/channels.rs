@@ -1,6 +1,6 @@
 //! Listeners and open requests, each found by what it waits for without looking at the others.
 
-use mctp::Eid;
+use mctp::{Eid, MCTP_ADDR_NULL};
 use mctp_transport::{MessageTag, PhysicalAddress};
 
 use super::Origin;
@@ -244,7 +244,8 @@ impl<'b> Channels<'b> {
             return Some(channel);
         }
         // Who was asked without an endpoint ID is known by the physical address only.
-        let (channel, request) = self.request_of(key.of_anyone())?;
+        let anyone = Key::of_response(response.network(), MCTP_ADDR_NULL, key.tag());
+        let (channel, request) = self.request_of(anyone)?;
         let is_there = (request.port, request.address) == response.neighbour();
         (is_there && !request.expired).then_some(channel)
     }
@@ -258,10 +259,9 @@ impl<'b> Channels<'b> {
         port: PortId,
         tag: MessageTag,
     ) -> bool {
-        let key = Key::of_response(network, peer, tag);
-        let of_anyone = self.request_of(key.of_anyone());
-        self.request_of(key).is_some()
-            || of_anyone.is_some_and(|(_, other)| other.port == port)
+        let request_to = |peer| self.request_of(Key::of_response(network, peer, tag));
+        request_to(peer).is_some()
+            || request_to(MCTP_ADDR_NULL).is_some_and(|(_, other)| other.port == port)
             // Whoever answers may have any endpoint ID.
             || peer.0 == 0 && self.requests().any(|other| other.port == port && other.response.tag() == tag)
     }

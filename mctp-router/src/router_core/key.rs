@@ -1,7 +1,7 @@
 //! What ties packets, and responses to their requests, together.
 
 use mctp::Eid;
-use mctp_transport::{MessageTag, RawHeader};
+use mctp_transport::{AssemblyKey, MessageTag};
 
 use crate::config::NetworkId;
 
@@ -10,63 +10,57 @@ use crate::config::NetworkId;
 pub(crate) const BUCKETS: usize = 1 << BUCKET_BITS;
 const BUCKET_BITS: u32 = 5;
 
-/// What ties the packets of a message together: network, source endpoint ID, tag owner bit and tag
-/// (DSP0236 section 8.6).
+/// What ties the packets of a message together: the network and the [`AssemblyKey`] within it, as
+/// one number to compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key(u32);
 
 impl Key {
-    /// Of no message.
+    /// Of no request: those have the tag owner bit.
     pub(crate) const NONE: Self = Self(0);
-    /// The tag owner bit and the tag.
-    const FLAGS: u32 = 0x0F00_0000;
-    const SOURCE: u32 = 0x00FF_0000;
 
     #[inline]
-    pub(crate) const fn of(network: NetworkId, header: RawHeader) -> Self {
-        // The source endpoint ID, and the flags without SOM, EOM and packet sequence number.
-        Self(header.bits() & (Self::FLAGS | Self::SOURCE) | network.0 as u32)
+    pub(crate) const fn new(network: NetworkId, message: AssemblyKey) -> Self {
+        Self(network.0 as u32 | message.number())
     }
 
     /// Of the response to a request that was sent to `peer` with this tag.
     pub(crate) const fn of_response(network: NetworkId, peer: Eid, tag: MessageTag) -> Self {
-        Self((tag.value() as u32) << 24 | (peer.0 as u32) << 16 | network.0 as u32)
+        Self::new(network, AssemblyKey::new(peer, false, tag))
     }
 
-    /// Eight neighbouring numbers for the tags of a source, others for the next sources.
     #[inline]
-    pub(crate) const fn entry(self) -> usize {
-        (self.0 >> 24 & 7 | self.0 >> 13 & 0x18) as usize
-    }
-
-    /// With the same tag from endpoint ID 0.
-    pub(crate) const fn of_anyone(self) -> Self {
-        Self(self.0 & !Self::SOURCE)
+    const fn message(self) -> AssemblyKey {
+        AssemblyKey::from_number(self.0)
     }
 
     pub(crate) const fn tag(self) -> MessageTag {
-        MessageTag::from_low_bits((self.0 >> 24) as u8)
+        self.message().tag()
     }
 
-    /// The list that it belongs to, below [`BUCKETS`]: the same in all networks.
+    /// Eight neighbouring numbers for the tags of a source, others for the next three sources.
+    #[inline]
+    pub(crate) const fn entry(self) -> usize {
+        let tag = self.message().tag().value() as usize;
+        let source = self.message().source().0 as usize;
+        tag | (source & 3).wrapping_mul(MessageTag::COUNT)
+    }
+
+    /// The list that it belongs to.
     #[inline]
     pub(crate) const fn bucket(self) -> usize {
-        Self::bucket_of_bits(self.0)
+        bucket(self.message())
     }
+}
 
-    /// The list that the key of a packet belongs to.
-    #[inline]
-    pub(crate) const fn bucket_of(header: RawHeader) -> usize {
-        Self::bucket_of_bits(header.bits())
-    }
-
-    /// The multiplier spreads keys that count up, as endpoint IDs and tags do: of 64 messages of
-    /// neighbouring peers no more than three meet, whatever tags they have.
-    #[inline]
-    const fn bucket_of_bits(bits: u32) -> usize {
-        let bits = bits & (Self::FLAGS | Self::SOURCE);
-        (bits.wrapping_mul(0x3C07) >> (32 - BUCKET_BITS)) as usize
-    }
+/// Of [`BUCKETS`] lists, the one that messages with this key belong to, of whatever network.
+///
+/// The multiplier spreads keys that count up, as endpoint IDs and tags do: of 64 messages of
+/// neighbouring peers no more than three meet, whatever tags they have.
+#[inline]
+pub(crate) const fn bucket(message: AssemblyKey) -> usize {
+    let product = message.number().wrapping_mul(0x3C07);
+    (product >> (u32::BITS - BUCKET_BITS)) as usize
 }
 
 #[cfg(test)]
@@ -88,7 +82,11 @@ mod tests {
                 MessageTag::from_low_bits(tag as u8),
             )
         };
-        let requests = |keys: [Key; 64]| keys.map(|Key(bits)| Key(bits | 1 << 27));
+        let request = |key: Key| {
+            let message = AssemblyKey::new(key.message().source(), true, key.tag());
+            Key::new(NetworkId(0), message)
+        };
+        let requests = |keys: [Key; 64]| keys.map(request);
         for first in 8..=190 {
             let peers_with_tag = |tag| core::array::from_fn(|number| key(first + number, tag));
             let with_all_tags = core::array::from_fn(|number| key(first + number / 8, number % 8));

@@ -157,7 +157,7 @@ impl<'b> RouterCore<'b> {
         if !header.has_known_version() {
             return Err(HeaderError::UnsupportedVersion.into());
         }
-        if matches!(header.source().0, 1..=7 | 0xFF) {
+        if !header.has_legal_source() {
             return Err(DropReason::InvalidSource);
         }
         let port = self.ports.get(usize::from(port_id.0));

@@ -6,9 +6,9 @@
 //! moved, and takes as long however many messages there are.
 
 use mctp::{Eid, MsgIC, MsgType};
-use mctp_transport::{PhysicalAddress, RawHeader};
+use mctp_transport::{ExpectedHeader, PhysicalAddress, RawHeader};
 
-use super::key::Key;
+use super::key::{Key, bucket};
 use super::list::{Buckets, List, Place, Queue, Unfinished, take};
 use super::newest::RequestNumber;
 use super::{ChannelId, Outgoing, line};
@@ -74,7 +74,7 @@ impl Origin {
     /// What ties it to the other packets of its message, beside the neighbour.
     #[inline]
     pub(super) fn key(&self) -> Key {
-        Key::of(self.network, self.header)
+        Key::new(self.network, self.header.assembly_key())
     }
 
     /// The message type.
@@ -93,23 +93,6 @@ impl Origin {
     pub fn response(&self, integrity_check: MsgIC) -> Outgoing {
         Outgoing::response(self, integrity_check)
     }
-}
-
-const SEQUENCE: u32 = 3 << 28;
-/// The header of no packet: it has a bit that [`next_header`] clears.
-const NO_HEADER: u32 = 1 << 30;
-
-/// A packet header but for the bits that a packet may have either way: the reserved ones, and EOM.
-#[inline]
-const fn next_header(header: RawHeader) -> u32 {
-    header.bits() & 0xBFFF_FF0F
-}
-
-/// The [`next_header`] of the packet after this one of the same message, SOM cleared.
-#[inline]
-const fn header_after(header: RawHeader) -> u32 {
-    // What the sequence number carries goes to EOM's bit.
-    (header.bits() & 0x3FFF_FF0F).wrapping_add(1 << 28) & 0x3FFF_FFFF
 }
 
 /// Milliseconds that each byte of a message may take, so that a sender cannot hold a buffer for less
@@ -143,9 +126,8 @@ pub(crate) struct Slot<'b> {
     len: usize,
     /// Payload bytes of the start packet, which all middle packets must have.
     unit: usize,
-    /// While unfinished: the header of the next packet if all goes well, as [`next_header`] has
-    /// it.
-    next_header: u32,
+    /// While unfinished.
+    expected: ExpectedHeader,
     kind: Kind,
     origin: Origin,
     /// When its first and its last packet came.
@@ -170,7 +152,7 @@ impl<'b> Slot<'b> {
             buffer,
             len: 0,
             unit: 0,
-            next_header: NO_HEADER,
+            expected: ExpectedHeader::NONE,
             kind,
             origin: Origin::NOBODY,
             began: Since::START,
@@ -203,7 +185,7 @@ impl<'b> Slot<'b> {
         };
         self.len = len;
         self.last_packet = Since::now(now);
-        self.next_header = header_after(header);
+        self.expected = ExpectedHeader::after(header);
         place.copy_from_slice(payload);
         true
     }
@@ -215,7 +197,7 @@ impl<'b> Slot<'b> {
         header: RawHeader,
         payload: &[u8],
     ) -> Result<(), Mismatch> {
-        if (header.bits() ^ self.next_header) & SEQUENCE != 0 {
+        if !self.expected.has_sequence_of(header) {
             return Err(Mismatch::Sequence);
         }
         if !self.fits_unit(header, payload) {
@@ -458,7 +440,7 @@ impl<'b> Slots<'b> {
             slot.unit = start.body.len().wrapping_add(1);
             slot.began = Since::now(now);
             slot.last_packet = slot.began;
-            slot.next_header = header_after(start.origin.header);
+            slot.expected = ExpectedHeader::after(start.origin.header);
             self.unfinished.insert(slot);
         }
         true
@@ -472,9 +454,8 @@ impl<'b> Slots<'b> {
         header: RawHeader,
         from: (PortId, PhysicalAddress),
     ) -> Option<&mut Place<'b>> {
-        let expected = next_header(header);
-        self.unfinished.find(Key::bucket_of(header), |slot| {
-            slot.next_header == expected && slot.origin.neighbour() == from
+        self.unfinished.find(bucket(header.assembly_key()), |slot| {
+            slot.expected.is_met_by(header) && slot.origin.neighbour() == from
         })
     }
 
@@ -511,7 +492,7 @@ impl<'b> Slots<'b> {
     /// Has the destination of the packets to come looked at again: the own endpoint ID changed.
     pub(crate) fn expect_anew(&mut self) {
         self.unfinished.for_each(&mut |slot| {
-            slot.next_header = slot.next_header & SEQUENCE | NO_HEADER;
+            slot.expected = slot.expected.unmet();
         });
     }
 
