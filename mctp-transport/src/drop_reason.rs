@@ -5,8 +5,9 @@ macro_rules! drop_reasons {
     ($($(#[doc = $doc:literal])+ $name:ident = $text:literal;)+) => {
         /// Why a packet, or the message it was part of, was discarded without an answer.
         ///
-        /// The first thirteen are the conditions of DSP0236 itself; the rest are limits and faults of the receiver or the
-        /// link. Every discard anywhere below the message level has exactly one of these reasons, and is counted under it.
+        /// The first thirteen are the conditions of DSP0236 itself; the rest are limits and faults
+        /// of the receiver or the link. Every discard anywhere below the message level has exactly
+        /// one of these reasons, and is counted under it.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[cfg_attr(feature = "defmt", derive(defmt::Format))]
         #[repr(u8)]
@@ -35,20 +36,23 @@ drop_reasons! {
     MiddleWithoutStart = "middle or end packet without a start";
     /// The link's own check failed: framing, length, PEC or FCS (8.7). Reported by the transport.
     BadLinkIntegrity = "bad link framing, length or checksum";
-    /// A response (tag owner bit clear) that nobody waits for: tag unknown, expired, or of another peer (8.7).
+    /// A response (tag owner bit clear) that nobody waits for: its tag is unknown, expired, or of
+    /// another peer (8.7).
     UnexpectedResponse = "unexpected or expired message tag";
     /// No route to the destination endpoint ID (8.7). Bridges only.
     UnroutableDestination = "no route to the destination";
     /// The header version is not 1 (8.7).
     UnsupportedHeaderVersion = "unsupported header version";
-    /// The packet's payload is longer than the receiver supports (8.7), or shorter than the baseline unit though it is not the last of its
-    /// message (8.4). Of a message to be sent: the transport has no room for a packet of the baseline unit.
+    /// The packet's payload is longer than the receiver supports (8.7), or shorter than the
+    /// baseline unit though it is not the last of its message (8.4). Of a message to be sent: the
+    /// transport has no room for a packet of the baseline unit.
     UnsupportedTransmissionUnit = "unsupported transmission unit";
     /// The destination endpoint ID is not ours (8.7).
     NotOurDestination = "destination is another endpoint";
     /// No service for this message type, or for this vendor within it (8.7, 8.10).
     UnsupportedMessageType = "unsupported message type";
-    /// A new start packet ended an unfinished message of the same tag and source (8.9). The new message goes on.
+    /// A new start packet ended an unfinished message of the same tag and source (8.9). The new
+    /// message goes on.
     ReplacedByNewStart = "unfinished message replaced by a new start";
     /// Too much time between two packets of a message (8.9).
     AssemblyTimeout = "time between packets exceeded";
@@ -68,7 +72,8 @@ drop_reasons! {
     NoMessageBuffer = "no message buffer free";
     /// An unfinished message that had stood still, or came too slowly, made room for a newer one.
     EvictedUnfinished = "stalled unfinished message evicted";
-    /// A control message outside the flag classes of section 11.5, of more than one packet, or too short to be answered.
+    /// A control message outside the flag classes of section 11.5, of more than one packet, or too
+    /// short to be answered.
     InvalidControlMessage = "invalid control message";
     /// The neighbour did not take an answer in time, and a newer one took its place.
     ResponseNotTaken = "response not taken by the neighbour";

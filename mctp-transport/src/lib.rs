@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
+#![deny(missing_debug_implementations)]
 #![cfg_attr(
     not(test),
     deny(
@@ -12,9 +13,16 @@
     )
 )]
 
+#[cfg(feature = "testing")]
+extern crate alloc;
+
 mod address;
+#[cfg(feature = "testing")]
+pub mod conformance;
 mod drop_reason;
 pub mod header;
+#[cfg(feature = "testing")]
+pub mod memory;
 mod transfer;
 mod transport;
 
