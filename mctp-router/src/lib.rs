@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
+#![deny(missing_debug_implementations)]
 #![cfg_attr(
     not(test),
     deny(
@@ -18,12 +19,12 @@ pub mod control;
 mod router_core;
 mod service;
 mod shell;
-mod storage;
+pub mod storage;
 mod wakers;
 
 pub use crate::router_core::{
-    ChannelId, LentMessage, OpenError, Origin, Outbound, Outgoing, Progress, Receipt, RouterCore,
-    SHORT_MESSAGE_LEN, SendFailure, Target, Wakes,
+    AddPortError, ChannelId, LentMessage, ListenError, OpenError, Origin, Outbound, Outgoing,
+    Progress, Receipt, RouterCore, SHORT_MESSAGE_LEN, SendFailure, Target, Wakes,
 };
 pub use clock::{Clock, Instant};
 pub use config::{

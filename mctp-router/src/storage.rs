@@ -1,141 +1,149 @@
-//! The memory of a router, owned by its caller.
+//! The memory of a router, in parts that its caller owns.
 
-use mctp_transport::Transfer;
-
-use crate::config::{Config, NetworkId, PortConfig, Route};
+use crate::config::{Config, NetworkId, Route};
+use crate::control::Endpoint;
 use crate::router_core::{
-    Buckets, Channel, ChannelBuckets, ChannelId, Channels, Inbox, Kind, NO_CHANNELS, NO_REQUESTS,
-    Newest, Parts, Port, RESPONSE_LEN, RESPONSES, RouteTable, RouterCore, Routes,
-    SHORT_MESSAGE_LEN, Slot, Slots, empty_buckets,
+    Buckets, Channel, ChannelBuckets, ChannelId, ChannelTable, Inbox, Kind, NO_CHANNELS,
+    NO_REQUESTS, Newest, Parts, Port, RouteIndex, RouterCore, RoutingTable, SHORT_MESSAGE_LEN,
+    Slot, Slots, empty_buckets,
 };
 use crate::wakers::{ChannelWakers, PortWakers};
 
-/// Everything a router keeps, with its capacities.
-///
-/// | parameter | counts | RAM on a 32-bit target, bytes each |
-/// |-|-|-|
-/// | `PORTS` | transports | 2 × `TRANSFER_LEN` + 912 |
-/// | `TRANSFER_LEN` | bytes of a transfer buffer: what the transport takes at once (512 for one transfer of USB 1.0; 4,096 for eight is faster) | |
-/// | `SHORT_MESSAGES` | buffers for received messages of one packet | 256 + 56 |
-/// | `LONG_MESSAGES` | buffers for received messages of any length, at least 1 | `LONG_MESSAGE_LEN` + 56 |
-/// | `LONG_MESSAGE_LEN` | the longest message received, message type byte not counted | |
-/// | `CHANNELS` | listeners and open requests together | 68 |
-/// | `ROUTES` | routes | 20 |
-///
-/// A device that sends responses only, with two services, serves well with `<1, 512, 4, 2, 4224, 4,
-/// 2>`: 12,504 bytes in all.
-///
-/// A port has 912 bytes because each can have a network of its own: 256 of them are a table that
-/// finds its routes, 32 the endpoint that the device is there.
-///
-/// Control responses wait in buffers of their own, for which a transport may ask for up to 16 bytes
-/// of header and trailer.
-///
-/// The router borrows it for good: put it in a `static` cell, or on the stack of a function that
-/// does not return while the router runs.
+pub use crate::router_core::PortBuffers;
+
+/// What a router keeps of each of `COUNT` ports beside its [buffers](PortBuffers).
 #[derive(Debug)]
-pub struct RouterStorage<
-    'b,
-    const PORTS: usize,
-    const TRANSFER_LEN: usize,
-    const SHORT_MESSAGES: usize,
-    const LONG_MESSAGES: usize,
-    const LONG_MESSAGE_LEN: usize,
-    const CHANNELS: usize,
-    const ROUTES: usize,
-> {
-    transfer_buffers: [[[u8; TRANSFER_LEN]; 2]; PORTS],
-    response_buffers: [[[u8; RESPONSE_LEN]; RESPONSES]; PORTS],
-    transfers: [[Option<Transfer<'b>>; 2]; PORTS],
-    responses: [[Option<Transfer<'b>>; RESPONSES]; PORTS],
-    short_buffers: [[u8; SHORT_MESSAGE_LEN]; SHORT_MESSAGES],
-    long_buffers: [[u8; LONG_MESSAGE_LEN]; LONG_MESSAGES],
-    ports: [Port<'b>; PORTS],
-    short_slots: [Option<Slot<'b>>; SHORT_MESSAGES],
-    long_slots: [Option<Slot<'b>>; LONG_MESSAGES],
-    unfinished: Buckets<'b>,
-    inboxes: [Inbox<'b>; CHANNELS],
-    channels: [Channel; CHANNELS],
-    next_channels: [ChannelId; CHANNELS],
-    newest: Newest,
-    channel_buckets: ChannelBuckets,
-    channel_wakers: [ChannelWakers; CHANNELS],
-    port_wakers: [PortWakers; PORTS],
-    routes: [Option<(NetworkId, Route)>; ROUTES],
-    route_tables: [RouteTable; PORTS],
+pub struct Ports<'b, const COUNT: usize> {
+    ports: [Port<'b>; COUNT],
+    wakers: [PortWakers; COUNT],
 }
 
-/// The core's part of the storage with its buffers handed out, and the wakers' of channels and
-/// ports.
-pub(crate) type AllParts<'b> = (Parts<'b>, &'b mut [ChannelWakers], &'b mut [PortWakers]);
+/// The networks that the ports are in: in each the device has an endpoint ID, a bus owner and
+/// routes of its own.
+#[derive(Debug)]
+pub struct Networks<const COUNT: usize> {
+    endpoints: [Endpoint; COUNT],
+    routes: [RouteIndex; COUNT],
+    newest: Newest,
+}
 
-impl<'b> RouterCore<'b> {
-    /// A router in `storage`, with the link of every port down.
-    pub fn new<
-        const PORTS: usize,
-        const TRANSFER_LEN: usize,
-        const SHORT_MESSAGES: usize,
-        const LONG_MESSAGES: usize,
-        const LONG_MESSAGE_LEN: usize,
-        const CHANNELS: usize,
-        const ROUTES: usize,
-    >(
-        storage: &'b mut RouterStorage<
-            'b,
-            PORTS,
-            TRANSFER_LEN,
-            SHORT_MESSAGES,
-            LONG_MESSAGES,
-            LONG_MESSAGE_LEN,
-            CHANNELS,
-            ROUTES,
-        >,
-        config: &Config,
-    ) -> Self {
-        Self::from_parts(storage.parts(config.max_message_len).0, config)
-    }
+/// Buffers for received messages of one packet, of up to 256 bytes each. May be none: such messages
+/// use the long ones as well.
+#[derive(Debug)]
+pub struct ShortMessages<'b, const COUNT: usize> {
+    slots: [Option<Slot<'b>>; COUNT],
+    buffers: [[u8; SHORT_MESSAGE_LEN]; COUNT],
+}
+
+/// `COUNT` buffers for received messages of any number of packets, of up to `LEN` bytes each, the
+/// message type byte not counted.
+#[derive(Debug)]
+pub struct LongMessages<'b, const COUNT: usize, const LEN: usize> {
+    slots: [Option<Slot<'b>>; COUNT],
+    buffers: [[u8; LEN]; COUNT],
+    unfinished: Buckets<'b>,
+}
+
+/// Listeners and open requests: each takes one of `COUNT` channels.
+#[derive(Debug)]
+pub struct Channels<'b, const COUNT: usize> {
+    all: [Channel; COUNT],
+    next: [ChannelId; COUNT],
+    buckets: ChannelBuckets,
+    inboxes: [Inbox<'b>; COUNT],
+    wakers: [ChannelWakers; COUNT],
+}
+
+/// Room for `COUNT` routes, of all networks together.
+#[derive(Debug)]
+pub struct Routes<const COUNT: usize> {
+    places: [Option<(NetworkId, Route)>; COUNT],
+}
+
+/// Everything that a router keeps, but for the buffers of its ports: see [`PortBuffers`].
+///
+/// A device that only responds, with two services on one port, is served well by this:
+///
+/// ```
+/// use mctp_router::storage::{Channels, LongMessages, Networks, PortBuffers, Ports, Routes, ShortMessages};
+/// use mctp_router::RouterStorage;
+///
+/// type Storage = RouterStorage<
+///     Ports<'static, 1>,
+///     Networks<1>,
+///     ShortMessages<'static, 4>,
+///     LongMessages<'static, 2, 4224>,
+///     Channels<'static, 4>,
+///     Routes<2>,
+/// >;
+/// const STORAGE: Storage = RouterStorage::new();
+/// const USB: PortBuffers<'static, 512> = PortBuffers::new();
+/// ```
+///
+/// What the parts take of the RAM of a 32-bit target, in bytes:
+///
+/// | part | in all | and for each | how many |
+/// |-|-|-|-|
+/// | [`Ports`] | 0 | 92 | 1 to 255 |
+/// | [`Networks`] | 256 | 288 | 1 to 255 |
+/// | [`ShortMessages`] | 0 | 256 + 60 | 0 to 127 |
+/// | [`LongMessages`] | 128 | `LEN` + 60 | 1 to 127, of 256 or more bytes |
+/// | [`Channels`] | 32 | 69 | 1 to 255 |
+/// | [`Routes`] | 0 | 20 | 0 to 255 |
+///
+/// A number outside of its range does not compile.
+///
+/// The router borrows its storage for good: put it in a `static` cell, or on the stack of a function
+/// that does not return while the router runs. It begins as all zeros, so that a static variable of
+/// it takes neither flash nor code.
+#[derive(Debug)]
+pub struct RouterStorage<P, N, S, L, C, R> {
+    ports: P,
+    networks: N,
+    short_messages: S,
+    long_messages: L,
+    channels: C,
+    routes: R,
 }
 
 impl<
     'b,
     const PORTS: usize,
-    const TRANSFER_LEN: usize,
-    const SHORT_MESSAGES: usize,
-    const LONG_MESSAGES: usize,
-    const LONG_MESSAGE_LEN: usize,
+    const NETWORKS: usize,
+    const SHORT: usize,
+    const LONG: usize,
+    const LONG_LEN: usize,
     const CHANNELS: usize,
     const ROUTES: usize,
 >
     RouterStorage<
-        'b,
-        PORTS,
-        TRANSFER_LEN,
-        SHORT_MESSAGES,
-        LONG_MESSAGES,
-        LONG_MESSAGE_LEN,
-        CHANNELS,
-        ROUTES,
+        Ports<'b, PORTS>,
+        Networks<NETWORKS>,
+        ShortMessages<'b, SHORT>,
+        LongMessages<'b, LONG, LONG_LEN>,
+        Channels<'b, CHANNELS>,
+        Routes<ROUTES>,
     >
 {
-    /// Empty storage: all zeros, so that a static variable of it needs neither flash nor code.
-    ///
-    /// Capacities that cannot work do not compile: fewer than one port, one long message buffer or
-    /// one channel; more than 255 ports or channels, 255 routes, or 127 message buffers of a
-    /// kind; transfer buffers too short for a packet of the baseline unit.
+    /// Empty storage.
     pub const fn new() -> Self {
         const {
             assert!(PORTS >= 1 && PORTS <= 255, "a router has 1 to 255 ports");
             assert!(
-                TRANSFER_LEN >= RESPONSE_LEN,
-                "a transfer buffer holds at least one packet of the baseline unit"
+                NETWORKS >= 1 && NETWORKS <= 255,
+                "a router has 1 to 255 networks"
             );
             assert!(
-                LONG_MESSAGES >= 1 && LONG_MESSAGES <= 127,
+                SHORT <= 127,
+                "a router has at most 127 short message buffers"
+            );
+            assert!(
+                LONG >= 1 && LONG <= 127,
                 "a router has 1 to 127 long message buffers"
             );
             assert!(
-                SHORT_MESSAGES <= 127,
-                "a router has at most 127 short message buffers"
+                LONG_LEN >= SHORT_MESSAGE_LEN,
+                "a long message buffer has at least 256 bytes"
             );
             assert!(
                 CHANNELS >= 1 && CHANNELS <= 255,
@@ -144,91 +152,55 @@ impl<
             assert!(ROUTES <= 255, "a router has at most 255 routes");
         }
         Self {
-            transfer_buffers: [[[0; TRANSFER_LEN]; 2]; PORTS],
-            response_buffers: [[[0; RESPONSE_LEN]; RESPONSES]; PORTS],
-            transfers: [const { [const { None }; 2] }; PORTS],
-            responses: [const { [const { None }; RESPONSES] }; PORTS],
-            short_buffers: [[0; SHORT_MESSAGE_LEN]; SHORT_MESSAGES],
-            long_buffers: [[0; LONG_MESSAGE_LEN]; LONG_MESSAGES],
-            ports: [const { Port::EMPTY }; PORTS],
-            short_slots: [const { None }; SHORT_MESSAGES],
-            long_slots: [const { None }; LONG_MESSAGES],
-            unfinished: empty_buckets(),
-            inboxes: [const { Inbox::EMPTY }; CHANNELS],
-            channels: [const { Channel::Free }; CHANNELS],
-            next_channels: [ChannelId(0); CHANNELS],
-            newest: NO_REQUESTS,
-            channel_buckets: NO_CHANNELS,
-            channel_wakers: [const { ChannelWakers::NONE }; CHANNELS],
-            port_wakers: [const { PortWakers::NONE }; PORTS],
-            routes: [const { None }; ROUTES],
-            route_tables: [[0; 256]; PORTS],
+            ports: Ports {
+                ports: [const { Port::EMPTY }; PORTS],
+                wakers: [const { PortWakers::NONE }; PORTS],
+            },
+            networks: Networks {
+                endpoints: [const { Endpoint::NEW }; NETWORKS],
+                routes: [[0; 256]; NETWORKS],
+                newest: NO_REQUESTS,
+            },
+            short_messages: ShortMessages {
+                slots: [const { None }; SHORT],
+                buffers: [[0; SHORT_MESSAGE_LEN]; SHORT],
+            },
+            long_messages: LongMessages {
+                slots: [const { None }; LONG],
+                buffers: [[0; LONG_LEN]; LONG],
+                unfinished: empty_buckets(),
+            },
+            channels: Channels {
+                all: [const { Channel::Free }; CHANNELS],
+                next: [ChannelId(0); CHANNELS],
+                buckets: NO_CHANNELS,
+                inboxes: [const { Inbox::EMPTY }; CHANNELS],
+                wakers: [const { ChannelWakers::NONE }; CHANNELS],
+            },
+            routes: Routes {
+                places: [const { None }; ROUTES],
+            },
         }
-    }
-
-    /// Gives each port and slot its buffers. No message longer than `max_message_len` will be
-    /// taken.
-    pub(crate) fn parts(&'b mut self, max_message_len: usize) -> AllParts<'b> {
-        let bulk = self.transfers.iter_mut().zip(&mut self.transfer_buffers);
-        let responses = self.responses.iter_mut().zip(&mut self.response_buffers);
-        let networks = (0..=u8::MAX).map(NetworkId);
-        let ports = self.ports.iter_mut().zip(networks);
-        for (((port, network), bulk), responses) in ports.zip(bulk).zip(responses) {
-            port.network = network;
-            port.configure(PortConfig::default());
-            let (transfers, buffers) = bulk;
-            for (place, buffer) in transfers.iter_mut().zip(buffers) {
-                port.add_transfer(place, buffer);
-            }
-            let (transfers, buffers) = responses;
-            for (place, buffer) in transfers.iter_mut().zip(buffers) {
-                port.add_response(place, buffer);
-            }
-        }
-        let mut slots = Slots::new(
-            &mut self.inboxes,
-            &mut self.unfinished,
-            max_message_len.min(LONG_MESSAGE_LEN),
-        );
-        for (place, buffer) in self.short_slots.iter_mut().zip(&mut self.short_buffers) {
-            slots.add(place, buffer, Kind::Short);
-        }
-        for (place, buffer) in self.long_slots.iter_mut().zip(&mut self.long_buffers) {
-            slots.add(place, buffer, Kind::Long);
-        }
-        let parts = Parts {
-            ports: &mut self.ports,
-            slots,
-            channels: Channels::new(
-                &mut self.channels,
-                &mut self.next_channels,
-                &mut self.channel_buckets,
-            ),
-            newest: &mut self.newest,
-            routes: Routes::new(&mut self.routes, &mut self.route_tables),
-        };
-        (parts, &mut self.channel_wakers, &mut self.port_wakers)
     }
 }
 
 impl<
+    'b,
     const PORTS: usize,
-    const TRANSFER_LEN: usize,
-    const SHORT_MESSAGES: usize,
-    const LONG_MESSAGES: usize,
-    const LONG_MESSAGE_LEN: usize,
+    const NETWORKS: usize,
+    const SHORT: usize,
+    const LONG: usize,
+    const LONG_LEN: usize,
     const CHANNELS: usize,
     const ROUTES: usize,
 > Default
     for RouterStorage<
-        '_,
-        PORTS,
-        TRANSFER_LEN,
-        SHORT_MESSAGES,
-        LONG_MESSAGES,
-        LONG_MESSAGE_LEN,
-        CHANNELS,
-        ROUTES,
+        Ports<'b, PORTS>,
+        Networks<NETWORKS>,
+        ShortMessages<'b, SHORT>,
+        LongMessages<'b, LONG, LONG_LEN>,
+        Channels<'b, CHANNELS>,
+        Routes<ROUTES>,
     >
 {
     fn default() -> Self {
@@ -236,16 +208,103 @@ impl<
     }
 }
 
-// What the table above says.
+/// A [`RouterStorage`] of whatever capacities.
+pub trait Storage<'b>: sealed::Storage<'b> {}
+
+impl<'b, S: sealed::Storage<'b>> Storage<'b> for S {}
+
+mod sealed {
+    /// Hands out what the storage has.
+    pub trait Storage<'b> {
+        /// No message longer than `max_message_len` will be taken.
+        fn parts(&'b mut self, max_message_len: usize) -> super::AllParts<'b>;
+    }
+}
+
+/// The parts of a storage for the core, and the wakers of channels and ports for the shell.
+#[derive(Debug)]
+pub struct AllParts<'b> {
+    pub(crate) core: Parts<'b>,
+    pub(crate) channel_wakers: &'b mut [ChannelWakers],
+    pub(crate) port_wakers: &'b mut [PortWakers],
+}
+
+impl<
+    'b,
+    const PORTS: usize,
+    const NETWORKS: usize,
+    const SHORT: usize,
+    const LONG: usize,
+    const LONG_LEN: usize,
+    const CHANNELS: usize,
+    const ROUTES: usize,
+> sealed::Storage<'b>
+    for RouterStorage<
+        Ports<'b, PORTS>,
+        Networks<NETWORKS>,
+        ShortMessages<'b, SHORT>,
+        LongMessages<'b, LONG, LONG_LEN>,
+        Channels<'b, CHANNELS>,
+        Routes<ROUTES>,
+    >
+{
+    fn parts(&'b mut self, max_message_len: usize) -> AllParts<'b> {
+        let Self {
+            ports,
+            networks,
+            short_messages: short,
+            long_messages: long,
+            channels,
+            routes,
+        } = self;
+        let mut slots = Slots::new(
+            &mut channels.inboxes,
+            &mut long.unfinished,
+            max_message_len.min(LONG_LEN),
+        );
+        for (place, buffer) in short.slots.iter_mut().zip(&mut short.buffers) {
+            slots.add(place, buffer, Kind::Short);
+        }
+        for (place, buffer) in long.slots.iter_mut().zip(&mut long.buffers) {
+            slots.add(place, buffer, Kind::Long);
+        }
+        AllParts {
+            core: Parts {
+                ports: &mut ports.ports,
+                endpoints: &mut networks.endpoints,
+                slots,
+                channels: ChannelTable::new(
+                    &mut channels.all,
+                    &mut channels.next,
+                    &mut channels.buckets,
+                ),
+                newest: &mut networks.newest,
+                routes: RoutingTable::new(&mut routes.places, &mut networks.routes),
+            },
+            channel_wakers: &mut channels.wakers,
+            port_wakers: &mut ports.wakers,
+        }
+    }
+}
+
+impl<'b> RouterCore<'b> {
+    /// A router in `storage`, without ports so far.
+    pub fn new(storage: &'b mut impl Storage<'b>, config: &Config) -> Self {
+        Self::from_parts(storage.parts(config.max_message_len).core, config)
+    }
+}
+
+// What the documentation above says.
 #[cfg(target_pointer_width = "32")]
 const _: () = {
     const fn bytes<T>() -> usize {
         size_of::<T>()
     }
-    assert!(bytes::<RouterStorage<'static, 1, 512, 4, 2, 4224, 4, 2>>() == 12504);
-    assert!(bytes::<RouterStorage<'static, 2, 512, 4, 2, 4224, 4, 2>>() == 12504 + 2 * 512 + 912);
-    assert!(bytes::<RouterStorage<'static, 1, 512, 5, 2, 4224, 4, 2>>() == 12504 + 256 + 56);
-    assert!(bytes::<RouterStorage<'static, 1, 512, 4, 3, 4224, 4, 2>>() == 12504 + 4224 + 56);
-    assert!(bytes::<RouterStorage<'static, 1, 512, 4, 2, 4224, 8, 2>>() == 12504 + 4 * 68);
-    assert!(bytes::<RouterStorage<'static, 1, 512, 4, 2, 4224, 4, 12>>() == 12504 + 10 * 20);
+    assert!(bytes::<Ports<'static, 3>>() == 3 * 92);
+    assert!(bytes::<Networks<3>>() == 256 + 3 * 288);
+    assert!(bytes::<ShortMessages<'static, 3>>() == 3 * (256 + 60));
+    assert!(bytes::<LongMessages<'static, 3, 4224>>() == 128 + 3 * (4224 + 60));
+    assert!(bytes::<Channels<'static, 4>>() == 32 + 4 * 69);
+    assert!(bytes::<Routes<3>>() == 3 * 20);
+    assert!(bytes::<PortBuffers<'static, 512>>() == 2 * 512 + 528);
 };

@@ -3,6 +3,10 @@
 
 mod support;
 
+use mctp::{MsgIC, MsgType};
+use mctp_router::storage::{
+    Channels, LongMessages, Networks, PortBuffers, Ports, Routes, ShortMessages,
+};
 use mctp_router::{
     ChannelId, Instant, LentMessage, NetworkId, OpenError, Outbound, Outgoing, PortConfig, PortId,
     Progress, Receipt, RouterCore, RouterStorage, SendFailure, Service, Target,
@@ -10,8 +14,8 @@ use mctp_router::{
 use mctp_transport::{DropReason, Eid, PhysicalAddress, SendError, TransferLayout};
 use support::bare_core::BareCore;
 use support::{
-    HOST, I2C, I2C_LAYOUT, POINT_TO_POINT, REQUEST, SentTransfer, USB, USB_LAYOUT, Wire, assemble,
-    config, echo_message, route,
+    HOST, I2C, I2C_LAYOUT, NETWORK, POINT_TO_POINT, REQUEST, SentTransfer, USB, USB_LAYOUT, Wire,
+    assemble, config, echo_message, route,
 };
 
 #[test]
@@ -118,10 +122,66 @@ fn a_layout_without_room_that_comes_while_the_transport_has_both_transfers_fails
     assert_eq!(sent, Err(SendFailure::NoLink));
 }
 
+/// A router with room for two ports in two networks.
+fn without_ports() -> RouterCore<'static> {
+    type Storage = RouterStorage<
+        Ports<'static, 2>,
+        Networks<2>,
+        ShortMessages<'static, 2>,
+        LongMessages<'static, 2, 4224>,
+        Channels<'static, 4>,
+        Routes<2>,
+    >;
+    RouterCore::new(Box::leak(Box::new(Storage::new())), &config())
+}
+
+fn buffers() -> &'static mut PortBuffers<'static, 512> {
+    Box::leak(Box::new(PortBuffers::new()))
+}
+
+#[test]
+fn ports_are_numbered_as_they_are_added_until_there_is_no_room() {
+    let mut core = without_ports();
+    let refused = core.add_port(NetworkId(2), buffers()).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "there is no network 2: the router has 2, counted from 0"
+    );
+    assert_eq!(core.add_port(NetworkId(1), buffers()), Ok(USB));
+    assert_eq!(core.add_port(NetworkId(1), buffers()), Ok(I2C));
+    let refused = core.add_port(NETWORK, buffers()).unwrap_err();
+    assert_eq!(refused.to_string(), "the router has room for 2 ports only");
+}
+
+#[test]
+fn nothing_comes_or_goes_by_a_port_that_was_not_added() {
+    let mut core = without_ports();
+    assert_eq!(core.add_port(NETWORK, buffers()), Ok(USB));
+    core.link_up(I2C);
+    assert_eq!(core.poll_event(), None);
+    for packet in [
+        &REQUEST.to(0).packet(&[0x00, 0x80, 0x02])[..],
+        &[1, 0, 8, 0xC8],
+    ] {
+        let receipt = core.receive(Instant::START, I2C, POINT_TO_POINT, packet);
+        assert_eq!(receipt, Receipt::Dropped(DropReason::LinkDown));
+    }
+    assert!(core.poll_transmit(I2C).is_none());
+    assert!(!core.add_route(route(HOST, HOST, I2C, 64)));
+    let targets = [
+        Target::Neighbour(I2C, POINT_TO_POINT, Eid(HOST)),
+        Target::Endpoint(NetworkId(1), Eid(HOST)),
+    ];
+    for target in targets {
+        let opened = core.open_request(&target, MsgType(0x7E), MsgIC(false));
+        assert_eq!(opened.unwrap_err(), OpenError::NoPort);
+    }
+}
+
 #[test]
 fn a_control_answer_before_the_transport_is_seen_has_no_link() {
-    let storage = Box::leak(Box::new(RouterStorage::<1, 512, 2, 2, 4224, 4, 2>::new()));
-    let mut core = RouterCore::new(storage, &config());
+    let mut core = without_ports();
+    assert_eq!(core.add_port(NETWORK, buffers()), Ok(USB));
     core.link_up(USB);
     let packet = REQUEST.to(0).packet(&[0x00, 0x80, 0x02]);
     let receipt = core.receive(Instant::START, USB, POINT_TO_POINT, &packet);
@@ -131,9 +191,7 @@ fn a_control_answer_before_the_transport_is_seen_has_no_link() {
 /// A request of the device to the host, which has a second to answer, and its tag.
 fn ask(device: &mut BareCore) -> (ChannelId, u8) {
     let target = Target::Neighbour(USB, POINT_TO_POINT, Eid(HOST));
-    let opened = device
-        .core
-        .open_request(&target, mctp::MsgType(5), mctp::MsgIC(false));
+    let opened = device.core.open_request(&target, MsgType(5), MsgIC(false));
     let (channel, mut outgoing) = opened.unwrap();
     let sent = device.send_all(&mut outgoing, &[&[1]]);
     device.core.await_response(device.now(), channel, 1000);
@@ -251,7 +309,7 @@ fn an_answer_that_does_not_fit_the_transport_costs_only_itself() {
         ..USB_LAYOUT
     };
     device.core.set_layout(USB, roomy);
-    let service = Service::message_type(mctp::MsgType(5)).with_versions(&VERSIONS);
+    let service = Service::message_type(MsgType(5)).with_versions(&VERSIONS);
     device.core.open_listener(service).unwrap();
     for _ in 0..5 {
         for _ in 0..4 {
@@ -331,9 +389,7 @@ fn ports_that_do_not_exist_cost_nothing() {
     device.core.link_down(nowhere);
     assert!(device.core.poll_transmit(nowhere).is_none());
     let target = Target::Neighbour(nowhere, POINT_TO_POINT, Eid(HOST));
-    let opened = device
-        .core
-        .open_request(&target, mctp::MsgType(5), mctp::MsgIC(false));
+    let opened = device.core.open_request(&target, MsgType(5), MsgIC(false));
     assert!(matches!(opened, Err(OpenError::NoPort)));
     device.assert_serves(echo);
 }
@@ -392,13 +448,14 @@ fn a_layout_without_room_for_the_baseline_unit_fails_each_message_and_is_counted
 
 #[test]
 fn the_routes_of_a_network_are_those_of_its_ports() {
-    let (mut device, _) = BareCore::echo();
-    let [in_first, in_second] = [0x20, 0x30].map(|first| route(first, first, I2C, 64));
-    assert!(device.core.add_route(in_first));
-    device.core.link_down(I2C);
-    assert!(device.core.set_network(I2C, NetworkId(1)));
-    assert!(device.core.add_route(in_second));
-    let routes = |network| device.core.routes(NetworkId(network)).collect::<Vec<_>>();
+    let mut core = without_ports();
+    for (port, network) in [(USB, 0), (I2C, 1)] {
+        assert_eq!(core.add_port(NetworkId(network), buffers()), Ok(port));
+    }
+    let in_first = route(0x20, 0x20, USB, 64);
+    let in_second = route(0x20, 0x20, I2C, 64);
+    assert!(core.add_route(in_first) && core.add_route(in_second));
+    let routes = |network| core.routes(NetworkId(network)).collect::<Vec<_>>();
     assert_eq!(routes(0), [&in_first]);
     assert_eq!(routes(1), [&in_second]);
 }

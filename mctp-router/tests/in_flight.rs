@@ -5,6 +5,9 @@ mod support;
 
 use std::collections::{BTreeMap, VecDeque};
 
+use mctp_router::storage::{
+    Channels, LongMessages, Networks, PortBuffers, Ports, Routes, ShortMessages,
+};
 use mctp_router::{
     ChannelId, Config, Instant, OpenError, PortId, Progress, Receipt, RouterCore, RouterStorage,
     Service, Target,
@@ -20,12 +23,19 @@ const PORTS: u8 = 3;
 
 /// A device with buffers for 64 long messages, an echo service, and three ports like USB.
 fn device() -> (RouterCore<'static>, ChannelId) {
-    let storage =
-        RouterStorage::<{ PORTS as usize }, 512, 0, LONG_MESSAGES, 300, CHANNELS, 4>::new();
+    let storage = RouterStorage::<
+        Ports<{ PORTS as usize }>,
+        Networks<1>,
+        ShortMessages<0>,
+        LongMessages<LONG_MESSAGES, 300>,
+        Channels<CHANNELS>,
+        Routes<4>,
+    >::new();
     let mut core = RouterCore::new(Box::leak(Box::new(storage)), &Config::new(UUID));
     for port in (0..PORTS).map(PortId) {
+        let buffers = Box::leak(Box::new(PortBuffers::<512>::new()));
+        assert_eq!(core.add_port(NETWORK, buffers), Ok(port));
         core.set_layout(port, USB_LAYOUT);
-        assert!(core.set_network(port, NETWORK));
         core.link_up(port);
     }
     assert!(core.set_endpoint_id(NETWORK, Eid(DEVICE)));
@@ -401,7 +411,7 @@ fn services_and_requests_opened_and_closed_in_any_order_find_their_messages() {
                         match core.open_listener(service) {
                             Ok(channel) => services.push((message_type, channel)),
                             Err(error) => {
-                                assert!(matches!(error, mctp::Error::NoSpace));
+                                assert!(matches!(error, mctp_router::ListenError::NoChannel));
                                 assert_eq!(channels, CHANNELS);
                             }
                         }

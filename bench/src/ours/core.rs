@@ -4,7 +4,9 @@ use mctp::MsgIC;
 use mctp_router::{ChannelId, Outgoing, PortId, Progress, Receipt, RouterCore, Target};
 use mctp_transport::{PhysicalAddress, Transfer};
 
-use super::{NETWORK, NOW, config, echo, in_storage, layout, others, port_config, ports, routes};
+use super::{
+    NETWORK, NOW, add_ports, config, echo, in_storage, layout, others, port_config, ports, routes,
+};
 use crate::case::Case;
 use crate::executor::measure_rounds;
 use crate::link::{DEVICE, Link, peer};
@@ -14,8 +16,8 @@ use crate::meter::counted;
 fn core(case: &Case) -> (RouterCore<'static>, ChannelId) {
     let mut core = in_storage!(case, RouterCore::new, &config());
     assert!(core.set_endpoint_id(NETWORK, DEVICE));
+    add_ports!(core, case);
     for port in ports(case) {
-        assert!(core.set_network(port, NETWORK));
         core.set_layout(port, layout(case));
         core.configure_port(port, port_config(case));
         core.link_up(port);

@@ -5,6 +5,9 @@ pub mod shell;
 pub mod usb;
 
 use mctp::MsgType;
+use mctp_router::storage::{
+    Channels, LongMessages, Networks, PortBuffers, Ports, Routes, ShortMessages,
+};
 use mctp_router::{
     Config, Instant, NetworkId, PortConfig, PortId, Route, RouteOrigin, RouterStorage, Service,
 };
@@ -26,27 +29,62 @@ const TRANSFER_1_1: usize = 8191;
 const PACKET_1_0: u16 = 251;
 const PACKET_1_1: u16 = 8187;
 
-type Usual = RouterStorage<'static, 1, TRANSFER_1_0, 4, 2, USUAL_MESSAGE, 4, 2>;
-type UsualLongPackets = RouterStorage<'static, 1, TRANSFER_1_1, 4, 2, USUAL_MESSAGE, 4, 2>;
-type Long = RouterStorage<'static, 1, TRANSFER_1_0, 4, 2, LONG_MESSAGE, 4, 2>;
-type LongLongPackets = RouterStorage<'static, 1, TRANSFER_1_1, 4, 2, LONG_MESSAGE, 4, 2>;
-type Many = RouterStorage<'static, 8, TRANSFER_1_0, 64, 64, USUAL_MESSAGE, 32, 200>;
+type Usual = RouterStorage<
+    Ports<'static, 1>,
+    Networks<1>,
+    ShortMessages<'static, 4>,
+    LongMessages<'static, 2, USUAL_MESSAGE>,
+    Channels<'static, 4>,
+    Routes<2>,
+>;
+type Long = RouterStorage<
+    Ports<'static, 1>,
+    Networks<1>,
+    ShortMessages<'static, 4>,
+    LongMessages<'static, 2, LONG_MESSAGE>,
+    Channels<'static, 4>,
+    Routes<2>,
+>;
+type Many = RouterStorage<
+    Ports<'static, 8>,
+    Networks<1>,
+    ShortMessages<'static, 64>,
+    LongMessages<'static, 64, USUAL_MESSAGE>,
+    Channels<'static, 32>,
+    Routes<200>,
+>;
+
+type Buffers = PortBuffers<'static, TRANSFER_1_0>;
+type LongBuffers = PortBuffers<'static, TRANSFER_1_1>;
 
 /// Calls `$new(storage, ...)` with storage of the type that the case asks for. A router forgets its
 /// capacities; its storage does not.
 macro_rules! in_storage {
     ($case:expr, $new:path $(, $argument:expr)*) => {{
         use $crate::{case::Room, leak, ours};
-        match ($case.room, ours::has_long_packets($case)) {
-            (Room::Usual, false) => $new(leak(ours::Usual::new()) $(, $argument)*),
-            (Room::Usual, true) => $new(leak(ours::UsualLongPackets::new()) $(, $argument)*),
-            (Room::Long, false) => $new(leak(ours::Long::new()) $(, $argument)*),
-            (Room::Long, true) => $new(leak(ours::LongLongPackets::new()) $(, $argument)*),
-            (Room::Many, _) => $new(leak(ours::Many::new()) $(, $argument)*),
+        match $case.room {
+            Room::Usual => $new(leak(ours::Usual::new()) $(, $argument)*),
+            Room::Long => $new(leak(ours::Long::new()) $(, $argument)*),
+            Room::Many => $new(leak(ours::Many::new()) $(, $argument)*),
         }
     }};
 }
 use in_storage;
+
+/// Adds the ports of a case, with buffers for its packets.
+macro_rules! add_ports {
+    ($router:expr, $case:expr) => {{
+        use $crate::{leak, ours};
+        for port in ours::ports($case) {
+            let added = match ours::has_long_packets($case) {
+                false => $router.add_port(NETWORK, leak(ours::Buffers::new())),
+                true => $router.add_port(NETWORK, leak(ours::LongBuffers::new())),
+            };
+            assert_eq!(added, Ok(port));
+        }
+    }};
+}
+use add_ports;
 
 fn config() -> Config {
     Config::new([1; 16])

@@ -9,7 +9,9 @@ use mctp_transport::{
     PhysicalAddress, Received, SendError, Transfer, TransferLayout, TransportRx, TransportTx,
 };
 
-use super::{NETWORK, config, echo, in_storage, layout, others, port_config, ports, routes};
+use super::{
+    NETWORK, add_ports, config, echo, in_storage, layout, others, port_config, ports, routes,
+};
 use crate::case::Case;
 use crate::executor::{Task, measure};
 use crate::leak;
@@ -100,7 +102,7 @@ impl TransportTx for Sender {
 #[inline]
 pub fn router(case: &Case) -> &'static OurRouter {
     let router = in_storage!(case, Router::new, OurClock, &config());
-    assert!(ports(case).all(|port| router.set_network(port, NETWORK)));
+    add_ports!(router, case);
     assert!(router.set_endpoint_id(NETWORK, DEVICE));
     ports(case).for_each(|port| router.configure_port(port, port_config(case)));
     assert!(routes(case).all(|route| router.add_route(route)));

@@ -32,6 +32,9 @@ use embassy_stm32::interrupt;
 use embassy_stm32::interrupt::{InterruptExt, Priority};
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use mctp_usb::RECEIVE_BUFFER_LEN_1_0;
+use reference_device::storage::{
+    Channels, LongMessages, Networks, PortBuffers, Ports, Routes, ShortMessages,
+};
 use reference_device::{
     Assembly, ECHO_CHANNELS, Identity, Link, LinkMemory, MANAGE_CHANNELS, MCTP_DESCRIPTORS,
     Options, RouterStorage, assemble, echo, manage, report_events, uuid_from_unique_id,
@@ -56,13 +59,25 @@ const SERIAL_DESCRIPTORS: usize = 0;
 /// For MCTP over USB 1.0.
 type UsbMemory =
     LinkMemory<'static, RECEIVE_BUFFER_LEN_1_0, { MCTP_DESCRIPTORS + SERIAL_DESCRIPTORS }>;
-/// One port, transfers of 512 bytes; four messages of one packet and two long ones at once, each of
-/// at most the size that an NVMe-MI host expects.
-type Storage = RouterStorage<'static, 1, 512, 4, 2, 4224, CHANNELS, 2>;
+/// Long messages have at most the size that an NVMe-MI host expects.
+type Storage = RouterStorage<
+    Ports<'static, 1>,
+    Networks<1>,
+    ShortMessages<'static, 4>,
+    LongMessages<'static, 2, 4224>,
+    Channels<'static, CHANNELS>,
+    Routes<2>,
+>;
+type Transfers = PortBuffers<'static, 512>;
 type Router = mctp_router::Router<'static, CriticalSectionRawMutex, SystemClock>;
 
-static MEMORY: ConstStaticCell<(Storage, UsbMemory, [u8; USB_OUT_BUFFER])> =
-    ConstStaticCell::new((RouterStorage::new(), LinkMemory::new(), [0; USB_OUT_BUFFER]));
+static MEMORY: ConstStaticCell<(Storage, Transfers, UsbMemory, [u8; USB_OUT_BUFFER])> =
+    ConstStaticCell::new((
+        RouterStorage::new(),
+        PortBuffers::new(),
+        LinkMemory::new(),
+        [0; USB_OUT_BUFFER],
+    ));
 static ROUTER: StaticCell<Router> = StaticCell::new();
 
 #[cfg(feature = "serial-log")]
@@ -74,14 +89,20 @@ static SERVICES: InterruptExecutor = InterruptExecutor::new();
 #[entry]
 fn main() -> ! {
     log::start();
-    let (storage, usb, usb_out) = MEMORY.take();
+    let (storage, transfers, usb, usb_out) = MEMORY.take();
     let board = Board::start(usb_out);
     let identity = Identity::from_build(uuid_from_unique_id(&board.unique_id));
     log::identity(&identity);
 
     let options = Options::default();
-    let Assembly { router, link } =
-        assemble(board.usb, SystemClock, &identity, &options, usb, storage);
+    let Assembly { router, link } = assemble(
+        board.usb,
+        SystemClock,
+        &identity,
+        &options,
+        (usb, transfers),
+        storage,
+    );
     let router = ROUTER.init(router);
 
     // Each task is spawned once, which is as often as there is room for it.

@@ -11,6 +11,9 @@ use embassy_futures::join::join4;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_usb::driver::Driver;
 use mctp_usb::RECEIVE_BUFFER_LEN_1_0;
+use reference_device::storage::{
+    Channels, LongMessages, Networks, PortBuffers, Ports, Routes, ShortMessages,
+};
 use reference_device::{
     Assembly, Clock, ECHO_CHANNELS, Identity, LinkMemory, MCTP_DESCRIPTORS, Options, RouterStorage,
     assemble, echo,
@@ -26,15 +29,14 @@ const LONGEST_MESSAGE: usize = 1024;
 /// All memory of the device: in a static cell on a microcontroller.
 pub struct Memory<'d> {
     link: LinkMemory<'d, RECEIVE_BUFFER_LEN_1_0, { MCTP_DESCRIPTORS + loopback::DESCRIPTORS }>,
+    transfers: PortBuffers<'d, 512>,
     router: RouterStorage<
-        'd,
-        1,   // port, with transfers of
-        512, // bytes;
-        4,   // messages of one packet and
-        1,   // of several, of at most
-        LONGEST_MESSAGE,
-        { ECHO_CHANNELS + thermometer::CHANNELS },
-        2, // routes
+        Ports<'d, 1>,
+        Networks<1>,
+        ShortMessages<'d, 4>,
+        LongMessages<'d, 1, LONGEST_MESSAGE>,
+        Channels<'d, { ECHO_CHANNELS + thermometer::CHANNELS }>,
+        Routes<2>,
     >,
     loopback: [u8; MAX_PACKET_SIZE as usize],
 }
@@ -44,6 +46,7 @@ impl Memory<'_> {
     pub const fn new() -> Self {
         Self {
             link: LinkMemory::new(),
+            transfers: PortBuffers::new(),
             router: RouterStorage::new(),
             loopback: [0; MAX_PACKET_SIZE as usize],
         }
@@ -73,9 +76,9 @@ pub async fn device<'d, D: Driver<'d>>(
         usb_max_packet_size: MAX_PACKET_SIZE,
         ..Options::default()
     };
-    let (link, router) = (&mut memory.link, &mut memory.router);
+    let link = (&mut memory.link, &mut memory.transfers);
     let Assembly { router, link }: Assembly<'_, _, NoopRawMutex, _> =
-        assemble(usb, clock, identity, &options, link, router);
+        assemble(usb, clock, identity, &options, link, &mut memory.router);
 
     let functions = link.run_with(&router, &(), |builder| {
         Loopback::new(builder, MAX_PACKET_SIZE)

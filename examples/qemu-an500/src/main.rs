@@ -25,6 +25,9 @@ use embassy_time::Timer;
 use mctp_usb::RECEIVE_BUFFER_LEN_1_0;
 use qemu_an500::uart::{UART0, UART1};
 use qemu_an500::{interrupts, stack, time};
+use reference_device::storage::{
+    Channels, LongMessages, Networks, PortBuffers, Ports, Routes, ShortMessages,
+};
 use reference_device::{
     Assembly, ECHO_CHANNELS, Identity, Link, LinkMemory, MANAGE_CHANNELS, MCTP_DESCRIPTORS,
     Options, RouterStorage, SERIAL_DESCRIPTORS, SerialMemory, SerialPort, assemble, echo, manage,
@@ -50,8 +53,15 @@ type UsbMemory =
 const CHANNELS: usize = ECHO_CHANNELS + MANAGE_CHANNELS + BENCH_CHANNELS;
 #[cfg(not(feature = "bench"))]
 const BENCH_CHANNELS: usize = 0;
-/// One port, transfers of 512 bytes, and messages of at most the size that an NVMe-MI host expects.
-type Storage = RouterStorage<'static, 1, 512, 4, MESSAGES, 4224, CHANNELS, 2>;
+/// Long messages have at most the size that an NVMe-MI host expects.
+type Storage = RouterStorage<
+    Ports<'static, 1>,
+    Networks<1>,
+    ShortMessages<'static, 4>,
+    LongMessages<'static, MESSAGES, 4224>,
+    Channels<'static, CHANNELS>,
+    Routes<2>,
+>;
 /// One endpoint for MCTP and two for the serial port with the log, in each direction; and more than
 /// the longest transfers of MCTP over USB 1.0.
 type UsbBuffers = Buffers<3, 4096, 4096, 512>;
@@ -65,6 +75,8 @@ const PATIENCE_MS: u64 = 100;
 const LOOK_MS: u64 = 4;
 
 static STORAGE: ConstStaticCell<Storage> = ConstStaticCell::new(RouterStorage::new());
+static TRANSFERS: ConstStaticCell<PortBuffers<'static, 512>> =
+    ConstStaticCell::new(PortBuffers::new());
 static USB_MEMORY: ConstStaticCell<UsbMemory> = ConstStaticCell::new(LinkMemory::new());
 static ROUTER: StaticCell<Router> = StaticCell::new();
 static SERIAL: StaticCell<SerialMemory<'static>> = StaticCell::new();
@@ -91,7 +103,7 @@ fn start() -> ! {
         mtu: settings.mtu,
         ..Options::default()
     };
-    let (memory, storage) = (USB_MEMORY.take(), STORAGE.take());
+    let (memory, storage) = ((USB_MEMORY.take(), TRANSFERS.take()), STORAGE.take());
     let Assembly { router, link } =
         assemble(driver, SystemClock, &identity, &options, memory, storage);
     let router = ROUTER.init(router);

@@ -4,9 +4,8 @@ use core::time::Duration;
 
 use embassy_sync::blocking_mutex::raw::RawMutex;
 use embassy_usb::driver::Driver;
-use mctp_router::{
-    Clock, Config, LINUX_TAG_LIFETIME, NetworkId, PortConfig, PortId, Router, RouterStorage,
-};
+use mctp_router::storage::{PortBuffers, Storage};
+use mctp_router::{Clock, Config, LINUX_TAG_LIFETIME, NetworkId, PortConfig, PortId, Router};
 use mctp_transport::HEADER_LEN;
 use mctp_usb::Version;
 
@@ -73,8 +72,9 @@ pub struct Assembly<'d, D, M: RawMutex, C: Clock> {
 ///
 /// ```
 /// use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
-/// use mctp_router::{Router, RouterStorage};
-/// use reference_device::{Assembly, Clock, ECHO_CHANNELS, Identity, LinkMemory, Options, assemble, echo};
+/// use mctp_router::Router;
+/// use mctp_router::storage::{PortBuffers, Storage};
+/// use reference_device::{Assembly, Clock, Identity, LinkMemory, Options, assemble, echo};
 /// # use embassy_usb::driver::Driver;
 ///
 /// async fn device<D: Driver<'static>, C: Clock>(
@@ -82,11 +82,12 @@ pub struct Assembly<'d, D, M: RawMutex, C: Clock> {
 ///     clock: C,
 ///     identity: &Identity<'static>,
 ///     memory: &'static mut LinkMemory<'static, 512>,
-///     storage: &'static mut RouterStorage<'static, 1, 512, 4, 2, 4224, ECHO_CHANNELS, 2>,
+///     transfers: &'static mut PortBuffers<'static, 512>,
+///     storage: &'static mut impl Storage<'static>,
 ///     router_cell: &'static mut Option<Router<'static, CriticalSectionRawMutex, C>>,
 /// ) {
 ///     let Assembly { router, link } =
-///         assemble(usb, clock, identity, &Options::default(), memory, storage);
+///         assemble(usb, clock, identity, &Options::default(), (memory, transfers), storage);
 ///     let router = &*router_cell.insert(router);
 ///     // On a board, each in a task of the executor that it belongs to.
 ///     let urgent = link.run(router, &()).expect("512 bytes are enough to receive MCTP over USB 1.0");
@@ -104,29 +105,17 @@ pub fn assemble<
     C,
     const RECEIVE: usize,
     const CONFIGURATION: usize,
-    const PORTS: usize,
     const TRANSFER: usize,
-    const SHORT_MESSAGES: usize,
-    const LONG_MESSAGES: usize,
-    const LONG_MESSAGE: usize,
-    const CHANNELS: usize,
-    const ROUTES: usize,
 >(
     driver: D,
     clock: C,
     identity: &Identity<'d>,
     options: &Options,
-    memory: &'d mut LinkMemory<'d, RECEIVE, CONFIGURATION>,
-    storage: &'d mut RouterStorage<
-        'd,
-        PORTS,
-        TRANSFER,
-        SHORT_MESSAGES,
-        LONG_MESSAGES,
-        LONG_MESSAGE,
-        CHANNELS,
-        ROUTES,
-    >,
+    (memory, transfers): (
+        &'d mut LinkMemory<'d, RECEIVE, CONFIGURATION>,
+        &'d mut PortBuffers<'d, TRANSFER>,
+    ),
+    storage: &'d mut impl Storage<'d>,
 ) -> Assembly<'d, D, M, C>
 where
     D: Driver<'d>,
@@ -140,6 +129,8 @@ where
         ..Config::new(identity.uuid)
     };
     let router = Router::new(storage, clock, &config);
+    // Every router has a network, and room for a port.
+    let _ = router.add_port(NETWORK, transfers);
     let unit = usize::from(options.mtu).saturating_sub(HEADER_LEN);
     router.configure_port(
         USB,

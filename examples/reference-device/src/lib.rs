@@ -32,7 +32,7 @@ pub use management::{
 };
 #[cfg(feature = "bench")]
 pub use mctp_bench::{Sent, Statistics};
-pub use mctp_router::{Clock, Event, Instant, LINUX_TAG_LIFETIME, Router, RouterStorage};
+pub use mctp_router::{Clock, Event, Instant, LINUX_TAG_LIFETIME, Router, RouterStorage, storage};
 pub use mctp_transport::DropCounters;
 pub use mctp_usb::Version;
 pub use observer::{Direction, Observer};

@@ -172,6 +172,9 @@ mod tests {
 
     use embassy_futures::poll_once;
     use embassy_sync::blocking_mutex::raw::NoopRawMutex;
+    use mctp_router::storage::{
+        Channels, LongMessages, Networks, PortBuffers, Ports, Routes, ShortMessages,
+    };
     use mctp_router::{Config, Instant, RouterStorage};
     use mctp_transport::{
         PhysicalAddress, Received, SendError, Transfer, TransferLayout, TransportRx, TransportTx,
@@ -195,9 +198,22 @@ mod tests {
         }
     }
 
+    type Storage<'b, const CHANNELS: usize> = RouterStorage<
+        Ports<'b, 1>,
+        Networks<1>,
+        ShortMessages<'b, 4>,
+        LongMessages<'b, 2, 4224>,
+        Channels<'b, CHANNELS>,
+        Routes<2>,
+    >;
+
+    fn storage<'b, const CHANNELS: usize>() -> Storage<'b, CHANNELS> {
+        RouterStorage::new()
+    }
+
     /// With so many channels: whether echo, and then NVMe-MI, can be served.
     fn served<const CHANNELS: usize>() -> (bool, bool) {
-        let mut storage = RouterStorage::<'_, 1, 512, 4, 2, 4224, CHANNELS, 2>::new();
+        let mut storage = storage::<CHANNELS>();
         let config = Config::new([1; 16]);
         let router = Router::<NoopRawMutex, _>::new(&mut storage, Stopped, &config);
         let mut subsystem = default_subsystem("0123456789ab").unwrap();
@@ -275,9 +291,10 @@ mod tests {
 
     #[test]
     fn echo_requests_without_end_do_not_keep_others_from_their_turn() {
-        let mut storage = RouterStorage::<'_, 1, 512, 4, 2, 4224, ECHO_CHANNELS, 2>::new();
+        let (mut storage, mut buffers) = (storage::<ECHO_CHANNELS>(), PortBuffers::<512>::new());
         let config = Config::new([1; 16]);
         let router = Router::<NoopRawMutex, _>::new(&mut storage, Stopped, &config);
+        assert_eq!(router.add_port(NETWORK, &mut buffers), Ok(USB));
         let answered = Cell::new(0);
         let mut reading = Reading(&answered);
         let mut asking = Asking {

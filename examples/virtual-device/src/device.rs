@@ -9,6 +9,9 @@ use embedded_io_adapters::tokio_1::FromTokio;
 use mctp_bench::{Sent, Statistics};
 use nvme_mi_responder::world::MemoryPcie;
 use nvme_mi_responder::{MessageBuffers, Responder};
+use reference_device::storage::{
+    Channels, LongMessages, Networks, PortBuffers, Ports, Routes, ShortMessages,
+};
 use reference_device::{
     Assembly, BENCH_CHANNELS, Benchmark, Direction, DropCounters, ECHO_CHANNELS, Event, EventLog,
     Identity, LinkMemory, LoggedFirmware, MANAGE_CHANNELS, MANAGEMENT_BUFFER, MCTP_DESCRIPTORS,
@@ -48,16 +51,13 @@ type UsbMemory<'d> =
 /// What the services take of the router together.
 const CHANNELS: usize = ECHO_CHANNELS + MANAGE_CHANNELS + BENCH_CHANNELS;
 
-/// One port; four messages of one packet and `LONG_MESSAGES` longer ones at once.
 type Storage<'d, const LONG_MESSAGES: usize> = RouterStorage<
-    'd,
-    1,
-    LONGEST_TRANSFER,
-    4,
-    LONG_MESSAGES,
-    { LARGEST_MAX_MESSAGE - 1 },
-    CHANNELS,
-    2,
+    Ports<'d, 1>,
+    Networks<1>,
+    ShortMessages<'d, 4>,
+    LongMessages<'d, LONG_MESSAGES, { LARGEST_MAX_MESSAGE - 1 }>,
+    Channels<'d, CHANNELS>,
+    Routes<2>,
 >;
 
 /// The device's USB cable: joins it to a host for as long as a byte stream lasts.
@@ -128,6 +128,7 @@ pub async fn run_with_log<T>(
             .unwrap_or(u32::MAX),
     };
     let mut memory = Box::new(UsbMemory::new());
+    let mut transfers = Box::new(PortBuffers::<LONGEST_TRANSFER>::new());
     let (mut two, mut eight) = (None, None);
     let serial_number = settings.serial_number();
     let model = &settings.model;
@@ -163,8 +164,9 @@ pub async fn run_with_log<T>(
     // The number of buffers is part of the storage's type.
     macro_rules! assemble_in {
         ($place:expr, $long_messages:literal) => {{
-            let storage = $place.insert(new_storage::<$long_messages>());
-            reference_device::assemble(driver, &clock, &identity, &options, &mut memory, storage)
+            let storage = &mut **$place.insert(new_storage::<$long_messages>());
+            let memory = (&mut *memory, &mut *transfers);
+            reference_device::assemble(driver, &clock, &identity, &options, memory, storage)
         }};
     }
     let Assembly { router, link }: Assembly<'_, _, NoopRawMutex, _> = match settings.message_buffers

@@ -103,7 +103,8 @@ pub(crate) type Buckets = [ChannelId; BUCKETS];
 pub(crate) const NO_CHANNELS: Buckets = [ChannelId(0); BUCKETS];
 
 /// All channels.
-pub(crate) struct Channels<'b> {
+#[derive(Debug)]
+pub(crate) struct ChannelTable<'b> {
     all: &'b mut [Channel],
     /// For each channel the one behind it in its list: of those that are free, or of its bucket.
     next: &'b mut [ChannelId],
@@ -113,7 +114,7 @@ pub(crate) struct Channels<'b> {
     open: usize,
 }
 
-impl<'b> Channels<'b> {
+impl<'b> ChannelTable<'b> {
     /// All of them are free.
     pub(crate) fn new(
         all: &'b mut [Channel],

@@ -112,6 +112,7 @@ pub(crate) const fn empty_buckets<'b>() -> Buckets<'b> {
 }
 
 /// The unfinished messages, each in the list of its key's bucket.
+#[derive(Debug)]
 pub(super) struct Unfinished<'b>(pub(super) &'b mut Buckets<'b>);
 
 impl<'b> Unfinished<'b> {

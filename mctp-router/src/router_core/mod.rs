@@ -7,6 +7,7 @@ mod list;
 mod newest;
 mod outgoing;
 mod port;
+mod port_buffers;
 mod receive;
 mod routes;
 mod send;
@@ -22,13 +23,15 @@ use crate::control::{Endpoint, Responder};
 use crate::service::Service;
 
 pub use channels::ChannelId;
-pub(crate) use channels::{Buckets as ChannelBuckets, Channel, Channels, NO_CHANNELS};
+pub(crate) use channels::{Buckets as ChannelBuckets, Channel, ChannelTable, NO_CHANNELS};
 pub(crate) use list::{Buckets, empty_buckets};
 pub(crate) use newest::{NO_REQUESTS, Newest, RequestNumber};
 pub use outgoing::{OpenError, Outgoing, Target};
 pub use port::Outbound;
-pub(crate) use port::{Link, Port, RESPONSE_LEN, RESPONSES};
-pub(crate) use routes::{RouteTable, Routes};
+pub(crate) use port::{Link, Port};
+pub use port_buffers::PortBuffers;
+pub(crate) use port_buffers::PortParts;
+pub(crate) use routes::{RouteIndex, RoutingTable};
 pub(crate) use slots::{Inbox, Kind, Slot, Slots};
 pub use slots::{LentMessage, Origin, SHORT_MESSAGE_LEN};
 pub use wakes::Wakes;
@@ -65,17 +68,66 @@ pub enum Progress {
 }
 
 /// Why sending was given up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum SendFailure {
     /// The requester has used the tag for another request since, and would take this for the response
     /// to that one.
+    #[error("the requester has used the tag anew")]
     Superseded,
     /// The port's link is down or was lost meanwhile, its layout changed meanwhile, or there is no
     /// such port.
+    #[error("the link is down")]
     NoLink,
     /// The neighbour has taken nothing for the send time limit.
+    #[error("the neighbour takes nothing")]
     Stalled,
+}
+
+/// Why a port was not added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum AddPortError {
+    /// The storage has no network of this number.
+    #[error("there is no network {}: the router has {networks}, counted from 0", network.0)]
+    NoNetwork {
+        /// The network asked for.
+        network: NetworkId,
+        /// How many networks there are.
+        networks: u8,
+    },
+    /// All ports that the storage has room for were added before.
+    #[error("the router has room for {ports} ports only")]
+    NoRoom {
+        /// How many ports there are.
+        ports: u8,
+    },
+}
+
+/// Why a listener was not opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum ListenError {
+    /// No listener can hold this service: the control protocol, which the router itself answers, a
+    /// vendor defined message type without its vendor, or a message type above 7Fh.
+    #[error("no listener can hold this service")]
+    CannotBeServed,
+    /// An open listener gets some of the same requests.
+    #[error("an open listener gets some of the same requests")]
+    Overlaps,
+    /// All of the router's channels are in use.
+    #[error("all channels of the router are in use")]
+    NoChannel,
+}
+
+impl From<ListenError> for mctp::Error {
+    fn from(error: ListenError) -> Self {
+        match error {
+            ListenError::CannotBeServed => Self::BadArgument,
+            ListenError::Overlaps => Self::AddrInUse,
+            ListenError::NoChannel => Self::NoSpace,
+        }
+    }
 }
 
 /// An MCTP endpoint without IO: it reads no clock, wakes nobody and needs no executor.
@@ -83,9 +135,9 @@ pub enum SendFailure {
 /// [`Router`](crate::Router) is this with a lock and wakers around it; use the core alone in a
 /// super-loop, or to test. Its methods, in four groups:
 ///
-/// - **Setting up**: [`new`](Self::new), [`set_layout`](Self::set_layout),
-///   [`set_can_wait`](Self::set_can_wait), [`configure_port`](Self::configure_port),
-///   [`set_network`](Self::set_network), [`add_route`](Self::add_route),
+/// - **Setting up**: [`new`](Self::new), [`add_port`](Self::add_port),
+///   [`set_layout`](Self::set_layout), [`set_can_wait`](Self::set_can_wait),
+///   [`configure_port`](Self::configure_port), [`add_route`](Self::add_route),
 ///   [`open_listener`](Self::open_listener).
 /// - **Inputs**, each with the time: [`link_up`](Self::link_up) first, then
 ///   [`receive`](Self::receive) for every packet, [`transmit_done`](Self::transmit_done) for every
@@ -103,35 +155,56 @@ pub enum SendFailure {
 /// One echo, by hand:
 ///
 /// ```
-/// use mctp_router::{Config, Instant, PortId, Progress, RouterCore, RouterStorage, Service};
+/// use mctp_router::storage::{Channels, LongMessages, Networks, PortBuffers, Ports, Routes, ShortMessages};
+/// use mctp_router::{Config, Instant, NetworkId, Progress, RouterCore, RouterStorage, Service};
 /// use mctp_transport::{PhysicalAddress, TransferLayout};
 ///
-/// const USB: PortId = PortId(0);
-/// let mut storage = RouterStorage::<1, 512, 4, 2, 4224, 4, 2>::new();
+/// type Storage<'b> = RouterStorage<
+///     Ports<'b, 1>,
+///     Networks<1>,
+///     ShortMessages<'b, 4>,
+///     LongMessages<'b, 2, 4224>,
+///     Channels<'b, 4>,
+///     Routes<2>,
+/// >;
+/// let mut storage = Storage::new();
+/// let mut buffers = PortBuffers::<512>::new();
 /// let mut router = RouterCore::new(&mut storage, &Config::new([0x11; 16]));
-/// router.set_layout(USB, TransferLayout { headroom: 4, tailroom: 0, max_packet: 251, max_transfer: 512, transfers_at_once: 1, packs: true });
+/// let usb = router.add_port(NetworkId(0), &mut buffers)?;
+/// router.set_layout(usb, TransferLayout {
+///     headroom: 4,
+///     tailroom: 0,
+///     max_packet: 251,
+///     max_transfer: 512,
+///     transfers_at_once: 1,
+///     packs: true,
+/// });
 /// let echo = router.open_listener(Service::vendor_pci(0xCCDE, &[0xF0]))?;
-/// router.link_up(USB);
+/// router.link_up(usb);
 ///
 /// let now = Instant::from_millis(0);
 /// let request = [0x01, 0x00, 0x08, 0xC8, 0x7E, 0xCC, 0xDE, 0xF0, 0x2A];
-/// router.receive(now, USB, PhysicalAddress::POINT_TO_POINT, &request);
+/// router.receive(now, usb, PhysicalAddress::POINT_TO_POINT, &request);
 ///
 /// let message = router.take_message(echo).unwrap();
 /// let mut response = message.response(message.integrity_check());
 /// assert_eq!(router.send(now, &mut response, &[message.bytes()]), Ok(Progress::Done));
 /// router.give_back(message);
 ///
-/// let outbound = router.poll_transmit(USB).unwrap();
-/// assert_eq!(outbound.transfer.packets().next(), Some(&[0x01, 0x08, 0x00, 0xC0, 0x7E, 0xCC, 0xDE, 0xF0, 0x2A][..]));
-/// router.transmit_done(now, USB, outbound, Ok(()));
-/// # Ok::<(), mctp::Error>(())
+/// let outbound = router.poll_transmit(usb).unwrap();
+/// let response = [0x01, 0x08, 0x00, 0xC0, 0x7E, 0xCC, 0xDE, 0xF0, 0x2A];
+/// assert_eq!(outbound.transfer.packets().next(), Some(&response[..]));
+/// router.transmit_done(now, usb, outbound, Ok(()));
+/// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
-#[allow(missing_debug_implementations)]
+#[derive(Debug)]
 pub struct RouterCore<'b> {
+    /// Those that were added, then places for others.
     ports: &'b mut [Port<'b>],
-    channels: Channels<'b>,
-    routes: Routes<'b>,
+    /// The device in each network.
+    endpoints: &'b mut [Endpoint],
+    channels: ChannelTable<'b>,
+    routes: RoutingTable<'b>,
     slots: Slots<'b>,
     newest: &'b mut Newest,
     /// Of the last request that was received.
@@ -160,18 +233,21 @@ pub struct RouterCore<'b> {
 }
 
 /// What a core works with: all of it in the caller's storage.
+#[derive(Debug)]
 pub(crate) struct Parts<'b> {
     pub(crate) ports: &'b mut [Port<'b>],
+    pub(crate) endpoints: &'b mut [Endpoint],
     pub(crate) slots: Slots<'b>,
-    pub(crate) channels: Channels<'b>,
+    pub(crate) channels: ChannelTable<'b>,
     pub(crate) newest: &'b mut Newest,
-    pub(crate) routes: Routes<'b>,
+    pub(crate) routes: RoutingTable<'b>,
 }
 
 impl<'b> RouterCore<'b> {
     pub(crate) fn from_parts(parts: Parts<'b>, config: &Config) -> Self {
         let Parts {
             ports,
+            endpoints,
             slots,
             channels,
             newest,
@@ -179,6 +255,7 @@ impl<'b> RouterCore<'b> {
         } = parts;
         Self {
             ports,
+            endpoints,
             channels,
             routes,
             slots,
@@ -205,6 +282,33 @@ impl<'b> RouterCore<'b> {
 
 /// Setting up.
 impl<'b> RouterCore<'b> {
+    /// Adds a port to a network: the ports of one network are ways to the same endpoints. The first
+    /// port added is `PortId(0)`, the next `PortId(1)`, and so on. Its link is down.
+    pub fn add_port<const TRANSFER_LEN: usize>(
+        &mut self,
+        network: NetworkId,
+        buffers: &'b mut PortBuffers<'b, TRANSFER_LEN>,
+    ) -> Result<PortId, AddPortError> {
+        self.add_port_with(network, buffers.parts())
+    }
+
+    fn add_port_with(
+        &mut self,
+        network: NetworkId,
+        buffers: PortParts<'b>,
+    ) -> Result<PortId, AddPortError> {
+        let networks = self.endpoints.len() as u8;
+        if network.0 >= networks {
+            return Err(AddPortError::NoNetwork { network, networks });
+        }
+        let ports = self.ports.len() as u8;
+        let mut places = (0..=u8::MAX).zip(self.ports.iter_mut());
+        let place = places.find(|(_, port)| !port.exists());
+        let (number, port) = place.ok_or(AddPortError::NoRoom { ports })?;
+        port.add(network, buffers);
+        Ok(PortId(number))
+    }
+
     /// Sets the units of a port. Takes effect with the next message.
     pub fn configure_port(&mut self, port: PortId, config: PortConfig) {
         if let Some(port) = self.port(port) {
@@ -227,21 +331,6 @@ impl<'b> RouterCore<'b> {
     pub fn set_can_wait(&mut self, port: PortId, can_wait: bool) {
         if let Some(port) = self.port(port) {
             port.can_wait = can_wait;
-        }
-    }
-
-    /// Moves a port to a network: those that share one are ways to the same endpoints. Unless moved,
-    /// each port is in the network of its own number. `false` when there is no such port or
-    /// network, or the port's link is up.
-    pub fn set_network(&mut self, port: PortId, network: NetworkId) -> bool {
-        let exists = usize::from(network.0) < self.ports.len();
-        let port = self.port(port).filter(|port| port.link == Link::Down);
-        match port.filter(|_| exists) {
-            Some(port) => {
-                port.network = network;
-                true
-            }
-            None => false,
         }
     }
 
@@ -278,19 +367,19 @@ impl<'b> RouterCore<'b> {
 
     /// Opens a listener for `service`. From now on the control protocol reports it.
     ///
-    /// [`mctp::Error::BadArgument`] for what cannot be served,
-    /// [`AddrInUse`](mctp::Error::AddrInUse) when an open listener gets some of the
-    /// same requests, [`NoSpace`](mctp::Error::NoSpace) when all channels are taken.
-    pub fn open_listener(&mut self, service: Service) -> Result<ChannelId, mctp::Error> {
+    /// # Errors
+    ///
+    /// When it cannot be served, or not in addition to what is.
+    pub fn open_listener(&mut self, service: Service) -> Result<ChannelId, ListenError> {
         if !service.is_valid() {
-            return Err(mctp::Error::BadArgument);
+            return Err(ListenError::CannotBeServed);
         }
         if self.channels.serves_some_of(&service) {
-            return Err(mctp::Error::AddrInUse);
+            return Err(ListenError::Overlaps);
         }
         self.channels
             .open_listener(service)
-            .ok_or(mctp::Error::NoSpace)
+            .ok_or(ListenError::NoChannel)
     }
 
     /// Closes a listener or request. Messages for it are dropped.
@@ -302,7 +391,8 @@ impl<'b> RouterCore<'b> {
     }
 
     fn port(&mut self, port: PortId) -> Option<&mut Port<'b>> {
-        self.ports.get_mut(usize::from(port.0))
+        let port = self.ports.get_mut(usize::from(port.0))?;
+        port.exists().then_some(port)
     }
 }
 
@@ -335,13 +425,11 @@ impl RouterCore<'_> {
 
     #[inline]
     fn endpoint(&self, network: NetworkId) -> Option<&Endpoint> {
-        let port = self.ports.get(usize::from(network.0))?;
-        Some(&port.endpoint)
+        self.endpoints.get(usize::from(network.0))
     }
 
     fn endpoint_mut(&mut self, network: NetworkId) -> Option<&mut Endpoint> {
-        let port = self.ports.get_mut(usize::from(network.0))?;
-        Some(&mut port.endpoint)
+        self.endpoints.get_mut(usize::from(network.0))
     }
 
     /// What was discarded, by reason.

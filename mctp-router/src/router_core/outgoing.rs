@@ -253,14 +253,17 @@ impl Target {
 }
 
 /// Why a request was not opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum OpenError {
     /// The router has no such port or network.
+    #[error("the router has no such port or network")]
     NoPort,
     /// All of the router's channels are in use.
+    #[error("all channels of the router are in use")]
     NoChannel,
     /// All eight tags to the peer are in use.
+    #[error("all eight tags to the peer are in use")]
     NoTag,
 }
 

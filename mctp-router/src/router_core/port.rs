@@ -6,15 +6,9 @@ use mctp_transport::{
 };
 
 use super::line::Line;
+use super::port_buffers::{PortParts, RESPONSE_LEN, RESPONSES};
 use crate::clock::{Instant, Since};
 use crate::config::{NetworkId, PortConfig};
-use crate::control::Endpoint;
-
-/// Control responses that may wait at a port for the neighbour to read them.
-pub(crate) const RESPONSES: usize = 4;
-
-/// A control response of one packet with the room that a transport may ask for around it.
-pub(crate) const RESPONSE_LEN: usize = 84;
 
 /// How many control responses go before a transfer of other messages that waits as well.
 const RESPONSES_IN_A_ROW: u8 = 8;
@@ -32,6 +26,8 @@ pub struct Outbound<'b> {
 /// Whether a port's link takes messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Link {
+    /// There is no port: none was added here.
+    Absent,
     Down,
     Up,
     /// It is up, but the neighbour took nothing for the send time limit. Nothing is queued until it
@@ -43,8 +39,6 @@ pub(crate) enum Link {
 #[derive(Debug)]
 pub(crate) struct Port<'b> {
     pub(crate) network: NetworkId,
-    /// The device in the network of this port's number, whichever ports are in it.
-    pub(super) endpoint: Endpoint,
     pub(crate) link: Link,
     /// Counts how often what waited was given up: a message begun before does not go on. With 32
     /// bits it does not come back to an old value.
@@ -97,11 +91,10 @@ impl<'b> Port<'b> {
         packs: false,
     };
 
-    /// All zeros; to be [configured](Self::configure).
+    /// Where a port can be [added](Self::add): all zeros.
     pub(crate) const EMPTY: Self = Self {
         network: NetworkId(0),
-        endpoint: Endpoint::NEW,
-        link: Link::Down,
+        link: Link::Absent,
         session: 0,
         link_session: 0,
         wanted_unit: 0,
@@ -144,24 +137,26 @@ impl<'b> Port<'b> {
         given_up
     }
 
-    /// Adds one of the two transfers.
-    pub(crate) fn add_transfer(
-        &mut self,
-        place: &'b mut Option<Transfer<'b>>,
-        buffer: &'b mut [u8],
-    ) {
-        self.transfer_len = at_most_u16(buffer.len());
-        self.spare = self.current.take();
-        self.current = Some(place.insert(Transfer::new(buffer, Self::UNKNOWN_LAYOUT)));
+    /// Makes it a port of this network.
+    pub(crate) fn add(&mut self, network: NetworkId, buffers: PortParts<'b>) {
+        self.network = network;
+        self.link = Link::Down;
+        self.configure(PortConfig::default());
+        for (place, buffer) in buffers.transfers {
+            self.transfer_len = at_most_u16(buffer.len());
+            self.spare = self.current.take();
+            self.current = Some(place.insert(Transfer::new(buffer, Self::UNKNOWN_LAYOUT)));
+        }
+        let (places, response_buffers) = buffers.responses;
+        for (place, buffer) in places.iter_mut().zip(response_buffers) {
+            self.give_back_response(place.insert(Transfer::new(buffer, Self::UNKNOWN_LAYOUT)));
+        }
     }
 
-    /// Adds a transfer for a control response.
-    pub(crate) fn add_response(
-        &mut self,
-        place: &'b mut Option<Transfer<'b>>,
-        buffer: &'b mut [u8],
-    ) {
-        self.give_back_response(place.insert(Transfer::new(buffer, Self::UNKNOWN_LAYOUT)));
+    /// Whether there is a port.
+    #[inline]
+    pub(crate) fn exists(&self) -> bool {
+        self.link != Link::Absent
     }
 
     /// Sets how transfers are filled; returns how many that waited were given up for it.

@@ -161,6 +161,7 @@ impl<'b> RouterCore<'b> {
             return Err(DropReason::InvalidSource);
         }
         let port = self.ports.get(usize::from(port_id.0));
+        let port = port.filter(|port| port.exists());
         let port = port.ok_or(DropReason::LinkDown)?;
         if payload.len() > port.max_receive_unit() {
             return Err(DropReason::UnsupportedTransmissionUnit);
@@ -284,7 +285,7 @@ impl<'b> RouterCore<'b> {
     }
 
     /// The message in `slot` is complete.
-    #[inline]
+    #[inline(never)]
     fn complete(&mut self, slot: &'b mut Slot<'b>) -> Receipt {
         let owner = self.slots.complete(slot);
         self.deliver(owner)
@@ -429,8 +430,8 @@ impl<'b> RouterCore<'b> {
         let request = request?;
         self.accepted = self.accepted.saturating_add(1);
         let network = origin.network;
-        let endpoint = self.ports.get_mut(usize::from(network.0));
-        let endpoint = &mut endpoint.ok_or(DropReason::NotOurDestination)?.endpoint;
+        let endpoint = self.endpoints.get_mut(usize::from(network.0));
+        let endpoint = endpoint.ok_or(DropReason::NotOurDestination)?;
         let own = endpoint.endpoint_id;
         let mut response = control::Payload::new();
         let header = self.responder.answer(

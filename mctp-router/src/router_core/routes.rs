@@ -5,31 +5,32 @@ use mctp::Eid;
 use crate::config::{NetworkId, Route};
 
 /// For each endpoint ID of a network the place of its route, counted from 1; 0 where it has none.
-pub(crate) type RouteTable = [u8; 256];
+pub(crate) type RouteIndex = [u8; 256];
 
-/// All routes, each with its network, and a table for each network. Where several cover an endpoint
+/// All routes, each with its network, and an index for each network. Where several cover an endpoint
 /// ID, the one of the fewest endpoint IDs holds, and of those as wide the first.
-pub(crate) struct Routes<'b> {
+#[derive(Debug)]
+pub(crate) struct RoutingTable<'b> {
     places: &'b mut [Option<(NetworkId, Route)>],
-    tables: &'b mut [RouteTable],
+    indexes: &'b mut [RouteIndex],
 }
 
-impl<'b> Routes<'b> {
+impl<'b> RoutingTable<'b> {
     /// No routes yet.
     pub(crate) fn new(
         places: &'b mut [Option<(NetworkId, Route)>],
-        tables: &'b mut [RouteTable],
+        indexes: &'b mut [RouteIndex],
     ) -> Self {
-        Self { places, tables }
+        Self { places, indexes }
     }
 
     /// The route to an endpoint.
     #[inline]
     pub(crate) fn to(&self, network: NetworkId, endpoint_id: Eid) -> Option<&Route> {
-        let table = self.tables.get(usize::from(network.0))?;
-        let number = *table.get(usize::from(endpoint_id.0))?;
-        let index = usize::from(number).checked_sub(1)?;
-        self.places.get(index)?.as_ref().map(|(_, route)| route)
+        let index = self.indexes.get(usize::from(network.0))?;
+        let number = *index.get(usize::from(endpoint_id.0))?;
+        let place = usize::from(number).checked_sub(1)?;
+        self.places.get(place)?.as_ref().map(|(_, route)| route)
     }
 
     /// Adds a route, or replaces the one of the same range. `false` when there is no room for it.
@@ -68,12 +69,12 @@ impl<'b> Routes<'b> {
         })
     }
 
-    /// Makes the table of a network anew.
+    /// Makes the index of a network anew.
     fn find_anew(&mut self, network: NetworkId) {
-        let Some(table) = self.tables.get_mut(usize::from(network.0)) else {
+        let Some(index) = self.indexes.get_mut(usize::from(network.0)) else {
             return;
         };
-        for (place, endpoint_id) in table.iter_mut().zip(0..=u8::MAX) {
+        for (place, endpoint_id) in index.iter_mut().zip(0..=u8::MAX) {
             let numbered = self.places.iter().zip(1..=u8::MAX);
             let best = numbered
                 .filter_map(|(place, number)| Some((place.as_ref()?, number)))
@@ -103,15 +104,15 @@ mod tests {
         }
     }
 
-    fn port_to(routes: &Routes<'_>, network: u8, endpoint_id: u8) -> Option<u8> {
+    fn port_to(routes: &RoutingTable<'_>, network: u8, endpoint_id: u8) -> Option<u8> {
         let route = routes.to(NetworkId(network), Eid(endpoint_id));
         route.map(|route| route.port.0)
     }
 
     #[test]
     fn the_most_specific_of_all_routes_holds_whatever_came_and_went_before() {
-        let (mut places, mut tables) = ([None; 255], [[0; 256]; 2]);
-        let mut routes = Routes::new(&mut places, &mut tables);
+        let (mut places, mut indexes) = ([None; 255], [[0; 256]; 2]);
+        let mut routes = RoutingTable::new(&mut places, &mut indexes);
         let mut model: Vec<(u8, Route)> = Vec::new();
         let mut number = 1_u32;
         for step in 0..400_u32 {
@@ -153,8 +154,8 @@ mod tests {
 
     #[test]
     fn a_range_is_replaced_in_its_place_and_others_show_again_when_it_is_removed() {
-        let (mut places, mut tables) = ([None; 3], [[0; 256]; 1]);
-        let mut routes = Routes::new(&mut places, &mut tables);
+        let (mut places, mut indexes) = ([None; 3], [[0; 256]; 1]);
+        let mut routes = RoutingTable::new(&mut places, &mut indexes);
         assert!(routes.add(NETWORK, route(10, 29, 1)) && routes.add(NETWORK, route(20, 22, 2)));
         assert_eq!(
             [9, 10, 20, 23, 30].map(|id| port_to(&routes, 0, id)),
@@ -171,8 +172,8 @@ mod tests {
 
     #[test]
     fn networks_have_the_same_endpoint_ids_in_different_places() {
-        let (mut places, mut tables) = ([None; 3], [[0; 256]; 2]);
-        let mut routes = Routes::new(&mut places, &mut tables);
+        let (mut places, mut indexes) = ([None; 3], [[0; 256]; 2]);
+        let mut routes = RoutingTable::new(&mut places, &mut indexes);
         assert!(
             routes.add(NetworkId(0), route(8, 8, 1)) && routes.add(NetworkId(1), route(8, 8, 2))
         );
@@ -189,8 +190,8 @@ mod tests {
 
     #[test]
     fn endpoints_0_and_255_can_have_routes_and_an_empty_range_covers_nothing() {
-        let (mut places, mut tables) = ([None; 3], [[0; 256]; 1]);
-        let mut routes = Routes::new(&mut places, &mut tables);
+        let (mut places, mut indexes) = ([None; 3], [[0; 256]; 1]);
+        let mut routes = RoutingTable::new(&mut places, &mut indexes);
         assert!(routes.add(NETWORK, route(9, 7, 1)) && routes.add(NETWORK, route(0, 255, 2)));
         assert!((0..=255).all(|id| port_to(&routes, 0, id) == Some(2)));
         assert!(routes.add(NETWORK, route(255, 0, 1)) && !routes.add(NETWORK, route(1, 1, 1)));

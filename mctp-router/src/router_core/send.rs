@@ -6,7 +6,7 @@ use mctp_transport::{DropReason, PacketHeader, PhysicalAddress, SendError, Seque
 use super::channels::Request;
 use super::outgoing::next_free_tag;
 use super::{
-    ChannelId, Link, OpenError, Outbound, Outgoing, Progress, RouterCore, SendFailure, Target,
+    ChannelId, Link, OpenError, Outbound, Outgoing, Port, Progress, RouterCore, SendFailure, Target,
 };
 use crate::clock::{Instant, LOOK_INTERVAL};
 use crate::config::PortId;
@@ -140,7 +140,7 @@ impl<'b> RouterCore<'b> {
         }
         match port.link {
             Link::Up => {}
-            Link::Down => return Err(SendFailure::NoLink),
+            Link::Absent | Link::Down => return Err(SendFailure::NoLink),
             Link::Stalled => {
                 self.drops.count(DropReason::SendTimeout);
                 return Err(SendFailure::Stalled);
@@ -199,7 +199,8 @@ impl<'b> RouterCore<'b> {
         if let Some(owner) = self.bus_owner(network) {
             return Some((owner.port, owner.address));
         }
-        let first = self.ports.iter().position(|port| port.network == network)?;
+        let is_in_network = |port: &Port<'_>| port.exists() && port.network == network;
+        let first = self.ports.iter().position(is_in_network)?;
         Some((PortId(first as u8), PhysicalAddress::POINT_TO_POINT))
     }
 }

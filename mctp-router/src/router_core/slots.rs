@@ -313,6 +313,7 @@ impl Inbox<'_> {
 }
 
 /// All message buffers. Short ones hold complete messages of one packet, long ones any message.
+#[derive(Debug)]
 pub(crate) struct Slots<'b> {
     free_short: List<'b>,
     free_long: List<'b>,

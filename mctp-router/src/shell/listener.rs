@@ -1,5 +1,6 @@
 //! Receiving requests and answering them.
 
+use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
@@ -18,10 +19,17 @@ use crate::router_core::{ChannelId, LentMessage, Origin, Target};
 ///
 /// Receive in place with [`receive`](Self::receive), or through [`mctp::AsyncListener`], which
 /// copies.
-#[allow(missing_debug_implementations)]
 pub struct Listener<'r, 'b, M: RawMutex, C: Clock> {
     router: &'r Router<'b, M, C>,
     channel: ChannelId,
+}
+
+impl<M: RawMutex, C: Clock> fmt::Debug for Listener<'_, '_, M, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listener")
+            .field("channel", &self.channel)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'r, 'b, M: RawMutex, C: Clock> Listener<'r, 'b, M, C> {
@@ -38,9 +46,16 @@ impl<'r, 'b, M: RawMutex, C: Clock> Listener<'r, 'b, M, C> {
 }
 
 /// The future of [`Listener::receive`].
-#[allow(missing_debug_implementations)]
 #[must_use = "futures do nothing unless polled"]
 pub struct Receive<'l, 'b, M: RawMutex, C: Clock>(NextMessage<'l, 'b, M, C>);
+
+impl<M: RawMutex, C: Clock> fmt::Debug for Receive<'_, '_, M, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receive")
+            .field("channel", &self.0.channel)
+            .finish_non_exhaustive()
+    }
+}
 
 impl<'l, 'b, M: RawMutex, C: Clock> Future for Receive<'l, 'b, M, C> {
     type Output = Message<'l, 'b, M, C>;
@@ -63,11 +78,19 @@ impl<M: RawMutex, C: Clock> Drop for Listener<'_, '_, M, C> {
 }
 
 /// A received message, in the router's buffer. Dropping it frees the buffer.
-#[allow(missing_debug_implementations)]
 pub struct Message<'m, 'b, M: RawMutex, C: Clock> {
     router: &'m Router<'b, M, C>,
     /// `Some` until dropped.
     lent: Option<LentMessage<'b>>,
+}
+
+impl<M: RawMutex, C: Clock> fmt::Debug for Message<'_, '_, M, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("origin", self.origin())
+            .field("bytes", &self.bytes())
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'m, 'b, M: RawMutex, C: Clock> Message<'m, 'b, M, C> {
@@ -147,10 +170,17 @@ impl<M: RawMutex, C: Clock> Drop for Message<'_, '_, M, C> {
 /// Sending fails with [`mctp::Error::Unreachable`] while the link is down, and with
 /// [`mctp::Error::TxFailure`] when the neighbour has taken nothing for
 /// [`Config::send_timeout`](crate::Config::send_timeout), and until it takes something again.
-#[allow(missing_debug_implementations)]
 pub struct Responder<'m, 'b, M: RawMutex, C: Clock> {
     router: &'m Router<'b, M, C>,
     origin: Origin,
+}
+
+impl<M: RawMutex, C: Clock> fmt::Debug for Responder<'_, '_, M, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Responder")
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'m, 'b, M: RawMutex, C: Clock> AsyncRespChannel for Responder<'m, 'b, M, C> {

@@ -7,6 +7,7 @@ mod sending;
 
 use core::cell::RefCell;
 use core::convert::Infallible;
+use core::fmt;
 use core::future::poll_fn;
 use core::task::{Context, Poll};
 
@@ -21,9 +22,11 @@ use mctp_transport::{
 
 use crate::clock::{Clock, milliseconds};
 use crate::config::{BusOwner, Config, Event, NetworkId, PortConfig, PortId, Route};
-use crate::router_core::{ChannelId, LentMessage, Outbound, Receipt, RouterCore};
+use crate::router_core::{
+    AddPortError, ChannelId, LentMessage, ListenError, Outbound, Receipt, RouterCore,
+};
 use crate::service::Service;
-use crate::storage::RouterStorage;
+use crate::storage::{AllParts, PortBuffers, Storage};
 use crate::wakers::{Waiting, Wakers};
 
 pub use listener::{Listener, Message, Receive, Responder};
@@ -37,7 +40,8 @@ struct Shared<'b> {
 
 /// An MCTP endpoint for async firmware: [`RouterCore`] behind a lock, with wakers.
 ///
-/// 1. Make it from a [`RouterStorage`], a [`Clock`] and a [`Config`]. `M` is [`NoopRawMutex`] where
+/// 1. Make it from a [`RouterStorage`](crate::RouterStorage), a [`Clock`] and a [`Config`], and
+///    [add](Self::add_port) its ports. `M` is [`NoopRawMutex`] where
 ///    everything runs in one executor, [`CriticalSectionRawMutex`] where interrupts or several
 ///    cores share it.
 /// 2. Run [`run_receive`](Self::run_receive) and [`run_send`](Self::run_send) for each port, and
@@ -51,11 +55,16 @@ struct Shared<'b> {
 ///
 /// [`NoopRawMutex`]: embassy_sync::blocking_mutex::raw::NoopRawMutex
 /// [`CriticalSectionRawMutex`]: embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex
-#[allow(missing_debug_implementations)]
 pub struct Router<'b, M: RawMutex, C: Clock> {
     shared: Mutex<M, RefCell<Shared<'b>>>,
     clock: C,
     response_timeout: u32,
+}
+
+impl<M: RawMutex, C: Clock> fmt::Debug for Router<'_, M, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Router").finish_non_exhaustive()
+    }
 }
 
 impl Shared<'_> {
@@ -65,35 +74,18 @@ impl Shared<'_> {
 }
 
 impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
-    /// A router in `storage`, which it keeps for good.
-    pub fn new<
-        const PORTS: usize,
-        const TRANSFER_LEN: usize,
-        const SHORT_MESSAGES: usize,
-        const LONG_MESSAGES: usize,
-        const LONG_MESSAGE_LEN: usize,
-        const CHANNELS: usize,
-        const ROUTES: usize,
-    >(
-        storage: &'b mut RouterStorage<
-            'b,
-            PORTS,
-            TRANSFER_LEN,
-            SHORT_MESSAGES,
-            LONG_MESSAGES,
-            LONG_MESSAGE_LEN,
-            CHANNELS,
-            ROUTES,
-        >,
-        clock: C,
-        config: &Config,
-    ) -> Self {
-        let (parts, channels, ports) = storage.parts(config.max_message_len);
+    /// A router in `storage`, which it keeps for good, without ports so far.
+    pub fn new(storage: &'b mut impl Storage<'b>, clock: C, config: &Config) -> Self {
+        let AllParts {
+            core,
+            channel_wakers,
+            port_wakers,
+        } = storage.parts(config.max_message_len);
         let shared = Shared {
-            core: RouterCore::from_parts(parts, config),
+            core: RouterCore::from_parts(core, config),
             wakers: Wakers {
-                channels,
-                ports,
+                channels: channel_wakers,
+                ports: port_wakers,
                 timer: Waiting::NOBODY,
                 event: Waiting::NOBODY,
             },
@@ -123,14 +115,18 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
         self.shared.lock(|shared| f(&mut shared.borrow_mut()))
     }
 
+    /// [`RouterCore::add_port`].
+    pub fn add_port<const TRANSFER_LEN: usize>(
+        &self,
+        network: NetworkId,
+        buffers: &'b mut PortBuffers<'b, TRANSFER_LEN>,
+    ) -> Result<PortId, AddPortError> {
+        self.look(|shared| shared.core.add_port(network, buffers))
+    }
+
     /// Sets the units of a port. Takes effect with the next message.
     pub fn configure_port(&self, port: PortId, config: PortConfig) {
         self.look(|shared| shared.core.configure_port(port, config));
-    }
-
-    /// [`RouterCore::set_network`].
-    pub fn set_network(&self, port: PortId, network: NetworkId) -> bool {
-        self.look(|shared| shared.core.set_network(port, network))
     }
 
     /// [`RouterCore::add_route`].
@@ -194,8 +190,10 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
 
     /// Serves `service`. The control protocol reports it for as long as the listener lives.
     ///
-    /// Errors as of [`RouterCore::open_listener`].
-    pub fn listener(&self, service: Service) -> mctp::Result<Listener<'_, 'b, M, C>> {
+    /// # Errors
+    ///
+    /// As of [`RouterCore::open_listener`].
+    pub fn listener(&self, service: Service) -> Result<Listener<'_, 'b, M, C>, ListenError> {
         let channel = self.look(|shared| shared.core.open_listener(service))?;
         Ok(Listener::new(self, channel))
     }

@@ -1,5 +1,6 @@
 //! Sending requests and receiving their responses.
 
+use core::fmt;
 use core::future::poll_fn;
 use core::task::Poll;
 use core::time::Duration;
@@ -24,7 +25,6 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
 /// A request takes a tag and one of the router's channels from `send` on, until the next `send`, a
 /// timeout, or the channel's end. Dropping the future of `send` gives both back; dropping that of
 /// `recv` does not, and it can be called again.
-#[allow(missing_debug_implementations)]
 pub struct RequestChannel<'r, 'b, M: RawMutex, C: Clock> {
     router: &'r Router<'b, M, C>,
     target: Target,
@@ -42,6 +42,14 @@ struct OpenRequest<'r, 'b, M: RawMutex, C: Clock> {
 impl<M: RawMutex, C: Clock> Drop for OpenRequest<'_, '_, M, C> {
     fn drop(&mut self) {
         self.router.close(self.channel);
+    }
+}
+
+impl<M: RawMutex, C: Clock> fmt::Debug for RequestChannel<'_, '_, M, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestChannel")
+            .field("target", &self.target)
+            .finish_non_exhaustive()
     }
 }
 

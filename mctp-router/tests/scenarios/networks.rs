@@ -224,35 +224,6 @@ fn a_service_of_one_network_is_neither_served_nor_reported_in_another() {
     assert_eq!(device.take(echo), Some(echo_message(9)));
 }
 
-#[test]
-fn a_port_moves_only_while_its_link_is_down_and_only_where_there_is_a_network() {
-    let (mut device, _) = device();
-    assert!(!device.set_network(I2C, UPPER), "its link is up");
-    device.link_down(I2C);
-    assert!(!device.set_network(I2C, NetworkId(2)));
-    assert!(!device.set_network(PortId(2), UPPER));
-    assert!(device.set_network(I2C, UPPER));
-}
-
-#[test]
-fn a_response_after_a_change_of_networks_goes_nowhere() {
-    let (mut device, echo) = device();
-    for taking in [Taking::InPlace, Taking::Copied] {
-        device.receive_at(I2C, OWNER, &REQUEST.to(0).packet(&echo_message(9)));
-        let taken = device.take_as(echo, taking).unwrap();
-        device.link_down(I2C);
-        assert!(device.set_network(I2C, UPPER));
-        device.link_up(I2C);
-        let sending = device.respond(&taken, false, &[taken.bytes()]);
-        let outcome = device.outcome(sending);
-        assert_eq!(outcome, Some(Err(Failure::Unreachable)));
-        device.give_back(taken);
-        device.link_down(I2C);
-        assert!(device.set_network(I2C, LOWER));
-        device.link_up(I2C);
-    }
-}
-
 /// What mctpd does when it finds a device (`setup_endpoint`, then the properties), by a port.
 fn bus_owner_finds(device: &mut Device, port: PortId) -> usize {
     let requests: [(u8, &[u8]); 6] = [

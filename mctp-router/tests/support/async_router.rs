@@ -311,10 +311,6 @@ impl<const IN_TWO_EXECUTORS: bool> Driver for AsyncRouter<IN_TWO_EXECUTORS> {
         self.running.router.configure_port(port, config);
     }
 
-    fn set_network(&mut self, port: PortId, network: NetworkId) -> bool {
-        self.running.router.set_network(port, network)
-    }
-
     fn add_route(&mut self, route: Route) -> bool {
         self.running.router.add_route(route)
     }

@@ -1,5 +1,8 @@
 //! A core in a test's own hands: packets, transfers and time come and go only as the test says.
 
+use mctp_router::storage::{
+    Channels, LongMessages, Networks, PortBuffers, Ports, Routes, ShortMessages,
+};
 use mctp_router::{
     ChannelId, Instant, Outgoing, PortConfig, PortId, Progress, Receipt, RouterCore, RouterStorage,
     SendFailure,
@@ -22,11 +25,20 @@ pub(crate) struct BareCore {
 impl BareCore {
     /// With endpoint ID [`DEVICE`] and an echo service; the channel is the service's.
     pub(crate) fn echo() -> (Self, ChannelId) {
-        let storage = Box::new(RouterStorage::<2, 512, 2, 2, 4224, 10, 4>::new());
+        let storage = Box::new(RouterStorage::<
+            Ports<2>,
+            Networks<1>,
+            ShortMessages<2>,
+            LongMessages<2, 4224>,
+            Channels<10>,
+            Routes<4>,
+        >::new());
         let mut core = RouterCore::new(Box::leak(storage), &config());
-        core.set_layout(USB, USB_LAYOUT);
-        core.set_layout(I2C, I2C_LAYOUT);
-        assert!(core.set_network(I2C, NETWORK));
+        for (port, layout) in [(USB, USB_LAYOUT), (I2C, I2C_LAYOUT)] {
+            let buffers = Box::leak(Box::new(PortBuffers::<512>::new()));
+            assert_eq!(core.add_port(NETWORK, buffers), Ok(port));
+            core.set_layout(port, layout);
+        }
         core.link_up(USB);
         core.link_up(I2C);
         assert!(core.set_endpoint_id(NETWORK, Eid(DEVICE)));

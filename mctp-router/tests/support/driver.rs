@@ -32,6 +32,12 @@ pub(crate) enum Failure {
     AddrInUse,
 }
 
+impl From<mctp_router::ListenError> for Failure {
+    fn from(error: mctp_router::ListenError) -> Self {
+        mctp::Error::from(error).into()
+    }
+}
+
 impl From<mctp::Error> for Failure {
     fn from(error: mctp::Error) -> Self {
         match error {
@@ -138,7 +144,6 @@ pub(crate) trait Driver: Sized {
     // What both routers have under the same name.
 
     fn configure_port(&mut self, port: PortId, config: PortConfig);
-    fn set_network(&mut self, port: PortId, network: NetworkId) -> bool;
     fn add_route(&mut self, route: Route) -> bool;
     fn remove_route(&mut self, network: NetworkId, first: Eid, last: Eid) -> bool;
     fn endpoint_id(&self, network: NetworkId) -> Eid;

@@ -3,6 +3,9 @@
 use std::collections::VecDeque;
 
 use mctp::{MsgIC, MsgType};
+use mctp_router::storage::{
+    Channels, LongMessages, Networks, PortBuffers, Ports, Routes, ShortMessages,
+};
 use mctp_router::{
     BusOwner, ChannelId, Event, Instant, LentMessage, NetworkId, OpenError, Outbound, Outgoing,
     PortConfig, PortId, Progress, Receipt, Route, RouterCore, RouterStorage, SendFailure, Service,
@@ -343,14 +346,29 @@ impl SansIo {
 impl Driver for SansIo {
     fn new(setup: &Setup) -> Self {
         let mut core = if setup.is_large {
-            let storage = RouterStorage::<2, 512, 4, 4, 70_000, 12, 4>::new();
+            let storage = RouterStorage::<
+                Ports<2>,
+                Networks<2>,
+                ShortMessages<4>,
+                LongMessages<4, 70_000>,
+                Channels<12>,
+                Routes<4>,
+            >::new();
             RouterCore::new(Box::leak(Box::new(storage)), &setup.config)
         } else {
-            let storage = RouterStorage::<2, 512, 2, 2, 4224, 10, 4>::new();
+            let storage = RouterStorage::<
+                Ports<2>,
+                Networks<2>,
+                ShortMessages<2>,
+                LongMessages<2, 4224>,
+                Channels<10>,
+                Routes<4>,
+            >::new();
             RouterCore::new(Box::leak(Box::new(storage)), &setup.config)
         };
         for (port, network) in [USB, I2C].into_iter().zip(setup.networks) {
-            assert!(core.set_network(port, network));
+            let buffers = Box::leak(Box::new(PortBuffers::<512>::new()));
+            assert_eq!(core.add_port(network, buffers), Ok(port));
         }
         core.set_layout(USB, USB_LAYOUT);
         core.set_layout(I2C, I2C_LAYOUT);
@@ -373,10 +391,6 @@ impl Driver for SansIo {
 
     fn configure_port(&mut self, port: PortId, config: PortConfig) {
         self.core.configure_port(port, config);
-    }
-
-    fn set_network(&mut self, port: PortId, network: NetworkId) -> bool {
-        self.core.set_network(port, network)
     }
 
     fn add_route(&mut self, route: Route) -> bool {

@@ -12,6 +12,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
+use mctp_router::storage::{
+    Channels, LongMessages, Networks, PortBuffers, Ports, Routes, ShortMessages,
+};
 use mctp_router::{Clock, Config, Instant, NetworkId, PortId, Router, RouterStorage};
 use mctp_transport::{
     DropReason, Eid, PhysicalAddress, Received, SendError, Transfer, TransferLayout, TransportRx,
@@ -580,18 +583,18 @@ impl Running {
     ) -> Self {
         let mut world = World::new();
         let storage = Box::leak(Box::new(RouterStorage::<
-            2,
-            512,
-            SHORT_MESSAGES,
-            LONG_MESSAGES,
-            LONG_MESSAGE_LEN,
-            CHANNELS,
-            4,
+            Ports<2>,
+            Networks<2>,
+            ShortMessages<SHORT_MESSAGES>,
+            LongMessages<LONG_MESSAGES, LONG_MESSAGE_LEN>,
+            Channels<CHANNELS>,
+            Routes<4>,
         >::default()));
         let clock: &VirtualClock = Box::leak(Box::new(world.clock.clone()));
         let router: &TestRouter = Box::leak(Box::new(Router::new(storage, clock, config)));
         for (port, network) in [USB, I2C].into_iter().zip(networks) {
-            assert!(router.set_network(port, network));
+            let buffers = Box::leak(Box::new(PortBuffers::<512>::default()));
+            assert_eq!(router.add_port(network, buffers), Ok(port));
         }
         let (usb, i2c) = (Link::new(USB_LAYOUT), Link::new(I2C_LAYOUT));
         let (mut senders, mut receivers) = (Vec::new(), Vec::new());

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::layers;
+use super::{layers, once};
 use crate::process::output;
 use crate::project::{Project, PublishedCrate};
 use crate::shipped;
@@ -29,6 +29,7 @@ pub(super) fn check(project: &Project) -> Result<String> {
     let mut complaints = Vec::new();
     for (name, text) in &files {
         complaints.extend(complaints_about(project, name, text));
+        complaints.extend(once::complaints(name, text));
     }
     for package in &project.published {
         complaints.extend(missing_from(package));

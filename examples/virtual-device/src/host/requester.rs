@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use mctp::{AsyncReqChannel, Eid, MsgIC};
 use mctp_bench::{Message, Receiver, Statistics, Status};
+use mctp_router::storage::{
+    Channels, LongMessages, Networks, PortBuffers, Ports, Routes, ShortMessages,
+};
 use mctp_router::{
     Config, Event, NetworkId, PortConfig, PortId, Router, RouterStorage, Service, Target,
 };
@@ -21,6 +24,10 @@ pub const HOST: Eid = Eid(8);
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 const USB: PortId = PortId(0);
+const NETWORK: NetworkId = NetworkId(0);
+
+/// The longest MCTP over USB transfer of any version.
+const LONGEST_TRANSFER: usize = 8191;
 
 /// The longest message that the host takes, its type not counted.
 const LONGEST_MESSAGE: usize = 65_535;
@@ -28,7 +35,14 @@ const LONGEST_MESSAGE: usize = 65_535;
 /// Of these one stays free for the response to a request while a stream comes.
 const LONG_MESSAGES: usize = 4;
 
-type Storage<'b> = RouterStorage<'b, 1, 8191, 4, LONG_MESSAGES, LONGEST_MESSAGE, 4, 2>;
+type Storage<'b> = RouterStorage<
+    Ports<'b, 1>,
+    Networks<1>,
+    ShortMessages<'b, 4>,
+    LongMessages<'b, LONG_MESSAGES, LONGEST_MESSAGE>,
+    Channels<'b, 4>,
+    Routes<2>,
+>;
 
 /// Asks the device.
 pub struct Requester<'r, 'b> {
@@ -180,8 +194,11 @@ pub async fn run<T>(
     let mut sender = HostSender::new(guest, pipes, log);
     let mut storage = Box::new(Storage::new());
     let config = Config::new(*b"the host's UUID.");
-    let router = Router::new(&mut storage, TokioClock::start(), &config);
-    router.set_endpoint_id(NetworkId(0), HOST);
+    let router = Router::new(&mut *storage, TokioClock::start(), &config);
+    let mut transfers = Box::new(PortBuffers::<LONGEST_TRANSFER>::new());
+    let fits = "a router has a network, and room for a port";
+    router.add_port(NETWORK, &mut transfers).expect(fits);
+    router.set_endpoint_id(NETWORK, HOST);
     router.configure_port(
         USB,
         PortConfig {

@@ -244,7 +244,8 @@ fn what_is_not_a_whole_run_of_packets_goes_on_with_the_unfinished_packet() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
-    /// After any transfers the next good one comes through, but for a length that makes it exactly the rest; then the one behind it does.
+    /// After any transfers the next good one comes through, but for a length that makes it exactly
+    /// the rest; then the one behind it does.
     #[test]
     fn after_any_1_1_transfers_the_next_is_good(
         transfers in prop::collection::vec(nearly_frames(), 0..6),

@@ -6,6 +6,9 @@
 use core::hint::black_box;
 
 use mctp::{Eid, MsgIC, MsgType};
+use mctp_router::storage::{
+    Channels, LongMessages, Networks, PortBuffers, Ports, Routes, ShortMessages,
+};
 use mctp_router::{
     ChannelId, Config, Instant, NetworkId, Outgoing, PortConfig, PortId, Route, RouteOrigin,
     RouterCore, RouterStorage, Service, Target,
@@ -16,8 +19,19 @@ use panic_free::{any_bytes, any_number, any_state};
 panic_free::entry!(run);
 
 fn run() {
-    let mut storage = RouterStorage::<2, 512, 4, 2, 4224, 4, 2>::new();
+    type Storage<'b> = RouterStorage<
+        Ports<'b, 2>,
+        Networks<2>,
+        ShortMessages<'b, 4>,
+        LongMessages<'b, 2, 4224>,
+        Channels<'b, 4>,
+        Routes<2>,
+    >;
+    let mut storage = Storage::new();
+    let (mut first, mut second) = (PortBuffers::<512>::new(), PortBuffers::<512>::new());
     let mut router = RouterCore::new(any_state(&mut storage), &Config::new([0; 16]));
+    let _ = any_state(&mut router).add_port(any_network(), any_state(&mut first));
+    let _ = any_state(&mut router).add_port(any_network(), any_state(&mut second));
     set_up(&mut router);
     let channel = any_state(&mut router).open_listener(Service::vendor_pci(0, &[]));
     if let Ok(channel) = channel {
@@ -75,7 +89,6 @@ fn set_up(router: &mut RouterCore<'_>) {
     });
     let (first, last) = (any_endpoint_id(), any_endpoint_id());
     any_state(router).remove_route(any_network(), first, last);
-    any_state(router).set_network(any_port(), any_network());
     any_state(router).set_can_wait(any_port(), black_box(true));
     any_state(router).set_endpoint_id(any_network(), any_endpoint_id());
     any_state(router).set_static_endpoint_id(any_network(), any_endpoint_id());

@@ -5,6 +5,9 @@
 
 use embassy_executor::{Executor, Spawner};
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
+use mctp_router::storage::{
+    Channels, LongMessages, Networks, PortBuffers, Ports, Routes, ShortMessages,
+};
 use mctp_router::{Clock, Config, Instant, NetworkId, PortId, Router, RouterStorage, Service};
 use mctp_transport::{
     Eid, PhysicalAddress, Received, SendError, Transfer, TransferLayout, TransportRx, TransportTx,
@@ -26,24 +29,28 @@ const CHANNELS: usize = 1 + REQUESTS;
 const ROUTES: usize = 4;
 
 type Storage = RouterStorage<
-    'static,
-    PORTS,
-    TRANSFER,
-    { MESSAGES - LONG_MESSAGES },
-    LONG_MESSAGES,
-    LONG_MESSAGE,
-    CHANNELS,
-    ROUTES,
+    Ports<'static, PORTS>,
+    Networks<PORTS>,
+    ShortMessages<'static, { MESSAGES - LONG_MESSAGES }>,
+    LongMessages<'static, LONG_MESSAGES, LONG_MESSAGE>,
+    Channels<'static, CHANNELS>,
+    Routes<ROUTES>,
 >;
 type OurRouter = Router<'static, CriticalSectionRawMutex, Hardware>;
 
 static EXECUTOR: StaticCell<Executor> = StaticCell::new();
 static STORAGE: ConstStaticCell<Storage> = ConstStaticCell::new(Storage::new());
+static BUFFERS: ConstStaticCell<[PortBuffers<'static, TRANSFER>; PORTS]> =
+    ConstStaticCell::new([const { PortBuffers::new() }; PORTS]);
 static ROUTER: StaticCell<OurRouter> = StaticCell::new();
 
 fn run() -> ! {
     let router = Router::new(STORAGE.take(), Hardware, &Config::new([1; 16]));
     let router = &*ROUTER.init(router);
+    for (network, buffers) in (0..).map(NetworkId).zip(BUFFERS.take()) {
+        // There is a network and room for each.
+        let _ = router.add_port(network, buffers);
+    }
     router.set_endpoint_id(NetworkId(0), Eid(9));
     EXECUTOR
         .init(Executor::new())

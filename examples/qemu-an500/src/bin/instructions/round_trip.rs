@@ -11,6 +11,9 @@ use core::task::Poll;
 
 use embassy_futures::join::join3;
 use heapless::Vec;
+use mctp_router::storage::{
+    Channels, LongMessages, Networks, PortBuffers, Ports, Routes, ShortMessages,
+};
 use mctp_router::{Config, PortConfig, Router, RouterStorage};
 use mctp_transport::{
     Packet, PhysicalAddress, Received, SendError, Transfer, TransferLayout, TransportRx,
@@ -30,7 +33,14 @@ const END: u8 = 0x40;
 pub const MESSAGE: usize = 4224;
 const PACKETS: usize = 5120;
 
-type Storage<'b> = RouterStorage<'b, 1, 512, 4, 2, MESSAGE, { ECHO_CHANNELS + MANAGE_CHANNELS }, 2>;
+type Storage<'b> = RouterStorage<
+    Ports<'b, 1>,
+    Networks<1>,
+    ShortMessages<'b, 4>,
+    LongMessages<'b, 2, MESSAGE>,
+    Channels<'b, { ECHO_CHANNELS + MANAGE_CHANNELS }>,
+    Routes<2>,
+>;
 type Message = Vec<u8, MESSAGE>;
 
 /// A request, with its message type, and what its response has to begin with.
@@ -109,6 +119,8 @@ fn measure(case: &Case) {
     let link = Link::new(case);
     let mut storage = Storage::new();
     let router: Router<'_, RawMutex, _> = Router::new(&mut storage, Running, &Config::new([1; 16]));
+    let mut transfers = PortBuffers::<512>::new();
+    assert_eq!(router.add_port(NETWORK, &mut transfers), Ok(PORT));
     assert!(router.set_endpoint_id(NETWORK, DEVICE));
     let unit = PortConfig {
         unit: case.unit,

@@ -21,6 +21,9 @@ use embassy_usb_driver::{
 use heapless::Vec;
 use mctp::{AsyncReqChannel, MsgIC};
 use mctp_bench::{DataMessage, Message, Request, Stream};
+use mctp_router::storage::{
+    Channels, LongMessages, Networks, PortBuffers, Ports, Routes, ShortMessages,
+};
 use mctp_router::{Config, PortConfig, RouterStorage, Service, Target};
 use mctp_transport::Packet;
 use mctp_usb::framing::HEADER_LEN;
@@ -97,8 +100,17 @@ pub fn measure_all() {
 /// Assembles a device and has it send or receive.
 fn measure<const TRANSFER: usize>(case: &Case) {
     let bus = Bus::new(case);
-    let mut storage: RouterStorage<'_, 1, TRANSFER, 4, 2, MESSAGE, 3, 2> = RouterStorage::new();
+    type Storage<'b> = RouterStorage<
+        Ports<'b, 1>,
+        Networks<1>,
+        ShortMessages<'b, 4>,
+        LongMessages<'b, 2, MESSAGE>,
+        Channels<'b, 3>,
+        Routes<2>,
+    >;
+    let (mut storage, mut transfers) = (Storage::new(), PortBuffers::<TRANSFER>::new());
     let router: Router<'_> = Router::new(&mut storage, Running, &Config::new([1; 16]));
+    assert_eq!(router.add_port(NETWORK, &mut transfers), Ok(PORT));
     assert!(router.set_endpoint_id(NETWORK, DEVICE));
     let unit = PortConfig {
         unit: case.unit,
