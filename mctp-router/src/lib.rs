@@ -15,12 +15,13 @@
 
 mod clock;
 mod config;
-pub mod control;
+mod control;
 mod router_core;
 mod service;
 mod shell;
 pub mod storage;
 mod wakers;
+pub mod wire;
 
 pub use crate::router_core::{
     AddPortError, ChannelId, LentMessage, ListenError, OpenError, Origin, Outbound, Outgoing,
@@ -30,6 +31,7 @@ pub use clock::{Clock, Instant};
 pub use config::{
     BusOwner, Config, Event, LINUX_TAG_LIFETIME, NetworkId, PortConfig, PortId, Route, RouteOrigin,
 };
-pub use service::{Service, Vendor};
+pub use service::Service;
 pub use shell::{Listener, Message, Receive, RequestChannel, Responder, Router};
 pub use storage::RouterStorage;
+pub use wire::Vendor;

@@ -3,19 +3,7 @@
 use mctp::MsgType;
 
 use crate::config::NetworkId;
-
-/// The vendor of a vendor defined message type (DSP0236 1.3.3, section 12.9).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-// Values from which the compiler makes 0 that of a channel without service: see
-// `RouterStorage::new`.
-#[repr(u8)]
-pub enum Vendor {
-    /// Message type 7Eh: a PCI vendor ID, sent as 2 bytes, most significant first.
-    Pci(u16) = 4,
-    /// Message type 7Fh: an IANA enterprise number, sent as 4 bytes, most significant first.
-    Iana(u32) = 5,
-}
+use crate::wire::{Vendor, Version};
 
 /// What a listener serves: a message type and, for vendor defined types, whose; in all networks or
 /// in one.
@@ -29,7 +17,7 @@ pub struct Service {
     pub(crate) vendor: Option<Vendor>,
     pub(crate) subtype: &'static [u8],
     pub(crate) command_set: u16,
-    pub(crate) versions: &'static [[u8; 4]],
+    pub(crate) versions: &'static [Version],
     network: NetworkId,
     /// As much as an opening has of message type, vendor and subtype.
     opening: u32,
@@ -142,11 +130,10 @@ impl Service {
         self
     }
 
-    /// The versions that Get MCTP Version Support reports for the message type, oldest first,
-    /// encoded as in DSP0236 section 12.7.2 (1.2.0 is F1h F2h F0h 00h). Without any the command
-    /// is answered "message type not supported" (80h).
+    /// The versions that Get MCTP Version Support reports for the message type, oldest first.
+    /// Without any the command is answered "message type not supported" (80h).
     #[must_use]
-    pub const fn with_versions(mut self, versions: &'static [[u8; 4]]) -> Self {
+    pub const fn with_versions(mut self, versions: &'static [Version]) -> Self {
         self.versions = versions;
         self
     }

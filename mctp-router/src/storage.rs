@@ -85,7 +85,7 @@ pub struct Routes<const COUNT: usize> {
 /// | part | in all | and for each | how many |
 /// |-|-|-|-|
 /// | [`Ports`] | 0 | 92 | 1 to 255 |
-/// | [`Networks`] | 256 | 288 | 1 to 255 |
+/// | [`Networks`] | 256 | 280 | 1 to 255 |
 /// | [`ShortMessages`] | 0 | 256 + 60 | 0 to 127 |
 /// | [`LongMessages`] | 128 | `LEN` + 60 | 1 to 127, of 256 or more bytes |
 /// | [`Channels`] | 32 | 69 | 1 to 255 |
@@ -301,7 +301,7 @@ const _: () = {
         size_of::<T>()
     }
     assert!(bytes::<Ports<'static, 3>>() == 3 * 92);
-    assert!(bytes::<Networks<3>>() == 256 + 3 * 288);
+    assert!(bytes::<Networks<3>>() == 256 + 3 * 280);
     assert!(bytes::<ShortMessages<'static, 3>>() == 3 * (256 + 60));
     assert!(bytes::<LongMessages<'static, 3, 4224>>() == 128 + 3 * (4224 + 60));
     assert!(bytes::<Channels<'static, 4>>() == 32 + 4 * 69);

@@ -7,6 +7,7 @@ use mctp::{MsgIC, MsgType};
 use mctp_router::storage::{
     Channels, LongMessages, Networks, PortBuffers, Ports, Routes, ShortMessages,
 };
+use mctp_router::wire::Version;
 use mctp_router::{
     ChannelId, Instant, LentMessage, NetworkId, OpenError, Outbound, Outgoing, PortConfig, PortId,
     Progress, Receipt, RouterCore, RouterStorage, SendFailure, Service, Target,
@@ -302,7 +303,7 @@ fn messages_to_two_neighbours_do_not_share_a_transfer() {
 /// too long for it suffer.
 #[test]
 fn an_answer_that_does_not_fit_the_transport_costs_only_itself() {
-    const VERSIONS: [[u8; 4]; 14] = [[0xF1, 0xF0, 0xF0, 0]; 14];
+    const VERSIONS: [Version; 14] = [Version::from_bytes([0xF1, 0xF0, 0xF0, 0]); 14];
     let (mut device, echo) = BareCore::echo();
     let roomy = TransferLayout {
         headroom: 40,

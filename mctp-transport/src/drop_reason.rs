@@ -72,7 +72,7 @@ drop_reasons! {
     NoMessageBuffer = "no message buffer free";
     /// An unfinished message that had stood still, or came too slowly, made room for a newer one.
     EvictedUnfinished = "stalled unfinished message evicted";
-    /// A control message outside the flag classes of section 11.5, of more than one packet, or too
+    /// A control message outside the flag classes of section 11.7, of more than one packet, or too
     /// short to be answered.
     InvalidControlMessage = "invalid control message";
     /// The neighbour did not take an answer in time, and a newer one took its place.

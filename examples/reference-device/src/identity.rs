@@ -151,7 +151,7 @@ const fn fits_string_descriptor(text: &str) -> bool {
 const MARK: [u8; 4] = [0x80, 0xF2, 0xA6, 0x1D];
 
 /// The UUID of the device whose microcontroller has this unique ID, in the byte order of the MCTP
-/// control protocol (most significant first, DSP0236 1.3.3, section 12.5).
+/// control protocol (most significant first, DSP0236 1.3.3, section 12.6).
 ///
 /// `unique_id` is 96 bits in the order in which they stand in memory, as on every STM32.
 pub fn uuid_from_unique_id(unique_id: &[u8; 12]) -> [u8; 16] {

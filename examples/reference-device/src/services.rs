@@ -8,6 +8,7 @@ use embassy_futures::select::{Either, select};
 use embassy_futures::yield_now;
 use embassy_sync::blocking_mutex::raw::RawMutex;
 use mctp::{AsyncListener, MsgIC, MsgType};
+use mctp_router::wire::Version;
 use mctp_router::{Clock, PortConfig, Router, Service, Target};
 use nvme_mi_responder::world::World;
 
@@ -24,7 +25,7 @@ pub const MANAGE_CHANNELS: usize = 2;
 
 /// Of NVMe-MI over MCTP: DSP0235 1.0.1, encoded as in DSP0236 section 12.7.2. For a message type
 /// the version is that of its binding.
-const NVME_MI_VERSIONS: &[[u8; 4]] = &[[0xF1, 0xF0, 0xF1, 0x00]];
+const NVME_MI_VERSIONS: &[Version] = &[Version::from_bytes([0xF1, 0xF0, 0xF1, 0x00])];
 /// One for each command slot, one for control primitives.
 const NVME_MI_LISTENERS: usize = 3;
 

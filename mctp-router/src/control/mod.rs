@@ -1,57 +1,63 @@
-//! The control protocol responder (DSP0236 1.3.3, sections 11 and 12), message type 00h.
+//! The control protocol responder (DSP0236 1.3.3, sections 11 and 12). [`wire`] has the bytes, and
+//! what each command answers.
 //!
-//! | command | | request data | response data |
-//! |-|-|-|-|
-//! | 01h | [Set Endpoint ID](endpoint) | operation, endpoint ID | status, endpoint ID, pool size |
-//! | 02h | [Get Endpoint ID](endpoint) | - | endpoint ID, type, medium specific |
-//! | 03h | Get Endpoint UUID | - | 16 bytes |
-//! | 04h | [Get MCTP Version Support](support) | message type | count, versions |
-//! | 05h | [Get Message Type Support](support) | - | count, types |
-//! | 06h | [Get Vendor Defined Message Support](support) | selector | next selector, vendor, command set |
-//!
-//! Every other command is answered `ERROR_UNSUPPORTED_CMD`. A request with data of another length
-//! than its command has is answered `ERROR_INVALID_LENGTH`. An error response carries nothing but
-//! its completion code.
+//! Every command but 01h to 06h is answered `ERROR_UNSUPPORTED_CMD`. A request with data of another
+//! length than its command has is answered `ERROR_INVALID_LENGTH`.
 //!
 //! Not here: what bus owners and bridges answer (07h to 14h), and discovery (0Bh to 0Dh), which
 //! USB, I2C and serial do not have.
 
-pub mod endpoint;
-pub mod envelope;
-pub mod support;
+mod endpoint;
+mod support;
 
-use heapless::{Deque, Vec};
-use mctp_transport::{BASELINE_TRANSMISSION_UNIT, RawHeader};
+use heapless::Deque;
+use mctp_transport::{DropReason, RawHeader};
+use zerocopy::{FromBytes, IntoBytes};
 
-pub(crate) use envelope::{ControlRequest, is_response};
+pub(crate) use endpoint::Endpoint;
 pub(crate) use support::Services;
 
 use crate::clock::Instant;
-use crate::config::{Config, Event, NetworkId};
-pub(crate) use endpoint::Endpoint;
+use crate::config::{BusOwner, Config, Event, NetworkId};
+use crate::wire::{
+    Command, CompletionCode, GetEndpointIdRequest, GetEndpointUuidRequest, GetEndpointUuidResponse,
+    GetMessageTypeSupportRequest, GetVendorSupportRequest, GetVersionSupportRequest, Header,
+    Message, Request, Response, ResponseHeader, SetEndpointIdRequest,
+};
 
-/// How a control request ended (DSP0236 section 11.8, table 13).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum CompletionCode {
-    Success = 0x00,
-    InvalidData = 0x02,
-    InvalidLength = 0x03,
-    UnsupportedCommand = 0x05,
-    /// Get MCTP Version Support: message type number not supported.
-    MessageTypeNotSupported = 0x80,
+/// A control request, and by whom and when it was sent. Its flags are checked, its data are not.
+#[derive(Debug)]
+pub(crate) struct ControlRequest<'a> {
+    pub(crate) now: Instant,
+    pub(crate) network: NetworkId,
+    /// Addressed to us, 0, or 0xFF.
+    pub(crate) packet: RawHeader,
+    pub(crate) requester: BusOwner,
+    pub(crate) header: &'a Header,
+    pub(crate) data: &'a [u8],
 }
 
-/// A control response: message type, header and data, at most one packet of the baseline unit.
-pub(crate) type Payload = Vec<u8, BASELINE_TRANSMISSION_UNIT>;
+/// Reads the header and the data of a packet with the tag owner bit set. Whatever is no request or
+/// datagram of one packet is to be discarded (section 11.7).
+pub(crate) fn parse_request(
+    packet: RawHeader,
+    payload: &[u8],
+) -> Result<(&Header, &[u8]), DropReason> {
+    let message = Message::<Header>::ref_from_prefix(payload);
+    let (message, data) = message.map_err(|_| DropReason::InvalidControlMessage)?;
+    if message.has_integrity_check() {
+        return Err(DropReason::BadIntegrityCheck);
+    }
+    if !message.body.flags.is_request() || !packet.is_end() {
+        return Err(DropReason::InvalidControlMessage);
+    }
+    Ok((&message.body, data))
+}
 
-/// Appends response data. What does not fit the one packet of a control response is refused as a
-/// whole.
-#[inline(never)]
-fn put(payload: &mut Payload, data: &[u8]) -> Result<(), CompletionCode> {
-    payload
-        .extend_from_slice(data)
-        .map_err(|_| CompletionCode::InvalidData)
+/// Whether a control message body, from behind the message type, is a response.
+pub(crate) fn is_response(body: &[u8]) -> bool {
+    let response = ResponseHeader::ref_from_prefix(body);
+    response.is_ok_and(|(response, _)| response.header.flags.is_response())
 }
 
 /// The newest events that the application has not seen.
@@ -80,74 +86,87 @@ impl Events {
 #[derive(Debug)]
 pub(crate) struct Responder {
     pub(crate) events: Events,
-    uuid: [u8; 16],
+    uuid: GetEndpointUuidResponse,
 }
 
 impl Responder {
     pub(crate) fn new(config: &Config) -> Self {
         Self {
             events: Events::default(),
-            uuid: config.uuid,
+            uuid: GetEndpointUuidResponse { uuid: config.uuid },
         }
     }
 
-    /// Carries out a request: the header and payload of its response. `None` when it is a datagram,
-    /// which has none.
+    /// Carries out a request: the response, and the header of its packet. `None` when the request
+    /// is a datagram, which has none.
     pub(crate) fn answer<'s>(
         &mut self,
-        now: Instant,
         request: &ControlRequest<'_>,
-        (network, endpoint): (NetworkId, &mut Endpoint),
+        endpoint: &mut Endpoint,
         services: &impl Services<'s>,
-        payload: &mut Payload,
+        response: &mut Response,
     ) -> Option<RawHeader> {
+        let before = endpoint.endpoint_id;
+        self.carry_out(request, endpoint, services, response);
         // Set Endpoint ID is answered by the endpoint that was asked, not by the one that it makes
         // (section 12.4).
-        let asked = match request.header.destination() {
-            mctp::MCTP_ADDR_ANY => endpoint.endpoint_id,
-            destination => destination,
-        };
-        let network = (network, &mut *endpoint);
-        if let Err(code) = self.carry_out(now, request, network, services, payload) {
-            *payload = request.response(code);
-        }
-        let source = match request.command {
-            envelope::SET_ENDPOINT_ID => asked,
+        let source = match (request.header.command, request.packet.destination()) {
+            (Command::SET_ENDPOINT_ID, mctp::MCTP_ADDR_ANY) => before,
+            (Command::SET_ENDPOINT_ID, asked) => asked,
             _ => endpoint.endpoint_id,
         };
-        let header = request.header.of_response(source).with_end();
-        (!request.is_datagram).then_some(header)
+        let packet = request.packet.of_response(source).with_end();
+        (!request.header.flags.is_datagram()).then_some(packet)
     }
 
+    #[inline(never)]
     fn carry_out<'s>(
         &mut self,
-        now: Instant,
         request: &ControlRequest<'_>,
-        (network, endpoint): (NetworkId, &mut Endpoint),
+        endpoint: &mut Endpoint,
         services: &impl Services<'s>,
-        payload: &mut Payload,
-    ) -> Result<(), CompletionCode> {
-        *payload = request.response(CompletionCode::Success);
-        match (request.command, request.data) {
-            (envelope::SET_ENDPOINT_ID, &[operation, endpoint_id]) => {
-                let data = [operation, endpoint_id];
-                let events = &mut self.events;
-                let data = endpoint.set_endpoint_id(now, network, request, data, events)?;
-                put(payload, &data)
-            }
-            (envelope::GET_ENDPOINT_ID, []) => put(payload, &endpoint.get_endpoint_id()),
-            (envelope::GET_ENDPOINT_UUID, []) => put(payload, &self.uuid),
-            (envelope::GET_VERSION_SUPPORT, &[message_type]) => {
-                support::versions(message_type, services, payload)
-            }
-            (envelope::GET_MESSAGE_TYPE_SUPPORT, []) => support::message_types(services, payload),
-            (envelope::GET_VENDOR_SUPPORT, &[selector]) => {
-                support::vendors(selector, services, payload)
-            }
-            (envelope::SET_ENDPOINT_ID..=envelope::GET_VENDOR_SUPPORT, _) => {
-                Err(CompletionCode::InvalidLength)
-            }
-            _ => Err(CompletionCode::UnsupportedCommand),
+        response: &mut Response,
+    ) {
+        if let Err(code) = self.try_carry_out(request, endpoint, services, response) {
+            response.refuse(code);
         }
+    }
+
+    fn try_carry_out<'s>(
+        &mut self,
+        request: &ControlRequest<'_>,
+        endpoint: &mut Endpoint,
+        services: &impl Services<'s>,
+        response: &mut Response,
+    ) -> Result<(), CompletionCode> {
+        match request.header.command {
+            Command::SET_ENDPOINT_ID => {
+                let set = SetEndpointIdRequest::parse(request.data)?;
+                let data = endpoint.set_endpoint_id(request, set, &mut self.events)?;
+                response.put(data.as_bytes());
+            }
+            Command::GET_ENDPOINT_ID => {
+                GetEndpointIdRequest::parse(request.data)?;
+                response.put(endpoint.get_endpoint_id().as_bytes());
+            }
+            Command::GET_ENDPOINT_UUID => {
+                GetEndpointUuidRequest::parse(request.data)?;
+                response.put(self.uuid.as_bytes());
+            }
+            Command::GET_VERSION_SUPPORT => {
+                let get = GetVersionSupportRequest::parse(request.data)?;
+                support::versions(get.message_type, services, response)?;
+            }
+            Command::GET_MESSAGE_TYPE_SUPPORT => {
+                GetMessageTypeSupportRequest::parse(request.data)?;
+                support::message_types(services, response);
+            }
+            Command::GET_VENDOR_SUPPORT => {
+                let get = GetVendorSupportRequest::parse(request.data)?;
+                support::vendor(get.selector, services)?.emit(response);
+            }
+            _ => return Err(CompletionCode::UNSUPPORTED_COMMAND),
+        }
+        Ok(())
     }
 }

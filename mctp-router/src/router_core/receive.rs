@@ -13,6 +13,7 @@ use super::{ChannelId, Link, Receipt, RouterCore};
 use crate::clock::Instant;
 use crate::config::{BusOwner, Event, PortId};
 use crate::control::{self, ControlRequest};
+use crate::wire::Response;
 
 const TYPE_MASK: u8 = 0x7F;
 
@@ -417,28 +418,33 @@ impl<'b> RouterCore<'b> {
             return Err(DropReason::NotOurDestination);
         }
         self.note_request(packet);
-        let requester = BusOwner {
-            endpoint_id: header.source(),
-            port: origin.port,
-            address: origin.address,
-        };
-        let request = ControlRequest::parse(header, requester, payload);
-        if request.is_ok() || !header.is_end() {
+        let parsed = control::parse_request(header, payload);
+        if parsed.is_ok() || !header.is_end() {
             // As for any other message.
             self.replace_unfinished(packet);
         }
-        let request = request?;
+        let (control_header, data) = parsed?;
         self.accepted = self.accepted.saturating_add(1);
-        let network = origin.network;
-        let endpoint = self.endpoints.get_mut(usize::from(network.0));
+        let request = ControlRequest {
+            now,
+            network: origin.network,
+            packet: header,
+            requester: BusOwner {
+                endpoint_id: header.source(),
+                port: origin.port,
+                address: origin.address,
+            },
+            header: control_header,
+            data,
+        };
+        let endpoint = self.endpoints.get_mut(usize::from(origin.network.0));
         let endpoint = endpoint.ok_or(DropReason::NotOurDestination)?;
         let own = endpoint.endpoint_id;
-        let mut response = control::Payload::new();
+        let mut response = Response::to(control_header);
         let header = self.responder.answer(
-            now,
             &request,
-            (network, &mut *endpoint),
-            &self.channels.services_at(network),
+            endpoint,
+            &self.channels.services_at(origin.network),
             &mut response,
         );
         if endpoint.endpoint_id != own {
@@ -448,7 +454,7 @@ impl<'b> RouterCore<'b> {
             self.wakes.note_event();
         }
         if let Some(header) = header {
-            self.queue_response(packet, header, &response)?;
+            self.queue_response(packet, header, response.as_bytes())?;
         }
         Ok(Receipt::Control)
     }

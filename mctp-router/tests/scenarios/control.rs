@@ -2,6 +2,7 @@
 //! of that document unless a source is named; where mctpd (the bus owner of the Linux MCTP tools)
 //! checks more, its checks are played too.
 
+use mctp_router::wire::Version;
 use mctp_router::{BusOwner, Event, Service, Target};
 use mctp_transport::{DropReason, Eid, PhysicalAddress};
 
@@ -102,7 +103,7 @@ fn every_instance_id_comes_back_and_the_reserved_bit_does_not() {
     }
 }
 
-/// Section 11.5: requests and datagrams, to us or to everybody, have Rq and the tag owner bit set.
+/// Section 11.7: requests and datagrams, to us or to everybody, have Rq and the tag owner bit set.
 /// A response is one that nobody waits for here; everything else is silently discarded.
 #[test]
 fn the_flags_tell_the_class_of_a_control_message() {
@@ -234,7 +235,7 @@ fn datagrams_with_errors_are_not_answered_either() {
     assert_eq!(device.drop_counters().total(), 0);
 }
 
-// 01h, Set Endpoint ID: section 12.3.
+// 01h, Set Endpoint ID: section 12.4.
 
 #[test]
 fn set_endpoint_id_accepts_8_to_254_by_set_and_by_force() {
@@ -527,9 +528,11 @@ fn versions_of_what_is_not_served_are_not_supported() {
 
 #[test]
 fn a_service_states_its_versions() {
-    const VERSIONS: [[u8; 4]; 14] = [[0xF1, 0xF2, 0xF0, 0x61]; 14];
+    const BYTES: [u8; 4] = [0xF1, 0xF2, 0xF0, 0x61];
+    const VERSIONS: [Version; 14] = [Version::from_bytes(BYTES); 14];
     let mut device = Device::blank(&config());
-    let one = Service::message_type(mctp::MsgType(5)).with_versions(&[[0xF1, 0xF0, 0xF2, 0]]);
+    const ONE: [Version; 1] = [Version::from_bytes([0xF1, 0xF0, 0xF2, 0])];
+    let one = Service::message_type(mctp::MsgType(5)).with_versions(&ONE);
     let channel = device.listen(one).unwrap();
     assert_eq!(
         ask(&mut device, GET_VERSION, &[5]),
@@ -541,13 +544,13 @@ fn a_service_states_its_versions() {
     device.listen(one.with_versions(&VERSIONS)).unwrap();
     assert_eq!(
         ask(&mut device, GET_VERSION, &[5]),
-        [&[0, 14], VERSIONS.as_flattened()].concat()
+        [&[0, 14], [BYTES; 14].as_flattened()].concat()
     );
 }
 
 #[test]
 fn more_versions_than_a_packet_holds_are_an_error_not_a_broken_response() {
-    const VERSIONS: [[u8; 4]; 15] = [[0xF1, 0xF2, 0xF0, 0x61]; 15];
+    const VERSIONS: [Version; 15] = [Version::from_bytes([0xF1, 0xF2, 0xF0, 0x61]); 15];
     let mut device = Device::blank(&config());
     let many = Service::message_type(mctp::MsgType(5)).with_versions(&VERSIONS);
     device.listen(many).unwrap();

@@ -1,0 +1,106 @@
+//! Command codes and completion codes (DSP0236 1.3.3, sections 12.2 and 12.3).
+
+use core::fmt;
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// A command code (DSP0236 1.3.3, section 12.2, table 12).
+///
+/// Codes from 15h to EFh are reserved, those from F0h are of the transport binding. A responder
+/// answers a code that it does not serve with [`CompletionCode::UNSUPPORTED_COMMAND`].
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[repr(transparent)]
+pub struct Command(pub u8);
+
+impl Command {
+    /// Set Endpoint ID (section 12.4): from a bus owner to an endpoint or bridge on its bus.
+    pub const SET_ENDPOINT_ID: Self = Self(0x01);
+    /// Get Endpoint ID (section 12.5): from any endpoint to any.
+    pub const GET_ENDPOINT_ID: Self = Self(0x02);
+    /// Get Endpoint UUID (section 12.6): from any endpoint to any.
+    pub const GET_ENDPOINT_UUID: Self = Self(0x03);
+    /// Get MCTP Version Support (section 12.7): from any endpoint to any.
+    pub const GET_VERSION_SUPPORT: Self = Self(0x04);
+    /// Get Message Type Support (section 12.8): from any endpoint to any.
+    pub const GET_MESSAGE_TYPE_SUPPORT: Self = Self(0x05);
+    /// Get Vendor Defined Message Support (section 12.9): from any endpoint to any.
+    pub const GET_VENDOR_SUPPORT: Self = Self(0x06);
+
+    /// The name in table 12; `None` for a command that this module does not have.
+    pub const fn name(self) -> Option<&'static str> {
+        Some(match self {
+            Self::SET_ENDPOINT_ID => "Set Endpoint ID",
+            Self::GET_ENDPOINT_ID => "Get Endpoint ID",
+            Self::GET_ENDPOINT_UUID => "Get Endpoint UUID",
+            Self::GET_VERSION_SUPPORT => "Get MCTP Version Support",
+            Self::GET_MESSAGE_TYPE_SUPPORT => "Get Message Type Support",
+            Self::GET_VENDOR_SUPPORT => "Get Vendor Defined Message Support",
+            _ => return None,
+        })
+    }
+}
+
+/// Name and number, such as `Get Endpoint ID (02h)`.
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name().unwrap_or("control request");
+        write!(f, "{name} ({:02x}h)", self.0)
+    }
+}
+
+/// How a request ended (DSP0236 1.3.3, section 12.3, table 13).
+///
+/// A response with another code than [`SUCCESS`](Self::SUCCESS) carries no data. Codes from 80h on
+/// mean what the command says, the others that are not here are reserved.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[repr(transparent)]
+pub struct CompletionCode(pub u8);
+
+impl CompletionCode {
+    /// SUCCESS: the request was accepted and completed normally.
+    pub const SUCCESS: Self = Self(0x00);
+    /// ERROR: a failure without a code of its own.
+    pub const ERROR: Self = Self(0x01);
+    /// ERROR_INVALID_DATA: a parameter has an invalid or unsupported value.
+    pub const INVALID_DATA: Self = Self(0x02);
+    /// ERROR_INVALID_LENGTH: the message has another length than the command.
+    pub const INVALID_LENGTH: Self = Self(0x03);
+    /// ERROR_NOT_READY: the receiver is in a transient state in which it cannot answer.
+    pub const NOT_READY: Self = Self(0x04);
+    /// ERROR_UNSUPPORTED_CMD: the command is unspecified or not supported.
+    pub const UNSUPPORTED_COMMAND: Self = Self(0x05);
+    /// Of Get MCTP Version Support: message type number not supported (section 12.7, table 18).
+    pub const MESSAGE_TYPE_NOT_SUPPORTED: Self = Self(0x80);
+
+    /// Whether data follow.
+    pub const fn is_success(self) -> bool {
+        self.0 == Self::SUCCESS.0
+    }
+
+    /// The name in table 13, or which range the code is in.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SUCCESS => "SUCCESS",
+            Self::ERROR => "ERROR",
+            Self::INVALID_DATA => "ERROR_INVALID_DATA",
+            Self::INVALID_LENGTH => "ERROR_INVALID_LENGTH",
+            Self::NOT_READY => "ERROR_NOT_READY",
+            Self::UNSUPPORTED_COMMAND => "ERROR_UNSUPPORTED_CMD",
+            Self(0x80..) => "command specific",
+            Self(_) => "reserved",
+        }
+    }
+}
+
+/// Name and number, such as `ERROR_INVALID_DATA (02h)`.
+impl fmt::Display for CompletionCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({:02x}h)", self.name(), self.0)
+    }
+}
