@@ -17,13 +17,15 @@ use std::fmt::Write;
 use std::io;
 use std::ops::RangeInclusive;
 
+use mctp_router::wire::{
+    AssignmentStatus, GetEndpointIdResponse, GetVersionSupportRequest, VendorSupport, Version,
+};
+
 use crate::address::Destination;
-use crate::control::{ControlClient, ControlError, EndpointId, Uuid, VendorMessage, Version};
+use crate::control::{ControlClient, ControlError, InWords, Uuid};
 use crate::exchange::Exchange;
 
 const ASSIGNABLE: RangeInclusive<u8> = 8..=254;
-const LAST_SELECTOR: u8 = 0xff;
-const BASE_SPECIFICATION: u8 = 0xff;
 const VENDOR_TYPES: RangeInclusive<u8> = 0x7e..=0x7f;
 
 /// The routing table of this computer, as far as the sequence changes it.
@@ -54,7 +56,7 @@ pub struct Endpoint {
     /// Message types, as listed.
     pub message_types: Vec<u8>,
     /// Vendor defined messages, by selector.
-    pub vendor_messages: Vec<VendorMessage>,
+    pub vendor_messages: Vec<VendorSupport>,
     /// What the endpoint is recognised by.
     pub uuid: Uuid,
     /// Versions of the base specification.
@@ -90,7 +92,10 @@ pub fn set_up(
         interface_index: plan.interface_index,
     };
     let present = client.endpoint_id(physical)?;
-    report(&format!("Get Endpoint ID (physical): {present}"));
+    report(&format!(
+        "Get Endpoint ID (physical): {}",
+        InWords(&present)
+    ));
 
     let endpoint_id = if keeps_its_id(present, plan) {
         add_route(routes, present.endpoint_id)?;
@@ -102,9 +107,9 @@ pub fn set_up(
     query(client, endpoint_id, report)
 }
 
-fn keeps_its_id(present: EndpointId, plan: Plan) -> bool {
+fn keeps_its_id(present: GetEndpointIdResponse, plan: Plan) -> bool {
     ASSIGNABLE.contains(&present.endpoint_id)
-        && present.endpoint_type == 0
+        && present.endpoint_type.is_simple()
         && present.endpoint_id != plan.local_endpoint_id
         && plan
             .endpoint_id
@@ -133,14 +138,16 @@ fn assign(
         interface_index: plan.interface_index,
     };
     let answer = client.set_endpoint_id(physical, wanted)?;
-    let verdict = if answer.accepted {
-        "accepted"
-    } else {
-        "rejected"
-    };
+    let accepted = answer.status.assignment() == AssignmentStatus::Accepted;
+    let verdict = if accepted { "accepted" } else { "rejected" };
     let pool = match answer.pool_size {
-        0 => "no pool".to_owned(),
-        size => format!("asks for a pool of {size}, which is not given"),
+        1.. if answer.status.has_pool() => {
+            format!(
+                "asks for a pool of {}, which is not given",
+                answer.pool_size
+            )
+        }
+        _ => "no pool".to_owned(),
     };
     let now = answer.endpoint_id;
     report(&format!(
@@ -153,7 +160,7 @@ fn assign(
     routes
         .remove(wanted)
         .map_err(|error| BusOwnerError::Route(wanted, error))?;
-    if answer.accepted || !ASSIGNABLE.contains(&now) || now == plan.local_endpoint_id {
+    if accepted || !ASSIGNABLE.contains(&now) || now == plan.local_endpoint_id {
         return Err(protocol(format!(
             "the endpoint has EID {now} instead of {wanted}"
         )));
@@ -187,7 +194,7 @@ fn query(
     let uuid = client.uuid(endpoint)?;
     report(&format!("Get Endpoint UUID: {uuid}"));
 
-    let versions = client.versions(endpoint, BASE_SPECIFICATION)?;
+    let versions = client.versions(endpoint, GetVersionSupportRequest::BASE_SPECIFICATION)?;
     let list: Vec<_> = versions.iter().map(Version::to_string).collect();
     report(&format!(
         "Get MCTP Version Support (base): {}",
@@ -200,7 +207,7 @@ fn query(
     }
 
     let now = client.endpoint_id(endpoint)?;
-    report(&format!("Get Endpoint ID (by EID): {now}"));
+    report(&format!("Get Endpoint ID (by EID): {}", InWords(&now)));
     if now.endpoint_id != endpoint_id {
         return Err(protocol(format!(
             "EID {endpoint_id} says that it is {}",
@@ -222,15 +229,16 @@ fn query_vendor_messages(
     client: &mut ControlClient<'_, impl Exchange>,
     endpoint: Destination,
     report: &mut dyn FnMut(&str),
-) -> Result<Vec<VendorMessage>, BusOwnerError> {
+) -> Result<Vec<VendorSupport>, BusOwnerError> {
     let mut found = Vec::new();
-    for selector in 0..LAST_SELECTOR {
+    for selector in 0..VendorSupport::LAST {
         let message = client.vendor_message(endpoint, selector)?;
         report(&format!(
-            "Get Vendor Defined Message Support {selector}: {message}"
+            "Get Vendor Defined Message Support {selector}: {}, command set {:04x}h",
+            message.vendor, message.command_set
         ));
         found.push(message);
-        if message.next_selector == LAST_SELECTOR {
+        if message.next_selector == VendorSupport::LAST {
             break;
         }
         if message.next_selector != selector + 1 {

@@ -1,82 +1,32 @@
 //! The MCTP control protocol from the requester's side (DSP0236 1.3.3).
 //!
-//! Body behind the message type byte (00h):
-//!
-//! | byte | request | response |
-//! |---|---|---|
-//! | 0 | bit 7 Rq = 1, bit 6 D = 0, bits 4:0 instance ID | Rq = 0, D = 0, the request's instance ID |
-//! | 1 | command | the request's command |
-//! | 2 | data | completion code, 00h = success |
-//! | 3.. | | data, only behind completion code 00h |
+//! [`mctp_router::wire`] has the bytes. The kernel carries the message type beside the body, so what
+//! is sent begins with a [`Header`], and what comes with a [`ResponseHeader`].
 
 use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use mctp_router::wire::{
+    AssignmentStatus, Command, CompletionCode, EndpointIdType, Flags, GetEndpointIdRequest,
+    GetEndpointIdResponse, GetEndpointUuidRequest, GetMessageTypeSupportRequest,
+    GetVendorSupportRequest, GetVersionSupportRequest, Header, InvalidResponse, MESSAGE_TYPE,
+    Operation, Request as ControlRequest, ResponseHeader, SetEndpointIdRequest,
+    SetEndpointIdResponse, VendorSupport, Version,
+};
+use zerocopy::{FromBytes, IntoBytes};
+
 use crate::address::Destination;
 use crate::exchange::{Exchange, Request};
-
-/// Message type of control messages.
-pub const MESSAGE_TYPE: u8 = 0x00;
-
-/// Set Endpoint ID.
-pub const SET_ENDPOINT_ID: u8 = 0x01;
-/// Get Endpoint ID.
-pub const GET_ENDPOINT_ID: u8 = 0x02;
-/// Get Endpoint UUID.
-pub const GET_ENDPOINT_UUID: u8 = 0x03;
-/// Get MCTP Version Support.
-pub const GET_VERSION_SUPPORT: u8 = 0x04;
-/// Get Message Type Support.
-pub const GET_MESSAGE_TYPE_SUPPORT: u8 = 0x05;
-/// Get Vendor Defined Message Support.
-pub const GET_VENDOR_DEFINED_MESSAGE_SUPPORT: u8 = 0x06;
-
-const REQUEST_BIT: u8 = 0x80;
-const INSTANCE_ID_MASK: u8 = 0x1f;
-/// Rq and D, which have to be 0 in a response; bit 5 is reserved and not looked at.
-const FLAGS_MASK: u8 = 0xc0;
-
-/// The name of a command for people.
-pub fn command_name(command: u8) -> &'static str {
-    match command {
-        SET_ENDPOINT_ID => "Set Endpoint ID",
-        GET_ENDPOINT_ID => "Get Endpoint ID",
-        GET_ENDPOINT_UUID => "Get Endpoint UUID",
-        GET_VERSION_SUPPORT => "Get MCTP Version Support",
-        GET_MESSAGE_TYPE_SUPPORT => "Get Message Type Support",
-        GET_VENDOR_DEFINED_MESSAGE_SUPPORT => "Get Vendor Defined Message Support",
-        _ => "control request",
-    }
-}
-
-/// The name of a completion code.
-pub fn completion_name(code: u8) -> &'static str {
-    match code {
-        0x00 => "SUCCESS",
-        0x01 => "ERROR",
-        0x02 => "ERROR_INVALID_DATA",
-        0x03 => "ERROR_INVALID_LENGTH",
-        0x04 => "ERROR_NOT_READY",
-        0x05 => "ERROR_UNSUPPORTED_CMD",
-        0x80.. => "command specific",
-        _ => "reserved",
-    }
-}
 
 /// Why a control request gave no usable answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
     /// Nothing with the right instance ID and command came.
-    #[error(
-        "no answer to {name} ({command:02x}h) from {destination} in {tries} tries of {} ms",
-        wait.as_millis()
-    )]
+    #[error("no answer to {command} from {destination} in {tries} tries of {} ms", wait.as_millis())]
     NoAnswer {
-        /// The name of `command`.
-        name: &'static str,
         /// Command code.
-        command: u8,
+        command: Command,
         /// Who should have answered.
         destination: Destination,
         /// How often it was asked.
@@ -85,26 +35,26 @@ pub enum ControlError {
         wait: Duration,
     },
     /// The answer has another completion code than SUCCESS.
-    #[error("{} ({command:02x}h) was refused: {} ({code:02x}h)", command_name(*command), completion_name(*code))]
+    #[error("{command} was refused: {code}")]
     Refused {
         /// Command code.
-        command: u8,
+        command: Command,
         /// Completion code.
-        code: u8,
+        code: CompletionCode,
     },
     /// The answer breaks the layout that the specification gives it.
-    #[error("bad answer to {} ({command:02x}h): {reason}", command_name(*command))]
+    #[error("bad answer to {command}: {reason}")]
     BadAnswer {
         /// Command code.
-        command: u8,
-        /// What is wrong, for people.
-        reason: String,
+        command: Command,
+        /// What is wrong with it.
+        reason: InvalidAnswer,
     },
     /// The kernel could not send or receive.
-    #[error("cannot send {} to {destination}: {source}", command_name(*command))]
+    #[error("cannot send {command} to {destination}: {source}")]
     Socket {
         /// Command code.
-        command: u8,
+        command: Command,
         /// To whom.
         destination: Destination,
         /// What the kernel says.
@@ -112,34 +62,33 @@ pub enum ControlError {
     },
 }
 
-fn bad(command: u8, reason: impl Into<String>) -> ControlError {
-    ControlError::BadAnswer {
-        command,
-        reason: reason.into(),
-    }
+/// What is wrong with an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidAnswer {
+    /// Its data are not those of the command.
+    #[error(transparent)]
+    Data(#[from] InvalidResponse),
+    /// An assignment status that is neither accepted nor rejected.
+    #[error("reserved assignment status")]
+    ReservedStatus,
+    /// An endpoint cannot be recognised by the nil UUID.
+    #[error("the UUID is nil")]
+    NilUuid,
 }
 
 /// A response, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
-    /// 00h = success.
-    pub completion_code: u8,
+    /// Whether it is a success.
+    pub completion_code: CompletionCode,
     /// What follows the completion code.
     pub data: Vec<u8>,
 }
 
-/// The body of a request.
-pub fn encode_request(instance_id: u8, command: u8, data: &[u8]) -> Vec<u8> {
-    let mut body = vec![REQUEST_BIT | (instance_id & INSTANCE_ID_MASK), command];
-    body.extend(data);
-    body
-}
-
-/// Whether `body` is the response to the request with `instance_id` and `command`.
-pub fn is_response_to(body: &[u8], instance_id: u8, command: u8) -> bool {
-    matches!(body, [header, answered, _, ..] if *answered == command
-        && header & FLAGS_MASK == 0
-        && header & INSTANCE_ID_MASK == instance_id)
+/// Header and data of the response to `request`, if `body` is that.
+fn response_to<'a>(body: &'a [u8], request: &Header) -> Option<(&'a ResponseHeader, &'a [u8])> {
+    let (header, data) = ResponseHeader::ref_from_prefix(body).ok()?;
+    header.answers(request).then_some((header, data))
 }
 
 /// Sends control requests and waits for their answers, with the retries of a bus owner.
@@ -167,12 +116,12 @@ impl<'a, E: Exchange> ControlClient<'a, E> {
     pub fn request(
         &mut self,
         destination: Destination,
-        command: u8,
+        command: Command,
         data: &[u8],
     ) -> Result<Response, ControlError> {
-        let instance_id = self.next_instance_id;
-        self.next_instance_id = (instance_id + 1) & INSTANCE_ID_MASK;
-        let body = encode_request(instance_id, command, data);
+        let header = Header::request(self.next_instance_id, command);
+        self.next_instance_id = (self.next_instance_id + 1) % Flags::INSTANCE_IDS;
+        let body = [header.as_bytes(), data].concat();
         let request = Request {
             destination,
             message_type: MESSAGE_TYPE,
@@ -182,22 +131,24 @@ impl<'a, E: Exchange> ControlClient<'a, E> {
             let answer = self
                 .socket
                 .exchange(request, self.wait, &mut |answer| {
-                    is_response_to(answer, instance_id, command)
+                    response_to(answer, &header).is_some()
                 })
                 .map_err(|source| ControlError::Socket {
                     command,
                     destination,
                     source,
                 })?;
-            if let Some([_, _, completion_code, data @ ..]) = answer.as_deref() {
+            if let Some((header, data)) = answer
+                .as_deref()
+                .and_then(|body| response_to(body, &header))
+            {
                 return Ok(Response {
-                    completion_code: *completion_code,
+                    completion_code: header.completion_code,
                     data: data.to_vec(),
                 });
             }
         }
         Err(ControlError::NoAnswer {
-            name: command_name(command),
             command,
             destination,
             tries: self.tries,
@@ -205,23 +156,31 @@ impl<'a, E: Exchange> ControlClient<'a, E> {
         })
     }
 
-    /// Sends a command that has to succeed; the response data.
-    fn data_of(
+    /// Sends a request that has to succeed; `read` takes what is asked for from the answer.
+    fn ask<R: ControlRequest, T>(
         &mut self,
         destination: Destination,
-        command: u8,
-        data: &[u8],
-    ) -> Result<Vec<u8>, ControlError> {
-        let response = self.request(destination, command, data)?;
-        match response.completion_code {
-            0 => Ok(response.data),
-            code => Err(ControlError::Refused { command, code }),
+        request: &R,
+        read: impl FnOnce(R::Response<'_>) -> Result<T, InvalidAnswer>,
+    ) -> Result<T, ControlError> {
+        let command = R::COMMAND;
+        let response = self.request(destination, command, request.as_bytes())?;
+        if !response.completion_code.is_success() {
+            let code = response.completion_code;
+            return Err(ControlError::Refused { command, code });
         }
+        R::parse_response(&response.data)
+            .map_err(InvalidAnswer::from)
+            .and_then(read)
+            .map_err(|reason| ControlError::BadAnswer { command, reason })
     }
 
     /// Get Endpoint ID.
-    pub fn endpoint_id(&mut self, destination: Destination) -> Result<EndpointId, ControlError> {
-        EndpointId::parse(&self.data_of(destination, GET_ENDPOINT_ID, &[])?)
+    pub fn endpoint_id(
+        &mut self,
+        destination: Destination,
+    ) -> Result<GetEndpointIdResponse, ControlError> {
+        self.ask(destination, &GetEndpointIdRequest, |response| Ok(*response))
     }
 
     /// Set Endpoint ID, operation "set".
@@ -229,13 +188,30 @@ impl<'a, E: Exchange> ControlClient<'a, E> {
         &mut self,
         destination: Destination,
         endpoint_id: u8,
-    ) -> Result<Assignment, ControlError> {
-        Assignment::parse(&self.data_of(destination, SET_ENDPOINT_ID, &[0, endpoint_id])?)
+    ) -> Result<SetEndpointIdResponse, ControlError> {
+        let operation = Operation::SET;
+        let request = SetEndpointIdRequest {
+            operation,
+            endpoint_id,
+        };
+        self.ask(destination, &request, |response| {
+            match response.status.assignment() {
+                AssignmentStatus::Reserved => Err(InvalidAnswer::ReservedStatus),
+                _ => Ok(*response),
+            }
+        })
     }
 
     /// Get Endpoint UUID.
     pub fn uuid(&mut self, destination: Destination) -> Result<Uuid, ControlError> {
-        Uuid::parse(&self.data_of(destination, GET_ENDPOINT_UUID, &[])?)
+        self.ask(
+            destination,
+            &GetEndpointUuidRequest,
+            |response| match response.uuid {
+                uuid if uuid == [0; 16] => Err(InvalidAnswer::NilUuid),
+                uuid => Ok(Uuid(uuid)),
+            },
+        )
     }
 
     /// Get MCTP Version Support for a message type; FFh asks for the base specification.
@@ -244,12 +220,18 @@ impl<'a, E: Exchange> ControlClient<'a, E> {
         destination: Destination,
         message_type: u8,
     ) -> Result<Vec<Version>, ControlError> {
-        parse_versions(&self.data_of(destination, GET_VERSION_SUPPORT, &[message_type])?)
+        let request = GetVersionSupportRequest { message_type };
+        self.ask(destination, &request, |response| {
+            Ok(response.versions.to_vec())
+        })
     }
 
     /// Get Message Type Support.
     pub fn message_types(&mut self, destination: Destination) -> Result<Vec<u8>, ControlError> {
-        parse_message_types(&self.data_of(destination, GET_MESSAGE_TYPE_SUPPORT, &[])?)
+        let request = GetMessageTypeSupportRequest;
+        self.ask(destination, &request, |response| {
+            Ok(response.message_types.to_vec())
+        })
     }
 
     /// Get Vendor Defined Message Support for one selector.
@@ -257,85 +239,34 @@ impl<'a, E: Exchange> ControlClient<'a, E> {
         &mut self,
         destination: Destination,
         selector: u8,
-    ) -> Result<VendorMessage, ControlError> {
-        let data = self.data_of(destination, GET_VENDOR_DEFINED_MESSAGE_SUPPORT, &[selector])?;
-        VendorMessage::parse(&data)
+    ) -> Result<VendorSupport, ControlError> {
+        self.ask(destination, &GetVendorSupportRequest { selector }, Ok)
     }
 }
 
-/// Answer to Get Endpoint ID: `[0]` endpoint ID, `[1]` 5:4 endpoint type, 1:0 kind of ID, `[2]`
-/// medium specific.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EndpointId {
-    /// 0 = none assigned yet.
-    pub endpoint_id: u8,
-    /// 0 = simple endpoint, 1 = bus owner or bridge.
-    pub endpoint_type: u8,
-    /// 0 dynamic, 1 static supported, 2 static and in use, 3 static but another one is in use.
-    pub id_type: u8,
-}
+/// The answer to Get Endpoint ID as people read it.
+#[derive(Clone, Copy, Debug)]
+pub struct InWords<'a>(pub &'a GetEndpointIdResponse);
 
-impl EndpointId {
-    /// Reads response data.
-    pub fn parse(data: &[u8]) -> Result<Self, ControlError> {
-        let [endpoint_id, types, _medium_specific] = *data else {
-            return Err(wrong_length(GET_ENDPOINT_ID, data, "3"));
-        };
-        Ok(Self {
-            endpoint_id,
-            endpoint_type: (types >> 4) & 3,
-            id_type: types & 3,
-        })
-    }
-}
-
-impl fmt::Display for EndpointId {
+impl fmt::Display for InWords<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.endpoint_id {
+        match self.0.endpoint_id {
             0 => write!(f, "no EID yet")?,
             endpoint_id => write!(f, "EID {endpoint_id}")?,
         }
-        f.write_str(match self.endpoint_type {
-            0 => ", simple endpoint",
-            1 => ", bus owner or bridge",
-            _ => ", reserved endpoint type",
+        let endpoint_type = self.0.endpoint_type;
+        f.write_str(if endpoint_type.is_simple() {
+            ", simple endpoint"
+        } else if endpoint_type.is_bus_owner_or_bridge() {
+            ", bus owner or bridge"
+        } else {
+            ", reserved endpoint type"
         })?;
-        f.write_str(match self.id_type {
-            0 => ", dynamic EID",
-            1 => ", static EID supported",
-            2 => ", static EID in use",
-            _ => ", static EID overridden",
-        })
-    }
-}
-
-/// Answer to Set Endpoint ID: `[0]` 5:4 status, 1:0 pool, `[1]` the EID now set, `[2]` pool size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Assignment {
-    /// Whether the endpoint took the EID.
-    pub accepted: bool,
-    /// The EID that the endpoint has now.
-    pub endpoint_id: u8,
-    /// How many EIDs a bridge wants for what is behind it.
-    pub pool_size: u8,
-}
-
-impl Assignment {
-    /// Reads response data.
-    pub fn parse(data: &[u8]) -> Result<Self, ControlError> {
-        let [status, endpoint_id, pool_size] = *data else {
-            return Err(wrong_length(SET_ENDPOINT_ID, data, "3"));
-        };
-        let accepted = match (status >> 4) & 3 {
-            0 => true,
-            1 => false,
-            _ => return Err(bad(SET_ENDPOINT_ID, "reserved assignment status")),
-        };
-        let pool_size = if status & 3 == 0 { 0 } else { pool_size };
-        Ok(Self {
-            accepted,
-            endpoint_id,
-            pool_size,
+        f.write_str(match endpoint_type.id_type() {
+            EndpointIdType::Dynamic => ", dynamic EID",
+            EndpointIdType::Static => ", static EID supported",
+            EndpointIdType::StaticInForce => ", static EID in use",
+            EndpointIdType::StaticOverridden => ", static EID overridden",
         })
     }
 }
@@ -343,20 +274,6 @@ impl Assignment {
 /// Sixteen bytes in RFC 4122 order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Uuid(pub [u8; 16]);
-
-impl Uuid {
-    /// Reads response data; the nil UUID is refused, because an endpoint could not be recognised by
-    /// it.
-    pub fn parse(data: &[u8]) -> Result<Self, ControlError> {
-        let Ok(bytes) = <[u8; 16]>::try_from(data) else {
-            return Err(wrong_length(GET_ENDPOINT_UUID, data, "16"));
-        };
-        if bytes == [0; 16] {
-            return Err(bad(GET_ENDPOINT_UUID, "the UUID is nil"));
-        }
-        Ok(Self(bytes))
-    }
-}
 
 impl fmt::Display for Uuid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -368,124 +285,6 @@ impl fmt::Display for Uuid {
         }
         Ok(())
     }
-}
-
-/// A version in the encoding of DSP0236: major, minor, update, alpha; a high nibble of Fh is no
-/// digit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Version(pub [u8; 4]);
-
-impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [major, minor, update, alpha] = self.0;
-        let digits = |byte: u8| match byte >> 4 {
-            0xf => format!("{:x}", byte & 0xf),
-            _ => format!("{byte:02x}"),
-        };
-        write!(f, "{}.{}", digits(major), digits(minor))?;
-        if update != 0xff {
-            write!(f, ".{}", digits(update))?;
-        }
-        if alpha.is_ascii_alphabetic() {
-            write!(f, "{}", char::from(alpha))?;
-        }
-        Ok(())
-    }
-}
-
-/// `[0]` number of entries, then 4 bytes each.
-fn parse_versions(data: &[u8]) -> Result<Vec<Version>, ControlError> {
-    let Some((&count, entries)) = data.split_first() else {
-        return Err(wrong_length(GET_VERSION_SUPPORT, data, "at least 1"));
-    };
-    if entries.len() != usize::from(count) * 4 {
-        let reason = format!(
-            "{count} entries announced, {} bytes of them sent",
-            entries.len()
-        );
-        return Err(bad(GET_VERSION_SUPPORT, reason));
-    }
-    let (versions, _) = entries.as_chunks();
-    Ok(versions.iter().copied().map(Version).collect())
-}
-
-/// `[0]` number of types, then the types. mctpd gives an endpoint up if the length is not exactly
-/// that.
-fn parse_message_types(data: &[u8]) -> Result<Vec<u8>, ControlError> {
-    let Some((&count, types)) = data.split_first() else {
-        return Err(wrong_length(GET_MESSAGE_TYPE_SUPPORT, data, "at least 1"));
-    };
-    if types.len() != usize::from(count) {
-        let reason = format!("{count} types announced, {} sent", types.len());
-        return Err(bad(GET_MESSAGE_TYPE_SUPPORT, reason));
-    }
-    Ok(types.to_vec())
-}
-
-/// Answer to Get Vendor Defined Message Support: `[0]` next selector, `[1]` format, then the ID (2
-/// bytes for PCI, 4 for IANA) and 2 bytes of command set type, most significant byte first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct VendorMessage {
-    /// FFh = this was the last one.
-    pub next_selector: u8,
-    /// Who defined the messages.
-    pub vendor: Vendor,
-    /// The vendor's own number for the message set.
-    pub command_set: u16,
-}
-
-/// A vendor, in one of the two numberings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Vendor {
-    /// PCI vendor ID; message type 7Eh.
-    Pci(u16),
-    /// IANA enterprise number; message type 7Fh.
-    Iana(u32),
-}
-
-impl VendorMessage {
-    /// Reads response data.
-    pub fn parse(data: &[u8]) -> Result<Self, ControlError> {
-        let (next_selector, vendor, command_set) = match *data {
-            [next, 0, a, b, c, d] => (next, Vendor::Pci(u16::from_be_bytes([a, b])), [c, d]),
-            [next, 1, a, b, c, d, e, f] => {
-                (next, Vendor::Iana(u32::from_be_bytes([a, b, c, d])), [e, f])
-            }
-            [_, 0 | 1, ..] | [] | [_] => {
-                return Err(wrong_length(
-                    GET_VENDOR_DEFINED_MESSAGE_SUPPORT,
-                    data,
-                    "6 or 8",
-                ));
-            }
-            [_, format, ..] => {
-                let reason = format!("vendor ID format {format:02x}h is neither PCI nor IANA");
-                return Err(bad(GET_VENDOR_DEFINED_MESSAGE_SUPPORT, reason));
-            }
-        };
-        Ok(Self {
-            next_selector,
-            vendor,
-            command_set: u16::from_be_bytes(command_set),
-        })
-    }
-}
-
-impl fmt::Display for VendorMessage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.vendor {
-            Vendor::Pci(id) => write!(f, "PCI vendor {id:04x}h")?,
-            Vendor::Iana(number) => write!(f, "IANA enterprise {number}")?,
-        }
-        write!(f, ", command set {:04x}h", self.command_set)
-    }
-}
-
-fn wrong_length(command: u8, data: &[u8], expected: &str) -> ControlError {
-    bad(
-        command,
-        format!("{} bytes of data instead of {expected}", data.len()),
-    )
 }
 
 #[cfg(test)]
@@ -535,14 +334,10 @@ mod tests {
     }
 
     #[test]
-    fn only_a_response_with_the_same_instance_id_and_command_is_an_answer() {
-        assert!(is_response_to(&[0x03, 2, 0], 3, 2));
-        assert!(is_response_to(&[0x23, 2, 0], 3, 2), "bit 5 is reserved");
-        assert!(!is_response_to(&[0x83, 2, 0], 3, 2), "a request");
-        assert!(!is_response_to(&[0x43, 2, 0], 3, 2), "a datagram");
-        assert!(!is_response_to(&[0x04, 2, 0], 3, 2), "another instance ID");
-        assert!(!is_response_to(&[0x03, 3, 0], 3, 2), "another command");
-        assert!(!is_response_to(&[0x03, 2], 3, 2), "no completion code");
+    fn an_answer_to_another_request_is_none() {
+        let mut script = Script(vec![vec![0x01, 2, 0, 9, 0, 0]; 4], vec![]);
+        let error = ControlClient::new(&mut script).endpoint_id(PEER);
+        assert!(matches!(error, Err(ControlError::NoAnswer { .. })));
     }
 
     #[test]
@@ -568,46 +363,71 @@ mod tests {
         );
     }
 
-    #[test]
-    fn versions_are_written_as_in_the_specification() {
-        let text = |bytes| Version(bytes).to_string();
-        assert_eq!(text([0xf1, 0xf1, 0xf0, 0x00]), "1.1.0");
-        assert_eq!(text([0xf3, 0xf1, 0xff, 0x00]), "3.1");
-        assert_eq!(text([0xf1, 0xf0, 0xff, 0x61]), "1.0a");
-        assert_eq!(text([0x10, 0x11, 0xf7, 0x00]), "10.11.7");
+    /// The answer to the first request, whatever it asks for.
+    fn answering<T>(answer: &[u8], ask: impl FnOnce(&mut ControlClient<'_, Script>) -> T) -> T {
+        let mut script = Script(vec![answer.to_vec()], vec![]);
+        ask(&mut ControlClient::new(&mut script))
     }
 
     #[test]
     fn counts_must_agree_with_the_length() {
-        assert!(parse_versions(&[1, 0xf1, 0xf3, 0xf3]).is_err());
-        assert_eq!(parse_versions(&[1, 0xf1, 0xf3, 0xf3, 0]).unwrap().len(), 1);
-        assert!(parse_message_types(&[1]).is_err());
-        assert!(parse_message_types(&[1, 0, 0x7e]).is_err());
-        assert_eq!(parse_message_types(&[2, 0, 0x7e]).unwrap(), [0, 0x7e]);
-    }
-
-    #[test]
-    fn vendor_ids_have_two_or_four_bytes() {
-        let pci = VendorMessage::parse(&[0xff, 0, 0xcc, 0xde, 0, 1]).unwrap();
-        assert_eq!(pci.to_string(), "PCI vendor ccdeh, command set 0001h");
-        let iana = VendorMessage::parse(&[1, 1, 0, 0, 0xa0, 0x15, 0, 2]).unwrap();
-        assert_eq!((iana.next_selector, iana.vendor), (1, Vendor::Iana(40981)));
-        assert!(VendorMessage::parse(&[0xff, 0, 0xcc, 0xde, 0]).is_err());
-        assert!(VendorMessage::parse(&[0xff, 2, 0, 0, 0, 0]).is_err());
-    }
-
-    #[test]
-    fn endpoint_answers_have_exact_lengths() {
-        assert!(EndpointId::parse(&[9, 0]).is_err());
-        assert!(EndpointId::parse(&[9, 0, 0, 0]).is_err());
-        let answer = EndpointId::parse(&[0, 0x10, 0]).unwrap();
+        let versions = |answer: &[u8]| answering(answer, |client| client.versions(PEER, 0xff));
         assert_eq!(
-            answer.to_string(),
+            versions(&[0, 4, 0, 1, 0xf1, 0xf3, 0xf3, 0]).unwrap().len(),
+            1
+        );
+        assert_eq!(
+            versions(&[0, 4, 0, 2, 0xf1, 0xf3, 0xf3, 0])
+                .unwrap_err()
+                .to_string(),
+            "bad answer to Get MCTP Version Support (04h): 2 entries announced, 1 sent"
+        );
+        let types = |answer: &[u8]| answering(answer, |client| client.message_types(PEER));
+        assert_eq!(types(&[0, 5, 0, 2, 0, 0x7e]).unwrap(), [0, 0x7e]);
+        assert!(types(&[0, 5, 0, 1]).is_err() && types(&[0, 5, 0, 1, 0, 0x7e]).is_err());
+    }
+
+    #[test]
+    fn endpoints_are_told_in_words() {
+        let told = |data: &[u8]| {
+            answering(&[&[0, 2, 0], data].concat(), |client| {
+                client
+                    .endpoint_id(PEER)
+                    .map(|response| InWords(&response).to_string())
+            })
+        };
+        assert_eq!(
+            told(&[0, 0x10, 0]).unwrap(),
             "no EID yet, bus owner or bridge, dynamic EID"
         );
-        assert!(Uuid::parse(&[0; 16]).is_err());
-        assert!(Uuid::parse(&[1; 15]).is_err());
-        let rejected = Assignment::parse(&[0x10, 12, 0]).unwrap();
-        assert_eq!((rejected.accepted, rejected.endpoint_id), (false, 12));
+        assert_eq!(
+            told(&[9, 0x22, 0]).unwrap(),
+            "EID 9, reserved endpoint type, static EID in use"
+        );
+        assert!(told(&[9, 0]).is_err() && told(&[9, 0, 0, 0]).is_err());
+    }
+
+    #[test]
+    fn a_nil_uuid_and_a_reserved_status_are_bad_answers() {
+        let uuid = |byte| {
+            answering(&[&[0, 3, 0], &[byte; 16][..]].concat(), |client| {
+                client.uuid(PEER)
+            })
+        };
+        assert_eq!(uuid(1).unwrap(), Uuid([1; 16]));
+        assert_eq!(
+            uuid(0).unwrap_err().to_string(),
+            "bad answer to Get Endpoint UUID (03h): the UUID is nil"
+        );
+        let set = |status| {
+            answering(&[0, 1, 0, status, 12, 0], |client| {
+                client.set_endpoint_id(PEER, 12)
+            })
+        };
+        assert_eq!(
+            set(0x10).unwrap().status.assignment(),
+            AssignmentStatus::Rejected
+        );
+        assert!(set(0x20).is_err());
     }
 }

@@ -6,8 +6,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use mctp_router::wire::{
+    GetEndpointIdRequest, Header, MESSAGE_TYPE, Message, Request, ResponseHeader,
+};
+use mctp_transport::{Eid, MessageTag, Packet, PacketHeader, SequenceNumber};
 use nusb::transfer::{Buffer, Bulk, Direction, In, Out};
 use nusb::{Device, Interface as Claimed, MaybeFuture};
+use zerocopy::{FromBytes, IntoBytes};
 
 use crate::interface::{Interface, read};
 
@@ -17,11 +22,10 @@ const TRANSFER_TIME: Duration = Duration::from_secs(2);
 /// The next good request has to be answered within this time.
 const ANSWER_TIME: Duration = Duration::from_secs(3);
 
-/// A transfer of Get Endpoint ID (DSP0236 1.3.3, 12.4) from endpoint 8 to the null destination:
-/// message tag 5, instance 1Fh.
-const GET_ENDPOINT_ID: [u8; 11] = [
-    0x1a, 0xb4, 0x00, 11, 0x01, 0x00, 0x08, 0xcd, 0x00, 0x9f, 0x02,
-];
+/// The good request: from this endpoint ID to the null one, with this message tag.
+const REQUEST: Header = Header::request(0x1f, GetEndpointIdRequest::COMMAND);
+const SOURCE: Eid = Eid(8);
+const TAG: MessageTag = MessageTag::from_low_bits(5);
 
 /// More than an IN transfer can be long, and a multiple of any USB packet.
 const IN_LENGTH: usize = 16 * 1024;
@@ -63,7 +67,7 @@ fn send_all(usb_interface: &Path, transfers: impl Iterator<Item = Vec<u8>>) -> R
         .context("no bulk OUT endpoint")?;
 
     let mut sent = 0;
-    for transfer in transfers.chain([GET_ENDPOINT_ID.to_vec()]) {
+    for transfer in transfers.chain([good_transfer()]) {
         let length = transfer.len();
         let completion = endpoint.transfer_blocking(Buffer::from(transfer), TRANSFER_TIME);
         if let Err(error) = completion.status {
@@ -106,22 +110,46 @@ fn wait_for_answer(claimed: &Claimed) -> Result<()> {
     }
 }
 
-/// Whether a packet of an IN transfer answers [`GET_ENDPOINT_ID`] with success.
+/// The transfer of [`REQUEST`].
+fn good_transfer() -> Vec<u8> {
+    let header = PacketHeader {
+        destination: Eid(0),
+        source: SOURCE,
+        start: true,
+        end: true,
+        sequence: SequenceNumber::default(),
+        tag_owner: true,
+        tag: TAG,
+    };
+    let packet = [&header.to_bytes(), Message::new(REQUEST).as_bytes()].concat();
+    [&[0x1a, 0xb4, 0x00, 4 + packet.len() as u8], &packet[..]].concat()
+}
+
+/// Whether a packet of an IN transfer answers [`REQUEST`] with success.
 fn has_answer(transfer: &[u8]) -> bool {
-    const START_AND_END_OF_MESSAGE_TAG_5: u8 = 0xc5;
-    const NOT_SEQUENCE: u8 = 0xcf;
     let mut rest = transfer;
     while let [0x1a, 0xb4, high, low, ..] = *rest {
         let length = usize::from(u16::from_be_bytes([high & 0x1f, low])).max(4);
         let (packet, next) = rest.split_at(length.min(rest.len()));
-        if let [0x01, 0x08, _, flags, 0x00, 0x1f, 0x02, 0x00, ..] = packet[4..]
-            && flags & NOT_SEQUENCE == START_AND_END_OF_MESSAGE_TAG_5
-        {
+        if Packet::parse(&packet[4..]).is_ok_and(|packet| is_answer(&packet)) {
             return true;
         }
         rest = next;
     }
     false
+}
+
+fn is_answer(packet: &Packet<'_>) -> bool {
+    let header = packet.header;
+    let is_whole = header.start && header.end;
+    let message = Message::<ResponseHeader>::ref_from_prefix(packet.payload);
+    (header.destination, header.tag_owner, header.tag) == (SOURCE, false, TAG)
+        && is_whole
+        && message.is_ok_and(|(message, _)| {
+            message.type_ic == MESSAGE_TYPE
+                && message.body.answers(&REQUEST)
+                && message.body.completion_code.is_success()
+        })
 }
 
 /// Writes the name of the USB interface, such as `1-1:1.0`, to a file of its driver.
@@ -159,6 +187,15 @@ fn device_node(bus: &str, device: &str) -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// DSP0283 1.0, section 5; DSP0236 1.3.3, sections 8.2, 11.4 and 12.5.
+    #[test]
+    fn the_good_transfer_is_get_endpoint_id() {
+        let bytes = [
+            0x1a, 0xb4, 0x00, 11, 0x01, 0x00, 0x08, 0xcd, 0x00, 0x9f, 0x02,
+        ];
+        assert_eq!(good_transfer(), bytes);
+    }
 
     #[test]
     fn the_answer_is_found_behind_other_packets_of_a_transfer() {

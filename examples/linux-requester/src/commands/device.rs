@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use linux_requester::address::Destination;
+use linux_requester::control::InWords;
 use linux_requester::interface::{self, Interface};
 use linux_requester::netlink::Rtnetlink;
 use linux_requester::socket::MctpSocket;
@@ -46,7 +47,8 @@ pub(super) fn check_alive(endpoint_id: u8) -> Result<()> {
         .endpoint_id(destination)?;
     ensure!(
         answer.endpoint_id == endpoint_id,
-        "EID {endpoint_id} answers with {answer}"
+        "EID {endpoint_id} answers with {}",
+        InWords(&answer)
     );
     echo::echo(
         &mut socket,

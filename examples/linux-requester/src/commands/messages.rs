@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use linux_requester::address::Destination;
-use linux_requester::control::{ControlClient, command_name, completion_name};
+use linux_requester::control::ControlClient;
 use linux_requester::echo;
 use linux_requester::interface::Interface;
 use linux_requester::nvme_mi::{self, ManagementError, status_name};
 use linux_requester::socket::MctpSocket;
+use mctp_router::wire::{Command, CompletionCode, Operation, Request, SetEndpointIdRequest};
+use zerocopy::IntoBytes;
 
 use super::values::{HexBytes, hex, hex_byte, hex_bytes, hex_dword, size_range};
 use crate::serial_log::{self, SerialLogArguments};
@@ -128,21 +130,19 @@ pub(super) fn control(arguments: &ControlArguments) -> Result<()> {
     let mut socket = MctpSocket::open()?;
     let mut client = arguments.retries.client(&mut socket);
     let start = Instant::now();
-    let response = client.request(destination, arguments.command, &arguments.data.0)?;
+    let command = Command(arguments.command);
+    let response = client.request(destination, command, &arguments.data.0)?;
     println!(
-        "{} ({:02x}h) to {destination}: {} ({:02x}h), data [{}], after {} ms",
-        command_name(arguments.command),
-        arguments.command,
-        completion_name(response.completion_code),
+        "{command} to {destination}: {}, data [{}], after {} ms",
         response.completion_code,
         hex(&response.data),
         start.elapsed().as_millis()
     );
-    if let Some(expected) = arguments.expect {
+    if let Some(expected) = arguments.expect.map(CompletionCode) {
         let code = response.completion_code;
         ensure!(
             code == expected,
-            "completion code {code:02x}h instead of {expected:02x}h"
+            "completion code {code} instead of {expected}"
         );
     }
     Ok(())
@@ -292,12 +292,18 @@ pub(super) fn serial_log(
     let notable = || {
         let destination = Destination::EndpointId(endpoint_id);
         let mut socket = MctpSocket::open()?;
-        // Set Endpoint ID (DSP0236 1.3.3, section 12.3) to the one that it has. Within 5 s it would
-        // be the bus owner's, retransmitted.
+        // To the one that it has. Within 5 s it would be the bus owner's request, retransmitted.
         std::thread::sleep(Duration::from_secs(6));
-        Retries::ONE_TRY
-            .client(&mut socket)
-            .request(destination, 0x01, &[0, endpoint_id])?;
+        let operation = Operation::SET;
+        let set = SetEndpointIdRequest {
+            operation,
+            endpoint_id,
+        };
+        Retries::ONE_TRY.client(&mut socket).request(
+            destination,
+            SetEndpointIdRequest::COMMAND,
+            set.as_bytes(),
+        )?;
         Ok(format!("endpoint ID {endpoint_id} was set"))
     };
     serial_log::check(arguments, busy, notable)
