@@ -5,6 +5,9 @@ use anyhow::{Context, anyhow};
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embedded_io_adapters::tokio_1::FromTokio;
 use mctp::Eid;
+use mctp_router::wire::{
+    GetMessageTypeSupportRequest, Header, Message, Operation, Request, SetEndpointIdRequest,
+};
 use own_service::{Memory, device, thermometer};
 use reference_device::Identity;
 use tokio::io::DuplexStream;
@@ -15,6 +18,7 @@ use virtual_device::host::guest::Guest;
 use virtual_device::host::requester::{self, Requester};
 use virtual_device::host::transport::{PacketLog, Pipes};
 use virtual_device::waker::with_one_waker;
+use zerocopy::IntoBytes;
 
 /// Who the device is.
 const UUID: [u8; 16] = *b"\x2c\x1f\x96\xd4\x5d\xac\x5b\x0a\x9d\x6e\x01\x02\x03\x04\x05\x06";
@@ -92,16 +96,18 @@ async fn host(bus: DuplexStream) -> anyhow::Result<Answers> {
     let loopback = send_and_receive(&guest, vendor, b"there and back").await?;
     let log = PacketLog::default();
     requester::run(&guest, pipes, UNIT, &log, async |requester| {
-        // The host is the bus owner: it gives the device its endpoint ID (DSP0236 1.3.3, section
-        // 12.3).
-        ask(&requester, 0, &[0x00, 0x80, 0x01, 0x00, DEVICE]).await?;
+        // The host is the bus owner: it gives the device its endpoint ID.
+        let set = SetEndpointIdRequest {
+            operation: Operation::SET,
+            endpoint_id: DEVICE,
+        };
+        ask(&requester, 0, &control(&set)).await?;
         let ask = async |request: &[u8]| ask(&requester, DEVICE, request).await;
         let vendor = thermometer::ENTERPRISE.to_be_bytes();
         Ok(Answers {
             interfaces: interfaces.iter().map(|found| found.class).collect(),
             loopback,
-            // Get Message Type Support (DSP0236 1.3.3, section 12.8).
-            message_types: ask(&[0x00, 0x80, 0x05]).await?,
+            message_types: ask(&control(&GetMessageTypeSupportRequest)).await?,
             echo: ask(&[0x7E, 0xCC, 0xDE, 0xF0, 1, 2, 3]).await?,
             temperature: ask(&[&[0x7F], &vendor[..], &[thermometer::GET_TEMPERATURE]].concat())
                 .await?,
@@ -109,6 +115,12 @@ async fn host(bus: DuplexStream) -> anyhow::Result<Answers> {
         })
     })
     .await
+}
+
+/// A control request as a message, its type first.
+fn control<R: Request>(request: &R) -> Vec<u8> {
+    let header = Message::new(Header::request(0, R::COMMAND));
+    [header.as_bytes(), request.as_bytes()].concat()
 }
 
 async fn ask(

@@ -28,6 +28,8 @@ impl Command {
     pub const GET_MESSAGE_TYPE_SUPPORT: Self = Self(0x05);
     /// Get Vendor Defined Message Support (section 12.9): from any endpoint to any.
     pub const GET_VENDOR_SUPPORT: Self = Self(0x06);
+    /// Resolve Endpoint ID (section 12.10): from any endpoint to a bus owner or bridge.
+    pub const RESOLVE_ENDPOINT_ID: Self = Self(0x07);
 
     /// The name in table 12; `None` for a command that this module does not have.
     pub const fn name(self) -> Option<&'static str> {
@@ -38,6 +40,7 @@ impl Command {
             Self::GET_VERSION_SUPPORT => "Get MCTP Version Support",
             Self::GET_MESSAGE_TYPE_SUPPORT => "Get Message Type Support",
             Self::GET_VENDOR_SUPPORT => "Get Vendor Defined Message Support",
+            Self::RESOLVE_ENDPOINT_ID => "Resolve Endpoint ID",
             _ => return None,
         })
     }

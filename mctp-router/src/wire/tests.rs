@@ -110,6 +110,7 @@ fn commands_and_completion_codes_have_their_numbers() {
             6,
             "Get Vendor Defined Message Support (06h)",
         ),
+        (Command::RESOLVE_ENDPOINT_ID, 7, "Resolve Endpoint ID (07h)"),
         (Command(0x0B), 0x0B, "control request (0bh)"),
     ];
     for (command, number, text) in commands {

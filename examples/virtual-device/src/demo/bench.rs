@@ -8,7 +8,7 @@ use mctp_bench::{Request, Statistics};
 use mctp_transport::Packet;
 use tokio::sync::Notify;
 
-use super::control::DEVICE;
+use super::control::{DEVICE, Step};
 use super::exchange::Exchanger;
 use super::screen::Screen;
 use crate::host::requester::Throughput;
@@ -17,10 +17,6 @@ use crate::host::transport::Direction;
 /// Less than a packet of 251 bytes, almost four of them, sixteen of them, and almost the longest
 /// there is.
 const LENGTHS: [u16; 4] = [100, 987, 3951, 65_000];
-
-/// Get Endpoint ID, and the answer to it.
-const GET_ENDPOINT_ID: [u8; 3] = [0x00, 0x80, 0x02];
-const ENDPOINT_ID: [u8; 7] = [0x00, 0x00, 0x02, 0x00, DEVICE.0, 0x00, 0x00];
 
 /// How many times the device is asked for its endpoint ID in a stream.
 const QUESTIONS: u64 = 16;
@@ -107,11 +103,12 @@ async fn ask_until(
     exchanger: &Exchanger<'_, '_, '_>,
 ) -> Result<Answers, String> {
     let mut answers = Answers::default();
+    let (request, expected) = Step::endpoint_id("", DEVICE, "").messages(0);
     loop {
         let start = Instant::now();
-        let answer = exchanger.requester.request(DEVICE, &GET_ENDPOINT_ID).await;
+        let answer = exchanger.requester.request(DEVICE, &request).await;
         match answer {
-            Ok(answer) if answer == ENDPOINT_ID => {}
+            Ok(answer) if answer == expected.as_bytes() => {}
             Ok(_) => return Err("another endpoint ID meanwhile".into()),
             Err(error) => return Err(format!("no endpoint ID meanwhile: {error}")),
         }

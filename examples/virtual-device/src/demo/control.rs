@@ -1,8 +1,16 @@
 //! The control protocol (DSP0236 1.3.3, section 12), as a bus owner speaks it.
 
 use mctp::Eid;
-use mctp_usb::Version;
+use mctp_router::wire::{
+    Command, CompletionCode, EndpointIdType, EndpointType, GetEndpointIdRequest,
+    GetEndpointIdResponse, GetEndpointUuidRequest, GetEndpointUuidResponse,
+    GetMessageTypeSupportRequest, GetMessageTypeSupportResponse, GetVendorSupportRequest,
+    GetVersionSupportRequest, GetVersionSupportResponse, Header, MESSAGE_TYPE, Message, Operation,
+    Request, Response, SetEndpointIdRequest, SetEndpointIdResponse, SetEndpointIdStatus, Vendor,
+    VendorSupport, Version,
+};
 use reference_device::Hex;
+use zerocopy::IntoBytes;
 
 use super::exchange::{Exchange, Exchanger};
 use super::screen::Screen;
@@ -13,53 +21,91 @@ use crate::host::transport::Pipes;
 /// The endpoint ID that the device gets.
 pub(super) const DEVICE: Eid = Eid(9);
 
-/// Whoever is at the other end of the cable.
+/// Whoever is at the other end of the cable; and no endpoint ID.
 const PHYSICAL: Eid = Eid(0);
 
-/// Rq bit and instance ID of the first request.
-const FIRST_INSTANCE: u8 = 0x80;
-
-/// 1.0, 1.1, 1.2 and 1.3.3 in the encoding of section 12.7.2.
-const VERSIONS: [u8; 17] = [
-    4, 0xF1, 0xF0, 0xFF, 0x00, 0xF1, 0xF1, 0xFF, 0x00, 0xF1, 0xF2, 0xFF, 0x00, 0xF1, 0xF3, 0xF3,
-    0x00,
+/// 1.0, 1.1, 1.2 and 1.3.3.
+const VERSIONS: [Version; 4] = [
+    Version::from_bytes([0xF1, 0xF0, 0xFF, 0x00]),
+    Version::from_bytes([0xF1, 0xF1, 0xFF, 0x00]),
+    Version::from_bytes([0xF1, 0xF2, 0xFF, 0x00]),
+    Version::from_bytes([0xF1, 0xF3, 0xF3, 0x00]),
 ];
 
 /// 1.0.1 of the binding, DSP0235.
-const NVME_MI_VERSIONS: [u8; 5] = [1, 0xF1, 0xF0, 0xF1, 0x00];
+const NVME_MI_VERSIONS: [Version; 1] = [Version::from_bytes([0xF1, 0xF0, 0xF1, 0x00])];
 
 /// A request and the only right answer to it.
-struct Step<'a> {
+pub(super) struct Step<'a> {
     label: &'a str,
     destination: Eid,
-    command: u8,
-    data: &'a [u8],
-    completion_code: u8,
-    answer: &'a [u8],
+    command: Command,
+    data: Vec<u8>,
+    /// Makes the answer of what is a success without data so far.
+    answer: Box<dyn Fn(&mut Response) + 'a>,
     /// The answer in words.
     means: &'a str,
 }
 
-impl Step<'_> {
+impl<'a> Step<'a> {
+    /// A request to the device's endpoint ID.
+    fn new<R: Request>(
+        label: &'a str,
+        request: &R,
+        answer: impl Fn(&mut Response) + 'a,
+        means: &'a str,
+    ) -> Self {
+        Self {
+            label,
+            destination: DEVICE,
+            command: R::COMMAND,
+            data: request.as_bytes().to_vec(),
+            answer: Box::new(answer),
+            means,
+        }
+    }
+
+    /// Get Endpoint ID, and that the device is a simple endpoint with this one.
+    pub(super) fn endpoint_id(label: &'a str, endpoint_id: Eid, means: &'a str) -> Self {
+        let response = GetEndpointIdResponse {
+            endpoint_id: endpoint_id.0,
+            endpoint_type: EndpointType::simple(EndpointIdType::Dynamic),
+            medium_specific: 0,
+        };
+        let answer = move |answer: &mut Response| answer.put(response.as_bytes());
+        Self::new(label, &GetEndpointIdRequest, answer, means)
+    }
+
+    /// To whoever is at the other end of the cable.
+    fn by_cable(self) -> Self {
+        let destination = PHYSICAL;
+        Self {
+            destination,
+            ..self
+        }
+    }
+
+    /// The request with this instance ID, and the answer to it.
+    pub(super) fn messages(&self, instance_id: u8) -> (Vec<u8>, Response) {
+        let header = Header::request(instance_id, self.command);
+        let mut answer = Response::to(&header);
+        (self.answer)(&mut answer);
+        let request = [Message::new(header).as_bytes(), &self.data].concat();
+        (request, answer)
+    }
+
     async fn run(
         &self,
         exchanger: &Exchanger<'_, '_, '_>,
-        instance: u8,
+        instance_id: u8,
     ) -> Result<Exchange, String> {
-        let instance = instance & 0x1F;
-        let head = [0x00, FIRST_INSTANCE | instance, self.command];
-        let request = [&head, self.data].concat();
-        let expected = [
-            &[0x00, instance, self.command, self.completion_code],
-            self.answer,
-        ]
-        .concat();
+        let (request, expected) = self.messages(instance_id);
         let exchange = exchanger.ask(self.destination, &request).await?;
-        if exchange.response != expected {
+        if exchange.response != expected.as_bytes() {
             return Err(format!(
                 "{}, should be {}",
                 Hex(&exchange.response),
-                Hex(&expected)
+                Hex(expected.as_bytes())
             ));
         }
         Ok(exchange)
@@ -72,9 +118,10 @@ pub(super) async fn show(
     screen: &mut Screen<'_>,
 ) -> anyhow::Result<()> {
     screen.heading("MCTP control protocol: the host, endpoint 8, makes the device endpoint 9")?;
-    let uuid = settings.uuid.into_bytes();
-    let uuid_text = settings.uuid.to_string();
-    for (step, instance) in steps(&uuid, &uuid_text).iter().zip(0..) {
+    let uuid = settings.uuid.to_string();
+    let mut steps = identity(settings, &uuid);
+    steps.extend(support());
+    for (step, instance) in steps.iter().zip(0..) {
         let result = step.run(exchanger, instance).await;
         let packets = result.as_ref().ok().map(|exchange| {
             (
@@ -83,7 +130,9 @@ pub(super) async fn show(
             )
         });
         screen.check(step.label, result.map(|_| step.means.to_owned()))?;
-        if let Some((request, response)) = packets.filter(|_| step.command == 0x01) {
+        if let Some((request, response)) =
+            packets.filter(|_| step.command == Command::SET_ENDPOINT_ID)
+        {
             screen.note(&format!(
                 "host:   {}   (4 bytes packet header, then the message)",
                 Hex(&request)
@@ -94,105 +143,109 @@ pub(super) async fn show(
     Ok(())
 }
 
-fn steps<'a>(uuid: &'a [u8], uuid_text: &'a str) -> [Step<'a>; 12] {
-    let ask = |label, command, data, answer, means| Step {
-        label,
-        destination: DEVICE,
-        command,
-        data,
-        completion_code: 0x00,
-        answer,
-        means,
+/// Who the device is.
+fn identity<'a>(settings: &DeviceSettings, uuid: &'a str) -> Vec<Step<'a>> {
+    let set = SetEndpointIdRequest {
+        operation: Operation::SET,
+        endpoint_id: DEVICE.0,
     };
-    let refuse = |label, command, data, completion_code, means| Step {
-        completion_code,
-        ..ask(label, command, data, &[], means)
+    let was_set = SetEndpointIdResponse {
+        status: SetEndpointIdStatus::ACCEPTED,
+        endpoint_id: DEVICE.0,
+        pool_size: 0,
     };
-    [
-        Step {
-            destination: PHYSICAL,
-            ..ask(
-                "Get Endpoint ID, by cable",
-                0x02,
-                &[],
-                &[0, 0x00, 0],
-                "none yet",
-            )
-        },
-        Step {
-            destination: PHYSICAL,
-            ..ask(
-                "Set Endpoint ID 9, by cable",
-                0x01,
-                &[0, 9],
-                &[0x00, 9, 0],
-                "accepted: 9; no pool, so not a bridge",
-            )
-        },
-        ask(
-            "Get Endpoint ID",
-            0x02,
-            &[],
-            &[9, 0x00, 0],
-            "9, simple endpoint, dynamic",
+    let uuid_bytes = settings.uuid.into_bytes();
+    let uuid_bytes = GetEndpointUuidResponse { uuid: uuid_bytes };
+    vec![
+        Step::endpoint_id("Get Endpoint ID, by cable", PHYSICAL, "none yet").by_cable(),
+        Step::new(
+            "Set Endpoint ID 9, by cable",
+            &set,
+            move |answer| answer.put(was_set.as_bytes()),
+            "accepted: 9; no pool, so not a bridge",
+        )
+        .by_cable(),
+        Step::endpoint_id("Get Endpoint ID", DEVICE, "9, simple endpoint, dynamic"),
+        Step::new(
+            "Get Endpoint UUID",
+            &GetEndpointUuidRequest,
+            move |answer| answer.put(uuid_bytes.as_bytes()),
+            uuid,
         ),
-        ask("Get Endpoint UUID", 0x03, &[], uuid, uuid_text),
-        ask(
+    ]
+}
+
+/// What the device supports, and what it refuses.
+fn support() -> Vec<Step<'static>> {
+    let versions = |label, message_type, versions: &'static [Version], means| {
+        let emit = move |answer: &mut _| GetVersionSupportResponse::emit(versions, answer);
+        Step::new(
+            label,
+            &GetVersionSupportRequest { message_type },
+            emit,
+            means,
+        )
+    };
+    let refuse = |code| move |answer: &mut Response| answer.refuse(code);
+    let base = GetVersionSupportRequest::BASE_SPECIFICATION;
+    let vendor = VendorSupport {
+        next_selector: VendorSupport::LAST,
+        vendor: Vendor::Pci(mctp_bench::VENDOR_ID),
+        command_set: 0,
+    };
+    vec![
+        versions(
             "Get MCTP Version Support, base",
-            0x04,
-            &[0xFF],
+            base,
             &VERSIONS,
             "1.0, 1.1, 1.2, 1.3.3",
         ),
-        ask(
+        versions(
             "Get MCTP Version Support, control",
-            0x04,
-            &[0x00],
+            MESSAGE_TYPE,
             &VERSIONS,
             "1.0, 1.1, 1.2, 1.3.3",
         ),
-        ask(
+        versions(
             "Get MCTP Version Support, NVMe-MI",
-            0x04,
-            &[0x04],
+            mctp::MCTP_TYPE_NVME.0,
             &NVME_MI_VERSIONS,
             "1.0.1",
         ),
-        refuse(
+        Step::new(
             "Get MCTP Version Support, PLDM",
-            0x04,
-            &[0x01],
-            0x80,
+            &GetVersionSupportRequest {
+                message_type: mctp::MCTP_TYPE_PLDM.0,
+            },
+            refuse(CompletionCode::MESSAGE_TYPE_NOT_SUPPORTED),
             "message type not supported",
         ),
-        ask(
+        Step::new(
             "Get Message Type Support",
-            0x05,
-            &[],
-            &[3, 0x00, 0x04, 0x7E],
+            &GetMessageTypeSupportRequest,
+            |answer| GetMessageTypeSupportResponse::emit([0x04, 0x7E].into_iter(), answer),
             "00h control, 04h NVMe-MI, 7Eh vendor defined (PCI)",
         ),
-        ask(
+        Step::new(
             "Get Vendor Defined Message Support 0",
-            0x06,
-            &[0],
-            &[0xFF, 0x00, 0xCC, 0xDE, 0x00, 0x00],
+            &GetVendorSupportRequest { selector: 0 },
+            move |answer| vendor.emit(answer),
             "PCI vendor CCDEh, command set 0; no more",
         ),
-        refuse(
+        Step::new(
             "Get Vendor Defined Message Support 1",
-            0x06,
-            &[1],
-            0x02,
+            &GetVendorSupportRequest { selector: 1 },
+            refuse(CompletionCode::INVALID_DATA),
             "invalid data: there is no such selector",
         ),
-        refuse(
-            "Resolve Endpoint ID",
-            0x07,
-            &[9],
-            0x05,
-            "unsupported: for bridges only",
-        ),
+        Step {
+            label: "Resolve Endpoint ID",
+            destination: DEVICE,
+            command: Command::RESOLVE_ENDPOINT_ID,
+            data: vec![DEVICE.0],
+            answer: Box::new(refuse(CompletionCode::UNSUPPORTED_COMMAND)),
+            means: "unsupported: for bridges only",
+        },
     ]
 }
 
@@ -211,20 +264,12 @@ pub(super) async fn show_robustness(
     ];
     for ((label, transfer), instance) in transfers.into_iter().zip(20..) {
         guest.bulk_out(pipes.output.address, transfer).await?;
-        if pipes.version == Version::V1_1 && transfer == CUT_OFF {
+        if pipes.version == mctp_usb::Version::V1_1 && transfer == CUT_OFF {
             // There the packet goes on in the next transfer: its rest.
             let rest = [0; CUT_OFF[3] as usize - CUT_OFF.len()];
             guest.bulk_out(pipes.output.address, &rest).await?;
         }
-        let step = Step {
-            label,
-            destination: DEVICE,
-            command: 0x02,
-            data: &[],
-            completion_code: 0x00,
-            answer: &[9, 0x00, 0],
-            means: "9",
-        };
+        let step = Step::endpoint_id(label, DEVICE, "9");
         let result = step.run(exchanger, instance).await;
         screen.check(
             label,
@@ -236,7 +281,7 @@ pub(super) async fn show_robustness(
 
 /// 11 bytes of a packet that should have 72, with its DSP0283 header. It is for endpoint 42, which
 /// is not here.
-const CUT_OFF: [u8; 11] = [0x1A, 0xB4, 0x00, 72, 0x01, 42, 8, 0xC8, 0x00, 0x80, 0x02];
+const CUT_OFF: [u8; 11] = [0x1A, 0xB4, 0x00, 72, 0x01, 42, 8, 0xC8, 0x7E, 0xCC, 0xDE];
 
 /// A start packet of an echo request that never goes on, with its DSP0283 header.
 fn unfinished_message() -> [u8; 72] {
