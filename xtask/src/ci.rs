@@ -7,6 +7,7 @@ mod once;
 mod panic_free;
 mod tidy;
 mod usb_walk;
+mod wire;
 
 use std::io::Write;
 use std::time::Instant;
@@ -37,7 +38,7 @@ struct Step {
 const STEPS: &[Step] = &[
     Step {
         name: "tidy",
-        checks: "files every crate must have, nothing that must not be committed, one definition of the shipped build",
+        checks: "files every crate must have, nothing that must not be committed, one definition of the shipped build, the control protocol's bytes in one module",
         run: tidy::check,
     },
     Step {

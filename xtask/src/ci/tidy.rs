@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::{layers, once};
+use super::{layers, once, wire};
 use crate::process::output;
 use crate::project::{Project, PublishedCrate};
 use crate::shipped;
@@ -77,6 +77,7 @@ fn complaints_about(project: &Project, name: &str, text: &str) -> Vec<String> {
     if name.ends_with(".rs") && text.lines().any(is_unfinished) {
         complaints.push(format!("{name}: says that something is left to do"));
     }
+    complaints.extend(wire::complaints(name, text));
     complaints
 }
 
