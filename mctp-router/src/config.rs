@@ -76,7 +76,7 @@ impl Config {
 pub struct PortConfig {
     /// Packet payload bytes of the middle packets sent from this port, where no [`Route`] says
     /// otherwise. At least 64, and no more than the transport carries, whatever is asked for.
-    /// Larger than 64 only where it was negotiated (DSP0236 section 8.5).
+    /// Larger than 64 only where it was negotiated (DSP0236 section 8.4).
     pub unit: usize,
     /// The largest packet payload accepted, in bytes. Never below 64.
     pub max_receive_unit: usize,

@@ -9,7 +9,7 @@ mod boundary;
 const HIGH_SPEED: u16 = 512;
 const FULL_SPEED: u16 = 64;
 
-/// Get Endpoint ID from endpoint 8 to the null destination (DSP0236 1.3.3, sections 8.2 and 12.4),
+/// Get Endpoint ID from endpoint 8 to the null destination (DSP0236 1.3.3, sections 8.2 and 12.5),
 /// 7 bytes, behind the header that DSP0283 and Linux 7.2 (`drivers/net/mctp/mctp-usb.c`) put before
 /// it: length 11, its own four bytes included.
 const GET_ENDPOINT_ID: [u8; 11] = [

@@ -593,7 +593,7 @@ impl Scenario {
                 format!("echo {ENDPOINT} --size 3000 --at-once 12 --count 20 --may-lose"),
             ],
             // It logs its counters when its endpoint ID is set, which this forces (DSP0236 1.3.3,
-            // section 12.3) even where it would be a retransmission.
+            // section 12.4) even where it would be a retransmission.
             Step::LogDrops => vec![control(&format!(
                 "physical:usb 01 01{ENDPOINT:02x} --expect 00"
             ))],

@@ -1,5 +1,5 @@
 //! `mctp-router`: every public function of the core, in every state that its private fields can
-//! have.
+//! have, and what parses and emits the control protocol.
 #![no_std]
 #![no_main]
 
@@ -8,6 +8,11 @@ use core::hint::black_box;
 use mctp::{Eid, MsgIC, MsgType};
 use mctp_router::storage::{
     Channels, LongMessages, Networks, PortBuffers, Ports, Routes, ShortMessages,
+};
+use mctp_router::wire::{
+    self, Command, GetEndpointIdRequest, GetEndpointUuidRequest, GetMessageTypeSupportRequest,
+    GetMessageTypeSupportResponse, GetVendorSupportRequest, GetVersionSupportRequest,
+    GetVersionSupportResponse, Header, SetEndpointIdRequest, Vendor, VendorSupport, Version,
 };
 use mctp_router::{
     ChannelId, Config, Instant, NetworkId, Outgoing, PortConfig, PortId, Route, RouteOrigin,
@@ -42,6 +47,8 @@ fn run() {
         observe(&mut router, channel);
         any_state(&mut router).close(black_box(channel));
     }
+    parse_control();
+    emit_control();
 }
 
 fn any_port() -> PortId {
@@ -164,4 +171,36 @@ fn observe(router: &mut RouterCore<'_>, channel: ChannelId) {
         router.messages_accepted(),
     ));
     black_box((router.drop_counters().total(), router.has_message(channel)));
+}
+
+fn parse_control() {
+    parse::<SetEndpointIdRequest>();
+    parse::<GetEndpointIdRequest>();
+    parse::<GetEndpointUuidRequest>();
+    parse::<GetVersionSupportRequest>();
+    parse::<GetMessageTypeSupportRequest>();
+    parse::<GetVendorSupportRequest>();
+}
+
+fn parse<R: wire::Request>() {
+    let _ = black_box(R::parse(any_bytes()).is_ok());
+    let _ = black_box(R::parse_response(any_bytes()).is_ok());
+}
+
+fn emit_control() {
+    let request = Header::request(any_number() as u8, Command(any_number() as u8));
+    let mut response = wire::Response::to(&request);
+    let response = any_state(&mut response);
+    response.put(any_bytes());
+    let types = any_bytes().iter().copied();
+    GetMessageTypeSupportResponse::emit(types, response);
+    let versions = [Version::from_bytes([0; 4]); 14];
+    GetVersionSupportResponse::emit(black_box(&versions[..]), response);
+    let vendor = VendorSupport {
+        next_selector: any_number() as u8,
+        vendor: black_box(Vendor::Iana(0)),
+        command_set: any_number() as u16,
+    };
+    vendor.emit(response);
+    black_box(response.as_bytes());
 }

@@ -72,7 +72,7 @@ impl fmt::Display for Case {
     }
 }
 
-/// Get Endpoint ID (DSP0236 1.3.3, section 12.4).
+/// Get Endpoint ID (DSP0236 1.3.3, section 12.5).
 pub fn control() -> Case {
     Case {
         name: "control",
