@@ -1,5 +1,5 @@
-//! The control protocol responder (DSP0236 1.3.3, sections 11 and 12). [`wire`] has the bytes, and
-//! what each command answers.
+//! The control protocol responder (DSP0236 1.3.3, sections 11 and 12). What each command answers is
+//! in [`crate::wire`].
 //!
 //! Every command but 01h to 06h is answered `ERROR_UNSUPPORTED_CMD`. A request with data of another
 //! length than its command has is answered `ERROR_INVALID_LENGTH`.
@@ -107,7 +107,9 @@ impl Responder {
         response: &mut Response,
     ) -> Option<RawHeader> {
         let before = endpoint.endpoint_id;
-        self.carry_out(request, endpoint, services, response);
+        if let Err(code) = self.carry_out(request, endpoint, services, response) {
+            response.refuse(code);
+        }
         // Set Endpoint ID is answered by the endpoint that was asked, not by the one that it makes
         // (section 12.4).
         let source = match (request.header.command, request.packet.destination()) {
@@ -119,20 +121,7 @@ impl Responder {
         (!request.header.flags.is_datagram()).then_some(packet)
     }
 
-    #[inline(never)]
     fn carry_out<'s>(
-        &mut self,
-        request: &ControlRequest<'_>,
-        endpoint: &mut Endpoint,
-        services: &impl Services<'s>,
-        response: &mut Response,
-    ) {
-        if let Err(code) = self.try_carry_out(request, endpoint, services, response) {
-            response.refuse(code);
-        }
-    }
-
-    fn try_carry_out<'s>(
         &mut self,
         request: &ControlRequest<'_>,
         endpoint: &mut Endpoint,
