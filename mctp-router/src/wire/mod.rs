@@ -32,8 +32,8 @@
 //! # What is checked
 //!
 //! A parser checks lengths, and counts and formats that a length depends on; it never panics.
-//! Reserved bits are kept, and do not count where a value is compared. Values that this document
-//! does not define survive parsing. Whether a value is a legal one is for its receiver to decide.
+//! Reserved bits are kept: `==` sees them, the methods do not. Values that the standard does not
+//! define survive parsing. Whether a value is a legal one is for its receiver to decide.
 //!
 //! ```
 //! use mctp_router::wire::{
