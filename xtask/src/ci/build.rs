@@ -1,6 +1,6 @@
 //! Steps that are one or more runs of Cargo.
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 
 use crate::install;
 use crate::process::output;
@@ -130,11 +130,33 @@ pub(super) fn no_std(project: &Project) -> Result<String> {
     }
     let example = ["build", "--locked", "--package", "own-service", "--lib"];
     output(project.cargo(".").args(example).args(["--target", TARGET]))?;
+    outsiders(project)?;
     Ok(format!(
         "{} crates for {}",
         project.published.len(),
         MICROCONTROLLERS.join(", ")
     ))
+}
+
+/// Crates as others would write them: one uses a transport, one is one, one is a stack.
+const OUTSIDERS: &[&str] = &["packet-counter", "line-transport", "tiny-endpoint"];
+
+/// They build for the smallest target, and none needs a USB device stack.
+fn outsiders(project: &Project) -> Result<()> {
+    let target = MICROCONTROLLERS.first().context("there is a smallest")?;
+    for package in OUTSIDERS {
+        let of_package = ["--locked", "--package", package, "--target", target];
+        output(project.cargo(".").arg("build").args(of_package))?;
+        let mut tree = project.cargo(".");
+        tree.arg("tree").args(of_package);
+        tree.args(["--edges", "normal", "--prefix", "none"]);
+        let tree = output(&mut tree)?;
+        ensure!(
+            !tree.lines().any(|line| line.starts_with("embassy-usb ")),
+            "{package} needs embassy-usb"
+        );
+    }
+    Ok(())
 }
 
 pub(super) fn docs(project: &Project) -> Result<String> {
