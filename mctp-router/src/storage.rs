@@ -84,7 +84,7 @@ pub struct Routes<const COUNT: usize> {
 ///
 /// | part | in all | and for each | how many |
 /// |-|-|-|-|
-/// | [`Ports`] | 0 | 92 | 1 to 255 |
+/// | [`Ports`] | 0 | 100 | 1 to 255 |
 /// | [`Networks`] | 256 | 280 | 1 to 255 |
 /// | [`ShortMessages`] | 0 | 256 + 60 | 0 to 127 |
 /// | [`LongMessages`] | 128 | `LEN` + 60 | 1 to 127, of 256 or more bytes |
@@ -300,7 +300,7 @@ const _: () = {
     const fn bytes<T>() -> usize {
         size_of::<T>()
     }
-    assert!(bytes::<Ports<'static, 3>>() == 3 * 92);
+    assert!(bytes::<Ports<'static, 3>>() == 3 * 100);
     assert!(bytes::<Networks<3>>() == 256 + 3 * 280);
     assert!(bytes::<ShortMessages<'static, 3>>() == 3 * (256 + 60));
     assert!(bytes::<LongMessages<'static, 3, 4224>>() == 128 + 3 * (4224 + 60));

@@ -47,12 +47,15 @@ impl ChannelWakers {
 pub(crate) struct PortWakers {
     pub(crate) receive: Waiting,
     pub(crate) transmit: Waiting,
+    /// Whoever keeps time beside them.
+    pub(crate) timer: Waiting,
 }
 
 impl PortWakers {
     pub(crate) const NONE: Self = Self {
         receive: Waiting::NOBODY,
         transmit: Waiting::NOBODY,
+        timer: Waiting::NOBODY,
     };
 }
 
@@ -69,6 +72,14 @@ impl Wakers<'_> {
         self.channels.get_mut(channel.index())
     }
 
+    /// Whoever keeps time beside a port, or for all.
+    pub(crate) fn timer(&mut self, beside: Option<PortId>) -> &mut Waiting {
+        match beside.and_then(|port| self.ports.get_mut(usize::from(port.0))) {
+            Some(port) => &mut port.timer,
+            None => &mut self.timer,
+        }
+    }
+
     pub(crate) fn port(&mut self, port: PortId) -> Option<&mut PortWakers> {
         self.ports.get_mut(usize::from(port.0))
     }
@@ -81,6 +92,9 @@ impl Wakers<'_> {
         let everybody = wakes.everybody();
         if wakes.timer() || everybody {
             self.timer.wake();
+            for port in self.ports.iter_mut() {
+                port.timer.wake();
+            }
         }
         if wakes.event() || everybody {
             self.event.wake();

@@ -118,6 +118,21 @@ fn a_response_too_long_for_the_buffer_is_an_error_and_costs_nothing_else() {
 }
 
 #[test]
+fn a_port_that_is_run_whole_needs_no_other_task() {
+    let mut device = echo_device();
+    device.run_ports_whole();
+    assert_echoes(&mut device, 1, 300);
+    device.i2c.packets(&REQUEST.packets(&echo_message(300), 64));
+    device.world.run();
+    assert_eq!(assemble(&device.i2c.sent()).len(), 1);
+    let asked = spawn_ask(&mut device, 100, 10);
+    device.world.advance(99);
+    assert!(!asked.is_done());
+    device.world.advance(101);
+    assert!(matches!(asked.take(), Err(Error::TimedOut)));
+}
+
+#[test]
 fn receiving_without_having_sent_is_an_error() {
     let mut device = running();
     let router = device.router;

@@ -11,6 +11,7 @@ use core::fmt;
 use core::future::poll_fn;
 use core::task::{Context, Poll};
 
+use embassy_futures::join::join;
 use embassy_futures::select::select;
 use embassy_futures::yield_now;
 use embassy_sync::blocking_mutex::Mutex;
@@ -44,9 +45,8 @@ struct Shared<'b> {
 ///    [add](Self::add_port) its ports. `M` is [`NoopRawMutex`] where
 ///    everything runs in one executor, [`CriticalSectionRawMutex`] where interrupts or several
 ///    cores share it.
-/// 2. Run [`run_receive`](Self::run_receive) and [`run_send`](Self::run_send) for each port, and
-///    [`run_timers`](Self::run_timers) once, side by side, for ever. Dropping one of these futures
-///    takes its port out of service until it is run again.
+/// 2. Run each port with [`run`](Self::run), side by side, for ever; or its halves and the timers
+///    apart. Dropping such a future takes its port out of service until it is run again.
 /// 3. Serve with [`listener`](Self::listener)s, and ask with
 ///    [`request_channel`](Self::request_channel)s.
 ///
@@ -198,6 +198,25 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
         Ok(Listener::new(self, channel))
     }
 
+    /// Runs a port for ever: both halves of its transport, and the router's timers. Nothing else has
+    /// to run for the port.
+    ///
+    /// Where the halves belong to different tasks or executors, run
+    /// [`run_receive`](Self::run_receive), [`run_send`](Self::run_send) and
+    /// [`run_timers`](Self::run_timers) there instead.
+    pub async fn run(
+        &self,
+        port: PortId,
+        receiver: &mut impl TransportRx,
+        sender: &mut impl TransportTx,
+    ) -> Infallible {
+        let halves = join(
+            self.run_receive(port, receiver),
+            self.run_send(port, sender),
+        );
+        join(halves, self.keep_time(Some(port))).await.1
+    }
+
     /// Takes packets from `transport` for ever. Lets other tasks run now and then, even if the
     /// neighbour never pauses.
     pub async fn run_receive(&self, port: PortId, transport: &mut impl TransportRx) -> Infallible {
@@ -279,8 +298,13 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
         }
     }
 
-    /// Keeps time for ever. Without it nothing ever times out.
+    /// Keeps time for ever. Where no port is [run whole](Self::run), nothing times out without it.
     pub async fn run_timers(&self) -> Infallible {
+        self.keep_time(None).await
+    }
+
+    /// Keeps time beside the halves of a port, or for all.
+    async fn keep_time(&self, beside: Option<PortId>) -> Infallible {
         loop {
             let deadline = self.look(|shared| shared.core.next_deadline());
             let earlier = poll_fn(|context| {
@@ -288,7 +312,7 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
                     if shared.core.next_deadline() < deadline {
                         return Poll::Ready(());
                     }
-                    shared.wakers.timer.register(context);
+                    shared.wakers.timer(beside).register(context);
                     Poll::Pending
                 })
             });

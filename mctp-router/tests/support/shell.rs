@@ -530,6 +530,7 @@ pub(crate) struct Running {
     pub(crate) i2c: Link,
     senders: Vec<Outcome<Infallible>>,
     receivers: Vec<Outcome<Infallible>>,
+    timers: Option<Outcome<Infallible>>,
 }
 
 fn run_receive(
@@ -602,7 +603,7 @@ impl Running {
             receivers.push(run_receive(&mut world, router, port, link));
             senders.push(run_send(&mut world, router, port, link));
         }
-        world.spawn(router.run_timers());
+        let timers = Some(world.spawn(router.run_timers()));
         world.run();
         usb.up();
         i2c.up();
@@ -614,7 +615,24 @@ impl Running {
             i2c,
             senders,
             receivers,
+            timers,
         }
+    }
+
+    /// Runs each port in one future from now on, with no other task for any of them.
+    pub(crate) fn run_ports_whole(&mut self) {
+        let tasks = self.senders.drain(..).chain(self.receivers.drain(..));
+        for task in tasks.chain(self.timers.take()) {
+            self.world.cancel(task);
+        }
+        for (port, link) in [(USB, self.usb.clone()), (I2C, self.i2c.clone())] {
+            let (router, clock) = (self.router, self.world.clock.clone());
+            self.world.spawn(async move {
+                let (mut rx, mut tx) = (LinkRx::new(link.clone()), LinkTx { link, clock });
+                router.run(port, &mut rx, &mut tx).await
+            });
+        }
+        self.world.run();
     }
 
     pub(crate) fn link(&self, port: PortId) -> &Link {
