@@ -26,6 +26,9 @@ pub enum Act {
     Send(Vec<Vec<u8>>),
     /// The neighbour sends a part of this MCTP packet, and ends the transfer there.
     SendCut(Vec<u8>),
+    /// The neighbour has begun to send this MCTP packet, and nothing says that the rest will not
+    /// come. Nothing at all where a packet comes whole or not at all.
+    SendPart(Vec<u8>),
     /// The neighbour takes what it is sent from now on, or does not.
     Read(bool),
     /// The neighbour does not acknowledge the next transfer.
@@ -303,7 +306,13 @@ fn the_link_is_lost_between_and_within_packets<R: TransportRx, T: TransportTx, N
     subject: Subject<R, T, N>,
 ) {
     let mut subject = subject.up();
-    for act in [Act::Send(vec![packet(1, 30)]), Act::SendCut(packet(2, 60))] {
+    let long = usize::from(subject.sender.layout().max_packet).min(600);
+    let acts = [
+        Act::Send(vec![packet(1, 30)]),
+        Act::SendCut(packet(2, 60)),
+        Act::SendPart(packet(3, long)),
+    ];
+    for act in acts {
         subject.neighbour.act(act);
         let _ = subject.next();
         subject.neighbour.act(Act::LinkDown);

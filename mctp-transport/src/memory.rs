@@ -500,7 +500,7 @@ mod tests {
                     }
                 }
                 // It is lost.
-                Act::SendCut(_) => {}
+                Act::SendCut(_) | Act::SendPart(_) => {}
                 Act::Read(is_reading) => self.link.set_reading(Side::Right, is_reading),
                 Act::RefuseNext => {
                     let mut is_first = true;
