@@ -231,6 +231,12 @@ impl<'b> Transfer<'b> {
         })
     }
 
+    /// The header of the first packet. It can be looked at when the transfer was sent as well.
+    pub fn first_header(&self) -> Option<RawHeader> {
+        let packet = self.as_bytes().get(self.headroom.into()..)?;
+        Some(RawHeader::from_bytes(*packet.first_chunk()?))
+    }
+
     /// All frames of the transfer, end to end.
     pub fn as_bytes(&self) -> &[u8] {
         self.buffer.get(..self.used).unwrap_or_default()
@@ -578,6 +584,20 @@ mod tests {
         assert!(room.push(HEADER, 2).is_none());
         assert!(transfer.room(HERE).is_none());
         assert_eq!(transfer.packets().count(), 1);
+    }
+
+    #[test]
+    fn the_first_header_is_there_before_and_after_a_transport_wrote_its_own() {
+        let mut buffer = [0; 600];
+        let mut transfer = Transfer::new(&mut buffer, LAYOUT);
+        assert_eq!(transfer.first_header(), None);
+        assert!(fill(&mut transfer, b"one"));
+        assert_eq!(transfer.first_header(), Some(HEADER.into()));
+        for frame in transfer.frames() {
+            frame.headroom.fill(0xFF);
+            frame.tailroom.fill(0xFF);
+        }
+        assert_eq!(transfer.first_header(), Some(HEADER.into()));
     }
 
     #[test]

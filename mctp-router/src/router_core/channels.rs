@@ -1,7 +1,7 @@
 //! Listeners and open requests, each found by what it waits for without looking at the others.
 
 use mctp::{Eid, MCTP_ADDR_NULL};
-use mctp_transport::{MessageTag, PhysicalAddress};
+use mctp_transport::{AssemblyKey, MessageTag, PhysicalAddress, RawHeader};
 
 use super::Origin;
 use super::key::{BUCKETS, Key};
@@ -67,6 +67,8 @@ pub(crate) struct Request {
     since: Option<Since>,
     timeout: u32,
     expired: bool,
+    /// The neighbour did not acknowledge it: nobody has it.
+    refused: bool,
 }
 
 impl Request {
@@ -83,6 +85,7 @@ impl Request {
             since: None,
             timeout: 0,
             expired: false,
+            refused: false,
         }
     }
 }
@@ -290,8 +293,29 @@ impl<'b> ChannelTable<'b> {
         };
         request.since = Some(Since::now(now));
         request.timeout = timeout;
-        request.expired = false;
+        request.expired = request.refused;
         true
+    }
+
+    /// The neighbour did not acknowledge a packet by this port. If it was of a request, that waits
+    /// no longer; `false` if it was not.
+    pub(crate) fn refuse(&mut self, port: PortId, packet: RawHeader) -> bool {
+        let response = AssemblyKey::new(packet.destination(), false, packet.tag());
+        let mut requests = self.all.iter_mut().filter_map(Channel::request_mut);
+        let request =
+            requests.find(|request| request.port == port && request.response.message() == response);
+        let Some(request) = request.filter(|_| packet.is_tag_owner()) else {
+            return false;
+        };
+        request.expired = true;
+        request.refused = true;
+        true
+    }
+
+    /// Whether the neighbour did not acknowledge the request of a channel.
+    pub(crate) fn is_refused(&self, channel: ChannelId) -> bool {
+        let request = self.all.get(channel.index()).and_then(Channel::request);
+        request.is_some_and(|request| request.refused)
     }
 
     /// Ends the wait of the requests by a port whose link is lost: the next peer there never had

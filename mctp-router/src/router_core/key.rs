@@ -30,7 +30,7 @@ impl Key {
     }
 
     #[inline]
-    const fn message(self) -> AssemblyKey {
+    pub(crate) const fn message(self) -> AssemblyKey {
         AssemblyKey::from_number(self.0)
     }
 

@@ -1,7 +1,9 @@
 //! Messages out: tags, routes and units (DSP0236 1.3.3, sections 8.4 to 8.6 and 11.7).
 
 use mctp::{MCTP_ADDR_NULL, MsgIC, MsgType};
-use mctp_transport::{DropReason, PacketHeader, PhysicalAddress, SendError, SequenceNumber};
+use mctp_transport::{
+    DropReason, PacketHeader, PhysicalAddress, SendError, SequenceNumber, Transfer,
+};
 
 use super::channels::Request;
 use super::outgoing::next_free_tag;
@@ -30,7 +32,7 @@ impl<'b> RouterCore<'b> {
         result: Result<(), SendError>,
     ) {
         if let Err(error) = result {
-            self.drops.count(error.into());
+            self.note_unsent(port, outbound.transfer, error);
         }
         let Some(place) = self.ports.get_mut(usize::from(port.0)) else {
             return;
@@ -42,6 +44,19 @@ impl<'b> RouterCore<'b> {
             self.look_soon(now);
         }
         self.note_next_sender(port);
+    }
+
+    /// A transfer was not sent. Whoever waits for a response to what was in it need not wait for its
+    /// time limit.
+    #[inline(never)]
+    fn note_unsent(&mut self, port: PortId, transfer: &Transfer<'_>, error: SendError) {
+        self.drops.count(error.into());
+        if error == SendError::NotAccepted
+            && let Some(packet) = transfer.first_header()
+            && self.channels.refuse(port, packet)
+        {
+            self.wakes.note_everybody();
+        }
     }
 
     /// Opens a request to `target`: finds its way, and a tag that no other request to the same peer
@@ -90,9 +105,19 @@ impl<'b> RouterCore<'b> {
         }
     }
 
-    /// Whether the request of `channel` has waited for too long, or its link was lost.
+    /// Whether the request of `channel` waits no longer: it has waited for too long, its link was
+    /// lost, or it [was refused](Self::is_refused).
     pub fn has_expired(&self, channel: ChannelId) -> bool {
         self.channels.has_expired(channel)
+    }
+
+    /// Whether the neighbour did not acknowledge the request of `channel`, or a part of it:
+    /// [`SendError::NotAccepted`]. On a bus with addresses, there is probably nobody.
+    ///
+    /// It is known of the first message in a transfer, which is the only one where transfers have
+    /// one packet each.
+    pub fn is_refused(&self, channel: ChannelId) -> bool {
+        self.channels.is_refused(channel)
     }
 
     /// Puts as much of a message into the port's transfer as fits, when it is its turn. `message` is

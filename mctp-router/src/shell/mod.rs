@@ -299,8 +299,8 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
     }
 
     /// Keeps time for ever. Where no port is [run whole](Self::run), nothing times out without it.
-    pub async fn run_timers(&self) -> Infallible {
-        self.keep_time(None).await
+    pub fn run_timers(&self) -> impl Future<Output = Infallible> {
+        self.keep_time(None)
     }
 
     /// Keeps time beside the halves of a port, or for all.

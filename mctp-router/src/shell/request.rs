@@ -122,8 +122,9 @@ impl<M: RawMutex, C: Clock> AsyncReqChannel for RequestChannel<'_, '_, M, C> {
     }
 
     /// [`mctp::Error::BadArgument`] without a `send` before, [`TimedOut`](mctp::Error::TimedOut)
-    /// when no response came in time or the link was lost, and [`NoSpace`](mctp::Error::NoSpace)
-    /// when `buf` is too short for it; it is then lost.
+    /// when no response came in time or the link was lost,
+    /// [`Unreachable`](mctp::Error::Unreachable) when the neighbour did not acknowledge the request,
+    /// and [`NoSpace`](mctp::Error::NoSpace) when `buf` is too short for it; it is then lost.
     async fn recv<'f>(
         &mut self,
         buf: &'f mut [u8],
@@ -131,8 +132,12 @@ impl<M: RawMutex, C: Clock> AsyncReqChannel for RequestChannel<'_, '_, M, C> {
         let request = self.open.as_ref();
         let channel = request.ok_or(mctp::Error::BadArgument)?.channel;
         let Some(lent) = self.next_response(channel).await else {
+            let is_refused = self.router.look(|shared| shared.core.is_refused(channel));
             self.open = None;
-            return Err(mctp::Error::TimedOut);
+            return Err(match is_refused {
+                true => mctp::Error::Unreachable,
+                false => mctp::Error::TimedOut,
+            });
         };
         let copied = match buf.get_mut(..lent.bytes().len()) {
             Some(buf) => {

@@ -57,6 +57,52 @@ fn a_request_gets_its_response() {
 }
 
 #[test]
+fn a_request_that_the_neighbour_does_not_acknowledge_waits_for_nothing() {
+    let mut device = Device::large();
+    for (network, peer) in [(true, HOST), (false, HOST), (false, 0)] {
+        let target = match network {
+            true => Target::Endpoint(NETWORK, Eid(peer)),
+            false => Target::Neighbour(USB, POINT_TO_POINT, Eid(peer)),
+        };
+        for len in [1, 3000] {
+            device.set_refuses(USB, true);
+            let question = Question::new(target, &vec![PLAIN_TYPE; 1 + len]);
+            let refused = device.ask(question.timeout(1000));
+            let by_address = Target::Neighbour(I2C, PhysicalAddress::from_byte(9), Eid(HOST));
+            let other = device.ask(Question::new(by_address, &[PLAIN_TYPE]).timeout(1000));
+            assert_eq!(device.answers(refused), [Err(Failure::Unreachable)]);
+            device.set_refuses(USB, false);
+            device.sent();
+            assert_eq!(device.answers(other), [], "a request by another port waits");
+            device.advance(1000);
+            assert_eq!(device.answers(other), LATE);
+            device.end_request(refused);
+            device.end_request(other);
+        }
+    }
+    let asked = ask(&mut device, 1000);
+    let sent = assemble(&device.sent());
+    device.receive_all(&answer_to(&sent[0], &[7]));
+    assert_eq!(device.answers(asked), [Ok(with_type(&[7]))]);
+}
+
+#[test]
+fn a_response_that_is_not_acknowledged_ends_no_request_of_the_same_tag() {
+    let (mut device, echo) = Device::echo();
+    let asked = ask(&mut device, 1000);
+    let tag = assemble(&device.sent())[0].header.tag;
+    device.receive(&REQUEST.tag(tag).packet(&echo_message(9)));
+    let taken = device.take_as(echo, Taking::InPlace).unwrap();
+    device.set_refuses(USB, true);
+    device.respond(&taken, false, &[taken.bytes()]);
+    device.give_back(taken);
+    device.set_refuses(USB, false);
+    assert_eq!(device.answers(asked), []);
+    device.advance(1000);
+    assert_eq!(device.answers(asked), LATE);
+}
+
+#[test]
 fn a_request_times_out_on_time_with_no_traffic_at_all() {
     let mut device = Device::large();
     let asked = ask(&mut device, 700);

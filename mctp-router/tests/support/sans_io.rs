@@ -255,7 +255,12 @@ impl SansIo {
             return true;
         }
         if self.core.has_expired(channel) {
-            request.answers.push(Err(Failure::TimedOut));
+            request
+                .answers
+                .push(Err(match self.core.is_refused(channel) {
+                    true => Failure::Unreachable,
+                    false => Failure::TimedOut,
+                }));
             self.core.close(channel);
             request.channel = None;
             return true;
