@@ -1,4 +1,7 @@
-//! The bench service's stream into USB transfers, by `mctp-usb-embassy`.
+//! The bench service's stream into USB transfers, and packets out of them, by `mctp-usb-embassy`.
+
+use std::future::Future;
+use std::pin::pin;
 
 use embassy_usb::driver::{
     Bus, ControlPipe, Direction, Driver, Endpoint, EndpointAddress, EndpointAllocError,
@@ -13,35 +16,60 @@ use crate::case::Case;
 use crate::executor::{Task, measure};
 use crate::leak;
 use crate::link::Link;
+use crate::usb_host;
 
-/// The endpoints of a host that reads whatever it is sent at once.
-struct Host {
-    link: &'static Link,
+/// A host as the device's endpoints have it.
+trait Host: Copy {
+    async fn sends(self, buffer: &mut [u8]) -> Result<usize, EndpointError>;
+
+    fn reads(self, bytes: &[u8]);
 }
 
-struct HostEndpoint {
+/// Reads whatever it is sent at once.
+impl Host for &'static Link {
+    async fn sends(self, _: &mut [u8]) -> Result<usize, EndpointError> {
+        Err(EndpointError::Disabled)
+    }
+
+    fn reads(self, bytes: &[u8]) {
+        self.send_usb_transfer(bytes);
+    }
+}
+
+impl Host for &'static usb_host::Host {
+    #[inline]
+    async fn sends(self, buffer: &mut [u8]) -> Result<usize, EndpointError> {
+        Ok(self.read(buffer).await)
+    }
+
+    fn reads(self, _: &[u8]) {
+        panic!("the device has nothing to send");
+    }
+}
+
+struct HostEndpoint<H> {
     info: EndpointInfo,
-    link: &'static Link,
+    host: H,
 }
 
-impl Host {
-    fn endpoint(&self, direction: Direction, max_packet_size: u16) -> HostEndpoint {
+/// The driver for a device on that host.
+struct HostDriver<H>(H);
+
+impl<H: Host> HostDriver<H> {
+    fn endpoint(&self, direction: Direction, max_packet_size: u16) -> HostEndpoint<H> {
         let info = EndpointInfo {
             addr: EndpointAddress::from_parts(1, direction),
             ep_type: EndpointType::Bulk,
             max_packet_size,
             interval_ms: 0,
         };
-        HostEndpoint {
-            info,
-            link: self.link,
-        }
+        HostEndpoint { info, host: self.0 }
     }
 }
 
-impl Driver<'static> for Host {
-    type EndpointOut = HostEndpoint;
-    type EndpointIn = HostEndpoint;
+impl<H: Host + 'static> Driver<'static> for HostDriver<H> {
+    type EndpointOut = HostEndpoint<H>;
+    type EndpointIn = HostEndpoint<H>;
     type ControlPipe = Never;
     type Bus = Never;
 
@@ -50,7 +78,7 @@ impl Driver<'static> for Host {
         _: EndpointType,
         max_packet_size: u16,
         _: u8,
-    ) -> Result<HostEndpoint, EndpointAllocError> {
+    ) -> Result<HostEndpoint<H>, EndpointAllocError> {
         Ok(self.endpoint(Direction::Out, max_packet_size))
     }
 
@@ -59,7 +87,7 @@ impl Driver<'static> for Host {
         _: EndpointType,
         max_packet_size: u16,
         _: u8,
-    ) -> Result<HostEndpoint, EndpointAllocError> {
+    ) -> Result<HostEndpoint<H>, EndpointAllocError> {
         Ok(self.endpoint(Direction::In, max_packet_size))
     }
 
@@ -68,7 +96,7 @@ impl Driver<'static> for Host {
     }
 }
 
-impl Endpoint for HostEndpoint {
+impl<H> Endpoint for HostEndpoint<H> {
     fn info(&self) -> &EndpointInfo {
         &self.info
     }
@@ -76,15 +104,16 @@ impl Endpoint for HostEndpoint {
     async fn wait_enabled(&mut self) {}
 }
 
-impl EndpointOut for HostEndpoint {
-    async fn read(&mut self, _: &mut [u8]) -> Result<usize, EndpointError> {
-        Err(EndpointError::Disabled)
+impl<H: Host> EndpointOut for HostEndpoint<H> {
+    #[inline]
+    async fn read(&mut self, buffer: &mut [u8]) -> Result<usize, EndpointError> {
+        self.host.sends(buffer).await
     }
 }
 
-impl EndpointIn for HostEndpoint {
+impl<H: Host> EndpointIn for HostEndpoint<H> {
     async fn write(&mut self, bytes: &[u8]) -> Result<(), EndpointError> {
-        self.link.send_usb_transfer(bytes);
+        self.host.reads(bytes);
         Ok(())
     }
 }
@@ -138,6 +167,18 @@ impl ControlPipe for Never {
     async fn accept_set_address(&mut self, _: u8) {}
 }
 
+fn class_of_device_on<H: Host + 'static>(host: H) -> MctpUsbClass<'static, HostDriver<H>> {
+    let mut builder = Builder::new(
+        HostDriver(host),
+        Config::new(0x1209, 0x0001),
+        leak([0; 256]),
+        leak([0; 256]),
+        leak([0; 256]),
+        leak([0; 256]),
+    );
+    MctpUsbClass::new(&mut builder)
+}
+
 /// The `mctp-bench` service, asked for messages of [`Case::payload`] bytes, sends them as requests.
 #[inline]
 pub fn stream(case: &Case) {
@@ -157,15 +198,7 @@ pub fn stream(case: &Case) {
         let error = served.await;
         panic!("{error}")
     };
-    let mut builder = Builder::new(
-        Host { link },
-        Config::new(0x1209, 0x0001),
-        leak([0; 256]),
-        leak([0; 256]),
-        leak([0; 256]),
-        leak([0; 256]),
-    );
-    let (sender, _) = MctpUsbClass::new(&mut builder).split();
+    let (sender, _) = class_of_device_on(link).split();
     let bottom = bottoms.remove(0);
     let send = async move { sender.run(bottom).await };
     #[allow(unused_mut)]
@@ -177,4 +210,19 @@ pub fn stream(case: &Case) {
     #[cfg(feature = "board")]
     tasks.push(Box::pin(super::shell::keep_time(router)));
     measure(case, link, tasks);
+}
+
+/// The receiver hands out the packets of transfers.
+pub fn receive_transfers(case: &usb_host::Case) {
+    let host = usb_host::Host::of(case);
+    let (_, mut receiver) = class_of_device_on(host).split();
+    usb_host::measure(case, host, |context| {
+        pin!(receiver.receive())
+            .poll(context)
+            .map(|received| match received {
+                Some(Ok(packet)) => host.take(packet),
+                Some(Err(error)) => panic!("{error}"),
+                None => panic!("the link is up"),
+            })
+    });
 }
