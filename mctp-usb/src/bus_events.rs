@@ -14,8 +14,10 @@ use core::sync::atomic::{AtomicBool, Ordering};
 /// has more.
 #[derive(Debug, Default)]
 pub struct BusEvents {
+    /// Also set, last, when the bus was restarted: the receiver looks at this flag alone for each
+    /// USB packet.
+    receiver_interrupted: AtomicBool,
     receiver_restarted: AtomicBool,
-    receiver_paused: AtomicBool,
     sender_restarted: AtomicBool,
 }
 
@@ -23,8 +25,8 @@ impl BusEvents {
     /// Nothing happened yet.
     pub const fn new() -> Self {
         Self {
+            receiver_interrupted: AtomicBool::new(false),
             receiver_restarted: AtomicBool::new(false),
-            receiver_paused: AtomicBool::new(false),
             sender_restarted: AtomicBool::new(false),
         }
     }
@@ -33,28 +35,26 @@ impl BusEvents {
     /// under way will not go on.
     pub fn restarted(&self) {
         self.receiver_restarted.store(true, Ordering::Release);
+        self.receiver_interrupted.store(true, Ordering::Release);
         self.sender_restarted.store(true, Ordering::Release);
     }
 
     /// The bus was suspended, or the interface was set anew: unfinished packets will not go on, the
     /// link does.
     pub fn paused(&self) {
-        self.receiver_paused.store(true, Ordering::Release);
+        self.receiver_interrupted.store(true, Ordering::Release);
     }
 
     /// Whether there is anything for the receiver to take: asked for each USB packet.
     #[inline]
-    pub(crate) fn any_for_receiver(&self) -> bool {
-        self.receiver_restarted.load(Ordering::Acquire)
-            | self.receiver_paused.load(Ordering::Acquire)
+    pub(crate) fn receiver_interrupted(&self) -> bool {
+        self.receiver_interrupted.load(Ordering::Acquire)
     }
 
+    /// Takes what there is for the receiver: whether the bus was restarted.
     pub(crate) fn take_receiver_restarted(&self) -> bool {
+        take(&self.receiver_interrupted);
         take(&self.receiver_restarted)
-    }
-
-    pub(crate) fn take_receiver_paused(&self) -> bool {
-        take(&self.receiver_paused)
     }
 
     pub(crate) fn take_sender_restarted(&self) -> bool {

@@ -16,10 +16,14 @@ enum Link {
     Up,
     /// Down, to be told.
     Lost,
-    /// Down and up again, both to be told.
-    Restarted,
-    /// Up again, to be told.
-    Back,
+    /// Down and up again, both to be told before the USB packet that is in the buffer is taken.
+    Restarted {
+        usb_packet: usize,
+    },
+    /// Up again, to be told before the USB packet that is in the buffer is taken.
+    Back {
+        usb_packet: usize,
+    },
 }
 
 /// Receives MCTP packets from a bulk OUT endpoint, in place.
@@ -41,10 +45,8 @@ pub struct Receiver<'d, E> {
     events: &'d BusEvents,
     reassembler: Reassembler<'d>,
     link: Link,
-    /// An interruption cost an unfinished packet, to be told.
-    packet_cut_off: bool,
-    /// The last read failed for the length of the USB packet.
-    overflowed: bool,
+    /// USB packets that were read outside of the fast path.
+    reads: u8,
 }
 
 impl<'d, E: EndpointOut> Receiver<'d, E> {
@@ -65,54 +67,62 @@ impl<'d, E: EndpointOut> Receiver<'d, E> {
             events,
             reassembler,
             link: Link::Down,
-            packet_cut_off: false,
-            overflowed: false,
+            reads: 0,
         })
     }
 
-    /// Takes what came of reading a USB packet.
-    fn take(&mut self, read: Result<usize, EndpointError>) -> Option<DropReason> {
-        let overflowed = core::mem::take(&mut self.overflowed);
-        match read {
-            Ok(len) => {
-                if self.events.any_for_receiver() {
-                    self.note_interruptions();
-                }
-                self.reassembler.received(len);
-            }
-            Err(EndpointError::Disabled) => {
-                self.packet_cut_off = self.reassembler.flush();
-                self.link = Link::Lost;
-            }
-            Err(EndpointError::BufferOverflow) => {
-                self.reassembler.lost();
-                self.overflowed = true;
-                // A driver that keeps such a packet fails again at once: once counted is enough.
-                return (!overflowed).then_some(DropReason::BadLinkIntegrity);
-            }
+    fn packet(&mut self, length: usize) -> Received<'_> {
+        Received::Packet {
+            source: PhysicalAddress::POINT_TO_POINT,
+            bytes: self.reassembler.hand_out(length),
         }
-        None
     }
 
-    #[cold]
-    fn note_interruptions(&mut self) {
-        self.events.take_receiver_paused();
-        if self.events.take_receiver_restarted() {
-            self.link = Link::Restarted;
+    /// Takes what came of reading a USB packet, and returns why that costs a packet.
+    fn take(&mut self, read: Result<usize, EndpointError>) -> Option<DropReason> {
+        match read {
+            Ok(len) => self.take_usb_packet(len),
+            Err(EndpointError::Disabled) => {
+                self.link = Link::Lost;
+                self.cut_off()
+            }
+            Err(EndpointError::BufferOverflow) => {
+                // A driver that keeps such a packet fails again at once.
+                self.reads = u8::MAX;
+                self.reassembler.lost()
+            }
         }
-        self.packet_cut_off = self.reassembler.flush();
+    }
+
+    fn take_usb_packet(&mut self, len: usize) -> Option<DropReason> {
+        if !self.events.receiver_interrupted() {
+            return self.reassembler.received(len);
+        }
+        let cut_off = self.cut_off();
+        if self.events.take_receiver_restarted() {
+            self.link = Link::Restarted { usb_packet: len };
+            return cut_off;
+        }
+        cut_off.or(self.reassembler.received(len))
+    }
+
+    /// The link was interrupted: that costs the unfinished packet, if any.
+    fn cut_off(&mut self) -> Option<DropReason> {
+        self.reassembler.flush().then_some(DropReason::LinkDown)
     }
 
     /// What the stack is to be told about the link before the next packet.
+    #[cold]
     fn link_change(&mut self) -> Option<Received<'static>> {
-        if core::mem::take(&mut self.packet_cut_off) {
-            return Some(Received::Dropped(DropReason::LinkDown));
-        }
         let (next, event) = match self.link {
             Link::Up | Link::Down => return None,
             Link::Lost => (Link::Down, Received::LinkDown),
-            Link::Restarted => (Link::Back, Received::LinkDown),
-            Link::Back => (Link::Up, Received::LinkUp),
+            Link::Restarted { usb_packet } => (Link::Back { usb_packet }, Received::LinkDown),
+            Link::Back { usb_packet } => {
+                // Nothing was unfinished that could be given up for it.
+                let _ = self.reassembler.received(usb_packet);
+                (Link::Up, Received::LinkUp)
+            }
         };
         self.link = next;
         Some(event)
@@ -135,45 +145,43 @@ impl<E: EndpointOut> TransportRx for Receiver<'_, E> {
     }
 
     async fn receive(&mut self) -> Received<'_> {
-        let mut reads_in_a_row: u8 = 0;
         loop {
-            if self.link != Link::Up || self.packet_cut_off {
+            match self.reassembler.next_length() {
+                Some(Ok(length)) => return self.packet(length),
+                Some(Err(reason)) => return Received::Dropped(reason),
+                None => {}
+            }
+            if self.link != Link::Up {
                 if let Some(event) = self.link_change() {
                     return event;
                 }
                 self.endpoint.wait_enabled().await;
                 self.events.take_receiver_restarted();
-                self.events.take_receiver_paused();
                 self.link = Link::Up;
                 return Received::LinkUp;
             }
-            match self.reassembler.next_range() {
-                Some(Ok(range)) => {
-                    return Received::Packet {
-                        source: PhysicalAddress::POINT_TO_POINT,
-                        bytes: self.reassembler.bytes(range),
-                    };
-                }
-                Some(Err(reason)) => return Received::Dropped(reason),
-                None => {}
-            }
             let read = self.endpoint.read(self.reassembler.buffer()).await;
+            if let Ok(len) = read
+                && !self.events.receiver_interrupted()
+                && let Some(length) = self.reassembler.first_length(len)
+            {
+                return self.packet(length);
+            }
             if let Some(reason) = self.take(read) {
                 return Received::Dropped(reason);
             }
-            reads_in_a_row = reads_in_a_row.saturating_add(1);
-            if self.overflowed || reads_in_a_row >= READS_IN_A_ROW {
+            self.reads = self.reads.wrapping_add(1);
+            if self.reads.is_multiple_of(READS_BEFORE_PAUSE) {
                 // Zero-length packets, pieces of what is dropped: a host can send them without end.
-                reads_in_a_row = 0;
                 let_others_run().await;
             }
         }
     }
 }
 
-/// How many USB packets are read without anything to return before other tasks get a turn: more
-/// than one packet of 1.1 takes.
-const READS_IN_A_ROW: u8 = 32;
+/// After how many USB packets outside of the fast path other tasks get a turn: more than three
+/// packets of 1.1 take.
+const READS_BEFORE_PAUSE: u8 = 64;
 
 async fn let_others_run() {
     let mut waited = false;

@@ -263,7 +263,9 @@ impl<E: EndpointIn> TransportTx for Sender<'_, E> {
         if self.events.take_sender_restarted() {
             self.unfinished = Unfinished::default();
         }
-        self.unfinished.cut_off();
+        if self.version.spans_transfers() {
+            self.unfinished.cut_off();
+        }
         let mut unsent = Unsent {
             current: &[],
             current_len: 0,

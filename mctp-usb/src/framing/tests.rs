@@ -42,8 +42,13 @@ fn drain(reassembler: &mut Reassembler<'_>) -> Vec<Output> {
 
 fn usb_packet(reassembler: &mut Reassembler<'_>, bytes: &[u8]) -> Vec<Output> {
     reassembler.buffer()[..bytes.len()].copy_from_slice(bytes);
-    reassembler.received(bytes.len());
-    drain(reassembler)
+    let mut outputs: Vec<Output> = reassembler
+        .received(bytes.len())
+        .into_iter()
+        .map(Err)
+        .collect();
+    outputs.extend(drain(reassembler));
+    outputs
 }
 
 /// A transfer as a host sends it, with the zero-length packet where one is due.
@@ -390,7 +395,7 @@ fn flush_keeps_the_usb_packet_that_is_being_received() {
         let bytes = frame(version, 2, 40);
         reassembler.buffer()[..bytes.len()].copy_from_slice(&bytes);
         assert!(reassembler.flush());
-        reassembler.received(bytes.len());
+        assert_eq!(reassembler.received(bytes.len()), None);
         assert_eq!(drain(reassembler), [packet(2, 40)]);
     });
 }
@@ -399,7 +404,7 @@ fn flush_keeps_the_usb_packet_that_is_being_received() {
 fn fill(reassembler: &mut Reassembler<'_>, frames: &[Vec<u8>]) {
     let bytes = frames.concat();
     reassembler.buffer()[..bytes.len()].copy_from_slice(&bytes);
-    reassembler.received(bytes.len());
+    assert_eq!(reassembler.received(bytes.len()), None);
 }
 
 #[test]
@@ -485,7 +490,8 @@ fn what_is_malformed_or_not_all_there_is_not_taken_out_of_turn() {
 fn a_lost_usb_packet_costs_its_transfer() {
     on_each(VERSIONS, &[FULL_SPEED], |version, reassembler| {
         assert_eq!(usb_packet(reassembler, &frame(version, 1, 200)[..64]), []);
-        reassembler.lost();
+        assert_eq!(reassembler.lost(), Some(DropReason::BadLinkIntegrity));
+        assert_eq!(reassembler.lost(), None, "once for several in a row");
         assert_eq!(
             transfer(reassembler, &frame(version, 2, 200)),
             [packet(2, 200)]
@@ -616,7 +622,7 @@ proptest! {
                     let fill = bytes.len().min(room.len());
                     room[..fill].copy_from_slice(&bytes[..fill]);
                 }
-                2 => reassembler.received(received),
+                2 => { let _ = reassembler.received(received); }
                 3 => { drain(&mut reassembler); }
                 4 => { reassembler.next_packet(); }
                 5 => reassembler.put_back(),

@@ -373,7 +373,7 @@ fn received(host: &mut Reassembler<'_>, usb_packets: &[Vec<u8>]) -> Vec<Result<u
     let mut found = Vec::new();
     for bytes in usb_packets {
         host.buffer()[..bytes.len()].copy_from_slice(bytes);
-        host.received(bytes.len());
+        assert_eq!(host.received(bytes.len()), None);
         while let Some(packet) = host.next_packet() {
             found.push(packet.map(<[u8]>::len));
         }

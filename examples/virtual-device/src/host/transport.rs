@@ -157,7 +157,8 @@ impl<'h> HostReceiver<'h> {
         };
         for usb_packet in transfer.chunks(full).chain(last.iter().copied()) {
             self.reassembler.buffer()[..usb_packet.len()].copy_from_slice(usb_packet);
-            self.reassembler.received(usb_packet.len());
+            let given_up = self.reassembler.received(usb_packet.len());
+            self.found.extend(given_up.map(Err));
             while let Some(found) = self.reassembler.next_packet() {
                 if let Ok(packet) = found {
                     self.log.add(Direction::FromDevice, packet);
