@@ -118,7 +118,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "instructions",
-        checks: "echo round trips and NVMe-MI commands stay within budgets of instructions, and the router within its bounds beside mctp-estack and under load",
+        checks: "echo round trips and NVMe-MI commands stay within budgets of instructions, the router within its bounds beside mctp-estack and under load, and the USB receiver beside mctp-usb-embassy",
         run: instructions::check,
     },
     Step {

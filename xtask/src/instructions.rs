@@ -4,7 +4,7 @@
 
 use anyhow::{Context, Result, bail};
 
-use crate::bench::{Bench, Build, Case, FOLDER, Load, Room, Stack};
+use crate::bench::{Bench, Build, Case, FOLDER, Load, Room, Stack, UsbTransfers, UsbVersion};
 use crate::project::Project;
 
 /// The programs that this needs.
@@ -16,6 +16,7 @@ const PROGRAMS: &[&str] = &[
     "core-packetise",
     "assemble",
     "nvme-mi",
+    "usb-receive",
 ];
 
 /// Message bytes behind the message type byte, and packet payload bytes: one packet each, then two,
@@ -52,6 +53,25 @@ const LISTENER_BOUND: f64 = 1.0;
 /// Four packets: what growth is measured with.
 pub(crate) const GROWTH_SIZE: (u64, u64) = (4 * 247 - 1, 247);
 
+/// Packets of the length of a health poll, of the baseline transmission unit, and
+/// of the longest unit of 1.0: one in a transfer, and as many as fit, seven at most.
+pub(crate) const USB_TRANSFERS: [UsbTransfers; 6] = [
+    UsbTransfers::new(20, 1),
+    UsbTransfers::new(20, 7),
+    UsbTransfers::new(64, 1),
+    UsbTransfers::new(64, 7),
+    UsbTransfers::new(247, 1),
+    UsbTransfers::new(247, 2),
+];
+
+/// The most for a packet of USB 1.0 that is a transfer of its own, and for one of a packed transfer;
+/// for the first kind and the second of [`USB_TRANSFERS`], the copy into the receive buffer
+/// included.
+const USB_PACKET_BOUNDS: [f64; 2] = [80.0, 45.0];
+
+/// The most by which a packet of USB 1.1 is dearer than one of 1.0.
+const USB_1_1_BOUND: f64 = 1.5;
+
 /// USB transfers of 1.0 in one of our transfers.
 const TRANSFERS_AT_ONCE: u64 = 8;
 
@@ -74,7 +94,7 @@ pub(crate) fn check(project: &Project) -> Result<String> {
     let report = Report::measure(project)?;
     report.verdict().with_context(|| report.text.clone())?;
     Ok(format!(
-        "{} echo sizes, growth and {} NVMe-MI commands within budgets and bounds",
+        "{} echo sizes, growth, USB receive and {} NVMe-MI commands within budgets and bounds",
         ECHO_SIZES.len(),
         COMMANDS.len()
     ))
@@ -141,6 +161,7 @@ impl<'p> Report<'p> {
         report.parts()?;
         report.growth()?;
         report.listeners()?;
+        report.usb_receive()?;
         report.commands()?;
         Ok(report)
     }
@@ -297,6 +318,36 @@ impl<'p> Report<'p> {
             }
             self.line(&format!(
                 "{subject:>20} {alone:>8.0} {among_others:>8.0} {each:>8.1}"
+            ));
+        }
+        Ok(())
+    }
+
+    fn usb_receive(&mut self) -> Result<()> {
+        self.line("\nInstructions of a packet out of a USB transfer, the copy into the receive buffer included: 1.0, 1.1, mctp-usb-embassy");
+        let mut bounds = USB_PACKET_BOUNDS.into_iter();
+        for transfers in USB_TRANSFERS {
+            let UsbTransfers { unit, packets } = transfers;
+            let name = format!("{packets} of {unit} bytes");
+            let figure = |stack, version| {
+                let cost = self.bench.usb_packet(stack, version, transfers)?;
+                Ok::<_, anyhow::Error>(cost.instructions)
+            };
+            let ours = figure(Stack::Ours, UsbVersion::V1_0)?;
+            let of_1_1 = figure(Stack::Ours, UsbVersion::V1_1)?;
+            let peer = figure(Stack::Estack, UsbVersion::V1_0)?;
+            let budgeted = match bounds.next() {
+                Some(most) => self.at_most(&format!("USB receive, {name}"), ours, most),
+                None => format!("{ours:.0}"),
+            };
+            let ratio = of_1_1 / ours;
+            if ratio > USB_1_1_BOUND {
+                self.over.push(format!(
+                    "USB receive, {name}: a packet of 1.1 is {ratio:.2} times as dear as one of 1.0"
+                ));
+            }
+            self.line(&format!(
+                "{name:>20} {budgeted:>12} {of_1_1:>8.0} {peer:>8.0}"
             ));
         }
         Ok(())

@@ -31,6 +31,16 @@ pub(crate) enum Stack {
     Estack,
 }
 
+impl Stack {
+    /// Its name as a program's argument.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ours => "ours",
+            Self::Estack => "mctp-estack",
+        }
+    }
+}
+
 /// What the routers have room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Room {
@@ -105,10 +115,6 @@ impl Case {
     }
 
     fn arguments(&self) -> Vec<String> {
-        let stack = match self.stack {
-            Stack::Ours => "ours",
-            Stack::Estack => "mctp-estack",
-        };
         let room = match self.room {
             Room::Usual => "usual",
             Room::Long => "long",
@@ -133,8 +139,30 @@ impl Case {
             in_flight,
             listeners,
         ];
-        let words = [stack, room].map(str::to_owned).into_iter();
+        let words = [self.stack.name(), room].map(str::to_owned).into_iter();
         words.chain(numbers.map(|n| n.to_string())).collect()
+    }
+}
+
+/// A version of MCTP over USB, as a program's argument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UsbVersion {
+    V1_0,
+    V1_1,
+}
+
+/// USB transfers from a host, for the receiver alone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UsbTransfers {
+    /// Payload bytes of a packet.
+    pub(crate) unit: u64,
+    /// Packets of a transfer, which is shorter than 512 bytes.
+    pub(crate) packets: u64,
+}
+
+impl UsbTransfers {
+    pub(crate) const fn new(unit: u64, packets: u64) -> Self {
+        Self { unit, packets }
     }
 }
 
@@ -251,6 +279,23 @@ impl<'p> Bench<'p> {
         let arguments = [command, check, "100"].map(str::to_owned);
         let cost = self.run(self.usual, "nvme-mi", &arguments)?;
         Ok(cost.instructions)
+    }
+
+    /// What a packet of USB transfers costs the receiver.
+    pub(crate) fn usb_packet(
+        &self,
+        stack: Stack,
+        version: UsbVersion,
+        transfers: UsbTransfers,
+    ) -> Result<Cost> {
+        let version = match version {
+            UsbVersion::V1_0 => "1.0",
+            UsbVersion::V1_1 => "1.1",
+        };
+        let words = [stack.name(), version].map(str::to_owned).into_iter();
+        let numbers = [transfers.unit, transfers.packets, 1000].map(|number| number.to_string());
+        let arguments: Vec<_> = words.chain(numbers).collect();
+        self.run(self.usual, "usb-receive", &arguments)
     }
 
     fn run(&self, build: Build, program: &str, arguments: &[String]) -> Result<Cost> {

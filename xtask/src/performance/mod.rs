@@ -6,8 +6,10 @@ mod plot;
 
 use anyhow::{Context, Result};
 
-use crate::bench::{Bench, Build, Case, Load, Room, Stack};
-use crate::instructions::{CHECKS, COMMANDS, ECHO_SIZES, GROWTH_BOUND, GROWTH_SIZE, LOAD, Part};
+use crate::bench::{Bench, Build, Case, Load, Room, Stack, UsbVersion};
+use crate::instructions::{
+    CHECKS, COMMANDS, ECHO_SIZES, GROWTH_BOUND, GROWTH_SIZE, LOAD, Part, USB_TRANSFERS,
+};
 use crate::instructions_m7;
 use crate::project::Project;
 use document::{Table, advantage, count, ratio};
@@ -34,6 +36,7 @@ pub(crate) fn run() -> Result<()> {
         "assemble",
         "packetise",
         "stream",
+        "usb-receive",
         "core-echo",
         "core-assemble",
         "core-packetise",
@@ -65,6 +68,7 @@ pub(crate) fn run() -> Result<()> {
         ("parts", parts(&bench)?),
         ("sizes", sizes),
         ("stream", stream(&bench)?),
+        ("usb-receive", usb_receive(&bench)?),
         ("growth", growth),
         ("load", load(&bench)?),
         ("commands", commands(&bench)?),
@@ -318,6 +322,36 @@ fn stream(bench: &Bench<'_>) -> Result<Table> {
             advantage(estack / ours),
             ratio(ours / payload as f64),
             ratio(estack / payload as f64),
+        ]);
+    }
+    Ok(table)
+}
+
+/// Packets out of USB transfers, by the receivers alone.
+fn usb_receive(bench: &Bench<'_>) -> Result<Table> {
+    let mut table = Table::new(&[
+        "payload of a packet",
+        "packets of a transfer",
+        "ours, 1.0",
+        "ours, 1.1",
+        "mctp-usb-embassy, 1.0",
+        "/ ours",
+        "the copy",
+    ]);
+    for transfers in USB_TRANSFERS {
+        let cost = |stack, version| bench.usb_packet(stack, version, transfers);
+        let ours = cost(Stack::Ours, UsbVersion::V1_0)?;
+        let of_1_1 = cost(Stack::Ours, UsbVersion::V1_1)?.instructions;
+        let peer = cost(Stack::Estack, UsbVersion::V1_0)?.instructions;
+        let is_ahead = peer < ours.instructions;
+        table.row([
+            transfers.unit.to_string(),
+            transfers.packets.to_string(),
+            count(ours.instructions),
+            count(of_1_1),
+            document::bold_if(is_ahead, count(peer)),
+            advantage(peer / ours.instructions),
+            count(ours.copying),
         ]);
     }
     Ok(table)
