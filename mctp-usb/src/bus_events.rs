@@ -4,8 +4,8 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 /// Interruptions of the link, which its two halves see at their next USB packet.
 ///
-/// [`MctpUsbClass`](crate::MctpUsbClass) reports them from `embassy-usb`. Whoever uses
-/// [`Receiver`](crate::Receiver) and [`Sender`](crate::Sender) on bare endpoints reports them here.
+/// The class for `embassy-usb` reports them. With another USB stack, the firmware that makes
+/// [`Receiver`](crate::Receiver) and [`Sender`](crate::Sender) reports them here.
 ///
 /// Some USB drivers do not end a pending read when the bus is reset; without this, the first half
 /// of a packet from before the reset could be joined to the second half of one after it.

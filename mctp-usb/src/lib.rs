@@ -14,6 +14,7 @@
 )]
 
 mod bus_events;
+#[cfg(feature = "embassy-usb")]
 mod class;
 pub mod framing;
 mod receiver;
@@ -23,6 +24,7 @@ mod sender;
 mod mock;
 
 pub use bus_events::BusEvents;
+#[cfg(feature = "embassy-usb")]
 pub use class::{Config, MctpUsbClass, PROTOCOL_1_X, State, USB_CLASS_MCTP};
 pub use framing::{BufferTooSmall, RECEIVE_BUFFER_LEN_1_0, RECEIVE_BUFFER_LEN_1_1, Version};
 pub use receiver::Receiver;
