@@ -91,10 +91,13 @@ struct State {
     right: Direction,
 }
 
+/// What decides the fate of each packet: it gets how many were sent before, and the packet.
+type Rule = Box<dyn FnMut(u64, &[u8]) -> Fate>;
+
 /// From one end to the other.
 struct Direction {
     source: PhysicalAddress,
-    rule: Box<dyn FnMut(u64, &[u8]) -> Fate>,
+    rule: Rule,
     /// How many packets were sent.
     sent: u64,
     /// Those on their way, in the order in which they arrive, each with when.
