@@ -27,10 +27,10 @@ pub use crate::router_core::{
     AddPortError, ChannelId, LentMessage, ListenError, OpenError, Origin, Outbound, Outgoing,
     Progress, Receipt, RouterCore, SHORT_MESSAGE_LEN, SendFailure, Target, Wakes,
 };
-pub use clock::{Clock, Instant};
 pub use config::{
     BusOwner, Config, Event, LINUX_TAG_LIFETIME, NetworkId, PortConfig, PortId, Route, RouteOrigin,
 };
+pub use mctp_time::{Clock, Instant};
 pub use service::Service;
 pub use shell::{Listener, Message, Receive, RequestChannel, Responder, Router};
 pub use storage::RouterStorage;

@@ -2,9 +2,9 @@
 //! 1.3.3, sections 12.4 and 12.5).
 
 use mctp::Eid;
+use mctp_time::Instant;
 
 use super::{ControlRequest, Events};
-use crate::clock::Instant;
 use crate::config::{BusOwner, Event};
 use crate::wire::{
     CompletionCode, EndpointIdType, EndpointType, GetEndpointIdResponse, Operation,

@@ -11,13 +11,13 @@ mod endpoint;
 mod support;
 
 use heapless::Deque;
+use mctp_time::Instant;
 use mctp_transport::{DropReason, RawHeader};
 use zerocopy::{FromBytes, IntoBytes};
 
 pub(crate) use endpoint::Endpoint;
 pub(crate) use support::Services;
 
-use crate::clock::Instant;
 use crate::config::{BusOwner, Config, Event, NetworkId};
 use crate::wire::{
     Command, CompletionCode, GetEndpointIdRequest, GetEndpointUuidRequest, GetEndpointUuidResponse,

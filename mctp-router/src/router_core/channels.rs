@@ -1,11 +1,12 @@
 //! Listeners and open requests, each found by what it waits for without looking at the others.
 
 use mctp::{Eid, MCTP_ADDR_NULL};
+use mctp_time::Instant;
 use mctp_transport::{AssemblyKey, MessageTag, PhysicalAddress, RawHeader};
 
 use super::Origin;
 use super::key::{BUCKETS, Key};
-use crate::clock::{Instant, Since};
+use crate::clock::Since;
 use crate::config::{NetworkId, PortId};
 use crate::control::Services;
 use crate::service::{Opening, Service};

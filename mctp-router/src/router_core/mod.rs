@@ -15,9 +15,10 @@ mod slots;
 mod wakes;
 
 use mctp::Eid;
+use mctp_time::Instant;
 use mctp_transport::{DropCounters, DropReason, MessageTag, TransferLayout};
 
-use crate::clock::{Instant, LOOK_INTERVAL, looks_in, milliseconds};
+use crate::clock::{LOOK_INTERVAL, is_late, looks_in, milliseconds, milliseconds_since};
 use crate::config::{BusOwner, Config, Event, NetworkId, PortConfig, PortId, Route};
 use crate::control::{Endpoint, Responder};
 use crate::service::Service;
@@ -494,9 +495,9 @@ impl RouterCore<'_> {
     /// Call it before [`receive`](Self::receive) when both are due: a packet that is received first
     /// finds the messages as old as the clock says, and may evict one.
     pub fn expire(&mut self, now: Instant) {
-        let is_late = now.is_late_for(self.next_deadline);
+        let is_late = is_late(now, self.next_deadline);
         let lost = if is_late && !self.was_late {
-            now.since(self.last_look)
+            milliseconds_since(now, self.last_look)
         } else {
             0
         };

@@ -1,13 +1,14 @@
 //! What waits to be sent at a port: transfers being filled, and control responses that overtake
 //! them.
 
+use mctp_time::Instant;
 use mctp_transport::{
     BASELINE_TRANSMISSION_UNIT, PhysicalAddress, RawHeader, SendError, Transfer, TransferLayout,
 };
 
 use super::line::Line;
 use super::port_buffers::{PortParts, RESPONSE_LEN, RESPONSES};
-use crate::clock::{Instant, Since};
+use crate::clock::Since;
 use crate::config::{NetworkId, PortConfig};
 
 /// How many control responses go before a transfer of other messages that waits as well.

@@ -1,6 +1,7 @@
 //! Packets in: addressing, assembly and the discards of DSP0236 1.3.3, sections 8.6 to 8.10.
 
 use mctp::MCTP_ADDR_ANY;
+use mctp_time::Instant;
 use mctp_transport::{
     BASELINE_TRANSMISSION_UNIT, DropReason, HEADER_LEN, HeaderError, PhysicalAddress, RawHeader,
     Received,
@@ -10,7 +11,6 @@ use super::list;
 use super::newest::{self, RequestNumber};
 use super::slots::{LentMessage, Mismatch, Origin, Slot, Start};
 use super::{ChannelId, Link, Receipt, RouterCore};
-use crate::clock::Instant;
 use crate::config::{BusOwner, Event, PortId};
 use crate::control::{self, ControlRequest};
 use crate::wire::Response;

@@ -1,6 +1,7 @@
 //! Messages out: tags, routes and units (DSP0236 1.3.3, sections 8.4 to 8.6 and 11.7).
 
 use mctp::{MCTP_ADDR_NULL, MsgIC, MsgType};
+use mctp_time::Instant;
 use mctp_transport::{
     DropReason, PacketHeader, PhysicalAddress, SendError, SequenceNumber, Transfer,
 };
@@ -10,7 +11,7 @@ use super::outgoing::next_free_tag;
 use super::{
     ChannelId, Link, OpenError, Outbound, Outgoing, Port, Progress, RouterCore, SendFailure, Target,
 };
-use crate::clock::{Instant, LOOK_INTERVAL};
+use crate::clock::LOOK_INTERVAL;
 use crate::config::PortId;
 
 /// Outputs to the transport, and messages into it.

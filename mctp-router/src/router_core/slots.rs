@@ -6,13 +6,14 @@
 //! moved, and takes as long however many messages there are.
 
 use mctp::{Eid, MsgIC, MsgType};
+use mctp_time::Instant;
 use mctp_transport::{ExpectedHeader, PhysicalAddress, RawHeader};
 
 use super::key::{Key, bucket};
 use super::list::{Buckets, List, Place, Queue, Unfinished, take};
 use super::newest::RequestNumber;
 use super::{ChannelId, Outgoing, line};
-use crate::clock::{Instant, Since};
+use crate::clock::Since;
 use crate::config::{NetworkId, PortId};
 
 /// Bytes of a short message buffer: the longest message that fits one packet of MCTP over USB 1.0

@@ -7,11 +7,11 @@ use core::task::{Context, Poll};
 
 use embassy_sync::blocking_mutex::raw::RawMutex;
 use mctp::{AsyncListener, AsyncRespChannel, Eid, MsgIC, MsgType};
+use mctp_time::Clock;
 use mctp_transport::{DropReason, PhysicalAddress};
 
 use super::sending::SendMessage;
 use super::{NextMessage, RequestChannel, Router};
-use crate::clock::Clock;
 use crate::config::{NetworkId, PortId};
 use crate::router_core::{ChannelId, LentMessage, Origin, Target};
 

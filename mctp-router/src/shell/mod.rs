@@ -17,11 +17,12 @@ use embassy_futures::yield_now;
 use embassy_sync::blocking_mutex::Mutex;
 use embassy_sync::blocking_mutex::raw::RawMutex;
 use mctp::Eid;
+use mctp_time::Clock;
 use mctp_transport::{
     DropCounters, DropReason, PhysicalAddress, Received, SendError, TransportRx, TransportTx,
 };
 
-use crate::clock::{Clock, milliseconds};
+use crate::clock::milliseconds;
 use crate::config::{BusOwner, Config, Event, NetworkId, PortConfig, PortId, Route};
 use crate::router_core::{
     AddPortError, ChannelId, LentMessage, ListenError, Outbound, Receipt, RouterCore,

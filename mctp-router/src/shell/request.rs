@@ -7,10 +7,11 @@ use core::time::Duration;
 
 use embassy_sync::blocking_mutex::raw::RawMutex;
 use mctp::{AsyncReqChannel, Eid, MsgIC, MsgType};
+use mctp_time::Clock;
 
 use super::sending::SendMessage;
 use super::{NextMessage, Router};
-use crate::clock::{Clock, milliseconds};
+use crate::clock::milliseconds;
 use crate::router_core::{ChannelId, LentMessage, OpenError, Target};
 
 impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {

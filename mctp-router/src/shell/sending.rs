@@ -5,9 +5,9 @@ use core::pin::Pin;
 use core::task::{Context, Poll};
 
 use embassy_sync::blocking_mutex::raw::RawMutex;
+use mctp_time::Clock;
 
 use super::Router;
-use crate::clock::Clock;
 use crate::router_core::{Outgoing, Progress, SendFailure};
 
 /// Sends a message. When dropped before its end, the message ends where it is; the receiver
