@@ -94,9 +94,9 @@
 //! all events.
 
 use mctp::Eid;
+use mctp_time::Instant;
 
 use crate::bytes::{put, put_u32, u8_at, u16_at};
-use crate::clock::Instant;
 use crate::context::Context;
 use crate::crc::Crc32c;
 use crate::exchange::Exchange;

@@ -1,9 +1,9 @@
 //! What a command handler works on.
 
 use mctp::Eid;
+use mctp_time::Instant;
 
 use crate::aem::Events;
-use crate::clock::Instant;
 use crate::model::{Model, PortId, SmbusFrequency};
 use crate::support::Abilities;
 use crate::world::ShutdownKind;

@@ -16,7 +16,6 @@
 pub mod admin;
 pub mod aem;
 mod bytes;
-mod clock;
 mod commands;
 mod context;
 pub mod control;
@@ -34,10 +33,10 @@ mod slots;
 mod support;
 pub mod world;
 
-pub use clock::{Clock, Instant};
 pub use control::{TransportError, TransportErrors};
 pub use crc::{Crc32c, SoftwareCrc32c, TableCrc32c};
 pub use failure::{CompletionStatus, Failure, Status};
+pub use mctp_time::{Clock, Instant};
 pub use message::{DropReason, Drops, MAX_MESSAGE_LENGTH};
 pub use model::{
     ControllerConfig, ControllerId, Function, Identity, IdentityText, LinkWidth, Model, ModelError,

@@ -1,10 +1,10 @@
 //! The responder: messages in, messages out.
 
 use mctp::Eid;
+use mctp_time::Instant;
 
 use crate::aem::Events;
 use crate::bytes::{put, put_u32};
-use crate::clock::Instant;
 use crate::context::{Context, Effect, Endpoint};
 use crate::control::flag;
 use crate::crc::Crc32c;

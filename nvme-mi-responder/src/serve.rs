@@ -10,8 +10,8 @@ use core::task::{Context, Poll, Waker};
 use embassy_futures::select::{Either, select, select_array};
 use embassy_futures::yield_now;
 use mctp::{AsyncListener, AsyncReqChannel, AsyncRespChannel, Eid, Error, MsgIC};
+use mctp_time::Clock;
 
-use crate::clock::Clock;
 use crate::message::DropReason;
 use crate::responder::{Requester, Responder};
 use crate::world::World;

@@ -11,7 +11,8 @@
 //! for this crate disagree on which of the two commands is lost; the one whose response may already
 //! be on its way is kept.
 
-use crate::clock::Instant;
+use mctp_time::Instant;
+
 use crate::context::Effect;
 use crate::message::{Header, Kind, MAX_MESSAGE_LENGTH, MESSAGE_TYPE};
 use crate::responder::Requester;

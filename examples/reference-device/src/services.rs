@@ -85,7 +85,6 @@ pub fn manage<M: RawMutex, C: Clock, W: World>(
             listener: &listener,
             received: || changes.note_drops(router.drop_counters()),
         });
-        let clock = ManagementClock(clock);
         let serve = nvme_mi_responder::serve(
             &mut management.responder,
             listeners,
@@ -131,20 +130,6 @@ impl<L: AsyncListener, F: Fn()> AsyncListener for Watched<L, F> {
         let message = self.listener.recv(buffer).await;
         (self.received)();
         message
-    }
-}
-
-/// The router's clock, for the responder.
-struct ManagementClock<C>(C);
-
-impl<C: Clock> nvme_mi_responder::Clock for ManagementClock<C> {
-    fn now(&self) -> nvme_mi_responder::Instant {
-        nvme_mi_responder::Instant::from_millis(self.0.now().as_millis())
-    }
-
-    async fn wait_until(&self, deadline: nvme_mi_responder::Instant) {
-        let deadline = mctp_router::Instant::from_millis(deadline.as_millis());
-        self.0.wait_until(deadline).await;
     }
 }
 

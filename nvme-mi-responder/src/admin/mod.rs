@@ -70,8 +70,9 @@ pub mod sanitize;
 pub mod security;
 pub mod self_test;
 
+use mctp_time::Instant;
+
 use crate::bytes::{u8_at, u16_at, u32_at};
-use crate::clock::Instant;
 use crate::commands::{self, Entry};
 use crate::context::Context;
 use crate::exchange::{Exchange, Page};

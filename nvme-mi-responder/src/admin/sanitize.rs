@@ -36,8 +36,9 @@
 //! | 7:4 | | dword 10 of the command |
 //! | 31:8 | | estimates of six kinds of operations in seconds: FFFFFFFFh, not reported |
 
+use mctp_time::Instant;
+
 use crate::aem;
-use crate::clock::Instant;
 use crate::context::Context;
 use crate::exchange::{Exchange, Page};
 use crate::failure::{CompletionStatus, Handled};

@@ -31,7 +31,8 @@
 //! The rest is zero. A short test ends with a reset of the subsystem or of its controller, an
 //! extended one goes on.
 
-use crate::clock::Instant;
+use mctp_time::Instant;
+
 use crate::context::Context;
 use crate::exchange::{Exchange, Page};
 use crate::failure::{CompletionStatus, Handled};

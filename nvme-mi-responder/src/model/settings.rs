@@ -1,6 +1,7 @@
 //! Feature settings, as Set Features changes them.
 
-use crate::clock::Instant;
+use mctp_time::Instant;
+
 use crate::world::{Health, HealthReport};
 
 /// Bytes of host metadata that each of a controller's, and a namespace's, metadata features holds,
@@ -156,7 +157,7 @@ impl Timestamp {
     /// The value at `now`, 48 bits.
     pub(crate) fn at(self, now: Instant) -> u64 {
         let (since, value) = self.set.unwrap_or((Instant::START, 0));
-        let elapsed = now.as_millis().saturating_sub(since.as_millis());
+        let elapsed = now.since(since);
         value.wrapping_add(elapsed) & 0xFFFF_FFFF_FFFF
     }
 }

@@ -6,8 +6,9 @@ pub use memory::MemoryMedia;
 
 use core::task::Poll;
 
+use mctp_time::Instant;
+
 use super::NotSupported;
-use crate::clock::Instant;
 use crate::model::{ControllerId, NamespaceId};
 
 /// The media failed: Internal Error.

@@ -1,9 +1,10 @@
 use core::task::Poll;
 
+use mctp_time::Instant;
+
 use super::{
     Format, Media, MediaError, SanitizeAction, SanitizeProgress, SelfTest, SelfTestProgress,
 };
-use crate::clock::Instant;
 
 /// Media of which there is nothing but the time that things take. They can do everything.
 #[derive(Clone, Debug)]
@@ -37,7 +38,7 @@ struct Span {
 impl Span {
     /// How much of `whole`, at most 65536, is done; `None`: all of it.
     fn done(self, now: Instant, whole: u32) -> Option<u32> {
-        let passed = now.as_millis().saturating_sub(self.began.as_millis());
+        let passed = now.since(self.began);
         let passed = u32::try_from(passed)
             .ok()
             .filter(|passed| *passed < self.takes)?;
