@@ -20,6 +20,7 @@ pub mod executor;
 pub mod link;
 pub mod meter;
 pub mod ours;
+pub mod stack_clock;
 pub mod usb_host;
 
 use std::process::ExitCode;

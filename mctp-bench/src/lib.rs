@@ -19,6 +19,7 @@ mod service;
 mod stream;
 mod wire;
 
+pub use mctp_time::{Clock, Instant};
 pub use receiver::{Receiver, Statistics};
 pub use service::{Answer, Bench, End, Sent, serve};
 pub use stream::{DataMessage, Slices, Stream};

@@ -1,5 +1,7 @@
 //! The receiver's side: what came, and what did not.
 
+use mctp_time::Instant;
+
 use crate::FIRST_SEQUENCE_NUMBER;
 use crate::pattern;
 use crate::wire::Data;
@@ -27,8 +29,8 @@ impl Receiver {
         }
     }
 
-    /// Counts a data message. `now` is the time in milliseconds since any start.
-    pub fn receive(&mut self, now: u64, data: &Data<'_>) {
+    /// Counts a data message that comes `now`.
+    pub fn receive(&mut self, now: Instant, data: &Data<'_>) {
         let number = data.sequence_number;
         if number == FIRST_SEQUENCE_NUMBER && number != self.expected {
             *self = Self::new();
@@ -76,10 +78,10 @@ pub struct Statistics {
     /// Messages with another payload than they should have, out of their order, or cut off before
     /// the payload.
     pub invalid: u64,
-    /// When the first message came, in milliseconds.
-    pub first: u64,
-    /// When the last message came, in milliseconds.
-    pub last: u64,
+    /// When the first message came.
+    pub first: Instant,
+    /// When the last message came.
+    pub last: Instant,
     first_len: u64,
 }
 
@@ -89,21 +91,21 @@ impl Statistics {
         bytes: 0,
         dropped: 0,
         invalid: 0,
-        first: 0,
-        last: 0,
+        first: Instant::START,
+        last: Instant::START,
         first_len: 0,
     };
 
     /// Bytes per second from the first message to the last. `None` as long as they came in the same
     /// millisecond.
     pub fn bytes_per_second(&self) -> Option<u64> {
-        let milliseconds = self.last.saturating_sub(self.first);
+        let milliseconds = self.last.since(self.first);
         // What came at the start of the time did not come in it.
         let bytes = self.bytes.saturating_sub(self.first_len);
         bytes.saturating_mul(1000).checked_div(milliseconds)
     }
 
-    fn count(&mut self, now: u64, len: u64) {
+    fn count(&mut self, now: Instant, len: u64) {
         if self.messages == 0 {
             self.first = now;
             self.first_len = len;
@@ -139,7 +141,7 @@ mod tests {
         let mut receiver = Receiver::new();
         let payload = payload(91);
         for (place, now) in places.into_iter().zip(0..) {
-            receiver.receive(now, &message(place, &payload));
+            receiver.receive(Instant::from_millis(now), &message(place, &payload));
         }
         receiver.statistics()
     }
@@ -160,13 +162,14 @@ mod tests {
     fn the_first_number_begins_a_new_stream_unless_it_is_its_turn() {
         let statistics = after((0..50).chain(0..7));
         assert_eq!((statistics.messages, statistics.dropped), (7, 0));
-        assert_eq!((statistics.first, statistics.last), (50, 56));
+        assert_eq!(statistics.first, Instant::from_millis(50));
+        assert_eq!(statistics.last, Instant::from_millis(56));
         let whole_circle = Receiver {
             expected: FIRST_SEQUENCE_NUMBER,
             statistics: after(0..50),
         };
         let mut receiver = whole_circle;
-        receiver.receive(99, &message(0, &[]));
+        receiver.receive(Instant::START, &message(0, &[]));
         assert_eq!(receiver.statistics().messages, 51);
     }
 
@@ -179,9 +182,9 @@ mod tests {
     #[test]
     fn a_damaged_payload_is_invalid_and_its_number_still_counts() {
         let mut receiver = Receiver::new();
-        receiver.receive(0, &message(0, &[9, 10]));
-        receiver.receive(1, &message(1, &[9, 11]));
-        receiver.receive(2, &message(2, &[9, 10]));
+        receiver.receive(Instant::START, &message(0, &[9, 10]));
+        receiver.receive(Instant::START, &message(1, &[9, 11]));
+        receiver.receive(Instant::START, &message(2, &[9, 10]));
         let statistics = receiver.statistics();
         assert_eq!((statistics.messages, statistics.dropped), (3, 0));
         assert_eq!(statistics.invalid, 1);
@@ -209,7 +212,7 @@ mod tests {
             let mut receiver = Receiver::new();
             for (now, sequence_number, payload) in &messages {
                 let before = receiver.statistics();
-                receiver.receive(*now, &Data { sequence_number: *sequence_number, payload });
+                receiver.receive(Instant::from_millis(*now), &Data { sequence_number: *sequence_number, payload });
                 let after = receiver.statistics();
                 prop_assert!(after.messages == before.messages + 1 || after.messages == 1);
                 let _ = after.bytes_per_second();

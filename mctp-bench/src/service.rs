@@ -10,6 +10,7 @@ use embassy_futures::yield_now;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::signal::Signal;
 use mctp::{AsyncListener, AsyncReqChannel, AsyncRespChannel, Eid, Error, MsgIC};
+use mctp_time::{Clock, Instant};
 
 use crate::receiver::{Receiver, Statistics};
 use crate::stream::{DataMessage, Stream};
@@ -18,6 +19,9 @@ use crate::wire::{Message, Request, Response, Status};
 /// How much a stack may take without a pause before other tasks get a turn. A stack's transfers are
 /// full long before: then it waits by itself.
 const BYTES_IN_A_ROW: usize = 16 * 1024;
+
+/// How long after a message was given up it is sent again, in milliseconds.
+const PAUSE: u32 = 1000;
 
 /// The service of one endpoint: what it receives, and the stream that it sends.
 ///
@@ -85,13 +89,13 @@ impl Bench {
         }
     }
 
-    /// Takes a message of type 7Eh, from behind the message type, that `source` sent; `now` is the
-    /// time in milliseconds since any start.
+    /// Takes a message of type 7Eh, from behind the message type, that `source` sent and that came
+    /// `now`.
     ///
     /// For a command it ends the stream that is being sent, waits for the message under way, so
     /// that none of the old stream comes after the answer, and returns the answer. For one
     /// message at a time.
-    pub async fn receive(&self, now: u64, source: Eid, body: &[u8]) -> Option<Answer> {
+    pub async fn receive(&self, now: Instant, source: Eid, body: &[u8]) -> Option<Answer> {
         let (instance_id, request) = match Message::parse(body) {
             Some(Message::Command {
                 instance_id,
@@ -142,14 +146,14 @@ impl Bench {
     /// channel takes one for each request.
     ///
     /// A message that the stack gives up with [`Error::TxFailure`], because the neighbour does not
-    /// read, is sent again after `pause`, so that the stream goes on once the neighbour reads
+    /// read, is sent again after a second, so that the stream goes on once the neighbour reads
     /// again. Nothing is held meanwhile, for however long. With a stack that always fails so, the
     /// message is sent again and again until the stream is stopped. Any other error ends the
     /// stream.
     pub async fn send<C: AsyncReqChannel>(
         &self,
         request_channel: impl FnOnce(Eid) -> C,
-        mut pause: impl AsyncFnMut(),
+        clock: &impl Clock,
     ) -> Sent {
         let (requester, stream) = loop {
             match self.next.wait().await {
@@ -175,8 +179,8 @@ impl Bench {
                     (Ok(()), has_waited) => break has_waited,
                     (Err(Error::TxFailure), _) => {
                         sent.given_up = sent.given_up.saturating_add(1);
-                        self.pause_unless_stopped(&mut pause).await;
-                        // Neither the pause nor the stack has to wait.
+                        self.pause_unless_stopped(clock).await;
+                        // Neither the clock nor the stack has to wait.
                         yield_now().await;
                     }
                     (Err(error), _) => {
@@ -200,8 +204,9 @@ impl Bench {
     }
 
     /// Ends early when the stream is to end.
-    async fn pause_unless_stopped(&self, pause: &mut impl AsyncFnMut()) {
-        if let Either::Second(next) = select(pause(), self.next.wait()).await {
+    async fn pause_unless_stopped(&self, clock: &impl Clock) {
+        let pause = clock.wait_until(clock.now().after(PAUSE));
+        if let Either::Second(next) = select(pause, self.next.wait()).await {
             // For the sender.
             self.next.signal(next);
         }
@@ -212,7 +217,7 @@ impl Bench {
         self.receiver.get().statistics()
     }
 
-    fn count(&self, now: u64, message: Option<Message<'_>>, body: &[u8]) {
+    fn count(&self, now: Instant, message: Option<Message<'_>>, body: &[u8]) {
         let mut receiver = self.receiver.get();
         match message {
             Some(Message::Data(data)) => receiver.receive(now, &data),
@@ -243,15 +248,13 @@ async fn send_one(
 
 /// Serves until `listener` fails; returns why.
 ///
-/// `request_channel` makes a channel to an endpoint, `now` tells the time in milliseconds, `pause`
-/// is that of [`Bench::send`], and `buffer` holds one message at a time: a request has 25 bytes,
-/// and longer messages than the buffer are lost.
+/// `request_channel` makes a channel to an endpoint, and `buffer` holds one message at a time: a
+/// request has 25 bytes, and longer messages than the buffer are lost.
 pub async fn serve<C: AsyncReqChannel>(
     bench: &Bench,
     listener: &mut impl AsyncListener,
     mut request_channel: impl FnMut(Eid) -> C,
-    now: impl Fn() -> u64,
-    mut pause: impl AsyncFnMut(),
+    clock: impl Clock,
     buffer: &mut [u8],
 ) -> Error {
     let receive = async {
@@ -262,7 +265,7 @@ pub async fn serve<C: AsyncReqChannel>(
                 Err(error) => return error,
             };
             let source = response.remote_eid();
-            if let Some(answer) = bench.receive(now(), source, body).await
+            if let Some(answer) = bench.receive(clock.now(), source, body).await
                 && response.send(&answer.bytes).await.is_ok()
             {
                 bench.start(&answer);
@@ -273,7 +276,7 @@ pub async fn serve<C: AsyncReqChannel>(
     };
     let send = async {
         loop {
-            bench.send(&mut request_channel, &mut pause).await;
+            bench.send(&mut request_channel, &clock).await;
         }
     };
     match select(receive, send).await {
@@ -392,7 +395,7 @@ mod tests {
             let mut listener = Listener(self);
             let mut buffer = [0; 128];
             let channel = |endpoint_id| Requests(self, endpoint_id);
-            let service = serve(bench, &mut listener, channel, || 5, pause, &mut buffer);
+            let service = serve(bench, &mut listener, channel, PAUSES, &mut buffer);
             match block_on(select(service, neighbour())) {
                 Either::First(error) => panic!("{error}"),
                 Either::Second(()) => {}
@@ -418,10 +421,22 @@ mod tests {
         }
     }
 
-    /// Ten turns of everybody else.
-    async fn pause() {
-        for _ in 0..10 {
-            yield_now().await;
+    /// A clock that stands still, and whose waits are so many turns of everybody else.
+    struct Turns(usize);
+
+    const NOW: Instant = Instant::from_millis(5);
+    const PAUSES: Turns = Turns(10);
+
+    impl Clock for Turns {
+        fn now(&self) -> Instant {
+            NOW
+        }
+
+        async fn wait_until(&self, deadline: Instant) {
+            assert_eq!(deadline, NOW.after(1000));
+            for _ in 0..self.0 {
+                yield_now().await;
+            }
         }
     }
 
@@ -644,7 +659,7 @@ mod tests {
                 bench.stop();
                 core::future::pending::<()>().await;
             };
-            let send = bench.send(|endpoint_id| Requests(&stack, endpoint_id), pause);
+            let send = bench.send(|endpoint_id| Requests(&stack, endpoint_id), &PAUSES);
             match block_on(select(send, stops)) {
                 Either::First(sent) => sent,
                 Either::Second(()) => unreachable!(),
@@ -706,7 +721,7 @@ mod tests {
             taken: &taken,
             room,
         };
-        let send = bench.send(channel, pause);
+        let send = bench.send(channel, &PAUSES);
         match block_on(select(send, other)) {
             Either::First(sent) => assert_eq!(sent.messages, count),
             Either::Second(never) => never,
@@ -774,7 +789,7 @@ mod tests {
             bench.stop();
             core::future::pending::<()>().await;
         };
-        let send = bench.send(channel, async || {});
+        let send = bench.send(channel, &Turns(0));
         let Either::First(sent) = block_on(select(send, stops)) else {
             unreachable!()
         };
@@ -797,7 +812,7 @@ mod tests {
         let statistics = bench.statistics();
         assert_eq!((statistics.messages, statistics.bytes), (10, 1000));
         assert_eq!((statistics.dropped, statistics.invalid), (1, 1));
-        assert_eq!((statistics.first, statistics.last), (5, 5));
+        assert_eq!((statistics.first, statistics.last), (NOW, NOW));
         assert!(stack.take_sent().is_empty());
     }
 
@@ -829,7 +844,7 @@ mod tests {
         let mut buffer = [0; 25];
         let error = block_on(async {
             stack.receive(&[]).await;
-            serve(&bench, &mut listener, channel, || 0, pause, &mut buffer).await
+            serve(&bench, &mut listener, channel, PAUSES, &mut buffer).await
         });
         assert!(matches!(error, Error::RxFailure));
     }

@@ -16,6 +16,7 @@ use crate::case::Case;
 use crate::executor::{Task, measure};
 use crate::leak;
 use crate::link::Link;
+use crate::stack_clock::StackClock;
 use crate::usb_host;
 
 /// A host as the device's endpoints have it.
@@ -193,8 +194,7 @@ pub fn stream(case: &Case) {
             channel.tag_noexpire().expect("nothing was sent yet");
             channel
         };
-        let pause = async || panic!("nothing is given up here");
-        let served = mctp_bench::serve(&bench, &mut listener, channel, || 1, pause, &mut buffer);
+        let served = mctp_bench::serve(&bench, &mut listener, channel, StackClock, &mut buffer);
         let error = served.await;
         panic!("{error}")
     };

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::task::Poll;
 
-use mctp_router::{Clock, Instant, Listener, PortId, Router};
+use mctp_router::{Listener, PortId, Router};
 use mctp_transport::{
     PhysicalAddress, Received, SendError, Transfer, TransferLayout, TransportRx, TransportTx,
 };
@@ -16,39 +16,15 @@ use crate::case::Case;
 use crate::executor::{Task, measure};
 use crate::leak;
 use crate::link::{DEVICE, Link};
+use crate::stack_clock::StackClock;
 
 #[cfg(not(feature = "board"))]
 type RawMutex = embassy_sync::blocking_mutex::raw::NoopRawMutex;
 #[cfg(feature = "board")]
 type RawMutex = embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 
-pub type OurRouter = Router<'static, RawMutex, OurClock>;
-type OurListener = Listener<'static, 'static, RawMutex, OurClock>;
-
-/// A board's, or one that stands still: reading a clock is the board's cost, not the stack's.
-pub struct OurClock;
-
-#[cfg(feature = "board")]
-impl Clock for OurClock {
-    fn now(&self) -> Instant {
-        Instant::from_millis(crate::clock::now())
-    }
-
-    fn wait_until(&self, deadline: Instant) -> impl Future<Output = ()> {
-        crate::clock::wait_until(deadline.as_millis())
-    }
-}
-
-#[cfg(not(feature = "board"))]
-impl Clock for OurClock {
-    fn now(&self) -> Instant {
-        super::NOW
-    }
-
-    fn wait_until(&self, _: Instant) -> impl Future<Output = ()> {
-        std::future::pending()
-    }
-}
+pub type OurRouter = Router<'static, RawMutex, StackClock>;
+type OurListener = Listener<'static, 'static, RawMutex, StackClock>;
 
 /// Takes packets from the link without a copy.
 pub struct Receiver {
@@ -101,7 +77,7 @@ impl TransportTx for Sender {
 
 #[inline]
 pub fn router(case: &Case) -> &'static OurRouter {
-    let router = in_storage!(case, Router::new, OurClock, &config());
+    let router = in_storage!(case, Router::new, StackClock, &config());
     add_ports!(router, case);
     assert!(router.set_endpoint_id(NETWORK, DEVICE));
     ports(case).for_each(|port| router.configure_port(port, port_config(case)));

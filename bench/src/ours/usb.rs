@@ -18,6 +18,7 @@ use crate::case::Case;
 use crate::executor::{Task, measure};
 use crate::leak;
 use crate::link::Link;
+use crate::stack_clock::StackClock;
 use crate::usb_host;
 
 const PORT: PortId = PortId(0);
@@ -62,8 +63,7 @@ pub fn stream(case: &Case) {
     let serve = async move {
         let (bench, mut buffer) = (Bench::new(), [0; 64]);
         let channel = |requester| router.request_channel(Target::Endpoint(NETWORK, requester));
-        let pause = async || panic!("nothing is given up here");
-        let served = mctp_bench::serve(&bench, &mut listener, channel, || 1, pause, &mut buffer);
+        let served = mctp_bench::serve(&bench, &mut listener, channel, StackClock, &mut buffer);
         let error = served.await;
         panic!("{error}")
     };

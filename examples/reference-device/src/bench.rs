@@ -17,10 +17,8 @@ use crate::observer::{Direction, Observer};
 
 /// The router's channels that a [`Benchmark`] takes: its listener, and the message being sent.
 pub const BENCH_CHANNELS: usize = 2;
-/// How long after a message was given up it is sent again, in milliseconds.
-const PAUSE: u64 = 1000;
 /// How often the observer hears of a stream that is being received, in milliseconds.
-const REPORT_INTERVAL: u64 = 2000;
+const REPORT_INTERVAL: u32 = 2000;
 
 /// The benchmark service of the Linux MCTP tools: sends streams of messages on request, and counts
 /// those that it gets.
@@ -105,8 +103,7 @@ impl<'o, O: Observer> Benchmark<'o, O> {
             let send = async {
                 loop {
                     let channel = |peer| router.request_channel(Target::Endpoint(NETWORK, peer));
-                    let pause = async || clock.wait_until(later(clock.now(), PAUSE)).await;
-                    let sent = self.bench.send(channel, pause).await;
+                    let sent = self.bench.send(channel, &clock).await;
                     self.observer.stream_sent(&sent);
                 }
             };
@@ -138,8 +135,9 @@ impl<'o, O: Observer> Benchmark<'o, O> {
         message: &Message<'_, '_, M, C>,
         clock: &impl Clock,
     ) {
-        let now = clock.now().as_millis();
-        let taken = self.bench.receive(now, message.source(), message.bytes());
+        let taken = self
+            .bench
+            .receive(clock.now(), message.source(), message.bytes());
         if let Some(answer) = taken.await
             && message
                 .respond(MsgIC(false), &[&answer.bytes])
@@ -149,10 +147,6 @@ impl<'o, O: Observer> Benchmark<'o, O> {
             self.bench.start(&answer);
         }
     }
-}
-
-fn later(now: Instant, milliseconds: u64) -> Instant {
-    Instant::from_millis(now.as_millis().saturating_add(milliseconds))
 }
 
 /// When the observer hears of what is being received: every [`REPORT_INTERVAL`], as long as
@@ -168,7 +162,7 @@ impl Report {
             return false;
         }
         if self.at == Instant::NEVER {
-            self.at = later(now, REPORT_INTERVAL);
+            self.at = now.after(REPORT_INTERVAL);
         }
         let is_due = self.at <= now;
         if is_due {

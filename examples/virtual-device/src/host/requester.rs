@@ -1,6 +1,6 @@
 //! The MCTP stack of the host, as a requester.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use mctp::{AsyncReqChannel, Eid, MsgIC};
@@ -9,7 +9,7 @@ use mctp_router::storage::{
     Channels, LongMessages, Networks, PortBuffers, Ports, Routes, ShortMessages,
 };
 use mctp_router::{
-    Config, Event, NetworkId, PortConfig, PortId, Router, RouterStorage, Service, Target,
+    Clock, Config, Event, NetworkId, PortConfig, PortId, Router, RouterStorage, Service, Target,
 };
 use mctp_transport::PhysicalAddress;
 
@@ -109,7 +109,7 @@ impl Requester<'_, '_> {
         let mut listener = listener.map_err(|error| error.to_string())?;
         self.ask_for_stream(device, request).await?;
         let mut receiver = Receiver::new();
-        let start = Instant::now();
+        let clock = TokioClock::start();
         loop {
             let statistics = receiver.statistics();
             if statistics.messages + statistics.dropped >= request.count {
@@ -119,10 +119,9 @@ impl Requester<'_, '_> {
             let message = message.map_err(|_| {
                 format!("after {} messages there were no more", statistics.messages)
             })?;
-            let now = start.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
             match Message::parse(message.bytes()) {
                 Some(Message::Data(data)) if message.source() == device => {
-                    receiver.receive(now, &data);
+                    receiver.receive(clock.now(), &data);
                 }
                 _ => receiver.count_invalid(),
             }

@@ -4,7 +4,7 @@
 
 use core::hint::black_box;
 
-use mctp_bench::{Message, Receiver, Request, Response, Status, Stream};
+use mctp_bench::{Instant, Message, Receiver, Request, Response, Status, Stream};
 use panic_free::{any_bytes, any_number, any_state};
 
 panic_free::entry!(run);
@@ -13,7 +13,9 @@ fn run() {
     let mut receiver = Receiver::new();
     let receiver = any_state(&mut receiver);
     match Message::parse(any_bytes()) {
-        Some(Message::Data(data)) => receiver.receive(any_number() as u64, &data),
+        Some(Message::Data(data)) => {
+            receiver.receive(Instant::from_millis(any_number() as u64), &data)
+        }
         Some(other) => {
             black_box(other);
         }

@@ -20,7 +20,7 @@ use embassy_usb_driver::{
 };
 use heapless::Vec;
 use mctp::{AsyncReqChannel, MsgIC};
-use mctp_bench::{DataMessage, Message, Request, Stream};
+use mctp_bench::{DataMessage, Instant, Message, Request, Stream};
 use mctp_router::storage::{
     Channels, LongMessages, Networks, PortBuffers, Ports, Routes, ShortMessages,
 };
@@ -190,7 +190,7 @@ async fn check_messages(router: &Router<'_>, bus: &Bus) -> Infallible {
         let Some(Message::Data(data)) = Message::parse(message.bytes()) else {
             panic!("not a data message");
         };
-        receiver.receive(0, &data);
+        receiver.receive(Instant::START, &data);
         // The same message again begins a new stream.
         let statistics = receiver.statistics();
         assert!(statistics.messages == 1 && statistics.dropped == 0 && statistics.invalid == 0);
