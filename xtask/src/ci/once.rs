@@ -6,8 +6,11 @@ const PACKET_CRATES: &[&str] = &["mctp-router/src/", "mctp-transport/src/", "mct
 /// The one place where bits of the packet header are decided.
 const HEADER: &str = "mctp-transport/src/header.rs";
 
+/// The one crate that says what time is.
+const TIME: &str = "mctp-time/";
+
 /// Crates whose lines fit the width of a review.
-const NARROW_CRATES: &[&str] = &["mctp-router/", "mctp-transport/", "mctp-usb/"];
+const NARROW_CRATES: &[&str] = &["mctp-router/", "mctp-time/", "mctp-transport/", "mctp-usb/"];
 const WIDTH: usize = 120;
 
 /// What is wrong with a file of this name.
@@ -32,6 +35,9 @@ fn complaint(name: &str, line: &str) -> Option<&'static str> {
     }
     if has_positional_storage(line) {
         return Some("a number in a RouterStorage says nothing: name the part that it counts");
+    }
+    if !name.starts_with(TIME) && defines_time(line) {
+        return Some("a second Clock or Instant: mctp-time has those of the whole suite");
     }
     if is_in(NARROW_CRATES) && line.chars().count() > WIDTH {
         return Some("longer than 120 columns");
@@ -71,6 +77,23 @@ fn has_positional_storage(line: &str) -> bool {
     })
 }
 
+/// Whether the line defines a clock as a trait, or a point in time as a type. A `struct Clock` is a
+/// device's own.
+fn defines_time(line: &str) -> bool {
+    let code = line.split("//").next().unwrap_or_default();
+    let is_name = |character: char| character.is_alphanumeric() || character == '_';
+    let words: Vec<_> = code
+        .split(|character| !is_name(character))
+        .filter(|word| !word.is_empty())
+        .collect();
+    words.windows(2).any(|pair| {
+        matches!(
+            pair,
+            ["trait", "Clock"] | ["struct" | "enum" | "type", "Instant"]
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,6 +127,38 @@ mod tests {
         }
         let parts = "type Storage = RouterStorage<Ports<'static, 1>, Networks<1>>;";
         assert!(complaints("bench/src/lib.rs", parts).is_empty());
+    }
+
+    #[test]
+    fn finds_a_second_clock_and_a_second_instant() {
+        let second = [
+            "pub trait Clock {",
+            "trait Clock: Sized {",
+            "pub(crate) struct Instant(u64);",
+            "pub struct Instant<const HERTZ: u32> {",
+            "type Instant = u64;",
+        ];
+        for line in second {
+            assert_eq!(
+                complaints("mctp-bench/src/clock.rs", line).len(),
+                1,
+                "{line}"
+            );
+            assert!(complaints("mctp-time/src/lib.rs", line).is_empty());
+        }
+        let fine = [
+            "impl Clock for SystemClock {",
+            "struct Clock {",
+            "pub trait ClockSource {",
+            "struct Instants(Vec<Instant>);",
+            "use std::time::Instant; // no struct Instant of ours",
+        ];
+        for line in fine {
+            assert!(
+                complaints("examples/board/src/time.rs", line).is_empty(),
+                "{line}"
+            );
+        }
     }
 
     #[test]
