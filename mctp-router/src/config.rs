@@ -17,7 +17,7 @@ pub const LINUX_TAG_LIFETIME: Duration = Duration::from_secs(6);
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct PortId(pub u8);
 
-/// One of the router's networks: an index from 0, below the number of ports.
+/// One of the router's networks: an index from 0, below the number that the storage has.
 ///
 /// A network is what one bus owner, or one hierarchy of them, gives endpoint IDs in. The device has
 /// an endpoint ID of its own in each, and nothing of one network is ever matched with anything of

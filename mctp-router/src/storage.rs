@@ -91,7 +91,22 @@ pub struct Routes<const COUNT: usize> {
 /// | [`Channels`] | 32 | 69 | 1 to 255 |
 /// | [`Routes`] | 0 | 20 | 0 to 255 |
 ///
-/// A number outside of its range does not compile.
+/// A number outside of its range does not compile, and so no two of them can be swapped:
+///
+/// ```compile_fail,E0080
+/// # use mctp_router::storage::{Channels, LongMessages, Networks, Ports, Routes, ShortMessages};
+/// # use mctp_router::RouterStorage;
+/// # type Storage = RouterStorage<
+/// #     Ports<'static, 1>,
+/// #     Networks<1>,
+/// #     ShortMessages<'static, 4>,
+///     LongMessages<'static, 4224, 2>,
+/// #     Channels<'static, 4>,
+/// #     Routes<2>,
+/// # >;
+/// # const STORAGE: Storage = RouterStorage::new();
+/// # let _ = STORAGE;
+/// ```
 ///
 /// The router borrows its storage for good: put it in a `static` cell, or on the stack of a function
 /// that does not return while the router runs. It begins as all zeros, so that a static variable of

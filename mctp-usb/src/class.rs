@@ -1,6 +1,8 @@
 //! The USB class on the `embassy-usb` builder: one interface, one alternate setting, bulk OUT and
 //! bulk IN.
 
+use core::fmt;
+
 use embassy_usb::types::{InterfaceNumber, StringIndex};
 use embassy_usb::{Builder, Handler};
 use embassy_usb_driver::Driver;
@@ -48,6 +50,14 @@ pub struct State<'d> {
     events: BusEvents,
 }
 
+impl fmt::Debug for State<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State")
+            .field("events", &self.events)
+            .finish_non_exhaustive()
+    }
+}
+
 impl State<'_> {
     /// A state for one [`MctpUsbClass`].
     pub const fn new() -> Self {
@@ -68,6 +78,14 @@ pub struct MctpUsbClass<'d, D: Driver<'d>> {
     endpoint_in: D::EndpointIn,
     config: Config<'d>,
     events: &'d BusEvents,
+}
+
+impl<'d, D: Driver<'d>> fmt::Debug for MctpUsbClass<'d, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MctpUsbClass")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'d, D: Driver<'d>> MctpUsbClass<'d, D> {
