@@ -231,7 +231,8 @@ impl<'b> Transfer<'b> {
         })
     }
 
-    /// The header of the first packet. It can be looked at when the transfer was sent as well.
+    /// The header of the first packet; `None` while the transfer is empty. A transport does not write
+    /// over it, so that it can be read after the transfer was sent, too.
     pub fn first_header(&self) -> Option<RawHeader> {
         let packet = self.as_bytes().get(self.headroom.into()..)?;
         Some(RawHeader::from_bytes(*packet.first_chunk()?))

@@ -285,6 +285,10 @@ impl<'b> RouterCore<'b> {
 impl<'b> RouterCore<'b> {
     /// Adds a port to a network: the ports of one network are ways to the same endpoints. The first
     /// port added is `PortId(0)`, the next `PortId(1)`, and so on. Its link is down.
+    ///
+    /// # Errors
+    ///
+    /// When the storage has no such network, or no room for another port.
     pub fn add_port<const TRANSFER_LEN: usize>(
         &mut self,
         network: NetworkId,
