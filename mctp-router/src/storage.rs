@@ -3,11 +3,14 @@
 use crate::config::{Config, NetworkId, Route};
 use crate::control::Endpoint;
 use crate::router_core::{
-    Buckets, Channel, ChannelBuckets, ChannelId, ChannelTable, Inbox, Kind, NO_CHANNELS,
+    Buckets, Channel, ChannelBuckets, ChannelId, ChannelTable, Inbox, Kind, List, NO_CHANNELS,
     NO_REQUESTS, Newest, Parts, Port, RouteIndex, RouterCore, RoutingTable, SHORT_MESSAGE_LEN,
-    Slot, Slots, empty_buckets,
+    SendQueue, Sender, Slot, Slots, empty_buckets, free_slots,
 };
 use crate::wakers::{ChannelWakers, PortWakers};
+
+pub(crate) use self::sealed::AllParts;
+use self::sealed::{ChannelPieces, Part};
 
 pub use crate::router_core::PortBuffers;
 
@@ -41,7 +44,6 @@ pub struct ShortMessages<'b, const COUNT: usize> {
 pub struct LongMessages<'b, const COUNT: usize, const LEN: usize> {
     slots: [Option<Slot<'b>>; COUNT],
     buffers: [[u8; LEN]; COUNT],
-    unfinished: Buckets<'b>,
 }
 
 /// Listeners and open requests: each takes one of `COUNT` channels.
@@ -51,6 +53,8 @@ pub struct Channels<'b, const COUNT: usize> {
     next: [ChannelId; COUNT],
     buckets: ChannelBuckets,
     inboxes: [Inbox<'b>; COUNT],
+    unfinished: Buckets<'b>,
+    send_queue: [Sender; COUNT],
     wakers: [ChannelWakers; COUNT],
 }
 
@@ -84,11 +88,11 @@ pub struct Routes<const COUNT: usize> {
 ///
 /// | part | in all | and for each | how many |
 /// |-|-|-|-|
-/// | [`Ports`] | 0 | 100 | 1 to 255 |
+/// | [`Ports`] | 0 | 96 | 1 to 255 |
 /// | [`Networks`] | 256 | 280 | 1 to 255 |
 /// | [`ShortMessages`] | 0 | 256 + 60 | 0 to 127 |
-/// | [`LongMessages`] | 128 | `LEN` + 60 | 1 to 127, of 256 or more bytes |
-/// | [`Channels`] | 32 | 69 | 1 to 255 |
+/// | [`LongMessages`] | 0 | `LEN` + 60 | 1 to 127, of 256 or more bytes |
+/// | [`Channels`] | 160 | 67 | 1 to 255 |
 /// | [`Routes`] | 0 | 20 | 0 to 255 |
 ///
 /// A number outside of its range does not compile, and so no two of them can be swapped:
@@ -121,184 +125,229 @@ pub struct RouterStorage<P, N, S, L, C, R> {
     routes: R,
 }
 
-impl<
-    'b,
-    const PORTS: usize,
-    const NETWORKS: usize,
-    const SHORT: usize,
-    const LONG: usize,
-    const LONG_LEN: usize,
-    const CHANNELS: usize,
-    const ROUTES: usize,
->
-    RouterStorage<
-        Ports<'b, PORTS>,
-        Networks<NETWORKS>,
-        ShortMessages<'b, SHORT>,
-        LongMessages<'b, LONG, LONG_LEN>,
-        Channels<'b, CHANNELS>,
-        Routes<ROUTES>,
-    >
+impl<'b, P, N, S, L, C, R> RouterStorage<P, N, S, L, C, R>
+where
+    Self: Storage<'b>,
 {
     /// Empty storage.
     pub const fn new() -> Self {
-        const {
-            assert!(PORTS >= 1 && PORTS <= 255, "a router has 1 to 255 ports");
-            assert!(
-                NETWORKS >= 1 && NETWORKS <= 255,
-                "a router has 1 to 255 networks"
-            );
-            assert!(
-                SHORT <= 127,
-                "a router has at most 127 short message buffers"
-            );
-            assert!(
-                LONG >= 1 && LONG <= 127,
-                "a router has 1 to 127 long message buffers"
-            );
-            assert!(
-                LONG_LEN >= SHORT_MESSAGE_LEN,
-                "a long message buffer has at least 256 bytes"
-            );
-            assert!(
-                CHANNELS >= 1 && CHANNELS <= 255,
-                "a router has 1 to 255 channels"
-            );
-            assert!(ROUTES <= 255, "a router has at most 255 routes");
-        }
-        Self {
-            ports: Ports {
-                ports: [const { Port::EMPTY }; PORTS],
-                wakers: [const { PortWakers::NONE }; PORTS],
-            },
-            networks: Networks {
-                endpoints: [const { Endpoint::NEW }; NETWORKS],
-                routes: [[0; 256]; NETWORKS],
-                newest: NO_REQUESTS,
-            },
-            short_messages: ShortMessages {
-                slots: [const { None }; SHORT],
-                buffers: [[0; SHORT_MESSAGE_LEN]; SHORT],
-            },
-            long_messages: LongMessages {
-                slots: [const { None }; LONG],
-                buffers: [[0; LONG_LEN]; LONG],
-                unfinished: empty_buckets(),
-            },
-            channels: Channels {
-                all: [const { Channel::Free }; CHANNELS],
-                next: [ChannelId(0); CHANNELS],
-                buckets: NO_CHANNELS,
-                inboxes: [const { Inbox::EMPTY }; CHANNELS],
-                wakers: [const { ChannelWakers::NONE }; CHANNELS],
-            },
-            routes: Routes {
-                places: [const { None }; ROUTES],
-            },
-        }
+        Self::EMPTY
     }
 }
 
-impl<
-    'b,
-    const PORTS: usize,
-    const NETWORKS: usize,
-    const SHORT: usize,
-    const LONG: usize,
-    const LONG_LEN: usize,
-    const CHANNELS: usize,
-    const ROUTES: usize,
-> Default
-    for RouterStorage<
-        Ports<'b, PORTS>,
-        Networks<NETWORKS>,
-        ShortMessages<'b, SHORT>,
-        LongMessages<'b, LONG, LONG_LEN>,
-        Channels<'b, CHANNELS>,
-        Routes<ROUTES>,
-    >
+impl<'b, P, N, S, L, C, R> Default for RouterStorage<P, N, S, L, C, R>
+where
+    Self: Storage<'b>,
 {
     fn default() -> Self {
-        Self::new()
+        Self::EMPTY
     }
 }
 
 /// A [`RouterStorage`] of whatever capacities.
-pub trait Storage<'b>: sealed::Storage<'b> {}
+pub trait Storage<'b>: Sized {
+    /// As it begins.
+    const EMPTY: Self;
 
-impl<'b, S: sealed::Storage<'b>> Storage<'b> for S {}
+    /// No message longer than `max_message_len` will be taken.
+    #[doc(hidden)]
+    fn parts(&'b mut self, max_message_len: usize) -> AllParts<'b>;
+}
 
 mod sealed {
-    /// Hands out what the storage has.
-    pub trait Storage<'b> {
+    use crate::router_core::{Buckets, ChannelTable, Inbox, Parts, SendQueue};
+    use crate::wakers::{ChannelWakers, PortWakers};
+
+    /// A part of a storage.
+    pub trait Part<'b> {
+        /// As it begins. A number outside of its range does not compile.
+        const EMPTY: Self;
+        /// What it has.
+        type Pieces;
         /// No message longer than `max_message_len` will be taken.
-        fn parts(&'b mut self, max_message_len: usize) -> super::AllParts<'b>;
+        fn pieces(&'b mut self, max_message_len: usize) -> Self::Pieces;
+    }
+
+    /// The parts of a storage for the core, and the wakers of channels and ports for the shell.
+    #[derive(Debug)]
+    pub struct AllParts<'b> {
+        pub(crate) core: Parts<'b>,
+        pub(crate) channel_wakers: &'b mut [ChannelWakers],
+        pub(crate) port_wakers: &'b mut [PortWakers],
+    }
+
+    /// What channels have.
+    #[derive(Debug)]
+    pub struct ChannelPieces<'b> {
+        pub(crate) table: ChannelTable<'b>,
+        pub(crate) inboxes: &'b mut [Inbox<'b>],
+        pub(crate) unfinished: &'b mut Buckets<'b>,
+        pub(crate) send_queue: SendQueue<'b>,
+        pub(crate) wakers: &'b mut [ChannelWakers],
     }
 }
 
-/// The parts of a storage for the core, and the wakers of channels and ports for the shell.
-#[derive(Debug)]
-pub struct AllParts<'b> {
-    pub(crate) core: Parts<'b>,
-    pub(crate) channel_wakers: &'b mut [ChannelWakers],
-    pub(crate) port_wakers: &'b mut [PortWakers],
-}
-
-impl<
-    'b,
-    const PORTS: usize,
-    const NETWORKS: usize,
-    const SHORT: usize,
-    const LONG: usize,
-    const LONG_LEN: usize,
-    const CHANNELS: usize,
-    const ROUTES: usize,
-> sealed::Storage<'b>
-    for RouterStorage<
-        Ports<'b, PORTS>,
-        Networks<NETWORKS>,
-        ShortMessages<'b, SHORT>,
-        LongMessages<'b, LONG, LONG_LEN>,
-        Channels<'b, CHANNELS>,
-        Routes<ROUTES>,
-    >
+impl<'b, P, N, S, L, C, R> Storage<'b> for RouterStorage<P, N, S, L, C, R>
+where
+    P: Part<'b, Pieces = (&'b mut [Port<'b>], &'b mut [PortWakers])>,
+    N: Part<'b, Pieces = (&'b mut [Endpoint], &'b mut [RouteIndex], &'b mut Newest)>,
+    S: Part<'b, Pieces = List<'b>>,
+    L: Part<'b, Pieces = (List<'b>, usize)>,
+    C: Part<'b, Pieces = ChannelPieces<'b>>,
+    R: Part<'b, Pieces = &'b mut [Option<(NetworkId, Route)>]>,
 {
+    const EMPTY: Self = Self {
+        ports: P::EMPTY,
+        networks: N::EMPTY,
+        short_messages: S::EMPTY,
+        long_messages: L::EMPTY,
+        channels: C::EMPTY,
+        routes: R::EMPTY,
+    };
+
     fn parts(&'b mut self, max_message_len: usize) -> AllParts<'b> {
-        let Self {
-            ports,
-            networks,
-            short_messages: short,
-            long_messages: long,
-            channels,
-            routes,
-        } = self;
-        let mut slots = Slots::new(
-            &mut channels.inboxes,
-            &mut long.unfinished,
-            max_message_len.min(LONG_LEN),
-        );
-        for (place, buffer) in short.slots.iter_mut().zip(&mut short.buffers) {
-            slots.add(place, buffer, Kind::Short);
-        }
-        for (place, buffer) in long.slots.iter_mut().zip(&mut long.buffers) {
-            slots.add(place, buffer, Kind::Long);
-        }
+        let (ports, port_wakers) = self.ports.pieces(max_message_len);
+        let (endpoints, route_indexes, newest) = self.networks.pieces(max_message_len);
+        let short = self.short_messages.pieces(max_message_len);
+        let (long, longest) = self.long_messages.pieces(max_message_len);
+        let channels = self.channels.pieces(max_message_len);
+        let routes = self.routes.pieces(max_message_len);
         AllParts {
             core: Parts {
-                ports: &mut ports.ports,
-                endpoints: &mut networks.endpoints,
-                slots,
-                channels: ChannelTable::new(
-                    &mut channels.all,
-                    &mut channels.next,
-                    &mut channels.buckets,
-                ),
-                newest: &mut networks.newest,
-                routes: RoutingTable::new(&mut routes.places, &mut networks.routes),
+                ports,
+                endpoints,
+                slots: Slots::new(channels.inboxes, channels.unfinished, short, long, longest),
+                channels: channels.table,
+                send_queue: channels.send_queue,
+                newest,
+                routes: RoutingTable::new(routes, route_indexes),
             },
-            channel_wakers: &mut channels.wakers,
-            port_wakers: &mut ports.wakers,
+            channel_wakers: channels.wakers,
+            port_wakers,
         }
+    }
+}
+
+impl<'b, const COUNT: usize> Part<'b> for Ports<'b, COUNT> {
+    const EMPTY: Self = {
+        assert!(COUNT >= 1 && COUNT <= 255, "a router has 1 to 255 ports");
+        Self {
+            ports: [const { Port::EMPTY }; COUNT],
+            wakers: [const { PortWakers::NONE }; COUNT],
+        }
+    };
+    type Pieces = (&'b mut [Port<'b>], &'b mut [PortWakers]);
+
+    fn pieces(&'b mut self, _: usize) -> Self::Pieces {
+        (&mut self.ports, &mut self.wakers)
+    }
+}
+
+impl<'b, const COUNT: usize> Part<'b> for Networks<COUNT> {
+    const EMPTY: Self = {
+        assert!(COUNT >= 1 && COUNT <= 255, "a router has 1 to 255 networks");
+        Self {
+            endpoints: [const { Endpoint::NEW }; COUNT],
+            routes: [[0; 256]; COUNT],
+            newest: NO_REQUESTS,
+        }
+    };
+    type Pieces = (&'b mut [Endpoint], &'b mut [RouteIndex], &'b mut Newest);
+
+    fn pieces(&'b mut self, _: usize) -> Self::Pieces {
+        (&mut self.endpoints, &mut self.routes, &mut self.newest)
+    }
+}
+
+impl<'b, const COUNT: usize> Part<'b> for ShortMessages<'b, COUNT> {
+    const EMPTY: Self = {
+        assert!(
+            COUNT <= 127,
+            "a router has at most 127 short message buffers"
+        );
+        Self {
+            slots: [const { None }; COUNT],
+            buffers: [[0; SHORT_MESSAGE_LEN]; COUNT],
+        }
+    };
+    type Pieces = List<'b>;
+
+    fn pieces(&'b mut self, max_message_len: usize) -> Self::Pieces {
+        free_slots(
+            &mut self.slots,
+            &mut self.buffers,
+            Kind::Short,
+            max_message_len,
+        )
+    }
+}
+
+impl<'b, const COUNT: usize, const LEN: usize> Part<'b> for LongMessages<'b, COUNT, LEN> {
+    const EMPTY: Self = {
+        assert!(
+            COUNT >= 1 && COUNT <= 127,
+            "a router has 1 to 127 long message buffers"
+        );
+        assert!(
+            LEN >= SHORT_MESSAGE_LEN,
+            "a long message buffer has at least 256 bytes"
+        );
+        Self {
+            slots: [const { None }; COUNT],
+            buffers: [[0; LEN]; COUNT],
+        }
+    };
+    /// With the length of the longest message that there is a buffer for.
+    type Pieces = (List<'b>, usize);
+
+    fn pieces(&'b mut self, max_message_len: usize) -> Self::Pieces {
+        let free = free_slots(
+            &mut self.slots,
+            &mut self.buffers,
+            Kind::Long,
+            max_message_len,
+        );
+        (free, max_message_len.min(LEN))
+    }
+}
+
+impl<'b, const COUNT: usize> Part<'b> for Channels<'b, COUNT> {
+    const EMPTY: Self = {
+        assert!(COUNT >= 1 && COUNT <= 255, "a router has 1 to 255 channels");
+        Self {
+            all: [const { Channel::Free }; COUNT],
+            next: [ChannelId(0); COUNT],
+            buckets: NO_CHANNELS,
+            inboxes: [const { Inbox::EMPTY }; COUNT],
+            unfinished: empty_buckets(),
+            send_queue: [Sender::UNUSED; COUNT],
+            wakers: [const { ChannelWakers::NONE }; COUNT],
+        }
+    };
+    type Pieces = ChannelPieces<'b>;
+
+    fn pieces(&'b mut self, _: usize) -> Self::Pieces {
+        ChannelPieces {
+            table: ChannelTable::new(&mut self.all, &mut self.next, &mut self.buckets),
+            inboxes: &mut self.inboxes,
+            unfinished: &mut self.unfinished,
+            send_queue: SendQueue::new(&mut self.send_queue),
+            wakers: &mut self.wakers,
+        }
+    }
+}
+
+impl<'b, const COUNT: usize> Part<'b> for Routes<COUNT> {
+    const EMPTY: Self = {
+        assert!(COUNT <= 255, "a router has at most 255 routes");
+        Self {
+            places: [const { None }; COUNT],
+        }
+    };
+    type Pieces = &'b mut [Option<(NetworkId, Route)>];
+
+    fn pieces(&'b mut self, _: usize) -> Self::Pieces {
+        &mut self.places
     }
 }
 
@@ -315,11 +364,11 @@ const _: () = {
     const fn bytes<T>() -> usize {
         size_of::<T>()
     }
-    assert!(bytes::<Ports<'static, 3>>() == 3 * 100);
+    assert!(bytes::<Ports<'static, 3>>() == 3 * 96);
     assert!(bytes::<Networks<3>>() == 256 + 3 * 280);
     assert!(bytes::<ShortMessages<'static, 3>>() == 3 * (256 + 60));
-    assert!(bytes::<LongMessages<'static, 3, 4224>>() == 128 + 3 * (4224 + 60));
-    assert!(bytes::<Channels<'static, 4>>() == 32 + 4 * 69);
+    assert!(bytes::<LongMessages<'static, 3, 4224>>() == 3 * (4224 + 60));
+    assert!(bytes::<Channels<'static, 4>>() == 160 + 4 * 67);
     assert!(bytes::<Routes<3>>() == 3 * 20);
     assert!(bytes::<PortBuffers<'static, 512>>() == 2 * 512 + 528);
 };

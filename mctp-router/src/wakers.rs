@@ -44,7 +44,7 @@ impl ChannelWakers {
 
 /// Who waits for a port: both halves of its transport.
 #[derive(Debug)]
-pub(crate) struct PortWakers {
+pub struct PortWakers {
     pub(crate) receive: Waiting,
     pub(crate) transmit: Waiting,
     /// Whoever keeps time beside them.
@@ -86,30 +86,38 @@ impl Wakers<'_> {
 
     /// Wakes those whom it concerns.
     pub(crate) fn wake(&mut self, wakes: Wakes) {
-        if let Some(channel) = wakes.sender().and_then(|channel| self.channel(channel)) {
+        match wakes {
+            Wakes::Nobody => {}
+            Wakes::Sender(channel) => {
+                if let Some(channel) = self.channel(channel) {
+                    channel.send.wake();
+                }
+            }
+            Wakes::Timer => self.wake_timers(),
+            Wakes::HeldBack => {
+                let ports = self.ports.iter_mut();
+                ports.for_each(|port| port.receive.wake());
+            }
+            Wakes::Everybody => self.wake_everybody(),
+        }
+    }
+
+    fn wake_timers(&mut self) {
+        self.timer.wake();
+        let ports = self.ports.iter_mut();
+        ports.for_each(|port| port.timer.wake());
+    }
+
+    fn wake_everybody(&mut self) {
+        self.wake_timers();
+        self.event.wake();
+        for port in self.ports.iter_mut() {
+            port.receive.wake();
+            port.transmit.wake();
+        }
+        for channel in self.channels.iter_mut() {
+            channel.receive.wake();
             channel.send.wake();
-        }
-        let everybody = wakes.everybody();
-        if wakes.timer() || everybody {
-            self.timer.wake();
-            for port in self.ports.iter_mut() {
-                port.timer.wake();
-            }
-        }
-        if wakes.event() || everybody {
-            self.event.wake();
-        }
-        if wakes.held_back() || everybody {
-            for port in self.ports.iter_mut() {
-                port.receive.wake();
-                port.transmit.wake();
-            }
-        }
-        if everybody {
-            for channel in self.channels.iter_mut() {
-                channel.receive.wake();
-                channel.send.wake();
-            }
         }
     }
 

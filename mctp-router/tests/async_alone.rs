@@ -392,7 +392,9 @@ fn a_request_right_behind_the_answer_to_the_last_waits_for_the_buffer_that_a_ser
         loop {
             let message = listener.receive().await;
             let echo = [message.bytes()];
-            let sent = message.respond(message.integrity_check(), &echo).await;
+            let sent = message
+                .respond(message.origin().integrity_check(), &echo)
+                .await;
             sent.unwrap();
             // Interrupted here.
             yield_now().await;

@@ -10,7 +10,7 @@ use mctp_router::storage::{
 use mctp_router::wire::Version;
 use mctp_router::{
     ChannelId, Instant, LentMessage, NetworkId, OpenError, Outbound, Outgoing, PortConfig, PortId,
-    Progress, Receipt, RouterCore, RouterStorage, SendFailure, Service, Target,
+    Progress, Receipt, RouterCore, RouterStorage, SendFailure, Service, Target, Wakes,
 };
 use mctp_transport::{DropReason, Eid, PhysicalAddress, SendError, TransferLayout};
 use support::bare_core::BareCore;
@@ -42,7 +42,7 @@ fn a_response_is_superseded_before_it_is_begun_and_after() {
     for begun in [false, true] {
         let (mut device, taken, mut response) = half_sent(PortConfig::default());
         if !begun {
-            response = taken.response(taken.integrity_check());
+            response = taken.origin().response(taken.origin().integrity_check());
         }
         device.receive(&REQUEST.packet(&echo_message(9)));
         device.sent();
@@ -59,7 +59,7 @@ fn half_sent(config: PortConfig) -> (BareCore, LentMessage<'static>, Outgoing) {
         device.receive(&packet);
     }
     let taken = device.core.take_message(echo).unwrap();
-    let mut response = taken.response(taken.integrity_check());
+    let mut response = taken.origin().response(taken.origin().integrity_check());
     let begun = device.send(&mut response, &[taken.bytes()]);
     assert_eq!(begun, Ok(Progress::Partial));
     (device, taken, response)
@@ -96,7 +96,7 @@ fn a_layout_that_comes_while_the_transport_has_both_transfers_counts() {
     for outbound in at_transport {
         device.core.transmit_done(now, USB, outbound, Ok(()));
     }
-    let mut again = taken.response(taken.integrity_check());
+    let mut again = taken.origin().response(taken.origin().integrity_check());
     let transfers = device.send_all(&mut again, &[taken.bytes()]);
     let packets: Vec<_> = transfers
         .into_iter()
@@ -118,7 +118,7 @@ fn a_layout_without_room_that_comes_while_the_transport_has_both_transfers_fails
     for outbound in at_transport {
         device.core.transmit_done(now, USB, outbound, Ok(()));
     }
-    let mut again = taken.response(taken.integrity_check());
+    let mut again = taken.origin().response(taken.origin().integrity_check());
     let sent = device.send(&mut again, &[taken.bytes()]);
     assert_eq!(sent, Err(SendFailure::NoLink));
 }
@@ -254,7 +254,7 @@ fn response_by(
     let receipt = device.receive_at(port, from, &header.packet(&echo_message(5)));
     assert_eq!(receipt, Receipt::Delivered(echo));
     let lent = device.core.take_message(echo).unwrap();
-    let response = lent.response(lent.integrity_check());
+    let response = lent.origin().response(lent.origin().integrity_check());
     device.core.give_back(lent);
     response
 }
@@ -484,11 +484,12 @@ fn a_packet_that_was_held_back_is_offered_again_when_the_core_says_so() {
         device.core.take_wakes();
         assert_eq!(device.receive(&third[0]), Receipt::HeldBack);
         device.core.give_back(first);
-        assert!(device.core.take_wakes().held_back() && !device.core.is_held_back(USB));
+        assert_eq!(device.core.take_wakes(), Wakes::HeldBack);
+        assert!(!device.core.is_held_back(USB));
         assert_eq!(device.receive(&third[0]), Receipt::Stored);
         assert!(matches!(device.receive(&third[1]), Receipt::Delivered(_)));
         device.core.give_back(second);
-        assert!(!device.core.take_wakes().held_back(), "nobody waits");
+        assert_eq!(device.core.take_wakes(), Wakes::Nobody);
     });
     assert_eq!(drops, []);
 }

@@ -17,7 +17,9 @@ async fn serve_echo(router: &'static TestRouter, service: Service) {
     loop {
         let message = listener.receive().await;
         let echo = [message.bytes()];
-        let _ = message.respond(message.integrity_check(), &echo).await;
+        let _ = message
+            .respond(message.origin().integrity_check(), &echo)
+            .await;
     }
 }
 

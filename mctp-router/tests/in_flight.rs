@@ -67,8 +67,8 @@ fn receive(core: &mut RouterCore<'_>, now: u64, packet: &[u8]) -> Receipt {
 
 fn take(core: &mut RouterCore<'_>, channel: ChannelId) -> Option<(Wire, Vec<u8>)> {
     let lent = core.take_message(channel)?;
-    let wire = REQUEST.from(lent.source().0);
-    let message = [&[lent.message_type().0], lent.bytes()].concat();
+    let wire = REQUEST.from(lent.origin().source().0);
+    let message = [&[lent.origin().message_type().0], lent.bytes()].concat();
     core.give_back(lent);
     Some((wire, message))
 }

@@ -71,7 +71,9 @@ pub fn echo_in_place(case: &Case) {
     let mut serve = || {
         receive(&mut core, link, |core| {
             let message = core.take_message(echo).expect("it was delivered");
-            let mut response = message.response(message.integrity_check());
+            let mut response = message
+                .origin()
+                .response(message.origin().integrity_check());
             send(core, &mut response, message.bytes(), |port, transfer| {
                 let packets = transfer.frames().map(|frame| &*frame.packet);
                 link.send(port.0.into(), packets);
@@ -114,7 +116,9 @@ pub fn packetise(case: &Case) {
     receive(&mut core, link, |_| {});
     let message = core.take_message(echo).expect("it was delivered");
     let mut respond = || {
-        let mut response = message.response(message.integrity_check());
+        let mut response = message
+            .origin()
+            .response(message.origin().integrity_check());
         send(&mut core, &mut response, message.bytes(), |_, transfer| {
             link.sent(transfer.as_bytes().len());
         });

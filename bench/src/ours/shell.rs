@@ -126,7 +126,7 @@ pub fn echo_in_place(case: &Case) {
         loop {
             let message = listener.receive().await;
             let sent = message
-                .respond(message.integrity_check(), &[message.bytes()])
+                .respond(message.origin().integrity_check(), &[message.bytes()])
                 .await;
             sent.expect("the link is up");
         }
@@ -163,7 +163,7 @@ pub fn packetise(case: &Case) {
         let message = listener.receive().await;
         loop {
             let sent = message
-                .respond(message.integrity_check(), &[message.bytes()])
+                .respond(message.origin().integrity_check(), &[message.bytes()])
                 .await;
             sent.expect("the link is up");
             link.wait_for_start().await;

@@ -55,7 +55,7 @@ pub fn serve<M: RawMutex, C: Clock>(
                 // A host that does not read is counted by the router; it asks again if it wants to.
                 let _ = request
                     .respond(
-                        request.integrity_check(),
+                        request.origin().integrity_check(),
                         &[opening, &[*command, code], data],
                     )
                     .await;

@@ -137,7 +137,7 @@ impl<'o, O: Observer> Benchmark<'o, O> {
     ) {
         let taken = self
             .bench
-            .receive(clock.now(), message.source(), message.bytes());
+            .receive(clock.now(), message.origin().source(), message.bytes());
         if let Some(answer) = taken.await
             && message
                 .respond(MsgIC(false), &[&answer.bytes])

@@ -46,7 +46,7 @@ pub fn echo<M: RawMutex, C: Clock>(
             if mctp_echo::is_request(message.bytes()) {
                 // A host that does not read is counted by the router; it asks again if it wants to.
                 let _ = message
-                    .respond(message.integrity_check(), &[message.bytes()])
+                    .respond(message.origin().integrity_check(), &[message.bytes()])
                     .await;
             }
             // The next request may need its buffer.

@@ -17,7 +17,7 @@ const INSTANCE_ID_EXPIRATION: u32 = 5_000;
 
 /// The endpoint that the device is in one network.
 #[derive(Debug)]
-pub(crate) struct Endpoint {
+pub struct Endpoint {
     /// 0 while it has none.
     pub(crate) endpoint_id: Eid,
     /// 0 when there is none.

@@ -64,12 +64,26 @@ pub(crate) struct Request {
     response: Key,
     port: PortId,
     address: PhysicalAddress,
-    /// Since when it waits; set once the request is on its way.
-    since: Option<Since>,
-    timeout: u32,
-    expired: bool,
-    /// The neighbour did not acknowledge it: nobody has it.
-    refused: bool,
+    wait: Wait,
+}
+
+/// How a request waits for its response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wait {
+    /// It is not on its way yet.
+    Unsent,
+    /// Since then, for so many milliseconds.
+    Since(Since, u32),
+    /// No longer.
+    Over,
+    /// No longer: the neighbour did not acknowledge it, so nobody has it.
+    Refused,
+}
+
+impl Wait {
+    fn is_over(self) -> bool {
+        matches!(self, Self::Over | Self::Refused)
+    }
 }
 
 impl Request {
@@ -83,10 +97,7 @@ impl Request {
             response: Key::of_response(network, peer, tag),
             port,
             address,
-            since: None,
-            timeout: 0,
-            expired: false,
-            refused: false,
+            wait: Wait::Unsent,
         }
     }
 }
@@ -244,7 +255,7 @@ impl<'b> ChannelTable<'b> {
         let key = response.key();
         if response.source().0 != 0
             && let Some((channel, request)) = self.request_of(key)
-            && !request.expired
+            && !request.wait.is_over()
         {
             return Some(channel);
         }
@@ -252,7 +263,7 @@ impl<'b> ChannelTable<'b> {
         let anyone = Key::of_response(response.network(), MCTP_ADDR_NULL, key.tag());
         let (channel, request) = self.request_of(anyone)?;
         let is_there = (request.port, request.address) == response.neighbour();
-        (is_there && !request.expired).then_some(channel)
+        (is_there && !request.wait.is_over()).then_some(channel)
     }
 
     /// Whether a request to this peer, which leaves by this port, could not be told from another
@@ -278,7 +289,7 @@ impl<'b> ChannelTable<'b> {
     /// Whether the request of a channel has waited for too long.
     pub(crate) fn has_expired(&self, channel: ChannelId) -> bool {
         let request = self.all.get(channel.index()).and_then(Channel::request);
-        request.is_none_or(|request| request.expired)
+        request.is_none_or(|request| request.wait.is_over())
     }
 
     /// Starts the wait of a request, or starts it anew; `false` if it is none.
@@ -292,9 +303,9 @@ impl<'b> ChannelTable<'b> {
         let Some(request) = channel.and_then(Channel::request_mut) else {
             return false;
         };
-        request.since = Some(Since::now(now));
-        request.timeout = timeout;
-        request.expired = request.refused;
+        if request.wait != Wait::Refused {
+            request.wait = Wait::Since(Since::now(now), timeout);
+        }
         true
     }
 
@@ -308,37 +319,41 @@ impl<'b> ChannelTable<'b> {
         let Some(request) = request.filter(|_| packet.is_tag_owner()) else {
             return false;
         };
-        request.expired = true;
-        request.refused = true;
+        request.wait = Wait::Refused;
         true
     }
 
     /// Whether the neighbour did not acknowledge the request of a channel.
     pub(crate) fn is_refused(&self, channel: ChannelId) -> bool {
         let request = self.all.get(channel.index()).and_then(Channel::request);
-        request.is_some_and(|request| request.refused)
+        request.is_some_and(|request| request.wait == Wait::Refused)
     }
 
     /// Ends the wait of the requests by a port whose link is lost: the next peer there never had
     /// them.
     pub(crate) fn end_requests_by(&mut self, port: PortId) {
         for request in self.all.iter_mut().filter_map(Channel::request_mut) {
-            request.expired |= request.port == port;
+            if request.port == port && request.wait != Wait::Refused {
+                request.wait = Wait::Over;
+            }
         }
     }
 
     /// Ends the wait of the requests that have waited for too long. The `lost` milliseconds before
-    /// `now` do not count. Returns for how long the first of the others may wait, if there are any.
+    /// `now` do not count. Returns for how many milliseconds the first of the others may wait, if
+    /// there are any.
     pub(crate) fn expire(&mut self, now: Instant, lost: u32) -> Option<u32> {
         let mut first = None;
         for request in self.all.iter_mut().filter_map(Channel::request_mut) {
-            if let Some(since) = &mut request.since {
-                since.credit(lost, now);
-                request.expired |= since.is_over(request.timeout, now);
-                if !request.expired {
-                    let left = request.timeout.wrapping_sub(since.elapsed(now));
-                    first = Some(first.map_or(left, |first: u32| first.min(left)));
-                }
+            let Wait::Since(since, timeout) = &mut request.wait else {
+                continue;
+            };
+            since.credit(lost, now);
+            let left = timeout.saturating_sub(since.elapsed(now));
+            if left == 0 {
+                request.wait = Wait::Over;
+            } else {
+                first = Some(first.map_or(left, |first: u32| first.min(left)));
             }
         }
         first

@@ -13,7 +13,7 @@ const BUCKET_BITS: u32 = 5;
 /// What ties the packets of a message together: the network and the [`AssemblyKey`] within it, as
 /// one number to compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Key(u32);
+pub struct Key(u32);
 
 impl Key {
     /// Of no request: those have the tag owner bit.

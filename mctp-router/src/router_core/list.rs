@@ -8,7 +8,7 @@ pub(super) type Place<'b> = Option<&'b mut Slot<'b>>;
 
 /// Slots one behind the other.
 #[derive(Debug)]
-pub(crate) struct List<'b> {
+pub struct List<'b> {
     first: Place<'b>,
 }
 

@@ -2,7 +2,6 @@
 
 mod channels;
 mod key;
-mod line;
 mod list;
 mod newest;
 mod outgoing;
@@ -11,6 +10,7 @@ mod port_buffers;
 mod receive;
 mod routes;
 mod send;
+mod send_queue;
 mod slots;
 mod wakes;
 
@@ -25,7 +25,7 @@ use crate::service::Service;
 
 pub use channels::ChannelId;
 pub(crate) use channels::{Buckets as ChannelBuckets, Channel, ChannelTable, NO_CHANNELS};
-pub(crate) use list::{Buckets, empty_buckets};
+pub(crate) use list::{Buckets, List, empty_buckets};
 pub(crate) use newest::{NO_REQUESTS, Newest, RequestNumber};
 pub use outgoing::{OpenError, Outgoing, Target};
 pub use port::Outbound;
@@ -33,7 +33,8 @@ pub(crate) use port::{Link, Port};
 pub use port_buffers::PortBuffers;
 pub(crate) use port_buffers::PortParts;
 pub(crate) use routes::{RouteIndex, RoutingTable};
-pub(crate) use slots::{Inbox, Kind, Slot, Slots};
+pub(crate) use send_queue::{SendQueue, Sender};
+pub(crate) use slots::{Inbox, Kind, Slot, Slots, free_slots};
 pub use slots::{LentMessage, Origin, SHORT_MESSAGE_LEN};
 pub use wakes::Wakes;
 
@@ -148,7 +149,7 @@ impl From<ListenError> for mctp::Error {
 ///   [`take_message`](Self::take_message) for the channel of [`Receipt::Delivered`],
 ///   [`poll_event`](Self::poll_event); [`take_wakes`](Self::take_wakes) says who else has something
 ///   to do.
-/// - **Messages**: [`response`](LentMessage::response) to a message taken, or
+/// - **Messages**: [`response`](Origin::response) to a message taken, or
 ///   [`open_request`](Self::open_request); then [`send`](Self::send) until it is done, or
 ///   [`abandon`](Self::abandon); [`give_back`](Self::give_back) what was taken,
 ///   [`close`](Self::close) what was opened.
@@ -158,6 +159,7 @@ impl From<ListenError> for mctp::Error {
 /// ```
 /// use mctp_router::storage::{Channels, LongMessages, Networks, PortBuffers, Ports, Routes, ShortMessages};
 /// use mctp_router::{Config, Instant, NetworkId, Progress, RouterCore, RouterStorage, Service};
+/// use mctp::MsgIC;
 /// use mctp_transport::{PhysicalAddress, TransferLayout};
 ///
 /// type Storage<'b> = RouterStorage<
@@ -188,7 +190,7 @@ impl From<ListenError> for mctp::Error {
 /// router.receive(now, usb, PhysicalAddress::POINT_TO_POINT, &request);
 ///
 /// let message = router.take_message(echo).unwrap();
-/// let mut response = message.response(message.integrity_check());
+/// let mut response = message.origin().response(MsgIC(false));
 /// assert_eq!(router.send(now, &mut response, &[message.bytes()]), Ok(Progress::Done));
 /// router.give_back(message);
 ///
@@ -210,8 +212,7 @@ pub struct RouterCore<'b> {
     newest: &'b mut Newest,
     /// Of the last request that was received.
     last_request: RequestNumber,
-    /// How many channels wait in the lines of ports.
-    in_line: u8,
+    send_queue: SendQueue<'b>,
     responder: Responder,
     wakes: Wakes,
     drops: DropCounters,
@@ -240,31 +241,24 @@ pub(crate) struct Parts<'b> {
     pub(crate) endpoints: &'b mut [Endpoint],
     pub(crate) slots: Slots<'b>,
     pub(crate) channels: ChannelTable<'b>,
+    pub(crate) send_queue: SendQueue<'b>,
     pub(crate) newest: &'b mut Newest,
     pub(crate) routes: RoutingTable<'b>,
 }
 
 impl<'b> RouterCore<'b> {
     pub(crate) fn from_parts(parts: Parts<'b>, config: &Config) -> Self {
-        let Parts {
-            ports,
-            endpoints,
-            slots,
-            channels,
-            newest,
-            routes,
-        } = parts;
         Self {
-            ports,
-            endpoints,
-            channels,
-            routes,
-            slots,
-            newest,
+            ports: parts.ports,
+            endpoints: parts.endpoints,
+            channels: parts.channels,
+            routes: parts.routes,
+            slots: parts.slots,
+            newest: parts.newest,
             last_request: RequestNumber::NONE,
-            in_line: 0,
+            send_queue: parts.send_queue,
             responder: Responder::new(config),
-            wakes: Wakes::NONE,
+            wakes: Wakes::Nobody,
             drops: DropCounters::new(),
             accepted: 0,
             last_tag: MessageTag::default(),
@@ -327,7 +321,7 @@ impl<'b> RouterCore<'b> {
         let given_up = self.port(port).map_or(0, |port| port.set_layout(layout));
         self.count_drops(DropReason::LinkDown, given_up);
         // Those who wait for what waited to be taken would wait for ever.
-        self.note_next_sender(port);
+        self.wake_first_sender(port);
     }
 
     /// Says whether the port's transport
@@ -389,7 +383,7 @@ impl<'b> RouterCore<'b> {
 
     /// Closes a listener or request. Messages for it are dropped.
     pub fn close(&mut self, channel: ChannelId) {
-        self.end_turn(channel);
+        self.leave_send_queue(channel);
         self.note_buffer_freed();
         self.slots.free_owned(channel);
         self.channels.close(channel);
@@ -458,21 +452,16 @@ impl RouterCore<'_> {
         self.responder.events.poll()
     }
 
-    /// Whether there is an event to [poll](Self::poll_event).
-    pub fn has_event(&self) -> bool {
-        self.responder.events.any()
-    }
-
     /// Whether there is anybody to [take](Self::take_wakes).
     #[inline]
     pub fn has_wakes(&self) -> bool {
-        !self.wakes.is_empty()
+        self.wakes != Wakes::Nobody
     }
 
     /// Whom what was done since the last call of this concerns.
     #[inline]
     pub fn take_wakes(&mut self) -> Wakes {
-        self.wakes.take()
+        core::mem::take(&mut self.wakes)
     }
 }
 
@@ -512,7 +501,9 @@ impl RouterCore<'_> {
         self.was_late = is_late;
         self.last_look = now;
         self.slots.credit(lost, now);
-        self.expire_unfinished(now);
+        let late = slots::Which::Late(now, self.assembly_timeout);
+        let expired = self.slots.free_unfinished(late);
+        self.count_drops(DropReason::AssemblyTimeout, expired);
         let first_request = self.channels.expire(now, lost);
         let mut any_waits = first_request.is_some() || self.slots.has_unfinished();
         for port in self.ports.iter_mut() {
@@ -523,18 +514,21 @@ impl RouterCore<'_> {
             false => Instant::NEVER,
         };
         // Whatever was given up may be anybody's.
-        self.wakes.note_everybody();
+        self.wakes.add(Wakes::Everybody);
     }
 
     /// Something waits since `now` or before.
     fn look_soon(&mut self, now: Instant) {
-        self.look_at(now.after(LOOK_INTERVAL));
+        self.look_within(now, LOOK_INTERVAL);
     }
 
-    fn look_at(&mut self, deadline: Instant) {
+    /// Something happens in as many milliseconds.
+    #[inline(never)]
+    fn look_within(&mut self, now: Instant, milliseconds: u32) {
+        let deadline = now.after(milliseconds.min(LOOK_INTERVAL));
         if deadline < self.next_deadline {
             self.next_deadline = deadline;
-            self.wakes.note_timer();
+            self.wakes.add(Wakes::Timer);
         }
     }
 
@@ -551,13 +545,7 @@ impl RouterCore<'_> {
         for port in self.ports.iter_mut() {
             port.holds_back = false;
         }
-        self.wakes.note_held_back();
-    }
-
-    fn expire_unfinished(&mut self, now: Instant) {
-        let timeout = self.assembly_timeout;
-        let expired = self.slots.free_unfinished(slots::Which::Late(now, timeout));
-        self.count_drops(DropReason::AssemblyTimeout, expired);
+        self.wakes.add(Wakes::HeldBack);
     }
 
     fn count_drops(&mut self, reason: DropReason, times: usize) {

@@ -12,7 +12,7 @@ pub(crate) const NO_REQUESTS: Newest = [(Key::NONE, RequestNumber(0)); ENTRIES];
 
 /// Counts the requests that the router has received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RequestNumber(u32);
+pub struct RequestNumber(u32);
 
 impl RequestNumber {
     pub(crate) const NONE: Self = Self(0);

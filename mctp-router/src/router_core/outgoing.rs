@@ -83,7 +83,8 @@ impl Outgoing {
         newest::is_superseded(newest, self.request)
     }
 
-    /// Whose place in the line it takes: who is [woken](super::Wakes::sender) when it can go on.
+    /// The channel whose place in the send queue it takes, and whose sender is
+    /// [woken](super::Wakes::sender) when it can go on.
     pub const fn channel(&self) -> ChannelId {
         self.channel
     }

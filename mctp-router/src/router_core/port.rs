@@ -6,7 +6,6 @@ use mctp_transport::{
     BASELINE_TRANSMISSION_UNIT, PhysicalAddress, RawHeader, SendError, Transfer, TransferLayout,
 };
 
-use super::line::Line;
 use super::port_buffers::{PortParts, RESPONSE_LEN, RESPONSES};
 use crate::clock::Since;
 use crate::config::{NetworkId, PortConfig};
@@ -38,7 +37,7 @@ pub(crate) enum Link {
 
 /// One port.
 #[derive(Debug)]
-pub(crate) struct Port<'b> {
+pub struct Port<'b> {
     pub(crate) network: NetworkId,
     pub(crate) link: Link,
     /// Counts how often what waited was given up: a message begun before does not go on. With 32
@@ -77,8 +76,6 @@ pub(crate) struct Port<'b> {
     pub(super) can_wait: bool,
     /// It has one that was held back, and no buffer came free since.
     pub(super) holds_back: bool,
-    /// Who waits to send.
-    pub(super) line: Line,
 }
 
 impl<'b> Port<'b> {
@@ -114,7 +111,6 @@ impl<'b> Port<'b> {
         waiting_since: None,
         can_wait: false,
         holds_back: false,
-        line: Line::EMPTY,
     };
 
     /// The session of a message that comes, or is begun, now.

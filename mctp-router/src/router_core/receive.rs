@@ -10,7 +10,7 @@ use mctp_transport::{
 use super::list;
 use super::newest::{self, RequestNumber};
 use super::slots::{LentMessage, Mismatch, Origin, Slot, Start};
-use super::{ChannelId, Link, Receipt, RouterCore};
+use super::{ChannelId, Link, Receipt, RouterCore, Wakes};
 use crate::config::{BusOwner, Event, PortId};
 use crate::control::{self, ControlRequest};
 use crate::wire::Response;
@@ -24,7 +24,7 @@ const LEAST_UNIT: usize = BASELINE_TRANSMISSION_UNIT - HEADER_LEN;
 /// A packet whose header is legal, and where it came from.
 struct Packet<'p> {
     now: Instant,
-    /// Channel and message type are those of a start packet, once they are known.
+    /// The message type is that of a start packet, once it is known; the channel never is.
     origin: Origin,
     payload: &'p [u8],
 }
@@ -89,7 +89,7 @@ impl<'b> RouterCore<'b> {
         {
             port.set_link(Link::Up);
             self.responder.events.push(Event::LinkUp(port_id));
-            self.wakes.note_everybody();
+            self.wakes.add(Wakes::Everybody);
         }
     }
 
@@ -110,7 +110,7 @@ impl<'b> RouterCore<'b> {
         self.count_drops(DropReason::LinkDown, unsent.saturating_add(untaken));
         self.responder.events.push(Event::LinkDown(port_id));
         self.note_buffer_freed();
-        self.wakes.note_everybody();
+        self.wakes.add(Wakes::Everybody);
     }
 
     /// Takes one packet from the neighbour at `address`. One that is [`Receipt::HeldBack`] is to be
@@ -315,7 +315,7 @@ impl<'b> RouterCore<'b> {
                 return Err(DropReason::UnsupportedTransmissionUnit);
             }
         }
-        packet.origin.channel = if header.is_tag_owner() {
+        let channel = if header.is_tag_owner() {
             self.channels
                 .listener_for(packet.origin.network, packet.payload)
                 .ok_or(DropReason::UnsupportedMessageType)?
@@ -331,12 +331,13 @@ impl<'b> RouterCore<'b> {
         }
         let mut start = Start {
             origin: &packet.origin,
+            channel,
             body,
             // With several services, none may take all buffers.
             fair: self.channels.open_count() > 1,
         };
         while !self.slots.begin(packet.now, &start) {
-            if start.fair && self.slots.has_nothing_whole(start.origin.channel) {
+            if start.fair && self.slots.has_nothing_whole(channel) {
                 // Unless they are unfinished: of those it can be made to give one up.
                 start.fair = false;
                 continue;
@@ -347,7 +348,7 @@ impl<'b> RouterCore<'b> {
             }
         }
         if header.is_end() {
-            return Ok(self.deliver(packet.origin.channel));
+            return Ok(self.deliver(channel));
         }
         self.look_soon(packet.now);
         Ok(Receipt::Stored)
@@ -451,7 +452,7 @@ impl<'b> RouterCore<'b> {
             self.slots.expect_anew();
         }
         if self.responder.events.any() {
-            self.wakes.note_event();
+            self.wakes.add(Wakes::Everybody);
         }
         if let Some(header) = header {
             self.queue_response(packet, header, response.as_bytes())?;

@@ -9,9 +9,9 @@ use mctp_transport::{
 use super::channels::Request;
 use super::outgoing::next_free_tag;
 use super::{
-    ChannelId, Link, OpenError, Outbound, Outgoing, Port, Progress, RouterCore, SendFailure, Target,
+    ChannelId, Link, OpenError, Outbound, Outgoing, Port, Progress, RouterCore, SendFailure,
+    Target, Wakes,
 };
-use crate::clock::LOOK_INTERVAL;
 use crate::config::PortId;
 
 /// Outputs to the transport, and messages into it.
@@ -44,7 +44,7 @@ impl<'b> RouterCore<'b> {
         if waits {
             self.look_soon(now);
         }
-        self.note_next_sender(port);
+        self.wake_first_sender(port);
     }
 
     /// A transfer was not sent. Whoever waits for a response to what was in it need not wait for its
@@ -56,7 +56,7 @@ impl<'b> RouterCore<'b> {
             && let Some(packet) = transfer.first_header()
             && self.channels.refuse(port, packet)
         {
-            self.wakes.note_everybody();
+            self.wakes.add(Wakes::Everybody);
         }
     }
 
@@ -102,7 +102,7 @@ impl<'b> RouterCore<'b> {
     /// milliseconds.
     pub fn await_response(&mut self, now: Instant, channel: ChannelId, timeout: u32) {
         if self.channels.await_response(now, channel, timeout) {
-            self.look_at(now.after(timeout.min(LOOK_INTERVAL)));
+            self.look_within(now, timeout);
         }
     }
 
@@ -126,8 +126,8 @@ impl<'b> RouterCore<'b> {
     /// to be called again once it is [`Progress::Done`], or failed.
     ///
     /// The messages that are being sent by a port proceed together: each goes to the end of the
-    /// line when it has put something into a transfer. One that is tried while there is no room
-    /// keeps its place.
+    /// port's send queue when it has put something into a transfer. One that is tried while there is
+    /// no room keeps its place.
     #[inline]
     pub fn send(
         &mut self,
@@ -137,14 +137,14 @@ impl<'b> RouterCore<'b> {
     ) -> Result<Progress, SendFailure> {
         let progress = self.try_send(now, outgoing, message);
         if progress != Ok(Progress::Partial) {
-            self.end_turn(outgoing.channel());
+            self.leave_send_queue(outgoing.channel());
         }
         progress
     }
 
     /// Ends a message that is not to be sent to its end; the receiver discards what it has of it.
     pub fn abandon(&mut self, outgoing: &Outgoing) {
-        self.end_turn(outgoing.channel());
+        self.leave_send_queue(outgoing.channel());
     }
 
     fn try_send(
@@ -160,8 +160,9 @@ impl<'b> RouterCore<'b> {
         };
         let port = self.ports.get_mut(usize::from(port_id.0));
         let port = port.ok_or(SendFailure::NoLink)?;
-        if port.line.first().is_some_and(|first| first != channel) {
-            self.join_line(channel, port_id);
+        let first = self.send_queue.first(port_id);
+        if first.is_some_and(|first| first != channel) {
+            self.send_queue.join(channel, port_id);
             return Ok(Progress::Partial);
         }
         match port.link {
@@ -198,18 +199,17 @@ impl<'b> RouterCore<'b> {
             self.drops.count(DropReason::UnsupportedTransmissionUnit);
             return Err(SendFailure::NoLink);
         }
-        let is_last = port.line.last() == Some(channel);
         if port.note_waiting(now) {
             self.look_soon(now);
         }
         if is_done {
             return Ok(Progress::Done);
         }
-        if !is_last {
+        if !self.send_queue.is_last(channel) {
             if outgoing.remaining() != unsent {
-                self.leave_line(channel);
+                self.send_queue.leave(channel);
             }
-            self.join_line(channel, port_id);
+            self.send_queue.join(channel, port_id);
         }
         Ok(Progress::Partial)
     }

@@ -12,7 +12,7 @@ use mctp_transport::{ExpectedHeader, PhysicalAddress, RawHeader};
 use super::key::{Key, bucket};
 use super::list::{Buckets, List, Place, Queue, Unfinished, take};
 use super::newest::RequestNumber;
-use super::{ChannelId, Outgoing, line};
+use super::{ChannelId, Outgoing};
 use crate::clock::Since;
 use crate::config::{NetworkId, PortId};
 
@@ -257,31 +257,6 @@ impl LentMessage<'_> {
     pub fn origin(&self) -> &Origin {
         &self.0.origin
     }
-
-    /// [`Origin::message_type`].
-    pub fn message_type(&self) -> MsgType {
-        self.0.origin.message_type()
-    }
-
-    /// [`Origin::integrity_check`].
-    pub fn integrity_check(&self) -> MsgIC {
-        self.0.origin.integrity_check()
-    }
-
-    /// [`Origin::source`].
-    pub fn source(&self) -> Eid {
-        self.0.origin.source()
-    }
-
-    /// [`Origin::neighbour`].
-    pub fn neighbour(&self) -> (PortId, PhysicalAddress) {
-        self.0.origin.neighbour()
-    }
-
-    /// [`Origin::response`].
-    pub fn response(&self, integrity_check: MsgIC) -> Outgoing {
-        self.0.origin.response(integrity_check)
-    }
 }
 
 /// What a channel has of the slots.
@@ -291,8 +266,6 @@ pub(crate) struct Inbox<'b> {
     messages: Queue<'b>,
     /// How many slots are the channel's, whatever becomes of them.
     held: Held,
-    /// Where the channel waits to send.
-    place: line::Place,
     /// When a packet for the channel was held back first since its service gave a slot back,
     /// counted as in [`Slots::holds_back`]; 0 when none was.
     held_back_since: u16,
@@ -308,7 +281,6 @@ impl Inbox<'_> {
     pub(crate) const EMPTY: Self = Self {
         messages: Queue::EMPTY,
         held: Held { short: 0, long: 0 },
-        place: line::Place::NONE,
         held_back_since: 0,
     };
 }
@@ -326,7 +298,9 @@ pub(crate) struct Slots<'b> {
 
 /// The start of a message, as its slot needs it.
 pub(crate) struct Start<'p> {
+    /// But for the channel.
     pub(crate) origin: &'p Origin,
+    pub(crate) channel: ChannelId,
     pub(crate) body: &'p [u8],
     /// The last free slot of a kind is kept for owners that hold none.
     pub(crate) fair: bool,
@@ -344,52 +318,53 @@ impl Start<'_> {
     }
 }
 
+/// Slots of these buffers, of each of them `max_len` bytes at most.
+pub(crate) fn free_slots<'b, const LEN: usize>(
+    places: &'b mut [Option<Slot<'b>>],
+    buffers: &'b mut [[u8; LEN]],
+    kind: Kind,
+    max_len: usize,
+) -> List<'b> {
+    let mut free = List::EMPTY;
+    for (place, buffer) in places.iter_mut().zip(buffers) {
+        let buffer = buffer.get_mut(..max_len.min(LEN)).unwrap_or_default();
+        add_slot(&mut free, place, buffer, kind);
+    }
+    free
+}
+
+// Not for each `LEN` anew, which would be dearer in flash.
+#[inline(never)]
+fn add_slot<'b>(
+    free: &mut List<'b>,
+    place: &'b mut Option<Slot<'b>>,
+    buffer: &'b mut [u8],
+    kind: Kind,
+) {
+    free.push_first(place.insert(Slot::new(buffer, kind)));
+}
+
 impl<'b> Slots<'b> {
-    /// No slots yet; none will take a message longer than `longest`.
+    /// None of the slots, all of which are free, takes a message longer than `longest`.
     pub(crate) fn new(
         inboxes: &'b mut [Inbox<'b>],
-        buckets: &'b mut Buckets<'b>,
+        unfinished: &'b mut Buckets<'b>,
+        free_short: List<'b>,
+        free_long: List<'b>,
         longest: usize,
     ) -> Self {
         Self {
-            free_short: List::EMPTY,
-            free_long: List::EMPTY,
-            unfinished: Unfinished(buckets),
+            free_short,
+            free_long,
+            unfinished: Unfinished(unfinished),
             inboxes,
             longest,
         }
     }
 
-    /// Adds a slot that has this buffer.
-    #[inline(never)]
-    pub(crate) fn add(
-        &mut self,
-        place: &'b mut Option<Slot<'b>>,
-        buffer: &'b mut [u8],
-        kind: Kind,
-    ) {
-        let len = buffer.len().min(self.longest);
-        let buffer = buffer.get_mut(..len).unwrap_or_default();
-        let slot = place.insert(Slot::new(buffer, kind));
-        self.free(kind).push_first(slot);
-    }
-
-    pub(super) fn place_in_line(&mut self, channel: ChannelId) -> Option<&mut line::Place> {
-        let inbox = self.inboxes.get_mut(channel.index())?;
-        Some(&mut inbox.place)
-    }
-
     /// The length of the longest message that there is a buffer for.
     pub(crate) fn longest(&self) -> usize {
         self.longest
-    }
-
-    #[inline]
-    fn free(&mut self, kind: Kind) -> &mut List<'b> {
-        match kind {
-            Kind::Short => &mut self.free_short,
-            Kind::Long => &mut self.free_long,
-        }
     }
 
     /// Gives a slot up: it is nobody's, and free.
@@ -411,7 +386,7 @@ impl<'b> Slots<'b> {
     #[inline(always)]
     pub(crate) fn begin(&mut self, now: Instant, start: &Start<'_>) -> bool {
         let is_complete = start.origin.header.is_end();
-        let Some(inbox) = self.inboxes.get_mut(start.origin.channel.index()) else {
+        let Some(inbox) = self.inboxes.get_mut(start.channel.index()) else {
             return false;
         };
         let (free, held) =
@@ -431,7 +406,11 @@ impl<'b> Slots<'b> {
         };
         place.copy_from_slice(start.body);
         slot.len = start.body.len();
-        slot.origin = *start.origin;
+        // Not a copy of the whole: that would be a call of `memmove`, which is 1,574 bytes of flash.
+        slot.origin = Origin {
+            channel: start.channel,
+            ..*start.origin
+        };
         // There are far fewer slots.
         *held = held.wrapping_add(1);
         if is_complete {
@@ -507,7 +486,7 @@ impl<'b> Slots<'b> {
             let inbox = self.inboxes.get(channel.index());
             inbox.map_or(0, |inbox| inbox.held.long)
         };
-        let has_none = held_long(start.origin.channel) == 0 && self.whole_messages().1 == 0;
+        let has_none = held_long(start.channel) == 0 && self.whole_messages().1 == 0;
         let mut worst = None;
         unfinished.look_at_each(&mut |slot| {
             let lateness = slot.lateness(now);
@@ -527,8 +506,8 @@ impl<'b> Slots<'b> {
         let Some((_, worst)) = worst else {
             return false;
         };
-        let owns_both = u8::from(worst.channel == start.origin.channel);
-        let holds_another = held_long(start.origin.channel) > owns_both;
+        let owns_both = u8::from(worst.channel == start.channel);
+        let holds_another = held_long(start.channel) > owns_both;
         // With this one there are two free ones if there was one before.
         let helps = !start.fair || !holds_another || !self.free_long.is_empty();
         helps && self.abandon(&worst)
@@ -621,7 +600,7 @@ impl<'b> Slots<'b> {
     /// for once, until `looks` is `limit` more.
     pub(crate) fn holds_back(&mut self, looks: u16, limit: u16, start: &Start<'_>) -> bool {
         let (short, long) = self.whole_messages();
-        let inbox = self.inboxes.get_mut(start.origin.channel.index());
+        let inbox = self.inboxes.get_mut(start.channel.index());
         let Some(inbox) = inbox.filter(|_| long > 0 || start.fits_short() && short > 0) else {
             return false;
         };

@@ -1,6 +1,5 @@
 //! Receiving requests and answering them.
 
-use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
@@ -8,28 +7,20 @@ use core::task::{Context, Poll};
 use embassy_sync::blocking_mutex::raw::RawMutex;
 use mctp::{AsyncListener, AsyncRespChannel, Eid, MsgIC, MsgType};
 use mctp_time::Clock;
-use mctp_transport::{DropReason, PhysicalAddress};
+use mctp_transport::DropReason;
 
 use super::sending::SendMessage;
-use super::{NextMessage, RequestChannel, Router};
-use crate::config::{NetworkId, PortId};
+use super::{NextMessage, RequestChannel, Router, copied};
 use crate::router_core::{ChannelId, LentMessage, Origin, Target};
 
 /// The messages of one [`Service`](crate::Service). Dropping it ends the service.
 ///
 /// Receive in place with [`receive`](Self::receive), or through [`mctp::AsyncListener`], which
 /// copies.
+#[derive(Debug)]
 pub struct Listener<'r, 'b, M: RawMutex, C: Clock> {
     router: &'r Router<'b, M, C>,
     channel: ChannelId,
-}
-
-impl<M: RawMutex, C: Clock> fmt::Debug for Listener<'_, '_, M, C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Listener")
-            .field("channel", &self.channel)
-            .finish_non_exhaustive()
-    }
 }
 
 impl<'r, 'b, M: RawMutex, C: Clock> Listener<'r, 'b, M, C> {
@@ -46,16 +37,9 @@ impl<'r, 'b, M: RawMutex, C: Clock> Listener<'r, 'b, M, C> {
 }
 
 /// The future of [`Listener::receive`].
+#[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct Receive<'l, 'b, M: RawMutex, C: Clock>(NextMessage<'l, 'b, M, C>);
-
-impl<M: RawMutex, C: Clock> fmt::Debug for Receive<'_, '_, M, C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Receive")
-            .field("channel", &self.0.channel)
-            .finish_non_exhaustive()
-    }
-}
 
 impl<'l, 'b, M: RawMutex, C: Clock> Future for Receive<'l, 'b, M, C> {
     type Output = Message<'l, 'b, M, C>;
@@ -78,19 +62,11 @@ impl<M: RawMutex, C: Clock> Drop for Listener<'_, '_, M, C> {
 }
 
 /// A received message, in the router's buffer. Dropping it frees the buffer.
+#[derive(Debug)]
 pub struct Message<'m, 'b, M: RawMutex, C: Clock> {
     router: &'m Router<'b, M, C>,
     /// `Some` until dropped.
     lent: Option<LentMessage<'b>>,
-}
-
-impl<M: RawMutex, C: Clock> fmt::Debug for Message<'_, '_, M, C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Message")
-            .field("origin", self.origin())
-            .field("bytes", &self.bytes())
-            .finish_non_exhaustive()
-    }
 }
 
 impl<'m, 'b, M: RawMutex, C: Clock> Message<'m, 'b, M, C> {
@@ -103,29 +79,11 @@ impl<'m, 'b, M: RawMutex, C: Clock> Message<'m, 'b, M, C> {
             .unwrap_or_default()
     }
 
-    /// The message type.
-    pub fn message_type(&self) -> MsgType {
-        self.origin().message_type()
-    }
-
-    /// Whether the message says that it has an integrity check (the IC bit).
-    pub fn integrity_check(&self) -> MsgIC {
-        self.origin().integrity_check()
-    }
-
-    /// Who sent it.
-    pub fn source(&self) -> Eid {
-        self.origin().source()
-    }
-
-    /// The network of the port it came by.
-    pub fn network(&self) -> NetworkId {
-        self.origin().network()
-    }
-
-    /// The port it came by, and the neighbour that it came from.
-    pub fn neighbour(&self) -> (PortId, PhysicalAddress) {
-        self.origin().neighbour()
+    /// Where it came from, and what type of message it is.
+    pub fn origin(&self) -> &Origin {
+        self.lent
+            .as_ref()
+            .map_or(&Origin::NOBODY, LentMessage::origin)
     }
 
     /// Sends `response`, its slices as one, to whoever sent the message. The slices may be parts of
@@ -149,12 +107,6 @@ impl<'m, 'b, M: RawMutex, C: Clock> Message<'m, 'b, M, C> {
     pub fn discard_bad_integrity_check(self) {
         self.router.count_drop(DropReason::BadIntegrityCheck);
     }
-
-    fn origin(&self) -> &Origin {
-        self.lent
-            .as_ref()
-            .map_or(&Origin::NOBODY, LentMessage::origin)
-    }
 }
 
 impl<M: RawMutex, C: Clock> Drop for Message<'_, '_, M, C> {
@@ -170,17 +122,10 @@ impl<M: RawMutex, C: Clock> Drop for Message<'_, '_, M, C> {
 /// Sending fails with [`mctp::Error::Unreachable`] while the link is down, and with
 /// [`mctp::Error::TxFailure`] when the neighbour has taken nothing for
 /// [`Config::send_timeout`](crate::Config::send_timeout), and until it takes something again.
+#[derive(Debug)]
 pub struct Responder<'m, 'b, M: RawMutex, C: Clock> {
     router: &'m Router<'b, M, C>,
     origin: Origin,
-}
-
-impl<M: RawMutex, C: Clock> fmt::Debug for Responder<'_, '_, M, C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Responder")
-            .field("origin", &self.origin)
-            .finish_non_exhaustive()
-    }
 }
 
 impl<'m, 'b, M: RawMutex, C: Clock> AsyncRespChannel for Responder<'m, 'b, M, C> {
@@ -227,7 +172,7 @@ impl<'r, 'b, M: RawMutex, C: Clock> AsyncListener for Listener<'r, 'b, M, C> {
 
 /// For a service that receives the next message while it still owes the response to the last one:
 /// several shared references to its listener are that many listeners, for one task: only one of
-/// them may receive at a time, and they share the place in line of those that send, so that a
+/// them may receive at a time, and they share one place in the send queue, so that a
 /// response by a port that is stuck can delay one by another port for the send time limit.
 impl<'l, 'b, M: RawMutex, C: Clock> AsyncListener for &'l Listener<'_, 'b, M, C> {
     type RespChannel<'a>
@@ -252,17 +197,16 @@ impl<'b, M: RawMutex, C: Clock> Listener<'_, 'b, M, C> {
         buf: &'f mut [u8],
     ) -> mctp::Result<(MsgType, MsgIC, &'f mut [u8], Responder<'_, 'b, M, C>)> {
         let message = Receive(NextMessage::new(self.router, self.channel)).await;
-        let bytes = message.bytes();
-        let buf = buf.get_mut(..bytes.len()).ok_or(mctp::Error::NoSpace)?;
-        buf.copy_from_slice(bytes);
+        let origin = *message.origin();
+        let copy = copied(message.bytes(), buf)?;
         let responder = Responder {
-            router: message.router,
-            origin: *message.origin(),
+            router: self.router,
+            origin,
         };
         Ok((
-            message.message_type(),
-            message.integrity_check(),
-            buf,
+            origin.message_type(),
+            origin.integrity_check(),
+            copy,
             responder,
         ))
     }

@@ -337,7 +337,16 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
     }
 }
 
+/// A copy of a message.
+fn copied<'f>(message: &[u8], buf: &'f mut [u8]) -> mctp::Result<&'f mut [u8]> {
+    let copy = buf.get_mut(..message.len());
+    let copy = copy.ok_or(mctp::Error::NoSpace)?;
+    copy.copy_from_slice(message);
+    Ok(copy)
+}
+
 /// Waits for a channel's messages.
+#[derive(Debug)]
 struct NextMessage<'r, 'b, M: RawMutex, C: Clock> {
     router: &'r Router<'b, M, C>,
     channel: ChannelId,

@@ -1,6 +1,5 @@
 //! Sending requests and receiving their responses.
 
-use core::fmt;
 use core::future::poll_fn;
 use core::task::Poll;
 use core::time::Duration;
@@ -10,7 +9,7 @@ use mctp::{AsyncReqChannel, Eid, MsgIC, MsgType};
 use mctp_time::Clock;
 
 use super::sending::SendMessage;
-use super::{NextMessage, Router};
+use super::{NextMessage, Router, copied};
 use crate::clock::milliseconds;
 use crate::router_core::{ChannelId, LentMessage, OpenError, Target};
 
@@ -26,6 +25,7 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
 /// A request takes a tag and one of the router's channels from `send` on, until the next `send`, a
 /// timeout, or the channel's end. Dropping the future of `send` gives both back; dropping that of
 /// `recv` does not, and it can be called again.
+#[derive(Debug)]
 pub struct RequestChannel<'r, 'b, M: RawMutex, C: Clock> {
     router: &'r Router<'b, M, C>,
     target: Target,
@@ -35,6 +35,7 @@ pub struct RequestChannel<'r, 'b, M: RawMutex, C: Clock> {
 }
 
 /// A request's tag and channel. Dropping it gives both back.
+#[derive(Debug)]
 struct OpenRequest<'r, 'b, M: RawMutex, C: Clock> {
     router: &'r Router<'b, M, C>,
     channel: ChannelId,
@@ -43,14 +44,6 @@ struct OpenRequest<'r, 'b, M: RawMutex, C: Clock> {
 impl<M: RawMutex, C: Clock> Drop for OpenRequest<'_, '_, M, C> {
     fn drop(&mut self) {
         self.router.close(self.channel);
-    }
-}
-
-impl<M: RawMutex, C: Clock> fmt::Debug for RequestChannel<'_, '_, M, C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RequestChannel")
-            .field("target", &self.target)
-            .finish_non_exhaustive()
     }
 }
 
@@ -140,13 +133,11 @@ impl<M: RawMutex, C: Clock> AsyncReqChannel for RequestChannel<'_, '_, M, C> {
                 false => mctp::Error::TimedOut,
             });
         };
-        let copied = match buf.get_mut(..lent.bytes().len()) {
-            Some(buf) => {
-                buf.copy_from_slice(lent.bytes());
-                Ok((lent.message_type(), lent.integrity_check(), buf))
-            }
-            None => Err(mctp::Error::NoSpace),
-        };
+        let (message_type, integrity_check) = (
+            lent.origin().message_type(),
+            lent.origin().integrity_check(),
+        );
+        let copied = copied(lent.bytes(), buf).map(|copy| (message_type, integrity_check, copy));
         self.router.give_back(lent);
         self.await_response(channel);
         copied

@@ -152,13 +152,13 @@ async fn take(listener: Rc<RefCell<TestListener>>, taking: Taking, desk: Rc<Desk
         Taking::InPlace => {
             exclusive = listener.borrow_mut();
             let message = exclusive.receive().await;
-            let (port, neighbour) = message.neighbour();
+            let (port, neighbour) = message.origin().neighbour();
             let taken = Taken {
                 id: 0,
-                integrity_check: message.integrity_check().0,
-                message: [&[message.message_type().0], message.bytes()].concat(),
-                source: message.source(),
-                came_by: Some((message.network(), port, neighbour)),
+                integrity_check: message.origin().integrity_check().0,
+                message: [&[message.origin().message_type().0], message.bytes()].concat(),
+                source: message.origin().source(),
+                came_by: Some((message.origin().network(), port, neighbour)),
             };
             (Holder::InPlace(message), taken)
         }
@@ -520,7 +520,9 @@ impl<const IN_TWO_EXECUTORS: bool> Driver for AsyncRouter<IN_TWO_EXECUTORS> {
                 if taking == Taking::InPlace {
                     let message = listener.receive().await;
                     let echo = [message.bytes()];
-                    let _ = message.respond(message.integrity_check(), &echo).await;
+                    let _ = message
+                        .respond(message.origin().integrity_check(), &echo)
+                        .await;
                 } else {
                     let received = listener.recv(&mut buffer).await;
                     let (_, integrity_check, request, mut response) =

@@ -106,7 +106,7 @@ impl BareCore {
     /// Takes the oldest message of a channel: type, then the rest.
     pub(crate) fn take(&mut self, channel: ChannelId) -> Option<Vec<u8>> {
         let lent = self.core.take_message(channel)?;
-        let message = [&[lent.message_type().0], lent.bytes()].concat();
+        let message = [&[lent.origin().message_type().0], lent.bytes()].concat();
         self.core.give_back(lent);
         Some(message)
     }
@@ -120,7 +120,7 @@ impl BareCore {
                 device.receive(&packet);
             }
             let lent = device.core.take_message(echo).expect("a message");
-            let mut response = lent.response(lent.integrity_check());
+            let mut response = lent.origin().response(lent.origin().integrity_check());
             let sent = device.send(&mut response, &[lent.bytes()]);
             assert_eq!(sent, Ok(Progress::Done));
             device.core.give_back(lent);

@@ -666,7 +666,7 @@ impl Running {
                 let message = listener.receive().await;
                 // The host asks again if it did not get it.
                 let _ = message
-                    .respond(message.integrity_check(), &[message.bytes()])
+                    .respond(message.origin().integrity_check(), &[message.bytes()])
                     .await;
             }
         });

@@ -120,7 +120,7 @@ impl Requester<'_, '_> {
                 format!("after {} messages there were no more", statistics.messages)
             })?;
             match Message::parse(message.bytes()) {
-                Some(Message::Data(data)) if message.source() == device => {
+                Some(Message::Data(data)) if message.origin().source() == device => {
                     receiver.receive(clock.now(), &data);
                 }
                 _ => receiver.count_invalid(),

@@ -120,11 +120,13 @@ fn respond(router: &mut RouterCore<'_>, channel: ChannelId) {
     };
     let message = any_state(&mut message);
     black_box((
-        message.message_type(),
-        message.source(),
-        message.neighbour(),
+        message.origin().message_type(),
+        message.origin().source(),
+        message.origin().neighbour(),
     ));
-    let mut response = message.response(message.integrity_check());
+    let mut response = message
+        .origin()
+        .response(message.origin().integrity_check());
     send(router, &mut response, message.bytes());
 }
 
@@ -160,7 +162,6 @@ fn observe(router: &mut RouterCore<'_>, channel: ChannelId) {
     black_box(any_state(router).poll_event());
     let router = any_state(router);
     black_box((
-        router.has_event(),
         router.take_wakes(),
         router.is_held_back(any_port()),
         router.next_deadline(),

@@ -92,7 +92,7 @@ async fn echo(router: &'static OurRouter) {
         let message = listener.receive().await;
         // The requester asks again if it did not get it.
         let _ = message
-            .respond(message.integrity_check(), &[message.bytes()])
+            .respond(message.origin().integrity_check(), &[message.bytes()])
             .await;
     }
 }
