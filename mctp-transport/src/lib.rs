@@ -32,5 +32,5 @@ pub use header::{AssemblyKey, ExpectedHeader};
 pub use header::{BASELINE_TRANSMISSION_UNIT, HEADER_LEN, HEADER_VERSION};
 pub use header::{HeaderError, MessageTag, Packet, PacketHeader, RawHeader, SequenceNumber};
 pub use mctp::Eid;
-pub use transfer::{Frame, Frames, Room, Transfer, TransferLayout};
+pub use transfer::{Frame, Room, Transfer, TransferLayout};
 pub use transport::{Received, SendError, TransportRx, TransportTx};

@@ -26,8 +26,7 @@ pub struct TransferLayout {
     /// The longest transfer on the transport's bus, in bytes, all frames with their room included.
     pub max_transfer: u16,
     /// How many full ones the transport takes at once, at least 1, end to end in one [`Transfer`];
-    /// more where each has room left that no packet fits in. The transport finds where each
-    /// ends: behind as many whole frames, in their order, as `max_transfer` has room for.
+    /// more where each has room left that no packet fits in.
     pub transfers_at_once: u8,
     /// Whether a transfer may hold more than one packet. If it may, all of them go to the same
     /// physical address.
@@ -67,8 +66,8 @@ impl TransferLayout {
 ///
 /// 1. The stack fills it: [`push`](Self::push) reserves the place of a packet and returns its
 ///    payload to write.
-/// 2. The transport walks it once with [`frames`](Self::frames), writes its headers, then sends
-///    [`as_bytes`](Self::as_bytes).
+/// 2. The transport takes one bus transfer after the other with
+///    [`next_bus_transfer`](Self::next_bus_transfer), which has it write the headers.
 /// 3. The stack reuses it after [`clear`](Self::clear).
 ///
 /// The buffer is borrowed, so that a transfer can be moved to whoever sends it while its bytes stay
@@ -76,8 +75,10 @@ impl TransferLayout {
 #[derive(Debug)]
 pub struct Transfer<'b> {
     buffer: &'b mut [u8],
-    used: usize,
-    /// Bytes left of the bus's transfer that is being filled.
+    used: u16,
+    /// Where the bus transfer ends that the transport took last.
+    taken: u16,
+    /// Bytes left of the bus transfer that is being filled.
     left: u16,
     /// Where the room for packets ends.
     end: u16,
@@ -106,6 +107,7 @@ impl<'b> Transfer<'b> {
         let mut transfer = Self {
             buffer,
             used: 0,
+            taken: 0,
             left: 0,
             end: 0,
             max_transfer: 0,
@@ -146,6 +148,7 @@ impl<'b> Transfer<'b> {
     /// Empties the transfer, for the layout that it is to be filled in next.
     pub fn clear(&mut self) {
         self.used = 0;
+        self.taken = 0;
         self.left = self.max_transfer;
     }
 
@@ -192,7 +195,7 @@ impl<'b> Transfer<'b> {
             return None;
         }
         Some(Room {
-            rest: self.buffer.get_mut(self.used..self.end.into())?,
+            rest: self.buffer.get_mut(self.used.into()..self.end.into())?,
             used: &mut self.used,
             left: &mut self.left,
             max_transfer: self.max_transfer,
@@ -203,30 +206,46 @@ impl<'b> Transfer<'b> {
         })
     }
 
-    /// Walks the frames in the order in which they were pushed, for the transport to write its
-    /// headers and trailers.
-    ///
-    /// To be walked once for each filling: a transport's header takes the place of the length by
-    /// which frames are found.
-    pub fn frames(&mut self) -> Frames<'_> {
-        Frames {
-            rest: self.buffer.get_mut(..self.used).unwrap_or_default(),
-            headroom: self.headroom,
-            tailroom: self.tailroom,
+    /// The next bus transfer: as many whole frames, in the order in which they were pushed, as the
+    /// transport takes at once on its bus. `write` gets each of them first, for header and trailer.
+    /// `None` when there are no more.
+    #[inline]
+    pub fn next_bus_transfer(&mut self, mut write: impl FnMut(Frame<'_>)) -> Option<&[u8]> {
+        let overhead = self.layout().overhead();
+        let begin = usize::from(self.taken);
+        let mut unsent = self.buffer.get_mut(begin..self.used.into())?;
+        let mut left = usize::from(self.max_transfer);
+        while let Some(packet_len) = packet_len(unsent)
+            && let frame_len = overhead.saturating_add(packet_len)
+            && let Some(left_behind) = left.checked_sub(frame_len)
+        {
+            let (headroom, behind) = unsent.split_at_mut_checked(self.headroom.into())?;
+            let (packet, behind) = behind.split_at_mut_checked(packet_len)?;
+            let (tailroom, behind) = behind.split_at_mut_checked(self.tailroom.into())?;
+            write(Frame {
+                headroom,
+                packet,
+                tailroom,
+            });
+            unsent = behind;
+            left = left_behind;
         }
+        let end = usize::from(self.used).checked_sub(unsent.len())?;
+        self.taken = end as u16;
+        let bus_transfer = self.buffer.get(begin..end)?;
+        (!bus_transfer.is_empty()).then_some(bus_transfer)
     }
 
-    /// The packets of the transfer, in the order in which they were pushed; to be looked at before
-    /// [`frames`](Self::frames) is walked.
+    /// The packets that the transport has not [taken](Self::next_bus_transfer), in the order in which
+    /// they were pushed.
+    #[inline]
     pub fn packets(&self) -> impl Iterator<Item = &[u8]> {
-        let mut rest = self.as_bytes();
+        let unsent = usize::from(self.taken)..self.used.into();
+        let mut rest = self.buffer.get(unsent).unwrap_or_default();
         core::iter::from_fn(move || {
-            let length = usize::from(u16::from_le_bytes(*rest.first_chunk()?));
-            let packet = rest.get(self.headroom.into()..)?.get(..length)?;
-            rest = rest
-                .get(self.headroom.into()..)?
-                .get(length..)?
-                .get(self.tailroom.into()..)?;
+            let behind_headroom = rest.get(self.headroom.into()..)?;
+            let (packet, behind) = behind_headroom.split_at_checked(packet_len(rest)?)?;
+            rest = behind.get(self.tailroom.into()..)?;
             Some(packet)
         })
     }
@@ -240,7 +259,7 @@ impl<'b> Transfer<'b> {
 
     /// All frames of the transfer, end to end.
     pub fn as_bytes(&self) -> &[u8] {
-        self.buffer.get(..self.used).unwrap_or_default()
+        self.buffer.get(..self.used.into()).unwrap_or_default()
     }
 }
 
@@ -248,7 +267,7 @@ impl<'b> Transfer<'b> {
 #[derive(Debug)]
 pub struct Room<'t> {
     rest: &'t mut [u8],
-    used: &'t mut usize,
+    used: &'t mut u16,
     left: &'t mut u16,
     max_transfer: u16,
     /// Bytes of a frame before its payload, packet header included, and behind it.
@@ -275,11 +294,11 @@ impl<'t> Room<'t> {
         if self.packets == Packets::Many {
             self.rest = rest;
         }
-        *self.used = self.used.wrapping_add(frame_len);
+        *self.used = self.used.wrapping_add(frame_len as u16);
         *self.left = left as u16;
         let (before, payload) = frame.split_at_mut_checked(self.before.into())?;
         *before.last_chunk_mut()? = header.into().to_bytes();
-        *before.first_chunk_mut()? = packet_len(payload_len);
+        *before.first_chunk_mut()? = length_bytes(payload_len);
         payload.get_mut(..payload_len)
     }
 
@@ -316,7 +335,7 @@ impl<'t> Room<'t> {
                 *place = header.to_bytes();
             }
             if let Some(place) = before.first_chunk_mut() {
-                *place = packet_len(unit);
+                *place = length_bytes(unit);
             }
             if let Some(place) = payload.get_mut(..piece.len()) {
                 place.copy_from_slice(piece);
@@ -327,7 +346,7 @@ impl<'t> Room<'t> {
         }
         // What the frames took of the room, which is in the buffer.
         let pushed = room_before.wrapping_sub(room.len());
-        *self.used = self.used.wrapping_add(pushed);
+        *self.used = self.used.wrapping_add(pushed as u16);
         *self.left = left as u16;
         self.rest = room;
         *payload = unsent;
@@ -358,8 +377,15 @@ impl<'t> Room<'t> {
 
 /// What stands in the headroom until the transport puts its header there.
 #[inline]
-fn packet_len(payload_len: usize) -> [u8; 2] {
+fn length_bytes(payload_len: usize) -> [u8; 2] {
     (payload_len.wrapping_add(HEADER_LEN) as u16).to_le_bytes()
+}
+
+/// What stands there, of the first of these frames.
+#[inline]
+fn packet_len(frames: &[u8]) -> Option<usize> {
+    let length = frames.first_chunk()?;
+    Some(u16::from_le_bytes(*length).into())
 }
 
 /// One packet of a transfer with the room around it.
@@ -371,33 +397,6 @@ pub struct Frame<'a> {
     pub packet: &'a mut [u8],
     /// Room for the transport's trailer. Its content is unspecified.
     pub tailroom: &'a mut [u8],
-}
-
-/// The frames of a transfer. See [`Transfer::frames`].
-#[derive(Debug)]
-pub struct Frames<'a> {
-    rest: &'a mut [u8],
-    headroom: u8,
-    tailroom: u8,
-}
-
-impl<'a> Iterator for Frames<'a> {
-    type Item = Frame<'a>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Frame<'a>> {
-        let length = usize::from(u16::from_le_bytes(*self.rest.first_chunk()?));
-        let (headroom, rest) =
-            core::mem::take(&mut self.rest).split_at_mut_checked(self.headroom.into())?;
-        let (packet, rest) = rest.split_at_mut_checked(length)?;
-        let (tailroom, rest) = rest.split_at_mut_checked(self.tailroom.into())?;
-        self.rest = rest;
-        Some(Frame {
-            headroom,
-            packet,
-            tailroom,
-        })
-    }
 }
 
 #[cfg(test)]
@@ -441,13 +440,12 @@ mod tests {
         assert!(fill(&mut transfer, b"one"));
         assert!(fill(&mut transfer, b"second"));
         let looked_at: Vec<Vec<u8>> = transfer.packets().map(<[u8]>::to_vec).collect();
-        let packets: Vec<Vec<u8>> = transfer
-            .frames()
-            .map(|frame| {
-                assert_eq!((frame.headroom.len(), frame.tailroom.len()), (4, 1));
-                frame.packet.to_vec()
-            })
-            .collect();
+        let mut packets = Vec::new();
+        let bus_transfer = transfer.next_bus_transfer(|frame| {
+            assert_eq!((frame.headroom.len(), frame.tailroom.len()), (4, 1));
+            packets.push(frame.packet.to_vec());
+        });
+        assert_eq!(bus_transfer.map(<[u8]>::len), Some(5 + 4 + 3 + 5 + 4 + 6));
         assert_eq!(
             packets,
             [
@@ -456,7 +454,43 @@ mod tests {
             ]
         );
         assert_eq!(looked_at, packets);
-        assert_eq!(transfer.as_bytes().len(), 5 + 4 + 3 + 5 + 4 + 6);
+        assert_eq!(transfer.packets().count(), 0, "the transport has them");
+        assert_eq!(transfer.next_bus_transfer(|_| panic!("a third")), None);
+    }
+
+    #[test]
+    fn each_bus_transfer_has_as_many_whole_frames_as_it_takes_and_what_is_left_can_be_walked() {
+        let layout = TransferLayout {
+            transfers_at_once: 4,
+            ..LAYOUT
+        };
+        let mut buffer = [0; 2048];
+        let mut transfer = Transfer::new(&mut buffer, layout);
+        // With nine bytes of room each, two fill 512 bytes or less, and no third fits behind them.
+        let lens: [usize; 8] = [247, 235, 247, 238, 2, 247, 247, 247];
+        for len in lens {
+            assert!(fill(&mut transfer, &vec![len as u8; len]));
+        }
+        let mut sent = Vec::new();
+        for expected in [&[247, 235][..], &[247, 238], &[2, 247], &[247, 247]] {
+            let unsent: Vec<usize> = transfer.packets().map(|packet| packet.len() - 4).collect();
+            assert_eq!(unsent, lens[sent.len()..]);
+            let mut frames = Vec::new();
+            let bus_transfer = transfer.next_bus_transfer(|frame| {
+                frame.headroom.fill(0xFF);
+                frame.tailroom.fill(0xFF);
+                frames.push(frame.packet.len() - 4);
+            });
+            let len = bus_transfer.map_or(0, <[u8]>::len);
+            assert_eq!(len, expected.iter().map(|len| len + 9).sum::<usize>());
+            assert_eq!(frames, expected);
+            sent.extend(frames);
+        }
+        assert_eq!(transfer.next_bus_transfer(|_| {}), None);
+        transfer.clear();
+        assert_eq!(transfer.next_bus_transfer(|_| {}), None);
+        assert!(fill(&mut transfer, b"anew"));
+        assert_eq!(transfer.packets().count(), 1);
     }
 
     #[test]
@@ -594,10 +628,11 @@ mod tests {
         assert_eq!(transfer.first_header(), None);
         assert!(fill(&mut transfer, b"one"));
         assert_eq!(transfer.first_header(), Some(HEADER.into()));
-        for frame in transfer.frames() {
+        let sent = transfer.next_bus_transfer(|frame| {
             frame.headroom.fill(0xFF);
             frame.tailroom.fill(0xFF);
-        }
+        });
+        assert!(sent.is_some());
         assert_eq!(transfer.first_header(), Some(HEADER.into()));
     }
 
@@ -643,9 +678,8 @@ mod tests {
             },
         );
         assert!(fill(&mut transfer, b"one"));
-        assert_eq!(
-            transfer.frames().next().map(|frame| frame.headroom.len()),
-            Some(2)
-        );
+        let mut headroom = 0;
+        transfer.next_bus_transfer(|frame| headroom = frame.headroom.len());
+        assert_eq!(headroom, 2);
     }
 }

@@ -86,8 +86,8 @@ pub trait TransportTx {
     /// For callers: a neighbour that reads nothing lets this wait without end; other ports go on
     /// meanwhile. Dropping the future may cut the transfer short on the wire.
     ///
-    /// For implementers: walk [`Transfer::frames`] once, write header and trailer of each, then
-    /// send [`Transfer::as_bytes`]. Never add a packet, split one or change their order.
+    /// For implementers: send one [`Transfer::next_bus_transfer`] after the other, each frame of which
+    /// gets its header and trailer first. Never add a packet, split one or change their order.
     fn send(&mut self, transfer: &mut Transfer<'_>) -> impl Future<Output = Result<(), SendError>>;
 }
 

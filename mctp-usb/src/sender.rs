@@ -1,7 +1,9 @@
 //! The send half: a bulk IN endpoint.
 
+use core::ops::Range;
+
 use embassy_usb_driver::{EndpointError, EndpointIn};
-use mctp_transport::{SendError, Transfer, TransferLayout, TransportTx};
+use mctp_transport::{Frame, SendError, Transfer, TransferLayout, TransportTx};
 
 use crate::framing::{HEADER_LEN, IDENTIFIER, MAX_TRANSFER_1_0, MIN_LENGTH, header};
 use crate::{BusEvents, Version};
@@ -173,55 +175,37 @@ impl<'d, E: EndpointIn> Sender<'d, E> {
         usize::from(self.endpoint.info().max_packet_size).max(1)
     }
 
-    /// The next USB packet: of what an earlier `send` left on the wire, then of `unsent`. `None`
-    /// when there is no more.
-    fn next_usb_packet<'t>(&mut self, unsent: &mut Unsent<'t>) -> Option<&'t [u8]> {
+    /// The next USB packet: of what an earlier `send` left on the wire, then of `transfer`; with all
+    /// that the host does not have of the USB transfer. `None` when there is no more.
+    fn next_usb_packet<'t>(
+        &mut self,
+        transfer: &'t mut Transfer<'_>,
+        current: &mut BusTransfer,
+    ) -> Option<(&'t [u8], &'t [u8])> {
         let full = self.max_packet_size();
-        if unsent.current.is_empty() {
+        if current.unsent.is_empty() {
             if self.version.spans_transfers() && self.unfinished.missing > 0 {
-                return self.unfinished.completion(full);
+                return Some((self.unfinished.completion(full)?, &[]));
             }
-            if self.unfinished.open && self.host_waits_after(unsent.current_len) {
-                return Some(&[]);
+            if self.unfinished.open && self.host_waits_after(current.len) {
+                return Some((&[], &[]));
             }
             self.unfinished = Unfinished::default();
-            unsent.current_len = self.next_len(unsent.later);
-            (unsent.current, unsent.later) = unsent.later.split_at_checked(unsent.current_len)?;
+            let next = transfer.next_bus_transfer(write_header)?;
+            current.len = next.len();
+            let begin = current.unsent.end;
+            current.unsent = begin..begin.wrapping_add(current.len);
         }
-        let packet = unsent.current.get(..full).unwrap_or(unsent.current);
-        (!packet.is_empty()).then_some(packet)
+        let unsent = transfer.as_bytes().get(current.unsent.clone())?;
+        Some((unsent.get(..full).unwrap_or(unsent), unsent))
     }
 
-    /// The host has the next USB packet.
-    fn sent(&mut self, packet: &[u8], unsent: &mut Unsent<'_>) -> Result<(), EndpointError> {
+    /// The host has the first `len` bytes of `unsent`: a USB packet.
+    fn sent(&mut self, len: usize, unsent: &[u8]) {
         if self.version.spans_transfers() {
-            self.unfinished
-                .count(self.version, unsent.current, packet.len());
+            self.unfinished.count(self.version, unsent, len);
         }
-        self.unfinished.open = packet.len() == self.max_packet_size();
-        unsent.current = unsent.current.get(packet.len()..).unwrap_or_default();
-        let more = !unsent.current.is_empty() || !unsent.later.is_empty();
-        if self.events.take_sender_restarted() && more {
-            return Err(EndpointError::Disabled);
-        }
-        Ok(())
-    }
-
-    /// The length of the next USB transfer: as many whole packets as it takes.
-    fn next_len(&self, packets: &[u8]) -> usize {
-        let max_transfer = usize::from(self.layout.max_transfer);
-        if packets.len() <= max_transfer {
-            return packets.len();
-        }
-        let mut len: usize = 0;
-        while let Some(header) = packets.get(len..).and_then(<[u8]>::first_chunk)
-            && let Some(packet) = self.version.decode(*header)
-            && let with_it = len.saturating_add(packet)
-            && with_it <= max_transfer
-        {
-            len = with_it;
-        }
-        len
+        self.unfinished.open = len == self.max_packet_size();
     }
 
     /// Whether the host waits for a zero-length packet behind a transfer of whole USB packets.
@@ -231,23 +215,19 @@ impl<'d, E: EndpointIn> Sender<'d, E> {
             || self.zlp_after_full_transfer
     }
 
-    /// Writes the header of each packet; `false` when the transfer was not laid out for this
-    /// sender.
-    fn write_headers(&self, transfer: &mut Transfer<'_>) -> bool {
-        let at_once = usize::from(self.layout.transfers_at_once);
-        let longest = usize::from(self.layout.max_transfer).saturating_mul(at_once);
-        if transfer.as_bytes().len() > longest {
-            return false;
-        }
-        transfer.frames().all(|frame| {
-            let room = <&mut [u8; HEADER_LEN]>::try_from(frame.headroom);
-            let is_short_enough = frame.packet.len() <= self.layout.max_packet.into();
-            let (Ok(room), true, []) = (room, is_short_enough, frame.tailroom) else {
-                return false;
-            };
-            *room = header(frame.packet.len());
-            true
-        })
+    /// Whether transfers of this layout can be sent.
+    fn sends(&self, layout: TransferLayout) -> bool {
+        let room = (usize::from(layout.headroom), layout.tailroom);
+        room == (HEADER_LEN, 0)
+            && layout.max_packet <= self.layout.max_packet
+            && layout.max_transfer <= self.layout.max_transfer
+    }
+}
+
+/// Writes the header of a packet.
+fn write_header(frame: Frame<'_>) {
+    if let Some(room) = frame.headroom.first_chunk_mut() {
+        *room = header(frame.packet.len());
     }
 }
 
@@ -257,7 +237,7 @@ impl<E: EndpointIn> TransportTx for Sender<'_, E> {
     }
 
     async fn send(&mut self, transfer: &mut Transfer<'_>) -> Result<(), SendError> {
-        if !self.write_headers(transfer) {
+        if !self.sends(transfer.layout()) {
             return Err(SendError::NotAccepted);
         }
         if self.events.take_sender_restarted() {
@@ -266,17 +246,17 @@ impl<E: EndpointIn> TransportTx for Sender<'_, E> {
         if self.version.spans_transfers() {
             self.unfinished.cut_off();
         }
-        let mut unsent = Unsent {
-            current: &[],
-            current_len: 0,
-            later: transfer.as_bytes(),
-        };
-        while let Some(packet) = self.next_usb_packet(&mut unsent) {
-            let mut sent = self.endpoint.write(packet).await;
-            if sent.is_ok() {
-                sent = self.sent(packet, &mut unsent);
+        let mut current = BusTransfer::default();
+        while let Some((packet, unsent)) = self.next_usb_packet(transfer, &mut current) {
+            let mut written = self.endpoint.write(packet).await;
+            if written.is_ok() {
+                self.sent(packet.len(), unsent);
+                current.sent(packet.len());
+                if self.events.take_sender_restarted() && !current.is_last_of(transfer) {
+                    written = Err(EndpointError::Disabled);
+                }
             }
-            match sent {
+            match written {
                 Ok(()) => {}
                 Err(EndpointError::Disabled) => {
                     self.unfinished = Unfinished::default();
@@ -289,14 +269,24 @@ impl<E: EndpointIn> TransportTx for Sender<'_, E> {
     }
 }
 
-/// What of a [`Transfer`] the host does not have yet.
-struct Unsent<'t> {
-    /// Of the USB transfer under way, and how long that is in all; 0 while it is one that an
-    /// earlier `send` left.
-    current: &'t [u8],
-    current_len: usize,
-    /// The USB transfers after it.
-    later: &'t [u8],
+/// The USB transfer under way.
+#[derive(Default)]
+struct BusTransfer {
+    /// Bytes of it; 0 while it is one that an earlier `send` left.
+    len: usize,
+    /// Where in the [`Transfer`] is what the host does not have.
+    unsent: Range<usize>,
+}
+
+impl BusTransfer {
+    fn sent(&mut self, len: usize) {
+        self.unsent.start = self.unsent.start.saturating_add(len).min(self.unsent.end);
+    }
+
+    /// Whether the host has all of it, and nothing comes after it.
+    fn is_last_of(&self, transfer: &Transfer<'_>) -> bool {
+        self.unsent.is_empty() && transfer.packets().next().is_none()
+    }
 }
 
 /// What the stack is asked for.

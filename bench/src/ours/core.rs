@@ -75,8 +75,7 @@ pub fn echo_in_place(case: &Case) {
                 .origin()
                 .response(message.origin().integrity_check());
             send(core, &mut response, message.bytes(), |port, transfer| {
-                let packets = transfer.frames().map(|frame| &*frame.packet);
-                link.send(port.0.into(), packets);
+                link.send(port.0.into(), transfer.packets());
             });
             core.give_back(message);
         });

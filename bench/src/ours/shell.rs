@@ -69,8 +69,7 @@ impl TransportTx for Sender {
     }
 
     async fn send(&mut self, transfer: &mut Transfer<'_>) -> Result<(), SendError> {
-        let packets = transfer.frames().map(|frame| &*frame.packet);
-        self.link.send(self.port.0.into(), packets);
+        self.link.send(self.port.0.into(), transfer.packets());
         Ok(())
     }
 }

@@ -243,25 +243,24 @@ impl TransportTx for HostSender<'_> {
     }
 
     async fn send(&mut self, transfer: &mut Transfer<'_>) -> Result<(), SendError> {
-        for frame in transfer.frames() {
-            let header = self.pipes.version.encode(frame.packet.len());
-            frame
-                .headroom
-                .copy_from_slice(&header.ok_or(SendError::NotAccepted)?);
+        let Pipes {
+            version, output, ..
+        } = &self.pipes;
+        while let Some(bytes) = transfer.next_bus_transfer(|frame| {
+            if let Some(header) = version.encode(frame.packet.len()) {
+                frame.headroom.copy_from_slice(&header);
+            }
             self.log.add(Direction::ToDevice, frame.packet);
+        }) {
+            let ends_by_itself = *version == Version::V1_0
+                || !bytes.len().is_multiple_of(output.max_packet_size.into());
+            let mut sent = self.guest.bulk_out(output.address, bytes).await;
+            if !ends_by_itself {
+                sent = sent.and(self.guest.bulk_out(output.address, &[]).await);
+            }
+            sent.map_err(|_| SendError::LinkDown)?;
         }
-        let bytes = transfer.as_bytes();
-        let sent = self.guest.bulk_out(self.pipes.output.address, bytes).await;
-        let spans = self.pipes.version == Version::V1_1;
-        if spans
-            && bytes
-                .len()
-                .is_multiple_of(self.pipes.output.max_packet_size.into())
-        {
-            let ended = self.guest.bulk_out(self.pipes.output.address, &[]).await;
-            return sent.and(ended).map_err(|_| SendError::LinkDown);
-        }
-        sent.map_err(|_| SendError::LinkDown)
+        Ok(())
     }
 }
 

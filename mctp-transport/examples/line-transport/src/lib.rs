@@ -130,12 +130,14 @@ impl<W: Write> TransportTx for LineSender<W> {
     }
 
     async fn send(&mut self, transfer: &mut Transfer<'_>) -> Result<(), SendError> {
-        for frame in transfer.frames() {
+        while let Some(bytes) = transfer.next_bus_transfer(|frame| {
             let length = u16::try_from(frame.packet.len()).unwrap_or(u16::MAX);
             frame.headroom.copy_from_slice(&length.to_le_bytes());
+        }) {
+            let sent = self.0.write_all(bytes).await;
+            sent.map_err(|_| SendError::LinkDown)?;
         }
-        let sent = self.0.write_all(transfer.as_bytes()).await;
-        sent.map_err(|_| SendError::LinkDown)
+        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@
 
 use core::hint::black_box;
 
-use mctp_transport::{Packet, PhysicalAddress, Transfer};
+use mctp_transport::{Frame, Packet, PhysicalAddress, Transfer};
 use panic_free::{any_bytes, any_number, any_state};
 
 panic_free::entry!(run);
@@ -35,9 +35,11 @@ fn transfers() {
         let address = black_box(PhysicalAddress::POINT_TO_POINT);
         black_box(transfer.push(address, packet.header, any_number()));
     }
-    for frame in transfer.frames() {
+    black_box(any_state(transfer).packets().count());
+    let write = |frame: Frame<'_>| {
         black_box((frame.headroom, frame.packet, frame.tailroom));
-    }
+    };
+    black_box(any_state(transfer).next_bus_transfer(write));
     black_box((layout.max_unit(any_number()), transfer.as_bytes()));
     transfer.reset(layout);
 }

@@ -303,8 +303,8 @@ impl TransportTx for Sender<'_> {
     }
 
     async fn send(&mut self, transfer: &mut Transfer<'_>) -> Result<(), SendError> {
-        for frame in transfer.frames() {
-            self.0.send(frame.packet);
+        for packet in transfer.packets() {
+            self.0.send(packet);
         }
         Ok(())
     }
