@@ -2,7 +2,9 @@
 
 /// Where a neighbour is on its own bus, as the transport binding defines it.
 ///
-/// The bytes are in the order in which the control protocol reports them: most significant first.
+/// The bytes are in the order in which the control protocol reports them: most significant first. An
+/// SMBus/I2C address has no place for the R/W bit here; control messages carry it in bits 7:1, with
+/// bit 0 clear (DSP0237 1.2, section 6.8, Table 3), so the writer of one shifts it by one.
 ///
 /// | binding | bytes |
 /// |-|-|
