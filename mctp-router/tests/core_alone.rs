@@ -86,11 +86,7 @@ fn a_layout_that_comes_while_the_transport_has_both_transfers_counts() {
     });
     let now = device.now();
     let at_transport = [(); 2].map(|()| device.core.poll_transmit(USB).unwrap());
-    let shorter = TransferLayout {
-        max_packet: 204,
-        ..USB_LAYOUT
-    };
-    device.core.set_layout(USB, shorter);
+    device.core.set_layout(USB, with_max_packet(204));
     let rest = device.send(&mut response, &[taken.bytes()]);
     assert_eq!(rest, Err(SendFailure::NoLink), "its beginning was given up");
     for outbound in at_transport {
@@ -274,15 +270,9 @@ fn packets(transfers: &[SentTransfer]) -> Vec<Vec<u8>> {
 fn messages_to_two_neighbours_do_not_share_a_transfer() {
     let (mut device, echo) = BareCore::echo();
     // A bus with addresses whose transport packs.
-    device.core.set_layout(
-        I2C,
-        TransferLayout {
-            transfers_at_once: 1,
-            packs: true,
-            max_transfer: 512,
-            ..I2C_LAYOUT
-        },
-    );
+    let mut layout = I2C_LAYOUT.with_packs(true);
+    layout.max_transfer = 512;
+    device.core.set_layout(I2C, layout);
     let [one, other] = [0x10, 0x11].map(PhysicalAddress::from_byte);
     let mut to_one = response_by(&mut device, echo, REQUEST, I2C, one);
     let mut to_other = response_by(&mut device, echo, REQUEST.tag(1), I2C, other);
@@ -305,10 +295,8 @@ fn messages_to_two_neighbours_do_not_share_a_transfer() {
 fn an_answer_that_does_not_fit_the_transport_costs_only_itself() {
     const VERSIONS: [Version; 14] = [Version::from_bytes([0xF1, 0xF0, 0xF0, 0]); 14];
     let (mut device, echo) = BareCore::echo();
-    let roomy = TransferLayout {
-        headroom: 40,
-        ..USB_LAYOUT
-    };
+    let mut roomy = USB_LAYOUT;
+    roomy.headroom = 40;
     device.core.set_layout(USB, roomy);
     let service = Service::message_type(MsgType(5)).with_versions(&VERSIONS);
     device.core.open_listener(service).unwrap();
@@ -423,22 +411,15 @@ fn a_transport_too_narrow_for_a_packet_gets_none_and_the_port_stays_usable() {
 }
 
 fn with_max_packet(max_packet: u16) -> TransferLayout {
-    TransferLayout {
-        max_packet,
-        ..USB_LAYOUT
-    }
+    let mut layout = USB_LAYOUT;
+    layout.max_packet = max_packet;
+    layout
 }
 
 #[test]
 fn a_layout_without_room_for_the_baseline_unit_fails_each_message_and_is_counted() {
     let (mut device, echo) = BareCore::echo();
-    device.core.set_layout(
-        USB,
-        TransferLayout {
-            max_packet: 67,
-            ..USB_LAYOUT
-        },
-    );
+    device.core.set_layout(USB, with_max_packet(67));
     let mut outgoing = response(&mut device, echo, REQUEST);
     let drops = device.drops_of(|device| {
         let sent = device.send(&mut outgoing, &[&[0; 100]]);

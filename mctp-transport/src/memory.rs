@@ -9,14 +9,7 @@
 //! use mctp_transport::memory::{Fate, Link, Side};
 //! use mctp_transport::{PhysicalAddress, TransferLayout};
 //!
-//! let layout = TransferLayout {
-//!     headroom: 2,
-//!     tailroom: 0,
-//!     max_packet: 68,
-//!     max_transfer: 70,
-//!     transfers_at_once: 1,
-//!     packs: false,
-//! };
+//! let layout = TransferLayout::new(2, 68, 70);
 //! let link = Link::new(layout, [PhysicalAddress::from_byte(0x10), PhysicalAddress::from_byte(0x1D)]);
 //! let (device, host) = (link.end(Side::Left), link.end(Side::Right));
 //! // The third packet of the device is lost, the fourth overtaken.
@@ -356,14 +349,7 @@ mod tests {
     use crate::conformance::{Act, Neighbour, Subject, check};
     use crate::{Eid, MessageTag, PacketHeader, SequenceNumber};
 
-    const LAYOUT: TransferLayout = TransferLayout {
-        headroom: 2,
-        tailroom: 0,
-        max_packet: 68,
-        max_transfer: 512,
-        transfers_at_once: 1,
-        packs: true,
-    };
+    const LAYOUT: TransferLayout = TransferLayout::new(2, 68, 512).with_packs(true);
     const ADDRESSES: [PhysicalAddress; 2] = [
         PhysicalAddress::from_byte(0x10),
         PhysicalAddress::from_byte(0x1D),
@@ -539,7 +525,7 @@ mod tests {
     #[test]
     fn it_is_a_transport_by_all_checks() {
         for packs in [false, true] {
-            let layout = TransferLayout { packs, ..LAYOUT };
+            let layout = LAYOUT.with_packs(packs);
             check(|| {
                 let link = Link::new(layout, ADDRESSES);
                 let (receiver, sender) = link.end(Side::Left);

@@ -13,23 +13,36 @@ use crate::{HEADER_LEN, PhysicalAddress, RawHeader};
 ///
 /// The stack writes the packet; the transport writes its own header and trailer into the room
 /// around it, in place.
+///
+/// A transport says its header, packets and transfers with [`new`](Self::new), and changes the
+/// defaults of the rest with the `with_…` methods. MCTP over USB 1.0 has a header of 4 bytes,
+/// packets of up to 251 bytes, and as many of them in a transfer of up to 512 bytes as fit:
+///
+/// ```
+/// use mctp_transport::TransferLayout;
+///
+/// const USB: TransferLayout = TransferLayout::new(4, 251, 512).with_packs(true);
+/// assert_eq!((USB.headroom, USB.max_packet, USB.max_transfer), (4, 251, 512));
+/// assert_eq!((USB.tailroom, USB.transfers_at_once), (0, 1));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub struct TransferLayout {
     /// Bytes before each packet for the transport's header; at least
     /// [`MIN_HEADROOM`](Self::MIN_HEADROOM).
     pub headroom: u8,
-    /// Bytes after each packet for the transport's trailer.
+    /// Bytes after each packet for the transport's trailer. 0 unless set.
     pub tailroom: u8,
     /// The longest MCTP packet the transport carries, in bytes, packet header included.
     pub max_packet: u16,
     /// The longest transfer on the transport's bus, in bytes, all frames with their room included.
     pub max_transfer: u16,
     /// How many full ones the transport takes at once, at least 1, end to end in one [`Transfer`];
-    /// more where each has room left that no packet fits in.
+    /// more where each has room left that no packet fits in. 1 unless set.
     pub transfers_at_once: u8,
     /// Whether a transfer may hold more than one packet. If it may, all of them go to the same
-    /// physical address.
+    /// physical address. `false` unless set.
     pub packs: bool,
 }
 
@@ -37,6 +50,40 @@ impl TransferLayout {
     /// Every frame has at least this much headroom: until the transport overwrites it, it holds the
     /// packet's length.
     pub const MIN_HEADROOM: u8 = 2;
+
+    /// The layout of a transport without a trailer that sends each packet in a transfer of its own,
+    /// one at a time. The arguments are the fields of the same names.
+    pub const fn new(headroom: u8, max_packet: u16, max_transfer: u16) -> Self {
+        Self {
+            headroom,
+            tailroom: 0,
+            max_packet,
+            max_transfer,
+            transfers_at_once: 1,
+            packs: false,
+        }
+    }
+
+    /// Sets [`tailroom`](Self::tailroom).
+    #[must_use]
+    pub const fn with_tailroom(mut self, tailroom: u8) -> Self {
+        self.tailroom = tailroom;
+        self
+    }
+
+    /// Sets [`transfers_at_once`](Self::transfers_at_once).
+    #[must_use]
+    pub const fn with_transfers_at_once(mut self, transfers_at_once: u8) -> Self {
+        self.transfers_at_once = transfers_at_once;
+        self
+    }
+
+    /// Sets [`packs`](Self::packs).
+    #[must_use]
+    pub const fn with_packs(mut self, packs: bool) -> Self {
+        self.packs = packs;
+        self
+    }
 
     /// Bytes that a frame takes around its packet.
     #[inline]
@@ -404,14 +451,9 @@ mod tests {
     use super::*;
     use crate::{Eid, MessageTag, PacketHeader, SequenceNumber};
 
-    const LAYOUT: TransferLayout = TransferLayout {
-        headroom: 4,
-        tailroom: 1,
-        max_packet: 251,
-        max_transfer: 512,
-        transfers_at_once: 1,
-        packs: true,
-    };
+    const LAYOUT: TransferLayout = TransferLayout::new(4, 251, 512)
+        .with_tailroom(1)
+        .with_packs(true);
     const HEADER: PacketHeader = PacketHeader {
         destination: Eid(9),
         source: Eid(8),

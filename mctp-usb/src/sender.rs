@@ -304,18 +304,14 @@ const fn layout(version: Version, limits: SendLimits) -> TransferLayout {
         Version::V1_0 if limits.max_transfer > MAX_TRANSFER_1_0 as u16 => MAX_TRANSFER_1_0 as u16,
         _ => limits.max_transfer,
     };
-    TransferLayout {
-        headroom: HEADER_LEN as u8,
-        tailroom: 0,
-        max_packet,
-        max_transfer,
-        transfers_at_once: match version {
-            Version::V1_0 => TRANSFERS_AT_ONCE,
-            #[cfg(feature = "v1-1")]
-            Version::V1_1 => 1,
-        },
-        packs: true,
-    }
+    let transfers_at_once = match version {
+        Version::V1_0 => TRANSFERS_AT_ONCE,
+        #[cfg(feature = "v1-1")]
+        Version::V1_1 => 1,
+    };
+    TransferLayout::new(HEADER_LEN as u8, max_packet, max_transfer)
+        .with_transfers_at_once(transfers_at_once)
+        .with_packs(true)
 }
 
 #[cfg(test)]

@@ -100,14 +100,9 @@ fn layout(case: &Case) -> TransferLayout {
         false => (PACKET_1_0, 511, AT_ONCE),
         true => (PACKET_1_1, TRANSFER_1_1 as u16, 1),
     };
-    TransferLayout {
-        headroom: 4,
-        tailroom: 0,
-        max_packet,
-        max_transfer,
-        transfers_at_once,
-        packs: true,
-    }
+    TransferLayout::new(4, max_packet, max_transfer)
+        .with_transfers_at_once(transfers_at_once)
+        .with_packs(true)
 }
 
 fn ports(case: &Case) -> impl Iterator<Item = PortId> + use<> {

@@ -259,14 +259,7 @@ mod tests {
 
     impl TransportTx for Reading<'_> {
         fn layout(&self) -> TransferLayout {
-            TransferLayout {
-                headroom: 4,
-                tailroom: 0,
-                max_packet: 251,
-                max_transfer: 512,
-                transfers_at_once: 1,
-                packs: true,
-            }
+            TransferLayout::new(4, 251, 512).with_packs(true)
         }
 
         async fn send(&mut self, transfer: &mut Transfer<'_>) -> Result<(), SendError> {

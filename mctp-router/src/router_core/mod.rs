@@ -174,14 +174,7 @@ impl From<ListenError> for mctp::Error {
 /// let mut buffers = PortBuffers::<512>::new();
 /// let mut router = RouterCore::new(&mut storage, &Config::new([0x11; 16]));
 /// let usb = router.add_port(NetworkId(0), &mut buffers)?;
-/// router.set_layout(usb, TransferLayout {
-///     headroom: 4,
-///     tailroom: 0,
-///     max_packet: 251,
-///     max_transfer: 512,
-///     transfers_at_once: 1,
-///     packs: true,
-/// });
+/// router.set_layout(usb, TransferLayout::new(4, 251, 512).with_packs(true));
 /// let echo = router.open_listener(Service::vendor_pci(0xCCDE, &[0xF0]))?;
 /// router.link_up(usb);
 ///

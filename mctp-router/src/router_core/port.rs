@@ -79,15 +79,9 @@ pub struct Port<'b> {
 }
 
 impl<'b> Port<'b> {
-    /// The layout of a port whose transport has not been seen.
-    pub(crate) const UNKNOWN_LAYOUT: TransferLayout = TransferLayout {
-        headroom: 0,
-        tailroom: 0,
-        max_packet: 0,
-        max_transfer: 0,
-        transfers_at_once: 0,
-        packs: false,
-    };
+    /// The layout of a port whose transport has not been seen: all zeros, as [`EMPTY`](Self::EMPTY).
+    pub(crate) const UNKNOWN_LAYOUT: TransferLayout =
+        TransferLayout::new(0, 0, 0).with_transfers_at_once(0);
 
     /// Where a port can be [added](Self::add): all zeros.
     pub(crate) const EMPTY: Self = Self {

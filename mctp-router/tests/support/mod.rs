@@ -32,23 +32,9 @@ pub(crate) const UUID: [u8; 16] = [
 
 /// MCTP over USB 1.0 (DSP0283): packets up to 251 bytes behind a header of 4, many to a transfer of
 /// 512.
-pub(crate) const USB_LAYOUT: TransferLayout = TransferLayout {
-    headroom: 4,
-    tailroom: 0,
-    max_packet: 251,
-    max_transfer: 512,
-    transfers_at_once: 1,
-    packs: true,
-};
+pub(crate) const USB_LAYOUT: TransferLayout = TransferLayout::new(4, 251, 512).with_packs(true);
 /// Like MCTP over SMBus (DSP0237): a packet is a transfer, and goes to an address.
-pub(crate) const I2C_LAYOUT: TransferLayout = TransferLayout {
-    headroom: 4,
-    tailroom: 1,
-    max_packet: 254,
-    max_transfer: 259,
-    transfers_at_once: 1,
-    packs: false,
-};
+pub(crate) const I2C_LAYOUT: TransferLayout = TransferLayout::new(4, 254, 259).with_tailroom(1);
 
 /// Message type and prefix of the echo of the Linux MCTP tools.
 pub(crate) const ECHO_TYPE: u8 = 0x7E;

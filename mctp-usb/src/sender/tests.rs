@@ -140,35 +140,16 @@ fn a_transfer_that_is_too_long_or_laid_out_for_others_is_not_sent() {
     let mut sender = sender(Version::V1_0, 512);
     let mut buffer = [0; 9000];
     let good = sender.layout();
+    let bad = |change: fn(&mut TransferLayout)| {
+        let mut layout = good;
+        change(&mut layout);
+        layout
+    };
     for (layout, packet_lens) in [
-        (
-            TransferLayout {
-                max_transfer: 3000,
-                ..good
-            },
-            &[251; 17][..],
-        ),
-        (
-            TransferLayout {
-                max_packet: 252,
-                ..good
-            },
-            &[252],
-        ),
-        (
-            TransferLayout {
-                headroom: 5,
-                ..good
-            },
-            &[68],
-        ),
-        (
-            TransferLayout {
-                tailroom: 1,
-                ..good
-            },
-            &[68],
-        ),
+        (bad(|layout| layout.max_transfer = 3000), &[251; 17][..]),
+        (bad(|layout| layout.max_packet = 252), &[252]),
+        (bad(|layout| layout.headroom = 5), &[68]),
+        (bad(|layout| layout.tailroom = 1), &[68]),
     ] {
         let mut transfer = transfer(&mut buffer, layout, packet_lens);
         assert_eq!(

@@ -229,17 +229,12 @@ impl<'h> HostSender<'h> {
 
 impl TransportTx for HostSender<'_> {
     fn layout(&self) -> TransferLayout {
-        TransferLayout {
-            headroom: HEADER_LEN as u8,
-            tailroom: 0,
-            max_packet: self.pipes.version.max_packet(),
-            max_transfer: match self.pipes.version {
-                Version::V1_0 => 512,
-                _ => 8191,
-            },
-            transfers_at_once: 1,
-            packs: true,
-        }
+        let max_transfer = match self.pipes.version {
+            Version::V1_0 => 512,
+            _ => 8191,
+        };
+        let max_packet = self.pipes.version.max_packet();
+        TransferLayout::new(HEADER_LEN as u8, max_packet, max_transfer).with_packs(true)
     }
 
     async fn send(&mut self, transfer: &mut Transfer<'_>) -> Result<(), SendError> {

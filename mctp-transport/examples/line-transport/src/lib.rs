@@ -119,14 +119,8 @@ pub struct LineSender<W>(pub W);
 
 impl<W: Write> TransportTx for LineSender<W> {
     fn layout(&self) -> TransferLayout {
-        TransferLayout {
-            headroom: LENGTH_LEN as u8,
-            tailroom: 0,
-            max_packet: MAX_PACKET as u16,
-            max_transfer: (LENGTH_LEN + MAX_PACKET) as u16,
-            transfers_at_once: 1,
-            packs: true,
-        }
+        const MAX_FRAME: usize = LENGTH_LEN + MAX_PACKET;
+        TransferLayout::new(LENGTH_LEN as u8, MAX_PACKET as u16, MAX_FRAME as u16).with_packs(true)
     }
 
     async fn send(&mut self, transfer: &mut Transfer<'_>) -> Result<(), SendError> {

@@ -9,14 +9,7 @@ use mctp_transport::{
     TransportTx,
 };
 
-const LAYOUT: TransferLayout = TransferLayout {
-    headroom: 2,
-    tailroom: 0,
-    max_packet: 68,
-    max_transfer: 70,
-    transfers_at_once: 1,
-    packs: false,
-};
+const LAYOUT: TransferLayout = TransferLayout::new(2, 68, 70);
 
 fn poll<F: Future>(future: F) -> Option<F::Output> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {

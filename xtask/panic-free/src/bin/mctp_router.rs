@@ -77,14 +77,11 @@ fn set_up(router: &mut RouterCore<'_>) {
         max_receive_unit: any_number(),
     };
     any_state(router).configure_port(any_port(), config);
-    let layout = TransferLayout {
-        headroom: any_number() as u8,
-        tailroom: any_number() as u8,
-        max_packet: any_number() as u16,
-        max_transfer: any_number() as u16,
-        transfers_at_once: any_number() as u8,
-        packs: true,
-    };
+    let [max_packet, max_transfer] = [(); 2].map(|()| any_number() as u16);
+    let layout = TransferLayout::new(any_number() as u8, max_packet, max_transfer)
+        .with_tailroom(any_number() as u8)
+        .with_transfers_at_once(any_number() as u8)
+        .with_packs(true);
     any_state(router).set_layout(any_port(), black_box(layout));
     any_state(router).add_route(Route {
         first: any_endpoint_id(),

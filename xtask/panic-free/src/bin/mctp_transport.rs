@@ -4,7 +4,7 @@
 
 use core::hint::black_box;
 
-use mctp_transport::{Frame, Packet, PhysicalAddress, Transfer};
+use mctp_transport::{Frame, Packet, PhysicalAddress, Transfer, TransferLayout};
 use panic_free::{any_bytes, any_number, any_state};
 
 panic_free::entry!(run);
@@ -21,14 +21,11 @@ fn run() {
 
 fn transfers() {
     let mut buffer = [0; 600];
-    let layout = black_box(mctp_transport::TransferLayout {
-        headroom: 4,
-        tailroom: 1,
-        max_packet: 251,
-        max_transfer: 512,
-        transfers_at_once: 4,
-        packs: true,
-    });
+    let layout = TransferLayout::new(4, 251, 512)
+        .with_tailroom(1)
+        .with_transfers_at_once(4)
+        .with_packs(true);
+    let layout = black_box(layout);
     let mut transfer = Transfer::new(any_state(&mut buffer[..]), layout);
     let transfer = any_state(&mut transfer);
     if let Ok(packet) = Packet::parse(any_bytes()) {

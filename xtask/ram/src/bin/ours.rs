@@ -121,14 +121,7 @@ impl TransportRx for Hardware {
 
 impl TransportTx for Hardware {
     fn layout(&self) -> TransferLayout {
-        TransferLayout {
-            headroom: 4,
-            tailroom: 0,
-            max_packet: PACKET as u16,
-            max_transfer: TRANSFER as u16,
-            transfers_at_once: 1,
-            packs: true,
-        }
+        TransferLayout::new(4, PACKET as u16, TRANSFER as u16).with_packs(true)
     }
 
     async fn send(&mut self, transfer: &mut Transfer<'_>) -> Result<(), SendError> {

@@ -292,14 +292,7 @@ struct Sender<'l>(&'l Link);
 impl TransportTx for Sender<'_> {
     /// As of MCTP over USB 1.0.
     fn layout(&self) -> TransferLayout {
-        TransferLayout {
-            headroom: 4,
-            tailroom: 0,
-            max_packet: 251,
-            max_transfer: 511,
-            transfers_at_once: 1,
-            packs: true,
-        }
+        TransferLayout::new(4, 251, 511).with_packs(true)
     }
 
     async fn send(&mut self, transfer: &mut Transfer<'_>) -> Result<(), SendError> {
