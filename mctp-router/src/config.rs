@@ -28,19 +28,31 @@ pub struct NetworkId(pub u8);
 
 /// Settings of the device as a whole. Its time limits hold to 100 ms, and count no time in which
 /// the device did not run: see [`RouterCore::expire`](crate::RouterCore::expire).
+///
+/// ```
+/// use core::time::Duration;
+/// use mctp_router::Config;
+///
+/// let config = Config::new([0x11; 16])
+///     .with_max_message_len(4096)
+///     .with_send_timeout(Duration::from_secs(1));
+/// assert_eq!(config.max_message_len, 4096);
+/// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Config {
     /// The device's UUID as Get Endpoint UUID reports it: RFC 9562 order, most significant byte
     /// first. It must never change, and must not be nil: mctpd recognises a device by it.
     pub uuid: [u8; 16],
     /// The longest message accepted, in bytes, the message type byte not counted. The storage
-    /// limits it as well.
+    /// limits it as well, and alone unless this is set.
     pub max_message_len: usize,
     /// The longest time between two packets of a message (DSP0236 section 8.9). The default is
     /// [`LINUX_TAG_LIFETIME`]; DSP0283 gives no value.
     pub assembly_timeout: Duration,
     /// When no buffer is free, an unfinished message that is late by this much makes room for a new
-    /// one: it has stood still for so long, or is so far behind 500 bytes a second.
+    /// one: it has stood still for so long, or is so far behind 500 bytes a second. The default is
+    /// 250 ms.
     pub eviction_age: Duration,
     /// How long at most a packet that finds no message buffer is left with a transport that
     /// [can wait](mctp_transport::TransportRx::can_wait), while a service has a message whose
@@ -68,27 +80,90 @@ impl Config {
             response_timeout: LINUX_TAG_LIFETIME,
         }
     }
+
+    /// Sets [`max_message_len`](Self::max_message_len).
+    #[must_use]
+    pub const fn with_max_message_len(mut self, max_message_len: usize) -> Self {
+        self.max_message_len = max_message_len;
+        self
+    }
+
+    /// Sets [`assembly_timeout`](Self::assembly_timeout).
+    #[must_use]
+    pub const fn with_assembly_timeout(mut self, assembly_timeout: Duration) -> Self {
+        self.assembly_timeout = assembly_timeout;
+        self
+    }
+
+    /// Sets [`eviction_age`](Self::eviction_age).
+    #[must_use]
+    pub const fn with_eviction_age(mut self, eviction_age: Duration) -> Self {
+        self.eviction_age = eviction_age;
+        self
+    }
+
+    /// Sets [`hold_time`](Self::hold_time).
+    #[must_use]
+    pub const fn with_hold_time(mut self, hold_time: Duration) -> Self {
+        self.hold_time = hold_time;
+        self
+    }
+
+    /// Sets [`send_timeout`](Self::send_timeout).
+    #[must_use]
+    pub const fn with_send_timeout(mut self, send_timeout: Duration) -> Self {
+        self.send_timeout = send_timeout;
+        self
+    }
+
+    /// Sets [`response_timeout`](Self::response_timeout).
+    #[must_use]
+    pub const fn with_response_timeout(mut self, response_timeout: Duration) -> Self {
+        self.response_timeout = response_timeout;
+        self
+    }
 }
 
 /// Settings of one port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub struct PortConfig {
     /// Packet payload bytes of the middle packets sent from this port, where no [`Route`] says
     /// otherwise. At least 64, and no more than the transport carries, whatever is asked for.
     /// Larger than 64 only where it was negotiated (DSP0236 section 8.4).
-    pub unit: usize,
-    /// The largest packet payload accepted, in bytes. Never below 64.
-    pub max_receive_unit: usize,
+    pub transmission_unit: usize,
+    /// The largest packet payload accepted, in bytes; never below 64. Whatever the transport
+    /// carries, unless set.
+    pub max_receive_transmission_unit: usize,
+}
+
+impl PortConfig {
+    /// Sends packets of this [`transmission_unit`](Self::transmission_unit), accepts whatever the
+    /// transport carries.
+    pub const fn new(transmission_unit: usize) -> Self {
+        Self {
+            transmission_unit,
+            max_receive_transmission_unit: usize::MAX,
+        }
+    }
+
+    /// Sets [`max_receive_transmission_unit`](Self::max_receive_transmission_unit).
+    #[must_use]
+    pub const fn with_max_receive_transmission_unit(
+        mut self,
+        max_receive_transmission_unit: usize,
+    ) -> Self {
+        self.max_receive_transmission_unit = max_receive_transmission_unit;
+        self
+    }
 }
 
 impl Default for PortConfig {
-    /// Sends the baseline unit of 64 bytes, accepts whatever the transport carries.
+    /// Sends packets of the [baseline transmission unit](BASELINE_TRANSMISSION_UNIT), accepts
+    /// whatever the transport carries.
     fn default() -> Self {
-        Self {
-            unit: BASELINE_TRANSMISSION_UNIT,
-            max_receive_unit: usize::MAX,
-        }
+        Self::new(BASELINE_TRANSMISSION_UNIT)
     }
 }
 
@@ -96,6 +171,7 @@ impl Default for PortConfig {
 /// be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub struct Route {
     /// The first endpoint ID of the range.
     pub first: Eid,
@@ -105,13 +181,41 @@ pub struct Route {
     pub port: PortId,
     /// The neighbour on that port.
     pub address: PhysicalAddress,
-    /// Packet payload bytes of the middle packets sent there; limited like [`PortConfig::unit`].
-    pub unit: usize,
-    /// Where the route comes from.
+    /// Packet payload bytes of the middle packets sent there; limited like
+    /// [`PortConfig::transmission_unit`]. The baseline of 64 unless set.
+    pub transmission_unit: usize,
+    /// Where the route comes from. [`RouteOrigin::Static`] unless set.
     pub origin: RouteOrigin,
 }
 
 impl Route {
+    /// The static route to the endpoint IDs from `first` to `last`, by packets of the baseline
+    /// transmission unit.
+    pub const fn new(first: Eid, last: Eid, port: PortId, address: PhysicalAddress) -> Self {
+        Self {
+            first,
+            last,
+            port,
+            address,
+            transmission_unit: BASELINE_TRANSMISSION_UNIT,
+            origin: RouteOrigin::Static,
+        }
+    }
+
+    /// Sets [`transmission_unit`](Self::transmission_unit).
+    #[must_use]
+    pub const fn with_transmission_unit(mut self, transmission_unit: usize) -> Self {
+        self.transmission_unit = transmission_unit;
+        self
+    }
+
+    /// Sets [`origin`](Self::origin).
+    #[must_use]
+    pub const fn with_origin(mut self, origin: RouteOrigin) -> Self {
+        self.origin = origin;
+        self
+    }
+
     pub(crate) fn covers(&self, endpoint_id: Eid) -> bool {
         (self.first.0..=self.last.0).contains(&endpoint_id.0)
     }

@@ -80,10 +80,7 @@ fn half_a_message_does_not_go_on_after_any_number_of_resets() {
 
 #[test]
 fn a_layout_that_comes_while_the_transport_has_both_transfers_counts() {
-    let (mut device, taken, mut response) = half_sent(PortConfig {
-        unit: 247,
-        ..Default::default()
-    });
+    let (mut device, taken, mut response) = half_sent(PortConfig::new(247));
     let now = device.now();
     let at_transport = [(); 2].map(|()| device.core.poll_transmit(USB).unwrap());
     device.core.set_layout(USB, with_max_packet(204));

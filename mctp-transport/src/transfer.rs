@@ -93,7 +93,7 @@ impl TransferLayout {
 
     /// The largest packet payload, in bytes, that fits both a packet and a transfer of `buffer_len`
     /// bytes.
-    pub const fn max_unit(&self, buffer_len: usize) -> usize {
+    pub const fn max_transmission_unit(&self, buffer_len: usize) -> usize {
         let transfer = if buffer_len < self.max_transfer as usize {
             buffer_len
         } else {
@@ -552,7 +552,7 @@ mod tests {
     fn takes_no_more_than_its_buffer() {
         let mut buffer = [0; 40];
         let mut transfer = Transfer::new(&mut buffer, LAYOUT);
-        assert_eq!(LAYOUT.max_unit(40), 31);
+        assert_eq!(LAYOUT.max_transmission_unit(40), 31);
         assert!(!fill(&mut transfer, &[0; 32]));
         assert!(fill(&mut transfer, &[0; 31]));
     }

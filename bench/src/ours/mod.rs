@@ -8,9 +8,7 @@ use mctp::MsgType;
 use mctp_router::storage::{
     Channels, LongMessages, Networks, PortBuffers, Ports, Routes, ShortMessages,
 };
-use mctp_router::{
-    Config, Instant, NetworkId, PortConfig, PortId, Route, RouteOrigin, RouterStorage, Service,
-};
+use mctp_router::{Config, Instant, NetworkId, PortConfig, PortId, Route, RouterStorage, Service};
 use mctp_transport::{PhysicalAddress, TransferLayout};
 
 use crate::case::{Case, LONG_MESSAGE, USUAL_MESSAGE};
@@ -110,22 +108,21 @@ fn ports(case: &Case) -> impl Iterator<Item = PortId> + use<> {
 }
 
 fn port_config(case: &Case) -> PortConfig {
-    PortConfig {
-        unit: case.unit,
-        ..PortConfig::default()
-    }
+    PortConfig::new(case.unit)
 }
 
 /// The ways to the first peers, each to the port that its requests come from: that to the first one
 /// is found last.
 fn routes(case: &Case) -> impl Iterator<Item = Route> {
-    (0..case.routes).rev().map(|index| Route {
-        first: peer(index),
-        last: peer(index),
-        port: PortId((index % case.ports) as u8),
-        address: PhysicalAddress::POINT_TO_POINT,
-        unit: case.unit,
-        origin: RouteOrigin::Static,
+    (0..case.routes).rev().map(|index| {
+        let port = PortId((index % case.ports) as u8);
+        Route::new(
+            peer(index),
+            peer(index),
+            port,
+            PhysicalAddress::POINT_TO_POINT,
+        )
+        .with_transmission_unit(case.unit)
     })
 }
 

@@ -122,23 +122,15 @@ where
     M: RawMutex,
     C: Clock,
 {
-    let config = Config {
+    let config = Config::new(identity.uuid)
         // The router counts messages without their type.
-        max_message_len: options.max_message.saturating_sub(1),
-        send_timeout: Duration::from_millis(options.send_timeout_ms.into()),
-        ..Config::new(identity.uuid)
-    };
+        .with_max_message_len(options.max_message.saturating_sub(1))
+        .with_send_timeout(Duration::from_millis(options.send_timeout_ms.into()));
     let router = Router::new(storage, clock, &config);
     // Every router has a network, and room for a port.
     let _ = router.add_port(NETWORK, transfers);
     let unit = usize::from(options.mtu).saturating_sub(HEADER_LEN);
-    router.configure_port(
-        USB,
-        PortConfig {
-            unit,
-            ..PortConfig::default()
-        },
-    );
+    router.configure_port(USB, PortConfig::new(unit));
     let max_transfer = TRANSFER.try_into().unwrap_or(u16::MAX);
     Assembly {
         router,

@@ -140,13 +140,7 @@ async fn follow_unit<M: RawMutex, C: Clock>(
 ) -> Infallible {
     loop {
         let unit = changes.next().await.into();
-        router.configure_port(
-            USB,
-            PortConfig {
-                unit,
-                ..PortConfig::default()
-            },
-        );
+        router.configure_port(USB, PortConfig::new(unit));
     }
 }
 

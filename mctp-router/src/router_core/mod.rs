@@ -301,7 +301,7 @@ impl<'b> RouterCore<'b> {
         Ok(PortId(number))
     }
 
-    /// Sets the units of a port. Takes effect with the next message.
+    /// Sets the transmission units of a port. Takes effect with the next message.
     pub fn configure_port(&mut self, port: PortId, config: PortConfig) {
         if let Some(port) = self.port(port) {
             port.configure(config);

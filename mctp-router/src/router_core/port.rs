@@ -156,7 +156,7 @@ impl<'b> Port<'b> {
         self.layout = layout;
         let given_up = self.clear();
         self.layout_changed |= self.transport_has_one();
-        self.max_unit = at_most_u16(layout.max_unit(self.transfer_len.into()));
+        self.max_unit = at_most_u16(layout.max_transmission_unit(self.transfer_len.into()));
         self.unit = at_most_u16(self.usable_unit(self.wanted_unit.into()));
         given_up
     }
@@ -192,10 +192,10 @@ impl<'b> Port<'b> {
 
     /// Sets the units.
     pub(crate) fn configure(&mut self, config: PortConfig) {
-        self.wanted_unit = at_most_u16(config.unit);
-        self.unit = at_most_u16(self.usable_unit(config.unit));
-        let max_receive_unit = config.max_receive_unit.max(BASELINE_TRANSMISSION_UNIT);
-        self.max_receive_unit = at_most_u16(max_receive_unit);
+        self.wanted_unit = at_most_u16(config.transmission_unit);
+        self.unit = at_most_u16(self.usable_unit(config.transmission_unit));
+        let max_receive_unit = config.max_receive_transmission_unit;
+        self.max_receive_unit = at_most_u16(max_receive_unit.max(BASELINE_TRANSMISSION_UNIT));
     }
 
     /// The payload of the packets sent where no route says otherwise.
@@ -251,7 +251,7 @@ impl<'b> Port<'b> {
         header: RawHeader,
         payload: &[u8],
     ) -> Result<bool, ()> {
-        if payload.len() > self.layout.max_unit(RESPONSE_LEN) {
+        if payload.len() > self.layout.max_transmission_unit(RESPONSE_LEN) {
             // None that waits is to be given up for it.
             return Err(());
         }

@@ -88,20 +88,14 @@ impl<'b> RoutingTable<'b> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{PortId, RouteOrigin};
+    use crate::config::PortId;
     use mctp_transport::PhysicalAddress;
 
     const NETWORK: NetworkId = NetworkId(0);
 
     fn route(first: u8, last: u8, port: u8) -> Route {
-        Route {
-            first: Eid(first),
-            last: Eid(last),
-            port: PortId(port),
-            address: PhysicalAddress::POINT_TO_POINT,
-            unit: 64,
-            origin: RouteOrigin::Static,
-        }
+        let address = PhysicalAddress::POINT_TO_POINT;
+        Route::new(Eid(first), Eid(last), PortId(port), address)
     }
 
     fn port_to(routes: &RoutingTable<'_>, network: u8, endpoint_id: u8) -> Option<u8> {

@@ -180,7 +180,7 @@ impl<'b> RouterCore<'b> {
             }
             let route = self.routes.to(port.network, outgoing.header.destination());
             let unit = match route.filter(|route| route.port == port_id) {
-                Some(route) => port.usable_unit(route.unit),
+                Some(route) => port.usable_unit(route.transmission_unit),
                 None => port.unit(),
             };
             outgoing.start(source, port.session(), unit, message);

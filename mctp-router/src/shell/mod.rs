@@ -125,7 +125,7 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
         self.look(|shared| shared.core.add_port(network, buffers))
     }
 
-    /// Sets the units of a port. Takes effect with the next message.
+    /// Sets the transmission units of a port. Takes effect with the next message.
     pub fn configure_port(&self, port: PortId, config: PortConfig) {
         self.look(|shared| shared.core.configure_port(port, config));
     }

@@ -4,7 +4,7 @@
 
 use core::time::Duration;
 
-use mctp_router::{Config, Event, PortConfig, Route, RouteOrigin, Service, Target};
+use mctp_router::{Event, PortConfig, Route, Service, Target};
 use mctp_transport::{DropReason, Eid, PhysicalAddress};
 
 use crate::Device;
@@ -254,14 +254,8 @@ fn a_physically_addressed_request_is_answered_from_that_address_only() {
 #[test]
 fn d4_a_packet_for_another_endpoint_is_dropped_as_not_ours_and_goes_nowhere() {
     let (mut device, echo) = Device::echo();
-    assert!(device.add_route(Route {
-        first: Eid(20),
-        last: Eid(20),
-        port: I2C,
-        address: PhysicalAddress::from_byte(0x1D),
-        unit: 64,
-        origin: RouteOrigin::Static,
-    }));
+    let address = PhysicalAddress::from_byte(0x1D);
+    assert!(device.add_route(Route::new(Eid(20), Eid(20), I2C, address)));
     for destination in [20, 21] {
         let drops = device.drops_of(|device| {
             device.receive(&REQUEST.to(destination).packet(&echo_message(9)));
@@ -294,13 +288,8 @@ fn d5_drops_every_header_version_but_1() {
 fn d6_drops_packets_beyond_the_supported_unit() {
     for header in [REQUEST.tag(1), REQUEST, REQUEST.middle(2), REQUEST.last(2)] {
         let (mut device, echo, rest) = in_progress();
-        device.configure_port(
-            USB,
-            PortConfig {
-                max_receive_unit: 100,
-                ..PortConfig::default()
-            },
-        );
+        let config = PortConfig::default().with_max_receive_transmission_unit(100);
+        device.configure_port(USB, config);
         device.assert_drops(
             &header.packet(&echo_message(101)),
             DropReason::UnsupportedTransmissionUnit,
@@ -318,13 +307,8 @@ fn d6_drops_packets_beyond_the_supported_unit() {
 #[test]
 fn d6_accepts_every_payload_of_up_to_64_bytes_whatever_is_configured() {
     let (mut device, echo) = Device::echo();
-    device.configure_port(
-        USB,
-        PortConfig {
-            max_receive_unit: 10,
-            unit: 10,
-        },
-    );
+    let config = PortConfig::new(10).with_max_receive_transmission_unit(10);
+    device.configure_port(USB, config);
     for len in 4..=64 {
         assert_eq!(
             device.receive(&REQUEST.packet(&echo_message(len))),
@@ -583,10 +567,7 @@ fn t3_counts_the_time_that_a_device_ran_which_stops_again_and_again() {
 
 #[test]
 fn t3_takes_its_interval_from_the_configuration() {
-    let short = Config {
-        assembly_timeout: Duration::from_millis(100),
-        ..config()
-    };
+    let short = config().with_assembly_timeout(Duration::from_millis(100));
     let (mut device, echo) = Device::echo_with(&short);
     device.receive(&three_packets(REQUEST)[0]);
     assert_eq!(device.drops_of(|device| device.advance(99)), []);
@@ -1007,10 +988,7 @@ fn a_packet_longer_than_a_short_buffer_takes_a_long_one() {
 
 #[test]
 fn the_configured_message_length_holds_for_one_packet_too() {
-    let (mut device, echo) = Device::echo_with(&Config {
-        max_message_len: 200,
-        ..config()
-    });
+    let (mut device, echo) = Device::echo_with(&config().with_max_message_len(200));
     assert_eq!(
         device.receive(&REQUEST.packet(&echo_message(201))),
         Came::Accepted

@@ -136,14 +136,8 @@ fn a_message_goes_on_only_by_the_neighbour_that_began_it_or_by_the_way_to_its_so
         device.receive_at(port, address, &REQUEST.packet(&echo_message(9)));
         assert_eq!(device.take(echo), Some(echo_message(9)));
     }
-    assert!(device.add_route(Route {
-        first: Eid(HOST),
-        last: Eid(HOST),
-        port: I2C,
-        address: other,
-        unit: 64,
-        origin: RouteOrigin::Dynamic,
-    }));
+    let route = Route::new(Eid(HOST), Eid(HOST), I2C, other).with_origin(RouteOrigin::Dynamic);
+    assert!(device.add_route(route));
     let came = device.receive_at(I2C, other, &packets[1]);
     assert_eq!(came, Came::Stored);
     let came = device.receive_at(I2C, OWNER, &packets[2]);
@@ -171,14 +165,7 @@ fn requests_to_the_same_peer_in_two_networks_are_told_apart() {
     for network in [UPPER, LOWER] {
         assert!(device.set_endpoint_id(network, Eid(DEVICE)));
     }
-    assert!(device.add_route(Route {
-        first: Eid(HOST),
-        last: Eid(HOST),
-        port: I2C,
-        address: OWNER,
-        unit: 64,
-        origin: RouteOrigin::Static,
-    }));
+    assert!(device.add_route(Route::new(Eid(HOST), Eid(HOST), I2C, OWNER)));
     let mut ask = |network, port| {
         let asked = device.ask(Question::new(Target::Endpoint(network, Eid(HOST)), &[5, 1]));
         let (address, packets) = device.transfers(port).remove(0);
@@ -286,14 +273,7 @@ fn a_device_has_an_endpoint_id_and_routes_in_each_network() {
     assert!(!device.set_endpoint_id(NetworkId(2), Eid(31)));
     let ids = [UPPER, LOWER].map(|network| device.endpoint_id(network));
     assert_eq!(ids, [Eid(30), Eid(31)]);
-    let route = Route {
-        first: Eid(0x40),
-        last: Eid(0x4F),
-        port: I2C,
-        address: OWNER,
-        unit: 64,
-        origin: RouteOrigin::Dynamic,
-    };
+    let route = Route::new(Eid(0x40), Eid(0x4F), I2C, OWNER).with_origin(RouteOrigin::Dynamic);
     assert!(device.add_route(route));
     assert!(!device.remove_route(UPPER, Eid(0x40), Eid(0x4F)));
     assert!(device.remove_route(LOWER, Eid(0x40), Eid(0x4F)));

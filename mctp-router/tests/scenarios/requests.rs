@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use mctp::MsgType;
-use mctp_router::{Config, Service, Target};
+use mctp_router::{Service, Target};
 use mctp_transport::{DropReason, Eid, PhysicalAddress};
 
 use crate::Device;
@@ -119,10 +119,8 @@ fn a_request_times_out_on_time_with_no_traffic_at_all() {
 
 #[test]
 fn the_default_time_limit_is_the_configured_one() {
-    let mut device = Device::large_with(&Config {
-        response_timeout: Duration::from_millis(50),
-        ..config()
-    });
+    let response_timeout = Duration::from_millis(50);
+    let mut device = Device::large_with(&config().with_response_timeout(response_timeout));
     let asked = send(&mut device, 1);
     device.advance(49);
     assert_eq!(device.answers(asked), []);

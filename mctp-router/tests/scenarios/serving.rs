@@ -1,7 +1,7 @@
 //! Services: what they take, in place or as a copy, and how they answer.
 
 use mctp::MsgType;
-use mctp_router::{Route, RouteOrigin, Service};
+use mctp_router::{Route, Service};
 use mctp_transport::{DropReason, Eid, PhysicalAddress};
 
 use crate::Device;
@@ -92,14 +92,7 @@ fn a_service_answers_by_two_ports_at_once() {
 fn a_service_answers_in_two_units_at_once() {
     let mut device = Device::large();
     device.set_unit(USB, 100);
-    assert!(device.add_route(Route {
-        first: Eid(20),
-        last: Eid(20),
-        port: USB,
-        address: POINT_TO_POINT,
-        unit: 64,
-        origin: RouteOrigin::Static,
-    }));
+    assert!(device.add_route(Route::new(Eid(20), Eid(20), USB, POINT_TO_POINT)));
     let plain = device.listen(PLAIN).unwrap();
     device.stop_reading(USB);
     let sendings = [(HOST, 9000), (20, 500)].map(|(source, len)| {

@@ -189,12 +189,6 @@ impl BareCore {
 
     /// Sets the unit of a port, on both directions.
     pub(crate) fn set_unit(&mut self, port: PortId, unit: usize) {
-        self.core.configure_port(
-            port,
-            PortConfig {
-                unit,
-                ..PortConfig::default()
-            },
-        );
+        self.core.configure_port(port, PortConfig::new(unit));
     }
 }

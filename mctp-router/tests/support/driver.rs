@@ -410,11 +410,7 @@ pub(crate) trait Driver: Sized {
 
     /// Sets the unit of a port.
     fn set_unit(&mut self, port: PortId, unit: usize) {
-        let config = PortConfig {
-            unit,
-            ..PortConfig::default()
-        };
-        self.configure_port(port, config);
+        self.configure_port(port, PortConfig::new(unit));
     }
 
     /// Sends a control request by USB and returns the payload of the one response.

@@ -14,7 +14,7 @@ pub(crate) mod driver;
 pub(crate) mod sans_io;
 pub(crate) mod shell;
 
-use mctp_router::{Config, NetworkId, PortId, Route, RouteOrigin, Service};
+use mctp_router::{Config, NetworkId, PortId, Route, Service};
 use mctp_transport::{Eid, PhysicalAddress, TransferLayout};
 
 /// The endpoint ID that the tests give the device.
@@ -175,14 +175,8 @@ pub(crate) struct Assembled {
 
 /// A route to the neighbour 33h of a port.
 pub(crate) fn route(first: u8, last: u8, port: PortId, unit: usize) -> Route {
-    Route {
-        first: Eid(first),
-        last: Eid(last),
-        port,
-        address: PhysicalAddress::from_byte(0x33),
-        unit,
-        origin: RouteOrigin::Static,
-    }
+    let address = PhysicalAddress::from_byte(0x33);
+    Route::new(Eid(first), Eid(last), port, address).with_transmission_unit(unit)
 }
 
 /// Puts messages together as a strict receiver does: nothing missing, sequence numbers without

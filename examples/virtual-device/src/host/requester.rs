@@ -151,13 +151,7 @@ impl Requester<'_, '_> {
 
     /// From now on, packets to the device have at most `unit` bytes of payload.
     pub fn set_unit(&self, unit: usize) {
-        self.router.configure_port(
-            USB,
-            PortConfig {
-                unit,
-                ..PortConfig::default()
-            },
-        );
+        self.router.configure_port(USB, PortConfig::new(unit));
     }
 }
 
@@ -198,13 +192,7 @@ pub async fn run<T>(
     let fits = "a router has a network, and room for a port";
     router.add_port(NETWORK, &mut transfers).expect(fits);
     router.set_endpoint_id(NETWORK, HOST);
-    router.configure_port(
-        USB,
-        PortConfig {
-            unit,
-            ..PortConfig::default()
-        },
-    );
+    router.configure_port(USB, PortConfig::new(unit));
     let programs = async {
         while router.next_event().await != Event::LinkUp(USB) {}
         programs(Requester { router: &router }).await

@@ -72,10 +72,7 @@ fn any_time() -> Instant {
 }
 
 fn set_up(router: &mut RouterCore<'_>) {
-    let config = PortConfig {
-        unit: any_number(),
-        max_receive_unit: any_number(),
-    };
+    let config = PortConfig::new(any_number()).with_max_receive_transmission_unit(any_number());
     any_state(router).configure_port(any_port(), config);
     let [max_packet, max_transfer] = [(); 2].map(|()| any_number() as u16);
     let layout = TransferLayout::new(any_number() as u8, max_packet, max_transfer)
@@ -83,14 +80,11 @@ fn set_up(router: &mut RouterCore<'_>) {
         .with_transfers_at_once(any_number() as u8)
         .with_packs(true);
     any_state(router).set_layout(any_port(), black_box(layout));
-    any_state(router).add_route(Route {
-        first: any_endpoint_id(),
-        last: any_endpoint_id(),
-        port: any_port(),
-        address: any_address(),
-        unit: any_number(),
-        origin: black_box(RouteOrigin::Dynamic),
-    });
+    let (first, last) = (any_endpoint_id(), any_endpoint_id());
+    let route = Route::new(first, last, any_port(), any_address())
+        .with_transmission_unit(any_number())
+        .with_origin(black_box(RouteOrigin::Dynamic));
+    any_state(router).add_route(route);
     let (first, last) = (any_endpoint_id(), any_endpoint_id());
     any_state(router).remove_route(any_network(), first, last);
     any_state(router).set_can_wait(any_port(), black_box(true));

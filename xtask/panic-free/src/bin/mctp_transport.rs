@@ -37,6 +37,7 @@ fn transfers() {
         black_box((frame.headroom, frame.packet, frame.tailroom));
     };
     black_box(any_state(transfer).next_bus_transfer(write));
-    black_box((layout.max_unit(any_number()), transfer.as_bytes()));
+    let transmission_unit = layout.max_transmission_unit(any_number());
+    black_box((transmission_unit, transfer.as_bytes()));
     transfer.reset(layout);
 }

@@ -122,11 +122,7 @@ fn measure(case: &Case) {
     let mut transfers = PortBuffers::<512>::new();
     assert_eq!(router.add_port(NETWORK, &mut transfers), Ok(PORT));
     assert!(router.set_endpoint_id(NETWORK, DEVICE));
-    let unit = PortConfig {
-        unit: case.unit,
-        ..PortConfig::default()
-    };
-    router.configure_port(PORT, unit);
+    router.configure_port(PORT, PortConfig::new(case.unit));
 
     let mut subsystem = default_subsystem("0123456789ab").expect("a good serial number");
     let unit_changes = UnitChanges::new();

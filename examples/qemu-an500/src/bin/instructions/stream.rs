@@ -112,11 +112,7 @@ fn measure<const TRANSFER: usize>(case: &Case) {
     let router: Router<'_> = Router::new(&mut storage, Running, &Config::new([1; 16]));
     assert_eq!(router.add_port(NETWORK, &mut transfers), Ok(PORT));
     assert!(router.set_endpoint_id(NETWORK, DEVICE));
-    let unit = PortConfig {
-        unit: case.unit,
-        ..PortConfig::default()
-    };
-    router.configure_port(PORT, unit);
+    router.configure_port(PORT, PortConfig::new(case.unit));
 
     let events = BusEvents::new();
     let mut buffer = [0; RECEIVE_BUFFER_LEN_1_1];
