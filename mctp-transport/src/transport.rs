@@ -5,6 +5,9 @@ use core::future::Future;
 use crate::{DropReason, PhysicalAddress, Transfer, TransferLayout};
 
 /// What a transport's receive half has for the stack.
+///
+/// A stack has to do something for each of these, so the variants are complete: another one would
+/// be a change of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received<'a> {
     /// One MCTP packet, header first, still in the transport's own buffer.
@@ -64,8 +67,12 @@ pub trait TransportRx {
 }
 
 /// Why a transfer was not sent.
+///
+/// A stack that does not know a variant, which may be added later, counts it under its
+/// [`DropReason`] and goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum SendError {
     /// The link is down; what was in the transfer is lost.
     #[error("the link is down")]

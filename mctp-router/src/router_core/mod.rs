@@ -39,8 +39,11 @@ pub use slots::{LentMessage, Origin, SHORT_MESSAGE_LEN};
 pub use wakes::Wakes;
 
 /// What came of a packet.
+///
+/// Variants that are added later ask nothing of a caller that does not know them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum Receipt {
     /// It is part of a message that is not complete.
     Stored,
@@ -65,13 +68,14 @@ pub enum Progress {
     /// All of the message is in transfers.
     Done,
     /// There is no room for the rest, or it is another message's turn: go on when the
-    /// [sender](Wakes::sender) is to be woken.
+    /// [sender](Wakes::Sender) is to be woken.
     Partial,
 }
 
 /// Why sending was given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum SendFailure {
     /// The requester has used the tag for another request since, and would take this for the response
     /// to that one.
@@ -89,6 +93,7 @@ pub enum SendFailure {
 /// Why a port was not added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum AddPortError {
     /// The storage has no network of this number.
     #[error("there is no network {}: the router has {networks}, counted from 0", network.0)]
@@ -109,6 +114,7 @@ pub enum AddPortError {
 /// Why a listener was not opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum ListenError {
     /// No listener can hold this service: the control protocol, which the router itself answers, a
     /// vendor defined message type without its vendor, or a message type above 7Fh.

@@ -84,7 +84,7 @@ impl Outgoing {
     }
 
     /// The channel whose place in the send queue it takes, and whose sender is
-    /// [woken](super::Wakes::sender) when it can go on.
+    /// [woken](super::Wakes::Sender) when it can go on.
     pub const fn channel(&self) -> ChannelId {
         self.channel
     }
@@ -236,6 +236,7 @@ impl Outgoing {
 /// Where a request goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum Target {
     /// To an endpoint by its route; without one, to where the network's bus owner is; else by the
     /// first port of the network.
@@ -256,6 +257,7 @@ impl Target {
 /// Why a request was not opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum OpenError {
     /// The router has no such port or network.
     #[error("the router has no such port or network")]

@@ -3,7 +3,8 @@
 use super::ChannelId;
 
 /// Whom what was done concerns, beside those whom its result names: those who waited for one of these
-/// have to look again.
+/// have to look again. A caller that does not know a variant, which may be added later, wakes
+/// everybody.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]

@@ -220,6 +220,7 @@ impl SansIo {
             Ok(Progress::Partial) => None,
             Err(SendFailure::NoLink | SendFailure::Superseded) => Some(Err(Failure::Unreachable)),
             Err(SendFailure::Stalled) => Some(Err(Failure::Stalled)),
+            Err(other) => panic!("a failure without a test: {other}"),
         };
         if message.outcome.is_some() {
             message.slices = Vec::new();
@@ -497,6 +498,7 @@ impl Driver for SansIo {
             Some(Receipt::Stored) => Came::Stored,
             Some(Receipt::Delivered(_) | Receipt::Control) => Came::Accepted,
             Some(Receipt::Dropped(reason)) => Came::Dropped(reason),
+            Some(other) => panic!("a receipt without a test: {other:?}"),
         }
     }
 
@@ -600,6 +602,7 @@ impl Driver for SansIo {
                     OpenError::NoPort => Failure::Unreachable,
                     OpenError::NoChannel => Failure::NoSpace,
                     OpenError::NoTag => Failure::TagUnavailable,
+                    other => panic!("an error without a test: {other}"),
                 }),
             is_awaited: false,
             timeout: question.timeout.unwrap_or(self.response_timeout) as u32,
