@@ -29,6 +29,11 @@ pub enum Received<'a> {
 }
 
 /// The receive half of a transport.
+///
+/// A transport without flow control implements [`receive`](Self::receive) alone: the defaults of
+/// the other methods are right for it. One that [can wait](Self::can_wait) implements
+/// [`put_back`](Self::put_back) too, and [`take_out_of_turn`](Self::take_out_of_turn) if it
+/// receives several packets at once.
 pub trait TransportRx {
     /// Waits for the next packet or change of the link.
     ///
@@ -52,15 +57,22 @@ pub trait TransportRx {
     /// Has the next [`receive`](Self::receive) return once more the packet that the last one
     /// returned; a change of the link may come before it.
     ///
-    /// For callers: nothing was received since. For implementers: to be there where the transport
-    /// [can wait](Self::can_wait); elsewhere it is not called.
+    /// For callers: call it only on a transport that [can wait](Self::can_wait), and before
+    /// anything else is received.
+    ///
+    /// For implementers: the default does nothing. Every transport that can wait implements this
+    /// method; no other is asked to put a packet back.
     fn put_back(&mut self) {}
 
     /// Offers the packets to `take` that [`receive`](Self::receive) returns next without waiting, in
-    /// their order, and forgets those for which it returns `true`. Where none are known, it is not
-    /// called.
+    /// their order, and forgets those for which it returns `true`. Where none are known, `take` is
+    /// not called.
     ///
-    /// A stack that has put a packet back takes in this way what need not wait behind it.
+    /// For callers: a stack that has put a packet back takes in this way the packets that need not
+    /// wait behind it.
+    ///
+    /// For implementers: the default offers none. That is right for a transport that cannot wait,
+    /// and for one that has no more than one packet at a time.
     fn take_out_of_turn(&mut self, take: impl FnMut(PhysicalAddress, &[u8]) -> bool) {
         let _ = take;
     }
