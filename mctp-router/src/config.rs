@@ -33,10 +33,9 @@ pub struct NetworkId(pub u8);
 /// use core::time::Duration;
 /// use mctp_router::Config;
 ///
-/// let config = Config::new([0x11; 16])
-///     .with_max_message_len(4096)
-///     .with_send_timeout(Duration::from_secs(1));
-/// assert_eq!(config.max_message_len, 4096);
+/// let mut config = Config::new([0x11; 16]);
+/// config.max_message_len = 4096;
+/// config.send_timeout = Duration::from_secs(1);
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -79,48 +78,6 @@ impl Config {
             send_timeout: LINUX_TAG_LIFETIME,
             response_timeout: LINUX_TAG_LIFETIME,
         }
-    }
-
-    /// Sets [`max_message_len`](Self::max_message_len).
-    #[must_use]
-    pub const fn with_max_message_len(mut self, max_message_len: usize) -> Self {
-        self.max_message_len = max_message_len;
-        self
-    }
-
-    /// Sets [`assembly_timeout`](Self::assembly_timeout).
-    #[must_use]
-    pub const fn with_assembly_timeout(mut self, assembly_timeout: Duration) -> Self {
-        self.assembly_timeout = assembly_timeout;
-        self
-    }
-
-    /// Sets [`eviction_age`](Self::eviction_age).
-    #[must_use]
-    pub const fn with_eviction_age(mut self, eviction_age: Duration) -> Self {
-        self.eviction_age = eviction_age;
-        self
-    }
-
-    /// Sets [`hold_time`](Self::hold_time).
-    #[must_use]
-    pub const fn with_hold_time(mut self, hold_time: Duration) -> Self {
-        self.hold_time = hold_time;
-        self
-    }
-
-    /// Sets [`send_timeout`](Self::send_timeout).
-    #[must_use]
-    pub const fn with_send_timeout(mut self, send_timeout: Duration) -> Self {
-        self.send_timeout = send_timeout;
-        self
-    }
-
-    /// Sets [`response_timeout`](Self::response_timeout).
-    #[must_use]
-    pub const fn with_response_timeout(mut self, response_timeout: Duration) -> Self {
-        self.response_timeout = response_timeout;
-        self
     }
 }
 

@@ -122,10 +122,10 @@ where
     M: RawMutex,
     C: Clock,
 {
-    let config = Config::new(identity.uuid)
-        // The router counts messages without their type.
-        .with_max_message_len(options.max_message.saturating_sub(1))
-        .with_send_timeout(Duration::from_millis(options.send_timeout_ms.into()));
+    let mut config = Config::new(identity.uuid);
+    // The router counts messages without their type.
+    config.max_message_len = options.max_message.saturating_sub(1);
+    config.send_timeout = Duration::from_millis(options.send_timeout_ms.into());
     let router = Router::new(storage, clock, &config);
     // Every router has a network, and room for a port.
     let _ = router.add_port(NETWORK, transfers);

@@ -567,7 +567,8 @@ fn t3_counts_the_time_that_a_device_ran_which_stops_again_and_again() {
 
 #[test]
 fn t3_takes_its_interval_from_the_configuration() {
-    let short = config().with_assembly_timeout(Duration::from_millis(100));
+    let mut short = config();
+    short.assembly_timeout = Duration::from_millis(100);
     let (mut device, echo) = Device::echo_with(&short);
     device.receive(&three_packets(REQUEST)[0]);
     assert_eq!(device.drops_of(|device| device.advance(99)), []);
@@ -988,7 +989,9 @@ fn a_packet_longer_than_a_short_buffer_takes_a_long_one() {
 
 #[test]
 fn the_configured_message_length_holds_for_one_packet_too() {
-    let (mut device, echo) = Device::echo_with(&config().with_max_message_len(200));
+    let mut config = config();
+    config.max_message_len = 200;
+    let (mut device, echo) = Device::echo_with(&config);
     assert_eq!(
         device.receive(&REQUEST.packet(&echo_message(201))),
         Came::Accepted

@@ -120,7 +120,9 @@ fn a_request_times_out_on_time_with_no_traffic_at_all() {
 #[test]
 fn the_default_time_limit_is_the_configured_one() {
     let response_timeout = Duration::from_millis(50);
-    let mut device = Device::large_with(&config().with_response_timeout(response_timeout));
+    let mut config = config();
+    config.response_timeout = response_timeout;
+    let mut device = Device::large_with(&config);
     let asked = send(&mut device, 1);
     device.advance(49);
     assert_eq!(device.answers(asked), []);
