@@ -2,7 +2,7 @@
 //! 8.5).
 
 use mctp::{Eid, MCTP_ADDR_NULL, MsgIC};
-use mctp_transport::{MessageTag, PhysicalAddress, RawHeader, Transfer};
+use mctp_transport::{AssemblyKey, MessageTag, PhysicalAddress, RawHeader, Transfer};
 
 use super::key::Key;
 use super::newest::{self, Newest, RequestNumber};
@@ -25,8 +25,8 @@ pub struct Outgoing {
     type_ic: u8,
     /// The port's session in which it was asked for, and once it is begun, in which it began.
     pub(crate) session: u32,
-    /// The request that it is the response to; of no message if it is a request itself.
-    request: (Key, RequestNumber),
+    /// The request that it is the response to; none if it is a request itself.
+    request: RequestNumber,
     unit: usize,
     /// Bytes not yet in a transfer, the message type byte included.
     remaining: usize,
@@ -52,7 +52,7 @@ impl Outgoing {
             header,
             type_ic,
             session,
-            request: (Key::NONE, RequestNumber::NONE),
+            request: RequestNumber::NONE,
             unit: 0,
             remaining: 0,
             slice: 0,
@@ -64,7 +64,7 @@ impl Outgoing {
     #[inline]
     pub(crate) fn response(origin: &Origin, integrity_check: MsgIC) -> Self {
         Self {
-            request: (origin.key(), origin.number),
+            request: origin.number,
             ..Self::new(
                 origin.channel,
                 origin.network,
@@ -79,8 +79,13 @@ impl Outgoing {
     /// Whether it is a response, and its requester is known to have used the tag for another request
     /// since.
     #[inline]
-    pub(super) fn is_superseded(&self, newest: &Newest) -> bool {
-        newest::is_superseded(newest, self.request)
+    pub(super) fn is_superseded(&self, newest: &Newest, last: RequestNumber) -> bool {
+        // None is newer than the last of all.
+        if self.request == last || self.header.is_tag_owner() {
+            return false;
+        }
+        let request = AssemblyKey::new(self.header.destination(), true, self.header.tag());
+        newest::is_superseded(newest, (Key::new(self.network, request), self.request))
     }
 
     /// The channel whose place in the send queue it takes, and whose sender is

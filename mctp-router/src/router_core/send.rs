@@ -165,13 +165,12 @@ impl<'b> RouterCore<'b> {
             self.send_queue.join(channel, port_id);
             return Ok(Progress::Partial);
         }
-        match port.link {
-            Link::Up => {}
-            Link::Absent | Link::Down => return Err(SendFailure::NoLink),
-            Link::Stalled => {
-                self.drops.count(DropReason::SendTimeout);
-                return Err(SendFailure::Stalled);
-            }
+        if port.link == Link::Stalled {
+            self.drops.count(DropReason::SendTimeout);
+            return Err(SendFailure::Stalled);
+        }
+        if port.link != Link::Up {
+            return Err(SendFailure::NoLink);
         }
         if outgoing.header.is_start() {
             if !port.is_linked_since(outgoing.session) {
@@ -188,7 +187,7 @@ impl<'b> RouterCore<'b> {
             // Its beginning was given up.
             return Err(SendFailure::NoLink);
         }
-        if outgoing.is_superseded(self.newest) {
+        if outgoing.is_superseded(self.newest, self.last_request) {
             return Err(SendFailure::Superseded);
         }
         let unsent = outgoing.remaining();

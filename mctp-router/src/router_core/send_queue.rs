@@ -45,6 +45,9 @@ impl<'b> SendQueue<'b> {
     /// The channel that has waited longest for a port.
     #[inline]
     pub(super) fn first(&self, port: PortId) -> Option<ChannelId> {
+        if self.is_empty() {
+            return None;
+        }
         let mut waiting = self.waiting().iter();
         let first = waiting.find(|sender| sender.port == port)?;
         Some(first.channel)
@@ -96,9 +99,7 @@ impl RouterCore<'_> {
 
     /// It is the turn of the channel that is first in a port's send queue.
     pub(super) fn wake_first_sender(&mut self, port: PortId) {
-        if !self.send_queue.is_empty()
-            && let Some(first) = self.send_queue.first(port)
-        {
+        if let Some(first) = self.send_queue.first(port) {
             self.wakes.add(Wakes::Sender(first));
         }
     }

@@ -46,10 +46,11 @@ impl<M: RawMutex, C: Clock> Future for SendMessage<'_, '_, '_, '_, M, C> {
         this.router.lock(|shared| {
             let progress = shared.core.send(now, &mut this.outgoing, this.message);
             shared.wakers.wake_transport(this.outgoing.port());
-            this.waits = progress == Ok(Progress::Partial);
+            this.waits = false;
             match progress {
                 Ok(Progress::Done) => Poll::Ready(Ok(())),
                 Ok(Progress::Partial) => {
+                    this.waits = true;
                     if let Some(wakers) = shared.wakers.channel(this.outgoing.channel()) {
                         wakers.send.register(context);
                     }
