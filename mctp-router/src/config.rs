@@ -50,7 +50,7 @@ pub struct Config {
     /// [`LINUX_TAG_LIFETIME`]; DSP0283 gives no value.
     pub assembly_timeout: Duration,
     /// When no buffer is free, an unfinished message that is late by this much makes room for a new
-    /// one: it has stood still for so long, or is so far behind 500 bytes a second. The default is
+    /// one: no packet came for so long, or it is so far behind 500 bytes a second. The default is
     /// 250 ms.
     pub eviction_age: Duration,
     /// How long at most a packet that finds no message buffer is left with a transport that

@@ -47,7 +47,7 @@ impl ChannelWakers {
 pub struct PortWakers {
     pub(crate) receive: Waiting,
     pub(crate) transmit: Waiting,
-    /// Whoever keeps time beside them.
+    /// The future that keeps time beside them.
     pub(crate) timer: Waiting,
 }
 
@@ -72,7 +72,7 @@ impl Wakers<'_> {
         self.channels.get_mut(channel.index())
     }
 
-    /// Whoever keeps time beside a port, or for all.
+    /// The waker of the future that keeps time beside a port, or for all.
     pub(crate) fn timer(&mut self, beside: Option<PortId>) -> &mut Waiting {
         match beside.and_then(|port| self.ports.get_mut(usize::from(port.0))) {
             Some(port) => &mut port.timer,

@@ -70,7 +70,8 @@ drop_reasons! {
     MessageTooLong = "message longer than the receive buffers";
     /// No buffer was free for a new message.
     NoMessageBuffer = "no message buffer free";
-    /// An unfinished message that had stood still, or came too slowly, made room for a newer one.
+    /// An unfinished message of which no packet came, or which came too slowly, made room for a newer
+    /// one.
     EvictedUnfinished = "stalled unfinished message evicted";
     /// A control message outside the flag classes of section 11.7, of more than one packet, or too
     /// short to be answered.

@@ -108,7 +108,7 @@ impl From<HeaderError> for crate::DropReason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct PacketHeader {
-    /// Who the packet is for: an endpoint ID, 0 (whoever is at the physical address), or 0xFF
+    /// Who the packet is for: an endpoint ID, 0 (the endpoint at the physical address), or 0xFF
     /// (everybody on the bus).
     pub destination: Eid,
     /// Who sent it: an endpoint ID, or 0 for a sender that has none yet.

@@ -97,7 +97,7 @@ struct Direction {
     on_its_way: Vec<(Duration, Vec<u8>)>,
     /// The far end takes what is sent.
     is_read: bool,
-    /// Whoever waits to receive, or to send.
+    /// The task that waits to receive, or to send.
     waiting: Vec<Waker>,
 }
 

@@ -30,7 +30,9 @@ use crate::{HEADER_LEN, PhysicalAddress, RawHeader};
 #[non_exhaustive]
 pub struct TransferLayout {
     /// Bytes before each packet for the transport's header; at least
-    /// [`MIN_HEADROOM`](Self::MIN_HEADROOM).
+    /// [`MIN_HEADROOM`](Self::MIN_HEADROOM). A stack may have little room around its shortest
+    /// packets: 16 bytes before and behind together are what `mctp-router` has around control
+    /// responses.
     pub headroom: u8,
     /// Bytes after each packet for the transport's trailer. 0 unless set.
     pub tailroom: u8,
@@ -117,8 +119,8 @@ impl TransferLayout {
 ///    [`next_bus_transfer`](Self::next_bus_transfer), which has it write the headers.
 /// 3. The stack reuses it after [`clear`](Self::clear).
 ///
-/// The buffer is borrowed, so that a transfer can be moved to whoever sends it while its bytes stay
-/// where they are.
+/// The buffer is borrowed, so that a transfer can be moved to the task that sends it while its bytes
+/// stay where they are.
 #[derive(Debug)]
 pub struct Transfer<'b> {
     buffer: &'b mut [u8],
@@ -141,7 +143,7 @@ pub struct Transfer<'b> {
 }
 
 /// How many packets a transfer holds. As no value is 0, `None` of a [`Transfer`] is all zeros,
-/// which a static variable has for nothing.
+/// which cost nothing in a static variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Packets {
     One = 1,

@@ -59,7 +59,7 @@ impl Channel {
 /// A request whose response is awaited.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
-    /// Of its responses: the source is the peer that was asked, 0 for whoever is at the physical
+    /// Of its responses: the source is the peer that was asked, 0 when it was asked by its physical
     /// address. No two requests have the same.
     response: Key,
     port: PortId,
@@ -278,7 +278,7 @@ impl<'b> ChannelTable<'b> {
         let request_to = |peer| self.request_of(Key::of_response(network, peer, tag));
         request_to(peer).is_some()
             || request_to(MCTP_ADDR_NULL).is_some_and(|(_, other)| other.port == port)
-            // Whoever answers may have any endpoint ID.
+            // The endpoint that answers may have any endpoint ID.
             || peer.0 == 0 && self.requests().any(|other| other.port == port && other.response.tag() == tag)
     }
 

@@ -67,7 +67,7 @@ pub enum Receipt {
 pub enum Progress {
     /// All of the message is in transfers.
     Done,
-    /// There is no room for the rest, or it is another message's turn: go on when the
+    /// There is no room for the rest, or another message is first in the send queue: go on when the
     /// [sender](Wakes::Sender) is to be woken.
     Partial,
 }

@@ -251,7 +251,7 @@ pub enum Target {
 }
 
 impl Target {
-    /// The endpoint ID asked; 0 for whoever is at the physical address.
+    /// The endpoint ID asked; 0 for the endpoint at the physical address, whatever its ID.
     pub const fn endpoint_id(&self) -> Eid {
         match *self {
             Self::Endpoint(_, endpoint_id) | Self::Neighbour(_, _, endpoint_id) => endpoint_id,

@@ -47,8 +47,8 @@ impl<'b> RouterCore<'b> {
         self.wake_first_sender(port);
     }
 
-    /// A transfer was not sent. Whoever waits for a response to what was in it need not wait for its
-    /// time limit.
+    /// A transfer was not sent. The sender of a request that was in it need not wait for the time
+    /// limit of the response.
     #[inline(never)]
     fn note_unsent(&mut self, port: PortId, transfer: &Transfer<'_>, error: SendError) {
         self.drops.count(error.into());
@@ -121,8 +121,8 @@ impl<'b> RouterCore<'b> {
         self.channels.is_refused(channel)
     }
 
-    /// Puts as much of a message into the port's transfer as fits, when it is its turn. `message` is
-    /// all of it, the same at each call; its slices are sent as one, behind the message type. Not
+    /// Puts as much of a message into the port's transfer as fits, when its channel is first in the
+    /// port's send queue. `message` is all of it, the same at each call; its slices are sent as one, behind the message type. Not
     /// to be called again once it is [`Progress::Done`], or failed.
     ///
     /// The messages that are being sent by a port proceed together: each goes to the end of the
@@ -174,7 +174,7 @@ impl<'b> RouterCore<'b> {
         }
         if outgoing.header.is_start() {
             if !port.is_linked_since(outgoing.session) {
-                // Whoever asked for it, or the one it is for, is gone.
+                // The requester, or the neighbour that is to be asked, is gone.
                 return Err(SendFailure::NoLink);
             }
             let route = self.routes.to(port.network, outgoing.header.destination());

@@ -97,7 +97,7 @@ impl RouterCore<'_> {
         }
     }
 
-    /// It is the turn of the channel that is first in a port's send queue.
+    /// The channel that is first in a port's send queue can go on.
     pub(super) fn wake_first_sender(&mut self, port: PortId) {
         if let Some(first) = self.send_queue.first(port) {
             self.wakes.add(Wakes::Sender(first));

@@ -114,7 +114,7 @@ pub(crate) enum Which {
     For(ChannelId),
     /// Those that come by this port.
     By(PortId),
-    /// Those that have stood still until now for so many milliseconds.
+    /// Those of which no packet has come for so many milliseconds.
     Late(Instant, u32),
 }
 
@@ -136,8 +136,8 @@ pub(crate) struct Slot<'b> {
     last_packet: Since,
 }
 
-/// Which buffers. As no value is 0, `None` of a [`Slot`] is all zeros, which a static variable has
-/// for nothing.
+/// Which buffers. As no value is 0, `None` of a [`Slot`] is all zeros, which cost nothing in a static
+/// variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// For complete messages of one packet.
@@ -229,7 +229,7 @@ impl<'b> Slot<'b> {
         self.origin.key()
     }
 
-    /// By how many milliseconds it is late: it has stood still for so long, or it is so far behind
+    /// By how many milliseconds it is late: no packet came for so long, or it is so far behind
     /// [`PACE`].
     fn lateness(&self, now: Instant) -> u32 {
         let due = (self.len as u32).saturating_mul(PACE);
@@ -238,7 +238,7 @@ impl<'b> Slot<'b> {
     }
 }
 
-/// A complete message, lent to whoever reads it. Give it back to
+/// A complete message, lent to its service. Give it back to
 /// [`RouterCore::give_back`](crate::RouterCore::give_back).
 #[derive(Debug)]
 #[must_use = "a message that is not given back keeps its buffer"]
@@ -535,7 +535,7 @@ impl<'b> Slots<'b> {
         inbox.is_some_and(|inbox| inbox.held.short == 0 && inbox.held.long == unfinished)
     }
 
-    /// No unfinished message stood still in the `lost` milliseconds before `now`.
+    /// The `lost` milliseconds before `now` count towards no time limit of an unfinished message.
     pub(crate) fn credit(&mut self, lost: u32, now: Instant) {
         self.unfinished.for_each(&mut |slot| {
             slot.began.credit(lost, now);

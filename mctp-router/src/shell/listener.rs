@@ -86,7 +86,7 @@ impl<'m, 'b, M: RawMutex, C: Clock> Message<'m, 'b, M, C> {
             .map_or(&Origin::NOBODY, LentMessage::origin)
     }
 
-    /// Sends `response`, its slices as one, to whoever sent the message. The slices may be parts of
+    /// Sends `response`, its slices as one, to the sender of the message. The slices may be parts of
     /// the message itself. Send one response of a message at a time.
     ///
     /// Errors as of [`Responder`]'s `send_vectored`.

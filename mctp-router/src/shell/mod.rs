@@ -1,4 +1,4 @@
-//! The async shell: the core behind a lock, and the wakers of whoever waits for it. It calls the
+//! The async shell: the core behind a lock, and the wakers of those who wait for it. It calls the
 //! core's public methods alone, and decides nothing.
 
 mod listener;

@@ -1,4 +1,4 @@
-//! Sending a message: a part whenever it is its turn.
+//! Sending a message: a part whenever its channel is first in the send queue.
 
 use core::future::Future;
 use core::pin::Pin;
