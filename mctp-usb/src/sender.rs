@@ -127,8 +127,8 @@ impl Unfinished {
 ///
 /// In 1.1 a [`Transfer`] is one USB transfer. In 1.0, where USB transfers are short, it may have as
 /// many bytes as eight: it goes out as several of whole packets, each as full as
-/// [`SendLimits::max_transfer`] allows. So a stack with a longer buffer is asked for more less
-/// often.
+/// [`SendLimits::max_transfer`] allows. So a stack with a longer buffer fills transfers
+/// less often.
 ///
 /// The host sees the end of a USB transfer by a short USB packet, or else a zero-length packet; in
 /// 1.0 there is none after 512 bytes (which only a [`SendLimits::max_transfer`] of 512 allows)
