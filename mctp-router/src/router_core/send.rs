@@ -122,8 +122,8 @@ impl<'b> RouterCore<'b> {
     }
 
     /// Puts as much of a message into the port's transfer as fits, when its channel is first in the
-    /// port's send queue. `message` is all of it, the same at each call; its slices are sent as one, behind the message type. Not
-    /// to be called again once it is [`Progress::Done`], or failed.
+    /// port's send queue. `message` is all of it, the same at each call; its slices are sent as one,
+    /// behind the message type. Not to be called again once it is [`Progress::Done`], or failed.
     ///
     /// The messages that are being sent by a port proceed together: each goes to the end of the
     /// port's send queue when it has put something into a transfer. One that is tried while there is
