@@ -12,11 +12,11 @@ use mctp_router::{
     ChannelId, Instant, LentMessage, NetworkId, OpenError, Outbound, Outgoing, PortConfig, PortId,
     Progress, Receipt, RouterCore, RouterStorage, SendFailure, Service, Target, Wakes,
 };
-use mctp_transport::{DropReason, Eid, PhysicalAddress, SendError, TransferLayout};
+use mctp_transport::{DropReason, Eid, PhysicalAddress, Received, SendError, TransferLayout};
 use support::bare_core::BareCore;
 use support::{
-    HOST, I2C, I2C_LAYOUT, NETWORK, POINT_TO_POINT, REQUEST, SentTransfer, USB, USB_LAYOUT, Wire,
-    assemble, config, echo_message, route,
+    DEVICE, HOST, I2C, I2C_LAYOUT, NETWORK, POINT_TO_POINT, REQUEST, SentTransfer, USB, USB_LAYOUT,
+    Wire, assemble, config, echo_message, route,
 };
 
 #[test]
@@ -483,4 +483,64 @@ fn the_end_of_the_hold_time_is_a_deadline() {
     device.assert_drops(&third[0], DropReason::NoMessageBuffer);
     device.advance(1_000);
     assert_eq!(device.core.next_deadline(), Instant::NEVER, "nothing waits");
+}
+
+#[test]
+fn a_physical_broadcast_is_for_the_endpoint_id_and_not_for_the_physical_address() {
+    let (mut device, echo) = BareCore::echo();
+    let get_endpoint_id = [0, 0x80, 0x02];
+    let received = |device: &mut BareCore, destination, message: &[u8]| {
+        let bytes = Wire {
+            destination,
+            ..REQUEST
+        }
+        .packet(message);
+        let source = PhysicalAddress::from_byte(0x10);
+        let received = Received::Broadcast {
+            source,
+            bytes: &bytes,
+        };
+        device.core.received(device.now(), I2C, received).unwrap()
+    };
+    let not_ours = Receipt::Dropped(DropReason::NotOurDestination);
+    assert_eq!(
+        received(&mut device, 0xFF, &get_endpoint_id),
+        Receipt::Control
+    );
+    assert_eq!(
+        received(&mut device, DEVICE, &get_endpoint_id),
+        Receipt::Control
+    );
+    assert_eq!(received(&mut device, 0, &get_endpoint_id), not_ours);
+    assert_eq!(
+        received(&mut device, DEVICE + 1, &get_endpoint_id),
+        not_ours
+    );
+    assert_eq!(
+        received(&mut device, DEVICE, &echo_message(9)),
+        Receipt::Delivered(echo)
+    );
+    assert_eq!(received(&mut device, 0, &echo_message(9)), not_ours);
+    let cut = Received::Broadcast {
+        source: PhysicalAddress::from_byte(0x10),
+        bytes: &[1, 0xFF],
+    };
+    let receipt = device.core.received(device.now(), I2C, cut);
+    assert_eq!(receipt, Some(Receipt::Dropped(DropReason::Truncated)));
+    // Without an endpoint ID it is known by its physical address alone, which a broadcast has not.
+    let (mut device, _) = BareCore::echo();
+    device.core = {
+        let mut core = without_ports();
+        for layout in [USB_LAYOUT, I2C_LAYOUT] {
+            let port = core.add_port(NetworkId(0), buffers()).unwrap();
+            core.set_layout(port, layout);
+            core.link_up(port);
+        }
+        core
+    };
+    assert_eq!(received(&mut device, DEVICE, &get_endpoint_id), not_ours);
+    assert_eq!(
+        received(&mut device, 0xFF, &get_endpoint_id),
+        Receipt::Control
+    );
 }

@@ -105,7 +105,9 @@ fn header() -> PacketHeader {
 impl<R: TransportRx, T: TransportTx, N: Neighbour> Subject<R, T, N> {
     fn next(&mut self) -> Option<Seen> {
         Some(match poll(self.receiver.receive())? {
-            Received::Packet { bytes, .. } => Packet(bytes.to_vec()),
+            Received::Packet { bytes, .. } | Received::Broadcast { bytes, .. } => {
+                Packet(bytes.to_vec())
+            }
             Received::Dropped(reason) => Dropped(reason),
             Received::LinkUp => LinkUp,
             Received::LinkDown => LinkDown,

@@ -26,6 +26,17 @@ pub enum Received<'a> {
     /// The link cannot carry packets any more: unplugged, reset, or not configured. Unfinished
     /// messages are lost.
     LinkDown,
+    /// One MCTP packet that went to all devices on the bus, as far as the bus tells: a physical
+    /// broadcast. Otherwise as [`Packet`](Self::Packet).
+    ///
+    /// Nobody in particular was addressed: a null destination endpoint ID, which means the one
+    /// device at the physical address, has no meaning in it.
+    Broadcast {
+        /// The neighbour that sent it.
+        source: PhysicalAddress,
+        /// The bytes of the packet, transport header and trailer removed.
+        bytes: &'a [u8],
+    },
 }
 
 /// The receive half of a transport.

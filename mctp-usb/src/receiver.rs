@@ -227,6 +227,7 @@ mod tests {
                 assert_eq!(source, PhysicalAddress::POINT_TO_POINT);
                 Packet(bytes[0], bytes.len())
             }
+            Received::Broadcast { .. } => unreachable!("USB is point to point"),
             Received::Dropped(reason) => Dropped(reason),
             Received::LinkUp => LinkUp,
             Received::LinkDown => LinkDown,

@@ -1,6 +1,6 @@
 //! Packets in: addressing, assembly and the discards of DSP0236 1.3.3, sections 8.6 to 8.10.
 
-use mctp::MCTP_ADDR_ANY;
+use mctp::{MCTP_ADDR_ANY, MCTP_ADDR_NULL};
 use mctp_time::Instant;
 use mctp_transport::{
     BASELINE_TRANSMISSION_UNIT, DropReason, HEADER_LEN, HeaderError, PhysicalAddress, RawHeader,
@@ -65,6 +65,9 @@ impl<'b> RouterCore<'b> {
     ) -> Option<Receipt> {
         match received {
             Received::Packet { source, bytes } => Some(self.receive(now, port, source, bytes)),
+            Received::Broadcast { source, bytes } => {
+                Some(self.receive_broadcast(now, port, source, bytes))
+            }
             other => self.received_other(port, other),
         }
     }
@@ -72,12 +75,11 @@ impl<'b> RouterCore<'b> {
     fn received_other(&mut self, port: PortId, received: Received<'_>) -> Option<Receipt> {
         match received {
             Received::Dropped(reason) => {
-                self.drops.count(reason);
-                return Some(Receipt::Dropped(reason));
+                return Some(self.discard(reason));
             }
             Received::LinkUp => self.link_up(port),
             Received::LinkDown => self.link_down(port),
-            Received::Packet { .. } => {}
+            Received::Packet { .. } | Received::Broadcast { .. } => {}
         }
         None
     }
@@ -129,6 +131,33 @@ impl<'b> RouterCore<'b> {
         }
     }
 
+    /// Takes one packet that the neighbour at `address` sent to all devices on the bus. It is for this
+    /// device by its endpoint ID, or by the broadcast endpoint ID; no physical address says so.
+    pub fn receive_broadcast(
+        &mut self,
+        now: Instant,
+        port: PortId,
+        address: PhysicalAddress,
+        bytes: &[u8],
+    ) -> Receipt {
+        let Some(header) = bytes.first_chunk() else {
+            return self.discard(DropReason::Truncated);
+        };
+        let destination = RawHeader::from_bytes(*header).destination();
+        let network = self.port(port).map(|port| port.network);
+        let own = network.map_or(MCTP_ADDR_NULL, |network| self.endpoint_id(network));
+        if destination == MCTP_ADDR_ANY || (destination == own && own != MCTP_ADDR_NULL) {
+            self.receive_other(now, port, address, bytes)
+        } else {
+            self.discard(DropReason::NotOurDestination)
+        }
+    }
+
+    fn discard(&mut self, reason: DropReason) -> Receipt {
+        self.drops.count(reason);
+        Receipt::Dropped(reason)
+    }
+
     #[inline(never)]
     fn receive_other(
         &mut self,
@@ -138,10 +167,7 @@ impl<'b> RouterCore<'b> {
         bytes: &[u8],
     ) -> Receipt {
         self.try_receive(now, port, address, bytes)
-            .unwrap_or_else(|reason| {
-                self.drops.count(reason);
-                Receipt::Dropped(reason)
-            })
+            .unwrap_or_else(|reason| self.discard(reason))
     }
 
     /// Takes any packet. One that is to be discarded is not counted yet.

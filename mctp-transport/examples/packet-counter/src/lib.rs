@@ -26,13 +26,15 @@ pub async fn watch(transport: &mut impl TransportRx) -> Counts {
     let mut counts = Counts::default();
     loop {
         match transport.receive().await {
-            Received::Packet { bytes, .. } => match Packet::parse(bytes) {
-                Ok(packet) => {
-                    counts.packets = counts.packets.saturating_add(1);
-                    counts.bytes = counts.bytes.saturating_add(packet.payload.len() as u64);
+            Received::Packet { bytes, .. } | Received::Broadcast { bytes, .. } => {
+                match Packet::parse(bytes) {
+                    Ok(packet) => {
+                        counts.packets = counts.packets.saturating_add(1);
+                        counts.bytes = counts.bytes.saturating_add(packet.payload.len() as u64);
+                    }
+                    Err(error) => counts.drops.count(error.into()),
                 }
-                Err(error) => counts.drops.count(error.into()),
-            },
+            }
             Received::Dropped(reason) => counts.drops.count(reason),
             Received::LinkUp => {}
             Received::LinkDown => return counts,

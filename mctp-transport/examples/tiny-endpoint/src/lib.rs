@@ -36,6 +36,11 @@ pub async fn serve(
     loop {
         let (source, bytes) = match receiver.receive().await {
             Received::Packet { source, bytes } => (source, bytes),
+            // It knows itself by its physical address alone.
+            Received::Broadcast { .. } => {
+                drops.count(DropReason::NotOurDestination);
+                continue;
+            }
             Received::Dropped(reason) => {
                 drops.count(reason);
                 continue;
