@@ -285,6 +285,12 @@ impl<'b> Transfer<'b> {
         (!bus_transfer.is_empty()).then_some(bus_transfer)
     }
 
+    /// Where the bus transfer ends in [`as_bytes`](Self::as_bytes) that the transport took last.
+    #[inline]
+    pub const fn taken(&self) -> usize {
+        self.taken as usize
+    }
+
     /// The packets that the transport has not [taken](Self::next_bus_transfer), in the order in which
     /// they were pushed.
     #[inline]
@@ -529,6 +535,10 @@ mod tests {
             assert_eq!(len, expected.iter().map(|len| len + 9).sum::<usize>());
             assert_eq!(frames, expected);
             sent.extend(frames);
+            assert_eq!(
+                transfer.taken(),
+                sent.iter().map(|len| len + 9).sum::<usize>()
+            );
         }
         assert_eq!(transfer.next_bus_transfer(|_| {}), None);
         transfer.clear();

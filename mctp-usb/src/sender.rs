@@ -191,10 +191,9 @@ impl<'d, E: EndpointIn> Sender<'d, E> {
                 return Some((&[], &[]));
             }
             self.unfinished = Unfinished::default();
-            let next = transfer.next_bus_transfer(write_header)?;
-            current.len = next.len();
-            let begin = current.unsent.end;
-            current.unsent = begin..begin.wrapping_add(current.len);
+            current.len = transfer.next_bus_transfer(write_header)?.len();
+            let end = transfer.taken();
+            current.unsent = end.wrapping_sub(current.len)..end;
         }
         let unsent = transfer.as_bytes().get(current.unsent.clone())?;
         Some((unsent.get(..full).unwrap_or(unsent), unsent))

@@ -115,6 +115,22 @@ fn a_host_that_starts_anew_between_two_transfers_gets_nothing_of_the_rest() {
 }
 
 #[test]
+fn a_transfer_that_is_sent_again_goes_on_behind_what_was_taken_of_it() {
+    let mut sender = sender(Version::V1_0, 512);
+    let mut buffer = [0; 9000];
+    let mut transfer = transfer(&mut buffer, sender.layout(), &[251, 251, 247, 247, 100]);
+    sender.endpoint.accepts = 1;
+    assert!(poll_times(10, sender.send(&mut transfer)).is_none());
+    sender.endpoint.accepts = usize::MAX;
+    assert_eq!(block_on(sender.send(&mut transfer)), Ok(()));
+    let mut host_buffer = [0; RECEIVE_BUFFER_LEN_1_1];
+    let mut host = Reassembler::new(Version::V1_0, 512, &mut host_buffer).unwrap();
+    let lens = found(&mut host, &mut sender);
+    // The second USB transfer was cut off before its first USB packet.
+    assert_eq!(lens, [Ok(251), Ok(251), Ok(100)]);
+}
+
+#[test]
 fn limits_out_of_range_are_taken_as_the_nearest() {
     let limits = |max_packet, max_transfer| SendLimits {
         max_packet,
