@@ -544,3 +544,22 @@ fn a_physical_broadcast_is_for_the_endpoint_id_and_not_for_the_physical_address(
         Receipt::Control
     );
 }
+
+#[test]
+fn the_rest_of_a_request_that_was_not_acknowledged_is_not_sent() {
+    let (mut device, _) = BareCore::echo();
+    let neighbour = PhysicalAddress::from_byte(0x20);
+    let target = Target::Neighbour(I2C, neighbour, Eid(HOST));
+    let opened = device.core.open_request(&target, MsgType(5), MsgIC(false));
+    let (channel, mut outgoing) = opened.unwrap();
+    let message = [7; 3000];
+    let now = device.now();
+    let sent = device.core.send(now, &mut outgoing, &[&message]);
+    assert_eq!(sent, Ok(Progress::Partial));
+    let first = device.core.poll_transmit(I2C).unwrap();
+    let refused = Err(SendError::NotAccepted);
+    device.core.transmit_done(now, I2C, first, refused);
+    let sent = device.core.send(now, &mut outgoing, &[&message]);
+    assert_eq!(sent, Err(SendFailure::NoLink));
+    assert!(device.core.is_refused(channel));
+}

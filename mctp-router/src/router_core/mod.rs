@@ -81,8 +81,9 @@ pub enum SendFailure {
     /// to that one.
     #[error("the requester has used the tag anew")]
     Superseded,
-    /// The port's link is down or was lost meanwhile, its layout changed meanwhile, or there is no
-    /// such port.
+    /// The port's link is down or was lost meanwhile, its layout changed meanwhile, there is no such
+    /// port, or the neighbour did not acknowledge the beginning
+    /// ([`RouterCore::is_refused`]).
     #[error("the link is down")]
     NoLink,
     /// The neighbour has taken nothing for the send time limit.

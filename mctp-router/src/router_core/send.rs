@@ -183,8 +183,8 @@ impl<'b> RouterCore<'b> {
                 None => port.unit(),
             };
             outgoing.start(source, port.session(), unit, message);
-        } else if outgoing.session != port.session() {
-            // Its beginning was given up.
+        } else if outgoing.session != port.session() || self.channels.is_refused(channel) {
+            // Its beginning was given up, or not acknowledged.
             return Err(SendFailure::NoLink);
         }
         if outgoing.is_superseded(self.newest, self.last_request) {
