@@ -30,7 +30,8 @@ pub enum Received<'a> {
     /// broadcast. Otherwise as [`Packet`](Self::Packet).
     ///
     /// Nobody in particular was addressed: a null destination endpoint ID, which means the one
-    /// device at the physical address, has no meaning in it.
+    /// device at the physical address, has no meaning in it. That is our reading: we know of no clause
+    /// that speaks of the two together.
     Broadcast {
         /// The neighbour that sent it.
         source: PhysicalAddress,
