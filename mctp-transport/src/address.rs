@@ -4,7 +4,7 @@
 ///
 /// The bytes are in the order in which the control protocol reports them: most significant first. An
 /// SMBus/I2C address has no place for the R/W bit here; control messages carry it in bits 7:1, with
-/// bit 0 clear (DSP0237 1.2, section 6.8, Table 3), so the writer of one shifts it by one.
+/// bit 0 clear (DSP0237, section 6.8, Table 3), so the writer of one shifts it by one.
 ///
 /// | binding | bytes |
 /// |-|-|

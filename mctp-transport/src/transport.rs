@@ -83,7 +83,8 @@ pub trait TransportRx {
     /// For callers: a stack that has put a packet back takes in this way the packets that need not
     /// wait behind it.
     ///
-    /// For implementers: the default offers none. That is right for a transport that cannot wait,
+    /// For implementers: a [`Received::Broadcast`] is not offered, as `take` is not told that it is
+    /// one. The default offers none. That is right for a transport that cannot wait,
     /// and for one that has no more than one packet at a time.
     fn take_out_of_turn(&mut self, take: impl FnMut(PhysicalAddress, &[u8]) -> bool) {
         let _ = take;
