@@ -191,7 +191,7 @@ fn dropped_receive_futures_leak_nothing_and_lose_no_message() {
         listener
     });
     device.world.run();
-    let mut listener = polled.take();
+    let listener = polled.take();
     device.usb.packet(&REQUEST.packet(&echo_message(5)));
     let received = device
         .world
@@ -203,7 +203,7 @@ fn dropped_receive_futures_leak_nothing_and_lose_no_message() {
 #[test]
 fn a_message_that_came_after_its_receiver_was_dropped_is_there_for_the_next_one() {
     let mut device = running();
-    let mut listener = device.router.listener(ECHO).unwrap();
+    let listener = device.router.listener(ECHO).unwrap();
     for tag in 0..8 {
         assert!(embassy_futures::poll_once(listener.receive()).is_pending());
         device
@@ -248,7 +248,7 @@ fn requests_dropped_before_they_look_at_their_response_leak_no_tag_channel_or_bu
 fn a_finished_sender_that_is_kept_holds_no_place_in_the_line() {
     let mut device = echo_device();
     device.usb.set_speed(512);
-    let mut listener = device.router.listener(PLAIN).unwrap();
+    let listener = device.router.listener(PLAIN).unwrap();
     device.world.spawn(async move {
         let message = listener.receive().await;
         let parts: [&[u8]; 1] = [&[7; 5000]];
@@ -387,7 +387,7 @@ fn a_host_that_begins_a_message_again_and_again_leaves_the_others_their_turns() 
 #[test]
 fn a_request_right_behind_the_answer_to_the_last_waits_for_the_buffer_that_a_service_still_has() {
     let mut running = Running::with_one_long_buffer(&config());
-    let mut listener = running.router.listener(ECHO).unwrap();
+    let listener = running.router.listener(ECHO).unwrap();
     running.world.spawn_in(Executor::Low, async move {
         loop {
             let message = listener.receive().await;

@@ -13,7 +13,7 @@ const PLAIN: Service = Service::message_type(MsgType(PLAIN_TYPE));
 
 /// A service that sends back what it gets.
 async fn serve_echo(router: &'static TestRouter, service: Service) {
-    let mut listener = router.listener(service).expect("a free channel");
+    let listener = router.listener(service).expect("a free channel");
     loop {
         let message = listener.receive().await;
         let echo = [message.bytes()];

@@ -93,295 +93,18 @@
 //! until an Ack or a Sync. How many times, the sources for this crate do not say. A reset disables
 //! all events.
 
-use mctp::Eid;
-use mctp_time::Instant;
-
-use crate::bytes::{put, put_u32, u8_at, u16_at};
+use crate::bytes::{u8_at, u16_at};
 use crate::context::Context;
-use crate::crc::Crc32c;
+use crate::device::observe;
+use crate::events::{EVENTS, OCCURRENCES_HEADER, State};
 use crate::exchange::Exchange;
 use crate::failure::{Failure, Handled, Status};
-use crate::message::{CHECK_LENGTH, HEADER_LENGTH, MESSAGE_TYPE};
-use crate::mi;
-use crate::model::{Controller, Function, Model, status};
-use crate::world::{FirmwareStore, World};
-
-/// How many events there are: their IDs are those below.
-const EVENTS: u8 = 0x0D;
-/// Events whose scope is the subsystem, as bits.
-const OF_SUBSYSTEM: u16 = 1 << TEMPERATURE
-    | 1 << PERCENTAGE_USED
-    | 1 << SPARE
-    | 1 << WARNINGS
-    | LINK_CHANGED
-    | SANITIZE_FAILED;
-/// The events that no flag of the health polls stands for, as bits.
-pub(crate) const LINK_CHANGED: u16 = 1 << 0x0B;
-pub(crate) const SANITIZE_FAILED: u16 = 1 << 0x0C;
-
-const SHUTDOWN: u8 = 0x02;
-const FIRMWARE: u8 = 0x05;
-const TEMPERATURE: u8 = 0x06;
-const PERCENTAGE_USED: u8 = 0x07;
-const SPARE: u8 = 0x08;
-const WARNINGS: u8 = 0x09;
+use crate::world::World;
 
 /// Bytes of the header of the lists of supported and of enabled events.
 const LIST_HEADER: usize = 5;
 /// Bytes of an entry of these.
 const ENTRY: usize = 3;
-/// Bytes of the header of an occurrence list.
-const OCCURRENCES_HEADER: usize = 7;
-/// Bytes of an occurrence without information.
-const OCCURRENCE: usize = 9;
-
-const SCOPE_CONTROLLER: u8 = 1;
-const SCOPE_SUBSYSTEM: u8 = 2;
-
-/// How many times a message is sent again.
-const RETRIES: u8 = 3;
-/// Where retry count and generation are in a message.
-const GENERATION: usize = HEADER_LENGTH + 6;
-/// Bytes of the longest message: room for 20 occurrences, which is all that can happen to a
-/// subsystem of two controllers.
-const MESSAGE_LENGTH: usize = HEADER_LENGTH + OCCURRENCES_HEADER + 20 * 10 + CHECK_LENGTH;
-
-/// What the message is waiting for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// An event.
-    Armed,
-    /// The end of AEMD.
-    Collecting(Instant),
-    /// To be sent.
-    Sending,
-    /// To be acknowledged, or sent again.
-    Sent(Instant),
-    GivenUp,
-}
-
-/// A subscription to events, and the message that is out.
-#[derive(Clone, Debug)]
-pub(crate) struct Events {
-    /// A bit for each ID.
-    enabled: u16,
-    subscriber: Eid,
-    /// AERD and AEMD in milliseconds.
-    retry_delay: u32,
-    delay: u32,
-    /// ENCFA, ENPFA and ENVFA in bits 0 to 2.
-    functions: u8,
-    state: State,
-    /// Bits 4:0 are sent.
-    generation: u8,
-    retries: u8,
-    length: usize,
-    message: [u8; MESSAGE_LENGTH],
-}
-
-impl Events {
-    /// No subscription.
-    pub(crate) const NONE: Self = Self {
-        enabled: 0,
-        subscriber: mctp::MCTP_ADDR_NULL,
-        retry_delay: 0,
-        delay: 0,
-        functions: 0,
-        state: State::Armed,
-        generation: 0,
-        retries: 0,
-        length: 0,
-        message: [0; MESSAGE_LENGTH],
-    };
-
-    pub(crate) fn is_subscribed(&self) -> bool {
-        self.enabled != 0
-    }
-
-    /// Whether a message was given up: NSS.ATF.
-    pub(crate) fn has_failed(&self) -> bool {
-        self.state == State::GivenUp
-    }
-
-    pub(crate) fn next_deadline(&self) -> Instant {
-        match self.state {
-            State::Collecting(until) | State::Sent(until) => until,
-            State::Armed | State::Sending | State::GivenUp => Instant::NEVER,
-        }
-    }
-
-    /// The message to send, without its message type byte, and to whom.
-    pub(crate) fn message(&self) -> Option<(Eid, &[u8])> {
-        let body = self.message.get(1..self.length)?;
-        (self.state == State::Sending).then_some((self.subscriber, body))
-    }
-
-    pub(crate) fn sent(&mut self, now: Instant) {
-        if self.state == State::Sending {
-            self.state = State::Sent(now.after(self.retry_delay));
-        }
-    }
-
-    /// Takes the events that happened, and lets time pass.
-    pub(crate) fn advance<W: World>(&mut self, now: Instant, model: &mut Model<'_>, world: &mut W) {
-        let any = self.forget_unwanted(model);
-        if self.state == State::Armed && any {
-            self.state = State::Collecting(now.after(self.delay));
-        }
-        match self.state {
-            State::Collecting(until) if now >= until => {
-                self.generation = self.generation.wrapping_add(1);
-                self.retries = 0;
-                self.compose(model, world);
-                self.seal(world.crc());
-            }
-            State::Sent(until) if now >= until && self.retries >= RETRIES => {
-                self.state = State::GivenUp;
-            }
-            State::Sent(until) if now >= until => {
-                self.retries = self.retries.wrapping_add(1);
-                self.seal(world.crc());
-            }
-            _ => {}
-        }
-    }
-
-    /// Whether the subscriber wants to know of the events in `events` of a controller: which of
-    /// them.
-    fn wanted(&self, controller: &Controller) -> u16 {
-        let function = match controller.config.function {
-            Function::Plain => 1 << 0,
-            Function::Physical => 1 << 1,
-            Function::Virtual => 1 << 2,
-        };
-        let of_this = if self.functions & function != 0 {
-            u16::MAX
-        } else {
-            OF_SUBSYSTEM
-        };
-        self.enabled & of_this & controller.events
-    }
-
-    /// Returns whether there are others.
-    fn forget_unwanted(&self, model: &mut Model<'_>) -> bool {
-        let mut any = 0;
-        for controller in model.controllers.iter_mut() {
-            controller.events = self.wanted(controller);
-            any |= controller.events;
-        }
-        any != 0
-    }
-
-    /// Writes the occurrences of all events that wait, which are then taken.
-    fn compose<W: World>(&mut self, model: &mut Model<'_>, world: &mut W) {
-        let mut list = Occurrences {
-            message: &mut self.message,
-            end: HEADER_LENGTH + OCCURRENCES_HEADER,
-            count: 0,
-            overflow: false,
-        };
-        let health = mi::health::subsystem_health(model, world);
-        let firmware = world.firmware();
-        let slots = firmware.active_slot() & 7 | (firmware.next_slot().unwrap_or(0) & 7) << 4;
-        let mut of_subsystem = 0;
-        let mut controllers = model.controllers.iter_mut();
-        loop {
-            // What is the subsystem's comes last.
-            let controller = controllers.next();
-            let is_last = controller.is_none();
-            let (scope, events, shutdown) = match controller {
-                Some(controller) => {
-                    let events = core::mem::take(&mut controller.events);
-                    of_subsystem |= events & OF_SUBSYSTEM;
-                    let scope = (SCOPE_CONTROLLER, controller.id.0);
-                    let shutdown = (controller.status & status::SHUTDOWN) >> 2;
-                    (scope, events & !OF_SUBSYSTEM, shutdown)
-                }
-                None => ((SCOPE_SUBSYSTEM, 0), of_subsystem, 0),
-            };
-            for event in (0..EVENTS).filter(|event| events & 1 << event != 0) {
-                let information = match event {
-                    SHUTDOWN => Some(shutdown.to_le_bytes()[0]),
-                    FIRMWARE => Some(slots),
-                    TEMPERATURE => Some(health.temperature),
-                    PERCENTAGE_USED => Some(health.percentage_used),
-                    SPARE => Some(health.available_spare),
-                    WARNINGS => Some(health.warnings),
-                    _ => None,
-                };
-                list.add(event, scope, information);
-            }
-            if is_last {
-                break;
-            }
-        }
-        self.length = list.finish();
-    }
-
-    /// Gets the message ready to be sent with its retry count.
-    fn seal(&mut self, crc: &mut impl Crc32c) {
-        let generation = self.generation << 3 | self.retries & 7;
-        put(&mut self.message, GENERATION, &[generation]);
-        let end = self.length.saturating_sub(CHECK_LENGTH);
-        let check = crc.crc32c(&[self.message.get(..end).unwrap_or_default()]);
-        put_u32(&mut self.message, end, check);
-        self.state = State::Sending;
-    }
-}
-
-/// An occurrence list being written.
-struct Occurrences<'m> {
-    message: &'m mut [u8; MESSAGE_LENGTH],
-    end: usize,
-    count: u8,
-    overflow: bool,
-}
-
-impl Occurrences<'_> {
-    fn add(&mut self, event: u8, scope: (u8, u16), information: Option<u8>) {
-        let has_information = u8::from(information.is_some());
-        let length = OCCURRENCE.wrapping_add(usize::from(has_information));
-        let end = self.end.wrapping_add(length);
-        if end.wrapping_add(CHECK_LENGTH) > MESSAGE_LENGTH {
-            self.overflow = true;
-            return;
-        }
-        let (scope, id) = scope;
-        let [id_low, id_high] = id.to_le_bytes();
-        let occurrence = [
-            OCCURRENCE as u8,
-            has_information,
-            0,
-            event,
-            id_low,
-            id_high,
-            0,
-            0,
-            scope,
-            information.unwrap_or(0),
-        ];
-        // The last byte is overwritten where there is no information.
-        put(self.message, self.end, &occurrence);
-        self.end = end;
-        self.count = self.count.wrapping_add(1);
-    }
-
-    /// Writes what comes before the occurrences. Returns the length of the message, Message
-    /// Integrity Check included.
-    fn finish(self) -> usize {
-        let [low, high, ..] = self.end.saturating_sub(HEADER_LENGTH).to_le_bytes();
-        let overflow = u8::from(self.overflow) << 7;
-        put(self.message, 0, &[MESSAGE_TYPE, 0x28, 0, 0]);
-        let header = OCCURRENCES_HEADER as u8;
-        put(
-            self.message,
-            HEADER_LENGTH,
-            &[self.count, 0, low, high, overflow, header],
-        );
-        self.end.wrapping_add(CHECK_LENGTH)
-    }
-}
-
 /// Configuration Get.
 pub(crate) fn get<W: World>(
     context: &mut Context<'_, '_, W>,
@@ -410,6 +133,8 @@ pub(crate) fn set<W: World>(
 ) -> Handled {
     let change = Enabling::parse(exchange.request_data())?;
     let requester = context.requester;
+    // What the device sees only now was before.
+    observe(context.model, context.world);
     let events = &mut context.endpoint.events;
     if change.count == 0 {
         if requester == events.subscriber {
@@ -422,9 +147,9 @@ pub(crate) fn set<W: World>(
     events.delay = u32::from(delay).wrapping_mul(1000);
     events.functions = functions;
     let added = change.enabled & !events.enabled;
-    for controller in context.model.controllers.iter_mut() {
+    for flags in context.model.flags(context.endpoint.port) {
         // That was before.
-        controller.events &= !added;
+        flags.events &= !added;
     }
     events.enabled = events.enabled & !change.disabled | change.enabled;
     if events.enabled == 0 || events.subscriber != requester || events.has_failed() {
@@ -439,14 +164,6 @@ pub(crate) fn set<W: World>(
     Ok(0)
 }
 
-impl Events {
-    fn acknowledge(&mut self) {
-        if matches!(self.state, State::Sending | State::Sent(_) | State::GivenUp) {
-            self.state = State::Armed;
-        }
-    }
-}
-
 /// An AE Enable List.
 struct Enabling {
     count: u8,
@@ -459,7 +176,7 @@ struct Enabling {
 impl Enabling {
     fn parse(data: &[u8]) -> Result<Self, Failure> {
         /// Where Request Data are in the message.
-        const START: u16 = mi::REQUEST_LENGTH as u16;
+        const START: u16 = 16;
         let total = u16_at(data, 2);
         if data.len() < LIST_HEADER || data.len() != usize::from(total) {
             return Err(Failure::new(Status::InvalidInputDataSize));

@@ -1,33 +1,34 @@
 //! Tables of commands: the one source of what is carried out and of what is reported as supported.
 
 use crate::bytes::u8_at;
+use crate::context::{Ability, Context};
 use crate::exchange::Exchange;
 use crate::failure::{Failure, Status};
-use crate::support::Abilities;
+use crate::world::World;
 
 /// A command that exists if the device has what it needs.
 pub(crate) struct Entry {
     pub(crate) opcode: u8,
     /// Whether the Optionally Supported Command List names it.
     pub(crate) optional: bool,
-    needs: Abilities,
-    /// Its dword of the log of supported commands and their effects (NVM Express Base 2.0): bit 0
-    /// supported, 1 logical block content, 2 namespace capability, 3 namespace inventory, 4
-    /// controller capability change, 18:16 submission.
+    pub(crate) needs: Ability,
+    /// Its dword of the log of supported commands and their effects (NVM Express Base 2.0, section
+    /// 5.16.1.6, Figure 211): bit 0 supported, 1 logical block content, 2 namespace capability, 3
+    /// namespace inventory, 4 controller capability change, 18:16 submission.
     pub(crate) effects: u32,
 }
 
 impl Entry {
-    pub(crate) const fn mandatory(opcode: u8) -> Self {
+    const fn mandatory(opcode: u8) -> Self {
         Self {
             opcode,
             optional: false,
-            needs: Abilities::NONE,
+            needs: Ability::Nothing,
             effects: 1,
         }
     }
 
-    pub(crate) const fn optional(opcode: u8, needs: Abilities) -> Self {
+    const fn optional(opcode: u8, needs: Ability) -> Self {
         Self {
             opcode,
             optional: true,
@@ -37,34 +38,124 @@ impl Entry {
     }
 
     /// With these effects beside being supported.
-    pub(crate) const fn with_effects(mut self, effects: u32) -> Self {
+    const fn with_effects(mut self, effects: u32) -> Self {
         self.effects |= effects;
         self
     }
+
+    /// Whether no other command that changes the device may be carried out before this one ends.
+    pub(crate) const fn is_exclusive(&self) -> bool {
+        self.effects & ALONE != 0
+    }
 }
 
-/// The commands of a table that a device with `abilities` supports.
-pub(crate) fn supported(
-    commands: &'static [Entry],
-    abilities: Abilities,
-) -> impl Iterator<Item = &'static Entry> {
-    commands
-        .iter()
-        .filter(move |entry| abilities.include(entry.needs))
+/// Opcodes of the Management Interface command set (NVMe-MI 1.2, section 5, Figure 57).
+pub(crate) mod management {
+    pub(crate) const READ_DATA_STRUCTURE: u8 = 0x00;
+    pub(crate) const POLL_SUBSYSTEM: u8 = 0x01;
+    pub(crate) const POLL_CONTROLLERS: u8 = 0x02;
+    pub(crate) const SET_CONFIGURATION: u8 = 0x03;
+    pub(crate) const GET_CONFIGURATION: u8 = 0x04;
+    pub(crate) const READ_VPD: u8 = 0x05;
+    pub(crate) const WRITE_VPD: u8 = 0x06;
+    pub(crate) const RESET: u8 = 0x07;
+    pub(crate) const READ_BUFFER: u8 = 0x0A;
+    pub(crate) const WRITE_BUFFER: u8 = 0x0B;
+    pub(crate) const SHUT_DOWN: u8 = 0x0C;
 }
+
+/// Opcodes of Admin commands (NVM Express Base 2.0, section 5, Figure 138).
+pub(crate) mod admin_opcode {
+    pub(crate) const GET_LOG_PAGE: u8 = 0x02;
+    pub(crate) const IDENTIFY: u8 = 0x06;
+    pub(crate) const SET_FEATURES: u8 = 0x09;
+    pub(crate) const GET_FEATURES: u8 = 0x0A;
+    pub(crate) const NAMESPACE_MANAGEMENT: u8 = 0x0D;
+    pub(crate) const FIRMWARE_COMMIT: u8 = 0x10;
+    pub(crate) const FIRMWARE_DOWNLOAD: u8 = 0x11;
+    pub(crate) const SELF_TEST: u8 = 0x14;
+    pub(crate) const NAMESPACE_ATTACHMENT: u8 = 0x15;
+    pub(crate) const FORMAT: u8 = 0x80;
+    pub(crate) const SECURITY_SEND: u8 = 0x81;
+    pub(crate) const SECURITY_RECEIVE: u8 = 0x82;
+    pub(crate) const SANITIZE: u8 = 0x84;
+}
+
+/// The commands of the Management Interface, in ascending order.
+pub(crate) const MANAGEMENT: &[Entry] = {
+    use management::*;
+    &[
+        Entry::mandatory(READ_DATA_STRUCTURE),
+        Entry::mandatory(POLL_SUBSYSTEM),
+        Entry::mandatory(POLL_CONTROLLERS),
+        Entry::mandatory(SET_CONFIGURATION),
+        Entry::mandatory(GET_CONFIGURATION),
+        Entry::mandatory(READ_VPD),
+        Entry::optional(WRITE_VPD, Ability::VpdWrite),
+        Entry::optional(RESET, Ability::Reset),
+        Entry::optional(READ_BUFFER, Ability::EndpointBuffer),
+        Entry::optional(WRITE_BUFFER, Ability::EndpointBuffer),
+        Entry::optional(SHUT_DOWN, Ability::Shutdown),
+    ]
+};
+
+/// Effects: no other command is to be submitted to the subsystem until this one is done.
+const ALONE: u32 = 2 << 16;
+/// Effects: the content of logical blocks may change.
+const BLOCKS_CHANGE: u32 = 1 << 1;
+/// Effects: the capabilities of a namespace may change.
+const NAMESPACE_CHANGES: u32 = 1 << 2;
+/// Effects: the namespaces of the subsystem may change.
+const INVENTORY_CHANGES: u32 = 1 << 3;
+/// Effects: the capabilities of controllers may change.
+const CONTROLLER_CHANGES: u32 = 1 << 4;
+
+/// The Admin commands, in ascending order.
+pub(crate) const ADMIN: &[Entry] = {
+    use admin_opcode::*;
+    &[
+        Entry::mandatory(GET_LOG_PAGE),
+        Entry::mandatory(IDENTIFY),
+        Entry::optional(SET_FEATURES, Ability::Nothing),
+        Entry::mandatory(GET_FEATURES),
+        Entry::optional(NAMESPACE_MANAGEMENT, Ability::NamespaceManagement)
+            .with_effects(ALONE | INVENTORY_CHANGES),
+        Entry::optional(FIRMWARE_COMMIT, Ability::Firmware)
+            .with_effects(ALONE | CONTROLLER_CHANGES),
+        Entry::optional(FIRMWARE_DOWNLOAD, Ability::Firmware).with_effects(ALONE),
+        Entry::optional(SELF_TEST, Ability::SelfTest),
+        Entry::optional(NAMESPACE_ATTACHMENT, Ability::NamespaceManagement)
+            .with_effects(ALONE | INVENTORY_CHANGES),
+        Entry::optional(FORMAT, Ability::Format)
+            .with_effects(ALONE | BLOCKS_CHANGE | NAMESPACE_CHANGES),
+        Entry::optional(SECURITY_SEND, Ability::Security).with_effects(ALONE),
+        Entry::optional(SECURITY_RECEIVE, Ability::Security).with_effects(ALONE),
+        Entry::optional(SANITIZE, Ability::Sanitize).with_effects(ALONE | BLOCKS_CHANGE),
+    ]
+};
+
+/// The PCIe commands (NVMe-MI 1.2, section 7, Figure 128), in ascending order.
+pub(crate) const PCIE: &[Entry] = &[
+    Entry::optional(0x00, Ability::Pcie),
+    Entry::optional(0x01, Ability::Pcie),
+    Entry::optional(0x02, Ability::PcieMemory),
+    Entry::optional(0x03, Ability::PcieMemory),
+    Entry::optional(0x04, Ability::PcieIo),
+    Entry::optional(0x05, Ability::PcieIo),
+];
 
 /// What a request asks for, the fixed part of which is whole. Checked in this order, as for every
 /// kind of command: opcode, and that the data are not in the Management Endpoint Buffer, which no
 /// command uses.
-pub(crate) fn find(
+pub(crate) fn find<W: World>(
     commands: &'static [Entry],
-    abilities: Abilities,
+    context: &mut Context<'_, '_, W>,
     exchange: &Exchange<'_>,
 ) -> Result<&'static Entry, Failure> {
-    let opcode = u8_at(exchange.request(), 4);
-    let entry = supported(commands, abilities)
-        .find(|entry| entry.opcode == opcode)
-        .ok_or(Failure::new(Status::InvalidOpcode))?;
+    let opcode = u8_at(exchange.request(), 3);
+    let found = commands.iter().find(|entry| entry.opcode == opcode);
+    let entry = found.filter(|entry| context.has(entry.needs));
+    let entry = entry.ok_or(Failure::new(Status::InvalidOpcode))?;
     exchange.refuse_endpoint_buffer()?;
     Ok(entry)
 }

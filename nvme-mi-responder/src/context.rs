@@ -3,10 +3,10 @@
 use mctp::Eid;
 use mctp_time::Instant;
 
-use crate::aem::Events;
+use crate::device::Exclusive;
+use crate::events::Events;
 use crate::model::{Model, PortId, SmbusFrequency};
-use crate::support::Abilities;
-use crate::world::ShutdownKind;
+use crate::world::{ShutdownKind, World};
 
 /// Everything but the message. Handlers take it first.
 pub(crate) struct Context<'c, 'm, W> {
@@ -17,25 +17,25 @@ pub(crate) struct Context<'c, 'm, W> {
     pub(crate) resumed: bool,
     /// The command slot it is in.
     pub(crate) slot: u8,
-    /// Whether the other command slot carries out nothing.
-    pub(crate) alone: bool,
-    /// What the device can do.
-    pub(crate) abilities: Abilities,
+    /// How long the command may take in all, in milliseconds, if it ends as pending.
+    pub(crate) longest: u32,
     pub(crate) model: &'c mut Model<'m>,
     pub(crate) world: &'c mut W,
-    pub(crate) endpoint: &'c mut Endpoint<'m>,
+    pub(crate) exclusive: &'c mut Option<Exclusive>,
+    pub(crate) endpoint: &'c mut EndpointState,
+    /// The Management Endpoint Buffer; empty: there is none.
+    pub(crate) endpoint_buffer: &'c mut [u8],
     /// What is to happen when the response has been sent.
     pub(crate) effect: &'c mut Option<Effect>,
 }
 
 /// State of the management endpoint that commands see.
 #[derive(Debug)]
-pub(crate) struct Endpoint<'m> {
+pub(crate) struct EndpointState {
     /// The port it is at.
     pub(crate) port: PortId,
-    /// The Management Endpoint Buffer; empty: there is none.
-    pub(crate) buffer: &'m mut [u8],
-    /// A sanitize operation emptied the buffer, and the requester has not been told.
+    /// A sanitize operation emptied the Management Endpoint Buffer, and the requester has not been
+    /// told.
     pub(crate) buffer_lost: bool,
     /// Responses are held back.
     pub(crate) paused: bool,
@@ -45,6 +45,19 @@ pub(crate) struct Endpoint<'m> {
     pub(crate) events: Events,
 }
 
+impl EndpointState {
+    /// How an endpoint begins.
+    pub(crate) const fn new(port: PortId) -> Self {
+        Self {
+            port,
+            buffer_lost: false,
+            paused: false,
+            errors: 0,
+            events: Events::NONE,
+        }
+    }
+}
+
 /// What happens after the response to its command was sent, or instead of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
@@ -52,4 +65,53 @@ pub(crate) enum Effect {
     Frequency(PortId, SmbusFrequency),
     Shutdown(ShutdownKind),
     Reset,
+}
+
+/// What a device must be able to do for a command or log to exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ability {
+    /// Nothing beside what all devices can.
+    Nothing,
+    Security,
+    Format,
+    Firmware,
+    NamespaceManagement,
+    SelfTest,
+    Sanitize,
+    VpdWrite,
+    Reset,
+    Shutdown,
+    Pcie,
+    PcieMemory,
+    PcieIo,
+    EndpointBuffer,
+    Telemetry,
+}
+
+impl<W: World> Context<'_, '_, W> {
+    /// Whether the device, reached by this endpoint, can do that.
+    pub(crate) fn has(&mut self, ability: Ability) -> bool {
+        let world = &mut *self.world;
+        match ability {
+            Ability::Nothing => true,
+            Ability::Security => world.security().is_some(),
+            Ability::Format => world.media().is_some_and(|media| media.supports_format()),
+            Ability::Firmware => world.firmware().is_some(),
+            Ability::NamespaceManagement => self.model.state.namespace_management,
+            Ability::SelfTest => world
+                .media()
+                .is_some_and(|media| media.supports_self_test()),
+            Ability::Sanitize => world
+                .media()
+                .is_some_and(|media| media.sanitize_capabilities() != 0),
+            Ability::VpdWrite => world.vpd().is_some_and(|vpd| vpd.is_writable()),
+            Ability::Reset => world.reset().is_some_and(|reset| reset.supports_reset()),
+            Ability::Shutdown => world.reset().is_some_and(|reset| reset.supports_shutdown()),
+            Ability::Pcie => world.pcie().is_some(),
+            Ability::PcieMemory => world.pcie().is_some_and(|pcie| pcie.supports_memory()),
+            Ability::PcieIo => world.pcie().is_some_and(|pcie| pcie.supports_io()),
+            Ability::EndpointBuffer => !self.endpoint_buffer.is_empty(),
+            Ability::Telemetry => world.telemetry().is_some(),
+        }
+    }
 }

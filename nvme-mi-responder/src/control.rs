@@ -39,7 +39,7 @@
 //! | 1:0 | the slot: 0 Idle, 2 Process, 3 Transmit |
 //! | 3 | CMNICS: a command came to a slot that was not idle |
 //! | 4 | BMICE: a Message Integrity Check was wrong |
-//! | 5 to 13 | as [`TransportError`] has them, if the transport [says so](crate::world::Effects::take_errors) |
+//! | 5 to 13 | as [`TransportError`](crate::TransportError) has them, if the transport [says so](crate::ManagementEndpoint::note) |
 //! | 14 | NSSRO: the subsystem was reset |
 //! | 15 | PFLG: paused |
 //!
@@ -51,11 +51,14 @@
 //! for a Replay from within a response.
 
 use crate::bytes::{put, u8_at, u16_at};
+use crate::device::Device;
+use crate::endpoint::ManagementEndpoint;
 use crate::failure::Status;
 use crate::message::{self, Header};
-use crate::responder::{Requester, Responder};
+use crate::requester::Requester;
 use crate::slots::{Notice, SHORT_LENGTH, SlotState};
-use crate::world::{Effects, World};
+use crate::transport_errors::flag;
+use crate::world::World;
 
 /// Bytes of a primitive behind the message type byte, without Message Integrity Check.
 const CONTENT_LENGTH: usize = 7;
@@ -66,66 +69,17 @@ const ABORT: u8 = 0x02;
 const GET_STATE: u8 = 0x03;
 const REPLAY: u8 = 0x04;
 
-/// Flags of Get State that are the endpoint's own. The rest of 13:5 are [`TransportError`]s.
-pub(crate) mod flag {
-    pub(crate) const SLOT_BUSY: u16 = 1 << 3;
-    pub(crate) const BAD_INTEGRITY_CHECK: u16 = 1 << 4;
-    pub(crate) const SUBSYSTEM_RESET: u16 = 1 << 14;
-    pub(crate) const PAUSED: u16 = 1 << 15;
-}
-
-/// What went wrong below messages, in packets for this endpoint: a bit of Get State each, with that
-/// number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[repr(u8)]
-pub enum TransportError {
-    /// The next packet of a message did not come in time. Of 1.x.
-    Timeout = 5,
-    /// A packet is longer than the transmission unit that is supported (UTUNT).
-    UnsupportedUnit = 6,
-    /// The packet header has another version (BHVS).
-    HeaderVersion = 7,
-    /// The destination is an endpoint that is not here (UDSTID).
-    UnknownDestination = 8,
-    /// A packet is not of the transmission unit of its message (ITU).
-    IncorrectUnit = 9,
-    /// A packet from the middle or the end of a message came without its start (UMEP).
-    UnexpectedMiddle = 10,
-    /// A packet is out of sequence (OSPSN).
-    OutOfSequence = 11,
-    /// A message tag is bad, unexpected or expired (BUEMT).
-    MessageTag = 12,
-    /// A packet is bad, or something else went wrong in the medium (BPOPL).
-    PhysicalLayer = 13,
-}
-
-/// A set of [`TransportError`]s.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct TransportErrors(u16);
-
-impl TransportErrors {
-    /// Nothing went wrong.
-    pub const NONE: Self = Self(0);
-
-    /// These and `error`.
-    #[must_use]
-    pub const fn with(self, error: TransportError) -> Self {
-        Self(self.0 | 1 << error as u8)
-    }
-}
-
-impl<W: World> Responder<'_, W> {
-    /// Something was wrong with a packet: Get State will say so.
-    pub fn note(&mut self, error: TransportError) {
-        self.endpoint.errors |= TransportErrors::NONE.with(error).0;
-    }
-
+impl ManagementEndpoint<'_> {
     /// Carries out a control primitive and gets the response to it ready.
-    pub(crate) fn control(&mut self, requester: Requester, header: Header, content: &[u8]) {
+    pub(crate) fn control<W: World>(
+        &mut self,
+        device: &mut Device<'_, W>,
+        requester: Requester,
+        header: Header,
+        content: &[u8],
+    ) {
         let (status, parameter) = if content.len() == CONTENT_LENGTH {
-            self.carry_out_control(requester, header.slot, content)
+            self.carry_out_control(device, requester, header.slot, content)
         } else {
             (Status::InvalidCommandSize, 0)
         };
@@ -134,10 +88,10 @@ impl<W: World> Responder<'_, W> {
         put(&mut message, 0, &header.response());
         put(
             &mut message,
-            4,
+            3,
             &[status as u8, u8_at(content, 4), low, high],
         );
-        message::seal(self.world.crc(), &mut message, 8);
+        message::seal(&mut device.world, &mut message, CONTENT_LENGTH);
         if let Some(slot) = self.slots.get_mut(header.slot) {
             slot.primitives = slot.primitives.wrapping_add(1);
             slot.primitive = Some(Notice { requester, message });
@@ -145,8 +99,9 @@ impl<W: World> Responder<'_, W> {
     }
 
     /// Returns status and CPSR. `content` starts at offset 1.
-    fn carry_out_control(
+    fn carry_out_control<W: World>(
         &mut self,
+        device: &mut Device<'_, W>,
         requester: Requester,
         slot: usize,
         content: &[u8],
@@ -154,18 +109,18 @@ impl<W: World> Responder<'_, W> {
         let parameter = u16_at(content, 5);
         match u8_at(content, 3) {
             PAUSE => {
-                self.endpoint.paused = true;
+                self.state.paused = true;
                 (Status::Success, 3)
             }
             RESUME => {
-                self.endpoint.paused = false;
+                self.state.paused = false;
                 (Status::Success, 0)
             }
-            ABORT => (Status::Success, self.abort(slot)),
-            GET_STATE => (Status::Success, self.state(slot, parameter & 1 != 0)),
+            ABORT => (Status::Success, self.abort(device, slot)),
+            GET_STATE => (Status::Success, self.get_state(slot, parameter & 1 != 0)),
             REPLAY if parameter & 0xFF != 0 => (Status::InvalidParameter, 0),
             REPLAY => {
-                self.endpoint.paused = false;
+                self.state.paused = false;
                 let slot = self.slots.get_mut(slot);
                 let replays = slot.is_some_and(|slot| slot.replay(requester));
                 (Status::Success, u16::from(replays))
@@ -174,14 +129,10 @@ impl<W: World> Responder<'_, W> {
         }
     }
 
-    pub(crate) fn abort(&mut self, index: usize) -> u16 {
-        self.endpoint.paused = false;
+    pub(crate) fn abort<W: World>(&mut self, device: &mut Device<'_, W>, index: usize) -> u16 {
+        self.state.paused = false;
         // Nobody waits for it any more.
-        self.model.state.turn = self
-            .model
-            .state
-            .turn
-            .filter(|owner| usize::from(*owner) != index);
+        device.end_exclusive(self.state.port, index as u8);
         let Some(slot) = self.slots.get_mut(index) else {
             return 0;
         };
@@ -194,23 +145,18 @@ impl<W: World> Responder<'_, W> {
             SlotState::Process => 1,
             SlotState::Transmit => {
                 // The command was carried out: what it does afterwards belongs to it.
-                self.apply(effect);
+                self.apply(device, effect);
                 0
             }
         }
     }
 
-    fn state(&mut self, slot: usize, clears: bool) -> u16 {
+    fn get_state(&mut self, slot: usize, clears: bool) -> u16 {
         let state = self.slots.get(slot).map_or(0, |slot| slot.state as u16);
-        let paused = if self.endpoint.paused {
-            flag::PAUSED
-        } else {
-            0
-        };
-        self.endpoint.errors |= self.world.effects().take_errors().0;
-        let errors = self.endpoint.errors;
+        let paused = if self.state.paused { flag::PAUSED } else { 0 };
+        let errors = self.state.errors;
         if clears {
-            self.endpoint.errors = 0;
+            self.state.errors = 0;
         }
         state | errors | paused
     }

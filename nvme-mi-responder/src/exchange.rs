@@ -1,13 +1,17 @@
-//! One buffer for a request and, written over it, its response.
+//! A request and its response while the command is carried out.
 //!
-//! No command has both much Request Data and much Response Data, so a slot needs only one buffer.
-//! Response data are *pages* of which only a window is written: a partial read of a 4096-byte
-//! structure costs no full copy of it.
+//! The request is read where the transport has it; one that is pending was copied into the buffer
+//! of its command slot, and its response is written over it: no command has both much Request Data
+//! and much Response Data. Response data are *pages* of which only a window is written: a partial
+//! read of a 4096-byte structure costs no full copy of it.
+//!
+//! Offsets into messages count from behind the message type byte, where the bodies of the `mctp`
+//! traits begin: one less than the standard's.
 
 use crate::bytes;
 use crate::failure::{Failure, Status};
 
-/// The buffer of a command slot while its command is carried out.
+/// A request, and the buffer of its command slot.
 ///
 /// A handler first reads the Request Data with [`request_data`](Self::request_data), then calls
 /// [`answer`](Self::answer) at most once, which ends the request. One that returns an error has not
@@ -17,6 +21,8 @@ pub(crate) struct Exchange<'b> {
     request_start: usize,
     /// Where the Message Integrity Check was.
     request_end: usize,
+    /// The request, unless it is in the buffer.
+    in_place: Option<&'b [u8]>,
     /// Where Response Data start.
     response_start: usize,
     /// Bytes of the response without Message Integrity Check.
@@ -27,15 +33,21 @@ pub(crate) struct Exchange<'b> {
 }
 
 impl<'b> Exchange<'b> {
-    pub(crate) fn new(
-        buffer: &'b mut [u8],
-        request_end: usize,
-        request_start: usize,
-        response_start: usize,
-    ) -> Self {
+    /// For a request without Message Integrity Check, which is where it came in or, in
+    /// `Stored(length)`, at the start of `buffer`.
+    pub(crate) fn new(buffer: &'b mut [u8], request: Request<'b>, starts: Starts) -> Self {
+        let (in_place, request_end) = match request {
+            Request::InPlace(bytes) => (Some(bytes), bytes.len()),
+            Request::Stored(length) => (None, length),
+        };
+        let Starts {
+            request_start,
+            response_start,
+        } = starts;
         Self {
             request_start,
             request_end,
+            in_place,
             response_start,
             response_end: response_start,
             buffer,
@@ -46,9 +58,10 @@ impl<'b> Exchange<'b> {
         }
     }
 
-    /// The request, from the message type byte on, without Message Integrity Check.
+    /// The request from behind the message type byte on, without Message Integrity Check.
     pub(crate) fn request(&self) -> &[u8] {
-        self.buffer.get(..self.request_end).unwrap_or_default()
+        let stored = || self.buffer.get(..self.request_end).unwrap_or_default();
+        self.in_place.unwrap_or_else(stored)
     }
 
     /// The first `LENGTH` bytes of the request: the fixed part, which a command cannot do without.
@@ -60,8 +73,7 @@ impl<'b> Exchange<'b> {
 
     /// What follows the fixed part of the request.
     pub(crate) fn request_data(&self) -> &[u8] {
-        let data = self.request_start..self.request_end;
-        self.buffer.get(data).unwrap_or_default()
+        self.request().get(self.request_start..).unwrap_or_default()
     }
 
     /// Refuses Request Data of another length than `length`.
@@ -77,7 +89,7 @@ impl<'b> Exchange<'b> {
     /// 2): no command here uses it, and to answer in the message instead would not be what the
     /// requester waits for.
     pub(crate) fn refuse_endpoint_buffer(&self) -> Result<(), Failure> {
-        if bytes::u8_at(self.buffer, 2) & 1 == 0 {
+        if bytes::u8_at(self.request(), 1) & 1 == 0 {
             Ok(())
         } else {
             Err(Failure::parameter(2, 0))
@@ -114,6 +126,20 @@ impl<'b> Exchange<'b> {
     pub(crate) fn response_end(&self) -> usize {
         self.response_end
     }
+}
+
+/// Where the request of a command is.
+#[derive(Clone, Copy)]
+pub(crate) enum Request<'b> {
+    InPlace(&'b [u8]),
+    Stored(usize),
+}
+
+/// Where the data of a kind of command start, in its request and in its response.
+#[derive(Clone, Copy)]
+pub(crate) struct Starts {
+    pub(crate) request_start: usize,
+    pub(crate) response_start: usize,
 }
 
 /// A data structure of which the bytes from `start` are wanted. What is put outside the window is
@@ -194,9 +220,14 @@ fn copy_what_fits(into: &mut [u8], data: &[u8]) {
 mod tests {
     use super::*;
 
+    const STARTS: Starts = Starts {
+        request_start: 16,
+        response_start: 8,
+    };
+
     fn page_of(start: u32, length: usize) -> Vec<u8> {
         let mut buffer = [0xEE; 32];
-        let mut exchange = Exchange::new(&mut buffer, 16, 16, 8);
+        let mut exchange = Exchange::new(&mut buffer, Request::Stored(16), STARTS);
         let page = exchange.answer(start, length);
         page.put_u32(2, 0x0403_0201);
         page.put_text(8, 4, "ab");
@@ -225,11 +256,13 @@ mod tests {
     #[test]
     fn request_data_of_another_length_are_refused() {
         let mut buffer = [0; 32];
-        let exchange = Exchange::new(&mut buffer, 20, 16, 8);
-        assert!(exchange.expect_request_data(4).is_ok());
-        assert_eq!(
-            exchange.expect_request_data(3),
-            Err(Failure::new(Status::InvalidInputDataSize))
-        );
+        for request in [Request::Stored(20), Request::InPlace(&[0; 20])] {
+            let exchange = Exchange::new(&mut buffer, request, STARTS);
+            assert!(exchange.expect_request_data(4).is_ok());
+            assert_eq!(
+                exchange.expect_request_data(3),
+                Err(Failure::new(Status::InvalidInputDataSize))
+            );
+        }
     }
 }

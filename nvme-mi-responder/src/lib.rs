@@ -20,21 +20,25 @@ mod commands;
 mod context;
 pub mod control;
 mod crc;
+mod device;
+mod endpoint;
+mod events;
 mod exchange;
 mod failure;
 mod message;
 pub mod mi;
 mod model;
 pub mod pcie;
+mod requester;
 mod reset;
-mod responder;
 mod serve;
 mod slots;
-mod support;
+mod transport_errors;
 pub mod world;
 
-pub use control::{TransportError, TransportErrors};
 pub use crc::{Crc32c, SoftwareCrc32c, TableCrc32c};
+pub use device::Device;
+pub use endpoint::{EventMessage, ManagementEndpoint, Source, Transmission};
 pub use failure::{CompletionStatus, Failure, Status};
 pub use mctp_time::{Clock, Instant};
 pub use message::{DropReason, Drops, MAX_MESSAGE_LENGTH};
@@ -43,6 +47,7 @@ pub use model::{
     NamespaceId, PciAddress, PciePort, PortConfig, PortId, PortKind, SmbusFrequency, Subsystem,
     TwoWirePort, Vendor,
 };
-pub use responder::{EventMessage, Requester, Responder, Source, Transmission};
-pub use serve::serve;
-pub use slots::MessageBuffers;
+pub use requester::Requester;
+pub use serve::{Copied, Listen, Listener, ReceivedMessage, Server};
+pub use slots::MessageBuffer;
+pub use transport_errors::{TransportError, TransportErrors};

@@ -1,12 +1,10 @@
 //! Message framing (NVMe-MI 1.2): the header, the Message Integrity Check, and what is dropped
 //! without an answer.
 //!
-//! Offsets here and everywhere count from the message type byte, as those of the specification's
-//! Parameter Error Location do. The MCTP traits keep that byte to themselves: a body starts at
-//! offset 1.
+//! The MCTP traits keep the message type byte to themselves: a body begins behind it.
 
 use crate::bytes::{put_u32, u32_at};
-use crate::crc::Crc32c;
+use crate::world::World;
 
 /// The longest message, message type byte and Message Integrity Check included (NVMe-MI 1.2,
 /// section 3.1).
@@ -14,8 +12,8 @@ pub const MAX_MESSAGE_LENGTH: usize = 4224;
 
 /// Message type NVMe-MI (04h) with the integrity check bit: byte 0 of every message.
 pub(crate) const MESSAGE_TYPE: u8 = 0x84;
-/// Bytes of the message header.
-pub(crate) const HEADER_LENGTH: usize = 4;
+/// Bytes of the message header behind the message type byte.
+pub(crate) const HEADER_LENGTH: usize = 3;
 /// Bytes of the Message Integrity Check.
 pub(crate) const CHECK_LENGTH: usize = 4;
 
@@ -113,17 +111,17 @@ impl Header {
         })
     }
 
-    /// The first 4 bytes of the response.
+    /// The header of the response.
     pub(crate) fn response(self) -> [u8; HEADER_LENGTH] {
         let flags = 0x80 | (self.kind as u8) << 3 | self.slot as u8;
-        [MESSAGE_TYPE, flags, 0, 0]
+        [flags, 0, 0]
     }
 }
 
 /// Checks the frame around a message whose body, all after the message type byte, is `body`.
-/// Returns the header, and the message without the type byte and the Message Integrity Check.
+/// Returns the header, and the body without the Message Integrity Check.
 pub(crate) fn open<'b>(
-    crc: &mut impl Crc32c,
+    world: &mut impl World,
     integrity_check: bool,
     body: &'b [u8],
 ) -> Result<(Header, &'b [u8]), DropReason> {
@@ -139,36 +137,59 @@ pub(crate) fn open<'b>(
     let [flags, more_flags, _, ..] = content else {
         return Err(DropReason::TooShort);
     };
-    if crc.crc32c(&[&[MESSAGE_TYPE], content]) != u32_at(check, 0) {
+    if check_of(world, content) != u32_at(check, 0) {
         return Err(DropReason::BadIntegrityCheck);
     }
     Ok((Header::parse(*flags, *more_flags)?, content))
 }
 
-/// Ends the message of `length` bytes at the start of `buffer`: pads it with zeros to a multiple of
-/// 4 bytes, since libnvme before 1.6 takes no other, and appends the Message Integrity Check.
-/// Returns the length of the whole.
-pub(crate) fn seal(crc: &mut impl Crc32c, buffer: &mut [u8], length: usize) -> usize {
+/// The Message Integrity Check of a message whose body without it is `content` (NVMe-MI 1.2, section
+/// 3.1.1.1).
+fn check_of(world: &mut impl World, content: &[u8]) -> u32 {
+    world.crc32c(&[&[MESSAGE_TYPE], content])
+}
+
+/// Appends the Message Integrity Check to the body of `length` bytes at the start of `buffer`.
+/// Returns the length with it.
+pub(crate) fn seal_exactly(world: &mut impl World, buffer: &mut [u8], length: usize) -> usize {
+    let check = check_of(world, buffer.get(..length).unwrap_or_default());
+    put_u32(buffer, length, check);
+    length.saturating_add(CHECK_LENGTH)
+}
+
+/// The same, and pads the message before with zeros to a multiple of 4 bytes, since libnvme before
+/// 1.6 takes no other.
+pub(crate) fn seal(world: &mut impl World, buffer: &mut [u8], length: usize) -> usize {
     let limit = buffer.len().saturating_sub(CHECK_LENGTH);
-    let padded = length.next_multiple_of(4).min(limit);
+    let padded = (length | 3).min(limit);
     if let Some(padding) = buffer.get_mut(length..padded) {
         padding.fill(0);
     }
-    let check = crc.crc32c(&[buffer.get(..padded).unwrap_or_default()]);
-    put_u32(buffer, padded, check);
-    padded.saturating_add(CHECK_LENGTH)
+    seal_exactly(world, buffer, padded)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crc::SoftwareCrc32c;
+    use crate::crc::{Crc32c, SoftwareCrc32c};
+    use crate::world::Health;
+
+    struct OnlyCrc;
+
+    impl World for OnlyCrc {
+        fn health(&mut self) -> &mut dyn Health {
+            unreachable!("framing asks for nothing but the CRC")
+        }
+        fn crc32c(&mut self, parts: &[&[u8]]) -> u32 {
+            SoftwareCrc32c.crc32c(parts)
+        }
+    }
 
     /// Read NVMe-MI Data Structure, subsystem information.
     const REQUEST: [u8; 19] = [8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xE2, 0, 6, 7];
 
     fn open_drop(integrity_check: bool, body: &[u8]) -> Option<DropReason> {
-        open(&mut SoftwareCrc32c, integrity_check, body).err()
+        open(&mut OnlyCrc, integrity_check, body).err()
     }
 
     fn sealed(content: &[u8]) -> Vec<u8> {
@@ -181,7 +202,7 @@ mod tests {
 
     #[test]
     fn opens_a_good_request() {
-        let (header, content) = open(&mut SoftwareCrc32c, true, &REQUEST).unwrap();
+        let (header, content) = open(&mut OnlyCrc, true, &REQUEST).unwrap();
         assert_eq!((header.kind, header.slot), (Kind::Management, 0));
         assert_eq!(content, &REQUEST[..15]);
     }
@@ -245,7 +266,7 @@ mod tests {
 
     #[test]
     fn reserved_header_bits_are_ignored() {
-        let (header, _) = open(&mut SoftwareCrc32c, true, &sealed(&[0x0E, 0xFC, 0xFF])).unwrap();
+        let (header, _) = open(&mut OnlyCrc, true, &sealed(&[0x0E, 0xFC, 0xFF])).unwrap();
         assert_eq!(
             header,
             Header {
@@ -258,14 +279,14 @@ mod tests {
 
     #[test]
     fn a_response_carries_the_command_slot_of_its_request() {
-        let (header, _) = open(&mut SoftwareCrc32c, true, &sealed(&[0x09, 0, 0])).unwrap();
-        assert_eq!(header.response(), [0x84, 0x89, 0, 0]);
+        let (header, _) = open(&mut OnlyCrc, true, &sealed(&[0x09, 0, 0])).unwrap();
+        assert_eq!(header.response(), [0x89, 0, 0]);
     }
 
     #[test]
     fn pads_a_message_to_four_bytes_before_the_check() {
         let mut buffer = [0xFF; 16];
-        assert_eq!(seal(&mut SoftwareCrc32c, &mut buffer, 5), 12);
-        assert_eq!(buffer[5..8], [0, 0, 0]);
+        assert_eq!(seal(&mut OnlyCrc, &mut buffer, 4), 11);
+        assert_eq!(buffer[4..7], [0, 0, 0]);
     }
 }

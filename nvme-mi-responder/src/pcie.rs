@@ -30,18 +30,21 @@
 use core::task::Poll;
 
 use crate::bytes::{u8_at, u16_at, u32_at, u64_at};
-use crate::commands::{self, Entry};
+use crate::commands::{self, PCIE};
 use crate::context::Context;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Starts};
 use crate::failure::{Failure, Handled, Refusal, Status};
 use crate::model::ControllerId;
-use crate::support::Abilities;
-use crate::world::{PcieAccess, PcieDirection, PcieError, PcieRange, PcieSpace, World};
+use crate::world::{PcieDirection, PcieError, PcieRange, PcieSpace, World};
 
-/// Bytes of a request before data.
-pub(crate) const REQUEST_LENGTH: usize = 20;
-/// Bytes of a response before data.
-pub(crate) const RESPONSE_LENGTH: usize = 8;
+/// Where data start in requests and responses, the message type byte not counted.
+pub(crate) const STARTS: Starts = Starts {
+    request_start: REQUEST_LENGTH,
+    response_start: 7,
+};
+
+/// Bytes of a request before data, the message type byte not counted.
+const REQUEST_LENGTH: usize = 19;
 
 /// The most bytes that are read or written at once.
 const LIMIT: u16 = 4096;
@@ -68,23 +71,13 @@ impl Space {
     }
 }
 
-/// All commands: the one source of what is carried out and of what is reported as supported.
-pub(crate) const COMMANDS: &[Entry] = &[
-    Entry::optional(0x00, Abilities::PCIE),
-    Entry::optional(0x01, Abilities::PCIE),
-    Entry::optional(0x02, Abilities::PCIE_MEMORY),
-    Entry::optional(0x03, Abilities::PCIE_MEMORY),
-    Entry::optional(0x04, Abilities::PCIE_IO),
-    Entry::optional(0x05, Abilities::PCIE_IO),
-];
-
 /// Carries out the command in `exchange`.
 pub(crate) fn run<W: World>(
     context: &mut Context<'_, '_, W>,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
     let message = exchange.fixed_part()?;
-    let opcode = commands::find(COMMANDS, context.abilities, exchange)?.opcode;
+    let opcode = commands::find(PCIE, context, exchange)?.opcode;
     let direction = match opcode & 1 {
         0 => PcieDirection::Read,
         _ => PcieDirection::Write,
@@ -100,7 +93,11 @@ pub(crate) fn run<W: World>(
         PcieDirection::Write => padded,
     };
     exchange.expect_request_data(carried)?;
-    let pcie = context.world.pcie();
+    // The command is in the table only if there is one.
+    let Some(pcie) = context.world.pcie() else {
+        return Err(Failure::new(Status::InvalidOpcode).into());
+    };
+    context.longest = pcie.longest_access();
     match pcie.prepare(range, direction) {
         Poll::Pending => return Err(Refusal::PENDING),
         Poll::Ready(Err(PcieError::Denied)) if must_be_readable(range, direction) => {}
@@ -121,20 +118,20 @@ pub(crate) fn run<W: World>(
 }
 
 fn parse_range(space: Space, message: &[u8; REQUEST_LENGTH]) -> PcieRange {
-    let register = u8_at(message, 10) & 7;
+    let register = u8_at(message, 9) & 7;
     let (space, offset) = match space {
         Space::Configuration => {
-            let offset = u16_at(message, 12) & 0x0FFF;
+            let offset = u16_at(message, 11) & 0x0FFF;
             (PcieSpace::Configuration, u64::from(offset))
         }
-        Space::Memory => (PcieSpace::Memory(register), u64_at(message, 12)),
-        Space::Io => (PcieSpace::Io(register), u64::from(u32_at(message, 12))),
+        Space::Memory => (PcieSpace::Memory(register), u64_at(message, 11)),
+        Space::Io => (PcieSpace::Io(register), u64::from(u32_at(message, 11))),
     };
     PcieRange {
-        controller: ControllerId(u16_at(message, 6)),
+        controller: ControllerId(u16_at(message, 5)),
         space,
         offset,
-        length: u16_at(message, 8),
+        length: u16_at(message, 7),
     }
 }
 

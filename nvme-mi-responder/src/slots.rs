@@ -14,8 +14,8 @@
 use mctp_time::Instant;
 
 use crate::context::Effect;
-use crate::message::{Header, Kind, MAX_MESSAGE_LENGTH, MESSAGE_TYPE};
-use crate::responder::Requester;
+use crate::message::{Header, Kind, MAX_MESSAGE_LENGTH};
+use crate::requester::Requester;
 
 /// What a slot does. The numbers are those of Get State.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,9 +29,9 @@ pub(crate) enum SlotState {
     Transmit = 3,
 }
 
-/// Bytes of a message without data, such as all responses to control primitives, with its Message
-/// Integrity Check.
-pub(crate) const SHORT_LENGTH: usize = 12;
+/// Bytes of the body of a message without data, such as all responses to control primitives, with
+/// its Message Integrity Check.
+pub(crate) const SHORT_LENGTH: usize = 11;
 
 /// A short message that waits to be sent.
 #[derive(Clone, Copy, Debug)]
@@ -40,29 +40,23 @@ pub(crate) struct Notice {
     pub(crate) message: [u8; SHORT_LENGTH],
 }
 
-impl Notice {
-    /// The message without its message type byte.
-    pub(crate) fn body(&self) -> &[u8] {
-        self.message.split_first().map_or(&[], |(_, body)| body)
-    }
-}
+/// Bytes of the longest message without its message type byte.
+pub(crate) const MAX_BODY_LENGTH: usize = MAX_MESSAGE_LENGTH - 1;
 
-/// Room for a message.
-pub(crate) type MessageBuffer = [u8; MAX_MESSAGE_LENGTH];
-
-/// Room for the messages of both command slots: 8448 bytes, which belong in a static. New, all of
-/// them are zero.
+/// Room for the message of a command slot: 4223 bytes, which belong in a static. New, all of them
+/// are zero. It holds a response until the next command comes, for Replay, and the request of a
+/// command that is pending.
 #[derive(Debug)]
-pub struct MessageBuffers(pub(crate) [MessageBuffer; 2]);
+pub struct MessageBuffer(pub(crate) [u8; MAX_BODY_LENGTH]);
 
-impl MessageBuffers {
-    /// Room for messages.
+impl MessageBuffer {
+    /// Room for a message.
     pub const fn new() -> Self {
-        Self([[0; MAX_MESSAGE_LENGTH]; 2])
+        Self([0; MAX_BODY_LENGTH])
     }
 }
 
-impl Default for MessageBuffers {
+impl Default for MessageBuffer {
     fn default() -> Self {
         Self::new()
     }
@@ -80,27 +74,27 @@ pub(crate) struct Slot<'m> {
     pub(crate) begun: bool,
     /// While it is: when to look at it again.
     pub(crate) next_look: Instant,
-    /// Whether More Processing Required was said.
-    pub(crate) excused: bool,
+    /// Whether the requester was told of More Processing Required.
+    pub(crate) told: bool,
     /// More Processing Required, until it is sent.
-    pub(crate) excuse: Option<Notice>,
+    pub(crate) more_processing: Option<Notice>,
     /// The response to the last control primitive, until it is sent.
     pub(crate) primitive: Option<Notice>,
     /// What happens when the response has been sent.
     pub(crate) effect: Option<Effect>,
-    /// Counts commands and replays, so that [`Responder::sent`](crate::Responder::sent) ends what
+    /// Counts commands and replays, so that [`ManagementEndpoint::sent`](crate::ManagementEndpoint::sent) ends what
     /// was sent and nothing newer.
     pub(crate) serial: u8,
     /// Counts control primitives, likewise.
     pub(crate) primitives: u8,
-    /// Bytes of the message in the buffer: in `Process` the request, without Message Integrity
-    /// Check; else the response, with it.
+    /// Bytes of the message in the buffer, without its message type byte: in `Process` the request,
+    /// without Message Integrity Check; else the response, with it.
     pub(crate) length: usize,
-    pub(crate) buffer: &'m mut MessageBuffer,
+    pub(crate) buffer: &'m mut [u8; MAX_BODY_LENGTH],
 }
 
 impl<'m> Slot<'m> {
-    pub(crate) fn new(buffer: &'m mut MessageBuffer) -> Self {
+    pub(crate) fn new(MessageBuffer(buffer): &'m mut MessageBuffer) -> Self {
         Self {
             state: SlotState::Idle,
             requester: Requester {
@@ -115,8 +109,8 @@ impl<'m> Slot<'m> {
             received: Instant::START,
             begun: false,
             next_look: Instant::NEVER,
-            excused: false,
-            excuse: None,
+            told: false,
+            more_processing: None,
             primitive: None,
             effect: None,
             serial: 0,
@@ -126,32 +120,29 @@ impl<'m> Slot<'m> {
         }
     }
 
-    /// Takes a command in. `content` is what follows its message type byte, without Message
-    /// Integrity Check.
-    pub(crate) fn accept(
-        &mut self,
-        now: Instant,
-        requester: Requester,
-        header: Header,
-        content: &[u8],
-    ) {
+    /// Takes a command in, of which the request is elsewhere.
+    pub(crate) fn accept(&mut self, now: Instant, requester: Requester, header: Header) {
         self.state = SlotState::Process;
         self.requester = requester;
         self.header = header;
         self.received = now;
         self.begun = false;
-        self.excused = false;
+        self.told = false;
         self.effect = None;
         self.serial = self.serial.wrapping_add(1);
-        self.length = content.len().saturating_add(1);
-        crate::bytes::put(self.buffer, 0, &[MESSAGE_TYPE]);
-        crate::bytes::put(self.buffer, 1, content);
+        self.length = 0;
+    }
+
+    /// Keeps the request of a command that is pending.
+    pub(crate) fn keep(&mut self, request: &[u8]) {
+        crate::bytes::put(self.buffer, 0, request);
+        self.length = request.len();
     }
 
     /// Forgets the command and its response.
     pub(crate) fn discard(&mut self) {
         self.state = SlotState::Idle;
-        self.excuse = None;
+        self.more_processing = None;
         self.effect = None;
         self.length = 0;
     }
@@ -169,7 +160,7 @@ impl<'m> Slot<'m> {
 
     /// The response without its message type byte.
     pub(crate) fn body(&self) -> &[u8] {
-        self.buffer.get(1..self.length).unwrap_or_default()
+        self.buffer.get(..self.length).unwrap_or_default()
     }
 
     /// Whether something is still to be sent for that exchange.
@@ -178,6 +169,6 @@ impl<'m> Slot<'m> {
             notice.is_some_and(|notice| notice.requester.exchange == exchange)
         };
         let works = self.state != SlotState::Idle && self.requester.exchange == exchange;
-        works || waits(&self.excuse) || waits(&self.primitive)
+        works || waits(&self.more_processing) || waits(&self.primitive)
     }
 }

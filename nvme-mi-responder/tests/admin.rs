@@ -3,8 +3,8 @@
 
 mod support;
 
-use nvme_mi_responder::world::{HealthReport, MemoryTelemetry, Parts};
-use support::{ADMIN, Admin, Device, everything, field};
+use nvme_mi_responder::world::{HealthReport, MemoryTelemetry};
+use support::{ADMIN, Admin, Device, Parts, everything, field};
 
 /// Opcodes that NVMe-MI prohibits: 1.2, and from 21h on those that 2.0 adds.
 const PROHIBITED: [u8; 26] = [
@@ -204,8 +204,9 @@ fn a_command_that_fails_says_why_whatever_length_is_asked_for() {
 
 #[test]
 fn telemetry_that_cannot_be_returned_is_not_captured() {
-    let telemetry = MemoryTelemetry::new(HealthReport::healthy(), [1; 512]);
-    let mut device = Device::reference(Parts::new(telemetry));
+    let telemetry = MemoryTelemetry::new([1; 512]);
+    let world = Parts::new(HealthReport::healthy()).with_telemetry(telemetry);
+    let mut device = Device::reference(world);
     let capture = Admin {
         opcode: 0x02,
         length: 512,

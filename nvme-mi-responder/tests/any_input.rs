@@ -5,11 +5,11 @@ mod support;
 use mctp::Eid;
 use nvme_mi_responder::world::{
     HealthReport, MemoryEffects, MemoryFirmware, MemoryMedia, MemoryPcie, MemoryReset, MemoryVpd,
-    Parts, SecurityInformation,
+    SecurityInformation,
 };
 use nvme_mi_responder::{Instant, Requester};
 use support::golden::{Golden, REQUESTS};
-use support::{ADMIN, Admin, Device, IDENTITY, sealed};
+use support::{ADMIN, Admin, Device, IDENTITY, Parts, sealed};
 
 /// Unoptimized, these tests take a sample of the values, lengths and random messages: seconds
 /// instead of a minute.
@@ -52,9 +52,7 @@ fn device() -> Device<Everything> {
         .with_media(media)
         .with_pcie(MemoryPcie::new(&IDENTITY.vendor));
     let mut device = Device::reference(world);
-    device.responder = device
-        .responder
-        .with_endpoint_buffer(Box::leak(Box::new([0; 512])));
+    device = device.with_endpoint_buffer(512);
     device
 }
 
@@ -63,8 +61,8 @@ fn device() -> Device<Everything> {
 fn feed(device: &mut Device<Everything>, message: &[u8]) {
     // Whatever runs in the background comes to its end now and then.
     device.now = device.now.after(50);
-    let drops = device.responder.drops().total();
-    let resets = device.responder.world().reset.resets;
+    let drops = device.endpoint.drops().total();
+    let resets = device.world().reset.resets;
     let integrity_check = message.first().is_some_and(|first| first & 0x80 != 0);
     let taken = receive(
         device,
@@ -76,12 +74,12 @@ fn feed(device: &mut Device<Everything>, message: &[u8]) {
     let resume = sealed(&[0x84, 0, 0, 0, 1, 0, 0, 0]);
     assert!(receive(device, true, &resume[1..]), "Resume was dropped");
     answers += responses(device);
-    let was_reset = device.responder.world().reset.resets > resets;
+    let was_reset = device.world().reset.resets > resets;
     if taken {
         assert!(answers > 1 || was_reset, "no answer to {message:02x?}");
     } else {
         assert_eq!(answers, 1, "an answer to {message:02x?}");
-        assert_eq!(device.responder.drops().total(), drops + 1);
+        assert_eq!(device.endpoint.drops().total(), drops + 1);
     }
 }
 
@@ -90,9 +88,13 @@ fn receive(device: &mut Device<Everything>, integrity_check: bool, body: &[u8]) 
         endpoint_id: Eid(8),
         exchange: 0,
     };
-    let taken = device
-        .responder
-        .receive(device.now, requester, integrity_check, body);
+    let taken = device.endpoint.receive(
+        &mut device.inner,
+        device.now,
+        requester,
+        integrity_check,
+        body,
+    );
     taken.is_ok()
 }
 
@@ -103,15 +105,15 @@ fn responses(device: &mut Device<Everything>) -> usize {
         while device.response().is_some() {
             count += 1;
         }
-        while device.responder.event_message().is_some() {
-            device.responder.event_sent(device.now);
+        while device.endpoint.event_message().is_some() {
+            device.endpoint.event_sent(device.now);
         }
-        let next = device.responder.next_deadline();
+        let next = device.endpoint.next_deadline();
         if count > 0 || next == Instant::NEVER {
             break;
         }
         device.now = next;
-        device.responder.advance(next);
+        device.endpoint.advance(&mut device.inner, next);
     }
     count
 }
@@ -209,9 +211,9 @@ fn every_change_of_one_byte_without_its_integrity_check_is_dropped() {
                 // The message type is for the layer below; of byte 0 only the integrity check bit
                 // comes here.
                 if position > 0 || value & 0x80 == 0 {
-                    let drops = device.responder.drops().total();
+                    let drops = device.endpoint.drops().total();
                     feed(&mut device, &damaged);
-                    assert_eq!(device.responder.drops().total(), drops + 1);
+                    assert_eq!(device.endpoint.drops().total(), drops + 1);
                 }
             }
         }

@@ -10,19 +10,16 @@ use std::task::Poll;
 
 use mctp::Eid;
 use nvme_mi_responder::world::{
-    HealthReport, MemoryReset, NotSupported, Parts, PcieAccess, PcieDirection, PcieError, PcieRange,
+    HealthReport, MemoryReset, PcieAccess, PcieDirection, PcieError, PcieRange,
 };
 use nvme_mi_responder::{Requester, Source};
-use support::{Device, sealed};
+use support::{Device, NotSupported, Parts, sealed};
 
 /// PCI functions that answer when they are let.
 #[derive(Clone, Default)]
 struct Gate(Rc<Cell<bool>>);
 
 impl PcieAccess for Gate {
-    fn supports_configuration(&self) -> bool {
-        true
-    }
     fn prepare(&mut self, _: PcieRange, _: PcieDirection) -> Poll<Result<(), PcieError>> {
         if self.0.get() {
             Poll::Ready(Ok(()))
@@ -112,8 +109,9 @@ impl Chaos {
         };
         let body = &sealed(message)[1..];
         let now = self.device.now;
-        let responder = &mut self.device.responder;
-        if responder.receive(now, requester, true, body).is_ok() {
+        let (device, endpoint) = (&mut self.device.inner, &mut self.device.endpoint);
+        let taken = endpoint.receive(device, now, requester, true, body);
+        if taken.is_ok() {
             self.exchanges.insert(self.next_exchange, exchange);
         }
         self.next_exchange += 1;
@@ -139,7 +137,7 @@ impl Chaos {
 
     /// Sends the next message. Returns whether there was one.
     fn send(&mut self) -> bool {
-        let Some(transmission) = self.device.responder.transmission() else {
+        let Some(transmission) = self.device.endpoint.transmission() else {
             return false;
         };
         let number = transmission.requester.exchange;
@@ -160,15 +158,17 @@ impl Chaos {
         assert!(exchange.responses <= most_responses, "{exchange:?}");
         let source = transmission.source;
         self.old_source = Some(source);
-        self.device.responder.sent(source);
+        self.device.endpoint.sent(&mut self.device.inner, source);
         true
     }
 
     fn wait(&mut self, milliseconds: u32) {
         let end = self.device.now.after(milliseconds);
-        while self.device.responder.next_deadline() <= end {
-            self.device.now = self.device.now.max(self.device.responder.next_deadline());
-            self.device.responder.advance(self.device.now);
+        while self.device.endpoint.next_deadline() <= end {
+            self.device.now = self.device.now.max(self.device.endpoint.next_deadline());
+            self.device
+                .endpoint
+                .advance(&mut self.device.inner, self.device.now);
         }
         self.device.now = end;
     }
@@ -190,15 +190,15 @@ impl Chaos {
             }
             90..95 => {
                 let kelvins = 300 + self.below(20) as u16;
-                self.device.responder.world().health.temperature = kelvins;
+                self.device.world().health.temperature = kelvins;
             }
-            95..98 => self.device.responder.event_sent(self.device.now),
+            95..98 => self.device.endpoint.event_sent(self.device.now),
             98 => {
                 if let Some(source) = self.old_source {
-                    self.device.responder.sent(source);
+                    self.device.endpoint.sent(&mut self.device.inner, source);
                 }
             }
-            _ if self.below(10) == 0 => self.device.responder.reset_subsystem(),
+            _ if self.below(10) == 0 => self.device.inner.reset_subsystem(),
             _ => {}
         }
     }
@@ -216,12 +216,12 @@ impl Chaos {
         }
         let response = self.device.mi(1, 0, 0, &[]);
         assert_eq!((response[0], response[4] & 0x7F), (0, 0x38));
-        assert!((0..self.next_exchange).all(|exchange| !self.device.responder.serves(exchange)));
+        assert!((0..self.next_exchange).all(|exchange| !self.device.endpoint.serves(exchange)));
         self.exchanges.clear();
         self.next_exchange = 0;
         let now = self.device.now;
-        self.device.responder.advance(now);
-        let deadline = self.device.responder.next_deadline();
+        self.device.endpoint.advance(&mut self.device.inner, now);
+        let deadline = self.device.endpoint.next_deadline();
         assert!(
             deadline > now,
             "a deadline that stays would be waited for for ever"

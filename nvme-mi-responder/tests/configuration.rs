@@ -5,12 +5,14 @@ mod support;
 use mctp::Eid;
 use nvme_mi_responder::world::{
     FirmwareStore, HealthReport, MemoryEffects, MemoryFirmware, MemoryReset, MemoryVpd,
-    NotSupported, Parts, ShutdownKind,
+    ShutdownKind,
 };
 use nvme_mi_responder::{
     PortConfig, PortId, PortKind, Requester, SmbusFrequency, Subsystem, TwoWirePort,
 };
-use support::{ADMIN, Admin, Device, IDENTITY, PCIE_PORT, TWO_WIRE_PORT, field, sealed};
+use support::{
+    ADMIN, Admin, Device, IDENTITY, NotSupported, PCIE_PORT, Parts, TWO_WIRE_PORT, field, sealed,
+};
 
 type World = Parts<HealthReport, NotSupported, MemoryVpd<256>, MemoryReset, MemoryEffects>;
 
@@ -53,7 +55,7 @@ fn a_frequency_is_set_and_got() {
         assert_eq!(set(&mut device, 1, frequency, 1, 0), [0; 4]);
         assert_eq!(get(&mut device, 1, 1), [0, frequency, 0, 0]);
     }
-    let told = device.responder.world().effects.smbus_frequency;
+    let told = device.world().effects.smbus_frequency;
     assert_eq!(told, Some((PortId(1), SmbusFrequency::Khz100)));
 }
 
@@ -127,13 +129,19 @@ fn a_new_transmission_unit_takes_effect_after_the_response_was_sent() {
         exchange: 1,
     };
     device
-        .responder
-        .receive(device.now, requester, true, &request[1..])
+        .endpoint
+        .receive(
+            &mut device.inner,
+            device.now,
+            requester,
+            true,
+            &request[1..],
+        )
         .unwrap();
-    assert_eq!(device.responder.world().effects.transmission_unit, None);
+    assert_eq!(device.world().effects.transmission_unit, None);
     assert!(device.response().is_some());
     assert_eq!(
-        device.responder.world().effects.transmission_unit,
+        device.world().effects.transmission_unit,
         Some((PortId(1), 200))
     );
 }
@@ -190,7 +198,7 @@ fn vpd_that_was_written_is_read_back() {
     let mut device = device();
     assert_eq!(device.mi(0x06, 8, 3, b"abc"), [0; 4]);
     assert_eq!(device.mi(0x05, 7, 5, &[])[4..9], [7, b'a', b'b', b'c', 11]);
-    assert_eq!(device.responder.world().vpd.content()[8..11], *b"abc");
+    assert_eq!(device.world().vpd.content()[8..11], *b"abc");
 }
 
 #[test]
@@ -198,14 +206,14 @@ fn vpd_write_needs_exactly_its_data() {
     for data in [&b"ab"[..], b"abcd", b""] {
         let mut device = device();
         assert_eq!(device.mi(0x06, 8, 3, data), [6, 0, 0, 0]);
-        assert_eq!(device.responder.world().vpd.content()[8..11], [8, 9, 10]);
+        assert_eq!(device.world().vpd.content()[8..11], [8, 9, 10]);
     }
 }
 
 #[test]
 fn vpd_written_too_often_exceeds_its_updates_and_stays() {
     let mut device = device();
-    device.responder.world().vpd = MemoryVpd::new([0; 256]).with_remaining_writes(1);
+    device.world().vpd = MemoryVpd::new([0; 256]).with_remaining_writes(1);
     assert_eq!(device.mi(0x06, 0, 1, b"a"), [0; 4]);
     assert_eq!(device.mi(0x06, 0, 1, b"b"), [0x20, 0, 0, 0]);
     assert_eq!(device.mi(0x05, 0, 1, &[])[4], b'a');
@@ -214,7 +222,7 @@ fn vpd_written_too_often_exceeds_its_updates_and_stays() {
 #[test]
 fn to_write_no_vpd_is_no_update() {
     let mut device = device();
-    device.responder.world().vpd = MemoryVpd::new([0; 256]).with_remaining_writes(1);
+    device.world().vpd = MemoryVpd::new([0; 256]).with_remaining_writes(1);
     assert_eq!(device.mi(0x06, 0, 0, &[]), [0; 4]);
     assert_eq!(device.mi(0x06, 0, 1, b"a"), [0; 4]);
 }
@@ -237,9 +245,7 @@ fn a_device_without_vpd_has_nothing_to_read() {
 #[test]
 fn the_endpoint_buffer_is_written_and_read_in_any_part() {
     let mut device = device();
-    device.responder = device
-        .responder
-        .with_endpoint_buffer(Box::leak(Box::new([0; 4200])));
+    device = device.with_endpoint_buffer(4200);
     assert_eq!(device.mi(0x0B, 4196, 4, b"abcd"), [0; 4]);
     assert_eq!(device.mi(0x0A, 4194, 6, &[])[4..10], *b"\0\0abcd");
     assert_eq!(device.mi(0x0A, 100, 4096, &[]).len(), 4 + 4096);
@@ -260,8 +266,8 @@ fn a_reset_has_no_response() {
         ])),
         None
     );
-    assert_eq!(device.responder.world().reset.resets, 1);
-    assert_eq!(device.responder.drops().total(), 0);
+    assert_eq!(device.world().reset.resets, 1);
+    assert_eq!(device.endpoint.drops().total(), 0);
 }
 
 #[test]
@@ -274,7 +280,7 @@ fn a_reset_puts_transmission_unit_and_frequency_back() {
     ]));
     assert_eq!(get(&mut device, 3, 1), [0, 64, 0, 0]);
     assert_eq!(get(&mut device, 1, 1), [0, 1, 0, 0]);
-    let effects = device.responder.world().effects;
+    let effects = device.world().effects;
     assert_eq!(effects.transmission_unit, Some((PortId(1), 64)));
     assert_eq!(
         effects.smbus_frequency,
@@ -285,8 +291,8 @@ fn a_reset_puts_transmission_unit_and_frequency_back() {
 #[test]
 fn a_reset_tells_of_settings_that_it_changed_only() {
     let mut device = device();
-    device.responder.reset_subsystem();
-    let effects = device.responder.world().effects;
+    device.inner.reset_subsystem();
+    let effects = device.world().effects;
     assert_eq!(effects.transmission_unit, None);
     assert_eq!(effects.smbus_frequency, None);
 }
@@ -294,17 +300,18 @@ fn a_reset_tells_of_settings_that_it_changed_only() {
 #[test]
 fn a_reset_empties_the_endpoint_buffer() {
     let mut device = device();
-    device.responder = device
-        .responder
-        .with_endpoint_buffer(Box::leak(Box::new([7; 4])));
-    device.responder.reset_subsystem();
+    let buffer = Box::leak(Box::new([7; 4]));
+    device.endpoint = device
+        .endpoint
+        .with_endpoint_buffer(&mut device.inner, buffer);
+    device.inner.reset_subsystem();
     assert_eq!(device.mi(0x0A, 0, 4, &[]), [0; 8]);
 }
 
 #[test]
 fn a_reset_is_reported_as_a_change_of_each_controller() {
     let mut device = device();
-    device.responder.reset_subsystem();
+    device.inner.reset_subsystem();
     // RDY, NSSRO, CECO and CSTS.
     assert_eq!(field(&device.mi(0x01, 0, 0, &[]), 8, 2), 0x0131);
     let controllers = device.mi(0x02, 0x81FE_0000, 0, &[]);
@@ -325,7 +332,7 @@ fn other_types_of_reset_and_shutdown_are_refused_at_byte_11() {
     for kind in 2..=255u32 {
         assert_eq!(device.mi(0x0C, kind << 24, 0, &[]), [4, 0, 11, 0]);
     }
-    assert_eq!(device.responder.world().reset, MemoryReset::default());
+    assert_eq!(device.world().reset, MemoryReset::default());
 }
 
 #[test]
@@ -333,7 +340,7 @@ fn reset_and_shutdown_with_request_data_do_nothing() {
     let mut device = device();
     assert_eq!(device.mi(0x07, 0, 0, &[0]), [6, 0, 0, 0]);
     assert_eq!(device.mi(0x0C, 0, 0, &[0]), [6, 0, 0, 0]);
-    assert_eq!(device.responder.world().reset, MemoryReset::default());
+    assert_eq!(device.world().reset, MemoryReset::default());
 }
 
 #[test]
@@ -346,12 +353,18 @@ fn a_shutdown_happens_after_its_response_and_shows_in_every_controller() {
             exchange: 1,
         };
         device
-            .responder
-            .receive(device.now, requester, true, &request[1..])
+            .endpoint
+            .receive(
+                &mut device.inner,
+                device.now,
+                requester,
+                true,
+                &request[1..],
+            )
             .unwrap();
-        assert_eq!(device.responder.world().reset.last_shutdown, None);
+        assert_eq!(device.world().reset.last_shutdown, None);
         assert_eq!(device.response().map(|response| response.len()), Some(12));
-        assert_eq!(device.responder.world().reset.last_shutdown, Some(expected));
+        assert_eq!(device.world().reset.last_shutdown, Some(expected));
         // SHST and CSTS changed; SHST is 2, complete.
         assert_eq!(field(&device.mi(0x01, 0, 0, &[]), 8, 2), 0x0104);
         assert_eq!(device.mi(0x02, 0x8100_0000, 0, &[])[6], 0x09);
@@ -372,14 +385,10 @@ fn reset_and_shutdown_activate_firmware_that_waits_for_a_reset() {
             ..ADMIN
         };
         device.admin_ok(commit);
-        assert_eq!(device.responder.world().firmware.active_slot(), 1);
+        assert_eq!(device.world().firmware.active_slot(), 1);
         device.raw(&sealed(&[
             0x84, 8, 0, 0, opcode, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
         ]));
-        assert_eq!(
-            device.responder.world().firmware.active_slot(),
-            2,
-            "opcode {opcode}"
-        );
+        assert_eq!(device.world().firmware.active_slot(), 2, "opcode {opcode}");
     }
 }

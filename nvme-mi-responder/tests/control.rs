@@ -8,11 +8,11 @@ use std::task::Poll;
 
 use mctp::Eid;
 use nvme_mi_responder::world::{
-    HealthReport, MemoryEffects, MemoryMedia, MemoryReset, NotSupported, Parts, PcieAccess,
-    PcieDirection, PcieError, PcieRange,
+    HealthReport, MemoryEffects, MemoryMedia, MemoryReset, PcieAccess, PcieDirection, PcieError,
+    PcieRange,
 };
 use nvme_mi_responder::{DropReason, Instant, PortId, Requester, TransportError, TransportErrors};
-use support::{ADMIN, Admin, Device, sealed};
+use support::{ADMIN, Admin, Device, NotSupported, Parts, sealed};
 
 /// PCI functions that answer when they are let.
 #[derive(Clone, Default)]
@@ -25,9 +25,6 @@ impl Gate {
 }
 
 impl PcieAccess for Gate {
-    fn supports_configuration(&self) -> bool {
-        true
-    }
     fn prepare(&mut self, _: PcieRange, _: PcieDirection) -> Poll<Result<(), PcieError>> {
         if self.0.get() {
             Poll::Ready(Ok(()))
@@ -122,14 +119,14 @@ impl Bench {
         let message = sealed(message);
         let now = self.device.now;
         self.device
-            .responder
-            .receive(now, requester, true, &message[1..])
+            .endpoint
+            .receive(&mut self.device.inner, now, requester, true, &message[1..])
     }
 
     /// Takes all messages that are to be sent.
     fn sent(&mut self) -> Vec<Sent> {
         let mut sent = Vec::new();
-        while let Some(transmission) = self.device.responder.transmission() {
+        while let Some(transmission) = self.device.endpoint.transmission() {
             let requester = transmission.requester;
             let (source, body) = (transmission.source, transmission.body);
             let message = [&[0x84], body].concat();
@@ -137,7 +134,7 @@ impl Bench {
             assert_eq!(*check, support::crc(content));
             let content = content.to_vec();
             sent.push((requester.endpoint_id.0, requester.exchange, content));
-            self.device.responder.sent(source);
+            self.device.endpoint.sent(&mut self.device.inner, source);
         }
         sent
     }
@@ -150,9 +147,11 @@ impl Bench {
 
     fn wait(&mut self, milliseconds: u32) {
         let end = self.device.now.after(milliseconds);
-        while self.device.responder.next_deadline() <= end {
-            self.device.now = self.device.responder.next_deadline();
-            self.device.responder.advance(self.device.now);
+        while self.device.endpoint.next_deadline() <= end {
+            self.device.now = self.device.endpoint.next_deadline();
+            self.device
+                .endpoint
+                .advance(&mut self.device.inner, self.device.now);
         }
         self.device.now = end;
     }
@@ -162,13 +161,13 @@ impl Bench {
     fn primitive(&mut self, slot: u8, opcode: u8, parameter: u8) -> (u8, u16) {
         let message = [0x84, slot, 0, 0, opcode, 0xA5, parameter, 0];
         self.take_from(9, 7, &message).unwrap();
-        let transmission = self.device.responder.transmission().unwrap();
+        let transmission = self.device.endpoint.transmission().unwrap();
         let (source, response) = (transmission.source, transmission.body.to_vec());
         assert_eq!(transmission.requester.exchange, 7);
         assert_eq!(response.len(), 11, "a response of 12 bytes");
         assert_eq!(response[..3], [0x80 | slot, 0, 0]);
         assert_eq!(response[4], 0xA5, "the tag comes back");
-        self.device.responder.sent(source);
+        self.device.endpoint.sent(&mut self.device.inner, source);
         (response[3], u16::from_le_bytes([response[5], response[6]]))
     }
 
@@ -209,10 +208,13 @@ fn get_state_clears_the_error_flags_only_when_asked_to_and_after_copying_them() 
         endpoint_id: Eid(8),
         exchange: 0,
     };
-    let damaged = bench
-        .device
-        .responder
-        .receive(Instant::START, requester, true, &[8; 19]);
+    let damaged = bench.device.endpoint.receive(
+        &mut bench.device.inner,
+        Instant::START,
+        requester,
+        true,
+        &[8; 19],
+    );
     assert_eq!(damaged, Err(DropReason::BadIntegrityCheck));
     assert_eq!(bench.state(0), BAD_INTEGRITY_CHECK);
     assert_eq!(
@@ -226,7 +228,10 @@ fn get_state_clears_the_error_flags_only_when_asked_to_and_after_copying_them() 
 #[test]
 fn reserved_bits_of_the_parameter_are_ignored() {
     let mut bench = Bench::new();
-    bench.device.responder.note(TransportError::Timeout);
+    bench
+        .device
+        .endpoint
+        .note(TransportErrors::NONE.with(TransportError::Timeout));
     for _ in 0..2 {
         assert_eq!(bench.primitive(0, GET_STATE, 0xFE), (0, 1 << 5), "kept");
     }
@@ -243,7 +248,10 @@ fn clearing_the_error_flags_keeps_the_pause_and_the_slot_state() {
     let mut bench = Bench::new();
     bench.take(&POLL).unwrap();
     bench.primitive(0, PAUSE, 0);
-    bench.device.responder.note(TransportError::OutOfSequence);
+    bench
+        .device
+        .endpoint
+        .note(TransportErrors::NONE.with(TransportError::OutOfSequence));
     let flags = PAUSED | TRANSMIT;
     assert_eq!(bench.primitive(0, GET_STATE, 1), (0, flags | 1 << 11));
     assert_eq!(bench.state(0), flags);
@@ -263,7 +271,10 @@ fn get_state_has_a_flag_for_each_transport_error() {
         (TransportError::PhysicalLayer, 13),
     ] {
         let mut bench = Bench::new();
-        bench.device.responder.note(error);
+        bench
+            .device
+            .endpoint
+            .note(TransportErrors::NONE.with(error));
         assert_eq!(bench.state(0), 1 << bit, "{error:?}");
         assert_eq!(bench.state(1), 1 << bit, "{error:?}");
     }
@@ -275,7 +286,7 @@ fn what_the_transport_has_seen_is_flagged_until_it_is_cleared() {
     let errors = TransportErrors::NONE
         .with(TransportError::HeaderVersion)
         .with(TransportError::PhysicalLayer);
-    bench.device.responder.world().effects.errors = errors;
+    bench.device.endpoint.note(errors);
     let flags = 1 << 7 | 1 << 13;
     assert_eq!(bench.state(0), flags);
     assert_eq!(bench.primitive(1, GET_STATE, 1), (0, flags));
@@ -289,10 +300,7 @@ fn a_command_for_a_busy_slot_is_dropped_counted_and_flagged() {
     let mut bench = Bench::new();
     bench.take(&READ_PCIE).unwrap();
     assert_eq!(bench.take(&POLL), Err(DropReason::SlotBusy));
-    assert_eq!(
-        bench.device.responder.drops().count(DropReason::SlotBusy),
-        1
-    );
+    assert_eq!(bench.device.endpoint.drops().count(DropReason::SlotBusy), 1);
     assert_eq!(bench.state(0), PROCESS | SLOT_BUSY);
     bench.gate.open();
     bench.wait(10);
@@ -320,10 +328,10 @@ fn both_slots_work_at_once_and_answer_their_own_requesters() {
 fn what_was_sent_before_an_abort_does_not_end_the_next_command() {
     let mut bench = Bench::new();
     bench.take(&POLL).unwrap();
-    let before = bench.device.responder.transmission().unwrap().source;
+    let before = bench.device.endpoint.transmission().unwrap().source;
     bench.primitive(0, ABORT, 0);
     bench.take(&POLL).unwrap();
-    bench.device.responder.sent(before);
+    bench.device.endpoint.sent(&mut bench.device.inner, before);
     assert_eq!(bench.kinds(), [(0x88, 0)]);
 }
 
@@ -331,9 +339,9 @@ fn what_was_sent_before_an_abort_does_not_end_the_next_command() {
 fn what_was_sent_before_a_replay_does_not_end_the_replay() {
     let mut bench = Bench::new();
     bench.take(&POLL).unwrap();
-    let before = bench.device.responder.transmission().unwrap().source;
+    let before = bench.device.endpoint.transmission().unwrap().source;
     bench.primitive(0, REPLAY, 0);
-    bench.device.responder.sent(before);
+    bench.device.endpoint.sent(&mut bench.device.inner, before);
     assert_eq!(bench.kinds(), [(0x88, 0)]);
 }
 
@@ -341,9 +349,9 @@ fn what_was_sent_before_a_replay_does_not_end_the_replay() {
 fn what_was_sent_for_one_primitive_does_not_end_the_next() {
     let mut bench = Bench::new();
     bench.take(&[0x84, 0, 0, 0, GET_STATE, 1, 0, 0]).unwrap();
-    let before = bench.device.responder.transmission().unwrap().source;
+    let before = bench.device.endpoint.transmission().unwrap().source;
     bench.take(&[0x84, 0, 0, 0, GET_STATE, 2, 0, 0]).unwrap();
-    bench.device.responder.sent(before);
+    bench.device.endpoint.sent(&mut bench.device.inner, before);
     assert_eq!(bench.sent()[0].2[5], 2);
 }
 
@@ -351,12 +359,12 @@ fn what_was_sent_for_one_primitive_does_not_end_the_next() {
 fn only_the_exchange_that_something_is_for_is_served() {
     let mut bench = Bench::new();
     bench.take_from(8, 5, &POLL).unwrap();
-    let responder = &mut bench.device.responder;
-    assert!(responder.serves(5) && !responder.serves(6));
-    assert!(responder.transmission_for(6).is_none());
-    let source = responder.transmission_for(5).unwrap().source;
-    responder.sent(source);
-    assert!(!responder.serves(5));
+    let endpoint = &mut bench.device.endpoint;
+    assert!(endpoint.serves(5) && !endpoint.serves(6));
+    assert!(endpoint.transmission_for(6).is_none());
+    let source = endpoint.transmission_for(5).unwrap().source;
+    endpoint.sent(&mut bench.device.inner, source);
+    assert!(!endpoint.serves(5));
 }
 
 // Pause and Resume.
@@ -471,7 +479,7 @@ fn no_command_waits_for_one_that_was_aborted() {
 
 #[test]
 fn no_command_waits_for_one_that_a_reset_ended() {
-    assert_nothing_waits_after(|device| device.responder.reset_subsystem());
+    assert_nothing_waits_after(|device| device.inner.reset_subsystem());
 }
 
 #[test]
@@ -508,7 +516,7 @@ fn what_an_aborted_response_was_about_to_do_is_done() {
     let mut bench = Bench::new();
     bench.take(&SET_UNIT).unwrap();
     bench.primitive(0, ABORT, 0);
-    let effects = bench.device.responder.world().effects;
+    let effects = bench.device.world().effects;
     assert_eq!(effects.transmission_unit, Some((PortId(1), 128)));
 }
 
@@ -563,10 +571,10 @@ fn replay_does_not_repeat_what_its_command_did() {
     let mut bench = Bench::new();
     bench.take(&SET_UNIT).unwrap();
     bench.sent();
-    bench.device.responder.world().effects = MemoryEffects::default();
+    bench.device.world().effects = MemoryEffects::default();
     bench.primitive(0, REPLAY, 0);
     assert_eq!(bench.kinds(), [(0x88, 0)]);
-    let effects = bench.device.responder.world().effects;
+    let effects = bench.device.world().effects;
     assert_eq!(effects, MemoryEffects::default());
 }
 
@@ -621,9 +629,9 @@ fn a_command_that_takes_100_ms_gets_more_processing_required_once_and_its_respon
     bench.wait(99);
     assert_eq!(bench.sent(), []);
     bench.wait(1);
-    // 30 s in units of 100 ms.
-    let excuse = vec![0x84, 0xA0, 0, 0, 1, 0, 44, 1];
-    assert_eq!(bench.sent(), [(8, 4, excuse)]);
+    // What is left of ten minutes, in units of 100 ms.
+    let told = vec![0x84, 0xA0, 0, 0, 1, 0, 0x6F, 0x17];
+    assert_eq!(bench.sent(), [(8, 4, told)]);
     assert_eq!(bench.state(0), PROCESS);
     bench.wait(60_000);
     assert_eq!(bench.sent(), []);
@@ -669,11 +677,11 @@ fn the_next_command_of_a_slot_gets_more_processing_required_too() {
 #[test]
 fn nothing_is_waited_for_when_nothing_is_pending() {
     let mut bench = Bench::new();
-    assert_eq!(bench.device.responder.next_deadline(), Instant::NEVER);
+    assert_eq!(bench.device.endpoint.next_deadline(), Instant::NEVER);
     bench.take(&READ_PCIE).unwrap();
-    assert!(bench.device.responder.next_deadline() < Instant::from_millis(100));
+    assert!(bench.device.endpoint.next_deadline() < Instant::from_millis(100));
     bench.primitive(0, ABORT, 0);
-    assert_eq!(bench.device.responder.next_deadline(), Instant::NEVER);
+    assert_eq!(bench.device.endpoint.next_deadline(), Instant::NEVER);
 }
 
 // Reset.
@@ -681,7 +689,10 @@ fn nothing_is_waited_for_when_nothing_is_pending() {
 #[test]
 fn a_reset_ends_commands_pauses_and_replays_and_is_flagged() {
     let mut bench = Bench::new();
-    bench.device.responder.note(TransportError::Timeout);
+    bench
+        .device
+        .endpoint
+        .note(TransportErrors::NONE.with(TransportError::Timeout));
     bench.take(&READ_PCIE).unwrap();
     bench.wait(100);
     bench.primitive(0, PAUSE, 0);

@@ -2,13 +2,11 @@
 
 mod support;
 
-use nvme_mi_responder::world::{
-    HealthReport, MemoryFirmware, MemoryPcie, MemoryReset, MemoryVpd, Parts,
-};
+use nvme_mi_responder::world::{HealthReport, MemoryFirmware, MemoryPcie, MemoryReset, MemoryVpd};
 use nvme_mi_responder::{
     ControllerConfig, LinkWidth, PciAddress, PciePort, PortConfig, PortKind, Subsystem,
 };
-use support::{ADMIN, Admin, Device, IDENTITY, PCIE_PORT, TWO_WIRE_PORT, field};
+use support::{ADMIN, Admin, Device, IDENTITY, PCIE_PORT, Parts, TWO_WIRE_PORT, field};
 
 fn device() -> Device<Parts<HealthReport>> {
     Device::reference(Parts::new(HealthReport::healthy()))
@@ -119,9 +117,7 @@ fn an_unknown_port_is_refused_at_byte_10() {
 #[test]
 fn only_the_port_of_the_endpoint_has_its_buffer() {
     let mut device = device();
-    device.responder = device
-        .responder
-        .with_endpoint_buffer(Box::leak(Box::new([0; 512])));
+    device = device.with_endpoint_buffer(512);
     assert_eq!(field(&read(&mut device, 0, 1, 1), 8, 4), 512);
     assert_eq!(field(&read(&mut device, 0, 0, 1), 8, 4), 0);
 }
@@ -200,9 +196,7 @@ fn the_list_of_optional_commands_is_what_is_carried_out() {
         .with_reset(MemoryReset::default())
         .with_pcie(MemoryPcie::<2>::new(&IDENTITY.vendor));
     let mut device = Device::reference(world);
-    device.responder = device
-        .responder
-        .with_endpoint_buffer(Box::leak(Box::new([0; 16])));
+    device = device.with_endpoint_buffer(16);
     let list = device.mi(0, dword0(0, 0, 4), 0, &[]);
     assert_eq!(optional(&list, MANAGEMENT), [0x06, 0x07, 0x0A, 0x0B, 0x0C]);
     for opcode in 0..=0xFF {

@@ -3,11 +3,13 @@
 mod support;
 
 use mctp::Eid;
-use nvme_mi_responder::world::{HealthReport, MemoryMedia, MemoryReset, NotSupported, Parts};
+use nvme_mi_responder::world::{HealthReport, MemoryMedia, MemoryReset};
 use nvme_mi_responder::{
     ControllerConfig, ControllerId, Function, Instant, PortId, Requester, Subsystem,
 };
-use support::{ADMIN, Admin, Device, IDENTITY, PCIE_PORT, TWO_WIRE_PORT, sealed};
+use support::{
+    ADMIN, Admin, Device, IDENTITY, NotSupported, PCIE_PORT, Parts, TWO_WIRE_PORT, sealed,
+};
 
 type World = Parts<
     HealthReport,
@@ -61,8 +63,8 @@ impl Bench {
         let request = sealed(&message);
         let taken = self
             .0
-            .responder
-            .receive(now, requester, true, &request[1..]);
+            .endpoint
+            .receive(&mut self.0.inner, now, requester, true, &request[1..]);
         assert_eq!(taken, Ok(()));
         let response = self.0.response().unwrap();
         response[4..response.len() - 4].to_vec()
@@ -94,8 +96,8 @@ impl Bench {
     }
 
     fn warm_up(&mut self, kelvins: u16) {
-        self.0.responder.world().health.temperature = kelvins;
-        self.0.responder.advance(self.0.now);
+        self.0.world().health.temperature = kelvins;
+        self.0.endpoint.advance(&mut self.0.inner, self.0.now);
     }
 
     fn is_failed(&mut self) -> bool {
@@ -107,16 +109,16 @@ impl Bench {
         let end = self.0.now.after(milliseconds);
         let mut sent = Vec::new();
         loop {
-            while let Some(event) = self.0.responder.event_message() {
+            while let Some(event) = self.0.endpoint.event_message() {
                 sent.push([&[event.endpoint_id.0, 0x84], event.body].concat());
-                self.0.responder.event_sent(self.0.now);
+                self.0.endpoint.event_sent(self.0.now);
             }
-            let next = self.0.responder.next_deadline();
+            let next = self.0.endpoint.next_deadline();
             if next > end {
                 break;
             }
             self.0.now = next;
-            self.0.responder.advance(next);
+            self.0.endpoint.advance(&mut self.0.inner, next);
         }
         self.0.now = end;
         sent
@@ -304,7 +306,7 @@ fn nothing_is_sent_before_the_delay_or_without_an_event() {
 fn a_change_that_nobody_asks_about_is_seen_within_half_a_second() {
     let mut bench = Bench::new();
     bench.enable(&[6]);
-    bench.0.responder.world().health.temperature = 343;
+    bench.0.world().health.temperature = 343;
     assert!(is_temperature(&bench.message(1500), 1, 0));
 }
 
@@ -314,8 +316,8 @@ fn events_within_the_delay_are_in_one_message() {
     bench.enable(&[1, 6, 9]);
     bench.warm_up(343);
     bench.wait(500);
-    bench.0.responder.world().health.critical_warning = 2;
-    let model = bench.0.responder.model();
+    bench.0.world().health.critical_warning = 2;
+    let model = bench.0.model();
     model.set_fatal(ControllerId(1), true).unwrap();
     let message = bench.message(500);
     let expected = [
@@ -330,11 +332,11 @@ fn events_within_the_delay_are_in_one_message() {
 fn a_link_that_goes_down_or_comes_up_is_one_event() {
     let mut bench = Bench::new();
     bench.enable(&[0x0B]);
-    let model = bench.0.responder.model();
+    let model = bench.0.model();
     model.set_link(PortId(0), Some(3)).unwrap();
     assert_eq!(bench.messages(2000), [], "still up");
     for link in [None, Some(4)] {
-        let model = bench.0.responder.model();
+        let model = bench.0.model();
         model.set_link(PortId(0), link).unwrap();
         let message = bench.message(2000);
         assert_eq!(message.occurrences, [(0x0B, 2, 0, vec![])]);
@@ -346,7 +348,7 @@ fn a_link_that_goes_down_or_comes_up_is_one_event() {
 fn a_sanitize_operation_that_failed_is_an_event() {
     let mut bench = Bench::new();
     bench.enable(&[0x0C]);
-    bench.0.responder.world().media.sanitize_fails = true;
+    bench.0.world().media.sanitize_fails = true;
     let block_erase = Admin {
         opcode: 0x84,
         dwords: [2, 0, 0, 0, 0, 0],
@@ -372,7 +374,7 @@ fn what_is_not_enabled_or_was_before_is_not_sent() {
 #[test]
 fn what_the_sync_itself_makes_the_device_see_was_before() {
     let mut bench = Bench::new();
-    bench.0.responder.world().health.temperature = 313;
+    bench.0.world().health.temperature = 313;
     bench.enable(&[6]);
     assert_eq!(bench.messages(10_000), []);
 }
@@ -381,7 +383,7 @@ fn what_the_sync_itself_makes_the_device_see_was_before() {
 fn every_event_of_the_model_has_its_scope_and_information() {
     let mut bench = Bench::new();
     bench.enable(&[0, 1, 2, 3, 4, 6, 7, 8, 9]);
-    let model = bench.0.responder.model();
+    let model = bench.0.model();
     let id = ControllerId(1);
     model.set_ready(id, false).unwrap();
     model.set_fatal(id, true).unwrap();
@@ -390,12 +392,12 @@ fn every_event_of_the_model_has_its_scope_and_information() {
     model
         .attach_namespace(nvme_mi_responder::NamespaceId(2), id)
         .unwrap();
-    let health = &mut bench.0.responder.world().health;
+    let health = &mut bench.0.world().health;
     health.temperature = 313;
     health.percentage_used = 4;
     health.available_spare = 99;
     health.critical_warning = 1;
-    bench.0.responder.advance(Instant::START);
+    bench.0.endpoint.advance(&mut bench.0.inner, Instant::START);
     let expected = [
         (0, 1, 1, vec![]),
         (1, 1, 1, vec![]),
@@ -428,7 +430,7 @@ fn controller_events_are_only_of_the_functions_that_are_wanted() {
         let mut bench = Bench(Device::of(subsystem.model(), world));
         bench.set(SUBSCRIBER, [20, 1, functions], &[(0, true), (6, true)]);
         for id in 0..3 {
-            let model = bench.0.responder.model();
+            let model = bench.0.model();
             model.set_ready(ControllerId(id), false).unwrap();
         }
         bench.warm_up(343);
@@ -455,10 +457,10 @@ fn more_occurrences_than_fit_are_cut_off_and_the_list_says_so() {
     let mut bench = Bench(Device::of(subsystem.model(), world));
     bench.enable(&[0]);
     for id in 0..32 {
-        let model = bench.0.responder.model();
+        let model = bench.0.model();
         model.set_ready(ControllerId(id), false).unwrap();
     }
-    bench.0.responder.advance(Instant::START);
+    bench.0.endpoint.advance(&mut bench.0.inner, Instant::START);
     let message = bench.message(1000);
     assert!(message.overflow);
     assert!((16..32).contains(&message.occurrences.len()));
@@ -607,7 +609,7 @@ fn disabling_all_ends_messages_and_retries() {
     assert_eq!(response[..11], [0, 0, 0, 0, 0, 0, 7, 0, 0, 7, 8]);
     bench.warm_up(353);
     assert_eq!(bench.messages(60_000), []);
-    assert_eq!(bench.0.responder.next_deadline(), Instant::NEVER);
+    assert_eq!(bench.0.endpoint.next_deadline(), Instant::NEVER);
     assert!(!bench.is_failed());
 }
 
@@ -617,7 +619,7 @@ fn a_reset_ends_the_subscription() {
     bench.enable(&[0, 6]);
     bench.warm_up(343);
     bench.wait(1000);
-    bench.0.responder.reset_subsystem();
+    bench.0.inner.reset_subsystem();
     bench.warm_up(353);
     assert_eq!(bench.messages(60_000), []);
     assert_eq!(bench.enabled(), []);

@@ -3,9 +3,9 @@
 mod support;
 
 use nvme_mi_responder::Instant;
-use nvme_mi_responder::world::{Health, HealthReport, Parts, World};
+use nvme_mi_responder::world::{Health, HealthReport, World};
 use nvme_mi_responder::{ControllerId, NamespaceId};
-use support::{ADMIN, Admin, Device, field};
+use support::{ADMIN, Admin, Device, Parts, field};
 
 const INVALID_FIELD: u16 = 0x002;
 const INVALID_NAMESPACE: u16 = 0x00B;
@@ -396,7 +396,7 @@ fn the_default_threshold_is_that_of_the_health_source() {
 fn a_reset_brings_default_thresholds_back() {
     let mut device = device();
     device.admin_ok(set(0x04, 300, &[]));
-    device.responder.reset_subsystem();
+    device.inner.reset_subsystem();
     assert_eq!(threshold(&mut device, CURRENT, 0), 343);
     assert_eq!(warnings(&mut device), [0; 3]);
 }
@@ -415,7 +415,7 @@ fn a_controller_level_reset_brings_the_defaults_of_that_controller_back() {
     for command in [set(0x04, 300, &[]), of_other(set(0x04, 300, &[]))] {
         device.admin_ok(command);
     }
-    device.responder.reset_controller(ControllerId(0)).unwrap();
+    device.inner.reset_controller(ControllerId(0)).unwrap();
     assert_eq!(device.admin_ok(get(0x04)).0, 343);
     assert_eq!(device.admin_ok(of_other(get(0x04))).0, 300);
 }
@@ -504,7 +504,7 @@ fn data_are_taken_from_a_requester_that_does_not_say_how_much_it_sends() {
 fn a_timestamp_stays_through_a_reset() {
     let mut device = device();
     device.admin_ok(set(0x0E, 0, &JULY_2026));
-    device.responder.reset_subsystem();
+    device.inner.reset_subsystem();
     assert_eq!(device.admin_ok(get(0x0E)).1[..6], JULY_2026[..6]);
 }
 
@@ -640,7 +640,7 @@ fn metadata_of_a_namespace_are_the_same_for_its_controllers_and_go_with_it() {
         ..of_namespace(get(0x7F), 1)
     };
     assert_eq!(device.admin_ok(other).1, metadata(&[(1, "mine")]));
-    let model = device.responder.model();
+    let model = device.model();
     model
         .attach_namespace(NamespaceId(2), ControllerId(0))
         .unwrap();
@@ -704,7 +704,7 @@ fn a_reset_forgets_the_metadata_of_controllers_only() {
     for id in [0x7D, 0x7E, 0x7F] {
         set_metadata(&mut device, id, REPLACE, &[(1, "x")]);
     }
-    device.responder.reset_subsystem();
+    device.inner.reset_subsystem();
     assert_eq!(metadata_of(&mut device, 0x7D), [0; 4096]);
     assert_eq!(metadata_of(&mut device, 0x7E), [0; 4096]);
     assert_eq!(metadata_of(&mut device, 0x7F), metadata(&[(1, "x")]));

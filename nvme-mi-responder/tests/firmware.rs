@@ -7,10 +7,9 @@ use core::task::Poll;
 
 use nvme_mi_responder::ControllerId;
 use nvme_mi_responder::world::{
-    FirmwareError, FirmwareStore, HealthReport, MemoryFirmware, NotSupported, Parts, ResetHook,
-    firmware_image_header,
+    FirmwareError, FirmwareStore, HealthReport, MemoryFirmware, ResetHook, firmware_image_header,
 };
-use support::{ADMIN, Admin, Device, field};
+use support::{ADMIN, Admin, Device, NotSupported, Parts, field};
 
 const AREA: usize = 32 * 1024;
 const PAGE: usize = 4096;
@@ -105,7 +104,7 @@ impl<F: FirmwareStore> Device<World<F>> {
     }
 
     fn firmware(&mut self) -> &mut F {
-        &mut self.responder.world().firmware
+        &mut self.world().firmware
     }
 }
 
@@ -675,7 +674,7 @@ fn a_controller_level_reset_activates_and_discards_as_another_reset_does() {
     let pages = image(b"REF00004", 2);
     device.admin_ok(piece(0, &pages[..PAGE]));
     device.changes();
-    device.responder.reset_controller(ControllerId(1)).unwrap();
+    device.inner.reset_controller(ControllerId(1)).unwrap();
     assert_eq!(device.firmware().running_revision(), Some(*b"REF00003"));
     assert_eq!(device.changes() & FIRMWARE_ACTIVATED, FIRMWARE_ACTIVATED);
     device.admin_ok(piece(PAGE, &pages[PAGE..]));
@@ -733,7 +732,7 @@ impl Device<World<Slow>> {
     fn wait(&mut self) -> (u8, Vec<u8>) {
         for _ in 0..8 {
             self.now = self.now.after(10);
-            self.responder.advance(self.now);
+            self.endpoint.advance(&mut self.inner, self.now);
             if let Some(response) = self.response() {
                 let end = response.len() - 4;
                 return (response[1] & 1, response[4..end].to_vec());
@@ -1063,7 +1062,7 @@ fn a_reset_while_the_store_works_does_not_keep_the_next_command_waiting() {
         ..piece(0, &image)
     };
     device.send(abandoned);
-    device.responder.reset_subsystem();
+    device.inner.reset_subsystem();
     assert_eq!(device.finish(piece(0, &image)), [0; 16]);
     assert_eq!(device.finish(commit(3, STORE)), [0; 16]);
     assert_eq!(device.firmware().inner.image(3), Some(&image[..]));

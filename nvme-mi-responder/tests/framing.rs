@@ -2,9 +2,9 @@
 
 mod support;
 
-use nvme_mi_responder::world::{HealthReport, Parts};
+use nvme_mi_responder::world::HealthReport;
 use nvme_mi_responder::{DropReason, MAX_MESSAGE_LENGTH};
-use support::{ADMIN, Admin, Device, field, sealed};
+use support::{ADMIN, Admin, Device, Parts, field, sealed};
 
 fn device() -> Device<Parts<HealthReport>> {
     Device::reference(Parts::new(HealthReport::healthy()))
@@ -71,8 +71,8 @@ const IDENTIFY: Admin<'static> = Admin {
 fn assert_dropped(message: &[u8], reason: DropReason) {
     let mut device = device();
     assert_eq!(device.raw(message), None);
-    assert_eq!(device.responder.drops().count(reason), 1, "{reason:?}");
-    assert_eq!(device.responder.drops().total(), 1);
+    assert_eq!(device.endpoint.drops().count(reason), 1, "{reason:?}");
+    assert_eq!(device.endpoint.drops().total(), 1);
     assert_works(&mut device);
 }
 

@@ -6,13 +6,13 @@
 
 mod support;
 
-use nvme_mi_responder::world::{HealthReport, NotSupported, Parts};
+use nvme_mi_responder::world::HealthReport;
 use nvme_mi_responder::{Crc32c, PortConfig, SoftwareCrc32c};
 use support::golden::{
     CONTROLLER_1, CONTROLLER_LIST, GET_FREQUENCY, GET_UNIT, Golden, PORT_1, REQUESTS,
     SET_FREQUENCY_400, SET_UNIT_256, SUBSYSTEM_HEALTH, SUBSYSTEM_INFORMATION, bytes,
 };
-use support::{ADMIN, Admin, Device, IDENTITY, PCIE_PORT, TWO_WIRE_PORT};
+use support::{ADMIN, Admin, Device, IDENTITY, NotSupported, PCIE_PORT, Parts, TWO_WIRE_PORT};
 
 const SUCCESS: &str = "84 88 00 00 00 00 00 00 24 55 77 22";
 const INVALID_PARAMETER_8: &str = "84 88 00 00 04 00 08 00 6f a7 41 c4";
@@ -157,7 +157,7 @@ fn port_controllers_and_units_of_the_reference_device_are_frozen() {
     );
     expect(&GET_UNIT, &[0, 64, 0, 0]);
     expect(&GET_FREQUENCY, &[0, 1, 0, 0]);
-    let _: NotSupported = device.responder.world().vpd;
+    let _: NotSupported = device.world().vpd;
 }
 
 #[test]

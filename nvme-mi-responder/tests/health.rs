@@ -2,11 +2,9 @@
 
 mod support;
 
-use nvme_mi_responder::world::{HealthReport, Parts};
-use nvme_mi_responder::{
-    ControllerConfig, ControllerId, Function, Instant, NamespaceId, PortId, Responder, Subsystem,
-};
-use support::{ADMIN, Admin, Device, IDENTITY, PCIE_PORT, TWO_WIRE_PORT, field};
+use nvme_mi_responder::world::HealthReport;
+use nvme_mi_responder::{ControllerConfig, ControllerId, Function, NamespaceId, PortId, Subsystem};
+use support::{ADMIN, Admin, Device, IDENTITY, PCIE_PORT, Parts, TWO_WIRE_PORT, field};
 
 type Healthy = Device<Parts<HealthReport>>;
 
@@ -35,7 +33,7 @@ fn device() -> Healthy {
 }
 
 fn health(device: &mut Healthy) -> &mut HealthReport {
-    &mut device.responder.world().health
+    &mut device.world().health
 }
 
 fn poll_subsystem(device: &mut Healthy, clear: bool) -> Vec<u8> {
@@ -110,24 +108,16 @@ fn both_polls_report_the_same_health_each_in_its_units() {
 fn a_drive_with_failed_controllers_needs_a_reset_and_one_with_none_left_has_failed() {
     let mut device = device();
     assert_eq!(poll_subsystem(&mut device, false)[0], 0x38);
-    device
-        .responder
-        .model()
-        .set_fatal(ControllerId(0), true)
-        .unwrap();
+    device.model().set_fatal(ControllerId(0), true).unwrap();
     assert_eq!(poll_subsystem(&mut device, false)[0], 0x28);
-    device
-        .responder
-        .model()
-        .set_fatal(ControllerId(1), true)
-        .unwrap();
+    device.model().set_fatal(ControllerId(1), true).unwrap();
     assert_eq!(poll_subsystem(&mut device, false)[0], 0x08);
 }
 
 #[test]
 fn a_link_that_goes_down_is_not_active() {
     let mut device = device();
-    device.responder.model().set_link(PortId(0), None).unwrap();
+    device.model().set_link(PortId(0), None).unwrap();
     assert_eq!(poll_subsystem(&mut device, false)[0], 0x30);
 }
 
@@ -164,20 +154,15 @@ fn each_change_of_health_sets_its_own_flag() {
 fn each_change_of_status_sets_its_own_flag_and_that_of_the_status() {
     let mut device = device();
     let first = ControllerId(0);
-    device.responder.model().set_ready(first, false).unwrap();
+    device.model().set_ready(first, false).unwrap();
     assert_eq!(composite(&mut device), RDY | CSTS);
-    device.responder.model().set_fatal(first, true).unwrap();
+    device.model().set_fatal(first, true).unwrap();
     assert_eq!(composite(&mut device), CFS | CSTS);
-    device
-        .responder
-        .model()
-        .set_shutdown_status(first, 1)
-        .unwrap();
+    device.model().set_shutdown_status(first, 1).unwrap();
     assert_eq!(composite(&mut device), SHST | CSTS);
-    device.responder.model().set_enabled(first, false).unwrap();
+    device.model().set_enabled(first, false).unwrap();
     assert_eq!(composite(&mut device), CECO | CSTS);
     device
-        .responder
         .model()
         .attach_namespace(NamespaceId(2), first)
         .unwrap();
@@ -187,38 +172,18 @@ fn each_change_of_status_sets_its_own_flag_and_that_of_the_status() {
 #[test]
 fn setting_what_is_set_already_changes_nothing() {
     let mut device = device();
-    device
-        .responder
-        .model()
-        .set_ready(ControllerId(0), true)
-        .unwrap();
-    device
-        .responder
-        .model()
-        .set_enabled(ControllerId(0), true)
-        .unwrap();
-    device
-        .responder
-        .model()
-        .set_fatal(ControllerId(0), false)
-        .unwrap();
+    device.model().set_ready(ControllerId(0), true).unwrap();
+    device.model().set_enabled(ControllerId(0), true).unwrap();
+    device.model().set_fatal(ControllerId(0), false).unwrap();
     assert_eq!(composite(&mut device), 0);
 }
 
 #[test]
 fn a_fatal_status_that_ends_is_not_a_change() {
     let mut device = device();
-    device
-        .responder
-        .model()
-        .set_fatal(ControllerId(0), true)
-        .unwrap();
+    device.model().set_fatal(ControllerId(0), true).unwrap();
     assert_eq!(composite(&mut device), CFS | CSTS);
-    device
-        .responder
-        .model()
-        .set_fatal(ControllerId(0), false)
-        .unwrap();
+    device.model().set_fatal(ControllerId(0), false).unwrap();
     assert_eq!(composite(&mut device), 0);
 }
 
@@ -258,11 +223,7 @@ fn only_the_flags_of_controllers_that_are_returned_are_cleared() {
 #[test]
 fn a_selected_change_is_what_includes_a_controller() {
     let mut device = device();
-    device
-        .responder
-        .model()
-        .set_ready(ControllerId(1), false)
-        .unwrap();
+    device.model().set_ready(ControllerId(1), false).unwrap();
     for (selection, expected) in [
         (1u32 << 0, &[1u64][..]),
         (1 << 1, &[]),
@@ -347,7 +308,6 @@ fn polls_take_no_request_data() {
 fn status_bits_that_record_an_event_are_cleared_with_the_flags() {
     let mut device = device();
     device
-        .responder
         .model()
         .attach_namespace(NamespaceId(2), ControllerId(0))
         .unwrap();
@@ -361,9 +321,9 @@ fn status_bits_that_record_an_event_are_cleared_with_the_flags() {
 #[test]
 fn every_status_bit_that_records_an_event_is_cleared_with_the_flags() {
     let mut device = device_of_firmware_that_waits();
-    device.responder.reset_subsystem();
+    device.inner.reset_subsystem();
     let first = ControllerId(0);
-    let model = device.responder.model();
+    let model = device.model();
     model.attach_namespace(NamespaceId(2), first).unwrap();
     model.telemetry_captured(first).unwrap();
     let status = |device: &mut Device<_>, clear| {
@@ -379,7 +339,7 @@ fn every_status_bit_that_records_an_event_is_cleared_with_the_flags() {
 fn what_changes_with_a_reset_is_not_reported_besides_the_reset() {
     let mut device = device();
     health(&mut device).temperature = 350;
-    device.responder.reset_subsystem();
+    device.inner.reset_subsystem();
     assert_eq!(composite(&mut device) & (CTEMP | CWARN), 0);
 }
 
@@ -402,16 +362,11 @@ fn configuration_set_clears_the_composite_flags_of_its_mask_which_has_no_gap() {
     let every = flags.iter().fold(0, |all, (_, flag)| all | flag);
     for (bit, flag) in flags {
         let mut device = device();
-        device.responder.reset_subsystem();
+        device.inner.reset_subsystem();
         let first = ControllerId(0);
-        device.responder.model().set_fatal(first, true).unwrap();
+        device.model().set_fatal(first, true).unwrap();
+        device.model().set_shutdown_status(first, 1).unwrap();
         device
-            .responder
-            .model()
-            .set_shutdown_status(first, 1)
-            .unwrap();
-        device
-            .responder
             .model()
             .attach_namespace(NamespaceId(2), first)
             .unwrap();
@@ -445,9 +400,9 @@ fn device_of_firmware_that_waits() -> Device<support::Everything> {
 fn configuration_set_clears_firmware_activation_and_telemetry_too() {
     for (bit, flag) in [(6, FA), (12, TCIDA)] {
         let mut device = device_of_firmware_that_waits();
-        device.responder.reset_subsystem();
+        device.inner.reset_subsystem();
         let first = ControllerId(0);
-        device.responder.model().telemetry_captured(first).unwrap();
+        device.model().telemetry_captured(first).unwrap();
         let before = field(&device.mi(0x01, 0, 0, &[]), 8, 2);
         assert_eq!(before & (FA | TCIDA), FA | TCIDA);
         device.mi(0x03, 0x02, 1 << bit, &[]);
@@ -460,7 +415,7 @@ fn configuration_set_clears_firmware_activation_and_telemetry_too() {
 fn a_reserved_selection_includes_no_controller() {
     let mut device = device();
     let first = ControllerId(0);
-    device.responder.model().telemetry_captured(first).unwrap();
+    device.model().telemetry_captured(first).unwrap();
     for selection in 5..31 {
         let included = ids(&mut device, CHANGED_PLAIN, 1 << selection);
         assert_eq!(included, [], "selection {selection}");
@@ -472,10 +427,7 @@ fn a_drive_without_controllers_works() {
     let subsystem = Box::leak(Box::new(Subsystem::<1, 0, 0>::new(IDENTITY).unwrap()));
     subsystem.add_port(PCIE_PORT).unwrap();
     let world = Parts::new(HealthReport::healthy());
-    let buffers = support::buffers();
-    let responder = Responder::new(subsystem.model(), PortId(0), world, buffers).unwrap();
-    let now = Instant::START;
-    let mut device = Device { responder, now };
+    let mut device = Device::at(subsystem.model(), PortId(0), world);
     let health = poll_subsystem(&mut device, false);
     assert_eq!(health[..4], [0x38, 0x3F, 0x80, 0]);
 }

@@ -2,15 +2,9 @@
 
 mod support;
 
-use nvme_mi_responder::world::{
-    Health, HealthReport, Media, MemoryFirmware, MemoryVpd, Parts, World,
-};
-use nvme_mi_responder::{
-    ControllerConfig, ControllerId, Function, Instant, NamespaceId, PortId, Responder, Subsystem,
-};
-use support::{
-    ADMIN, Admin, Device, IDENTITY, PCIE_PORT, TWO_WIRE_PORT, buffers, everything, field,
-};
+use nvme_mi_responder::world::{Health, HealthReport, Media, MemoryFirmware, MemoryVpd, World};
+use nvme_mi_responder::{ControllerConfig, ControllerId, Function, NamespaceId, PortId, Subsystem};
+use support::{ADMIN, Admin, Device, IDENTITY, PCIE_PORT, Parts, TWO_WIRE_PORT, everything, field};
 
 const INVALID_FIELD: u16 = 0x002;
 const INVALID_NAMESPACE: u16 = 0x00B;
@@ -27,11 +21,7 @@ fn device_without_anything() -> Device<Parts<HealthReport>> {
     let function = ControllerConfig::default();
     subsystem.add_controller(port, function).unwrap();
     let world = Parts::new(HealthReport::healthy());
-    let responder = Responder::new(subsystem.model(), port, world, buffers());
-    Device {
-        responder: responder.unwrap(),
-        now: Instant::START,
-    }
+    Device::at(subsystem.model(), port, world)
 }
 
 fn identify(cns: u8, namespace: u32) -> Admin<'static> {
@@ -134,7 +124,7 @@ fn identify_controller_has_every_byte_where_it_belongs_and_no_other() {
         (111, &[1]),
         (253, &[1, 0, 1]),
         (256, &[1 << 3, 0]),
-        (258, &[3, 3, 0b11, 0b10_1110, 15, 0]),
+        (258, &[3, 3, 0b11, 0b10_0110, 15, 0]),
         (266, &343u16.to_le_bytes()),
         (268, &353u16.to_le_bytes()),
         (280, &capacity.to_le_bytes()),
@@ -196,11 +186,7 @@ fn a_lonely_controller_with_its_endpoint_at_pcie_says_so() {
     };
     subsystem.add_controller(port, function).unwrap();
     let world = Parts::new(HealthReport::healthy());
-    let responder = Responder::new(subsystem.model(), PortId(0), world, buffers());
-    let mut device = Device {
-        responder: responder.unwrap(),
-        now: Instant::START,
-    };
+    let mut device = Device::at(subsystem.model(), PortId(0), world);
     let data = controller_of(&mut device);
     assert_eq!(data[76], 0b100, "a virtual function");
     assert_eq!(data[255], 2);
@@ -212,7 +198,7 @@ fn nn_is_the_highest_id_that_a_namespace_can_have() {
     let mut device = device();
     let data = controller_of(&mut device);
     assert_eq!((field(&data, 516, 4), field(&data, 540, 4)), (4, 4));
-    let model = device.responder.model();
+    let model = device.model();
     while model.add_namespace(1).is_ok() {}
     assert_eq!(namespaces(&mut device, identify(0x10, 0)), [1, 2, 3, 4]);
 }
@@ -281,7 +267,7 @@ fn oacs_stands_for_the_commands_that_work() {
 fn what_the_media_can_do_is_told() {
     let mut device = everything();
     let data = controller_of(&mut device);
-    let media = &mut device.responder.world().media;
+    let media = &mut device.world().media;
     assert_eq!(
         field(&data, 316, 2),
         u64::from(media.extended_self_test_minutes())
@@ -436,7 +422,7 @@ fn an_inactive_namespace_is_zero_and_an_allocated_one_is_not() {
 #[test]
 fn namespaces_are_active_for_the_controller_that_is_asked() {
     let mut device = device();
-    let model = device.responder.model();
+    let model = device.model();
     model
         .attach_namespace(NamespaceId(2), ControllerId(1))
         .unwrap();
@@ -477,7 +463,7 @@ fn a_namespace_id_that_cannot_be_is_an_invalid_namespace() {
 #[test]
 fn lists_of_namespaces_start_after_the_id_that_is_given() {
     let mut device = device();
-    let model = device.responder.model();
+    let model = device.model();
     model
         .attach_namespace(NamespaceId(2), ControllerId(0))
         .unwrap();
@@ -502,7 +488,7 @@ fn active_and_allocated_namespaces_are_listed_apart() {
 #[test]
 fn five_attached_namespaces_and_more_are_listed_whole() {
     let mut device = device();
-    let model = device.responder.model();
+    let model = device.model();
     while model.add_namespace(1).is_ok() {}
     for namespace in 2..=4 {
         for controller in 0..2 {
@@ -549,7 +535,7 @@ fn a_namespace_has_four_identifiers_that_agree() {
 #[test]
 fn no_two_namespaces_have_an_identifier_in_common() {
     let mut device = device();
-    let model = device.responder.model();
+    let model = device.model();
     while model.add_namespace(1).is_ok() {}
     for namespace in 2..=4 {
         model
@@ -623,7 +609,7 @@ fn controllers_are_listed_from_the_one_that_is_given() {
 fn the_controllers_of_a_namespace_are_those_it_is_attached_to() {
     let mut device = device();
     assert_eq!(controllers(&mut device, identify(0x12, 2)), []);
-    let model = device.responder.model();
+    let model = device.model();
     model
         .attach_namespace(NamespaceId(2), ControllerId(1))
         .unwrap();

@@ -4,9 +4,9 @@
 
 mod support;
 
-use nvme_mi_responder::world::{HealthReport, MemoryFirmware, MemoryVpd, Parts};
+use nvme_mi_responder::world::{HealthReport, MemoryFirmware, MemoryVpd};
 use nvme_mi_responder::{ControllerConfig, Subsystem};
-use support::{ADMIN, Admin, Device, IDENTITY, PCIE_PORT, TWO_WIRE_PORT, field, sealed};
+use support::{ADMIN, Admin, Device, IDENTITY, PCIE_PORT, Parts, TWO_WIRE_PORT, field, sealed};
 
 type World = Parts<HealthReport, MemoryFirmware<'static, 3>, MemoryVpd<16>>;
 

@@ -2,11 +2,12 @@
 
 mod support;
 
-use nvme_mi_responder::world::{
-    Health, HealthReport, MemoryFirmware, MemoryTelemetry, Parts, World,
-};
+use nvme_mi_responder::world::{Health, HealthReport, MemoryFirmware, MemoryTelemetry, World};
 use nvme_mi_responder::{ControllerId, NamespaceId, Subsystem};
-use support::{ADMIN, Admin, Device, IDENTITY, PCIE_PORT, TWO_WIRE_PORT, everything, field};
+use support::{
+    ADMIN, Admin, Device, IDENTITY, NotSupported, PCIE_PORT, Parts, TWO_WIRE_PORT, everything,
+    field,
+};
 
 const INVALID_FIELD: u16 = 0x002;
 const INVALID_NAMESPACE: u16 = 0x00B;
@@ -427,7 +428,7 @@ fn every_controller_has_its_own_errors() {
 fn the_error_log_stays_through_a_reset() {
     let mut device = device();
     device.admin_status(wrong_identify(3));
-    device.responder.reset_subsystem();
+    device.inner.reset_subsystem();
     assert_eq!(field(&read(&mut device, 0x01, 64), 0, 8), 1);
 }
 
@@ -462,7 +463,7 @@ fn firmware_slots_are_those_of_the_store() {
         0x21,
         "slot 2 after a reset"
     );
-    device.responder.reset_subsystem();
+    device.inner.reset_subsystem();
     assert_eq!(read(&mut device, 0x03, 512)[0], 0x02);
 }
 
@@ -474,7 +475,7 @@ fn changed_namespaces_are_listed_until_they_are_read_for_good() {
         (field(&data, 0, 4), field(&data, 4, 4), field(&data, 8, 4))
     };
     assert_eq!(changed(&mut device, 0), (0, 0, 0), "as it was built");
-    let model = device.responder.model();
+    let model = device.model();
     model
         .attach_namespace(NamespaceId(2), ControllerId(0))
         .unwrap();
@@ -489,11 +490,11 @@ fn changed_namespaces_are_listed_until_they_are_read_for_good() {
 #[test]
 fn a_reset_forgets_which_namespaces_changed() {
     let mut device = device();
-    let model = device.responder.model();
+    let model = device.model();
     model
         .attach_namespace(NamespaceId(2), ControllerId(0))
         .unwrap();
-    device.responder.reset_subsystem();
+    device.inner.reset_subsystem();
     assert_eq!(read(&mut device, 0x04, 8), [0; 8]);
 }
 
@@ -507,7 +508,7 @@ fn changed_namespaces_are_those_of_the_controller() {
     for controller in 0..2 {
         device.admin_ok(list(controller));
     }
-    let model = device.responder.model();
+    let model = device.model();
     model
         .attach_namespace(NamespaceId(2), ControllerId(1))
         .unwrap();
@@ -522,7 +523,7 @@ fn a_list_of_changed_namespaces_that_is_incomplete_says_so() {
     subsystem.add_port(TWO_WIRE_PORT).unwrap();
     let controller = subsystem.add_controller(port, Default::default()).unwrap();
     let mut device = Device::of(subsystem.model(), Parts::new(HealthReport::healthy()));
-    let model = device.responder.model();
+    let model = device.model();
     for _ in 0..40 {
         let namespace = model.add_namespace(1).unwrap();
         model.attach_namespace(namespace, controller).unwrap();
@@ -616,12 +617,45 @@ fn features_with_effects_are_those_that_can_be_got() {
     }
 }
 
-type Telemetric = Parts<MemoryTelemetry<HealthReport, 700>>;
+type Telemetric = Parts<
+    HealthReport,
+    NotSupported,
+    NotSupported,
+    NotSupported,
+    NotSupported,
+    NotSupported,
+    NotSupported,
+    NotSupported,
+    MemoryTelemetry<700>,
+>;
 
 fn telemetric() -> Device<Telemetric> {
     let content = core::array::from_fn(|at| at as u8 | 1);
-    let health = MemoryTelemetry::new(HealthReport::healthy(), content);
-    Device::reference(Parts::new(health))
+    let telemetry = MemoryTelemetry::new(content);
+    Device::reference(Parts::new(HealthReport::healthy()).with_telemetry(telemetry))
+}
+
+#[test]
+fn a_device_without_telemetry_does_not_offer_its_logs() {
+    let mut device = device();
+    for id in [0x07, 0x08] {
+        assert_eq!(device.admin_status(log(id, 512)), INVALID_LOG_PAGE);
+    }
+    let supported = read(&mut device, 0x00, 1024);
+    assert_eq!(supported[4 * 7..4 * 9], [0; 8]);
+    let identify = Admin {
+        opcode: 0x06,
+        length: 4096,
+        dwords: [1, 0, 0, 0, 0, 0],
+        ..ADMIN
+    };
+    assert_eq!(device.admin_ok(identify).1[261] & 1 << 3, 0, "LPA");
+    let mut telemetric = telemetric();
+    assert_eq!(telemetric.admin_ok(identify).1[261] & 1 << 3, 1 << 3);
+    assert_eq!(
+        read(&mut telemetric, 0x00, 1024)[4 * 7..4 * 9],
+        [1, 0, 0, 0, 1, 0, 0, 0]
+    );
 }
 
 #[test]
@@ -643,13 +677,13 @@ fn telemetry_without_a_capture_is_a_header() {
 #[test]
 fn telemetry_of_a_host_is_what_was_captured() {
     let mut device = telemetric();
-    let expected = device.responder.world().health.content;
+    let expected = device.world().telemetry.content;
     let (_, header) = device.admin_ok(with_dword10(log(0x07, 512), CAPTURE));
     for area in [8, 10, 12] {
         assert_eq!(field(&header, area, 2), 2, "700 bytes are two blocks");
     }
     assert_eq!(header[381], 1, "the generation");
-    device.responder.world().health.content = [0xEE; 700];
+    device.world().telemetry.content = [0xEE; 700];
     let data = read(&mut device, 0x07, 1536);
     assert_eq!(data[..512], header);
     assert_eq!(data[512..512 + 700], expected);
@@ -678,9 +712,9 @@ fn telemetry_comes_in_chunks_of_any_size() {
 #[test]
 fn telemetry_of_the_controller_is_available_until_it_is_read_for_good() {
     let mut device = telemetric();
-    let expected = device.responder.world().health.content;
-    device.responder.world().health.capture();
-    let known = device.responder.model().telemetry_captured(ControllerId(0));
+    let expected = device.world().telemetry.content;
+    device.world().telemetry.capture_by_controller();
+    let known = device.model().telemetry_captured(ControllerId(0));
     known.unwrap();
     let header = read(&mut device, 0x07, 512);
     assert_eq!((header[382], header[383]), (1, 1), "as host telemetry says");
@@ -696,11 +730,11 @@ fn telemetry_of_the_controller_is_available_until_it_is_read_for_good() {
 fn telemetry_of_the_controller_is_a_change_of_its_status() {
     let mut device = telemetric();
     device.mi(0x01, 0, 1 << 31, &[]);
-    let known = device.responder.model().telemetry_captured(ControllerId(1));
+    let known = device.model().telemetry_captured(ControllerId(1));
     known.unwrap();
     let flags = field(&device.mi(0x01, 0, 0, &[]), 8, 2);
     assert_eq!(flags, 1 << 13 | 1 << 8);
-    let missing = device.responder.model().telemetry_captured(ControllerId(2));
+    let missing = device.model().telemetry_captured(ControllerId(2));
     assert!(missing.is_err());
 }
 

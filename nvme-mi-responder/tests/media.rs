@@ -5,10 +5,10 @@ mod support;
 use nvme_mi_responder::ControllerId;
 use nvme_mi_responder::Instant;
 use nvme_mi_responder::world::{
-    HealthReport, Media, MediaError, MemoryFirmware, MemoryMedia, NotSupported, Parts,
-    SanitizeAction, SanitizeProgress, SelfTestProgress,
+    HealthReport, Media, MediaError, MemoryFirmware, MemoryMedia, SanitizeAction, SanitizeProgress,
+    SelfTestProgress,
 };
-use support::{ADMIN, Admin, Device, field};
+use support::{ADMIN, Admin, Device, NotSupported, Parts, field};
 
 const INVALID_FIELD: u16 = 0x002;
 const INTERNAL_ERROR: u16 = 0x006;
@@ -131,7 +131,7 @@ impl Device<World> {
     }
 
     fn media(&mut self) -> &mut MemoryMedia {
-        &mut self.responder.world().media
+        &mut self.world().media
     }
 }
 
@@ -253,7 +253,7 @@ fn a_self_test_that_begins_during_a_format_goes_on() {
     };
     device.admin_ok(beside);
     device.wait(60);
-    device.responder.advance(device.now);
+    device.endpoint.advance(&mut device.inner, device.now);
     assert!(device.response().is_some());
     assert_eq!(device.tests()[0], 2);
 }
@@ -350,10 +350,10 @@ fn the_last_twenty_results_are_kept_newest_first() {
 fn a_reset_ends_a_short_self_test_and_no_extended_one() {
     let mut device = device();
     device.admin_ok(self_test(SHORT, 0));
-    device.responder.reset_subsystem();
+    device.inner.reset_subsystem();
     assert_eq!(device.result(), 0x12);
     device.admin_ok(self_test(EXTENDED, 0));
-    device.responder.reset_subsystem();
+    device.inner.reset_subsystem();
     assert_eq!(device.tests()[0], 2);
     device.wait(60_000);
     assert_eq!(device.result(), 0x20);
@@ -363,9 +363,9 @@ fn a_reset_ends_a_short_self_test_and_no_extended_one() {
 fn a_controller_level_reset_ends_a_short_self_test_of_that_controller() {
     let mut device = device();
     device.admin_ok(self_test(SHORT, 0));
-    device.responder.reset_controller(ControllerId(1)).unwrap();
+    device.inner.reset_controller(ControllerId(1)).unwrap();
     assert_eq!(device.tests()[0], 1);
-    device.responder.reset_controller(ControllerId(0)).unwrap();
+    device.inner.reset_controller(ControllerId(0)).unwrap();
     assert_eq!(device.result(), 0x12);
 }
 
@@ -465,7 +465,7 @@ fn namespaces_that_cannot_be_formatted_are_refused() {
             "{namespace}"
         );
     }
-    let model = device.responder.model();
+    let model = device.model();
     for controller in 0..2 {
         let namespace = nvme_mi_responder::NamespaceId(1);
         let controller = ControllerId(controller);
@@ -490,7 +490,7 @@ fn formats_that_do_not_exist_are_refused() {
 #[test]
 fn a_namespace_too_small_for_the_block_is_refused() {
     let mut device = device();
-    let model = device.responder.model();
+    let model = device.model();
     let small = model.add_namespace(7).unwrap();
     model.attach_namespace(small, ControllerId(0)).unwrap();
     assert_eq!(device.admin_status(format(3, 1)), INVALID_FORMAT);
@@ -524,15 +524,12 @@ fn a_long_format_gets_its_response_when_it_is_done() {
     let mut device = device();
     device.media().format_time = 60;
     assert_eq!(device.raw(&support::sealed(&format(1, 1).message())), None);
-    assert_eq!(
-        device.responder.model().unallocated(),
-        (4 << 30) - (3 << 29)
-    );
+    assert_eq!(device.model().unallocated(), (4 << 30) - (3 << 29));
     device.wait(50);
-    device.responder.advance(device.now);
+    device.endpoint.advance(&mut device.inner, device.now);
     assert_eq!(device.response(), None);
     device.wait(10);
-    device.responder.advance(device.now);
+    device.endpoint.advance(&mut device.inner, device.now);
     let response = device.response().unwrap();
     assert_eq!(response[4..20], [0; 16]);
     assert_eq!(device.identify(0x00, 1)[26], 1);
@@ -565,7 +562,7 @@ fn a_format_that_waited_for_the_other_slot_still_ends_a_self_test() {
     assert_eq!(device.raw(&format_beside(1)), None);
     for slot in 0..2 {
         device.wait(60);
-        device.responder.advance(device.now);
+        device.endpoint.advance(&mut device.inner, device.now);
         assert_eq!(device.response().unwrap()[1], 0x90 | slot);
     }
     assert_eq!(device.result(), 0x24);
@@ -703,7 +700,7 @@ fn admin_commands_that_change_something_wait_for_the_end_of_sanitizing() {
 fn sanitizing_goes_on_through_a_reset() {
     let mut device = device();
     device.admin_ok(sanitize(BLOCK_ERASE));
-    device.responder.reset_subsystem();
+    device.inner.reset_subsystem();
     assert_eq!(device.sanitize_status(), 2);
     device.wait(5000);
     assert_eq!(device.sanitize_status() & 7, 1);
@@ -772,7 +769,7 @@ fn firmware_that_waits_for_a_reset_comes_before_sanitizing() {
     };
     device.admin_ok(commit);
     assert_eq!(device.admin_status(sanitize(BLOCK_ERASE)), NEEDS_RESET);
-    device.responder.reset_subsystem();
+    device.inner.reset_subsystem();
     device.admin_ok(sanitize(BLOCK_ERASE));
 }
 
@@ -781,9 +778,7 @@ fn sanitizing_empties_the_endpoint_buffer_and_says_so_once() {
     let subsystem = Box::leak(Box::new(support::reference_subsystem()));
     let world = Parts::new(HealthReport::healthy()).with_media(MemoryMedia::new());
     let mut device = Device::of(subsystem.model(), world);
-    device.responder = device
-        .responder
-        .with_endpoint_buffer(Box::leak(Box::new([0; 64])));
+    device = device.with_endpoint_buffer(64);
     assert_eq!(device.mi(0x0B, 0, 4, &[1, 2, 3, 4]), [0, 0, 0, 0]);
     device.admin_ok(sanitize(BLOCK_ERASE));
     assert_eq!(device.mi(0x0A, 0, 4, &[]), [0x22, 0, 0, 0]);
@@ -793,11 +788,9 @@ fn sanitizing_empties_the_endpoint_buffer_and_says_so_once() {
 #[test]
 fn after_a_reset_nothing_is_said_of_a_buffer_that_sanitizing_emptied() {
     let mut device = device();
-    device.responder = device
-        .responder
-        .with_endpoint_buffer(Box::leak(Box::new([0; 64])));
+    device = device.with_endpoint_buffer(64);
     device.admin_ok(sanitize(BLOCK_ERASE));
-    device.responder.reset_subsystem();
+    device.inner.reset_subsystem();
     assert_eq!(device.mi(0x0A, 0, 4, &[]), [0; 8]);
 }
 

@@ -1,19 +1,15 @@
-//! The RAM budget: all of a responder with 2 ports, 2 controllers and 4 namespaces, both message
-//! buffers among it, in 12 KiB.
+//! The RAM budget of a device with 2 ports, 2 controllers and 4 namespaces, and its endpoint.
 
 use core::mem::size_of;
 
-use nvme_mi_responder::world::{HealthReport, MemoryEffects, MemoryReset, NotSupported, Parts};
-use nvme_mi_responder::{MessageBuffers, Responder, Subsystem};
-
-type World = Parts<HealthReport, NotSupported, NotSupported, MemoryReset, MemoryEffects>;
+use nvme_mi_responder::{ManagementEndpoint, MessageBuffer, Subsystem};
 
 #[test]
-fn a_responder_takes_at_most_12_kib() {
+fn a_device_and_its_endpoint_with_a_buffer_take_at_most_8000_bytes() {
     let subsystem = size_of::<Subsystem<'static, 2, 2, 4>>();
-    let responder = size_of::<Responder<'static, World>>();
-    let buffers = size_of::<MessageBuffers>();
-    let all = subsystem + responder + buffers;
-    println!("subsystem {subsystem}, responder {responder}, buffers {buffers}: {all}");
-    assert!(all <= 12 * 1024, "{all} bytes");
+    let endpoint = size_of::<ManagementEndpoint<'static>>();
+    let buffer = size_of::<MessageBuffer>();
+    let all = subsystem + endpoint + buffer;
+    println!("subsystem {subsystem}, endpoint {endpoint}, buffer {buffer}: {all}");
+    assert!(all <= 8000, "{all} bytes");
 }

@@ -2,12 +2,12 @@
 
 mod support;
 
-use nvme_mi_responder::world::{HealthReport, Parts};
+use nvme_mi_responder::world::HealthReport;
 use nvme_mi_responder::{
-    ControllerConfig, ControllerId, Identity, IdentityText, ModelError, NamespaceId, PciePort,
-    PortConfig, PortId, PortKind, Responder, Subsystem, TwoWirePort,
+    ControllerConfig, ControllerId, Device, Identity, IdentityText, ManagementEndpoint, ModelError,
+    NamespaceId, PciePort, PortConfig, PortId, PortKind, Subsystem, TwoWirePort,
 };
-use support::{IDENTITY, PCIE_PORT, TWO_WIRE_PORT, buffers, reference_subsystem};
+use support::{IDENTITY, PCIE_PORT, Parts, TWO_WIRE_PORT, buffers, reference_subsystem};
 
 fn refusal(identity: Identity<'static>) -> ModelError {
     Subsystem::<1, 1, 1>::new(identity).unwrap_err()
@@ -277,13 +277,13 @@ fn only_pcie_ports_have_a_link_and_only_one_they_can_have() {
 #[test]
 fn an_endpoint_is_at_a_port_that_exists() {
     let mut subsystem = reference_subsystem();
-    let refused = Responder::new(
-        subsystem.model(),
-        PortId(2),
-        Parts::new(HealthReport::healthy()),
-        buffers(),
-    );
+    let world = Parts::new(HealthReport::healthy());
+    let mut device = Device::new(subsystem.model(), world);
+    let refused = ManagementEndpoint::new(&mut device, PortId(2), buffers());
     assert_eq!(refused.err(), Some(ModelError::NoSuchPort(PortId(2))));
+    assert!(ManagementEndpoint::new(&mut device, PortId(1), buffers()).is_ok());
+    let refused = ManagementEndpoint::new(&mut device, PortId(1), buffers());
+    assert_eq!(refused.err(), Some(ModelError::HasEndpoint(PortId(1))));
 }
 
 #[test]

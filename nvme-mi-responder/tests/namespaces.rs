@@ -3,9 +3,9 @@
 
 mod support;
 
-use nvme_mi_responder::world::{HealthReport, Parts};
+use nvme_mi_responder::world::HealthReport;
 use nvme_mi_responder::{ControllerId, ModelError, NamespaceId};
-use support::{ADMIN, Admin, Device, field};
+use support::{ADMIN, Admin, Device, Parts, field};
 
 const INVALID_FIELD: u16 = 0x002;
 const INVALID_NAMESPACE: u16 = 0x00B;
@@ -127,7 +127,7 @@ impl Device<World> {
     }
 
     fn unallocated(&mut self) -> u64 {
-        self.responder.model().unallocated()
+        self.model().unallocated()
     }
 }
 
@@ -393,7 +393,7 @@ fn a_private_namespace_is_attached_to_one_controller_at_a_time() {
     assert_eq!(device.refuses(ATTACH, 3, &[0, 1]), IS_PRIVATE);
     device.attach(3, &[0]);
     assert_eq!(device.refuses(ATTACH, 3, &[1]), IS_PRIVATE);
-    let model = device.responder.model();
+    let model = device.model();
     let refused = model.attach_namespace(NamespaceId(3), ControllerId(1));
     assert_eq!(refused, Err(ModelError::IsPrivate));
     device.admin_ok(attachment(DETACH, 3, &controllers(&[0])));

@@ -4,10 +4,12 @@
 mod support;
 
 use nvme_mi_responder::world::{
-    HealthReport, MemoryEffects, MemoryFirmware, MemoryMedia, NotSupported, Parts,
+    HealthReport, MemoryEffects, MemoryFirmware, MemoryMedia, MemoryTelemetry,
 };
 use nvme_mi_responder::{PortId, PortKind, SmbusFrequency, Subsystem};
-use support::{ADMIN, Admin, Device, IDENTITY, PCIE_PORT, TWO_WIRE_PORT, field};
+use support::{
+    ADMIN, Admin, Device, IDENTITY, NotSupported, PCIE_PORT, Parts, TWO_WIRE_PORT, field,
+};
 
 type World = Parts<
     HealthReport,
@@ -17,6 +19,8 @@ type World = Parts<
     MemoryEffects,
     NotSupported,
     MemoryMedia,
+    NotSupported,
+    MemoryTelemetry<512>,
 >;
 
 fn device() -> Device<World> {
@@ -24,7 +28,8 @@ fn device() -> Device<World> {
     let world = Parts::new(HealthReport::healthy())
         .with_firmware(MemoryFirmware::new(&mut [], slots))
         .with_effects(MemoryEffects::default())
-        .with_media(MemoryMedia::new());
+        .with_media(MemoryMedia::new())
+        .with_telemetry(MemoryTelemetry::new([0; 512]));
     Device::reference(world)
 }
 
@@ -62,7 +67,7 @@ fn the_endpoint_is_set_up_to_the_largest_unit_and_400_khz() {
     let unit = field(&information, 2, 2) as u16;
     let of_port = u32::from(port) << 24;
     configuration(&mut device, 0x03, of_port | 0x03, unit.into());
-    let effects = device.responder.world().effects;
+    let effects = device.world().effects;
     assert_eq!(effects.transmission_unit, Some((PortId(port), 250)));
     assert!(information[11] >= 2, "it would leave the port at 100 kHz");
     assert_eq!(configuration(&mut device, 0x04, of_port | 0x01, 0), 1);

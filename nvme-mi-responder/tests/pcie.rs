@@ -5,11 +5,10 @@ mod support;
 use std::task::Poll;
 
 use nvme_mi_responder::world::{
-    HealthReport, MemoryPcie, NotSupported, Parts, PcieAccess, PcieDirection, PcieError, PcieRange,
-    PcieSpace, World,
+    HealthReport, MemoryPcie, PcieAccess, PcieDirection, PcieError, PcieRange, PcieSpace, World,
 };
 use nvme_mi_responder::{ControllerId, Vendor};
-use support::Device;
+use support::{Device, NotSupported, Parts};
 
 const VENDOR: Vendor = Vendor {
     ieee_oui: [0; 3],
@@ -29,9 +28,6 @@ struct Spy {
 }
 
 impl PcieAccess for Spy {
-    fn supports_configuration(&self) -> bool {
-        true
-    }
     fn supports_memory(&self) -> bool {
         !self.only_configuration
     }
@@ -198,11 +194,11 @@ fn the_padding_of_an_odd_write_is_there_and_ignored() {
         ..READ_ID
     };
     assert_eq!(run(&mut device, write(&[1, 2, 3, 4, 5, 6, 7, 8])), [0; 4]);
-    assert_eq!(device.responder.world().pcie.written, [1, 2, 3, 4, 5]);
+    assert_eq!(device.world().pcie.written, [1, 2, 3, 4, 5]);
     for data in [&[1, 2, 3, 4, 5][..], &[1, 2, 3, 4], &[0; 12]] {
         assert_eq!(run(&mut device, write(data)), refused(6));
     }
-    assert_eq!(device.responder.world().pcie.done.len(), 1);
+    assert_eq!(device.world().pcie.done.len(), 1);
 }
 
 #[test]
@@ -242,7 +238,7 @@ fn each_opcode_has_its_space_direction_and_offset() {
                 offset: expected_offset,
                 length: 4,
             };
-            let done = device.responder.world().pcie.done.pop();
+            let done = device.world().pcie.done.pop();
             assert_eq!(done, Some((range, direction)));
         }
     }
@@ -278,7 +274,7 @@ fn reserved_bits_beside_the_base_address_register_are_ignored() {
         ..READ_ID
     };
     assert_eq!(run(&mut device, command)[0], 0);
-    let (range, _) = device.responder.world().pcie.done[0];
+    let (range, _) = device.world().pcie.done[0];
     assert_eq!(range.space, PcieSpace::Memory(3));
 }
 

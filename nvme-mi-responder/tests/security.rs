@@ -2,8 +2,8 @@
 
 mod support;
 
-use nvme_mi_responder::world::{HealthReport, Parts, SecurityInformation, SecurityProtocols};
-use support::{ADMIN, Admin, Device};
+use nvme_mi_responder::world::{HealthReport, SecurityInformation, SecurityProtocols};
+use support::{ADMIN, Admin, Device, Parts};
 
 const INVALID_FIELD: u16 = 0x002;
 

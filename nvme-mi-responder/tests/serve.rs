@@ -13,12 +13,13 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use mctp::{AsyncListener, AsyncReqChannel, AsyncRespChannel, Eid, Error, MsgIC, MsgType};
 use nvme_mi_responder::world::{
-    Health, HealthReport, NotSupported, Parts, PcieAccess, PcieDirection, PcieError, PcieRange,
+    Health, HealthReport, PcieAccess, PcieDirection, PcieError, PcieRange,
 };
 use nvme_mi_responder::{
-    Clock, ControllerId, DropReason, Drops, Instant, MAX_MESSAGE_LENGTH, PortId, Responder, serve,
+    Clock, ControllerId, Device, DropReason, Drops, Instant, Listener, MAX_MESSAGE_LENGTH,
+    ManagementEndpoint, PortId, Server,
 };
-use support::{buffers, reference_subsystem, sealed};
+use support::{NotSupported, Parts, buffers, reference_subsystem, sealed};
 
 /// What requesters sent, what they got, and everything else that the responder does not see
 /// through.
@@ -136,9 +137,6 @@ impl Clock for Handle {
 }
 
 impl PcieAccess for Handle {
-    fn supports_configuration(&self) -> bool {
-        true
-    }
     fn prepare(&mut self, _: PcieRange, _: PcieDirection) -> Poll<Result<(), PcieError>> {
         if self.0.pcie_is_slow.get() {
             Poll::Pending
@@ -220,10 +218,10 @@ impl<F: Future<Output = (Error, Drops)> + Unpin> Bench<F> {
     }
 }
 
-type Server = Pin<Box<dyn Future<Output = (Error, Drops)>>>;
+type Serving = Pin<Box<dyn Future<Output = (Error, Drops)>>>;
 
 /// A reference device behind `LISTENERS` listeners.
-fn bench<const LISTENERS: usize>() -> Bench<Server> {
+fn bench<const LISTENERS: usize>() -> Bench<Serving> {
     let outside = Handle(Rc::default());
     outside.0.kelvins.set(303);
     let world = Parts::new(outside.clone()).with_pcie(outside.clone());
@@ -244,13 +242,16 @@ type World = Parts<
 
 async fn run<const LISTENERS: usize>(outside: Handle, world: World) -> (Error, Drops) {
     let mut subsystem = reference_subsystem();
-    let mut responder = Responder::new(subsystem.model(), PortId(1), world, buffers()).unwrap();
-    let listeners = [(); LISTENERS].map(|()| outside.clone());
+    let mut device = Device::new(subsystem.model(), world);
+    let endpoint = ManagementEndpoint::new(&mut device, PortId(1), buffers()).unwrap();
+    let mut buffer = [0; 300];
+    let buffer = RefCell::new(&mut buffer[..]);
+    let listeners = [(); LISTENERS].map(|()| Listener::new(outside.clone(), &buffer));
     let event_channel = |endpoint_id| Events(outside.clone(), endpoint_id);
-    let mut buffer = [0; MAX_MESSAGE_LENGTH];
-    let buffer = &mut buffer[..300];
-    let error = serve(&mut responder, listeners, event_channel, &outside, buffer).await;
-    (error, responder.drops())
+    let device = RefCell::new(device);
+    let server = Server::new(&device, endpoint);
+    let error = server.serve(listeners, event_channel, &outside).await;
+    (error, server.into_endpoint().drops())
 }
 
 const POLL: [u8; 16] = [0x84, 0x08, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -410,40 +411,32 @@ fn a_service_that_was_dropped_serves_again_without_what_was_pending() {
     outside.0.pcie_is_slow.set(true);
     let world = Parts::new(outside.clone()).with_pcie(outside.clone());
     let mut subsystem = reference_subsystem();
-    let mut responder = Responder::new(subsystem.model(), PortId(1), world, buffers()).unwrap();
+    let mut device = Device::new(subsystem.model(), world);
+    let endpoint = ManagementEndpoint::new(&mut device, PortId(1), buffers()).unwrap();
+    let device = RefCell::new(device);
+    let server = Server::new(&device, endpoint);
     let mut buffer = [0; MAX_MESSAGE_LENGTH];
+    let buffer = RefCell::new(&mut buffer[..]);
     for round in 0..2 {
         let request = (8, sealed(&READ_PCIE));
         outside.0.requests.borrow_mut().push_back(request);
-        let listeners = [(); 3].map(|()| outside.clone());
+        let listeners = [(); 3].map(|()| Listener::new(outside.clone(), &buffer));
         let event_channel = |endpoint_id| Events(outside.clone(), endpoint_id);
-        let server = serve(
-            &mut responder,
-            listeners,
-            event_channel,
-            &outside,
-            &mut buffer,
-        );
-        assert!(settle(&mut pin!(server)).is_none());
+        let serving = server.serve(listeners, event_channel, &outside);
+        assert!(settle(&mut pin!(serving)).is_none());
         assert_eq!(outside.0.taken.get(), round + 1);
     }
     outside.0.pcie_is_slow.set(false);
     let request = (9, sealed(&READ_PCIE));
     outside.0.requests.borrow_mut().push_back(request);
-    let listeners = [(); 3].map(|()| outside.clone());
+    let listeners = [(); 3].map(|()| Listener::new(outside.clone(), &buffer));
     let event_channel = |endpoint_id| Events(outside.clone(), endpoint_id);
-    let server = serve(
-        &mut responder,
-        listeners,
-        event_channel,
-        &outside,
-        &mut buffer,
-    );
-    assert!(settle(&mut pin!(server)).is_none());
+    let serving = server.serve(listeners, event_channel, &outside);
+    assert!(settle(&mut pin!(serving)).is_none());
     let responses = outside.0.responses.take();
     assert_eq!(responses.len(), 1);
     assert_eq!((responses[0].0, responses[0].1), (9, 2));
-    assert_eq!(responder.drops().total(), 0);
+    assert_eq!(server.into_endpoint().drops().total(), 0);
 }
 
 #[test]

@@ -7,10 +7,11 @@ use std::process::ExitCode;
 use bench::meter::{counted, start};
 use mctp::Eid;
 use nvme_mi_responder::{
-    Crc32c, Instant, MessageBuffers, Requester, Responder, SoftwareCrc32c, TableCrc32c,
+    Crc32c, Device, Instant, ManagementEndpoint, MessageBuffer, Requester, SoftwareCrc32c,
+    TableCrc32c,
 };
 use reference_device::{
-    MANAGEMENT_PORT, UnitChanges, default_firmware, default_subsystem, default_world,
+    MANAGEMENT_PORT, ManagementLink, default_firmware, default_subsystem, default_world,
 };
 
 const REQUESTER: Requester = Requester {
@@ -121,22 +122,24 @@ fn run(command: &Command, rounds: usize, mut crc: impl Crc32c) {
     let body = &request[1..];
 
     let mut subsystem = default_subsystem("0123456789ab").expect("a good serial number");
-    let unit_changes = UnitChanges::new();
+    let link = ManagementLink::new();
     let mut images = vec![0; 4 * 2 * PAGE as usize];
-    let world = default_world(default_firmware(&mut images), &unit_changes).with_crc(crc);
-    let mut buffers = MessageBuffers::new();
-    let responder = Responder::new(subsystem.model(), MANAGEMENT_PORT, world, &mut buffers);
-    let mut responder = responder.expect("the default model has the port");
+    let world = default_world(default_firmware(&mut images), &link, crc);
+    let mut device = Device::new(subsystem.model(), world);
+    let mut buffers = [MessageBuffer::new(), MessageBuffer::new()];
+    let endpoint = ManagementEndpoint::new(&mut device, MANAGEMENT_PORT, buffers.each_mut());
+    let mut endpoint = endpoint.expect("the default model has the port");
 
     let mut round = || {
-        let taken = responder.receive(Instant::START, REQUESTER, true, black_box(body));
+        let body = black_box(body);
+        let taken = endpoint.receive(&mut device, Instant::START, REQUESTER, true, body);
         taken.expect("a good request");
-        let transmission = responder.transmission().expect("a response");
+        let transmission = endpoint.transmission().expect("a response");
         let sent = black_box(transmission.body);
         assert_eq!(sent.len() + 1, command.response);
         assert_eq!(sent[3], 0, "status");
         let source = transmission.source;
-        responder.sent(source);
+        endpoint.sent(&mut device, source);
     };
     round();
     start();

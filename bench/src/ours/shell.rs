@@ -121,7 +121,7 @@ fn serve<S: Future<Output = Infallible> + 'static>(
 /// The echo service on the message in place: one copy in, one copy out.
 #[inline]
 pub fn echo_in_place(case: &Case) {
-    serve(case, async |mut listener: OurListener, _| {
+    serve(case, async |listener: OurListener, _| {
         loop {
             let message = listener.receive().await;
             let sent = message
@@ -147,7 +147,7 @@ pub fn echo_through_traits(case: &Case) {
 /// Only takes messages.
 #[inline]
 pub fn assemble(case: &Case) {
-    serve(case, |mut listener, link| async move {
+    serve(case, |listener, link| async move {
         loop {
             listener.receive().await;
             link.end_message();
@@ -158,7 +158,7 @@ pub fn assemble(case: &Case) {
 /// Only sends responses, again and again to the same message.
 #[inline]
 pub fn packetise(case: &Case) {
-    serve(case, |mut listener, link| async move {
+    serve(case, |listener, link| async move {
         let message = listener.receive().await;
         loop {
             let sent = message

@@ -141,12 +141,13 @@ async fn run_services(router: &'static Router, identity: Identity<'static>, crc:
     let management = management::start(&identity, crc);
     // They fail only with fewer channels than above.
     let echo = echo(router).unwrap_or_else(|_| fault::stop());
-    let manage = manage(router, management, SystemClock).unwrap_or_else(|_| fault::stop());
+    let manage = manage(router, management.server, management.link, SystemClock)
+        .unwrap_or_else(|_| fault::stop());
     #[cfg(not(feature = "bench"))]
     select4(
         echo,
         manage,
-        report_events(router, &log::EVENTS),
+        report_events(router, management.link.watched_by(&log::EVENTS)),
         life.show(),
     )
     .await;
@@ -156,7 +157,12 @@ async fn run_services(router: &'static Router, identity: Identity<'static>, crc:
         let bench = benchmark
             .serve(router, SystemClock)
             .unwrap_or_else(|_| fault::stop());
-        let services = select4(echo, manage, bench, report_events(router, &benchmark));
+        let services = select4(
+            echo,
+            manage,
+            bench,
+            report_events(router, management.link.watched_by(&benchmark)),
+        );
         select(services, life.show()).await;
     }
 }

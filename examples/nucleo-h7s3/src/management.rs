@@ -1,10 +1,12 @@
 //! The NVM subsystem that the board pretends to be.
 
+use core::cell::RefCell;
+
 use nvme_mi_responder::world::StreamedFirmware;
-use nvme_mi_responder::{MessageBuffers, Responder};
+use nvme_mi_responder::{Device, ManagementEndpoint, MessageBuffer, Server};
 use reference_device::{
-    DefaultSubsystem, DefaultWorld, Identity, MANAGEMENT_BUFFER, MANAGEMENT_PORT, Management,
-    SerialNumber, UnitChanges, default_subsystem, default_world_with_crc,
+    DefaultSubsystem, DefaultWorld, Identity, MANAGEMENT_PORT, ManagementLink, SerialNumber,
+    default_subsystem, default_world,
 };
 use static_cell::{ConstStaticCell, StaticCell};
 
@@ -16,29 +18,35 @@ use crate::fault;
 pub type World = DefaultWorld<'static, StreamedFirmware<3, Crc>, Crc>;
 
 static SUBSYSTEM: StaticCell<DefaultSubsystem<'static>> = StaticCell::new();
-static MANAGEMENT: StaticCell<Management<'static, World>> = StaticCell::new();
+static DEVICE: StaticCell<RefCell<Device<'static, World>>> = StaticCell::new();
+static SERVER: StaticCell<Server<'static, 'static, 'static, World>> = StaticCell::new();
 static MEMORY: ConstStaticCell<Memory> = ConstStaticCell::new(Memory {
     serial_number: SerialNumber::new(),
-    unit_changes: UnitChanges::new(),
-    messages: MessageBuffers::new(),
-    request: [0; MANAGEMENT_BUFFER],
+    link: ManagementLink::new(),
+    messages: [MessageBuffer::new(), MessageBuffer::new()],
 });
 
 struct Memory {
     serial_number: SerialNumber,
-    unit_changes: UnitChanges,
-    messages: MessageBuffers,
-    request: [u8; MANAGEMENT_BUFFER],
+    link: ManagementLink,
+    messages: [MessageBuffer; 2],
+}
+
+/// What [`manage`](reference_device::manage) serves.
+#[derive(Clone, Copy)]
+pub struct Management {
+    pub server: &'static Server<'static, 'static, 'static, World>,
+    pub link: &'static ManagementLink,
 }
 
 /// The default model, with the USB serial number. Call it once.
-pub fn start(identity: &Identity<'_>, crc: Crc) -> &'static mut Management<'static, World> {
+pub fn start(identity: &Identity<'_>, crc: Crc) -> Management {
     let Memory {
         serial_number,
-        unit_changes,
+        link,
         messages,
-        request,
     } = MEMORY.take();
+    let link = &*link;
     *serial_number = identity.serial_number();
     // Neither fails: the default model breaks no rule, and has the port.
     let subsystem = default_subsystem(serial_number).ok();
@@ -47,12 +55,11 @@ pub fn start(identity: &Identity<'_>, crc: Crc) -> &'static mut Management<'stat
     let firmware = StreamedFirmware::checked_by(crc.clone(), slots)
         .with_read_only_first_slot()
         .with_immediate_activation();
-    let world = default_world_with_crc(firmware, unit_changes, crc);
-    let responder = Responder::new(subsystem.model(), MANAGEMENT_PORT, world, messages);
-    MANAGEMENT.init(Management {
-        responder: responder.ok().unwrap_or_else(|| fault::stop()),
-        port: MANAGEMENT_PORT,
-        unit_changes,
-        buffer: request,
-    })
+    let world = default_world(firmware, link, crc);
+    let device = DEVICE.init(RefCell::new(Device::new(subsystem.model(), world)));
+    let buffers = messages.each_mut();
+    let endpoint = ManagementEndpoint::new(device.get_mut(), MANAGEMENT_PORT, buffers);
+    let endpoint = endpoint.ok().unwrap_or_else(|| fault::stop());
+    let server = SERVER.init(Server::new(device, endpoint));
+    Management { server, link }
 }

@@ -41,7 +41,7 @@ pub fn serve<M: RawMutex, C: Clock>(
     router: &Router<'_, M, C>,
     measure: impl Fn() -> i16,
 ) -> mctp::Result<impl Future<Output = Infallible>> {
-    let mut listener = router.listener(Service::vendor_iana(ENTERPRISE, &[]))?;
+    let listener = router.listener(Service::vendor_iana(ENTERPRISE, &[]))?;
     Ok(async move {
         loop {
             let request = listener.receive().await;

@@ -172,18 +172,24 @@ async fn usb_link(link: Link<'static, UsbDriver>, router: &'static Router) {
 
 #[embassy_executor::task]
 async fn services(router: &'static Router, identity: Identity<'static>) {
-    let mut management = management::start(&identity);
+    let management = management::start(&identity);
     // They fail only with fewer channels than above.
     let echo = echo(router).unwrap_or_else(|error| fault::end(&error));
-    let manage = manage(router, &mut management, SystemClock);
+    let manage = manage(router, &management.server, management.link, SystemClock);
     let manage = manage.unwrap_or_else(|error| fault::end(&error));
     #[cfg(not(feature = "bench"))]
-    join3(echo, manage, report_events(router, &EVENTS)).await;
+    join3(
+        echo,
+        manage,
+        report_events(router, management.link.watched_by(&EVENTS)),
+    )
+    .await;
     #[cfg(feature = "bench")]
     {
         let benchmark = Benchmark::new(router.endpoint_id(NETWORK), &EVENTS);
         let bench = benchmark.serve(router, SystemClock);
         let bench = bench.unwrap_or_else(|error| fault::end(&error));
-        join4(echo, manage, bench, report_events(router, &benchmark)).await;
+        let events = report_events(router, management.link.watched_by(&benchmark));
+        join4(echo, manage, bench, events).await;
     }
 }

@@ -1,10 +1,12 @@
 //! The NVM subsystem that the board pretends to be, in RAM.
 
+use core::cell::RefCell;
+
 use nvme_mi_responder::world::FirmwareStore;
-use nvme_mi_responder::{MessageBuffers, Responder};
+use nvme_mi_responder::{Device, ManagementEndpoint, MessageBuffer, Server, SoftwareCrc32c};
 use reference_device::{
-    DefaultSubsystem, DefaultWorld, Identity, LoggedFirmware, MANAGEMENT_BUFFER, MANAGEMENT_PORT,
-    Management, SerialNumber, UnitChanges, default_firmware, default_subsystem, default_world,
+    DefaultSubsystem, DefaultWorld, Identity, LoggedFirmware, MANAGEMENT_PORT, ManagementLink,
+    SerialNumber, default_firmware, default_subsystem, default_world,
 };
 use static_cell::{ConstStaticCell, StaticCell};
 
@@ -19,31 +21,34 @@ type World = DefaultWorld<'static, LoggedFirmware<'static, 3>>;
 
 static SERIAL_NUMBER: StaticCell<SerialNumber> = StaticCell::new();
 static SUBSYSTEM: StaticCell<DefaultSubsystem<'static>> = StaticCell::new();
+static DEVICE: StaticCell<RefCell<Device<'static, World>>> = StaticCell::new();
 static IMAGES: ConstStaticCell<[u8; AREAS * LONGEST_IMAGE]> =
     ConstStaticCell::new([0; AREAS * LONGEST_IMAGE]);
-static UNIT_CHANGES: ConstStaticCell<UnitChanges> = ConstStaticCell::new(UnitChanges::new());
-static BUFFERS: ConstStaticCell<MessageBuffers> = ConstStaticCell::new(MessageBuffers::new());
-static REQUEST: ConstStaticCell<[u8; MANAGEMENT_BUFFER]> =
-    ConstStaticCell::new([0; MANAGEMENT_BUFFER]);
+static LINK: ConstStaticCell<ManagementLink> = ConstStaticCell::new(ManagementLink::new());
+static BUFFERS: ConstStaticCell<[MessageBuffer; 2]> =
+    ConstStaticCell::new([MessageBuffer::new(), MessageBuffer::new()]);
+
+/// What [`manage`](reference_device::manage) serves.
+pub struct Management {
+    pub server: Server<'static, 'static, 'static, World>,
+    pub link: &'static ManagementLink,
+}
 
 /// The default model, with the USB serial number. Call it once.
-pub fn start(identity: &Identity<'_>) -> Management<'static, World> {
+pub fn start(identity: &Identity<'_>) -> Management {
     let serial_number = SERIAL_NUMBER.init(identity.serial_number());
     let subsystem = default_subsystem(serial_number).unwrap_or_else(|error| fault::end(&error));
-    let unit_changes = UNIT_CHANGES.take();
+    let link = &*LINK.take();
     let store = default_firmware(IMAGES.take());
     let slots = store.slots();
-    let firmware = LoggedFirmware { store, slots };
-    let responder = Responder::new(
-        SUBSYSTEM.init(subsystem).model(),
-        MANAGEMENT_PORT,
-        default_world(firmware, unit_changes),
-        BUFFERS.take(),
-    );
+    let world = default_world(LoggedFirmware { store, slots }, link, SoftwareCrc32c);
+    let device = Device::new(SUBSYSTEM.init(subsystem).model(), world);
+    let device = DEVICE.init(RefCell::new(device));
+    let buffers = BUFFERS.take().each_mut();
+    let endpoint = ManagementEndpoint::new(device.get_mut(), MANAGEMENT_PORT, buffers);
+    let endpoint = endpoint.unwrap_or_else(|error| fault::end(&error));
     Management {
-        responder: responder.unwrap_or_else(|error| fault::end(&error)),
-        port: MANAGEMENT_PORT,
-        unit_changes,
-        buffer: REQUEST.take(),
+        server: Server::new(device, endpoint),
+        link,
     }
 }

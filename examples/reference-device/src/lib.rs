@@ -27,8 +27,8 @@ pub use link::{Link, LinkMemory, MCTP_DESCRIPTORS};
 #[cfg(feature = "firmware-log")]
 pub use logged_firmware::LoggedFirmware;
 pub use management::{
-    DefaultSubsystem, DefaultWorld, MANAGEMENT_BUFFER, MANAGEMENT_PORT, Management, UnitChanges,
-    default_firmware, default_subsystem, default_world, default_world_with_crc,
+    DefaultSubsystem, DefaultWorld, LinkWatch, MANAGEMENT_PORT, ManagementLink, default_firmware,
+    default_subsystem, default_world,
 };
 #[cfg(feature = "bench")]
 pub use mctp_bench::{Sent, Statistics};

@@ -1,19 +1,24 @@
 //! The NVM subsystem that the device manages over NVMe-MI.
 
-use core::cell::{Cell, RefCell};
+use core::cell::Cell;
 
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::signal::Signal;
+use mctp_router::Event;
 use mctp_transport::{DropCounters, DropReason};
 use nvme_mi_responder::world::{
-    Effects, FirmwareStore, HealthReport, MemoryFirmware, MemoryMedia, MemoryPcie, MemoryReset,
-    MemoryVpd, Parts, SecurityInformation,
+    Effects, FirmwareStore, Health, HealthReport, Media, MemoryFirmware, MemoryMedia, MemoryPcie,
+    MemoryReset, MemoryVpd, PcieAccess, ResetHook, SecurityInformation, SecurityProtocols,
+    VpdStore, World,
 };
 use nvme_mi_responder::{
     ControllerConfig, Crc32c, Identity, LinkWidth, ModelError, NamespaceId, PciAddress, PciePort,
-    PortConfig, PortId, PortKind, Responder, SmbusFrequency, SoftwareCrc32c, Subsystem,
-    TransportError, TransportErrors, TwoWirePort, Vendor, vendor_from_build,
+    PortConfig, PortId, PortKind, SmbusFrequency, SoftwareCrc32c, Subsystem, TransportError,
+    TransportErrors, TwoWirePort, Vendor, vendor_from_build,
 };
+
+use crate::device::USB;
+use crate::observer::{Direction, Observer};
 
 /// Who made the device, from the build environment; see [`vendor_from_build!`].
 const VENDOR: Vendor = vendor_from_build!();
@@ -48,37 +53,64 @@ const SHARED_NAMESPACE: NamespaceId = NamespaceId(1);
 /// The two-wire port of the default model, where the management endpoint is.
 pub const MANAGEMENT_PORT: PortId = PortId(1);
 
-/// Bytes of the longest NVMe-MI message, message type not counted.
-pub const MANAGEMENT_BUFFER: usize = nvme_mi_responder::MAX_MESSAGE_LENGTH - 1;
-
-/// What [`manage`](crate::manage) serves as NVMe-MI.
-pub struct Management<'d, W> {
-    /// Answers for the subsystem, such as for a [`default_subsystem`] in a [`default_world`].
-    pub responder: Responder<'d, W>,
-    /// The port of the subsystem whose transmission unit is that of the USB link.
-    pub port: PortId,
-    /// Where changes of it come from: the one that the responder's world has.
-    pub unit_changes: &'d UnitChanges,
-    /// Takes the request that is to be answered next.
-    pub buffer: &'d mut [u8; MANAGEMENT_BUFFER],
-}
-
 /// Two ports, two controllers, four namespaces.
 pub type DefaultSubsystem<'i> = Subsystem<'i, 2, 2, 4>;
 
-/// What is around a [`default_subsystem`] with firmware store `F`, and what computes its integrity
-/// checks.
-pub type DefaultWorld<'w, F, C = SoftwareCrc32c> = Parts<
-    HealthReport,
-    F,
-    MemoryVpd<256>,
-    MemoryReset,
-    &'w UnitChanges,
-    SecurityInformation,
-    MemoryMedia,
-    MemoryPcie<2>,
-    C,
->;
+/// What is around a [`default_subsystem`]: firmware in a store `F`, integrity checks by `C`, the PCI
+/// functions of so many controllers.
+#[derive(Debug)]
+pub struct DefaultWorld<'w, F, C = SoftwareCrc32c, const CONTROLLERS: usize = 2> {
+    /// Of all controllers.
+    pub health: HealthReport,
+    /// Firmware slots, if there are any.
+    pub firmware: Option<F>,
+    /// Vital Product Data.
+    pub vpd: MemoryVpd<256>,
+    /// What resets there were.
+    pub reset: MemoryReset,
+    /// What changes of the management port's settings are told to.
+    pub link: &'w ManagementLink,
+    /// The security protocol that says which others there are: none.
+    pub security: SecurityInformation,
+    /// Format, sanitize and self-test of media that are not there.
+    pub media: MemoryMedia,
+    /// PCI configuration spaces.
+    pub pcie: MemoryPcie<CONTROLLERS>,
+    /// Computes integrity checks, as a CRC unit does.
+    pub crc: C,
+}
+
+impl<F: FirmwareStore, C: Crc32c, const CONTROLLERS: usize> World
+    for DefaultWorld<'_, F, C, CONTROLLERS>
+{
+    fn health(&mut self) -> &mut dyn Health {
+        &mut self.health
+    }
+    fn crc32c(&mut self, parts: &[&[u8]]) -> u32 {
+        self.crc.crc32c(parts)
+    }
+    fn firmware(&mut self) -> Option<&mut dyn FirmwareStore> {
+        self.firmware.as_mut().map(|store| store as _)
+    }
+    fn vpd(&mut self) -> Option<&mut dyn VpdStore> {
+        Some(&mut self.vpd)
+    }
+    fn reset(&mut self) -> Option<&mut dyn ResetHook> {
+        Some(&mut self.reset)
+    }
+    fn effects(&mut self) -> Option<&mut dyn Effects> {
+        Some(&mut self.link)
+    }
+    fn security(&mut self) -> Option<&mut dyn SecurityProtocols> {
+        Some(&mut self.security)
+    }
+    fn media(&mut self) -> Option<&mut dyn Media> {
+        Some(&mut self.media)
+    }
+    fn pcie(&mut self) -> Option<&mut dyn PcieAccess> {
+        Some(&mut self.pcie)
+    }
+}
 
 /// The default model.
 ///
@@ -143,52 +175,49 @@ pub fn default_firmware(memory: &mut [u8]) -> MemoryFirmware<'_, 3> {
 
 /// Firmware in `store`, everything else in memory: healthy at 303 K, blank VPD, resets, format,
 /// sanitize and self-test of media that are not there, the security protocol that says which others
-/// there are (none), and PCI configuration spaces.
-pub fn default_world<F: FirmwareStore>(
+/// there are (none), and PCI configuration spaces. Integrity checks are computed by `crc`, such as a
+/// CRC unit.
+pub fn default_world<F: FirmwareStore, C: Crc32c>(
     store: F,
-    unit_changes: &UnitChanges,
-) -> DefaultWorld<'_, F> {
-    default_world_with_crc(store, unit_changes, SoftwareCrc32c)
-}
-
-/// A [`default_world`] whose integrity checks are computed by `crc`, such as a CRC unit.
-pub fn default_world_with_crc<F: FirmwareStore, C: Crc32c>(
-    store: F,
-    unit_changes: &UnitChanges,
+    link: &ManagementLink,
     crc: C,
 ) -> DefaultWorld<'_, F, C> {
-    Parts::new(HealthReport::healthy())
-        .with_firmware(store)
-        .with_vpd(MemoryVpd::new([0xFF; 256]))
-        .with_reset(MemoryReset::default())
-        .with_effects(unit_changes)
-        .with_security(SecurityInformation)
-        .with_media(MemoryMedia::new())
-        .with_pcie(MemoryPcie::new(&VENDOR))
-        .with_crc(crc)
+    DefaultWorld {
+        health: HealthReport::healthy(),
+        firmware: Some(store),
+        vpd: MemoryVpd::new([0xFF; 256]),
+        reset: MemoryReset::default(),
+        link,
+        security: SecurityInformation,
+        media: MemoryMedia::new(),
+        pcie: MemoryPcie::new(&VENDOR),
+        crc,
+    }
 }
 
-/// Passes a new transmission unit from the subsystem on to the USB link, and what goes wrong there
-/// on to the subsystem.
+/// What the managed subsystem and the USB link by which requesters reach it tell each other: a new
+/// transmission unit, and that the link was lost.
 #[derive(Default)]
-pub struct UnitChanges {
-    unit: Signal<NoopRawMutex, u16>,
+pub struct ManagementLink {
     /// The port whose unit is that of the link.
     port: Cell<Option<PortId>>,
-    /// Not asked for yet.
-    errors: Cell<TransportErrors>,
-    /// The drops that are in the errors, or were.
-    drops: RefCell<DropCounters>,
+    unit: Signal<NoopRawMutex, u16>,
+    lost: Signal<NoopRawMutex, ()>,
 }
 
-impl UnitChanges {
-    /// None yet.
+impl core::fmt::Debug for ManagementLink {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("ManagementLink").finish_non_exhaustive()
+    }
+}
+
+impl ManagementLink {
+    /// Nothing has changed yet.
     pub const fn new() -> Self {
         Self {
-            unit: Signal::new(),
             port: Cell::new(None),
-            errors: Cell::new(TransportErrors::NONE),
-            drops: RefCell::new(DropCounters::new()),
+            unit: Signal::new(),
+            lost: Signal::new(),
         }
     }
 
@@ -198,23 +227,65 @@ impl UnitChanges {
     }
 
     /// The next change of the transmission unit, in bytes.
-    pub(crate) fn next(&self) -> impl Future<Output = u16> {
+    pub(crate) fn next_unit(&self) -> impl Future<Output = u16> {
         self.unit.wait()
     }
 
-    /// Takes note of what was dropped since the last time.
-    pub(crate) fn note_drops(&self, drops: DropCounters) {
-        // Nobody else has it: it is borrowed here alone.
-        let Ok(mut before) = self.drops.try_borrow_mut() else {
-            return;
-        };
-        for (reason, error) in &ERRORS {
-            if drops.of(*reason) != before.of(*reason) {
-                self.errors.set(self.errors.get().with(*error));
-            }
-        }
-        *before = drops;
+    /// The next loss of the link.
+    pub(crate) fn next_loss(&self) -> impl Future<Output = ()> {
+        self.lost.wait()
     }
+
+    /// An observer for [`report_events`](crate::report_events) by which the managed subsystem gets
+    /// to know that the link was lost. What happens is passed on to `observer`.
+    pub const fn watched_by<'l, O: Observer>(&'l self, observer: &'l O) -> LinkWatch<'l, O> {
+        LinkWatch {
+            link: self,
+            observer,
+        }
+    }
+}
+
+/// The observer of [`ManagementLink::watched_by`].
+pub struct LinkWatch<'l, O> {
+    link: &'l ManagementLink,
+    observer: &'l O,
+}
+
+impl<O: Observer> Observer for LinkWatch<'_, O> {
+    const LOOKS_AT_PACKETS: bool = O::LOOKS_AT_PACKETS;
+
+    fn packet(&self, direction: Direction, bytes: &[u8]) {
+        self.observer.packet(direction, bytes);
+    }
+
+    fn event(&self, event: Event, drops: &DropCounters) {
+        if event == Event::LinkDown(USB) {
+            self.link.lost.signal(());
+        }
+        self.observer.event(event, drops);
+    }
+
+    #[cfg(feature = "bench")]
+    fn stream_sent(&self, sent: &mctp_bench::Sent) {
+        self.observer.stream_sent(sent);
+    }
+
+    #[cfg(feature = "bench")]
+    fn stream_received(&self, statistics: &mctp_bench::Statistics) {
+        self.observer.stream_received(statistics);
+    }
+}
+
+/// What Get State tells of the packets that were dropped between two counts.
+pub(crate) fn errors_between(before: &DropCounters, now: &DropCounters) -> TransportErrors {
+    let mut errors = TransportErrors::NONE;
+    for (reason, error) in &ERRORS {
+        if now.of(*reason) != before.of(*reason) {
+            errors = errors.with(*error);
+        }
+    }
+    errors
 }
 
 /// The errors of Get State behind which are reasons of the router.
@@ -250,15 +321,11 @@ const ERRORS: [(DropReason, TransportError); 11] = [
     (DropReason::Truncated, TransportError::PhysicalLayer),
 ];
 
-impl Effects for &UnitChanges {
+impl Effects for &ManagementLink {
     fn transmission_unit_changed(&mut self, port: PortId, unit: u16) {
         if self.port.get() == Some(port) {
             self.unit.signal(unit);
         }
-    }
-
-    fn take_errors(&mut self) -> TransportErrors {
-        self.errors.take()
     }
 }
 
@@ -266,59 +333,76 @@ impl Effects for &UnitChanges {
 mod tests {
     use super::*;
 
-    /// Counts `reason`, and returns what Get State is told.
-    fn errors_after(changes: &UnitChanges, drops: &mut DropCounters, reason: DropReason) -> u16 {
-        drops.count(reason);
-        changes.note_drops(drops.clone());
-        let mut world = changes;
-        let errors = world.take_errors();
-        assert_eq!(world.take_errors(), TransportErrors::NONE);
-        let bits = ERRORS.map(|(_, error)| error).into_iter();
-        let set = bits.filter(|error| errors.with(*error) == errors);
-        set.fold(0, |bits, error| bits | 1 << error as u8)
-    }
-
     #[test]
-    fn each_drop_is_told_to_get_state_once_as_what_it_is() {
-        let changes = UnitChanges::new();
-        let mut drops = DropCounters::new();
-        for (reason, bit) in [
-            (DropReason::AssemblyTimeout, 5),
-            (DropReason::UnsupportedTransmissionUnit, 6),
-            (DropReason::UnsupportedHeaderVersion, 7),
-            (DropReason::NotOurDestination, 8),
-            (DropReason::UnroutableDestination, 8),
-            (DropReason::PacketSizeMismatch, 9),
-            (DropReason::MiddleWithoutStart, 10),
-            (DropReason::OutOfSequence, 11),
-            (DropReason::UnexpectedResponse, 12),
-            (DropReason::BadLinkIntegrity, 13),
-            (DropReason::Truncated, 13),
+    fn each_drop_is_told_to_get_state_as_what_it_is() {
+        for (reason, error) in [
+            (DropReason::AssemblyTimeout, TransportError::Timeout),
+            (
+                DropReason::UnsupportedTransmissionUnit,
+                TransportError::UnsupportedUnit,
+            ),
+            (
+                DropReason::UnsupportedHeaderVersion,
+                TransportError::HeaderVersion,
+            ),
+            (
+                DropReason::NotOurDestination,
+                TransportError::UnknownDestination,
+            ),
+            (
+                DropReason::UnroutableDestination,
+                TransportError::UnknownDestination,
+            ),
+            (
+                DropReason::PacketSizeMismatch,
+                TransportError::IncorrectUnit,
+            ),
+            (
+                DropReason::MiddleWithoutStart,
+                TransportError::UnexpectedMiddle,
+            ),
+            (DropReason::OutOfSequence, TransportError::OutOfSequence),
+            (DropReason::UnexpectedResponse, TransportError::MessageTag),
+            (DropReason::BadLinkIntegrity, TransportError::PhysicalLayer),
+            (DropReason::Truncated, TransportError::PhysicalLayer),
         ] {
-            assert_eq!(
-                errors_after(&changes, &mut drops, reason),
-                1 << bit,
-                "{reason:?}"
-            );
+            let before = DropCounters::new();
+            let mut now = before.clone();
+            now.count(reason);
+            let expected = TransportErrors::NONE.with(error);
+            assert_eq!(errors_between(&before, &now), expected, "{reason:?}");
+            assert_eq!(errors_between(&now, &now), TransportErrors::NONE);
         }
     }
 
     #[test]
     fn what_is_dropped_for_want_of_memory_is_no_error_of_the_transport() {
-        let changes = UnitChanges::new();
-        let mut drops = DropCounters::new();
         for reason in [DropReason::NoMessageBuffer, DropReason::SendTimeout] {
-            assert_eq!(errors_after(&changes, &mut drops, reason), 0);
+            let before = DropCounters::new();
+            let mut now = before.clone();
+            now.count(reason);
+            assert_eq!(errors_between(&before, &now), TransportErrors::NONE);
         }
     }
 
     #[test]
     fn only_the_transmission_unit_of_the_followed_port_is_passed_on() {
-        let changes = UnitChanges::new();
-        changes.follow(PortId(1));
-        let mut world = &changes;
-        world.transmission_unit_changed(PortId(1), 64);
-        world.transmission_unit_changed(PortId(2), 128);
-        assert_eq!(changes.unit.try_take(), Some(64));
+        let link = ManagementLink::new();
+        link.follow(PortId(1));
+        let mut effects = &link;
+        effects.transmission_unit_changed(PortId(1), 64);
+        effects.transmission_unit_changed(PortId(2), 128);
+        assert_eq!(link.unit.try_take(), Some(64));
+    }
+
+    #[test]
+    fn only_the_loss_of_the_usb_link_is_passed_on() {
+        let link = ManagementLink::new();
+        let event = |event| link.watched_by(&()).event(event, &DropCounters::new());
+        event(Event::LinkUp(USB));
+        event(Event::LinkDown(mctp_router::PortId(7)));
+        assert_eq!(link.lost.try_take(), None);
+        event(Event::LinkDown(USB));
+        assert_eq!(link.lost.try_take(), Some(()));
     }
 }

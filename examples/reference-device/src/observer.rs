@@ -48,6 +48,28 @@ impl Observer for () {
     const LOOKS_AT_PACKETS: bool = false;
 }
 
+impl<O: Observer> Observer for &O {
+    const LOOKS_AT_PACKETS: bool = O::LOOKS_AT_PACKETS;
+
+    fn packet(&self, direction: Direction, bytes: &[u8]) {
+        (**self).packet(direction, bytes);
+    }
+
+    fn event(&self, event: Event, drops: &DropCounters) {
+        (**self).event(event, drops);
+    }
+
+    #[cfg(feature = "bench")]
+    fn stream_sent(&self, sent: &mctp_bench::Sent) {
+        (**self).stream_sent(sent);
+    }
+
+    #[cfg(feature = "bench")]
+    fn stream_received(&self, statistics: &mctp_bench::Statistics) {
+        (**self).stream_received(statistics);
+    }
+}
+
 /// A transport half that is looked at.
 pub(crate) struct Observed<'o, T, O> {
     pub(crate) transport: T,

@@ -1,19 +1,22 @@
 //! What the device does besides the control protocol, which its router does: a function for each
 //! service.
 
+use core::cell::RefCell;
 use core::convert::Infallible;
 use core::future::pending;
 
-use embassy_futures::select::{Either, select};
+use embassy_futures::select::{Either3, select3};
 use embassy_futures::yield_now;
 use embassy_sync::blocking_mutex::raw::RawMutex;
-use mctp::{AsyncListener, MsgIC, MsgType};
+use mctp::Eid;
 use mctp_router::wire::Version;
-use mctp_router::{Clock, PortConfig, Router, Service, Target};
+use mctp_router::{Clock, Listener, Message, PortConfig, Responder, Router, Service, Target};
+use mctp_transport::DropCounters;
 use nvme_mi_responder::world::World;
+use nvme_mi_responder::{Listen, ReceivedMessage, Server};
 
 use crate::device::{NETWORK, USB};
-use crate::management::{Management, UnitChanges};
+use crate::management::{ManagementLink, errors_between};
 use crate::observer::Observer;
 
 /// The router's channels that [`echo`] takes: its listener.
@@ -39,7 +42,7 @@ pub fn echo<M: RawMutex, C: Clock>(
     router: &Router<'_, M, C>,
 ) -> mctp::Result<impl Future<Output = Infallible>> {
     let service = const { Service::vendor_pci(mctp_echo::VENDOR_ID, &[mctp_echo::SUBTYPE]) };
-    let mut listener = router.listener(service)?;
+    let listener = router.listener(service)?;
     Ok(async move {
         loop {
             let message = listener.receive().await;
@@ -58,7 +61,9 @@ pub fn echo<M: RawMutex, C: Clock>(
 }
 
 /// Serves NVMe-MI for ever: both command slots and control primitives at once. The link follows the
-/// transmission unit that is configured over NVMe-MI.
+/// transmission unit that is configured over NVMe-MI. What a host set up is not there for the next:
+/// a lost link, which [`report_events`] tells an [observer](ManagementLink::watched_by), resets the
+/// management endpoint.
 ///
 /// `clock` is the time that the subsystem lives by, as a rule the router's.
 ///
@@ -68,7 +73,8 @@ pub fn echo<M: RawMutex, C: Clock>(
 /// NVMe-MI.
 pub fn manage<M: RawMutex, C: Clock, W: World>(
     router: &Router<'_, M, C>,
-    management: &mut Management<'_, W>,
+    server: &Server<'_, '_, '_, W>,
+    link: &ManagementLink,
     clock: impl Clock,
 ) -> mctp::Result<impl Future<Output = Infallible>> {
     let service = const {
@@ -77,25 +83,28 @@ pub fn manage<M: RawMutex, C: Clock, W: World>(
             .at(NETWORK)
     };
     let listener = router.listener(service)?;
-    let changes = management.unit_changes;
-    changes.follow(management.port);
+    link.follow(server.port());
     Ok(async move {
+        let dropped = RefCell::new(DropCounters::new());
         // A Get State says what was dropped before it came.
-        let listeners = [(); NVME_MI_LISTENERS].map(|()| Watched {
+        let note_drops = || {
+            let now = router.drop_counters();
+            let before = dropped.replace(now.clone());
+            server.note(errors_between(&before, &now));
+        };
+        let listeners = [(); NVME_MI_LISTENERS].map(|()| InPlace {
             listener: &listener,
-            received: || changes.note_drops(router.drop_counters()),
+            received: &note_drops,
         });
-        let serve = nvme_mi_responder::serve(
-            &mut management.responder,
+        let serve = server.serve(
             listeners,
             |endpoint_id| router.request_channel(Target::Endpoint(NETWORK, endpoint_id)),
             &clock,
-            &mut management.buffer[..],
         );
-        match select(serve, follow_unit(router, changes)).await {
+        match select3(serve, follow_unit(router, link), follow_loss(server, link)).await {
             // It ends only if the listener does, which this one does not.
-            Either::First(_) => pending().await,
-            Either::Second(never) => never,
+            Either3::First(_) => pending().await,
+            Either3::Second(never) | Either3::Third(never) => never,
         }
     })
 }
@@ -103,7 +112,7 @@ pub fn manage<M: RawMutex, C: Clock, W: World>(
 /// Tells `observer` for ever what happens. For one task: each event is told once.
 pub async fn report_events<M: RawMutex, C: Clock>(
     router: &Router<'_, M, C>,
-    observer: &impl Observer,
+    observer: impl Observer,
 ) -> Infallible {
     loop {
         let event = router.next_event().await;
@@ -111,35 +120,63 @@ pub async fn report_events<M: RawMutex, C: Clock>(
     }
 }
 
-/// A listener that says when it has received something.
-struct Watched<L, F> {
-    listener: L,
-    received: F,
+/// Requests in the router's buffers.
+struct InPlace<'l, 'r, 'b, M: RawMutex, C: Clock, F> {
+    listener: &'l Listener<'r, 'b, M, C>,
+    /// Called when one was received.
+    received: &'l F,
 }
 
-impl<L: AsyncListener, F: Fn()> AsyncListener for Watched<L, F> {
-    type RespChannel<'a>
-        = L::RespChannel<'a>
+impl<'l, 'b, M: RawMutex, C: Clock, F: Fn()> Listen for InPlace<'l, '_, 'b, M, C, F> {
+    type Message<'a>
+        = Request<'l, 'b, M, C>
     where
         Self: 'a;
 
-    async fn recv<'f>(
-        &mut self,
-        buffer: &'f mut [u8],
-    ) -> mctp::Result<(MsgType, MsgIC, &'f mut [u8], Self::RespChannel<'_>)> {
-        let message = self.listener.recv(buffer).await;
+    async fn listen(&mut self) -> mctp::Result<Self::Message<'_>> {
+        let message = self.listener.receive().await;
         (self.received)();
-        message
+        Ok(Request(message))
+    }
+}
+
+struct Request<'m, 'b, M: RawMutex, C: Clock>(Message<'m, 'b, M, C>);
+
+impl<'m, 'b, M: RawMutex, C: Clock> ReceivedMessage for Request<'m, 'b, M, C> {
+    type Channel = Responder<'m, 'b, M, C>;
+
+    fn source(&self) -> Eid {
+        self.0.origin().source()
+    }
+    fn integrity_check(&self) -> bool {
+        self.0.origin().integrity_check().0
+    }
+    fn body(&self) -> &[u8] {
+        self.0.bytes()
+    }
+    fn into_channel(self) -> Self::Channel {
+        self.0.into_responder()
+    }
+}
+
+/// Resets the management endpoint whenever its link is lost.
+async fn follow_loss<W: World>(
+    server: &Server<'_, '_, '_, W>,
+    link: &ManagementLink,
+) -> Infallible {
+    loop {
+        link.next_loss().await;
+        server.reset();
     }
 }
 
 /// Lets the link follow the transmission unit of the subsystem's port.
 async fn follow_unit<M: RawMutex, C: Clock>(
     router: &Router<'_, M, C>,
-    changes: &UnitChanges,
+    link: &ManagementLink,
 ) -> Infallible {
     loop {
-        let unit = changes.next().await.into();
+        let unit = link.next_unit().await.into();
         router.configure_port(USB, PortConfig::new(unit));
     }
 }
@@ -159,12 +196,10 @@ mod tests {
     use mctp_transport::{
         PhysicalAddress, Received, SendError, Transfer, TransferLayout, TransportRx, TransportTx,
     };
-    use nvme_mi_responder::{MessageBuffers, Responder};
+    use nvme_mi_responder::{Device, ManagementEndpoint, MessageBuffer, SoftwareCrc32c};
 
     use super::*;
-    use crate::{
-        MANAGEMENT_BUFFER, MANAGEMENT_PORT, default_firmware, default_subsystem, default_world,
-    };
+    use crate::{MANAGEMENT_PORT, default_firmware, default_subsystem, default_world};
 
     struct Stopped;
 
@@ -197,18 +232,16 @@ mod tests {
         let config = Config::new([1; 16]);
         let router = Router::<NoopRawMutex, _>::new(&mut storage, Stopped, &config);
         let mut subsystem = default_subsystem("0123456789ab").unwrap();
-        let unit_changes = UnitChanges::new();
-        let world = default_world(default_firmware(&mut []), &unit_changes);
-        let mut buffers = MessageBuffers::new();
-        let responder = Responder::new(subsystem.model(), MANAGEMENT_PORT, world, &mut buffers);
-        let mut management = Management {
-            responder: responder.unwrap(),
-            port: MANAGEMENT_PORT,
-            unit_changes: &unit_changes,
-            buffer: &mut [0; MANAGEMENT_BUFFER],
-        };
+        let link = ManagementLink::new();
+        let world = default_world(default_firmware(&mut []), &link, SoftwareCrc32c);
+        let mut device = Device::new(subsystem.model(), world);
+        let mut buffers = [MessageBuffer::new(), MessageBuffer::new()];
+        let buffers = buffers.each_mut();
+        let endpoint = ManagementEndpoint::new(&mut device, MANAGEMENT_PORT, buffers);
+        let device = RefCell::new(device);
+        let server = Server::new(&device, endpoint.unwrap());
         let echo = echo(&router);
-        let manage = manage(&router, &mut management, Stopped);
+        let manage = manage(&router, &server, &link, Stopped);
         (echo.is_ok(), manage.is_ok())
     }
 

@@ -7,16 +7,18 @@ use embassy_futures::join::{join, join4};
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embedded_io_adapters::tokio_1::FromTokio;
 use mctp_bench::{Sent, Statistics};
-use nvme_mi_responder::world::MemoryPcie;
-use nvme_mi_responder::{MessageBuffers, Responder};
+use nvme_mi_responder::world::{
+    MemoryMedia, MemoryPcie, MemoryReset, MemoryVpd, SecurityInformation,
+};
+use nvme_mi_responder::{Device, ManagementEndpoint, MessageBuffer, Server, SoftwareCrc32c};
 use reference_device::storage::{
     Channels, LongMessages, Networks, PortBuffers, Ports, Routes, ShortMessages,
 };
 use reference_device::{
-    Assembly, BENCH_CHANNELS, Benchmark, Direction, DropCounters, ECHO_CHANNELS, Event, EventLog,
-    Identity, LinkMemory, LoggedFirmware, MANAGE_CHANNELS, MANAGEMENT_BUFFER, MCTP_DESCRIPTORS,
-    Management, NETWORK, Observer, Options, RouterStorage, SERIAL_DESCRIPTORS, SerialMemory,
-    SerialPort, UnitChanges, echo, manage, report_events,
+    Assembly, BENCH_CHANNELS, Benchmark, DefaultWorld, Direction, DropCounters, ECHO_CHANNELS,
+    Event, EventLog, Identity, LinkMemory, LoggedFirmware, MANAGE_CHANNELS, MCTP_DESCRIPTORS,
+    ManagementLink, NETWORK, Observer, Options, RouterStorage, SERIAL_DESCRIPTORS, SerialMemory,
+    SerialPort, echo, manage, report_events,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use usbredir_device::{Buffers, State};
@@ -136,30 +138,30 @@ pub async fn run_with_log<T>(
     let mut subsystem = model
         .build(&serial_number, &revision)
         .expect("a model that was read from a file breaks no rule");
-    let unit_changes = UnitChanges::new();
+    let management_link = ManagementLink::new();
     let mut images = vec![0; (FIRMWARE_SLOTS + 1) * FIRMWARE_SLOT];
+    let slots = model.firmware.slots.len().try_into().unwrap_or(u8::MAX);
     let firmware = LoggedFirmware {
         store: model.firmware.build(&mut images),
-        slots: model.firmware.slots.len().try_into().unwrap_or(u8::MAX),
+        slots,
     };
-    let mut surroundings = reference_device::default_world(firmware, &unit_changes)
-        .with_pcie(MemoryPcie::<CONTROLLERS>::new(&model.vendor));
-    surroundings.health = model.health;
-    let mut buffers = Box::new(MessageBuffers::new());
-    let responder = Responder::new(
-        subsystem.model(),
-        model.management_port,
-        surroundings,
-        &mut buffers,
-    )
-    .expect("a model that was read from a file has the port of its management endpoint");
-    let mut request = Box::new([0; MANAGEMENT_BUFFER]);
-    let mut management = Management {
-        responder,
-        port: model.management_port,
-        unit_changes: &unit_changes,
-        buffer: &mut request,
+    let surroundings = DefaultWorld {
+        health: model.health,
+        firmware: (slots > 0).then_some(firmware),
+        vpd: MemoryVpd::new([0xFF; 256]),
+        reset: MemoryReset::default(),
+        link: &management_link,
+        security: SecurityInformation,
+        media: MemoryMedia::new(),
+        pcie: MemoryPcie::<CONTROLLERS>::new(&model.vendor),
+        crc: SoftwareCrc32c,
     };
+    let mut device = Device::new(subsystem.model(), surroundings);
+    let mut buffers = Box::new([MessageBuffer::new(), MessageBuffer::new()]);
+    let endpoint = ManagementEndpoint::new(&mut device, model.management_port, buffers.each_mut())
+        .expect("a model that was read from a file has the port of its management endpoint");
+    let device = RefCell::new(device);
+    let server = Server::new(&device, endpoint);
     let clock = TokioClock::start();
     // The number of buffers is part of the storage's type.
     macro_rules! assemble_in {
@@ -192,9 +194,9 @@ pub async fn run_with_log<T>(
     let counted = "the storage has a channel for each service";
     let services = join4(
         echo(&router).expect(counted),
-        manage(&router, &mut management, &clock).expect(counted),
+        manage(&router, &server, &management_link, &clock).expect(counted),
         benchmark.serve(&router, &clock).expect(counted),
-        report_events(&router, &benchmark),
+        report_events(&router, management_link.watched_by(&benchmark)),
     );
     // The device is large, and moved no more often than need be.
     let device = Box::pin(async {

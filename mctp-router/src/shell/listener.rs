@@ -29,9 +29,9 @@ impl<'r, 'b, M: RawMutex, C: Clock> Listener<'r, 'b, M, C> {
     }
 
     /// Waits for the next message, and lends it in place. The future may be dropped at any time
-    /// without losing a message.
+    /// without losing a message. One task may wait at a time.
     #[inline]
-    pub fn receive(&mut self) -> Receive<'_, 'b, M, C> {
+    pub fn receive(&self) -> Receive<'_, 'b, M, C> {
         Receive(NextMessage::new(self.router, self.channel))
     }
 }
@@ -100,6 +100,14 @@ impl<'m, 'b, M: RawMutex, C: Clock> Message<'m, 'b, M, C> {
     ) -> impl Future<Output = mctp::Result<()>> {
         let outgoing = self.origin().response(integrity_check);
         SendMessage::new(self.router, outgoing, response)
+    }
+
+    /// Gives the buffer back, and keeps the way back to the sender.
+    pub fn into_responder(self) -> Responder<'m, 'b, M, C> {
+        Responder {
+            router: self.router,
+            origin: *self.origin(),
+        }
     }
 
     /// Discards the message because its integrity check failed, and counts it (DSP0236 section
@@ -196,18 +204,14 @@ impl<'b, M: RawMutex, C: Clock> Listener<'_, 'b, M, C> {
         &self,
         buf: &'f mut [u8],
     ) -> mctp::Result<(MsgType, MsgIC, &'f mut [u8], Responder<'_, 'b, M, C>)> {
-        let message = Receive(NextMessage::new(self.router, self.channel)).await;
+        let message = self.receive().await;
         let origin = *message.origin();
         let copy = copied(message.bytes(), buf)?;
-        let responder = Responder {
-            router: self.router,
-            origin,
-        };
         Ok((
             origin.message_type(),
             origin.integrity_check(),
             copy,
-            responder,
+            message.into_responder(),
         ))
     }
 }

@@ -147,7 +147,7 @@ impl Holder<'_> {
 )]
 async fn take(listener: Rc<RefCell<TestListener>>, taking: Taking, desk: Rc<Desk>) {
     let mut copy = vec![0; LONGEST];
-    let (mut exclusive, shared);
+    let (exclusive, shared);
     let (holder, taken) = match taking {
         Taking::InPlace => {
             exclusive = listener.borrow_mut();

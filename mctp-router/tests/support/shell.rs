@@ -660,7 +660,7 @@ impl Running {
 
     /// A service that sends back what it gets, in place.
     pub(crate) fn serve_echo(&mut self, service: mctp_router::Service) {
-        let mut listener = self.router.listener(service).expect("a free channel");
+        let listener = self.router.listener(service).expect("a free channel");
         self.world.spawn(async move {
             loop {
                 let message = listener.receive().await;

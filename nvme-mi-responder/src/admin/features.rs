@@ -77,7 +77,7 @@ use crate::context::Context;
 use crate::exchange::Exchange;
 use crate::failure::{CompletionStatus, Failure, Handled, Refusal, Status};
 use crate::model::{Metadata, Model, TEMPERATURES, default_thresholds};
-use crate::world::World;
+use crate::world::{World, report_of};
 
 use super::Request;
 use super::identify::{self, ALL_NAMESPACES, Scope, highest_namespace_id};
@@ -280,7 +280,7 @@ fn is_measured<W: World>(
     let Some(controller) = context.model.controllers.get(controller) else {
         return false;
     };
-    let report = controller.health(context.world.health());
+    let report = report_of(controller, context.world.health());
     report
         .sensors
         .get(sensor)
@@ -298,7 +298,7 @@ fn get_threshold<W: World>(
         return Err(CompletionStatus::INVALID_FIELD.into());
     }
     request.return_data(exchange, 0)?;
-    let health = &*context.world.health();
+    let health = context.world.health().warning_temperature();
     let (over, under) = match context.model.controllers.get(request.controller) {
         Some(controller) if current => {
             let thresholds = controller.settings.thresholds;

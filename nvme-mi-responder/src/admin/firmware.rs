@@ -62,6 +62,8 @@ pub const MAX_PIECES: usize = 16;
 
 const PAGE: u32 = 4096;
 
+/// The commands are in the table only if there is a store.
+const NO_STORE: CompletionStatus = CompletionStatus::INTERNAL_ERROR;
 const INVALID_SLOT: CompletionStatus = CompletionStatus::specific(0x06);
 const INVALID_IMAGE: CompletionStatus = CompletionStatus::specific(0x07);
 const OVERLAPPING_RANGE: CompletionStatus = CompletionStatus::specific(0x14);
@@ -84,7 +86,7 @@ struct Piece {
 
 impl Piece {
     /// The piece of `length` bytes at dword `offset`, if the store takes one there.
-    fn new(offset: u32, length: u64, store: &impl FirmwareStore) -> Result<Self, CompletionStatus> {
+    fn new(offset: u32, length: u64, store: &dyn FirmwareStore) -> Result<Self, CompletionStatus> {
         let start = u64::from(offset).saturating_mul(4);
         let end = start.saturating_add(length);
         let unit = if store.takes_only_whole_pages() {
@@ -160,7 +162,7 @@ impl Download {
         }
     }
 
-    fn discard(&mut self, store: &mut impl FirmwareStore) {
+    fn discard(&mut self, store: &mut dyn FirmwareStore) {
         self.pieces.clear();
         self.ended = false;
         store.discard();
@@ -177,7 +179,7 @@ pub(super) fn download<W: World>(
         .saturating_add(1)
         .saturating_mul(4);
     request.expect_data(exchange, length)?;
-    let store = context.world.firmware();
+    let store = context.world.firmware().ok_or(NO_STORE)?;
     let download = &mut context.model.state.firmware;
     let piece = Piece::new(request.dword11, length, store)?;
     if download.ended || (piece.start == 0 && download.has_first_piece()) {
@@ -220,7 +222,7 @@ pub(super) fn commit<W: World>(
     _: &mut Exchange<'_>,
 ) -> Handled {
     let action = Action::of(request.dword10)?;
-    let store = context.world.firmware();
+    let store = context.world.firmware().ok_or(NO_STORE)?;
     let download = &mut context.model.state.firmware;
     // Action 3 is that of a new image if there is one.
     let stores = match action {
@@ -247,7 +249,7 @@ pub(super) fn commit<W: World>(
 }
 
 fn activate<W: World>(context: &mut Context<'_, '_, W>, action: Action, slot: u8) -> Handled {
-    let store = context.world.firmware();
+    let store = context.world.firmware().ok_or(NO_STORE)?;
     if action != Action::Store && store.revision(slot).is_none() {
         return Err(INVALID_IMAGE.into());
     }
@@ -270,7 +272,7 @@ fn activate<W: World>(context: &mut Context<'_, '_, W>, action: Action, slot: u8
 }
 
 /// The slot that a commit is about.
-fn slot_for(store: &impl FirmwareStore, wanted: u8, stores: bool) -> Result<u8, CompletionStatus> {
+fn slot_for(store: &dyn FirmwareStore, wanted: u8, stores: bool) -> Result<u8, CompletionStatus> {
     let first = if stores && store.is_first_slot_read_only() {
         2
     } else {
@@ -315,7 +317,9 @@ fn status_of(error: FirmwareError) -> CompletionStatus {
 
 /// The device is reset: the download is lost, and the image that waits for it runs.
 pub(crate) fn reset<W: World>(model: &mut Model<'_>, world: &mut W) {
-    let store = world.firmware();
+    let Some(store) = world.firmware() else {
+        return;
+    };
     model.state.firmware.discard(store);
     if store.reset() {
         model.raise_all(Change::FirmwareActivated);

@@ -28,20 +28,20 @@ use core::task::Poll;
 use crate::context::Context;
 use crate::exchange::Exchange;
 use crate::failure::{CompletionStatus, Handled, Refusal};
-use crate::model::{ControllerId, LBA_FORMATS, Model, Namespace, NamespaceId};
-use crate::world::{Format, Media, SecureErase, World};
+use crate::model::{ControllerId, LBA_FORMATS, Model, Namespace, NamespaceId, Outcome};
+use crate::world::{Format, SecureErase, World};
 
 use super::Request;
 use super::identify::ALL_NAMESPACES;
 use super::namespace::{INVALID_FORMAT, find_active, format_of};
-use super::self_test::{self, Outcome};
+use super::self_test;
 
 pub(super) fn run<W: World>(
     context: &mut Context<'_, '_, W>,
     request: &Request,
     _: &mut Exchange<'_>,
 ) -> Handled {
-    let erase = erase_of(request.dword10, context.world.media())?;
+    let erase = erase_of(request.dword10, context.world)?;
     let flbas = (request.dword10 & 0xF | request.dword10 >> 7 & 0x60) as u8;
     let format = format_of(flbas, (request.dword10 >> 5 & 7) as u8)?;
     let targets = Targets::new(context.model, request)?;
@@ -56,7 +56,11 @@ pub(super) fn run<W: World>(
         block_length: 1u32.unbounded_shl(u32::from(shift_of(format))),
         erase,
     };
-    match context.world.media().format(context.now, order) {
+    // The command is in the table only if there are any.
+    let Some(media) = context.world.media() else {
+        return Err(CompletionStatus::INTERNAL_ERROR.into());
+    };
+    match media.format(context.now, order) {
         Poll::Pending => return Err(Refusal::PENDING),
         Poll::Ready(done) => done.map_err(|_| CompletionStatus::INTERNAL_ERROR)?,
     }
@@ -64,11 +68,16 @@ pub(super) fn run<W: World>(
     Ok(0)
 }
 
-fn erase_of(dword10: u32, media: &impl Media) -> Result<SecureErase, CompletionStatus> {
+fn erase_of<W: World>(dword10: u32, world: &mut W) -> Result<SecureErase, CompletionStatus> {
     match dword10 >> 9 & 7 {
         0 => Ok(SecureErase::None),
         1 => Ok(SecureErase::UserData),
-        2 if media.supports_cryptographic_erase() => Ok(SecureErase::Cryptographic),
+        2 if world
+            .media()
+            .is_some_and(|media| media.supports_cryptographic_erase()) =>
+        {
+            Ok(SecureErase::Cryptographic)
+        }
         _ => Err(CompletionStatus::INVALID_FIELD),
     }
 }

@@ -47,11 +47,10 @@
 pub mod controller;
 pub mod namespace;
 
-use crate::context::Context;
+use crate::context::{Ability, Context};
 use crate::exchange::{Exchange, Page};
 use crate::failure::{CompletionStatus, Handled};
 use crate::model::{ControllerId, Model, Namespace, NamespaceId};
-use crate::support::Abilities;
 use crate::world::World;
 
 use super::Request;
@@ -94,7 +93,7 @@ pub(super) fn run<W: World>(
     request: &Request,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
-    let manages = context.abilities.include(Abilities::NAMESPACE_MANAGEMENT);
+    let manages = context.has(Ability::NamespaceManagement);
     let structure = wanted(context.model, request, manages)?;
     let page = request.return_data(exchange, STRUCTURE_LENGTH)?;
     match structure {

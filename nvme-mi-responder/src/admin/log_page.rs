@@ -90,14 +90,12 @@
 //!
 //! Parts need not be multiples of 512 bytes here, which the specification asks of requesters.
 
-use crate::commands;
-use crate::context::Context;
+use crate::commands::{self, ADMIN, MANAGEMENT};
+use crate::context::{Ability, Context};
 use crate::exchange::{Exchange, Page};
 use crate::failure::{CompletionStatus, Failure, Handled};
 use crate::model::{ControllerId, Model};
-use crate::support::Abilities;
-use crate::world::{FirmwareStore, Health, Initiator, World};
-use crate::{admin, mi};
+use crate::world::{Initiator, World, report_of};
 
 use super::identify::{ALL_NAMESPACES, highest_namespace_id};
 use super::{Request, error_log, features, sanitize, self_test};
@@ -128,7 +126,7 @@ struct Entry {
     id: u8,
     log: Log,
     length: u32,
-    needs: Abilities,
+    needs: Ability,
 }
 
 impl Entry {
@@ -137,11 +135,11 @@ impl Entry {
             id,
             log,
             length,
-            needs: Abilities::NONE,
+            needs: Ability::Nothing,
         }
     }
 
-    const fn that_needs(self, needs: Abilities) -> Self {
+    const fn that_needs(self, needs: Ability) -> Self {
         Self { needs, ..self }
     }
 }
@@ -154,33 +152,30 @@ const LOGS: &[Entry] = &[
     Entry::new(0x03, Log::Firmware, 512),
     Entry::new(0x04, Log::ChangedNamespaces, 4096),
     Entry::new(0x05, Log::CommandEffects, 4096),
-    Entry::new(0x06, Log::SelfTests, self_test::LOG_LENGTH).that_needs(Abilities::SELF_TEST),
-    Entry::new(0x07, Log::Telemetry(Initiator::Host), BLOCK),
-    Entry::new(0x08, Log::Telemetry(Initiator::Controller), BLOCK),
+    Entry::new(0x06, Log::SelfTests, self_test::LOG_LENGTH).that_needs(Ability::SelfTest),
+    Entry::new(0x07, Log::Telemetry(Initiator::Host), BLOCK).that_needs(Ability::Telemetry),
+    Entry::new(0x08, Log::Telemetry(Initiator::Controller), BLOCK).that_needs(Ability::Telemetry),
     Entry::new(0x12, Log::FeatureEffects, 1024),
     Entry::new(0x13, Log::ManagementEffects, 4096),
-    Entry::new(0x81, Log::Sanitize, sanitize::LOG_LENGTH).that_needs(Abilities::SANITIZE),
+    Entry::new(0x81, Log::Sanitize, sanitize::LOG_LENGTH).that_needs(Ability::Sanitize),
 ];
 
-fn supported(abilities: Abilities) -> impl Iterator<Item = &'static Entry> {
-    let is_there = move |entry: &&Entry| abilities.include(entry.needs);
-    LOGS.iter().filter(is_there)
-}
-
 /// LPA of Identify Controller: 1 Commands Supported and Effects, 2 partial reads, 3 telemetry, 5
-/// supported logs. These logs are always there.
-pub(super) const ATTRIBUTES: u8 = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 5;
+/// supported logs.
+pub(super) fn attributes<W: World>(context: &mut Context<'_, '_, W>) -> u8 {
+    let telemetry = u8::from(context.has(Ability::Telemetry)) << 3;
+    1 << 1 | 1 << 2 | telemetry | 1 << 5
+}
 
 pub(super) fn run<W: World>(
     context: &mut Context<'_, '_, W>,
     request: &Request,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
-    let abilities = context.abilities;
     let part = Part::parse(request);
-    let entry = supported(abilities)
-        .find(|entry| entry.id == part.id)
-        .ok_or(INVALID_LOG_PAGE)?;
+    let found = LOGS.iter().find(|entry| entry.id == part.id);
+    let entry = found.filter(|entry| context.has(entry.needs));
+    let entry = entry.ok_or(INVALID_LOG_PAGE)?;
     part.check(request, entry.log, context.model)?;
     request.window_length(part.length)?;
     if part.captures && matches!(entry.log, Log::Telemetry(Initiator::Host)) {
@@ -190,7 +185,7 @@ pub(super) fn run<W: World>(
         return Err(CompletionStatus::INVALID_FIELD.into());
     }
     let page = part.answer(request, exchange)?;
-    put(context, request.controller, abilities, entry.log, page);
+    put(context, request.controller, entry.log, page);
     if !part.retains {
         forget(context, request.controller, entry.log);
     }
@@ -262,7 +257,9 @@ fn capture_telemetry<W: World>(context: &mut Context<'_, '_, W>, controller: usi
     if let Some(controller) = context.model.controllers.get_mut(controller) {
         let generation = &mut controller.telemetry.host_generation;
         *generation = generation.wrapping_add(1);
-        context.world.health().capture_telemetry(controller.id);
+        if let Some(telemetry) = context.world.telemetry() {
+            telemetry.capture(controller.id);
+        }
     }
 }
 
@@ -270,7 +267,10 @@ fn capture_telemetry<W: World>(context: &mut Context<'_, '_, W>, controller: usi
 fn length_of<W: World>(context: &mut Context<'_, '_, W>, controller: usize, entry: &Entry) -> u32 {
     let id = id_of(context.model, controller);
     let blocks = match entry.log {
-        Log::Telemetry(initiator) => context.world.health().telemetry_blocks(id, initiator),
+        Log::Telemetry(initiator) => context
+            .world
+            .telemetry()
+            .map_or(0, |telemetry| telemetry.blocks(id, initiator)),
         _ => 0,
     };
     u32::from(blocks)
@@ -293,54 +293,66 @@ fn forget<W: World>(context: &mut Context<'_, '_, W>, controller: usize, log: Lo
 fn put<W: World>(
     context: &mut Context<'_, '_, W>,
     controller: usize,
-    abilities: Abilities,
     log: Log,
     page: &mut Page<'_>,
 ) {
     match log {
         Log::SupportedLogs => {
-            put_dwords(page, 0, supported(abilities).map(|entry| (entry.id, 1)));
+            for entry in LOGS {
+                if context.has(entry.needs) {
+                    put_dword(page, 0, entry.id, 1);
+                }
+            }
         }
         Log::Errors => error_log::put(context.model, controller, page),
         Log::Health => put_health(context, controller, page),
         Log::Firmware => put_firmware(context, page),
         Log::ChangedNamespaces => put_changed_namespaces(context.model, controller, page),
         Log::CommandEffects => {
-            put_dwords(page, 0, effects(admin::COMMANDS, abilities));
-            put_dwords(page, 1024, IO_COMMANDS);
+            put_effects(context, ADMIN, page);
+            for (opcode, effects) in IO_COMMANDS {
+                put_dword(page, 1024, opcode, effects);
+            }
         }
         Log::SelfTests => self_test::put_log(context.model, page),
         Log::Sanitize => sanitize::put_log(context, page),
         Log::Telemetry(initiator) => put_telemetry(context, controller, initiator, page),
-        Log::FeatureEffects => put_dwords(page, 0, features::effects()),
-        Log::ManagementEffects => put_dwords(page, 0, effects(mi::COMMANDS, abilities)),
+        Log::FeatureEffects => {
+            for (id, effects) in features::effects() {
+                put_dword(page, 0, id, effects);
+            }
+        }
+        Log::ManagementEffects => put_effects(context, MANAGEMENT, page),
     }
 }
 
-/// The commands that are supported, with their effects.
-fn effects(
-    commands: &'static [commands::Entry],
-    abilities: Abilities,
-) -> impl Iterator<Item = (u8, u32)> {
-    commands::supported(commands, abilities).map(|entry| (entry.opcode, entry.effects))
+/// Puts the effects of the commands that are supported.
+fn put_effects<W: World>(
+    context: &mut Context<'_, '_, W>,
+    commands: &[commands::Entry],
+    page: &mut Page<'_>,
+) {
+    for entry in commands {
+        if context.has(entry.needs) {
+            put_dword(page, 0, entry.opcode, entry.effects);
+        }
+    }
 }
 
 /// Flush, Write, which changes logical blocks, and Read.
 const IO_COMMANDS: [(u8, u32); 3] = [(0x00, 1), (0x01, 3), (0x02, 1)];
 
-/// Puts dwords of which each has a number into a table that starts at `offset`.
-fn put_dwords(page: &mut Page<'_>, offset: u32, dwords: impl IntoIterator<Item = (u8, u32)>) {
-    for (number, dword) in dwords {
-        let place = u32::from(number).wrapping_mul(4);
-        page.put_u32(place.wrapping_add(offset), dword);
-    }
+/// Puts a dword into the place with that number of a table that starts at `offset`.
+fn put_dword(page: &mut Page<'_>, offset: u32, number: u8, dword: u32) {
+    let place = u32::from(number).wrapping_mul(4);
+    page.put_u32(place.wrapping_add(offset), dword);
 }
 
 fn put_health<W: World>(context: &mut Context<'_, '_, W>, controller: usize, page: &mut Page<'_>) {
     let Some(controller) = context.model.controllers.get(controller) else {
         return;
     };
-    let report = controller.health(context.world.health());
+    let report = report_of(controller, context.world.health());
     page.put_u8(0, report.critical_warning);
     page.put_u16(1, report.temperature);
     page.put_u8(3, report.available_spare);
@@ -364,13 +376,12 @@ fn put_health<W: World>(context: &mut Context<'_, '_, W>, controller: usize, pag
 }
 
 fn put_firmware<W: World>(context: &mut Context<'_, '_, W>, page: &mut Page<'_>) {
-    let store = context.world.firmware();
-    let slots = store.slots().min(7);
-    if slots == 0 {
+    let Some(store) = context.world.firmware() else {
         page.put_u8(0, 1);
         page.put_text(8, 8, context.model.identity.firmware_revision);
         return;
-    }
+    };
+    let slots = store.slots().min(7);
     let next = store.next_slot().unwrap_or(0);
     page.put_u8(0, store.active_slot() & 7 | (next & 7) << 4);
     for slot in (1..8).take(usize::from(slots)) {
@@ -403,9 +414,11 @@ fn put_telemetry<W: World>(
     let Some(controller) = context.model.controllers.get(controller) else {
         return;
     };
-    let telemetry = controller.telemetry;
-    let health = context.world.health();
-    let blocks = health.telemetry_blocks(controller.id, initiator);
+    let generations = controller.telemetry;
+    let Some(telemetry) = context.world.telemetry() else {
+        return;
+    };
+    let blocks = telemetry.blocks(controller.id, initiator);
     let [first, second, third] = context.model.identity.vendor.ieee_oui;
     page.put(5, &[third, second, first]);
     page.put_u16(8, blocks);
@@ -414,15 +427,15 @@ fn put_telemetry<W: World>(
     match initiator {
         Initiator::Host => {
             page.put_u8(0, 0x07);
-            page.put_u8(381, telemetry.host_generation);
+            page.put_u8(381, generations.host_generation);
         }
         Initiator::Controller => page.put_u8(0, 0x08),
     }
-    page.put_u8(382, u8::from(telemetry.available));
-    page.put_u8(383, telemetry.controller_generation);
+    page.put_u8(382, u8::from(generations.available));
+    page.put_u8(383, generations.controller_generation);
     let length = u32::from(blocks).wrapping_mul(BLOCK);
     let (offset, window) = page.part(BLOCK, length);
     if !window.is_empty() {
-        health.read_telemetry(controller.id, initiator, offset, window);
+        telemetry.read(controller.id, initiator, offset, window);
     }
 }

@@ -73,18 +73,23 @@ pub mod self_test;
 use mctp_time::Instant;
 
 use crate::bytes::{u8_at, u16_at, u32_at};
-use crate::commands::{self, Entry};
+use crate::commands::admin_opcode::*;
+use crate::commands::{self, ADMIN};
 use crate::context::Context;
-use crate::exchange::{Exchange, Page};
+use crate::device::Exclusive;
+use crate::exchange::{Exchange, Page, Starts};
 use crate::failure::{Failure, Handled, Refusal, Status};
 use crate::model::{ControllerId, Model};
-use crate::support::Abilities;
 use crate::world::World;
 
-/// Bytes of a request before Request Data.
-pub(crate) const REQUEST_LENGTH: usize = 68;
-/// Bytes of a response before Response Data.
-pub(crate) const RESPONSE_LENGTH: usize = 20;
+/// Where data start in requests and responses, the message type byte not counted.
+pub(crate) const STARTS: Starts = Starts {
+    request_start: REQUEST_LENGTH,
+    response_start: 19,
+};
+
+/// Bytes of a request before Request Data, the message type byte not counted.
+const REQUEST_LENGTH: usize = 67;
 /// The most data that a command carries.
 const MAX_DATA_LENGTH: u32 = 4096;
 
@@ -123,52 +128,6 @@ impl Data {
     }
 }
 
-const GET_LOG_PAGE: u8 = 0x02;
-const IDENTIFY: u8 = 0x06;
-const SET_FEATURES: u8 = 0x09;
-const GET_FEATURES: u8 = 0x0A;
-const NAMESPACE_MANAGEMENT: u8 = 0x0D;
-const FIRMWARE_COMMIT: u8 = 0x10;
-const FIRMWARE_DOWNLOAD: u8 = 0x11;
-const SELF_TEST: u8 = 0x14;
-const NAMESPACE_ATTACHMENT: u8 = 0x15;
-const FORMAT: u8 = 0x80;
-const SECURITY_SEND: u8 = 0x81;
-const SECURITY_RECEIVE: u8 = 0x82;
-const SANITIZE: u8 = 0x84;
-
-/// Effects: no other command is to be submitted to the subsystem until this one is done.
-const ALONE: u32 = 2 << 16;
-/// Effects: the content of logical blocks may change.
-const BLOCKS_CHANGE: u32 = 1 << 1;
-/// Effects: the capabilities of a namespace may change.
-const NAMESPACE_CHANGES: u32 = 1 << 2;
-/// Effects: the namespaces of the subsystem may change.
-const INVENTORY_CHANGES: u32 = 1 << 3;
-/// Effects: the capabilities of controllers may change.
-const CONTROLLER_CHANGES: u32 = 1 << 4;
-
-/// All commands, in ascending order: the one source of what is carried out and of what is reported
-/// as supported.
-pub(crate) const COMMANDS: &[Entry] = &[
-    Entry::mandatory(GET_LOG_PAGE),
-    Entry::mandatory(IDENTIFY),
-    Entry::optional(SET_FEATURES, Abilities::NONE),
-    Entry::mandatory(GET_FEATURES),
-    Entry::optional(NAMESPACE_MANAGEMENT, Abilities::NAMESPACE_MANAGEMENT)
-        .with_effects(ALONE | INVENTORY_CHANGES),
-    Entry::optional(FIRMWARE_COMMIT, Abilities::FIRMWARE).with_effects(ALONE | CONTROLLER_CHANGES),
-    Entry::optional(FIRMWARE_DOWNLOAD, Abilities::FIRMWARE).with_effects(ALONE),
-    Entry::optional(SELF_TEST, Abilities::SELF_TEST),
-    Entry::optional(NAMESPACE_ATTACHMENT, Abilities::NAMESPACE_MANAGEMENT)
-        .with_effects(ALONE | INVENTORY_CHANGES),
-    Entry::optional(FORMAT, Abilities::FORMAT)
-        .with_effects(ALONE | BLOCKS_CHANGE | NAMESPACE_CHANGES),
-    Entry::optional(SECURITY_SEND, Abilities::SECURITY).with_effects(ALONE),
-    Entry::optional(SECURITY_RECEIVE, Abilities::SECURITY).with_effects(ALONE),
-    Entry::optional(SANITIZE, Abilities::SANITIZE).with_effects(ALONE | BLOCKS_CHANGE),
-];
-
 /// Carries out the command in `exchange`.
 ///
 /// Checked in this order: size of the fixed part, opcode, controller, data offset and length, size
@@ -179,27 +138,45 @@ pub(crate) fn run<W: World>(
     exchange: &mut Exchange<'_>,
 ) -> Handled {
     let message: &[u8; REQUEST_LENGTH] = exchange.fixed_part()?;
-    let entry = commands::find(COMMANDS, context.abilities, exchange)?;
-    let controller = ControllerId(u16_at(message, 6));
+    let entry = commands::find(ADMIN, context, exchange)?;
+    let controller = ControllerId(u16_at(message, 5));
     let controller = context
         .model
         .controller_index(controller)
         .ok_or(Failure::parameter(6, 0))?;
     let request = Request::parse(message, controller);
     request.check_data(exchange)?;
-    // Whether the command waits for another of that kind that is pending in the other command slot.
-    let is_alone = entry.effects & ALONE != 0;
-    if !is_alone {
+    observe(context.model, context.world, context.now);
+    if !entry.is_exclusive() {
         return carry_out(context, &request, exchange);
     }
-    let owner = context.model.state.turn;
-    if !context.alone && owner.is_some_and(|owner| owner != context.slot) {
-        return Err(Refusal::WAITING);
+    let longest = longest(context.world, request.opcode);
+    let (port, slot) = (context.endpoint.port, context.slot);
+    match *context.exclusive {
+        Some(owner) if (owner.port, owner.slot) != (port, slot) => {
+            context.longest = owner.longest.saturating_add(longest);
+            return Err(Refusal::WAITING);
+        }
+        _ => context.longest = longest,
     }
     let handled = carry_out(context, &request, exchange);
     let is_pending = handled == Err(Refusal::PENDING);
-    context.model.state.turn = is_pending.then_some(context.slot);
+    *context.exclusive = is_pending.then_some(Exclusive {
+        port,
+        slot,
+        longest,
+    });
     handled
+}
+
+/// How long a command may be pending, in milliseconds, as the world says.
+fn longest<W: World>(world: &mut W, opcode: u8) -> u32 {
+    let longest = match opcode {
+        FORMAT => world.media().map(|media| media.longest_format()),
+        _ => None,
+    };
+    // The others are never pending.
+    longest.unwrap_or(0)
 }
 
 /// Carries out a command for a controller. That it failed is in the controller's error log.
@@ -208,7 +185,7 @@ fn carry_out<W: World>(
     request: &Request,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
-    let allowed = context.model.state.sanitize.check(request.opcode);
+    let allowed = sanitize::check(&context.model.state.sanitize, request.opcode);
     let handled = match allowed {
         Ok(()) => dispatch(context, request, exchange),
         Err(status) => Err(status.into()),
@@ -259,21 +236,21 @@ pub(crate) fn observe<W: World>(model: &mut Model<'_>, world: &mut W, now: Insta
 
 impl Request {
     fn parse(message: &[u8; REQUEST_LENGTH], controller: usize) -> Self {
-        let opcode = u8_at(message, 4);
-        let data_length = u32_at(message, 32);
+        let opcode = u8_at(message, 3);
+        let data_length = u32_at(message, 31);
         // Before 1.11 libnvme sends data with a length that it calls valid and leaves 0.
-        let is_valid = u8_at(message, 5) & 1 != 0 && Data::of(opcode) != Data::ToController;
+        let is_valid = u8_at(message, 4) & 1 != 0 && Data::of(opcode) != Data::ToController;
         let says_length = is_valid || data_length != 0;
         Self {
             opcode,
             controller,
-            namespace_id: u32_at(message, 8),
-            dword10: u32_at(message, 44),
-            dword11: u32_at(message, 48),
-            dword12: u32_at(message, 52),
-            dword13: u32_at(message, 56),
-            dword14: u32_at(message, 60),
-            data_offset: u32_at(message, 28),
+            namespace_id: u32_at(message, 7),
+            dword10: u32_at(message, 43),
+            dword11: u32_at(message, 47),
+            dword12: u32_at(message, 51),
+            dword13: u32_at(message, 55),
+            dword14: u32_at(message, 59),
+            data_offset: u32_at(message, 27),
             data_length: says_length.then_some(data_length),
         }
     }

@@ -62,12 +62,12 @@ use crate::bytes::{u8_at, u16_at, u32_at, u64_at};
 use crate::context::Context;
 use crate::exchange::Exchange;
 use crate::failure::{CompletionStatus, Handled};
-use crate::model::{ControllerId, LBA_FORMATS, Model, ModelError, Namespace, NamespaceId};
+use crate::model::{ControllerId, LBA_FORMATS, Model, ModelError, Namespace, NamespaceId, Outcome};
 use crate::world::World;
 
 use super::Request;
 use super::identify::{ALL_NAMESPACES, highest_namespace_id};
-use super::self_test::{self, Outcome};
+use super::self_test;
 
 /// The most controllers in a list.
 const MAX_CONTROLLERS: usize = 2047;

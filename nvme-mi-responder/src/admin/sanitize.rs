@@ -38,15 +38,14 @@
 
 use mctp_time::Instant;
 
-use crate::aem;
 use crate::context::Context;
 use crate::exchange::{Exchange, Page};
 use crate::failure::{CompletionStatus, Handled};
-use crate::model::Model;
-use crate::world::{FirmwareStore, Media, SanitizeAction, SanitizeProgress, World};
+use crate::model::{Model, Outcome, Sanitize, SanitizeState, event};
+use crate::world::{SanitizeAction, SanitizeProgress, World};
 
 use super::Request;
-use super::self_test::{self, Outcome};
+use super::self_test;
 
 /// Bytes of the log.
 pub(super) const LOG_LENGTH: u32 = 512;
@@ -73,76 +72,39 @@ const SANITIZE_FAILED: CompletionStatus = CompletionStatus::generic(0x1C);
 const SANITIZE_IN_PROGRESS: CompletionStatus = CompletionStatus::generic(0x1D).retryable();
 const NEEDS_RESET: CompletionStatus = CompletionStatus::specific(0x11);
 
-/// Bits 2:0 of the status in the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-enum State {
-    Never = 0,
-    Done = 1,
-    Running = 2,
-    Failed = 3,
-    DoneWithoutDeallocating = 4,
+/// Whether a command can be carried out now.
+pub(super) fn check(sanitize: &Sanitize, opcode: u8) -> Result<(), CompletionStatus> {
+    if ALWAYS_ALLOWED.contains(&opcode) {
+        return Ok(());
+    }
+    if sanitize.state == SanitizeState::Running {
+        return Err(SANITIZE_IN_PROGRESS);
+    }
+    if sanitize.failure_mode && opcode != OPCODE {
+        return Err(SANITIZE_FAILED);
+    }
+    Ok(())
 }
 
-/// The last sanitize operation.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Sanitize {
-    state: State,
-    /// An operation failed, and nothing led out of that.
-    failure_mode: bool,
-    progress: u16,
-    dword10: u32,
+/// Whether the operation that failed lets nothing but another operation like it out of failure
+/// mode.
+fn is_restricted(sanitize: &Sanitize) -> bool {
+    sanitize.failure_mode && sanitize.dword10 & UNRESTRICTED == 0
 }
 
-impl Sanitize {
-    /// There was none.
-    pub(crate) const NEVER: Self = Self {
-        state: State::Never,
-        failure_mode: false,
-        progress: 0,
-        dword10: 0,
-    };
-
-    /// Whether the subsystem is in failure mode: SFM of the NVM Subsystem Health Status.
-    pub(crate) fn has_failed(&self) -> bool {
-        self.failure_mode
+/// How many passes of overwriting are done.
+fn passes_done(sanitize: &Sanitize) -> u8 {
+    if sanitize.dword10 & 7 != OVERWRITE {
+        return 0;
     }
-
-    /// Whether a command can be carried out.
-    pub(super) fn check(&self, opcode: u8) -> Result<(), CompletionStatus> {
-        if ALWAYS_ALLOWED.contains(&opcode) {
-            return Ok(());
+    let passes = passes_of(sanitize.dword10);
+    match sanitize.state {
+        SanitizeState::Running => {
+            let done = u32::from(sanitize.progress).saturating_mul(u32::from(passes)) >> 16;
+            done as u8
         }
-        if self.state == State::Running {
-            return Err(SANITIZE_IN_PROGRESS);
-        }
-        if self.failure_mode && opcode != OPCODE {
-            return Err(SANITIZE_FAILED);
-        }
-        Ok(())
-    }
-
-    /// Whether the operation that failed lets nothing but another operation like it out of failure
-    /// mode.
-    fn is_restricted(&self) -> bool {
-        self.failure_mode && self.dword10 & UNRESTRICTED == 0
-    }
-
-    /// How many passes of overwriting are done.
-    fn passes_done(&self) -> u8 {
-        if self.dword10 & 7 != OVERWRITE {
-            return 0;
-        }
-        match self.state {
-            State::Running => {
-                let done = u32::from(self.progress)
-                    .saturating_mul(u32::from(passes_of(self.dword10)))
-                    >> 16;
-                done as u8
-            }
-            State::Done | State::DoneWithoutDeallocating => passes_of(self.dword10),
-            State::Never | State::Failed => 0,
-        }
+        SanitizeState::Done | SanitizeState::DoneWithoutDeallocating => passes,
+        SanitizeState::Never | SanitizeState::Failed => 0,
     }
 }
 
@@ -153,35 +115,42 @@ pub(super) fn run<W: World>(
 ) -> Handled {
     let sanitize = &mut context.model.state.sanitize;
     if request.dword10 & 7 == LEAVE_FAILURE_MODE {
-        if sanitize.is_restricted() {
+        if is_restricted(sanitize) {
             return Err(SANITIZE_FAILED.into());
         }
         sanitize.failure_mode = false;
         return Ok(0);
     }
-    let capabilities = context.world.media().sanitize_capabilities();
+    let Some(media) = context.world.media() else {
+        return Err(CompletionStatus::INVALID_FIELD.into());
+    };
+    let capabilities = media.sanitize_capabilities();
     let action = action_of(request, capabilities)?;
-    if sanitize.is_restricted() && request.dword10 & UNRESTRICTED != 0 {
+    if is_restricted(sanitize) && request.dword10 & UNRESTRICTED != 0 {
         return Err(SANITIZE_FAILED.into());
     }
-    if context.world.firmware().next_slot().is_some() {
+    let firmware = context.world.firmware();
+    if firmware.is_some_and(|store| store.next_slot().is_some()) {
         return Err(NEEDS_RESET.into());
     }
     let deallocate = request.dword10 & NO_DEALLOCATE == 0;
-    let begun = context
-        .world
-        .media()
-        .start_sanitize(context.now, action, deallocate);
-    begun.map_err(|_| CompletionStatus::INTERNAL_ERROR)?;
+    let begun = context.world.media().is_some_and(|media| {
+        media
+            .start_sanitize(context.now, action, deallocate)
+            .is_ok()
+    });
+    if !begun {
+        return Err(CompletionStatus::INTERNAL_ERROR.into());
+    }
     *sanitize = Sanitize {
-        state: State::Running,
+        state: SanitizeState::Running,
         failure_mode: false,
         progress: 0,
         dword10: request.dword10,
     };
     self_test::stop(context.model, context.world, Outcome::Sanitized);
-    context.endpoint.buffer.fill(0);
-    context.endpoint.buffer_lost = !context.endpoint.buffer.is_empty();
+    let emptied = &mut context.model.state.buffers_emptied;
+    *emptied = emptied.wrapping_add(1);
     Ok(0)
 }
 
@@ -214,19 +183,22 @@ const fn passes_of(dword10: u32) -> u8 {
 /// Looks how far the operation is.
 pub(super) fn observe<W: World>(model: &mut Model<'_>, world: &mut W, now: Instant) {
     let sanitize = &mut model.state.sanitize;
-    if sanitize.state != State::Running {
+    if sanitize.state != SanitizeState::Running {
         return;
     }
-    match world.media().sanitize_progress(now) {
+    let Some(media) = world.media() else {
+        return;
+    };
+    match media.sanitize_progress(now) {
         SanitizeProgress::Running(progress) => sanitize.progress = progress.min(u16::MAX - 1),
         SanitizeProgress::Done if sanitize.dword10 & NO_DEALLOCATE != 0 => {
-            sanitize.state = State::DoneWithoutDeallocating;
+            sanitize.state = SanitizeState::DoneWithoutDeallocating;
         }
-        SanitizeProgress::Done => sanitize.state = State::Done,
+        SanitizeProgress::Done => sanitize.state = SanitizeState::Done,
         SanitizeProgress::Failed => {
-            sanitize.state = State::Failed;
+            sanitize.state = SanitizeState::Failed;
             sanitize.failure_mode = true;
-            model.raise_event(aem::SANITIZE_FAILED);
+            model.raise_events(event::SANITIZE_FAILED);
         }
     }
 }
@@ -234,10 +206,10 @@ pub(super) fn observe<W: World>(model: &mut Model<'_>, world: &mut W, now: Insta
 /// Writes the log.
 pub(super) fn put_log<W: World>(context: &mut Context<'_, '_, W>, page: &mut Page<'_>) {
     let sanitize = context.model.state.sanitize;
-    let is_running = sanitize.state == State::Running;
-    let is_erased = !is_running && context.world.media().is_erased();
+    let is_running = sanitize.state == SanitizeState::Running;
+    let is_erased = !is_running && context.world.media().is_some_and(|media| media.is_erased());
     let status = u16::from(sanitize.state as u8)
-        | u16::from(sanitize.passes_done()) << 3
+        | u16::from(passes_done(&sanitize)) << 3
         | u16::from(is_erased) << 8;
     page.put_u16(
         0,

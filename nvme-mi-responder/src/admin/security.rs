@@ -25,7 +25,7 @@
 use crate::context::Context;
 use crate::exchange::{Exchange, Page};
 use crate::failure::{CompletionStatus, Handled};
-use crate::world::{SecurityProtocols, World};
+use crate::world::World;
 
 use super::Request;
 
@@ -39,7 +39,8 @@ fn protocol_of<W: World>(
     request: &Request,
 ) -> Result<(u8, u16), CompletionStatus> {
     let [_, low, high, protocol] = request.dword10.to_le_bytes();
-    if context.world.security().protocols().contains(&protocol) {
+    let security = context.world.security();
+    if security.is_some_and(|security| security.protocols().contains(&protocol)) {
         Ok((protocol, u16::from_le_bytes([low, high])))
     } else {
         Err(CompletionStatus::INVALID_FIELD)
@@ -55,7 +56,10 @@ pub(super) fn send<W: World>(
     request.expect_data(exchange, u64::from(request.dword11))?;
     let (protocol, specific) = protocol_of(context, request)?;
     let data = exchange.request_data();
-    if protocol != INFORMATION && context.world.security().send(protocol, specific, data) {
+    let security = context.world.security();
+    if protocol != INFORMATION
+        && security.is_some_and(|security| security.send(protocol, specific, data))
+    {
         Ok(0)
     } else {
         Err(CompletionStatus::INVALID_FIELD.into())
@@ -74,7 +78,9 @@ pub(super) fn receive<W: World>(
     }
     let offset = request.data_offset;
     let page = request.return_data(exchange, request.dword11)?;
-    let security = context.world.security();
+    let Some(security) = context.world.security() else {
+        return Ok(0);
+    };
     if protocol == INFORMATION {
         if specific == PROTOCOL_LIST {
             put_protocols(security.protocols(), page);

@@ -36,8 +36,8 @@ use mctp_time::Instant;
 use crate::context::Context;
 use crate::exchange::{Exchange, Page};
 use crate::failure::{CompletionStatus, Handled};
-use crate::model::Model;
-use crate::world::{Media, SelfTest, SelfTestProgress, World};
+use crate::model::{Model, Outcome, RunningTest, TestResult};
+use crate::world::{SelfTest, SelfTestProgress, World, report_of};
 
 use super::Request;
 use super::identify::ALL_NAMESPACES;
@@ -45,8 +45,6 @@ use super::namespace;
 
 /// Bytes of the log.
 pub(super) const LOG_LENGTH: u32 = 564;
-/// Results that are kept.
-const RESULTS: usize = 20;
 /// Bytes of a result in the log.
 const RESULT_LENGTH: usize = 28;
 
@@ -55,68 +53,6 @@ const EXTENDED: u8 = 2;
 const ABORT: u8 = 0xF;
 
 const TEST_IN_PROGRESS: CompletionStatus = CompletionStatus::specific(0x1D).retryable();
-
-/// How a test ended.
-#[derive(Clone, Copy, Debug)]
-#[repr(u8)]
-pub(crate) enum Outcome {
-    Passed = 0,
-    Aborted = 1,
-    Reset = 2,
-    NamespaceDeleted = 3,
-    Formatted = 4,
-    Incomplete = 5,
-    FailedSomewhere = 6,
-    Failed = 7,
-    Sanitized = 9,
-}
-
-/// The test under way.
-#[derive(Clone, Copy, Debug)]
-struct Running {
-    code: u8,
-    controller: usize,
-    namespace: u32,
-    percent: u8,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct TestResult {
-    /// Code and outcome.
-    status: u8,
-    segment: u8,
-    namespace: u32,
-    hours: u32,
-}
-
-/// The self-tests of the subsystem.
-#[derive(Clone, Debug)]
-pub(crate) struct SelfTests {
-    running: Option<Running>,
-    /// Newest first; status 0 where there is none yet, as a code is never 0.
-    results: [TestResult; RESULTS],
-}
-
-impl SelfTests {
-    pub(crate) const NONE: Self = Self {
-        running: None,
-        results: [TestResult {
-            status: 0,
-            segment: 0,
-            namespace: 0,
-            hours: 0,
-        }; RESULTS],
-    };
-
-    fn add(&mut self, result: TestResult) {
-        // Each takes the place of the one after it. (`memmove`, which nothing else needs, would be
-        // 1.6 KB of flash.)
-        let mut newer = result;
-        for place in &mut self.results {
-            core::mem::swap(place, &mut newer);
-        }
-    }
-}
 
 pub(super) fn run<W: World>(
     context: &mut Context<'_, '_, W>,
@@ -152,8 +88,10 @@ fn start<W: World>(
         namespace,
         extended: code == EXTENDED,
     };
-    context.world.media().start_self_test(context.now, test);
-    context.model.state.self_tests.running = Some(Running {
+    if let Some(media) = context.world.media() {
+        media.start_self_test(context.now, test);
+    }
+    context.model.state.self_tests.running = Some(RunningTest {
         code,
         controller: request.controller,
         namespace,
@@ -165,7 +103,9 @@ fn start<W: World>(
 /// Ends the test under way, if there is one.
 pub(crate) fn stop<W: World>(model: &mut Model<'_>, world: &mut W, outcome: Outcome) {
     if model.state.self_tests.running.is_some() {
-        world.media().stop_self_test();
+        if let Some(media) = world.media() {
+            media.stop_self_test();
+        }
         end(model, world, outcome, 0);
     }
 }
@@ -179,7 +119,7 @@ pub(super) fn stop_of_namespace<W: World>(
     outcome: Outcome,
 ) {
     let running = model.state.self_tests.running;
-    let concerns = |test: Running| test.namespace == id || test.namespace == ALL_NAMESPACES;
+    let concerns = |test: RunningTest| test.namespace == id || test.namespace == ALL_NAMESPACES;
     if running.is_some_and(concerns) {
         stop(model, world, outcome);
     }
@@ -188,7 +128,7 @@ pub(super) fn stop_of_namespace<W: World>(
 /// All controllers are reset, or the one at that place.
 pub(crate) fn reset<W: World>(model: &mut Model<'_>, world: &mut W, only: Option<usize>) {
     let running = model.state.self_tests.running;
-    let ends = |test: Running| {
+    let ends = |test: RunningTest| {
         test.code == SHORT && only.is_none_or(|controller| controller == test.controller)
     };
     if running.is_some_and(ends) {
@@ -201,7 +141,10 @@ pub(super) fn observe<W: World>(model: &mut Model<'_>, world: &mut W, now: Insta
     let Some(running) = &mut model.state.self_tests.running else {
         return;
     };
-    let (outcome, segment) = match world.media().self_test_progress(now) {
+    let Some(media) = world.media() else {
+        return;
+    };
+    let (outcome, segment) = match media.self_test_progress(now) {
         SelfTestProgress::Running(percent) => {
             running.percent = percent.min(99);
             return;
@@ -221,7 +164,7 @@ fn end<W: World>(model: &mut Model<'_>, world: &mut W, outcome: Outcome, segment
     let Some(controller) = model.controllers.get(test.controller) else {
         return;
     };
-    let hours = controller.health(world.health()).power_on_hours;
+    let hours = report_of(controller, world.health()).power_on_hours;
     model.state.self_tests.add(TestResult {
         status: test.code << 4 | outcome as u8,
         segment,

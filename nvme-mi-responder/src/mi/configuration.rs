@@ -112,7 +112,9 @@ fn clear_composite<W>(
 ) -> Handled {
     exchange.expect_request_data(0)?;
     let mask = (mask & 0x1FFF) as u16;
-    context.model.state.composite &= !(mask & 0x0007 | (mask & 0x1FF8) << 1);
+    if let Some(port) = context.model.port_mut(context.endpoint.port) {
+        port.composite &= !(mask & 0x0007 | (mask & 0x1FF8) << 1);
+    }
     Ok(0)
 }
 

@@ -57,11 +57,13 @@
 //! Errors: Invalid Parameter at byte 10 for MAXRENT 255; Invalid Command Input Data Size for any
 //! Request Data.
 
+use crate::admin;
 use crate::context::Context;
+use crate::device::observe;
 use crate::exchange::{Exchange, Page};
 use crate::failure::{Failure, Handled};
-use crate::model::{Controller, Function, Model, PortId, PortKind, status};
-use crate::world::{HealthReport, World};
+use crate::model::{Controller, Flags, Function, PortId, PortKind, status};
+use crate::world::{HealthReport, World, report_of};
 
 use super::Request;
 
@@ -80,23 +82,27 @@ pub(super) fn poll_subsystem<W: World>(
     exchange: &mut Exchange<'_>,
 ) -> Handled {
     exchange.expect_request_data(0)?;
-    let worst = subsystem_health(context.model, context.world);
+    admin::observe(context.model, context.world, context.now);
+    let worst = observe(context.model, context.world);
     let status = subsystem_status(context);
-    let composite = context.model.state.composite;
+    let Some(port) = context.model.port_mut(context.endpoint.port) else {
+        return Ok(0);
+    };
+    let composite = port.composite;
+    if request.dword1 & 1 << 31 != 0 {
+        port.composite = 0;
+    }
     let page = exchange.answer(0, SUBSYSTEM_LENGTH);
     page.put(
         0,
         &[
             status,
-            worst.warnings,
+            worst.smart_warnings(),
             worst.temperature,
             worst.percentage_used,
         ],
     );
     page.put_u16(4, composite);
-    if request.dword1 & 1 << 31 != 0 {
-        context.model.state.composite = 0;
-    }
     Ok(0)
 }
 
@@ -107,7 +113,7 @@ fn subsystem_status<W: World>(context: &Context<'_, '_, W>) -> u8 {
     let needs_no_reset = failed == 0;
     let works = needs_no_reset || failed < controllers.len();
     u8::from(context.endpoint.events.has_failed()) << 7
-        | u8::from(context.model.state.sanitize.has_failed()) << 6
+        | u8::from(context.model.state.sanitize.failure_mode) << 6
         | u8::from(works) << 5
         | u8::from(needs_no_reset) << 4
         | u8::from(is_linked(context, PortId(0))) << 3
@@ -119,44 +125,6 @@ fn is_linked<W>(context: &Context<'_, '_, W>, port: PortId) -> bool {
     matches!(kind, Some(PortKind::Pcie(pcie)) if pcie.link.is_some())
 }
 
-/// The health of the subsystem as its health data structure has it.
-pub(crate) struct SubsystemHealth {
-    pub(crate) warnings: u8,
-    pub(crate) temperature: u8,
-    pub(crate) percentage_used: u8,
-    pub(crate) available_spare: u8,
-}
-
-/// All warnings, and the worst of each value, of all controllers.
-pub(crate) fn subsystem_health<W: World>(model: &Model<'_>, world: &mut W) -> SubsystemHealth {
-    let mut worst = HealthReport {
-        available_spare: u8::MAX,
-        ..HealthReport::default()
-    };
-    for controller in model.controllers.iter() {
-        let report = controller.health(world.health());
-        worst.critical_warning |= report.critical_warning;
-        worst.temperature = worst.temperature.max(report.temperature);
-        worst.percentage_used = worst.percentage_used.max(report.percentage_used);
-        worst.available_spare = worst.available_spare.min(report.available_spare);
-    }
-    SubsystemHealth {
-        warnings: !worst.critical_warning & WARNINGS,
-        temperature: celsius(worst.temperature),
-        percentage_used: worst.percentage_used,
-        available_spare: worst.available_spare,
-    }
-}
-
-/// A temperature in kelvins as CTEMP has it.
-fn celsius(kelvins: u16) -> u8 {
-    if kelvins == 0 {
-        return 0x80;
-    }
-    let degrees = i32::from(kelvins).saturating_sub(273).clamp(-60, 127);
-    degrees.to_le_bytes()[0]
-}
-
 /// Controller Health Status Poll.
 pub(super) fn poll_controllers<W: World>(
     context: &mut Context<'_, '_, W>,
@@ -165,18 +133,30 @@ pub(super) fn poll_controllers<W: World>(
 ) -> Handled {
     let selection = Selection::parse(request)?;
     exchange.expect_request_data(0)?;
-    let controllers = &mut context.model.controllers;
-    let page = exchange.answer(0, controllers.len().wrapping_mul(CONTROLLER_LENGTH));
-    let selected = controllers
-        .iter_mut()
-        .filter(|controller| selection.includes(controller));
+    observe(context.model, context.world);
+    let port = context.endpoint.port;
+    let controllers = context.model.controllers.len();
+    let page = exchange.answer(0, controllers.wrapping_mul(CONTROLLER_LENGTH));
     let mut count = 0u32;
-    for controller in selected.take(selection.limit) {
-        let report = controller.health(context.world.health());
+    for index in 0..controllers {
+        let flags = context.model.flags(port).get(index).copied();
+        let flags = flags.unwrap_or_default();
+        let Some(controller) = context.model.controllers.get(index) else {
+            continue;
+        };
+        if !selection.includes(controller, flags) {
+            continue;
+        }
+        if count as usize == selection.limit {
+            break;
+        }
+        let report = report_of(controller, context.world.health());
         let offset = count.wrapping_mul(CONTROLLER_LENGTH as u32);
-        put_controller(page, offset, controller, &report);
-        if selection.clears {
-            controller.forget_changes();
+        put_controller(page, offset, controller, flags, &report);
+        if selection.clears
+            && let Some(flags) = context.model.flags(port).get_mut(index)
+        {
+            flags.changed = 0;
         }
         count = count.wrapping_add(1);
     }
@@ -188,16 +168,17 @@ fn put_controller(
     page: &mut Page<'_>,
     offset: u32,
     controller: &Controller,
+    flags: Flags,
     report: &HealthReport,
 ) {
     let at = |byte: u32| offset.wrapping_add(byte);
     page.put_u16(at(0), controller.id.0);
-    page.put_u16(at(2), controller.status);
+    page.put_u16(at(2), controller.status | flags.status());
     page.put_u16(at(4), report.temperature);
     page.put_u8(at(6), report.percentage_used);
     page.put_u8(at(7), report.available_spare);
     page.put_u8(at(8), report.critical_warning & WARNINGS);
-    page.put_u16(at(9), controller.changed);
+    page.put_u16(at(9), flags.changed);
 }
 
 /// Which controllers a poll returns.
@@ -229,7 +210,7 @@ impl Selection {
         })
     }
 
-    fn includes(&self, controller: &Controller) -> bool {
+    fn includes(&self, controller: &Controller, flags: Flags) -> bool {
         let function = match controller.config.function {
             Function::Plain => 1 << 0,
             Function::Physical => 1 << 1,
@@ -237,21 +218,6 @@ impl Selection {
         };
         controller.id.0 >= self.first
             && self.functions & function != 0
-            && (self.all || controller.changed & self.flags != 0)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::celsius;
-
-    #[test]
-    fn temperatures_are_celsius_with_marks_at_both_ends() {
-        assert_eq!(
-            [273, 303, 399, 400, 1000].map(celsius),
-            [0, 30, 0x7E, 0x7F, 0x7F]
-        );
-        assert_eq!([272, 214, 213, 1].map(celsius), [0xFF, 0xC5, 0xC4, 0xC4]);
-        assert_eq!(celsius(0), 0x80);
+            && (self.all || flags.changed & self.flags != 0)
     }
 }

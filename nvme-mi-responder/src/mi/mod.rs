@@ -38,17 +38,21 @@ pub mod reset;
 pub mod storage;
 
 use crate::bytes::u32_at;
-use crate::commands::{self, Entry};
+use crate::commands::management::*;
+use crate::commands::{self, MANAGEMENT};
 use crate::context::Context;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Starts};
 use crate::failure::{Failure, Handled, Status};
-use crate::support::Abilities;
 use crate::world::World;
 
-/// Bytes of a request before Request Data.
-pub(crate) const REQUEST_LENGTH: usize = 16;
-/// Bytes of a response before Response Data.
-pub(crate) const RESPONSE_LENGTH: usize = 8;
+/// Where data start in requests and responses, the message type byte not counted.
+pub(crate) const STARTS: Starts = Starts {
+    request_start: REQUEST_LENGTH,
+    response_start: 7,
+};
+
+/// Bytes of a request before Request Data, the message type byte not counted.
+const REQUEST_LENGTH: usize = 15;
 
 /// The fixed part of a request.
 ///
@@ -65,34 +69,6 @@ pub(crate) struct Request {
     pub(crate) dword1: u32,
 }
 
-const READ_DATA_STRUCTURE: u8 = 0x00;
-const POLL_SUBSYSTEM: u8 = 0x01;
-const POLL_CONTROLLERS: u8 = 0x02;
-const SET_CONFIGURATION: u8 = 0x03;
-const GET_CONFIGURATION: u8 = 0x04;
-const READ_VPD: u8 = 0x05;
-const WRITE_VPD: u8 = 0x06;
-const RESET: u8 = 0x07;
-const READ_BUFFER: u8 = 0x0A;
-const WRITE_BUFFER: u8 = 0x0B;
-const SHUT_DOWN: u8 = 0x0C;
-
-/// All commands, in ascending order: the one source of what is carried out and of what is reported
-/// as supported.
-pub(crate) const COMMANDS: &[Entry] = &[
-    Entry::mandatory(READ_DATA_STRUCTURE),
-    Entry::mandatory(POLL_SUBSYSTEM),
-    Entry::mandatory(POLL_CONTROLLERS),
-    Entry::mandatory(SET_CONFIGURATION),
-    Entry::mandatory(GET_CONFIGURATION),
-    Entry::mandatory(READ_VPD),
-    Entry::optional(WRITE_VPD, Abilities::VPD_WRITE),
-    Entry::optional(RESET, Abilities::RESET),
-    Entry::optional(READ_BUFFER, Abilities::BUFFER),
-    Entry::optional(WRITE_BUFFER, Abilities::BUFFER),
-    Entry::optional(SHUT_DOWN, Abilities::SHUTDOWN),
-];
-
 /// Carries out the command in `exchange`. Checked in this order: size of the fixed part, opcode;
 /// then each command its own fields, the size of its Request Data, and whatever else.
 pub(crate) fn run<W: World>(
@@ -100,10 +76,10 @@ pub(crate) fn run<W: World>(
     exchange: &mut Exchange<'_>,
 ) -> Handled {
     let message: &[u8; REQUEST_LENGTH] = exchange.fixed_part()?;
-    let opcode = commands::find(COMMANDS, context.abilities, exchange)?.opcode;
+    let opcode = commands::find(MANAGEMENT, context, exchange)?.opcode;
     let request = Request {
-        dword0: u32_at(message, 8),
-        dword1: u32_at(message, 12),
+        dword0: u32_at(message, 7),
+        dword1: u32_at(message, 11),
     };
     let handler: Handler<W> = match opcode {
         READ_DATA_STRUCTURE => read_data_structure::run,

@@ -81,13 +81,12 @@
 //! not listed, uses the buffer. Whether a port without a buffer has an empty list or an error the
 //! sources for this crate do not say; here it has the list.
 
-use crate::commands::{Entry, supported};
+use crate::commands::{ADMIN, Entry, MANAGEMENT, PCIE};
 use crate::context::Context;
 use crate::exchange::{Exchange, Page};
 use crate::failure::{Failure, Handled};
 use crate::model::{ControllerId, PciePort, PortId, PortKind, TwoWirePort};
 use crate::world::World;
-use crate::{admin, mi, pcie};
 
 use super::Request;
 
@@ -107,11 +106,7 @@ const PORT_CAPABILITIES: u8 = 3;
 
 /// All commands by the command type that lists have: the message type field (NMIMT) in its place in
 /// the message header.
-const COMMANDS: &[(u8, &[Entry])] = &[
-    (0x08, mi::COMMANDS),
-    (0x10, admin::COMMANDS),
-    (0x20, pcie::COMMANDS),
-];
+const COMMANDS: &[(u8, &[Entry])] = &[(0x08, MANAGEMENT), (0x10, ADMIN), (0x20, PCIE)];
 
 pub(super) fn run<W: World>(
     context: &mut Context<'_, '_, W>,
@@ -157,12 +152,9 @@ fn port_information<W: World>(
 ) -> Handled {
     let port = context.model.port(id).ok_or(Failure::parameter(10, 0))?;
     let page = structure(exchange, STRUCTURE_LENGTH)?;
-    if id == context.endpoint.port {
+    if let Some(buffer_length) = port.endpoint {
         page.put_u8(1, PORT_CAPABILITIES);
-        page.put_u32(
-            4,
-            u32::try_from(context.endpoint.buffer.len()).unwrap_or(u32::MAX),
-        );
+        page.put_u32(4, buffer_length);
     }
     page.put_u16(2, port.config.max_transmission_unit);
     match port.config.kind {
@@ -258,8 +250,10 @@ fn optional_commands<W: World>(
         .ok_or(Failure::parameter(8, 0))?;
     let mut list = List::new(exchange)?;
     for (command_type, commands) in COMMANDS {
-        for entry in supported(commands, context.abilities).filter(|entry| entry.optional) {
-            list.add([*command_type, entry.opcode]);
+        for entry in *commands {
+            if entry.optional && context.has(entry.needs) {
+                list.add([*command_type, entry.opcode]);
+            }
         }
     }
     Ok(list.finish())

@@ -20,7 +20,7 @@ use core::ops::Range;
 use crate::context::Context;
 use crate::exchange::Exchange;
 use crate::failure::{Failure, Handled, Status};
-use crate::world::{VpdError, VpdStore, World};
+use crate::world::{VpdError, World};
 
 use super::Request;
 
@@ -34,10 +34,13 @@ pub(super) fn read_vpd<W: World>(
     exchange: &mut Exchange<'_>,
 ) -> Handled {
     let vpd = context.world.vpd();
-    let bytes = part_of_vpd(request, vpd)?;
+    let size = vpd.as_ref().map_or(0, |vpd| vpd.size());
+    let bytes = part_of_vpd(request, size)?;
     exchange.expect_request_data(0)?;
     let page = exchange.answer(0, bytes.len());
-    if !bytes.is_empty() {
+    if let Some(vpd) = vpd
+        && !bytes.is_empty()
+    {
         vpd.read(
             u16::try_from(bytes.start).unwrap_or(u16::MAX),
             page.window(),
@@ -52,8 +55,11 @@ pub(super) fn write_vpd<W: World>(
     request: Request,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
-    let vpd = context.world.vpd();
-    let bytes = part_of_vpd(request, vpd)?;
+    // The command is in the table only if there is one.
+    let Some(vpd) = context.world.vpd() else {
+        return Err(Failure::new(Status::InvalidOpcode).into());
+    };
+    let bytes = part_of_vpd(request, vpd.size())?;
     exchange.expect_request_data(bytes.len())?;
     if bytes.is_empty() {
         return Ok(0);
@@ -72,7 +78,7 @@ pub(super) fn read_buffer<W: World>(
     request: Request,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
-    let buffer = &*context.endpoint.buffer;
+    let buffer = &*context.endpoint_buffer;
     let bytes = part(request.dword0, request.dword1, size_of_buffer(buffer))?;
     exchange.expect_request_data(0)?;
     report_loss(&mut context.endpoint.buffer_lost)?;
@@ -91,12 +97,12 @@ pub(super) fn write_buffer<W: World>(
     let bytes = part(
         request.dword0,
         request.dword1,
-        size_of_buffer(context.endpoint.buffer),
+        size_of_buffer(context.endpoint_buffer),
     )?;
     exchange.expect_request_data(bytes.len())?;
     report_loss(&mut context.endpoint.buffer_lost)?;
     crate::bytes::put(
-        context.endpoint.buffer,
+        context.endpoint_buffer,
         bytes.start,
         exchange.request_data(),
     );
@@ -116,11 +122,11 @@ fn report_loss(lost: &mut bool) -> Result<(), Failure> {
 }
 
 /// The bytes of the VPD that a request wants: offset and length have 16 bits.
-fn part_of_vpd(request: Request, vpd: &impl VpdStore) -> Result<Range<usize>, Failure> {
+fn part_of_vpd(request: Request, size: u16) -> Result<Range<usize>, Failure> {
     part(
         request.dword0 & 0xFFFF,
         request.dword1 & 0xFFFF,
-        u32::from(vpd.size()),
+        u32::from(size),
     )
 }
 

@@ -3,7 +3,6 @@
 use super::history::{ChangedNamespaces, ErrorLog, Telemetry};
 use super::port::PortId;
 use super::settings::{Settings, Timestamp};
-use crate::world::{Health, HealthReport};
 
 /// A controller: CNTLID of Identify, CTLID of NVMe-MI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,19 +51,18 @@ pub struct ControllerConfig {
     pub address: Option<PciAddress>,
 }
 
-/// Controller Status of the Controller Health Data Structure (NVMe-MI 1.2), bytes 3:2.
+/// Controller Status of the Controller Health Data Structure (NVMe-MI 1.2, section 5.3, Figure 79),
+/// bytes 3:2: the bits that are the same for every management endpoint.
 pub(crate) mod status {
     pub(crate) const READY: u16 = 1 << 0;
     pub(crate) const FATAL: u16 = 1 << 1;
     pub(crate) const SHUTDOWN: u16 = 3 << 2;
-    pub(crate) const SUBSYSTEM_RESET: u16 = 1 << 4;
-    pub(crate) const ENABLE_CHANGED: u16 = 1 << 5;
-    pub(crate) const NAMESPACES_CHANGED: u16 = 1 << 6;
-    pub(crate) const FIRMWARE_ACTIVATED: u16 = 1 << 7;
-    pub(crate) const TELEMETRY: u16 = 1 << 8;
-    /// The bits that record that something happened.
-    pub(crate) const EVENTS: u16 =
-        SUBSYSTEM_RESET | ENABLE_CHANGED | NAMESPACES_CHANGED | FIRMWARE_ACTIVATED | TELEMETRY;
+}
+
+/// The events that no flag of the health polls stands for, as bits with the number of their IDs.
+pub(crate) mod event {
+    pub(crate) const LINK_CHANGED: u16 = 1 << 0x0B;
+    pub(crate) const SANITIZE_FAILED: u16 = 1 << 0x0C;
 }
 
 /// What can change in a controller: a bit of the Controller Health Status Changed Flags and of the
@@ -105,14 +103,6 @@ impl Change {
         }
     }
 
-    /// The bit of [`status::EVENTS`] that this change sets: that of its flag, except for telemetry.
-    pub(crate) const fn status(self) -> u16 {
-        match self {
-            Self::Telemetry => status::TELEMETRY,
-            _ => self.flag() & status::EVENTS & !status::TELEMETRY,
-        }
-    }
-
     /// The Asynchronous Event of this change, as a bit whose number is the event's ID.
     pub(crate) const fn event(self) -> u16 {
         match self {
@@ -130,6 +120,36 @@ impl Change {
             // No event of its own: it ends all subscriptions.
             Self::SubsystemReset => 0,
         }
+    }
+}
+
+/// What changed in a controller since the management endpoint at a port was asked for it. Each port
+/// has these for each controller.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Flags {
+    /// Controller Health Status Changed Flags.
+    pub(crate) changed: u16,
+    /// Asynchronous Events that happened, a bit for each event ID; the event machine takes them.
+    pub(crate) events: u16,
+}
+
+impl Flags {
+    pub(crate) const NONE: Self = Self {
+        changed: 0,
+        events: 0,
+    };
+
+    /// Bits of Controller Status that record that something happened: NSSRO, CECO, NAC, FA with
+    /// the numbers of their changed flags, and TCIDA.
+    pub(crate) const fn status(self) -> u16 {
+        const SAME_BIT: u16 = 0x00F0;
+        const TELEMETRY: u16 = 1 << 8;
+        let telemetry = if self.changed & Change::Telemetry.flag() == 0 {
+            0
+        } else {
+            TELEMETRY
+        };
+        self.changed & SAME_BIT | telemetry
     }
 }
 
@@ -152,10 +172,6 @@ pub(crate) struct Controller {
     pub(crate) enabled: bool,
     /// Bits as in [`status`].
     pub(crate) status: u16,
-    /// Controller Health Status Changed Flags.
-    pub(crate) changed: u16,
-    /// Asynchronous Events that happened, a bit for each event ID; the event machine takes them.
-    pub(crate) events: u16,
     /// As last seen; `None` before the first look.
     pub(crate) observed: Option<Observed>,
     pub(crate) errors: ErrorLog,
@@ -174,8 +190,6 @@ impl Controller {
             config,
             enabled: true,
             status: status::READY,
-            changed: 0,
-            events: 0,
             observed: None,
             errors: ErrorLog::EMPTY,
             changed_namespaces: ChangedNamespaces::default(),
@@ -183,20 +197,6 @@ impl Controller {
             settings: Settings::DEFAULT,
             timestamp: Timestamp::default(),
         }
-    }
-
-    /// Its health as every structure and log reports it: with a warning if a temperature is beyond
-    /// one of the thresholds of feature 04h.
-    pub(crate) fn health(&self, health: &mut impl Health) -> HealthReport {
-        let mut report = health.report(self.id);
-        self.settings.thresholds.apply(&mut report, health);
-        report
-    }
-
-    /// Clears the changed flags, and the bits of the status that record an event.
-    pub(crate) fn forget_changes(&mut self) {
-        self.changed = 0;
-        self.status &= !status::EVENTS;
     }
 
     /// Sets or clears bits of the status. Returns whether that changed it.
@@ -217,22 +217,22 @@ mod tests {
             (Change::Ready, 1 << 0x00, 0),
             (Change::Fatal, 1 << 0x01, 0),
             (Change::Shutdown, 1 << 0x02, 0),
-            (Change::SubsystemReset, 0, status::SUBSYSTEM_RESET),
-            (Change::Enabled, 1 << 0x03, status::ENABLE_CHANGED),
-            (Change::Namespaces, 1 << 0x04, status::NAMESPACES_CHANGED),
-            (
-                Change::FirmwareActivated,
-                1 << 0x05,
-                status::FIRMWARE_ACTIVATED,
-            ),
+            (Change::SubsystemReset, 0, 1 << 4),
+            (Change::Enabled, 1 << 0x03, 1 << 5),
+            (Change::Namespaces, 1 << 0x04, 1 << 6),
+            (Change::FirmwareActivated, 1 << 0x05, 1 << 7),
             (Change::Temperature, 1 << 0x06, 0),
             (Change::PercentageUsed, 1 << 0x07, 0),
             (Change::Spare, 1 << 0x08, 0),
             (Change::Warning, 1 << 0x09, 0),
-            (Change::Telemetry, 1 << 0x0A, status::TELEMETRY),
+            (Change::Telemetry, 1 << 0x0A, 1 << 8),
         ] {
+            let flags = Flags {
+                changed: change.flags(),
+                events: 0,
+            };
             assert_eq!(change.event(), event, "{change:?}");
-            assert_eq!(change.status(), status, "{change:?}");
+            assert_eq!(flags.status(), status, "{change:?}");
         }
     }
 }

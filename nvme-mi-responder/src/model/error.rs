@@ -23,6 +23,9 @@ pub enum ModelError {
     /// There is no such namespace.
     #[error("there is no namespace {}", .0.0)]
     NoSuchNamespace(super::NamespaceId),
+    /// The port has a management endpoint already.
+    #[error("port {} has a management endpoint already", .0.0)]
+    HasEndpoint(super::PortId),
     /// Controllers are on PCIe ports.
     #[error("port {} is not a PCIe port, and controllers are on PCIe ports only", .0.0)]
     NotPcie(super::PortId),

@@ -1,22 +1,31 @@
 //! What changes in a controller, and who is told (NVMe-MI 1.2).
 
-use crate::world::Health;
-
-use super::controller::{Change, Observed, status};
+use super::controller::{Change, Flags, Observed, status};
+use super::health_report::HealthReport;
 use super::history::ChangedNamespaces;
-use super::{ControllerId, Model, ModelError};
+use super::{ControllerId, Model, ModelError, PortId};
 
 impl Model<'_> {
-    /// Something changed in the controller at `index`: its changed flags, the composite flags and
-    /// its pending events say so.
+    /// What the management endpoint at `port` has to report, for each controller.
+    pub(crate) fn flags(&mut self, port: PortId) -> &mut [Flags] {
+        let row = self.controllers.capacity();
+        let mut rows = self.flags.chunks_exact_mut(row.max(1));
+        let flags = rows.nth(usize::from(port.0)).unwrap_or_default();
+        flags.get_mut(..self.controllers.len()).unwrap_or_default()
+    }
+
+    /// Something changed in the controller at `index`: for every port, its changed flags, the
+    /// composite flags and its pending events say so.
     pub(crate) fn raise(&mut self, index: usize, change: Change) {
-        let Some(controller) = self.controllers.get_mut(index) else {
-            return;
-        };
-        controller.status |= change.status();
-        controller.changed |= change.flags();
-        controller.events |= change.event();
-        self.state.composite |= change.flags();
+        let row = self.controllers.capacity();
+        let rows = self.flags.chunks_exact_mut(row.max(1));
+        for (port, flags) in self.ports.iter_mut().zip(rows) {
+            if let Some(flags) = flags.get_mut(index) {
+                flags.changed |= change.flags();
+                flags.events |= change.event();
+                port.composite |= change.flags();
+            }
+        }
     }
 
     /// Something changed in all controllers.
@@ -27,43 +36,46 @@ impl Model<'_> {
     }
 
     /// Events happened, as bits with the number of their IDs, that no flag stands for.
-    pub(crate) fn raise_event(&mut self, events: u16) {
-        for controller in self.controllers.iter_mut() {
-            controller.events |= events;
+    pub(crate) fn raise_events(&mut self, events: u16) {
+        for flags in self.flags.iter_mut() {
+            flags.events |= events;
+        }
+    }
+
+    /// Nothing has changed for the management endpoint at `port`.
+    pub(crate) fn forget_changes_of(&mut self, port: PortId) {
+        self.flags(port).fill(Flags::NONE);
+        if let Some(port) = self.port_mut(port) {
+            port.composite = 0;
         }
     }
 
     /// Nothing has changed, and nothing was looked at.
     pub(crate) fn forget_changes(&mut self) {
-        self.state.composite = 0;
+        self.flags.fill(Flags::NONE);
+        for port in self.ports.iter_mut() {
+            port.composite = 0;
+        }
         for controller in self.controllers.iter_mut() {
-            controller.forget_changes();
-            controller.events = 0;
             controller.observed = None;
             controller.changed_namespaces = ChangedNamespaces::default();
         }
     }
 
-    /// Looks at the health of every controller and raises what changed since the last look. The
+    /// The controller at `index` has this health: raises what changed since the last look. The
     /// first look changes nothing.
-    pub(crate) fn observe(&mut self, health: &mut impl Health) {
-        for index in 0..self.controllers.len() {
-            self.observe_one(index, health);
-        }
-    }
-
-    fn observe_one(&mut self, index: usize, health: &mut impl Health) {
+    pub(crate) fn observe(&mut self, index: usize, report: &HealthReport) {
         let Some(controller) = self.controllers.get_mut(index) else {
             return;
         };
-        let report = controller.health(health);
         let seen = Observed {
             temperature: report.temperature,
             percentage_used: report.percentage_used,
             available_spare: report.available_spare,
             critical_warning: report.critical_warning,
         };
-        let Some(before) = controller.observed.replace(seen) else {
+        let before = controller.observed.replace(seen);
+        let Some(before) = before.filter(|before| *before != seen) else {
             return;
         };
         let mut raise_if = |changed: bool, change| {
@@ -87,7 +99,7 @@ impl Model<'_> {
     }
 
     /// The host enabled or disabled the controller: CC.EN.
-    /// [`Responder::reset_controller`](crate::Responder::reset_controller) is both, with
+    /// [`Device::reset_controller`](crate::Device::reset_controller) is both, with
     /// all that a reset does.
     ///
     /// # Errors

@@ -3,18 +3,22 @@
 //! [`Subsystem`] holds the storage, sized by const generics; [`Model`] is a view of it without
 //! those sizes, on which everything works.
 
+mod background;
 mod controller;
 mod error;
 mod health;
+mod health_report;
 mod history;
 mod identity;
 mod namespace;
 mod port;
 mod settings;
 
-pub(crate) use controller::{Change, Controller, status};
+pub(crate) use background::{Outcome, RunningTest, Sanitize, SanitizeState, SelfTests, TestResult};
+pub(crate) use controller::{Change, Controller, Flags, event, status};
 pub use controller::{ControllerConfig, ControllerId, Function, PciAddress};
 pub use error::{IdentityText, ModelError};
+pub use health_report::{CriticalWarning, HealthReport};
 pub(crate) use history::{ERRORS, FailedCommand};
 pub use identity::{Identity, Vendor};
 pub use namespace::NamespaceId;
@@ -23,12 +27,11 @@ pub(crate) use port::{BASELINE_TRANSMISSION_UNIT, Port};
 pub use port::{LinkWidth, PciePort, PortConfig, PortId, PortKind, SmbusFrequency, TwoWirePort};
 pub(crate) use settings::{Metadata, Settings, TEMPERATURES, default_thresholds};
 
+use core::fmt;
+
 use heapless::{Vec, VecView};
 
 use crate::admin::firmware::Download;
-use crate::admin::sanitize::Sanitize;
-use crate::admin::self_test::SelfTests;
-use crate::aem::LINK_CHANGED;
 
 /// An NVM subsystem with room for `PORTS` ports, `CONTROLLERS` controllers (at most 32) and
 /// `NAMESPACES` namespaces.
@@ -41,40 +44,37 @@ pub struct Subsystem<'i, const PORTS: usize, const CONTROLLERS: usize, const NAM
     ports: Vec<Port, PORTS>,
     controllers: Vec<Controller, CONTROLLERS>,
     namespaces: Vec<Namespace, NAMESPACES>,
+    flags: [[Flags; CONTROLLERS]; PORTS],
     state: State,
 }
 
 /// State of the subsystem as a whole.
 #[derive(Clone, Debug)]
 pub(crate) struct State {
-    /// Composite Controller Status Flags.
-    pub(crate) composite: u16,
     /// The serial number of the next namespace.
     pub(crate) next_serial: u16,
     /// Whether requesters may create, delete, attach and detach namespaces.
     pub(crate) namespace_management: bool,
-    /// The command slot whose Admin command is pending, if that must be alone.
-    pub(crate) turn: Option<u8>,
     /// What was downloaded of a firmware image.
     pub(crate) firmware: Download,
     pub(crate) self_tests: SelfTests,
     pub(crate) sanitize: Sanitize,
+    /// How often a sanitize operation emptied the Management Endpoint Buffers.
+    pub(crate) buffers_emptied: u32,
 }
 
 impl State {
     const INITIAL: Self = Self {
-        composite: 0,
         next_serial: 0,
         namespace_management: false,
-        turn: None,
         firmware: Download::NONE,
         self_tests: SelfTests::NONE,
         sanitize: Sanitize::NEVER,
+        buffers_emptied: 0,
     };
 }
 
 /// A subsystem, whatever its capacities are.
-#[derive(Debug)]
 pub struct Model<'m> {
     pub(crate) identity: Identity<'m>,
     pub(crate) ports: &'m mut VecView<Port>,
@@ -82,7 +82,22 @@ pub struct Model<'m> {
     pub(crate) controllers: &'m mut VecView<Controller>,
     /// Ascending by ID.
     pub(crate) namespaces: &'m mut VecView<Namespace>,
+    /// For each port, what its management endpoint has to report of each controller that there is
+    /// room for.
+    pub(crate) flags: &'m mut [Flags],
     pub(crate) state: &'m mut State,
+}
+
+impl fmt::Debug for Model<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Model")
+            .field("identity", &self.identity)
+            .field("ports", &self.ports)
+            .field("controllers", &self.controllers)
+            .field("namespaces", &self.namespaces)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'i, const PORTS: usize, const CONTROLLERS: usize, const NAMESPACES: usize>
@@ -103,6 +118,7 @@ impl<'i, const PORTS: usize, const CONTROLLERS: usize, const NAMESPACES: usize>
             ports: Vec::new(),
             controllers: Vec::new(),
             namespaces: Vec::new(),
+            flags: [[Flags::NONE; CONTROLLERS]; PORTS],
             state: State::INITIAL,
         })
     }
@@ -114,6 +130,7 @@ impl<'i, const PORTS: usize, const CONTROLLERS: usize, const NAMESPACES: usize>
             ports: self.ports.as_mut_view(),
             controllers: self.controllers.as_mut_view(),
             namespaces: self.namespaces.as_mut_view(),
+            flags: self.flags.as_flattened_mut(),
             state: &mut self.state,
         }
     }
@@ -311,7 +328,7 @@ impl Model<'_> {
         };
         check_pcie(PciePort { link, ..*pcie })?;
         if core::mem::replace(&mut pcie.link, link).is_some() != link.is_some() {
-            self.raise_event(LINK_CHANGED);
+            self.raise_events(event::LINK_CHANGED);
         }
         Ok(())
     }

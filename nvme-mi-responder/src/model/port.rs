@@ -98,7 +98,8 @@ pub struct PortConfig {
     pub max_transmission_unit: u16,
 }
 
-/// The MCTP transmission unit after a reset, the smallest there is (DSP0236 1.3.3, section 8.3).
+/// The MCTP transmission unit after a reset, the smallest there is (DSP0236 1.3.3, section
+/// 8.4; NVMe-MI 1.2, section 5.1.3, Figure 68).
 pub(crate) const BASELINE_TRANSMISSION_UNIT: u16 = 64;
 
 /// A port with its settings.
@@ -107,6 +108,11 @@ pub(crate) struct Port {
     pub(crate) config: PortConfig,
     pub(crate) transmission_unit: u16,
     pub(crate) frequency: SmbusFrequency,
+    /// The management endpoint at the port: bytes of its Management Endpoint Buffer. `None`: there
+    /// is no endpoint.
+    pub(crate) endpoint: Option<u32>,
+    /// Composite Controller Status Flags, as its management endpoint reports them.
+    pub(crate) composite: u16,
 }
 
 impl Port {
@@ -115,6 +121,8 @@ impl Port {
             config,
             transmission_unit: BASELINE_TRANSMISSION_UNIT,
             frequency: SmbusFrequency::Khz100,
+            endpoint: None,
+            composite: 0,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use mctp_time::Instant;
 
-use crate::world::{Health, HealthReport};
+use super::health_report::HealthReport;
 
 /// Bytes of host metadata that each of a controller's, and a namespace's, metadata features holds,
 /// in descriptors.
@@ -68,11 +68,11 @@ impl Kelvins {
     }
 }
 
-/// The thresholds of temperature `index` by default, over and under: the warning temperature for
-/// the composite one, and none.
-pub(crate) fn default_thresholds(index: usize, health: &impl Health) -> (u16, u16) {
+/// The thresholds of temperature `index` by default, over and under: the device's warning
+/// temperature for the composite one, and none.
+pub(crate) fn default_thresholds(index: usize, warning_temperature: u16) -> (u16, u16) {
     let over = if index == 0 {
-        health.warning_temperature()
+        warning_temperature
     } else {
         u16::MAX
     };
@@ -81,8 +81,8 @@ pub(crate) fn default_thresholds(index: usize, health: &impl Health) -> (u16, u1
 
 impl Thresholds {
     /// The thresholds of temperature `index`, over and under.
-    pub(crate) fn of(&self, index: usize, health: &impl Health) -> (u16, u16) {
-        let (over, under) = default_thresholds(index, health);
+    pub(crate) fn of(&self, index: usize, warning_temperature: u16) -> (u16, u16) {
+        let (over, under) = default_thresholds(index, warning_temperature);
         (self.over.of(index, over), self.under.of(index, under))
     }
 
@@ -96,23 +96,23 @@ impl Thresholds {
     }
 
     /// Sets bit 1 of the critical warning if a temperature is at or beyond a threshold of its own.
-    pub(crate) fn apply(&self, report: &mut HealthReport, health: &impl Health) {
+    pub(crate) fn apply(&self, report: &mut HealthReport, warning_temperature: u16) {
         let mut sensors = (1..).zip(&report.sensors);
         // Looked at one by one only if there are any.
         let has_sensors = report.sensors != [0; 8];
-        if self.is_beyond(0, report.temperature, health)
-            || has_sensors
-                && sensors.any(|(sensor, kelvins)| self.is_beyond(sensor, *kelvins, health))
+        let is_beyond = |index, kelvins| self.is_beyond(index, kelvins, warning_temperature);
+        if is_beyond(0, report.temperature)
+            || has_sensors && sensors.any(|(sensor, kelvins)| is_beyond(sensor, *kelvins))
         {
             report.critical_warning |= TEMPERATURE_WARNING;
         }
     }
 
-    fn is_beyond(&self, index: usize, temperature: u16, health: &impl Health) -> bool {
+    fn is_beyond(&self, index: usize, temperature: u16, warning_temperature: u16) -> bool {
         if temperature == 0 {
             return false;
         }
-        let (over, under) = self.of(index, health);
+        let (over, under) = self.of(index, warning_temperature);
         temperature >= over || temperature <= under
     }
 }

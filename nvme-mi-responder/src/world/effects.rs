@@ -1,13 +1,9 @@
-//! What a Configuration Set does outside the responder, and what goes wrong there.
+//! What a Configuration Set does outside the responder.
 
-use crate::control::TransportErrors;
 use crate::model::{PortId, SmbusFrequency};
 
-use super::NotSupported;
-
 /// Told when a port's settings change. A change is reported after the response to the command that
-/// made it was sent: that response still travels with the old setting. Asked for the errors of the
-/// transport, for [Get State](crate::control).
+/// made it was sent: that response still travels with the old setting.
 pub trait Effects {
     /// Packets of the port may now carry `unit` bytes of message, without the packet header.
     fn transmission_unit_changed(&mut self, port: PortId, unit: u16) {
@@ -18,16 +14,9 @@ pub trait Effects {
     fn smbus_frequency_changed(&mut self, port: PortId, frequency: SmbusFrequency) {
         let _ = (port, frequency);
     }
-
-    /// What went wrong in packets for the management endpoint since the last call.
-    fn take_errors(&mut self) -> TransportErrors {
-        TransportErrors::NONE
-    }
 }
 
-impl Effects for NotSupported {}
-
-/// Remembers the last change of each. Has errors if given some.
+/// Remembers the last change of each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct MemoryEffects {
@@ -35,8 +24,6 @@ pub struct MemoryEffects {
     pub transmission_unit: Option<(PortId, u16)>,
     /// The last new frequency, and of which port.
     pub smbus_frequency: Option<(PortId, SmbusFrequency)>,
-    /// What went wrong since Get State was asked.
-    pub errors: TransportErrors,
 }
 
 impl Effects for MemoryEffects {
@@ -46,9 +33,5 @@ impl Effects for MemoryEffects {
 
     fn smbus_frequency_changed(&mut self, port: PortId, frequency: SmbusFrequency) {
         self.smbus_frequency = Some((port, frequency));
-    }
-
-    fn take_errors(&mut self) -> TransportErrors {
-        core::mem::take(&mut self.errors)
     }
 }

@@ -12,8 +12,6 @@ pub use streamed::{CheckedImages, StreamedFirmware};
 
 use core::task::Poll;
 
-use super::NotSupported;
-
 /// Why an image was not stored or not activated. Each has a completion status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -46,10 +44,8 @@ pub enum FirmwareError {
 /// requester is told that more processing is required. Called with others, or another method, the
 /// requester gave that up.
 pub trait FirmwareStore {
-    /// How many slots there are, 1 to 7. 0, the default: firmware commands are not supported.
-    fn slots(&self) -> u8 {
-        0
-    }
+    /// How many slots there are, 1 to 7.
+    fn slots(&self) -> u8;
 
     /// Whether slot 1 cannot be written.
     fn is_first_slot_read_only(&self) -> bool {
@@ -147,5 +143,3 @@ pub trait FirmwareStore {
         false
     }
 }
-
-impl FirmwareStore for NotSupported {}

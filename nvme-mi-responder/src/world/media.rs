@@ -8,7 +8,6 @@ use core::task::Poll;
 
 use mctp_time::Instant;
 
-use super::NotSupported;
 use crate::model::{ControllerId, NamespaceId};
 
 /// The media failed: Internal Error.
@@ -123,6 +122,12 @@ pub trait Media {
         Poll::Ready(Err(MediaError))
     }
 
+    /// The longest that [`format`](Self::format) takes from its first call until it is ready, in
+    /// milliseconds: what the requester is told to wait.
+    fn longest_format(&self) -> u32 {
+        super::TEN_MINUTES
+    }
+
     /// Whether controllers can test themselves.
     fn supports_self_test(&self) -> bool {
         false
@@ -181,5 +186,3 @@ pub trait Media {
         false
     }
 }
-
-impl Media for NotSupported {}

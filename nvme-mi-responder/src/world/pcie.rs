@@ -5,8 +5,6 @@ use core::task::Poll;
 use crate::bytes;
 use crate::model::{ControllerId, Vendor};
 
-use super::NotSupported;
-
 /// Which bytes of a PCI function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -62,12 +60,7 @@ pub enum PcieError {
 
 /// The PCI functions behind the controllers.
 pub trait PcieAccess {
-    /// Whether configuration space can be read and written. Then the PCIe command set is supported.
-    fn supports_configuration(&self) -> bool {
-        false
-    }
-
-    /// Whether memory can be read and written, too.
+    /// Whether memory can be read and written, too. Configuration space always can.
     fn supports_memory(&self) -> bool {
         false
     }
@@ -93,6 +86,12 @@ pub trait PcieAccess {
         Poll::Ready(Err(PcieError::Inaccessible))
     }
 
+    /// The longest that [`prepare`](Self::prepare) takes from its first call until it is ready, in
+    /// milliseconds: what the requester is told to wait.
+    fn longest_access(&self) -> u32 {
+        super::TEN_MINUTES
+    }
+
     /// Reads `range`. `data` has its length, and is zero.
     fn read(&mut self, range: PcieRange, data: &mut [u8]) {
         let _ = (range, data);
@@ -103,8 +102,6 @@ pub trait PcieAccess {
         let _ = (range, data);
     }
 }
-
-impl PcieAccess for NotSupported {}
 
 /// Bytes of a configuration header.
 const HEADER: usize = 64;
@@ -143,10 +140,6 @@ impl<const CONTROLLERS: usize> MemoryPcie<CONTROLLERS> {
 }
 
 impl<const CONTROLLERS: usize> PcieAccess for MemoryPcie<CONTROLLERS> {
-    fn supports_configuration(&self) -> bool {
-        true
-    }
-
     fn prepare(&mut self, range: PcieRange, _: PcieDirection) -> Poll<Result<(), PcieError>> {
         Poll::Ready(match range.space {
             PcieSpace::Configuration if self.header(range.controller).is_some() => Ok(()),

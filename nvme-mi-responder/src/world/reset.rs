@@ -1,7 +1,5 @@
 //! Resets and shutdowns.
 
-use super::NotSupported;
-
 /// How the subsystem is shut down (SHDNTYP, NVMe-MI 1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -32,8 +30,6 @@ pub trait ResetHook {
         let _ = kind;
     }
 }
-
-impl ResetHook for NotSupported {}
 
 /// Supports both, and remembers what happened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,16 +1,11 @@
 //! Security Send and Security Receive.
 
-use super::NotSupported;
-
 /// The security protocols of the device (SFSC security protocol IDs, SPC-4).
 ///
 /// The responder itself answers for protocol 00h, which says what protocols there are.
 pub trait SecurityProtocols {
-    /// The protocols in ascending order, 00h (information) among them. None, the default: the
-    /// commands are not supported.
-    fn protocols(&self) -> &[u8] {
-        &[]
-    }
+    /// The protocols in ascending order, 00h (information) among them.
+    fn protocols(&self) -> &[u8];
 
     /// Takes `data` that were sent to one of the protocols other than 00h. `specific` is SP
     /// Specific. Returns whether they could be taken; Invalid Field if not.
@@ -26,8 +21,6 @@ pub trait SecurityProtocols {
         false
     }
 }
-
-impl SecurityProtocols for NotSupported {}
 
 /// Says that there is no security protocol but 00h, which says so.
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,7 +1,5 @@
 //! Vital Product Data (NVMe-MI 1.2).
 
-use super::NotSupported;
-
 /// Why the VPD could not be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -46,8 +44,6 @@ pub trait VpdStore {
         None
     }
 }
-
-impl VpdStore for NotSupported {}
 
 /// `N` bytes of VPD in memory.
 #[derive(Clone, Copy, Debug)]

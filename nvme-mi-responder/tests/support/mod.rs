@@ -2,15 +2,17 @@
 #![allow(dead_code, unreachable_pub, reason = "each test uses some of it")]
 
 pub mod golden;
+mod parts;
+
+pub use parts::{NotSupported, Parts};
 
 use mctp::Eid;
 use nvme_mi_responder::world::{
-    HealthReport, MemoryFirmware, MemoryMedia, MemoryReset, MemoryVpd, NotSupported, Parts,
-    SecurityInformation, World,
+    HealthReport, MemoryFirmware, MemoryMedia, MemoryReset, MemoryVpd, SecurityInformation, World,
 };
 use nvme_mi_responder::{
-    ControllerConfig, Crc32c, Identity, Instant, LinkWidth, MessageBuffers, NamespaceId,
-    PciAddress, PciePort, PortConfig, PortId, PortKind, Requester, Responder, SmbusFrequency,
+    ControllerConfig, Crc32c, Identity, Instant, LinkWidth, ManagementEndpoint, MessageBuffer,
+    NamespaceId, PciAddress, PciePort, PortConfig, PortId, PortKind, Requester, SmbusFrequency,
     SoftwareCrc32c, Subsystem, TwoWirePort, Vendor,
 };
 
@@ -76,8 +78,8 @@ pub fn reference_subsystem() -> Subsystem<'static, 2, 2, 4> {
 }
 
 /// Message buffers that live as long as the test.
-pub fn buffers() -> &'static mut MessageBuffers {
-    Box::leak(Box::new(MessageBuffers::new()))
+pub fn buffers() -> [&'static mut MessageBuffer; 2] {
+    [(); 2].map(|()| Box::leak(Box::new(MessageBuffer::new())))
 }
 
 pub type Everything = Parts<
@@ -100,16 +102,13 @@ pub fn everything() -> Device<Everything> {
         .with_reset(MemoryReset::default())
         .with_security(SecurityInformation)
         .with_media(MemoryMedia::new());
-    let mut device = Device::reference(world);
-    device.responder = device
-        .responder
-        .with_endpoint_buffer(Box::leak(Box::new([0; 512])));
-    device
+    Device::reference(world).with_endpoint_buffer(512)
 }
 
-/// A responder and the time.
+/// A device, its management endpoint, and the time.
 pub struct Device<W: World> {
-    pub responder: Responder<'static, W>,
+    pub inner: nvme_mi_responder::Device<'static, W>,
+    pub endpoint: ManagementEndpoint<'static>,
     pub now: Instant,
 }
 
@@ -172,11 +171,33 @@ impl<W: World> Device<W> {
     }
 
     pub fn of(model: nvme_mi_responder::Model<'static>, world: W) -> Self {
-        let responder = Responder::new(model, PortId(1), world, buffers()).unwrap();
+        Self::at(model, PortId(1), world)
+    }
+
+    /// The same with the endpoint at another port.
+    pub fn at(model: nvme_mi_responder::Model<'static>, port: PortId, world: W) -> Self {
+        let mut inner = nvme_mi_responder::Device::new(model, world);
+        let endpoint = ManagementEndpoint::new(&mut inner, port, buffers()).unwrap();
         Self {
-            responder,
+            inner,
+            endpoint,
             now: Instant::START,
         }
+    }
+
+    /// The same with a Management Endpoint Buffer.
+    pub fn with_endpoint_buffer(mut self, length: usize) -> Self {
+        let buffer = vec![0; length].leak();
+        self.endpoint = self.endpoint.with_endpoint_buffer(&mut self.inner, buffer);
+        self
+    }
+
+    pub fn model(&mut self) -> &mut nvme_mi_responder::Model<'static> {
+        self.inner.model()
+    }
+
+    pub fn world(&mut self) -> &mut W {
+        self.inner.world()
     }
 
     /// Sends a whole message, type byte to Message Integrity Check, and returns the response like
@@ -187,18 +208,19 @@ impl<W: World> Device<W> {
             endpoint_id: Eid(8),
             exchange: 3,
         };
+        let check = message_type & 0x80 != 0;
         let _ = self
-            .responder
-            .receive(self.now, requester, message_type & 0x80 != 0, body);
+            .endpoint
+            .receive(&mut self.inner, self.now, requester, check, body);
         self.response()
     }
 
     /// The next message from the responder, type byte to Message Integrity Check, as sent.
     pub fn response(&mut self) -> Option<Vec<u8>> {
-        let transmission = self.responder.transmission()?;
+        let transmission = self.endpoint.transmission()?;
         let response = [&[0x84], transmission.body].concat();
         let source = transmission.source;
-        self.responder.sent(source);
+        self.endpoint.sent(&mut self.inner, source);
         Some(response)
     }
 

@@ -10,10 +10,12 @@
 use core::hint::black_box;
 
 use nvme_mi_responder::world::MemoryFirmware;
-use nvme_mi_responder::{Instant, MessageBuffers, Requester, Responder};
+use nvme_mi_responder::{
+    Device, Instant, ManagementEndpoint, MessageBuffer, Requester, SoftwareCrc32c,
+};
 use panic_free::any_number;
 use reference_device::{
-    DefaultSubsystem, DefaultWorld, MANAGEMENT_PORT, UnitChanges, default_firmware,
+    DefaultSubsystem, DefaultWorld, MANAGEMENT_PORT, ManagementLink, default_firmware,
     default_subsystem, default_world,
 };
 use static_cell::{ConstStaticCell, StaticCell};
@@ -24,50 +26,59 @@ type World = DefaultWorld<'static, MemoryFirmware<'static, 3>>;
 
 // What a device has in its RAM. The linker tells the size of each.
 static SUBSYSTEM: StaticCell<DefaultSubsystem<'static>> = StaticCell::new();
-static RESPONDER: StaticCell<Responder<'static, World>> = StaticCell::new();
-static MESSAGE_BUFFERS: ConstStaticCell<MessageBuffers> =
-    ConstStaticCell::new(MessageBuffers::new());
-static UNIT_CHANGES: ConstStaticCell<UnitChanges> = ConstStaticCell::new(UnitChanges::new());
+static DEVICE: StaticCell<Device<'static, World>> = StaticCell::new();
+static ENDPOINT: StaticCell<ManagementEndpoint<'static>> = StaticCell::new();
+static FIRST_BUFFER: ConstStaticCell<MessageBuffer> = ConstStaticCell::new(MessageBuffer::new());
+static SECOND_BUFFER: ConstStaticCell<MessageBuffer> = ConstStaticCell::new(MessageBuffer::new());
+static LINK: ConstStaticCell<ManagementLink> = ConstStaticCell::new(ManagementLink::new());
 
 fn run() {
-    let Some(responder) = set_up() else {
+    let Some((device, endpoint)) = set_up() else {
         return;
     };
     for message in black_box::<&[&[u8]]>(&[]) {
-        exchange(responder, message);
+        exchange(device, endpoint, message);
     }
 }
 
-fn set_up() -> Option<&'static mut Responder<'static, World>> {
+fn set_up() -> Option<(
+    &'static mut Device<'static, World>,
+    &'static mut ManagementEndpoint<'static>,
+)> {
     let subsystem = default_subsystem("0123456789ab").ok()?;
     let subsystem = black_box(SUBSYSTEM.try_init(subsystem)?);
     // The images of the firmware slots are the device's, wherever it has room for them.
     let images = black_box::<&mut [u8]>(&mut []);
-    let world = default_world(default_firmware(images), UNIT_CHANGES.try_take()?);
-    let buffers = MESSAGE_BUFFERS.try_take()?;
-    let responder = Responder::new(subsystem.model(), MANAGEMENT_PORT, world, buffers).ok()?;
-    Some(black_box(RESPONDER.try_init(responder)?))
+    let world = default_world(default_firmware(images), LINK.try_take()?, SoftwareCrc32c);
+    let device = DEVICE.try_init(Device::new(subsystem.model(), world))?;
+    let buffers = [FIRST_BUFFER.try_take()?, SECOND_BUFFER.try_take()?];
+    let endpoint = ManagementEndpoint::new(device, MANAGEMENT_PORT, buffers).ok()?;
+    Some(black_box((device, ENDPOINT.try_init(endpoint)?)))
 }
 
 /// All inputs and outputs.
-fn exchange(responder: &mut Responder<'static, World>, message: &[u8]) {
+fn exchange(
+    device: &mut Device<'static, World>,
+    endpoint: &mut ManagementEndpoint<'static>,
+    message: &[u8],
+) {
     let now = Instant::from_millis(any_number() as u64);
     let requester = Requester {
         endpoint_id: mctp::Eid(any_number() as u8),
         exchange: any_number() as u16,
     };
     // A dropped message is counted.
-    let _ = responder.receive(now, requester, black_box(true), message);
-    if responder.next_deadline() <= now {
-        responder.advance(now);
+    let _ = endpoint.receive(device, now, requester, black_box(true), message);
+    if endpoint.next_deadline() <= now {
+        endpoint.advance(device, now);
     }
-    while let Some(transmission) = responder.transmission() {
+    while let Some(transmission) = endpoint.transmission() {
         black_box(transmission.body);
         let source = transmission.source;
-        responder.sent(source);
+        endpoint.sent(device, source);
     }
-    if let Some(event) = responder.event_message() {
+    if let Some(event) = endpoint.event_message() {
         black_box(event.body);
-        responder.event_sent(now);
+        endpoint.event_sent(now);
     }
 }

@@ -106,7 +106,7 @@ impl Requester<'_, '_> {
     ) -> Result<Statistics, String> {
         let service = Service::vendor_pci(mctp_bench::VENDOR_ID, &[mctp_bench::SUBTYPE]);
         let listener = self.router.listener(service);
-        let mut listener = listener.map_err(|error| error.to_string())?;
+        let listener = listener.map_err(|error| error.to_string())?;
         self.ask_for_stream(device, request).await?;
         let mut receiver = Receiver::new();
         let clock = TokioClock::start();

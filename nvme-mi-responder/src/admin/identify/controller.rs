@@ -49,11 +49,10 @@
 //! other.
 
 use crate::admin::log_page;
-use crate::context::Context;
+use crate::context::{Ability, Context};
 use crate::exchange::Page;
 use crate::model::{ERRORS, Function, Model, PortKind};
-use crate::support::Abilities;
-use crate::world::{FirmwareStore, Health, Media, VpdStore, World};
+use crate::world::{Media, World};
 
 use super::highest_namespace_id;
 
@@ -75,12 +74,12 @@ const QUEUE_ENTRY_SIZES: [u8; 2] = [0x66, 0x44];
 const OPTIONAL_IO_COMMANDS: u16 = 1 << 4 | 1 << 6;
 
 /// OACS: the optional commands, by their bits.
-const OPTIONAL_COMMANDS: [(Abilities, u16); 5] = [
-    (Abilities::SECURITY, 1 << 0),
-    (Abilities::FORMAT, 1 << 1),
-    (Abilities::FIRMWARE, 1 << 2),
-    (Abilities::NAMESPACE_MANAGEMENT, 1 << 3),
-    (Abilities::SELF_TEST, 1 << 4),
+const OPTIONAL_COMMANDS: [(Ability, u16); 5] = [
+    (Ability::Security, 1 << 0),
+    (Ability::Format, 1 << 1),
+    (Ability::Firmware, 1 << 2),
+    (Ability::NamespaceManagement, 1 << 3),
+    (Ability::SelfTest, 1 << 4),
 ];
 
 pub(super) fn put<W: World>(
@@ -124,25 +123,27 @@ fn put_place<W: World>(context: &mut Context<'_, '_, W>, controller: usize, page
         | u8::from(is_virtual) << 2;
     page.put_u8(76, sharing);
     page.put_u16(78, controller.id.0);
-    let endpoint = model.port(context.endpoint.port);
-    let capabilities = match endpoint.map(|port| port.config.kind) {
-        Some(PortKind::TwoWire(_)) => 1 << 0,
-        Some(PortKind::Pcie(_)) => 1 << 1,
-        None => 0,
-    };
-    page.put_u8(255, capabilities);
+    let endpoints = model.ports.iter().filter(|port| port.endpoint.is_some());
+    let capabilities = endpoints.map(|port| match port.config.kind {
+        PortKind::TwoWire(_) => 1 << 0,
+        PortKind::Pcie(_) => 1 << 1,
+    });
+    page.put_u8(255, capabilities.fold(0, |all, bit: u8| all | bit));
 }
 
 fn put_limits<W: World>(context: &mut Context<'_, '_, W>, page: &mut Page<'_>) {
-    if let Some(writes) = context.world.vpd().remaining_writes() {
+    let vpd = context.world.vpd();
+    if let Some(writes) = vpd.and_then(|vpd| vpd.remaining_writes()) {
         page.put_u8(254, 1 << 7 | writes.min(0x7F));
     }
-    page.put_u16(256, optional_commands(context.abilities));
+    page.put_u16(256, optional_commands(context));
     page.put(258, &[ABORT_LIMIT, EVENT_REQUEST_LIMIT]);
-    page.put(261, &[log_page::ATTRIBUTES, (ERRORS - 1) as u8]);
+    page.put(261, &[log_page::attributes(context), (ERRORS - 1) as u8]);
     page.put_u16(266, context.world.health().warning_temperature());
     page.put_u16(268, context.world.health().critical_temperature());
-    put_media(context.world.media(), page);
+    if let Some(media) = context.world.media() {
+        put_media(media, page);
+    }
     let namespaces = highest_namespace_id(context.model);
     page.put(512, &QUEUE_ENTRY_SIZES);
     page.put_u32(516, namespaces);
@@ -150,14 +151,14 @@ fn put_limits<W: World>(context: &mut Context<'_, '_, W>, page: &mut Page<'_>) {
     page.put_u32(540, namespaces);
 }
 
-fn optional_commands(abilities: Abilities) -> u16 {
+fn optional_commands<W: World>(context: &mut Context<'_, '_, W>) -> u16 {
     let supported = OPTIONAL_COMMANDS
         .iter()
-        .filter(|(ability, _)| abilities.include(*ability));
+        .filter(|(ability, _)| context.has(*ability));
     supported.fold(0, |bits, (_, bit)| bits | bit)
 }
 
-fn put_media(media: &impl Media, page: &mut Page<'_>) {
+fn put_media(media: &dyn Media, page: &mut Page<'_>) {
     if media.supports_self_test() {
         page.put_u16(316, media.extended_self_test_minutes());
         page.put_u8(318, 1);
@@ -169,12 +170,11 @@ fn put_media(media: &impl Media, page: &mut Page<'_>) {
 }
 
 fn put_firmware<W: World>(context: &mut Context<'_, '_, W>, page: &mut Page<'_>) {
-    let store = context.world.firmware();
-    let slots = store.slots();
-    if slots == 0 {
+    let Some(store) = context.world.firmware() else {
         page.put_u8(260, 1 | 1 << 1);
         return;
-    }
+    };
+    let slots = store.slots();
     if let Some(revision) = store.running_revision() {
         page.put(64, &revision);
     }

@@ -40,7 +40,6 @@
 //! | 14 | NSTAT, bit 0 the namespace is ready |
 
 use crate::context::Context;
-use crate::crc::Crc32c;
 use crate::exchange::Page;
 use crate::model::{LBA_FORMATS, Model, Namespace};
 use crate::world::World;
@@ -110,7 +109,7 @@ pub(super) fn put_descriptors<W: World>(
 fn identifiers<W: World>(context: &mut Context<'_, '_, W>, namespace: &Namespace) -> Identifiers {
     let identity = &context.model.identity;
     let serial_number = identity.serial_number.as_bytes();
-    let subsystem = context.world.crc().crc32c(&[serial_number]);
+    let subsystem = context.world.crc32c(&[serial_number]);
     let [s0, s1, s2, s3] = subsystem.to_be_bytes();
     let [n0, n1] = namespace.serial.to_be_bytes();
     let [o0, o1, o2] = identity.vendor.ieee_oui;

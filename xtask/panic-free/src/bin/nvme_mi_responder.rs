@@ -6,15 +6,16 @@
 use core::hint::black_box;
 
 use nvme_mi_responder::world::{
-    FirmwareStore, HealthReport, MemoryEffects, MemoryFirmware, MemoryMedia, MemoryPcie,
-    MemoryReset, MemoryTelemetry, MemoryVpd, Parts, SecurityInformation, StreamedFirmware, World,
+    Effects, FirmwareStore, Health, HealthReport, Media, MemoryEffects, MemoryFirmware,
+    MemoryMedia, MemoryPcie, MemoryReset, MemoryTelemetry, MemoryVpd, PcieAccess, ResetHook,
+    SecurityInformation, SecurityProtocols, StreamedFirmware, Telemetry, VpdStore, World,
     firmware_image_header,
 };
 use nvme_mi_responder::{
-    ControllerConfig, ControllerId, Crc32c, DropReason, Identity, Instant, LinkWidth,
-    MessageBuffers, Model, NamespaceId, PciAddress, PciePort, PortConfig, PortId, PortKind,
-    Requester, Responder, SmbusFrequency, SoftwareCrc32c, Subsystem, TableCrc32c, TransportError,
-    TwoWirePort, Vendor,
+    ControllerConfig, ControllerId, Crc32c, Device, DropReason, Identity, Instant, LinkWidth,
+    ManagementEndpoint, MessageBuffer, Model, NamespaceId, PciAddress, PciePort, PortConfig,
+    PortId, PortKind, Requester, SmbusFrequency, SoftwareCrc32c, Subsystem, TableCrc32c,
+    TransportError, TransportErrors, TwoWirePort, Vendor,
 };
 use panic_free::{any_bytes, any_number, any_state};
 
@@ -26,7 +27,7 @@ fn run() {
     black_box(firmware_image_header([0; 8], any_bytes()));
     if let Ok(mut subsystem) = Subsystem::<2, 2, 4>::new(black_box(identity())) {
         build(&mut any_state(&mut subsystem).model());
-        let mut buffers = MessageBuffers::new();
+        let mut buffers = [MessageBuffer::new(), MessageBuffer::new()];
         let (mut images, mut endpoint_buffer) = ([0; 64], [0; 64]);
         let slots = black_box([Some(*b"REF00001"), None, None]);
         let in_memory = MemoryFirmware::new(any_state(&mut images[..]), slots);
@@ -77,27 +78,78 @@ fn identity() -> Identity<'static> {
 /// Everything that a responder does with firmware images in one kind of store.
 fn serve(
     subsystem: &mut Subsystem<'_, 2, 2, 4>,
-    buffers: &mut MessageBuffers,
+    buffers: &mut [MessageBuffer; 2],
     firmware: impl FirmwareStore,
     endpoint_buffer: &mut [u8],
 ) {
     let (model, buffers) = (any_state(subsystem).model(), any_state(buffers));
-    let responder = Responder::new(model, any_port(), world(firmware), buffers);
-    if let Ok(responder) = responder {
-        exchange(&mut responder.with_endpoint_buffer(endpoint_buffer));
+    let mut device = Device::new(model, world(firmware));
+    let device = any_state(&mut device);
+    let endpoint = ManagementEndpoint::new(device, any_port(), buffers.each_mut());
+    if let Ok(endpoint) = endpoint {
+        let mut endpoint = endpoint.with_endpoint_buffer(device, endpoint_buffer);
+        exchange(device, &mut endpoint);
+    }
+}
+
+/// Every piece of the world, in memory.
+struct Everything<F> {
+    health: HealthReport,
+    firmware: F,
+    vpd: MemoryVpd<256>,
+    reset: MemoryReset,
+    effects: MemoryEffects,
+    security: SecurityInformation,
+    media: MemoryMedia,
+    pcie: MemoryPcie<2>,
+    telemetry: MemoryTelemetry<512>,
+}
+
+impl<F: FirmwareStore> World for Everything<F> {
+    fn health(&mut self) -> &mut dyn Health {
+        &mut self.health
+    }
+    fn crc32c(&mut self, parts: &[&[u8]]) -> u32 {
+        SoftwareCrc32c.crc32c(parts)
+    }
+    fn firmware(&mut self) -> Option<&mut dyn FirmwareStore> {
+        Some(&mut self.firmware)
+    }
+    fn vpd(&mut self) -> Option<&mut dyn VpdStore> {
+        Some(&mut self.vpd)
+    }
+    fn reset(&mut self) -> Option<&mut dyn ResetHook> {
+        Some(&mut self.reset)
+    }
+    fn effects(&mut self) -> Option<&mut dyn Effects> {
+        Some(&mut self.effects)
+    }
+    fn security(&mut self) -> Option<&mut dyn SecurityProtocols> {
+        Some(&mut self.security)
+    }
+    fn media(&mut self) -> Option<&mut dyn Media> {
+        Some(&mut self.media)
+    }
+    fn pcie(&mut self) -> Option<&mut dyn PcieAccess> {
+        Some(&mut self.pcie)
+    }
+    fn telemetry(&mut self) -> Option<&mut dyn Telemetry> {
+        Some(&mut self.telemetry)
     }
 }
 
 fn world(firmware: impl FirmwareStore) -> impl World {
-    let health = MemoryTelemetry::<_, 512>::new(HealthReport::healthy(), [0; 512]);
-    Parts::new(health)
-        .with_firmware(firmware)
-        .with_vpd(MemoryVpd::new([0; 256]))
-        .with_reset(MemoryReset::default())
-        .with_effects(MemoryEffects::default())
-        .with_security(SecurityInformation)
-        .with_media(MemoryMedia::new())
-        .with_pcie(MemoryPcie::<2>::new(&Vendor::NOT_FOR_DISTRIBUTION))
+    Everything {
+        health: HealthReport::healthy(),
+        firmware,
+        vpd: MemoryVpd::new([0; 256]),
+        reset: MemoryReset::default(),
+        effects: MemoryEffects::default(),
+        security: SecurityInformation,
+        media: MemoryMedia::new(),
+        pcie: MemoryPcie::new(&Vendor::NOT_FOR_DISTRIBUTION),
+        telemetry: MemoryTelemetry::new([0; 512]),
+    }
 }
 
 fn build(model: &mut Model<'_>) {
@@ -143,33 +195,36 @@ fn change(model: &mut Model<'_>) {
     black_box(any_state(model).unallocated());
 }
 
-fn exchange<W: World>(responder: &mut Responder<'_, W>) {
+fn exchange<W: World>(device: &mut Device<'_, W>, endpoint: &mut ManagementEndpoint<'_>) {
     let requester = Requester {
         endpoint_id: mctp::Eid(any_number() as u8),
         exchange: any_number() as u16,
     };
     let integrity_check = black_box(true);
-    let _ = black_box(any_state(responder).receive(
+    let _ = black_box(any_state(endpoint).receive(
+        any_state(device),
         any_time(),
         requester,
         integrity_check,
         any_bytes(),
     ));
-    any_state(responder).advance(any_time());
-    any_state(responder).note(black_box(TransportError::Timeout));
+    any_state(endpoint).advance(any_state(device), any_time());
+    let errors = TransportErrors::NONE.with(black_box(TransportError::Timeout));
+    any_state(endpoint).note(errors.and(black_box(TransportErrors::NONE)));
     let number = any_number() as u16;
-    black_box(any_state(responder).transmission_for(number));
-    if let Some(transmission) = any_state(responder).transmission() {
+    black_box(any_state(endpoint).transmission_for(number));
+    if let Some(transmission) = any_state(endpoint).transmission() {
         black_box(transmission.body);
         let source = black_box(transmission.source);
-        any_state(responder).sent(source);
+        any_state(endpoint).sent(any_state(device), source);
     }
-    black_box(any_state(responder).event_message());
-    any_state(responder).event_sent(any_time());
-    black_box((responder.next_deadline(), responder.serves(number)));
-    let drops = responder.drops();
+    black_box(any_state(endpoint).event_message());
+    any_state(endpoint).event_sent(any_time());
+    black_box((endpoint.next_deadline(), endpoint.serves(number)));
+    let drops = endpoint.drops();
     black_box((drops.total(), drops.count(black_box(DropReason::TooShort))));
-    change(any_state(responder).model());
-    let _ = black_box(any_state(responder).reset_controller(any_controller()));
-    any_state(responder).reset_subsystem();
+    change(any_state(device).model());
+    let _ = black_box(any_state(device).reset_controller(any_controller()));
+    any_state(device).reset_subsystem();
+    any_state(endpoint).reset(any_state(device));
 }

@@ -19,10 +19,12 @@ use mctp_transport::{
     Packet, PhysicalAddress, Received, SendError, Transfer, TransferLayout, TransportRx,
     TransportTx,
 };
-use nvme_mi_responder::{Crc32c, MessageBuffers, Responder, SoftwareCrc32c};
+use nvme_mi_responder::{
+    Crc32c, Device, ManagementEndpoint, MessageBuffer, Server, SoftwareCrc32c,
+};
 use reference_device::{
-    ECHO_CHANNELS, MANAGE_CHANNELS, MANAGEMENT_BUFFER, MANAGEMENT_PORT, Management, UnitChanges,
-    default_firmware, default_subsystem, default_world, manage, report_events,
+    ECHO_CHANNELS, MANAGE_CHANNELS, MANAGEMENT_PORT, ManagementLink, default_firmware,
+    default_subsystem, default_world, manage, report_events,
 };
 
 use crate::{CHECKED_ROUNDS, DEVICE, NETWORK, PORT, RawMutex, Running, Task, count, poll, wake};
@@ -125,21 +127,17 @@ fn measure(case: &Case) {
     router.configure_port(PORT, PortConfig::new(case.unit));
 
     let mut subsystem = default_subsystem("0123456789ab").expect("a good serial number");
-    let unit_changes = UnitChanges::new();
-    let world = default_world(default_firmware(&mut []), &unit_changes);
-    let mut buffers = MessageBuffers::new();
-    let responder = Responder::new(subsystem.model(), MANAGEMENT_PORT, world, &mut buffers);
-    let mut buffer = [0; MANAGEMENT_BUFFER];
-    let mut management = Management {
-        responder: responder.expect("the default model has the port"),
-        port: MANAGEMENT_PORT,
-        unit_changes: &unit_changes,
-        buffer: &mut buffer,
-    };
+    let management_link = ManagementLink::new();
+    let world = default_world(default_firmware(&mut []), &management_link, SoftwareCrc32c);
+    let mut device = Device::new(subsystem.model(), world);
+    let mut buffers = [MessageBuffer::new(), MessageBuffer::new()];
+    let endpoint = ManagementEndpoint::new(&mut device, MANAGEMENT_PORT, buffers.each_mut());
+    let device = RefCell::new(device);
+    let server = Server::new(&device, endpoint.expect("the default model has the port"));
     let counted = "the storage has a channel for each";
     let echo = reference_device::echo(&router).expect(counted);
-    let manage = manage(&router, &mut management, Running).expect(counted);
-    let events = report_events(&router, &());
+    let manage = manage(&router, &server, &management_link, Running).expect(counted);
+    let events = report_events(&router, management_link.watched_by(&()));
     let services = async { join3(echo, manage, events).await.0 };
 
     let (mut receiver, mut sender) = (Receiver::new(&link), Sender(&link));

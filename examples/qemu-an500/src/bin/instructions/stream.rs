@@ -171,7 +171,7 @@ async fn send_stream(router: &Router<'_>, length: u16) -> Infallible {
 }
 
 async fn take_messages(router: &Router<'_>, bus: &Bus) -> Infallible {
-    let mut listener = router.listener(service()).expect("a free channel");
+    let listener = router.listener(service()).expect("a free channel");
     loop {
         listener.receive().await;
         bus.messages_taken.set(bus.messages_taken.get() + 1);
@@ -179,7 +179,7 @@ async fn take_messages(router: &Router<'_>, bus: &Bus) -> Infallible {
 }
 
 async fn check_messages(router: &Router<'_>, bus: &Bus) -> Infallible {
-    let mut listener = router.listener(service()).expect("a free channel");
+    let listener = router.listener(service()).expect("a free channel");
     let mut receiver = mctp_bench::Receiver::new();
     loop {
         let message = listener.receive().await;
