@@ -96,9 +96,9 @@
 use mctp::Eid;
 use mctp_time::Instant;
 
+use crate::Crc32c;
 use crate::bytes::{put, put_u32, u8_at, u16_at};
 use crate::context::Context;
-use crate::crc::Crc32c;
 use crate::exchange::Exchange;
 use crate::failure::{Failure, Handled, Status};
 use crate::message::{CHECK_LENGTH, HEADER_LENGTH, MESSAGE_TYPE};

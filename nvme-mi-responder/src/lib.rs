@@ -19,7 +19,6 @@ mod bytes;
 mod commands;
 mod context;
 pub mod control;
-mod crc;
 mod exchange;
 mod failure;
 mod message;
@@ -34,8 +33,8 @@ mod support;
 pub mod world;
 
 pub use control::{TransportError, TransportErrors};
-pub use crc::{Crc32c, SoftwareCrc32c, TableCrc32c};
 pub use failure::{CompletionStatus, Failure, Status};
+pub use mctp_crc32c::{Crc32c, SoftwareCrc32c, TableCrc32c};
 pub use mctp_time::{Clock, Instant};
 pub use message::{DropReason, Drops, MAX_MESSAGE_LENGTH};
 pub use model::{

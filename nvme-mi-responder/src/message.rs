@@ -5,8 +5,8 @@
 //! Parameter Error Location do. The MCTP traits keep that byte to themselves: a body starts at
 //! offset 1.
 
+use crate::Crc32c;
 use crate::bytes::{put_u32, u32_at};
-use crate::crc::Crc32c;
 
 /// The longest message, message type byte and Message Integrity Check included (NVMe-MI 1.2,
 /// section 3.1).
@@ -162,7 +162,7 @@ pub(crate) fn seal(crc: &mut impl Crc32c, buffer: &mut [u8], length: usize) -> u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crc::SoftwareCrc32c;
+    use crate::SoftwareCrc32c;
 
     /// Read NVMe-MI Data Structure, subsystem information.
     const REQUEST: [u8; 19] = [8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xE2, 0, 6, 7];

@@ -3,11 +3,11 @@
 use mctp::Eid;
 use mctp_time::Instant;
 
+use crate::Crc32c;
 use crate::aem::Events;
 use crate::bytes::{put, put_u32};
 use crate::context::{Context, Effect, Endpoint};
 use crate::control::flag;
-use crate::crc::Crc32c;
 use crate::exchange::Exchange;
 use crate::failure::{Handled, Refusal, Status};
 use crate::message::{self, DropReason, Drops, HEADER_LENGTH, Kind};

@@ -26,7 +26,7 @@ pub use reset::{MemoryReset, ResetHook, ShutdownKind};
 pub use security::{SecurityInformation, SecurityProtocols};
 pub use vpd::{MemoryVpd, VpdError, VpdStore};
 
-use crate::crc::{Crc32c, SoftwareCrc32c};
+use crate::{Crc32c, SoftwareCrc32c};
 
 /// A piece of the world that the device does not have.
 #[derive(Clone, Copy, Debug, Default)]

@@ -39,8 +39,8 @@
 //! | 1 | NMIC, as above |
 //! | 14 | NSTAT, bit 0 the namespace is ready |
 
+use crate::Crc32c;
 use crate::context::Context;
-use crate::crc::Crc32c;
 use crate::exchange::Page;
 use crate::model::{LBA_FORMATS, Model, Namespace};
 use crate::world::World;

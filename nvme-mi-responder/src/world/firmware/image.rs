@@ -1,7 +1,7 @@
 //! The images that are downloaded where nothing else is agreed on.
 
 use crate::bytes::{put, u32_at};
-use crate::crc::{Crc32c, SoftwareCrc32c};
+use crate::{Crc32c, SoftwareCrc32c};
 
 /// First bytes of an image.
 const MAGIC: [u8; 8] = *b"NVMI-IMG";

@@ -2,7 +2,7 @@ use core::task::Poll;
 
 use super::image::ImageCheck;
 use super::{FirmwareError, FirmwareSlots, Images};
-use crate::crc::{Crc32c, SoftwareCrc32c};
+use crate::{Crc32c, SoftwareCrc32c};
 
 /// `SLOTS` firmware slots, 1 to 7, that keep no images: an image is checked while it comes, and its
 /// revision is what remains of it. For a device that is there to be updated, and has no memory for
