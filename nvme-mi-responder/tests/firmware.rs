@@ -948,6 +948,9 @@ impl FirmwareStore for Slow {
         self.result.take().map_or(Ok(()), Err)?;
         self.inner.activate_on_reset(slot)
     }
+    fn discard(&mut self) {
+        self.inner.discard();
+    }
     fn reset(&mut self) -> bool {
         self.inner.reset()
     }
@@ -980,11 +983,24 @@ impl FirmwareStore for Prohibiting {
     fn slots(&self) -> u8 {
         2
     }
+    fn active_slot(&self) -> u8 {
+        1
+    }
     fn next_slot(&self) -> Option<u8> {
         self.next
     }
     fn revision(&self, _: u8) -> Option<[u8; 8]> {
         Some(*b"REF00001")
+    }
+    fn capacity(&self) -> u32 {
+        0
+    }
+    fn discard(&mut self) {}
+    fn write(&mut self, _: u32, _: &[u8]) -> Poll<Result<(), FirmwareError>> {
+        Poll::Ready(Err(FirmwareError::Failed))
+    }
+    fn commit(&mut self, _: u8, _: u32) -> Poll<Result<(), FirmwareError>> {
+        Poll::Ready(Err(FirmwareError::Failed))
     }
     fn activate_on_reset(&mut self, slot: u8) -> Result<(), FirmwareError> {
         self.next = Some(slot);
@@ -992,6 +1008,9 @@ impl FirmwareStore for Prohibiting {
     }
     fn activate(&mut self, _: u8) -> Result<(), FirmwareError> {
         Err(FirmwareError::ActivationProhibited)
+    }
+    fn reset(&mut self) -> bool {
+        false
     }
 }
 

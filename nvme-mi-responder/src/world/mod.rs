@@ -12,7 +12,7 @@ mod security;
 mod vpd;
 
 pub use effects::{Effects, MemoryEffects};
-pub use firmware::{
+pub use firmware_store::{
     CheckedImages, FirmwareError, FirmwareSlots, FirmwareStore, ImageAreas, Images, MemoryFirmware,
     StreamedFirmware, firmware_image_header,
 };

@@ -11,6 +11,7 @@ const TIME: &str = "mctp-time/";
 
 /// Crates whose lines fit the width of a review.
 const NARROW_CRATES: &[&str] = &[
+    "firmware-store/",
     "mctp-crc32c/",
     "mctp-router/",
     "mctp-time/",
