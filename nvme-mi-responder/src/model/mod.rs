@@ -25,7 +25,7 @@ pub(crate) use settings::{Metadata, Settings, TEMPERATURES, default_thresholds};
 
 use heapless::{Vec, VecView};
 
-use crate::admin::firmware::Download;
+use crate::admin::firmware::Update;
 use crate::admin::sanitize::Sanitize;
 use crate::admin::self_test::SelfTests;
 use crate::aem::LINK_CHANGED;
@@ -56,7 +56,7 @@ pub(crate) struct State {
     /// The command slot whose Admin command is pending, if that must be alone.
     pub(crate) turn: Option<u8>,
     /// What was downloaded of a firmware image.
-    pub(crate) firmware: Download,
+    pub(crate) firmware: Update,
     pub(crate) self_tests: SelfTests,
     pub(crate) sanitize: Sanitize,
 }
@@ -67,7 +67,7 @@ impl State {
         next_serial: 0,
         namespace_management: false,
         turn: None,
-        firmware: Download::NONE,
+        firmware: Update::NONE,
         self_tests: SelfTests::NONE,
         sanitize: Sanitize::NEVER,
     };
