@@ -17,6 +17,8 @@ pub(crate) struct Context<'c, 'm, W> {
     pub(crate) resumed: bool,
     /// The command slot it is in.
     pub(crate) slot: u8,
+    /// The Message Integrity Check of the request.
+    pub(crate) check: u32,
     /// How long the command may take in all, in milliseconds, if it ends as pending.
     pub(crate) longest: u32,
     pub(crate) model: &'c mut Model<'m>,

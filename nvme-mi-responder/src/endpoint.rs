@@ -8,7 +8,7 @@ use crate::context::{Context, Effect, EndpointState};
 use crate::device::{self, Device};
 use crate::exchange::{Exchange, Request, Starts};
 use crate::failure::{Handled, Refusal, Status};
-use crate::message::{self, DropReason, Drops, HEADER_LENGTH, Kind};
+use crate::message::{self, DropReason, Drops, HEADER_LENGTH, Kind, Opened};
 use crate::model::{ModelError, PortId};
 use crate::requester::Requester;
 use crate::slots::{MessageBuffer, Notice, SHORT_LENGTH, Slot, SlotState};
@@ -222,7 +222,10 @@ impl<'e> ManagementEndpoint<'e> {
         integrity_check: bool,
         body: &[u8],
     ) -> Result<(), DropReason> {
-        let (header, content) = message::open(&mut device.world, integrity_check, body)?;
+        let opened = message::open(&mut device.world, integrity_check, body)?;
+        let Opened {
+            header, content, ..
+        } = opened;
         if header.kind == Kind::ControlPrimitive {
             self.control(device, requester, header, content);
             return Ok(());
@@ -233,7 +236,7 @@ impl<'e> ManagementEndpoint<'e> {
         if slot.state != SlotState::Idle {
             return Err(DropReason::SlotBusy);
         }
-        slot.accept(now, requester, header);
+        slot.accept(now, requester, &opened);
         self.state.paused |= header.auto_pause;
         self.process(device, now, header.slot, Some(content));
         self.advance_events(device, now);
@@ -457,6 +460,7 @@ impl<'e> ManagementEndpoint<'e> {
             requester: slot.requester.endpoint_id,
             resumed: slot.begun,
             slot: index as u8,
+            check: slot.check,
             longest: 0,
             model: &mut device.model,
             world: &mut device.world,

@@ -19,7 +19,6 @@ mod bytes;
 mod commands;
 mod context;
 pub mod control;
-mod crc;
 mod device;
 mod endpoint;
 mod events;
@@ -36,10 +35,10 @@ mod slots;
 mod transport_errors;
 pub mod world;
 
-pub use crc::{Crc32c, SoftwareCrc32c, TableCrc32c};
 pub use device::Device;
 pub use endpoint::{EventMessage, ManagementEndpoint, Source, Transmission};
 pub use failure::{CompletionStatus, Failure, Status};
+pub use mctp_crc32c::{Crc32c, SoftwareCrc32c, TableCrc32c};
 pub use mctp_time::{Clock, Instant};
 pub use message::{DropReason, Drops, MAX_MESSAGE_LENGTH};
 pub use model::{

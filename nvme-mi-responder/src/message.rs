@@ -118,13 +118,22 @@ impl Header {
     }
 }
 
+/// A request whose frame is good.
+#[derive(Debug)]
+pub(crate) struct Opened<'b> {
+    pub(crate) header: Header,
+    /// The body without the Message Integrity Check.
+    pub(crate) content: &'b [u8],
+    /// The Message Integrity Check.
+    pub(crate) check: u32,
+}
+
 /// Checks the frame around a message whose body, all after the message type byte, is `body`.
-/// Returns the header, and the body without the Message Integrity Check.
 pub(crate) fn open<'b>(
     world: &mut impl World,
     integrity_check: bool,
     body: &'b [u8],
-) -> Result<(Header, &'b [u8]), DropReason> {
+) -> Result<Opened<'b>, DropReason> {
     if !integrity_check {
         return Err(DropReason::NoIntegrityCheck);
     }
@@ -137,10 +146,15 @@ pub(crate) fn open<'b>(
     let [flags, more_flags, _, ..] = content else {
         return Err(DropReason::TooShort);
     };
-    if check_of(world, content) != u32_at(check, 0) {
+    let check = u32_at(check, 0);
+    if check_of(world, content) != check {
         return Err(DropReason::BadIntegrityCheck);
     }
-    Ok((Header::parse(*flags, *more_flags)?, content))
+    Ok(Opened {
+        header: Header::parse(*flags, *more_flags)?,
+        content,
+        check,
+    })
 }
 
 /// The Message Integrity Check of a message whose body without it is `content` (NVMe-MI 1.2, section
@@ -171,8 +185,8 @@ pub(crate) fn seal(world: &mut impl World, buffer: &mut [u8], length: usize) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crc::{Crc32c, SoftwareCrc32c};
     use crate::world::Health;
+    use crate::{Crc32c, SoftwareCrc32c};
 
     struct OnlyCrc;
 
@@ -202,7 +216,8 @@ mod tests {
 
     #[test]
     fn opens_a_good_request() {
-        let (header, content) = open(&mut OnlyCrc, true, &REQUEST).unwrap();
+        let opened = open(&mut OnlyCrc, true, &REQUEST).unwrap();
+        let (header, content) = (opened.header, opened.content);
         assert_eq!((header.kind, header.slot), (Kind::Management, 0));
         assert_eq!(content, &REQUEST[..15]);
     }
@@ -266,7 +281,7 @@ mod tests {
 
     #[test]
     fn reserved_header_bits_are_ignored() {
-        let (header, _) = open(&mut OnlyCrc, true, &sealed(&[0x0E, 0xFC, 0xFF])).unwrap();
+        let Opened { header, .. } = open(&mut OnlyCrc, true, &sealed(&[0x0E, 0xFC, 0xFF])).unwrap();
         assert_eq!(
             header,
             Header {
@@ -279,7 +294,7 @@ mod tests {
 
     #[test]
     fn a_response_carries_the_command_slot_of_its_request() {
-        let (header, _) = open(&mut OnlyCrc, true, &sealed(&[0x09, 0, 0])).unwrap();
+        let Opened { header, .. } = open(&mut OnlyCrc, true, &sealed(&[0x09, 0, 0])).unwrap();
         assert_eq!(header.response(), [0x89, 0, 0]);
     }
 

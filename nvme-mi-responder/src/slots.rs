@@ -14,7 +14,7 @@
 use mctp_time::Instant;
 
 use crate::context::Effect;
-use crate::message::{Header, Kind, MAX_MESSAGE_LENGTH};
+use crate::message::{Header, Kind, MAX_MESSAGE_LENGTH, Opened};
 use crate::requester::Requester;
 
 /// What a slot does. The numbers are those of Get State.
@@ -68,6 +68,8 @@ pub(crate) struct Slot<'m> {
     pub(crate) state: SlotState,
     pub(crate) requester: Requester,
     pub(crate) header: Header,
+    /// The Message Integrity Check of the request.
+    pub(crate) check: u32,
     /// When the command came.
     pub(crate) received: Instant,
     /// Whether the command was begun and is pending.
@@ -106,6 +108,7 @@ impl<'m> Slot<'m> {
                 slot: 0,
                 auto_pause: false,
             },
+            check: 0,
             received: Instant::START,
             begun: false,
             next_look: Instant::NEVER,
@@ -121,10 +124,11 @@ impl<'m> Slot<'m> {
     }
 
     /// Takes a command in, of which the request is elsewhere.
-    pub(crate) fn accept(&mut self, now: Instant, requester: Requester, header: Header) {
+    pub(crate) fn accept(&mut self, now: Instant, requester: Requester, opened: &Opened<'_>) {
         self.state = SlotState::Process;
         self.requester = requester;
-        self.header = header;
+        self.header = opened.header;
+        self.check = opened.check;
         self.received = now;
         self.begun = false;
         self.told = false;

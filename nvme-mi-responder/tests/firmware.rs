@@ -7,7 +7,8 @@ use core::task::Poll;
 
 use nvme_mi_responder::ControllerId;
 use nvme_mi_responder::world::{
-    FirmwareError, FirmwareStore, HealthReport, MemoryFirmware, ResetHook, firmware_image_header,
+    FirmwareError, FirmwareStore, HealthReport, MemoryFirmware, ResetHook, StreamedFirmware,
+    firmware_image_header,
 };
 use support::{ADMIN, Admin, Device, NotSupported, Parts, field};
 
@@ -349,8 +350,146 @@ fn an_overlap_must_not_be_tried_again() {
     let mut device = device();
     let page = [0; PAGE];
     device.admin_ok(piece(PAGE, &page));
-    let response = device.admin(piece(PAGE, &page));
+    let response = device.admin(piece(PAGE, &[1; PAGE]));
     assert_eq!(field(&response, 12, 4) >> 17, 0x4114);
+}
+
+/// Slots as in [`store`], of which the revisions are all that is kept.
+fn streamed() -> StreamedFirmware<3> {
+    StreamedFirmware::new([Some(*b"REF00001"), Some(*b"REF00002"), None])
+        .with_read_only_first_slot()
+}
+
+/// Sends every piece twice, as a host does that gets no response to the first one.
+fn download_repeating<F: FirmwareStore>(device: &mut Device<World<F>>, image: &[u8]) {
+    for (index, page) in image.chunks(PAGE).enumerate() {
+        for _ in 0..2 {
+            assert_eq!(device.admin_ok(piece(index * PAGE, page)), (0, vec![]));
+        }
+    }
+}
+
+#[test]
+fn a_piece_that_is_repeated_at_once_succeeds_and_the_image_is_whole() {
+    let image = image(b"REF00003", 4);
+    let mut device = device();
+    download_repeating(&mut device, &image);
+    device.admin_ok(commit(3, STORE));
+    assert_eq!(device.firmware().image(3), Some(&image[..]));
+
+    // It would refuse a piece that is written twice.
+    let mut device = device_with(streamed());
+    download_repeating(&mut device, &image);
+    device.admin_ok(commit(3, STORE));
+    assert_eq!(device.firmware().revision(3), Some(*b"REF00003"));
+}
+
+/// What is true of both kinds of stores.
+fn only_the_last_piece_can_be_repeated<F: FirmwareStore>(mut device: Device<World<F>>) {
+    let image = image(b"REF00003", 4);
+    let page = |index: usize| piece(index * PAGE, &image[index * PAGE..][..PAGE]);
+    for index in 0..3 {
+        device.admin_ok(page(index));
+    }
+    let mut other = image[2 * PAGE..3 * PAGE].to_vec();
+    other[PAGE - 1] ^= 1;
+    let with_other_bytes = piece(2 * PAGE, &other);
+    assert_eq!(device.admin_status(with_other_bytes), OVERLAPPING_RANGE);
+    assert_eq!(device.admin_status(page(1)), OVERLAPPING_RANGE);
+    device.admin_ok(page(2));
+    device.admin_ok(page(3));
+    assert_eq!(device.admin_status(page(2)), OVERLAPPING_RANGE);
+    device.admin_ok(page(3));
+    device.admin_ok(commit(3, STORE));
+    assert_eq!(device.firmware().revision(3), Some(*b"REF00003"));
+}
+
+#[test]
+fn a_piece_with_other_bytes_and_one_before_the_last_overlap() {
+    only_the_last_piece_can_be_repeated(device());
+    only_the_last_piece_can_be_repeated(device_with(streamed()));
+}
+
+#[test]
+fn the_same_piece_by_another_command_is_no_repetition() {
+    let mut device = device();
+    let data = [0; PAGE];
+    device.admin_ok(piece(PAGE, &data));
+    for (slot, controller) in [(1, 0), (0, 1)] {
+        let other = Admin {
+            slot,
+            controller,
+            ..piece(PAGE, &data)
+        };
+        assert_eq!(device.admin_status(other), OVERLAPPING_RANGE);
+    }
+    device.admin_ok(piece(PAGE, &data));
+}
+
+#[test]
+fn a_part_of_the_last_piece_is_no_repetition() {
+    let mut device = device_with(store().with_pieces_of_any_length());
+    let data = [0; PAGE];
+    device.admin_ok(piece(PAGE, &data));
+    for (offset, length) in [(PAGE, PAGE - 4), (PAGE + 4, PAGE - 4), (PAGE - 4, PAGE)] {
+        let part = piece(offset, &data[..length]);
+        assert_eq!(device.admin_status(part), OVERLAPPING_RANGE);
+    }
+}
+
+/// What is true of both kinds of stores.
+fn a_first_piece_is_repeated_or_starts_over<F: FirmwareStore>(mut device: Device<World<F>>) {
+    let (first, second) = (image(b"REF00003", 2), image(b"REF00004", 2));
+    device.admin_ok(piece(0, &first[..PAGE]));
+    device.admin_ok(piece(0, &first[..PAGE]));
+    device.admin_ok(piece(PAGE, &first[PAGE..]));
+    // After another piece, the same one begins again.
+    device.admin_ok(piece(0, &first[..PAGE]));
+    device.admin_ok(piece(PAGE, &first[PAGE..]));
+    device.admin_ok(commit(3, STORE));
+    assert_eq!(device.firmware().revision(3), Some(*b"REF00003"));
+    // With other bytes, it begins again in any case.
+    device.admin_ok(piece(0, &first[..PAGE]));
+    device.download(&second);
+    device.admin_ok(commit(3, STORE));
+    assert_eq!(device.firmware().revision(3), Some(*b"REF00004"));
+}
+
+#[test]
+fn a_first_piece_is_a_repetition_after_itself_and_otherwise_starts_over() {
+    a_first_piece_is_repeated_or_starts_over(device());
+    a_first_piece_is_repeated_or_starts_over(device_with(streamed()));
+}
+
+/// What is true of both kinds of stores.
+fn nothing_is_repeated_after_a_commit<F: FirmwareStore>(mut device: Device<World<F>>) {
+    let image = image(b"REF00003", 1);
+    device.admin_ok(piece(0, &image));
+    device.admin_ok(commit(3, STORE));
+    // The download of another one, which a commit of a wrong slot ends as well.
+    device.admin_ok(piece(0, &image));
+    assert_eq!(device.admin_status(commit(1, STORE)), INVALID_SLOT);
+    device.admin_ok(piece(0, &image));
+    device.admin_ok(commit(2, STORE));
+    assert_eq!(device.firmware().revision(2), Some(*b"REF00003"));
+    assert_eq!(device.admin_status(commit(2, STORE)), INVALID_IMAGE);
+}
+
+#[test]
+fn a_piece_after_a_commit_is_no_repetition() {
+    nothing_is_repeated_after_a_commit(device());
+    nothing_is_repeated_after_a_commit(device_with(streamed()));
+}
+
+#[test]
+fn a_piece_after_a_reset_is_no_repetition() {
+    let mut device = device();
+    let image = image(b"REF00003", 1);
+    device.admin_ok(piece(0, &image));
+    device.reset();
+    device.admin_ok(piece(0, &image));
+    device.admin_ok(commit(3, STORE));
+    assert_eq!(device.firmware().image(3), Some(&image[..]));
 }
 
 #[test]
@@ -778,17 +917,27 @@ fn three_mebibytes_arrive_as_they_were_sent() {
     assert_eq!(device.firmware().running_revision(), Some(*b"REF00003"));
 }
 
-/// What the specification says of a download, for comparison: which pages are there.
+/// Bytes of a page of [`Pages`].
+const PIECE: usize = 1024;
+
+/// What the specification says of a download, for comparison: which pages are there. And which
+/// piece came last, with its bytes, as a requester repeats it.
 #[derive(Default)]
 struct Pages {
     present: [bool; 8],
     ended: bool,
+    last: Option<(usize, Vec<u8>)>,
 }
 
 impl Pages {
-    fn download(&mut self, at: usize, count: usize) -> Option<u16> {
+    fn download(&mut self, at: usize, data: &[u8]) -> Option<u16> {
+        let count = data.len() / PIECE;
         if at + count > 8 {
             return Some(INVALID_FIELD);
+        }
+        let piece = Some((at, data.to_vec()));
+        if !self.ended && self.last == piece {
+            return None;
         }
         if self.ended || at == 0 && self.present[0] {
             *self = Self::default();
@@ -797,6 +946,7 @@ impl Pages {
             return Some(OVERLAPPING_RANGE);
         }
         self.present[at..at + count].fill(true);
+        self.last = piece;
         None
     }
 
@@ -812,13 +962,13 @@ impl Pages {
             .all(|page| !page);
         let good = good && whole && self.present[0];
         self.present = [false; 8];
+        self.last = None;
         (!good).then_some(INVALID_IMAGE)
     }
 }
 
 #[test]
 fn any_order_of_downloads_and_commits_is_answered_as_specified() {
-    const PIECE: usize = 1024;
     let memory = Box::leak(vec![0; 4 * 8 * PIECE].into_boxed_slice());
     let slots = [Some(*b"REF00001"), Some(*b"REF00002"), None];
     let store = MemoryFirmware::new(memory, slots)
@@ -833,12 +983,18 @@ fn any_order_of_downloads_and_commits_is_answered_as_specified() {
         random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (random >> 16) % limit
     };
-    let (mut taken, mut refused) = (0, 0);
+    let (mut taken, mut refused, mut repeated) = (0, 0, 0);
+    let mut sent = (0, vec![0; PIECE]);
     for round in 0..8_000u32 {
         let status = if next(4) > 0 {
-            let (at, count) = (next(9) as usize, 1 + next(3) as usize);
-            let data = vec![round as u8; count * PIECE];
-            let status = expected.download(at, count);
+            if next(4) > 0 {
+                let (at, count) = (next(9) as usize, 1 + next(3) as usize);
+                sent = (at, vec![round as u8; count * PIECE]);
+            }
+            let (at, data) = sent.clone();
+            let is_last = expected.last.as_ref() == Some(&sent);
+            repeated += u32::from(is_last && !expected.ended);
+            let status = expected.download(at, &data);
             if status.is_none() {
                 contents[at * PIECE..][..data.len()].copy_from_slice(&data);
             }
@@ -864,7 +1020,8 @@ fn any_order_of_downloads_and_commits_is_answered_as_specified() {
             Some(_) => refused += 1,
         }
     }
-    assert!(taken > 800 && refused > 800, "{taken} {refused}");
+    let counts = [taken, refused, repeated];
+    assert!(counts.iter().all(|count| *count > 400), "{counts:?}");
 }
 
 impl Device<World<Store>> {
@@ -947,6 +1104,9 @@ impl FirmwareStore for Slow {
         self.result.take().map_or(Ok(()), Err)?;
         self.inner.activate_on_reset(slot)
     }
+    fn discard(&mut self) {
+        self.inner.discard();
+    }
     fn reset(&mut self) -> bool {
         self.inner.reset()
     }
@@ -979,11 +1139,24 @@ impl FirmwareStore for Prohibiting {
     fn slots(&self) -> u8 {
         2
     }
+    fn active_slot(&self) -> u8 {
+        1
+    }
     fn next_slot(&self) -> Option<u8> {
         self.next
     }
     fn revision(&self, _: u8) -> Option<[u8; 8]> {
         Some(*b"REF00001")
+    }
+    fn capacity(&self) -> u32 {
+        0
+    }
+    fn discard(&mut self) {}
+    fn write(&mut self, _: u32, _: &[u8]) -> Poll<Result<(), FirmwareError>> {
+        Poll::Ready(Err(FirmwareError::Failed))
+    }
+    fn commit(&mut self, _: u8, _: u32) -> Poll<Result<(), FirmwareError>> {
+        Poll::Ready(Err(FirmwareError::Failed))
     }
     fn activate_on_reset(&mut self, slot: u8) -> Result<(), FirmwareError> {
         self.next = Some(slot);
@@ -991,6 +1164,9 @@ impl FirmwareStore for Prohibiting {
     }
     fn activate(&mut self, _: u8) -> Result<(), FirmwareError> {
         Err(FirmwareError::ActivationProhibited)
+    }
+    fn reset(&mut self) -> bool {
+        false
     }
 }
 
@@ -1034,6 +1210,20 @@ fn a_slow_store_keeps_every_piece_once() {
     }
     assert_eq!(device.finish(commit(3, STORE)), [0; 16]);
     assert_eq!(device.firmware().written, 4);
+    assert_eq!(device.firmware().inner.image(3), Some(&image[..]));
+}
+
+#[test]
+fn a_repeated_piece_does_not_reach_the_store() {
+    let mut device = device_with(Slow::new());
+    let image = image(b"REF00003", 2);
+    for (index, page) in image.chunks(PAGE).enumerate() {
+        assert_eq!(device.finish(piece(index * PAGE, page)), [0; 16]);
+        // Answered at once: the store, which is slow, is not asked.
+        assert_eq!(device.admin_ok(piece(index * PAGE, page)), (0, vec![]));
+    }
+    assert_eq!(device.finish(commit(3, STORE)), [0; 16]);
+    assert_eq!(device.firmware().written, 2);
     assert_eq!(device.firmware().inner.image(3), Some(&image[..]));
 }
 

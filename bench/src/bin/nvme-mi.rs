@@ -23,10 +23,10 @@ const MESSAGE_TYPE: u8 = 0x84;
 /// Data of the largest commands.
 const PAGE: u32 = 4096;
 
-/// A request and what must come of it.
+/// Two requests, which are sent alternately, and what must come of each.
 struct Command {
     /// From the message type byte to the end, without Message Integrity Check.
-    request: Vec<u8>,
+    requests: [Vec<u8>; 2],
     /// Bytes of the response, with it.
     response: usize,
 }
@@ -48,7 +48,7 @@ fn health_poll() -> Command {
     request.resize(15, 0);
     request.push(0x80);
     Command {
-        request,
+        requests: [request.clone(), request],
         response: 8 + 8 + 4,
     }
 }
@@ -56,17 +56,21 @@ fn health_poll() -> Command {
 /// All of Identify Controller.
 fn identify() -> Command {
     Command {
-        request: admin(0x06, PAGE, [1, 0]),
+        requests: [0; 2].map(|_| admin(0x06, PAGE, [1, 0])),
         response: 20 + PAGE as usize + 4,
     }
 }
 
-/// The first 4096 bytes of a firmware image: each time of a new one.
+/// Two pieces of a firmware image, of 4096 bytes each. With the first, the download starts over; one
+/// alone would be a repetition, which is not written.
 fn firmware_download() -> Command {
-    let mut request = admin(0x11, PAGE, [PAGE / 4 - 1, 0]);
-    request.extend((0..=u8::MAX).cycle().take(PAGE as usize));
+    let piece = |index: u32| {
+        let mut request = admin(0x11, PAGE, [PAGE / 4 - 1, index * PAGE / 4]);
+        request.extend((0..=u8::MAX).cycle().take(PAGE as usize));
+        request
+    };
     Command {
-        request,
+        requests: [piece(0), piece(1)],
         response: 20 + 4,
     }
 }
@@ -117,9 +121,12 @@ fn measure(arguments: &[String]) -> Option<()> {
 }
 
 fn run(command: &Command, rounds: usize, mut crc: impl Crc32c) {
-    let mut request = command.request.clone();
-    request.extend(crc.crc32c(&[&request]).to_le_bytes());
-    let body = &request[1..];
+    let mut requests = command.requests.clone();
+    for request in &mut requests {
+        let check = crc.crc32c(&[request.as_slice()]);
+        request.extend(check.to_le_bytes());
+    }
+    let [mut body, mut next] = requests.each_ref().map(|request| &request[1..]);
 
     let mut subsystem = default_subsystem("0123456789ab").expect("a good serial number");
     let link = ManagementLink::new();
@@ -131,8 +138,8 @@ fn run(command: &Command, rounds: usize, mut crc: impl Crc32c) {
     let mut endpoint = endpoint.expect("the default model has the port");
 
     let mut round = || {
-        let body = black_box(body);
-        let taken = endpoint.receive(&mut device, Instant::START, REQUESTER, true, body);
+        let taken =
+            endpoint.receive(&mut device, Instant::START, REQUESTER, true, black_box(body));
         taken.expect("a good request");
         let transmission = endpoint.transmission().expect("a response");
         let sent = black_box(transmission.body);
@@ -140,6 +147,7 @@ fn run(command: &Command, rounds: usize, mut crc: impl Crc32c) {
         assert_eq!(sent[3], 0, "status");
         let source = transmission.source;
         endpoint.sent(&mut device, source);
+        std::mem::swap(&mut body, &mut next);
     };
     round();
     start();

@@ -98,12 +98,20 @@ impl<const SLOTS: usize> FirmwareStore for LoggedFirmware<'_, SLOTS> {
         self.store.write(offset, data)
     }
 
+    fn longest_write(&self) -> u32 {
+        self.store.longest_write()
+    }
+
     fn commit(&mut self, slot: u8, length: u32) -> Poll<Result<(), FirmwareError>> {
         let result = self.store.commit(slot, length);
         if let Poll::Ready(Ok(())) = result {
             self.tell_stored(slot);
         }
         result
+    }
+
+    fn longest_commit(&self) -> u32 {
+        self.store.longest_commit()
     }
 
     fn activate_on_reset(&mut self, slot: u8) -> Result<(), FirmwareError> {

@@ -1,7 +1,7 @@
 #![no_std]
 #![doc = include_str!("../README.md")]
 
-use nvme_mi_responder::Crc32c;
+use mctp_crc32c::Crc32c;
 
 /// The registers of the CRC unit (RM0477, CRC calculation unit).
 pub trait Registers {
@@ -35,7 +35,7 @@ mod control {
 /// Computes CRC-32C with the CRC unit.
 ///
 /// ```
-/// use nvme_mi_responder::Crc32c;
+/// use mctp_crc32c::Crc32c;
 /// use stm32_crc::{CrcUnit, Registers};
 ///
 /// fn check_value(registers: impl Registers) -> u32 {

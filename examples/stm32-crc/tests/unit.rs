@@ -1,6 +1,6 @@
 //! The driver over a model of the CRC unit.
 
-use nvme_mi_responder::{Crc32c, SoftwareCrc32c};
+use mctp_crc32c::{Crc32c, SoftwareCrc32c};
 use stm32_crc::{CrcUnit, Registers};
 
 /// The CRC unit as RM0477 describes it, with a polynomial of 32 bits.

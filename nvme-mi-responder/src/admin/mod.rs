@@ -173,6 +173,8 @@ pub(crate) fn run<W: World>(
 fn longest<W: World>(world: &mut W, opcode: u8) -> u32 {
     let longest = match opcode {
         FORMAT => world.media().map(|media| media.longest_format()),
+        FIRMWARE_DOWNLOAD => world.firmware().map(|store| store.longest_write()),
+        FIRMWARE_COMMIT => world.firmware().map(|store| store.longest_commit()),
         _ => None,
     };
     // The others are never pending.

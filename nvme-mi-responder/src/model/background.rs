@@ -1,4 +1,31 @@
-//! What runs in the background of the subsystem: self-tests and sanitize operations.
+//! What requesters have begun and not ended: a firmware update, self-tests and sanitize operations.
+
+use firmware_store::{Download, Piece};
+
+/// The download of a firmware image.
+#[derive(Clone, Debug)]
+pub(crate) struct FirmwareUpdate {
+    pub(crate) download: Download,
+    /// The next piece begins another download.
+    pub(crate) ended: bool,
+}
+
+impl FirmwareUpdate {
+    pub(crate) const NONE: Self = Self {
+        download: Download::new(),
+        ended: false,
+    };
+
+    /// Whether the piece is the last one of this download again, whose response was lost.
+    pub(crate) fn is_repetition(&self, piece: Piece, check: u32) -> bool {
+        !self.ended && self.download.is_repetition(piece, check)
+    }
+
+    /// Whether a piece that is no repetition begins another download.
+    pub(crate) fn starts_over_with(&self, piece: Piece) -> bool {
+        self.ended || (piece.offset() == 0 && self.download.has_beginning())
+    }
+}
 
 /// Results of self-tests that are kept.
 const RESULTS: usize = 20;

@@ -14,7 +14,9 @@ mod namespace;
 mod port;
 mod settings;
 
-pub(crate) use background::{Outcome, RunningTest, Sanitize, SanitizeState, SelfTests, TestResult};
+pub(crate) use background::{
+    FirmwareUpdate, Outcome, RunningTest, Sanitize, SanitizeState, SelfTests, TestResult,
+};
 pub(crate) use controller::{Change, Controller, Flags, event, status};
 pub use controller::{ControllerConfig, ControllerId, Function, PciAddress};
 pub use error::{IdentityText, ModelError};
@@ -30,8 +32,6 @@ pub(crate) use settings::{Metadata, Settings, TEMPERATURES, default_thresholds};
 use core::fmt;
 
 use heapless::{Vec, VecView};
-
-use crate::admin::firmware::Download;
 
 /// An NVM subsystem with room for `PORTS` ports, `CONTROLLERS` controllers (at most 32) and
 /// `NAMESPACES` namespaces.
@@ -56,7 +56,7 @@ pub(crate) struct State {
     /// Whether requesters may create, delete, attach and detach namespaces.
     pub(crate) namespace_management: bool,
     /// What was downloaded of a firmware image.
-    pub(crate) firmware: Download,
+    pub(crate) firmware: FirmwareUpdate,
     pub(crate) self_tests: SelfTests,
     pub(crate) sanitize: Sanitize,
     /// How often a sanitize operation emptied the Management Endpoint Buffers.
@@ -67,7 +67,7 @@ impl State {
     const INITIAL: Self = Self {
         next_serial: 0,
         namespace_management: false,
-        firmware: Download::NONE,
+        firmware: FirmwareUpdate::NONE,
         self_tests: SelfTests::NONE,
         sanitize: Sanitize::NEVER,
         buffers_emptied: 0,

@@ -3,7 +3,6 @@
 //! have is `None`, and then no command, log or structure speaks of it.
 
 mod effects;
-mod firmware;
 mod health;
 mod media;
 mod pcie;
@@ -13,7 +12,7 @@ mod telemetry;
 mod vpd;
 
 pub use effects::{Effects, MemoryEffects};
-pub use firmware::{
+pub use firmware_store::{
     CheckedImages, FirmwareError, FirmwareSlots, FirmwareStore, ImageAreas, Images, MemoryFirmware,
     StreamedFirmware, firmware_image_header,
 };

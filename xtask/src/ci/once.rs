@@ -10,7 +10,14 @@ const HEADER: &str = "mctp-transport/src/header.rs";
 const TIME: &str = "mctp-time/";
 
 /// Crates whose lines fit the width of a review.
-const NARROW_CRATES: &[&str] = &["mctp-router/", "mctp-time/", "mctp-transport/", "mctp-usb/"];
+const NARROW_CRATES: &[&str] = &[
+    "firmware-store/",
+    "mctp-crc32c/",
+    "mctp-router/",
+    "mctp-time/",
+    "mctp-transport/",
+    "mctp-usb/",
+];
 const WIDTH: usize = 120;
 
 /// What is wrong with a file of this name.

@@ -22,7 +22,12 @@ const CRATE_PROMISES: &[&str] = &[
 ];
 
 /// Crates whose layers are checked.
-const LAYERED: &[&str] = &["mctp-transport", "mctp-usb", "mctp-router"];
+const LAYERED: &[&str] = &[
+    "mctp-transport",
+    "mctp-usb",
+    "mctp-router",
+    "nvme-mi-responder",
+];
 
 pub(super) fn check(project: &Project) -> Result<String> {
     let files = text_files(project)?;

@@ -1,15 +1,16 @@
 //! The images that are downloaded where nothing else is agreed on.
 
+use mctp_crc32c::{Crc32c, SoftwareCrc32c};
+
 use crate::bytes::{put, u32_at};
-use crate::crc::{Crc32c, SoftwareCrc32c};
 
 /// First bytes of an image.
 const MAGIC: [u8; 8] = *b"NVMI-IMG";
 /// Bytes of its header.
-pub(super) const HEADER_LENGTH: usize = 24;
+pub(crate) const HEADER_LENGTH: usize = 24;
 
 /// The header of an image with this revision and content, as
-/// [`MemoryFirmware`](super::MemoryFirmware) and [`StreamedFirmware`](super::StreamedFirmware) take
+/// [`MemoryFirmware`](crate::MemoryFirmware) and [`StreamedFirmware`](crate::StreamedFirmware) take
 /// it.
 ///
 /// | byte | content |
@@ -33,7 +34,7 @@ pub fn firmware_image_header(revision: [u8; 8], content: &[u8]) -> [u8; HEADER_L
 
 /// Checks an image that comes piece by piece.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct ImageCheck {
+pub(crate) struct ImageCheck {
     revision: [u8; 8],
     /// Bytes of the content that are still to come.
     missing: usize,
@@ -45,7 +46,7 @@ pub(super) struct ImageCheck {
 
 impl ImageCheck {
     /// Begins with the first piece, which has the whole header. `None`: it is no image.
-    pub(super) fn begin(piece: &[u8], crc32c: &mut impl Crc32c) -> Option<Self> {
+    pub(crate) fn begin(piece: &[u8], crc32c: &mut impl Crc32c) -> Option<Self> {
         let (header, content) = piece.split_first_chunk::<HEADER_LENGTH>()?;
         let (checked, _) = header.split_at_checked(20)?;
         let revision = *header.get(8..)?.first_chunk::<8>()?;
@@ -62,20 +63,20 @@ impl ImageCheck {
     }
 
     /// Goes on with the next piece.
-    pub(super) fn add(&mut self, piece: &[u8], crc32c: &mut impl Crc32c) {
+    pub(crate) fn add(&mut self, piece: &[u8], crc32c: &mut impl Crc32c) {
         let content = piece.get(..self.missing).unwrap_or(piece);
         self.missing = self.missing.saturating_sub(content.len());
         self.crc = crc32c.continue_crc32c(self.crc, &[content]);
     }
 
     /// The revision, if the image is whole and undamaged.
-    pub(super) fn revision(&self) -> Option<[u8; 8]> {
+    pub(crate) fn revision(&self) -> Option<[u8; 8]> {
         (self.missing == 0 && self.crc == self.expected).then_some(self.revision)
     }
 }
 
 /// The revision of a good image.
-pub(super) fn revision_of_image(image: &[u8]) -> Option<[u8; 8]> {
+pub(crate) fn revision_of_image(image: &[u8]) -> Option<[u8; 8]> {
     ImageCheck::begin(image, &mut SoftwareCrc32c)?.revision()
 }
 

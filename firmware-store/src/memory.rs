@@ -1,9 +1,11 @@
+//! Firmware slots with their images in memory.
+
 use core::task::Poll;
 
-use super::image::revision_of_image;
-use super::slots::index_of;
-use super::{FirmwareError, FirmwareSlots, Images};
 use crate::bytes::put;
+use crate::image::revision_of_image;
+use crate::slots::{AT_ONCE, index_of};
+use crate::{FirmwareError, FirmwareSlots, Images};
 
 /// `SLOTS` firmware slots, 1 to 7, in memory that the caller lends.
 ///
@@ -11,11 +13,11 @@ use crate::bytes::put;
 /// downloaded. A commit exchanges two areas and copies nothing, so the image that was there is
 /// whole until then. Where no memory is lent there are no downloads, only revisions.
 ///
-/// An image is as [`firmware_image_header`](super::firmware_image_header) says, unless
+/// An image is as [`firmware_image_header`](crate::firmware_image_header) says, unless
 /// [`with_verification`](FirmwareSlots::with_verification) says otherwise.
 ///
 /// ```
-/// use nvme_mi_responder::world::MemoryFirmware;
+/// use firmware_store::MemoryFirmware;
 ///
 /// let mut memory = [0; 4 * 8192];
 /// let slots = [Some(*b"REF00001"), Some(*b"REF00002"), None];
@@ -105,6 +107,10 @@ impl<const SLOTS: usize> Images for ImageAreas<'_, SLOTS> {
         Poll::Ready(Ok(()))
     }
 
+    fn longest_write(&self) -> u32 {
+        AT_ONCE
+    }
+
     fn commit(&mut self, slot: u8, length: u32) -> Poll<Result<[u8; 8], FirmwareError>> {
         let length = length as usize;
         let image = self.area(self.download).and_then(|area| area.get(..length));
@@ -118,5 +124,80 @@ impl<const SLOTS: usize> Images for ImageAreas<'_, SLOTS> {
         core::mem::swap(&mut slot.area, &mut self.download);
         slot.length = length;
         Poll::Ready(Ok(revision))
+    }
+
+    fn longest_commit(&self) -> u32 {
+        AT_ONCE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{FirmwareStore, firmware_image_header};
+
+    const REVISION: Option<[u8; 8]> = Some(*b"REF00002");
+
+    /// An image of 32 bytes.
+    fn image() -> Vec<u8> {
+        let content = *b"8 bytes.";
+        let mut image = firmware_image_header(*b"REF00002", &content).to_vec();
+        image.extend(content);
+        image
+    }
+
+    #[test]
+    fn a_committed_image_is_kept_and_the_next_download_does_not_touch_it() {
+        let mut memory = [0; 3 * 32];
+        let mut store = MemoryFirmware::new(&mut memory, [Some(*b"REF00001"), None]);
+        assert_eq!((store.slots(), store.capacity()), (2, 32));
+        assert_eq!(store.write(0, &image()), Poll::Ready(Ok(())));
+        assert_eq!(store.commit(2, 32), Poll::Ready(Ok(())));
+        assert_eq!(store.write(0, &[0xEE; 32]), Poll::Ready(Ok(())));
+        let invalid = Poll::Ready(Err(FirmwareError::InvalidImage));
+        assert_eq!(store.commit(2, 32), invalid);
+        assert_eq!(store.image(2), Some(&image()[..]));
+        assert_eq!((store.image(1), store.revision(2)), (None, REVISION));
+    }
+
+    #[test]
+    fn a_slot_that_does_not_exist_gets_no_image() {
+        let mut memory = [0; 3 * 32];
+        let mut store = MemoryFirmware::new(&mut memory, [Some(*b"REF00001"), None]);
+        assert_eq!(store.write(0, &image()), Poll::Ready(Ok(())));
+        for slot in [0, 3, 255] {
+            let failed = Poll::Ready(Err(FirmwareError::Failed));
+            assert_eq!(store.commit(slot, 32), failed, "{slot}");
+            assert_eq!((store.revision(slot), store.image(slot)), (None, None));
+        }
+    }
+
+    #[test]
+    fn a_commit_of_more_bytes_than_there_is_memory_is_refused() {
+        let mut memory = [0; 3 * 32];
+        let mut store = MemoryFirmware::new(&mut memory, [None, None]);
+        let invalid = Poll::Ready(Err(FirmwareError::InvalidImage));
+        assert_eq!(store.commit(1, 33), invalid);
+        assert_eq!(store.commit(1, u32::MAX), invalid);
+    }
+
+    #[test]
+    fn an_activation_is_at_once_or_at_the_next_reset() {
+        let slots = [Some(*b"REF00001"), REVISION];
+        let mut later = MemoryFirmware::new(&mut [], slots);
+        assert_eq!(later.activate(2), Err(FirmwareError::NeedsControllerReset));
+        assert_eq!(later.activate_on_reset(2), Ok(()));
+        assert_eq!((later.active_slot(), later.next_slot()), (1, Some(2)));
+        assert!(later.reset() && !later.reset());
+        assert_eq!((later.active_slot(), later.next_slot()), (2, None));
+        let mut at_once = MemoryFirmware::new(&mut [], slots).with_immediate_activation();
+        assert_eq!(at_once.activate(2), Ok(()));
+        assert_eq!(at_once.running_revision(), REVISION);
+    }
+
+    #[test]
+    fn nothing_takes_time() {
+        let store = MemoryFirmware::new(&mut [], [REVISION]);
+        assert_eq!((store.longest_write(), store.longest_commit()), (1, 1));
     }
 }

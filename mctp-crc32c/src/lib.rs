@@ -1,9 +1,23 @@
-//! CRC-32C, the Message Integrity Check (NVMe-MI 1.2).
+#![doc = include_str!("../README.md")]
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+#![deny(missing_debug_implementations)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::arithmetic_side_effects
+    )
+)]
 
-/// What computes the Message Integrity Check: CRC-32C (polynomial 1EDC6F41h, reflected, initial
-/// value and final inversion FFFFFFFFh).
+/// Computes CRC-32C: polynomial 1EDC6F41h, bits reflected, initial value and final inversion
+/// FFFFFFFFh.
 ///
-/// Implement it for a hardware engine and plug it in with [`World::Crc`](crate::world::World::Crc).
+/// Implement it for a hardware engine: only [`continue_crc32c`](Self::continue_crc32c) is required.
+/// A mutable reference to an implementation is one too, `&mut dyn Crc32c` among them.
 pub trait Crc32c {
     /// The CRC of `parts`, as if concatenated. Over the ASCII text `123456789` it is E3069283h.
     fn crc32c(&mut self, parts: &[&[u8]]) -> u32 {
@@ -14,8 +28,17 @@ pub trait Crc32c {
     fn continue_crc32c(&mut self, crc: u32, parts: &[&[u8]]) -> u32;
 }
 
-/// In software, 4 bits at a time, with a table of 64 bytes: 7 instructions for a byte of message on
-/// thumbv7em.
+impl<C: Crc32c + ?Sized> Crc32c for &mut C {
+    fn crc32c(&mut self, parts: &[&[u8]]) -> u32 {
+        (**self).crc32c(parts)
+    }
+
+    fn continue_crc32c(&mut self, crc: u32, parts: &[&[u8]]) -> u32 {
+        (**self).continue_crc32c(crc, parts)
+    }
+}
+
+/// In software, 4 bits at a time, with a table of 64 bytes: 7 instructions for a byte on thumbv7em.
 #[derive(Clone, Copy, Debug, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct SoftwareCrc32c;
@@ -43,8 +66,7 @@ fn shift_nibble(crc: u32) -> u32 {
     crc >> 4 ^ added
 }
 
-/// In software, 8 bits at a time, with a table of 1 KiB: 4 instructions for a byte of message on
-/// thumbv7em.
+/// In software, 8 bits at a time, with a table of 1 KiB: 4 instructions for a byte on thumbv7em.
 #[derive(Clone, Copy, Debug, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct TableCrc32c;
@@ -111,6 +133,18 @@ mod tests {
             TableCrc32c.crc32c(&[&every]),
             SoftwareCrc32c.crc32c(&[&every])
         );
+    }
+
+    #[test]
+    fn a_reference_to_an_engine_is_the_same_engine() {
+        let mut software = SoftwareCrc32c;
+        let engine: &mut dyn Crc32c = &mut software;
+        assert_eq!(check_value(engine), 0xE306_9283);
+    }
+
+    fn check_value(mut engine: impl Crc32c) -> u32 {
+        let first = engine.crc32c(&[b"1234"]);
+        engine.continue_crc32c(first, &[b"56789"])
     }
 
     #[test]

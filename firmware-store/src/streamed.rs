@@ -1,19 +1,23 @@
+//! Firmware slots that keep no images.
+
 use core::task::Poll;
 
-use super::image::ImageCheck;
-use super::{FirmwareError, FirmwareSlots, Images};
-use crate::crc::{Crc32c, SoftwareCrc32c};
+use mctp_crc32c::{Crc32c, SoftwareCrc32c};
+
+use crate::image::ImageCheck;
+use crate::slots::AT_ONCE;
+use crate::{FirmwareError, FirmwareSlots, Images};
 
 /// `SLOTS` firmware slots, 1 to 7, that keep no images: an image is checked while it comes, and its
 /// revision is what remains of it. For a device that is there to be updated, and has no memory for
 /// what it is updated with.
 ///
-/// An image is as [`firmware_image_header`](super::firmware_image_header) says and of any length.
+/// An image is as [`firmware_image_header`](crate::firmware_image_header) says and of any length.
 /// Its pieces have to come in order, as all known hosts send them; one that does not is refused
-/// with Internal Error.
+/// with [`FirmwareError::Failed`].
 ///
 /// ```
-/// use nvme_mi_responder::world::{FirmwareStore, StreamedFirmware};
+/// use firmware_store::{FirmwareStore, StreamedFirmware};
 ///
 /// let slots = [Some(*b"REF00001"), Some(*b"REF00002"), None];
 /// let store = StreamedFirmware::new(slots).with_read_only_first_slot();
@@ -36,7 +40,7 @@ impl<const SLOTS: usize, C: Crc32c> StreamedFirmware<SLOTS, C> {
     /// The same as [`new`](StreamedFirmware::new), with the check of images by `crc32c`.
     pub const fn checked_by(crc32c: C, revisions: [Option<[u8; 8]>; SLOTS]) -> Self {
         let images = CheckedImages {
-            download: None,
+            stream: None,
             crc32c,
         };
         Self::with_images(images, revisions)
@@ -46,12 +50,13 @@ impl<const SLOTS: usize, C: Crc32c> StreamedFirmware<SLOTS, C> {
 /// The images of a [`StreamedFirmware`]: the one that is being downloaded.
 #[derive(Debug)]
 pub struct CheckedImages<C = SoftwareCrc32c> {
-    download: Option<Download>,
+    stream: Option<Stream>,
     crc32c: C,
 }
 
+/// What came of an image.
 #[derive(Debug)]
-struct Download {
+struct Stream {
     /// Where the next piece begins.
     end: u32,
     /// `None` if it is no image.
@@ -65,20 +70,20 @@ impl<C: Crc32c> Images for CheckedImages<C> {
     }
 
     fn discard(&mut self) {
-        self.download = None;
+        self.stream = None;
     }
 
     fn write(&mut self, offset: u32, data: &[u8]) -> Poll<Result<(), FirmwareError>> {
         let length = u32::try_from(data.len()).unwrap_or(u32::MAX);
         let end = offset.saturating_add(length);
-        match &mut self.download {
+        match &mut self.stream {
             None if offset == 0 => {
                 let check = ImageCheck::begin(data, &mut self.crc32c);
-                self.download = Some(Download { end, check });
+                self.stream = Some(Stream { end, check });
             }
-            Some(download) if offset == download.end => {
-                download.end = end;
-                if let Some(check) = &mut download.check {
+            Some(stream) if offset == stream.end => {
+                stream.end = end;
+                if let Some(check) = &mut stream.check {
                     check.add(data, &mut self.crc32c);
                 }
             }
@@ -87,21 +92,27 @@ impl<C: Crc32c> Images for CheckedImages<C> {
         Poll::Ready(Ok(()))
     }
 
+    fn longest_write(&self) -> u32 {
+        AT_ONCE
+    }
+
     fn commit(&mut self, _slot: u8, length: u32) -> Poll<Result<[u8; 8], FirmwareError>> {
-        let download = self
-            .download
-            .as_ref()
-            .filter(|download| download.end == length);
-        let check = download.and_then(|download| download.check.as_ref());
+        let stream = self.stream.as_ref();
+        let whole = stream.filter(|stream| stream.end == length);
+        let check = whole.and_then(|stream| stream.check.as_ref());
         let revision = check.and_then(ImageCheck::revision);
         Poll::Ready(revision.ok_or(FirmwareError::InvalidImage))
+    }
+
+    fn longest_commit(&self) -> u32 {
+        AT_ONCE
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{FirmwareStore, firmware_image_header};
     use super::*;
+    use crate::{FirmwareStore, firmware_image_header};
 
     const PIECE: usize = 4096;
 
@@ -177,5 +188,11 @@ mod tests {
             assert!(write(&mut store, piece, &image));
         }
         assert_eq!(commit(&mut store), Poll::Ready(Ok(())));
+    }
+
+    #[test]
+    fn a_store_of_three_slots_takes_less_than_100_bytes_and_no_time() {
+        assert!(size_of::<StreamedFirmware<3>>() < 100);
+        assert_eq!((store().longest_write(), store().longest_commit()), (1, 1));
     }
 }

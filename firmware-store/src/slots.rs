@@ -1,6 +1,12 @@
+//! Firmware slots without their images.
+
 use core::task::Poll;
 
-use super::{FirmwareError, FirmwareStore};
+use crate::store::TEN_MINUTES;
+use crate::{FirmwareError, FirmwareStore};
+
+/// What images that never pend say of the time they take: the shortest that is not 0.
+pub(crate) const AT_ONCE: u32 = 1;
 
 /// What becomes of the bytes of images. [`FirmwareSlots`] with it is a [`FirmwareStore`].
 pub trait Images {
@@ -17,6 +23,11 @@ pub trait Images {
     /// [`FirmwareError::Failed`]; the piece is not kept.
     fn write(&mut self, offset: u32, data: &[u8]) -> Poll<Result<(), FirmwareError>>;
 
+    /// [`FirmwareStore::longest_write`].
+    fn longest_write(&self) -> u32 {
+        TEN_MINUTES
+    }
+
     /// Checks the `length` bytes that were downloaded, keeps them as the image of `slot`, and
     /// returns their revision: ASCII, padded with spaces.
     ///
@@ -24,13 +35,18 @@ pub trait Images {
     ///
     /// The slot has what it had.
     fn commit(&mut self, slot: u8, length: u32) -> Poll<Result<[u8; 8], FirmwareError>>;
+
+    /// [`FirmwareStore::longest_commit`].
+    fn longest_commit(&self) -> u32 {
+        TEN_MINUTES
+    }
 }
 
 /// `SLOTS` firmware slots, 1 to 7: what they are called and which one runs. Their images are with
 /// `I`.
 #[derive(Debug)]
 pub struct FirmwareSlots<I, const SLOTS: usize> {
-    pub(super) images: I,
+    pub(crate) images: I,
     revisions: [Option<[u8; 8]>; SLOTS],
     active: u8,
     next: Option<u8>,
@@ -127,13 +143,21 @@ impl<I: Images, const SLOTS: usize> FirmwareStore for FirmwareSlots<I, SLOTS> {
         self.images.write(offset, data)
     }
 
+    fn longest_write(&self) -> u32 {
+        self.images.longest_write()
+    }
+
     fn commit(&mut self, slot: u8, length: u32) -> Poll<Result<(), FirmwareError>> {
         let found = index_of(slot).and_then(|index| self.revisions.get_mut(index));
-        let Some(place) = found else {
+        let Some(revision) = found else {
             return Poll::Ready(Err(FirmwareError::Failed));
         };
         let committed = self.images.commit(slot, length);
-        committed.map_ok(|revision| *place = Some(revision))
+        committed.map_ok(|committed| *revision = Some(committed))
+    }
+
+    fn longest_commit(&self) -> u32 {
+        self.images.longest_commit()
     }
 
     fn activate_on_reset(&mut self, slot: u8) -> Result<(), FirmwareError> {
@@ -161,6 +185,6 @@ impl<I: Images, const SLOTS: usize> FirmwareStore for FirmwareSlots<I, SLOTS> {
 }
 
 /// Where in a list of slots the one of this number is.
-pub(super) fn index_of(slot: u8) -> Option<usize> {
+pub(crate) fn index_of(slot: u8) -> Option<usize> {
     usize::from(slot).checked_sub(1)
 }
