@@ -31,6 +31,7 @@ mod responder;
 mod serve;
 mod slots;
 mod support;
+pub mod wire;
 pub mod world;
 
 pub use control::{TransportError, TransportErrors};
