@@ -222,8 +222,8 @@ wire! {
         11:8 pub dword0: U32,
         /// CQEDW1, completion queue entry dword 1.
         15:12 pub dword1: U32,
-        /// CQEDW3, completion queue entry dword 3 (NVM Express Base 2.0, section 3.3.3.2, Figures 91
-        /// and 92): bit 31 DNR, do not retry; 30 M, more; 29:28 CRD, command retry delay; 27:25
+        /// CQEDW3, completion queue entry dword 3 (NVM Express Base 2.0, section 3.3.3.2, Figures
+        /// 91 and 92): bit 31 DNR, do not retry; 30 M, more; 29:28 CRD, command retry delay; 27:25
         /// SCT, status code type; 24:17 SC, status code; 16 phase tag; 15:0 command identifier, 0.
         19:16 pub dword3: U32,
     }
@@ -243,7 +243,8 @@ impl AdminRequest {
     /// ISH in `flags` (2.0).
     pub const IGNORE_SHUTDOWN: u8 = 1 << 2;
 
-    /// The request of `command` for controller `controller_id` in command slot `slot`; the rest is 0.
+    /// The request of `command` for controller `controller_id` in command slot `slot`; the rest is
+    /// 0.
     pub fn new<C: AdminCommand>(slot: u8, controller_id: u16, command: C) -> Self {
         let dwords: [u8; 24] = command.into();
         Self {

@@ -27,8 +27,8 @@ wire! {
     pub struct GetLogPage: 24 from 44 {
         /// LID, log page identifier.
         44 pub log_page_id: LogPageId,
-        /// Bits 6:0 LSP, log specific parameter, of LID 07h bit 0: create telemetry data; bit 7 RAE,
-        /// retain asynchronous event.
+        /// Bits 6:0 LSP, log specific parameter, of LID 07h bit 0: create telemetry data; bit 7
+        /// RAE, retain asynchronous event.
         45 pub parameter: u8,
         /// NUMDL, number of dwords lower: with NUMDU the dwords that are wanted, less one.
         47:46 pub number_of_dwords_lower: U16,
@@ -106,10 +106,10 @@ wire! {
     ///
     /// Dword 0 of the completion has in bits 1:0 MUD, multiple update detected.
     pub struct FirmwareCommit: 24 from 44 {
-        /// Bits 2:0 FS, firmware slot: 1 to 7, 0 the controller chooses; bits 5:3 CA, commit action:
-        /// 0 store the image, 1 store and activate it at the next reset, 2 activate the image of the
-        /// slot at the next reset, 3 activate immediately, 6 replace a boot partition, 7 activate a
-        /// boot partition; bits 7:6 reserved.
+        /// Bits 2:0 FS, firmware slot: 1 to 7, 0 the controller chooses; bits 5:3 CA, commit
+        /// action: 0 store the image, 1 store and activate it at the next reset, 2 activate the
+        /// image of the slot at the next reset, 3 activate immediately, 6 replace a boot partition,
+        /// 7 activate a boot partition; bits 7:6 reserved.
         44 pub slot_and_action: u8,
         46:45 pub(crate) reserved_45: [u8; 2],
         /// Bit 7 BPID, boot partition ID.
@@ -130,8 +130,8 @@ wire! {
     /// Dwords 10 to 15 of Namespace Management (NVM Express Base 2.0, section 5.23, Figures 298 and
     /// 299).
     ///
-    /// [Data](super::NamespaceManagementData) follow to create one. Dword 0 of the completion is the
-    /// ID of the namespace that was created.
+    /// [Data](super::NamespaceManagementData) follow to create one. Dword 0 of the completion is
+    /// the ID of the namespace that was created.
     pub struct NamespaceManagement: 24 from 44 {
         /// Bits 3:0 SEL, select: 0 create, 1 delete; bits 7:4 reserved.
         44 pub select: u8,

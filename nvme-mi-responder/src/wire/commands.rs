@@ -26,7 +26,7 @@ impl Command {
         Self {
             kind: MessageKind::CONTROL_PRIMITIVE,
             opcode: opcode.0,
-            request: ControlPrimitiveRequest::LAYOUT,
+            request: ControlPrimitiveRequest::BYTE_TABLE,
         }
     }
 
@@ -34,7 +34,7 @@ impl Command {
         Self {
             kind: MessageKind::MANAGEMENT,
             opcode: C::OPCODE.0,
-            request: C::LAYOUT,
+            request: C::BYTE_TABLE,
         }
     }
 
@@ -42,7 +42,7 @@ impl Command {
         Self {
             kind: MessageKind::ADMIN,
             opcode: C::OPCODE.0,
-            request: C::LAYOUT,
+            request: C::BYTE_TABLE,
         }
     }
 
@@ -50,7 +50,7 @@ impl Command {
         Self {
             kind: MessageKind::PCIE,
             opcode: opcode.0,
-            request: PcieRequest::LAYOUT,
+            request: PcieRequest::BYTE_TABLE,
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Control primitives: what a requester does to command slots (NVMe-MI 1.2, section 4.2.1).
 //!
 //! ```
-//! use nvme_mi_responder::wire::{ControlPrimitive, ControlPrimitiveRequest, ControlPrimitiveResponse};
+//! use nvme_mi_responder::wire::{
+//!     ControlPrimitive, ControlPrimitiveRequest, ControlPrimitiveResponse,
+//! };
 //! use zerocopy::{FromBytes, IntoBytes};
 //!
 //! let mut request = ControlPrimitiveRequest::new(1, ControlPrimitive::GET_STATE, 0xA5);
@@ -64,8 +66,8 @@ wire! {
         /// CPSR, Control Primitive Specific Response. Pause: bits 1:0, whether slot 0 and slot 1
         /// are paused (obsolete and 11b in 2.x); Abort: bits 1:0 CPAS, 0 nothing was there to abort
         /// or the command was done, 1 nothing of it was done, 2 some of it was done; Get State: the
-        /// constants of this type (Figure 41); Replay: bit 0 RR, the response is sent again; Resume:
-        /// 0.
+        /// constants of this type (Figure 41); Replay: bit 0 RR, the response is sent again;
+        /// Resume: 0.
         7:6 pub parameter: U16,
     }
 }

@@ -2,8 +2,8 @@
 //! 1.2).
 //!
 //! The requester sends an AE Enable List in [Configuration Set](super::SetAsynchronousEvents), and
-//! reads an AE Supported List from [Configuration Get](super::ConfigurationGet). The responder sends
-//! an [`EventMessage`], which carries an occurrence list.
+//! reads an AE Supported List from [Configuration Get](super::ConfigurationGet). The responder
+//! sends an [`EventMessage`], which carries an occurrence list.
 //!
 //! ```
 //! use nvme_mi_responder::wire::{EventEntry, EventId, EventListHeader, SetAsynchronousEvents};
@@ -84,8 +84,8 @@ values! {
 }
 
 wire! {
-    /// The header of an AE Supported List, which Configuration Get returns (NVMe-MI 2.0, Figure 82),
-    /// and of an AE Enable List, which Configuration Set takes (NVMe-MI 2.0, Figure 92).
+    /// The header of an AE Supported List, which Configuration Get returns (NVMe-MI 2.0, Figure
+    /// 82), and of an AE Enable List, which Configuration Set takes (NVMe-MI 2.0, Figure 92).
     ///
     /// An [`EventEntry`] for each event follows from byte 5.
     pub struct EventListHeader: 5 {
@@ -110,8 +110,9 @@ wire! {
 
     /// The beginning of an Asynchronous Event Message: its header (NVMe-MI 2.0, section 4.1.3).
     ///
-    /// NMIMT is [ASYNCHRONOUS_EVENT](super::MessageKind::ASYNCHRONOUS_EVENT), ROR and CSI are 0. The
-    /// rest of the message is an occurrence list, which counts its bytes from its own first one.
+    /// NMIMT is [ASYNCHRONOUS_EVENT](super::MessageKind::ASYNCHRONOUS_EVENT), ROR and CSI are 0.
+    /// The rest of the message is an occurrence list, which counts its bytes from its own first
+    /// one.
     pub struct EventMessage: 10 from 1 {
         /// The message header: 28h, 00h, 00h.
         3:1 pub header: RequestHeader,

@@ -36,7 +36,7 @@ wire! {
         /// warning. FFh is none.
         1 pub smart_warnings: u8,
         /// CTEMP, composite temperature in degrees Celsius: 00h to 7Eh 0 to 126; 7Fh 127 or more;
-        /// 80h no data, or older than 5 s; 81h the sensor failed; C4h -60 or less; C5h to FFh -59
+        /// 80h no data, or too old; 81h the sensor failed; C4h -60 or less; C5h to FFh -59
         /// to -1; others reserved.
         2 pub composite_temperature: u8,
         /// PDLU, percentage drive life used: 0 to 254; 255 is more.
@@ -65,8 +65,8 @@ wire! {
         /// SPARE, available spare in percent: 0 to 100.
         7 pub available_spare: u8,
         /// CWARN, critical warning, not inverted: bit 0 ST, the spare is below its threshold; 1
-        /// TAUT, a temperature is above or under its threshold; 2 RD, reliability is degraded; 3 RO,
-        /// the media are read only; 4 VMBF, the volatile memory backup failed; 5 PMRE, the
+        /// TAUT, a temperature is above or under its threshold; 2 RD, reliability is degraded; 3
+        /// RO, the media are read only; 4 VMBF, the volatile memory backup failed; 5 PMRE, the
         /// persistent memory region is read only or unreliable (2.x).
         8 pub critical_warning: u8,
         /// CHSCF, controller health status changed flags, with the bits of CCS in

@@ -31,7 +31,7 @@ pub struct FieldLayout {
 /// A type with the layout of the standard.
 pub trait Wire {
     /// Where its bytes stand.
-    const LAYOUT: Layout;
+    const BYTE_TABLE: Layout;
 }
 
 /// The byte number that the standard gives to a field, for a Parameter Error Location (NVMe-MI 1.2,
@@ -45,11 +45,10 @@ pub trait Wire {
 /// assert_eq!(location!(GetLogPage, log_page_offset), 52);
 /// ```
 #[macro_export]
-#[doc(hidden)]
-macro_rules! __location {
+macro_rules! location {
     ($type:ty, $field:ident) => {
         const {
-            let first = <$type as $crate::wire::Wire>::LAYOUT.first;
+            let first = <$type as $crate::wire::Wire>::BYTE_TABLE.first;
             first.wrapping_add(::core::mem::offset_of!($type, $field)) as u16
         }
     };
@@ -58,7 +57,7 @@ macro_rules! __location {
 /// Defines the types of one file. Each field has its byte numbers, the last one first as in the
 /// standard, then visibility, name and type:
 ///
-/// ```ignore
+/// ```text
 /// wire! {
 ///     /// A structure of 4 bytes that begins at byte 8 (its document, section and figure).
 ///     pub struct Name: 4 from 8 {
@@ -84,7 +83,7 @@ macro_rules! wire {
     )+) => {
         #[cfg(test)]
         pub(crate) const TYPES: &[$crate::wire::Layout] =
-            &[$(<$name as $crate::wire::Wire>::LAYOUT),+];
+            &[$(<$name as $crate::wire::Wire>::BYTE_TABLE),+];
 
         $($crate::wire::layout::define! {
             $(#[$meta])*
@@ -138,7 +137,7 @@ macro_rules! define {
         }
 
         impl $crate::wire::Wire for $name {
-            const LAYOUT: $crate::wire::Layout = $crate::wire::Layout {
+            const BYTE_TABLE: $crate::wire::Layout = $crate::wire::Layout {
                 name: stringify!($name),
                 first: $first,
                 length: $length,
@@ -193,7 +192,7 @@ macro_rules! first_byte {
 /// Defines a number that has named values. Others survive parsing, and compare and print as
 /// numbers. The names are in a table at the end of its documentation.
 ///
-/// ```ignore
+/// ```text
 /// values! {
 ///     /// A number (its document, section and figure).
 ///     pub struct Name(u8) {

@@ -105,7 +105,8 @@ wire! {
         63 pub version: u8,
     }
 
-    /// SMART / Health Information log, LID 02h (NVM Express Base 2.0, section 5.16.1.3, Figure 207).
+    /// SMART / Health Information log, LID 02h (NVM Express Base 2.0, section 5.16.1.3, Figure
+    /// 207).
     pub struct SmartHealth: 512 {
         /// Critical warning: bit 0 the available spare is below its threshold; 1 a temperature is
         /// over or under its threshold; 2 reliability is degraded; 3 the media are read only; 4
@@ -162,8 +163,8 @@ wire! {
 
     /// Firmware Slot Information log, LID 03h (NVM Express Base 2.0, section 5.16.1.4, Figure 209).
     pub struct FirmwareSlotInformation: 512 {
-        /// AFI, active firmware info: bits 2:0 the slot of the firmware that runs, bits 6:4 the slot
-        /// that is active after the next Controller Level Reset, 0 if that is not known.
+        /// AFI, active firmware info: bits 2:0 the slot of the firmware that runs, bits 6:4 the
+        /// slot that is active after the next Controller Level Reset, 0 if that is not known.
         0 pub active_firmware: u8,
         7:1 pub(crate) reserved_1: [u8; 7],
         /// FRS1 to FRS7, firmware revision for slot 1 to 7: 8 characters of ASCII; zero if the slot
@@ -229,7 +230,8 @@ wire! {
     /// The first block of the Telemetry logs, LID 07h and 08h (NVM Express Base 2.0, sections
     /// 5.16.1.8 and 5.16.1.9, Figures 214 to 216).
     ///
-    /// Blocks of 512 bytes follow from byte 512: data area 1, then what area 2 and area 3 have more.
+    /// Blocks of 512 bytes follow from byte 512: data area 1, then what area 2 and area 3 have
+    /// more.
     pub struct TelemetryHeader: 512 {
         /// Log identifier.
         0 pub log_page_id: LogPageId,
@@ -259,14 +261,15 @@ wire! {
     /// Feature Identifiers Supported and Effects log, LID 12h (NVM Express Base 2.0, section
     /// 5.16.1.18, Figures 255 and 256).
     pub struct FeatureEffects: 1024 {
-        /// FID supported and effects, of each FID: bit 0 FSUPP, supported; 1 UDCC, user data content
-        /// change; 2 NCC, namespace capability change; 3 NIC, namespace inventory change; 4 CCC,
-        /// controller capability change; bits 31:20 FSP, scope, of them 20 namespace, 21 controller.
+        /// FID supported and effects, of each FID: bit 0 FSUPP, supported; 1 UDCC, user data
+        /// content change; 2 NCC, namespace capability change; 3 NIC, namespace inventory change; 4
+        /// CCC, controller capability change; bits 31:20 FSP, scope, of them 20 namespace, 21
+        /// controller.
         1023:0 pub features: [U32; 256],
     }
 
-    /// NVMe-MI Commands Supported and Effects log, LID 13h (NVM Express Base 2.0, section 5.16.1.19,
-    /// Figures 257 and 258).
+    /// NVMe-MI Commands Supported and Effects log, LID 13h (NVM Express Base 2.0, section
+    /// 5.16.1.19, Figures 257 and 258).
     pub struct ManagementEffects: 4096 {
         /// NVMe-MI command supported and effects, of each opcode, with the bits of LID 12h.
         1023:0 pub commands: [U32; 256],

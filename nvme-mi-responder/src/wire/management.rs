@@ -6,8 +6,8 @@
 //!
 //! ```
 //! use nvme_mi_responder::wire::{
-//!     DataStructureType, ManagementRequest, ManagementResponse, PortInformation, ReadDataStructure,
-//!     ReadDataStructureResult, ResponseStatus,
+//!     DataStructureType, ManagementRequest, ManagementResponse, PortInformation,
+//!     ReadDataStructure, ReadDataStructureResult, ResponseStatus,
 //! };
 //! use zerocopy::{FromBytes, IntoBytes};
 //!
@@ -43,8 +43,8 @@ use super::layout::{bytes, values, wire};
 use super::{MessageKind, RequestHeader, ResponseStatus};
 
 values! {
-    /// The opcode of a Management Interface command (NVMe-MI 1.2, chapter 5, Figure 57). Values from
-    /// C0h are the vendor's, others without a name are reserved.
+    /// The opcode of a Management Interface command (NVMe-MI 1.2, chapter 5, Figure 57). Values
+    /// from C0h are the vendor's, others without a name are reserved.
     pub struct ManagementOpcode(u8) {
         /// Read NVMe-MI Data Structure (section 5.7).
         READ_DATA_STRUCTURE = 0x00,
@@ -151,8 +151,8 @@ wire! {
         15:12 pub dword1: U32,
     }
 
-    /// The response to a Management Interface command that succeeds (NVMe-MI 1.2, chapter 5, Figures
-    /// 60 and 61).
+    /// The response to a Management Interface command that succeeds (NVMe-MI 1.2, chapter 5,
+    /// Figures 60 and 61).
     ///
     /// Response Data follow from byte 8.
     pub struct ManagementResponse: 7 from 1 {
@@ -191,7 +191,8 @@ wire! {
         15 pub flags: u8,
     }
 
-    /// NMD0 and NMD1 of Controller Health Status Poll (NVMe-MI 1.2, section 5.3, Figures 76 and 77).
+    /// NMD0 and NMD1 of Controller Health Status Poll (NVMe-MI 1.2, section 5.3, Figures 76 and
+    /// 77).
     pub struct ControllerHealthPoll: 8 from 8 {
         /// SCTLID, starting controller ID: the lowest that is returned.
         9:8 pub starting_controller_id: U16,
@@ -249,8 +250,8 @@ wire! {
         15:12 pub(crate) reserved_12: [u8; 4],
     }
 
-    /// NMD0 and NMD1 of Configuration Set, Health Status Change (NVMe-MI 1.2, section 5.2.2, Figures
-    /// 72 and 73): clears bits of the composite controller status.
+    /// NMD0 and NMD1 of Configuration Set, Health Status Change (NVMe-MI 1.2, section 5.2.2,
+    /// Figures 72 and 73): clears bits of the composite controller status.
     pub struct SetHealthStatusChange: 8 from 8 {
         /// CID: 02h.
         8 pub identifier: ConfigurationIdentifier,

@@ -1,10 +1,10 @@
 //! The bytes of NVMe-MI messages and of what they carry (NVMe-MI 1.2; what 2.0 and later add is
 //! named so; NVM Express Base 2.0 for Admin commands).
 //!
-//! Each header, request, response and data structure is a type: its page is its byte table. They are
-//! for both sides: a requester, such as a baseboard management controller, builds requests and reads
-//! responses; a responder reads requests and builds responses. The modules group the types; every
-//! type can also be named here, as `wire::ManagementRequest`.
+//! Each header, request, response and data structure is a type: its page is its byte table. They
+//! are for both sides: a requester, such as a baseboard management controller, builds requests and
+//! reads responses; a responder reads requests and builds responses. The modules group the types;
+//! every type can also be named here, as `wire::ManagementRequest`.
 //!
 //! # What a message consists of
 //!
@@ -24,12 +24,12 @@
 //!
 //! # Byte numbers
 //!
-//! A message counts from the message type byte, byte 0 (NVMe-MI 1.2, section 3.1.1, Figure 17). That
-//! byte belongs to MCTP: message bodies of the `mctp` traits and of `AF_MCTP` sockets begin behind
-//! it. So messages begin at byte 1 here, commands at byte 8 (Management Interface) or 44 (Admin),
-//! results at byte 5. A data structure counts from its own first byte. [`location!`] gives these
-//! numbers, and [`Wire::LAYOUT`] has all of a type. A field that the table calls `3:2` is in bytes 2
-//! and 3, the least significant in byte 2.
+//! A message counts from the message type byte, byte 0 (NVMe-MI 1.2, section 3.1.1, Figure 17).
+//! That byte belongs to MCTP: message bodies of the `mctp` traits and of `AF_MCTP` sockets begin
+//! behind it. So messages begin at byte 1 here, commands at byte 8 (Management Interface) or 44
+//! (Admin), results at byte 5. A data structure counts from its own first byte. [`location!`] gives
+//! these numbers, and [`Wire::BYTE_TABLE`] has all of a type. A field that the table calls `3:2` is
+//! in bytes 2 and 3, the least significant in byte 2.
 //!
 //! # How they are used
 //!
@@ -80,7 +80,8 @@ pub mod structures;
 mod tests;
 pub mod vpd;
 
-pub use crate::__location as location;
+#[doc(inline)]
+pub use crate::location;
 #[doc(no_inline)]
 pub use admin::*;
 #[doc(no_inline)]

@@ -46,8 +46,8 @@ wire! {
         1 pub major_version: u8,
         /// MNR, NVMe-MI minor version number.
         2 pub minor_version: u8,
-        /// NNSC, NVMe-MI NVM subsystem capabilities (2.0): bit 0 SRE, the subsystem reset is of
-        /// the whole storage device or enclosure.
+        /// NNSC, NVMe-MI NVM subsystem capabilities (2.0): bit 0 SRE, status
+        /// reporting enhancements.
         3 pub capabilities: u8,
         31:4 pub(crate) reserved_4: [u8; 28],
     }
@@ -94,8 +94,8 @@ wire! {
         9 pub vpd_frequency: TwoWireFrequency,
         /// Current Management Endpoint SMBus/I2C address: 0 if there is no endpoint.
         10 pub endpoint_address: u8,
-        /// Maximum Management Endpoint SMBus/I2C frequency. In 2.x this is in bits 1:0, and bit 7 is
-        /// I3CSPRT, I3C is supported.
+        /// Maximum Management Endpoint SMBus/I2C frequency. In 2.x this is in bits 1:0, and bit 7
+        /// is I3CSPRT, I3C is supported.
         11 pub endpoint_frequency: TwoWireFrequency,
         /// Bit 0, the NVMe Basic Management Command is supported.
         12 pub basic_management: u8,

@@ -103,8 +103,8 @@ wire! {
         111 pub checksum: u8,
     }
 
-    /// The header of every MultiRecord of the VPD (NVMe-MI 1.2, sections 8.2.3 to 8.2.5, Figures 151
-    /// to 153).
+    /// The header of every MultiRecord of the VPD (NVMe-MI 1.2, sections 8.2.3 to 8.2.5, Figures
+    /// 151 to 153).
     pub struct VpdRecordHeader: 5 {
         /// Record type ID.
         0 pub record_type: VpdRecordType,

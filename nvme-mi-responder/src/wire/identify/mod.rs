@@ -87,8 +87,8 @@ wire! {
         4095:0 pub namespace_ids: [U32; 1024],
     }
 
-    /// Controller List (NVM Express Base 2.0, section 4.4.1, Figure 134): what Identify returns, and
-    /// the Request Data of Namespace Attachment.
+    /// Controller List (NVM Express Base 2.0, section 4.4.1, Figure 134): what Identify returns,
+    /// and the Request Data of Namespace Attachment.
     pub struct ControllerList: 4096 {
         /// Number of identifiers: at most 2047.
         1:0 pub count: U16,
@@ -106,8 +106,8 @@ wire! {
         4095:32 pub entries: [[u8; 32]; 127],
     }
 
-    /// I/O Command Set Data Structure, CNS 1Ch (NVM Express Base 2.0, section 5.17.2.21, Figures 289
-    /// and 290).
+    /// I/O Command Set Data Structure, CNS 1Ch (NVM Express Base 2.0, section 5.17.2.21, Figures
+    /// 289 and 290).
     pub struct CommandSets: 4096 {
         /// I/O command set combinations: of each bit 0 the NVM command set, 1 key value, 2 zoned
         /// namespaces; 0 if there is no such combination.

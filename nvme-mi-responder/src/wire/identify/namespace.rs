@@ -7,8 +7,8 @@ use zerocopy::little_endian::{U16, U32, U64, U128};
 use crate::wire::layout::{values, wire};
 
 values! {
-    /// NIDT, what a Namespace Identification Descriptor has (NVM Express Base 2.0, section 5.17.2.3,
-    /// Figure 277). Others are reserved.
+    /// NIDT, what a Namespace Identification Descriptor has (NVM Express Base 2.0, section
+    /// 5.17.2.3, Figure 277). Others are reserved.
     pub struct NamespaceDescriptorType(u8) {
         /// IEEE Extended Unique Identifier: 8 bytes, most significant byte first.
         EUI64 = 0x01,
@@ -104,8 +104,8 @@ wire! {
         4095:384 pub(crate) vendor_384: [u8; 3712],
     }
 
-    /// LBA Format Data Structure, in Identify Namespace (NVM Command Set specification 1.0c, section
-    /// 4.1.5.1).
+    /// LBA Format Data Structure, in Identify Namespace (NVM Command Set specification 1.0c,
+    /// section 4.1.5.1).
     pub struct LbaFormat: 4 {
         /// MS, metadata size in bytes.
         1:0 pub metadata_size: U16,
@@ -115,8 +115,8 @@ wire! {
         3 pub relative_performance: u8,
     }
 
-    /// I/O Command Set Independent Identify Namespace Data Structure, CNS 08h (NVM Express Base 2.0,
-    /// section 5.17.2.8, Figure 280).
+    /// I/O Command Set Independent Identify Namespace Data Structure, CNS 08h (NVM Express Base
+    /// 2.0, section 5.17.2.8, Figure 280).
     pub struct IndependentNamespace: 4096 {
         /// NSFEAT, common namespace features.
         0 pub features: u8,

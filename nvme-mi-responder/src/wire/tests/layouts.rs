@@ -53,32 +53,32 @@ fn check(layout: Layout, length: usize, fields: &[(&str, usize, usize)]) {
 #[test]
 fn messages_begin_behind_the_message_type_byte() {
     for layout in [
-        RequestHeader::LAYOUT,
-        GenericResponse::LAYOUT,
-        InvalidParameterResponse::LAYOUT,
-        MoreProcessingRequiredResponse::LAYOUT,
-        ControlPrimitiveRequest::LAYOUT,
-        ControlPrimitiveResponse::LAYOUT,
-        ManagementRequest::LAYOUT,
-        ManagementResponse::LAYOUT,
-        AdminRequest::LAYOUT,
-        AdminResponse::LAYOUT,
-        PcieRequest::LAYOUT,
-        PcieResponse::LAYOUT,
-        EventMessage::LAYOUT,
+        RequestHeader::BYTE_TABLE,
+        GenericResponse::BYTE_TABLE,
+        InvalidParameterResponse::BYTE_TABLE,
+        MoreProcessingRequiredResponse::BYTE_TABLE,
+        ControlPrimitiveRequest::BYTE_TABLE,
+        ControlPrimitiveResponse::BYTE_TABLE,
+        ManagementRequest::BYTE_TABLE,
+        ManagementResponse::BYTE_TABLE,
+        AdminRequest::BYTE_TABLE,
+        AdminResponse::BYTE_TABLE,
+        PcieRequest::BYTE_TABLE,
+        PcieResponse::BYTE_TABLE,
+        EventMessage::BYTE_TABLE,
     ] {
         assert_eq!(layout.first, 1, "{}", layout.name);
     }
-    assert_eq!(ManagementRequest::LAYOUT.length, 16 - 1);
-    assert_eq!(AdminRequest::LAYOUT.length, 68 - 1);
-    assert_eq!(AdminResponse::LAYOUT.length, 20 - 1);
-    assert_eq!(PcieRequest::LAYOUT.length, 20 - 1);
+    assert_eq!(ManagementRequest::BYTE_TABLE.length, 16 - 1);
+    assert_eq!(AdminRequest::BYTE_TABLE.length, 68 - 1);
+    assert_eq!(AdminResponse::BYTE_TABLE.length, 20 - 1);
+    assert_eq!(PcieRequest::BYTE_TABLE.length, 20 - 1);
 }
 
 #[test]
 fn an_admin_request_is_laid_out_as_in_figure_116() {
     check(
-        AdminRequest::LAYOUT,
+        AdminRequest::BYTE_TABLE,
         67,
         &[
             ("opcode", 4, 1),
@@ -97,7 +97,7 @@ fn an_admin_request_is_laid_out_as_in_figure_116() {
 #[test]
 fn identify_controller_is_laid_out_as_in_figure_275() {
     check(
-        IdentifyController::LAYOUT,
+        IdentifyController::BYTE_TABLE,
         4096,
         &[
             ("pci_vendor_id", 0, 2),
@@ -148,7 +148,7 @@ fn identify_controller_is_laid_out_as_in_figure_275() {
 #[test]
 fn identify_namespace_is_laid_out_as_in_figure_97() {
     check(
-        IdentifyNamespace::LAYOUT,
+        IdentifyNamespace::BYTE_TABLE,
         4096,
         &[
             ("size", 0, 8),
@@ -167,7 +167,7 @@ fn identify_namespace_is_laid_out_as_in_figure_97() {
         ],
     );
     check(
-        NamespaceManagementData::LAYOUT,
+        NamespaceManagementData::BYTE_TABLE,
         4096,
         &[
             ("size", 0, 8),
@@ -179,7 +179,7 @@ fn identify_namespace_is_laid_out_as_in_figure_97() {
         ],
     );
     check(
-        IndependentNamespace::LAYOUT,
+        IndependentNamespace::BYTE_TABLE,
         4096,
         &[("features", 0, 1), ("sharing", 1, 1), ("status", 14, 1)],
     );
@@ -188,7 +188,7 @@ fn identify_namespace_is_laid_out_as_in_figure_97() {
 #[test]
 fn log_pages_are_laid_out_as_in_base_2_0() {
     check(
-        SmartHealth::LAYOUT,
+        SmartHealth::BYTE_TABLE,
         512,
         &[
             ("critical_warning", 0, 1),
@@ -212,7 +212,7 @@ fn log_pages_are_laid_out_as_in_base_2_0() {
         ],
     );
     check(
-        ErrorInformation::LAYOUT,
+        ErrorInformation::BYTE_TABLE,
         64,
         &[
             ("error_count", 0, 8),
@@ -226,9 +226,9 @@ fn log_pages_are_laid_out_as_in_base_2_0() {
             ("version", 63, 1),
         ],
     );
-    check(SelfTestLog::LAYOUT, 564, &[("results", 4, 20 * 28)]);
+    check(SelfTestLog::BYTE_TABLE, 564, &[("results", 4, 20 * 28)]);
     check(
-        SelfTestResult::LAYOUT,
+        SelfTestResult::BYTE_TABLE,
         28,
         &[
             ("segment", 1, 1),
@@ -238,7 +238,7 @@ fn log_pages_are_laid_out_as_in_base_2_0() {
         ],
     );
     check(
-        TelemetryHeader::LAYOUT,
+        TelemetryHeader::BYTE_TABLE,
         512,
         &[
             ("ieee_oui", 5, 3),
@@ -250,7 +250,7 @@ fn log_pages_are_laid_out_as_in_base_2_0() {
         ],
     );
     check(
-        SanitizeStatus::LAYOUT,
+        SanitizeStatus::BYTE_TABLE,
         512,
         &[
             ("progress", 0, 2),
@@ -262,20 +262,28 @@ fn log_pages_are_laid_out_as_in_base_2_0() {
         ],
     );
     check(
-        FirmwareSlotInformation::LAYOUT,
+        FirmwareSlotInformation::BYTE_TABLE,
         512,
         &[("revisions", 8, 56)],
     );
-    check(SupportedLogPages::LAYOUT, 1024, &[]);
-    check(CommandEffects::LAYOUT, 4096, &[("io_commands", 1024, 1024)]);
-    check(FeatureEffects::LAYOUT, 1024, &[]);
-    check(ManagementEffects::LAYOUT, 4096, &[("commands", 0, 1024)]);
+    check(SupportedLogPages::BYTE_TABLE, 1024, &[]);
+    check(
+        CommandEffects::BYTE_TABLE,
+        4096,
+        &[("io_commands", 1024, 1024)],
+    );
+    check(FeatureEffects::BYTE_TABLE, 1024, &[]);
+    check(
+        ManagementEffects::BYTE_TABLE,
+        4096,
+        &[("commands", 0, 1024)],
+    );
 }
 
 #[test]
 fn health_is_laid_out_as_in_figures_79_and_89() {
     check(
-        SubsystemHealth::LAYOUT,
+        SubsystemHealth::BYTE_TABLE,
         8,
         &[
             ("status", 0, 1),
@@ -286,7 +294,7 @@ fn health_is_laid_out_as_in_figures_79_and_89() {
         ],
     );
     check(
-        ControllerHealth::LAYOUT,
+        ControllerHealth::BYTE_TABLE,
         16,
         &[
             ("controller_id", 0, 2),
@@ -304,14 +312,14 @@ fn health_is_laid_out_as_in_figures_79_and_89() {
 fn vital_product_data_are_contiguous_areas() {
     // Common header, product info area, NVMe MultiRecord: the PCIe port record is at byte 184.
     let lengths = [
-        VpdCommonHeader::LAYOUT.length,
-        VpdProductInfo::LAYOUT.length,
-        NvmeMultiRecord::LAYOUT.length,
+        VpdCommonHeader::BYTE_TABLE.length,
+        VpdProductInfo::BYTE_TABLE.length,
+        NvmeMultiRecord::BYTE_TABLE.length,
     ];
     assert_eq!(lengths, [8, 112, 64]);
-    assert_eq!(NvmePciePortMultiRecord::LAYOUT.length, 16);
+    assert_eq!(NvmePciePortMultiRecord::BYTE_TABLE.length, 16);
     check(
-        VpdProductInfo::LAYOUT,
+        VpdProductInfo::BYTE_TABLE,
         112,
         &[
             ("manufacturer_name", 4, 8),
