@@ -35,10 +35,11 @@
 //!
 //! All types are made of bytes and can stand anywhere in a buffer. [`zerocopy`] reads and writes
 //! them: `ref_from_prefix` and `read_from_bytes` read, `mut_from_prefix` and `as_bytes` write.
-//! `default` is all zeros. Reading checks lengths only: any bytes are a value of each type. Values
-//! that the standard does not define survive parsing, and so do reserved bits, which only the
-//! methods ignore. Fields that are reserved, or not described here, are private: they are zero in
-//! what is built, and `==` sees them in what is read.
+//! `default` is all zeros; where the stack is small, a structure of 4096 bytes is better built in
+//! its buffer, with `mut_from_bytes`. Reading checks lengths only: any bytes are a value of each
+//! type. Values that the standard does not define survive parsing, and so do reserved bits, which
+//! only the methods ignore. Fields that are reserved, or not described here, are private: they are
+//! zero in what is built, and `==` sees them in what is read.
 //!
 //! ```
 //! use nvme_mi_responder::wire::{
