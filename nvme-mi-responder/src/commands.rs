@@ -159,3 +159,31 @@ pub(crate) fn find<W: World>(
     exchange.refuse_endpoint_buffer()?;
     Ok(entry)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Entry;
+    use crate::wire::{COMMANDS, MessageKind};
+
+    #[test]
+    fn every_command_that_is_dispatched_has_a_request_type() {
+        let tables: [(MessageKind, &[Entry]); 3] = [
+            (MessageKind::MANAGEMENT, super::MANAGEMENT),
+            (MessageKind::ADMIN, super::ADMIN),
+            (MessageKind::PCIE, super::PCIE),
+        ];
+        let dispatched: Vec<(MessageKind, u8)> = tables
+            .iter()
+            .flat_map(|(kind, entries)| entries.iter().map(|entry| (*kind, entry.opcode)))
+            .chain((0..=4).map(|opcode| (MessageKind::CONTROL_PRIMITIVE, opcode)))
+            .collect();
+        for (kind, opcode) in &dispatched {
+            let found = COMMANDS
+                .iter()
+                .filter(|command| command.kind == *kind && command.opcode == *opcode)
+                .count();
+            assert_eq!(found, 1, "{:?}, opcode {opcode:02x}h", kind.name());
+        }
+        assert_eq!(dispatched.len(), COMMANDS.len(), "no others");
+    }
+}

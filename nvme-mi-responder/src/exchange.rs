@@ -8,6 +8,8 @@
 //! Offsets into messages count from behind the message type byte, where the bodies of the `mctp`
 //! traits begin: one less than the standard's.
 
+use zerocopy::{Immutable, IntoBytes};
+
 use crate::bytes;
 use crate::failure::{Failure, Status};
 
@@ -187,6 +189,12 @@ impl Page<'_> {
         self.put(offset, &value.to_le_bytes());
     }
 
+    /// Puts the value of a field. Not inlined, like those above.
+    #[inline(never)]
+    pub(crate) fn put_value<T: IntoBytes + Immutable>(&mut self, offset: u32, value: T) {
+        self.put(offset, value.as_bytes());
+    }
+
     /// Puts ASCII text, with spaces up to `length` bytes.
     pub(crate) fn put_text(&mut self, offset: u32, length: u8, text: &str) {
         self.part(offset, u32::from(length)).1.fill(b' ');
@@ -210,6 +218,25 @@ impl Page<'_> {
         self.window
     }
 }
+
+/// Puts fields of a structure, by name, into the page that has it: whole, or from byte `start` of
+/// the page on. A value converts into the type of its field. What is not named stays as it is.
+macro_rules! put {
+    ($page:expr, $structure:ty { $($field:ident: $value:expr),* $(,)? }) => {
+        $crate::exchange::put!($page, 0, $structure { $($field: $value),* })
+    };
+    ($page:expr, $start:expr, $structure:ty { $($field:ident: $value:expr),* $(,)? }) => {{
+        let (page, start): (&mut $crate::exchange::Page<'_>, u32) = (&mut *$page, $start);
+        $(
+            let offset = start.wrapping_add(::core::mem::offset_of!($structure, $field) as u32);
+            let value = $value.into();
+            // The value is of the type of the field.
+            let _ = |structure: &mut $structure| structure.$field = value;
+            page.put_value(offset, value);
+        )*
+    }};
+}
+pub(crate) use put;
 
 fn copy_what_fits(into: &mut [u8], data: &[u8]) {
     let length = into.len().min(data.len());

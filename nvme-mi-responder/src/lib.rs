@@ -33,6 +33,7 @@ mod reset;
 mod serve;
 mod slots;
 mod transport_errors;
+pub mod wire;
 pub mod world;
 
 pub use device::Device;

@@ -60,9 +60,10 @@
 use crate::admin;
 use crate::context::Context;
 use crate::device::observe;
-use crate::exchange::{Exchange, Page};
+use crate::exchange::{Exchange, Page, put};
 use crate::failure::{Failure, Handled};
 use crate::model::{Controller, Flags, Function, PortId, PortKind, status};
+use crate::wire::{ControllerHealth, SubsystemHealth};
 use crate::world::{HealthReport, World, report_of};
 
 use super::Request;
@@ -93,16 +94,16 @@ pub(super) fn poll_subsystem<W: World>(
         port.composite = 0;
     }
     let page = exchange.answer(0, SUBSYSTEM_LENGTH);
-    page.put(
-        0,
-        &[
-            status,
-            worst.smart_warnings(),
-            worst.temperature,
-            worst.percentage_used,
-        ],
+    put!(
+        page,
+        SubsystemHealth {
+            status: status,
+            smart_warnings: worst.smart_warnings(),
+            composite_temperature: worst.temperature,
+            percentage_used: worst.percentage_used,
+            composite_controller_status: composite,
+        }
     );
-    page.put_u16(4, composite);
     Ok(0)
 }
 
@@ -171,14 +172,19 @@ fn put_controller(
     flags: Flags,
     report: &HealthReport,
 ) {
-    let at = |byte: u32| offset.wrapping_add(byte);
-    page.put_u16(at(0), controller.id.0);
-    page.put_u16(at(2), controller.status | flags.status());
-    page.put_u16(at(4), report.temperature);
-    page.put_u8(at(6), report.percentage_used);
-    page.put_u8(at(7), report.available_spare);
-    page.put_u8(at(8), report.critical_warning & WARNINGS);
-    page.put_u16(at(9), flags.changed);
+    put!(
+        page,
+        offset,
+        ControllerHealth {
+            controller_id: controller.id.0,
+            status: controller.status | flags.status(),
+            composite_temperature: report.temperature,
+            percentage_used: report.percentage_used,
+            available_spare: report.available_spare,
+            critical_warning: report.critical_warning & WARNINGS,
+            changed_flags: flags.changed,
+        }
+    );
 }
 
 /// Which controllers a poll returns.
