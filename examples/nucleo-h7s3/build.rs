@@ -1,18 +1,11 @@
-//! Linker arguments: sections as cortex-m-rt and defmt lay them out, memories as a file in `link/`
+//! Linker arguments: sections as cortex-m-rt and defmt lay them out, memories as `link/sram.x`
 //! describes them.
 
 use std::path::Path;
 use std::{env, fs};
 
 fn main() {
-    let layout = if env::var_os("CARGO_FEATURE_RUN_FROM_SRAM").is_some() {
-        "sram.x"
-    } else {
-        "flash.x"
-    };
-    let layout = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("link")
-        .join(layout);
+    let layout = Path::new(env!("CARGO_MANIFEST_DIR")).join("link/sram.x");
     let out = env::var_os("OUT_DIR").expect("cargo names a folder for what is built");
     let memory = Path::new(&out).join("memory.x");
     fs::copy(&layout, memory).expect("the linker script can be copied");
