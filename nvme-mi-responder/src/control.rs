@@ -145,7 +145,9 @@ impl ManagementEndpoint<'_> {
             SlotState::Process => 1,
             SlotState::Transmit => {
                 // The command was carried out: what it does afterwards belongs to it.
-                self.apply(device, effect);
+                if let Some(effect) = effect {
+                    self.apply(device, effect);
+                }
                 0
             }
         }

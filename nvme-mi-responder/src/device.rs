@@ -1,7 +1,7 @@
 //! The managed device: what exists once, however many management endpoints it has.
 
-use crate::model::{Model, PortId};
-use crate::world::{HealthReport, World, report_of};
+use crate::model::{Model, Observed, PortId};
+use crate::world::{World, report_of};
 
 /// An NVM subsystem: its [`Model`], and the [`World`] around it. It exists once.
 /// [`ManagementEndpoint`](crate::ManagementEndpoint)s, one for each port at which requesters reach
@@ -84,20 +84,22 @@ impl SubsystemHealth {
 /// all warnings and the worst of each value.
 pub(crate) fn observe<W: World>(model: &mut Model<'_>, world: &mut W) -> SubsystemHealth {
     let health = world.health();
-    let mut worst = HealthReport {
+    let mut worst = Observed {
         available_spare: u8::MAX,
-        ..HealthReport::default()
+        ..Observed::default()
     };
     for index in 0..model.controllers.len() {
         let Some(controller) = model.controllers.get(index) else {
             continue;
         };
-        let report = report_of(controller, health);
-        worst.critical_warning |= report.critical_warning;
-        worst.temperature = worst.temperature.max(report.temperature);
-        worst.percentage_used = worst.percentage_used.max(report.percentage_used);
-        worst.available_spare = worst.available_spare.min(report.available_spare);
-        model.observe(index, &report);
+        let seen = Observed::of(&report_of(controller, health));
+        if controller.observed != Some(seen) {
+            model.observe(index, seen);
+        }
+        worst.critical_warning |= seen.critical_warning;
+        worst.temperature = worst.temperature.max(seen.temperature);
+        worst.percentage_used = worst.percentage_used.max(seen.percentage_used);
+        worst.available_spare = worst.available_spare.min(seen.available_spare);
     }
     SubsystemHealth {
         critical_warning: worst.critical_warning,

@@ -363,8 +363,9 @@ impl<'e> ManagementEndpoint<'e> {
             Part::MoreProcessing => slot.more_processing = None,
             Part::Response => {
                 slot.state = SlotState::Idle;
-                let effect = slot.effect.take();
-                self.apply(device, effect);
+                if let Some(effect) = slot.effect.take() {
+                    self.apply(device, effect);
+                }
             }
         }
     }
@@ -381,21 +382,20 @@ impl<'e> ManagementEndpoint<'e> {
         self.state.events.sent(now);
     }
 
-    pub(crate) fn apply<W: World>(&mut self, device: &mut Device<'_, W>, effect: Option<Effect>) {
+    pub(crate) fn apply<W: World>(&mut self, device: &mut Device<'_, W>, effect: Effect) {
         match effect {
-            None => {}
-            Some(Effect::TransmissionUnit(port, unit)) => {
+            Effect::TransmissionUnit(port, unit) => {
                 if let Some(effects) = device.world.effects() {
                     effects.transmission_unit_changed(port, unit);
                 }
             }
-            Some(Effect::Frequency(port, frequency)) => {
+            Effect::Frequency(port, frequency) => {
                 if let Some(effects) = device.world.effects() {
                     effects.smbus_frequency_changed(port, frequency);
                 }
             }
-            Some(Effect::Shutdown(kind)) => device.shut_down(kind),
-            Some(Effect::Reset) => {
+            Effect::Shutdown(kind) => device.shut_down(kind),
+            Effect::Reset => {
                 device.reset_subsystem();
                 self.follow(device);
             }
@@ -484,7 +484,9 @@ impl<'e> ManagementEndpoint<'e> {
             Err(Refusal::SILENCE) => {
                 let effect = slot.effect.take();
                 slot.discard();
-                self.apply(device, effect);
+                if let Some(effect) = effect {
+                    self.apply(device, effect);
+                }
             }
             _ => {
                 slot.more_processing = None;

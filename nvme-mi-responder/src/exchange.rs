@@ -113,6 +113,17 @@ impl<'b> Exchange<'b> {
         &mut self.page
     }
 
+    /// Ends the request with all of a short structure as Response Data.
+    pub(crate) fn answer_with(&mut self, structure: &(impl IntoBytes + Immutable)) {
+        let buffer = core::mem::take(&mut self.buffer);
+        let data = structure.as_bytes();
+        let rest = buffer.get_mut(self.response_start..).unwrap_or_default();
+        if let Some(into) = rest.get_mut(..data.len()) {
+            into.copy_from_slice(data);
+            self.response_end = self.response_start.saturating_add(data.len());
+        }
+    }
+
     /// What [`answer`](Self::answer) returned.
     pub(crate) fn page(&mut self) -> &mut Page<'b> {
         &mut self.page

@@ -176,8 +176,8 @@ pub(crate) fn seal_exactly(world: &mut impl World, buffer: &mut [u8], length: us
 pub(crate) fn seal(world: &mut impl World, buffer: &mut [u8], length: usize) -> usize {
     let limit = buffer.len().saturating_sub(CHECK_LENGTH);
     let padded = (length | 3).min(limit);
-    if let Some(padding) = buffer.get_mut(length..padded) {
-        padding.fill(0);
+    for padding in buffer.iter_mut().take(padded).skip(length) {
+        *padding = 0;
     }
     seal_exactly(world, buffer, padded)
 }

@@ -68,8 +68,6 @@ use crate::world::{HealthReport, World, report_of};
 
 use super::Request;
 
-/// Bytes of the NVM Subsystem Health Data Structure.
-const SUBSYSTEM_LENGTH: usize = 8;
 /// Bytes of a Controller Health Data Structure.
 const CONTROLLER_LENGTH: usize = 16;
 
@@ -93,17 +91,14 @@ pub(super) fn poll_subsystem<W: World>(
     if request.dword1 & 1 << 31 != 0 {
         port.composite = 0;
     }
-    let page = exchange.answer(0, SUBSYSTEM_LENGTH);
-    put!(
-        page,
-        SubsystemHealth {
-            status: status,
-            smart_warnings: worst.smart_warnings(),
-            composite_temperature: worst.temperature,
-            percentage_used: worst.percentage_used,
-            composite_controller_status: composite,
-        }
-    );
+    exchange.answer_with(&SubsystemHealth {
+        status,
+        smart_warnings: worst.smart_warnings(),
+        composite_temperature: worst.temperature,
+        percentage_used: worst.percentage_used,
+        composite_controller_status: composite.into(),
+        ..SubsystemHealth::default()
+    });
     Ok(0)
 }
 

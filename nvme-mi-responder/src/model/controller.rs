@@ -1,5 +1,6 @@
 //! Controllers, their status, and what changed since it was last looked at.
 
+use super::health_report::HealthReport;
 use super::history::{ChangedNamespaces, ErrorLog, Telemetry};
 use super::port::PortId;
 use super::settings::{Settings, Timestamp};
@@ -160,6 +161,18 @@ pub(crate) struct Observed {
     pub(crate) percentage_used: u8,
     pub(crate) available_spare: u8,
     pub(crate) critical_warning: u8,
+}
+
+impl Observed {
+    /// Those of a report.
+    pub(crate) const fn of(report: &HealthReport) -> Self {
+        Self {
+            temperature: report.temperature,
+            percentage_used: report.percentage_used,
+            available_spare: report.available_spare,
+            critical_warning: report.critical_warning,
+        }
+    }
 }
 
 /// A controller with its state.

@@ -1,7 +1,6 @@
 //! What changes in a controller, and who is told (NVMe-MI 1.2).
 
 use super::controller::{Change, Flags, Observed, status};
-use super::health_report::HealthReport;
 use super::history::ChangedNamespaces;
 use super::{ControllerId, Model, ModelError, PortId};
 
@@ -62,20 +61,14 @@ impl Model<'_> {
         }
     }
 
-    /// The controller at `index` has this health: raises what changed since the last look. The
+    /// The controller at `index` has another health than at the last look: raises what changed. The
     /// first look changes nothing.
-    pub(crate) fn observe(&mut self, index: usize, report: &HealthReport) {
+    #[inline(never)]
+    pub(crate) fn observe(&mut self, index: usize, seen: Observed) {
         let Some(controller) = self.controllers.get_mut(index) else {
             return;
         };
-        let seen = Observed {
-            temperature: report.temperature,
-            percentage_used: report.percentage_used,
-            available_spare: report.available_spare,
-            critical_warning: report.critical_warning,
-        };
-        let before = controller.observed.replace(seen);
-        let Some(before) = before.filter(|before| *before != seen) else {
+        let Some(before) = controller.observed.replace(seen) else {
             return;
         };
         let mut raise_if = |changed: bool, change| {
