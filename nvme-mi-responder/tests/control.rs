@@ -117,6 +117,7 @@ impl Bench {
             exchange,
         };
         let message = sealed(message);
+        self.device.meanwhile();
         let now = self.device.now;
         self.device
             .endpoint

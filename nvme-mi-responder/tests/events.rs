@@ -59,6 +59,7 @@ impl Bench {
             endpoint_id: Eid(from),
             exchange: 0,
         };
+        self.0.meanwhile();
         let now = self.0.now;
         let request = sealed(&message);
         let taken = self
@@ -118,6 +119,7 @@ impl Bench {
                 break;
             }
             self.0.now = next;
+            self.0.meanwhile();
             self.0.endpoint.advance(&mut self.0.inner, next);
         }
         self.0.now = end;

@@ -109,7 +109,37 @@ pub fn everything() -> Device<Everything> {
 pub struct Device<W: World> {
     pub inner: nvme_mi_responder::Device<'static, W>,
     pub endpoint: ManagementEndpoint<'static>,
+    /// Another management endpoint of the device, at another port.
+    second: Option<ManagementEndpoint<'static>>,
     pub now: Instant,
+}
+
+/// What requesters of a second endpoint do meanwhile: by the test program, which runs the tests of
+/// the others again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Second {
+    /// There is none.
+    Absent,
+    /// Nothing.
+    Idle,
+    /// They poll and clear what they have seen.
+    Polling,
+}
+
+/// The first value, or the second if there is a second endpoint, at the PCIe port.
+pub fn with_second<T>(alone: T, beside: T) -> T {
+    match second() {
+        Second::Absent => alone,
+        Second::Idle | Second::Polling => beside,
+    }
+}
+
+pub fn second() -> Second {
+    match env!("CARGO_CRATE_NAME") {
+        "beside_an_idle_endpoint" => Second::Idle,
+        "beside_a_polling_endpoint" => Second::Polling,
+        _ => Second::Absent,
+    }
 }
 
 /// An Admin request; [`ADMIN`] is one with all fields zero.
@@ -178,10 +208,47 @@ impl<W: World> Device<W> {
     pub fn at(model: nvme_mi_responder::Model<'static>, port: PortId, world: W) -> Self {
         let mut inner = nvme_mi_responder::Device::new(model, world);
         let endpoint = ManagementEndpoint::new(&mut inner, port, buffers()).unwrap();
+        let other = PortId(1 - port.0);
+        let second = match second() {
+            Second::Absent => None,
+            // Some models have one port.
+            _ => ManagementEndpoint::new(&mut inner, other, buffers()).ok(),
+        };
         Self {
             inner,
             endpoint,
+            second,
             now: Instant::START,
+        }
+    }
+
+    /// What requesters of the second endpoint do between two messages of the first.
+    pub fn meanwhile(&mut self) {
+        let Some(endpoint) = &mut self.second else {
+            return;
+        };
+        if second() != Second::Polling {
+            return;
+        }
+        let polls: [&[u8]; 2] = [
+            // NVM Subsystem Health Status Poll, which clears the composite flags.
+            &[8, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80],
+            // Controller Health Status Poll of all controllers, which clears their flags.
+            &[8, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0x87, 0x1F, 0, 0, 0x80],
+        ];
+        let requester = Requester {
+            endpoint_id: Eid(20),
+            exchange: 900,
+        };
+        for poll in polls {
+            let check = crc(&[&[0x84], poll].concat());
+            let message = [poll, &check].concat();
+            let taken = endpoint.receive(&mut self.inner, self.now, requester, true, &message);
+            assert_eq!(taken, Ok(()));
+            let transmission = endpoint.transmission().expect("a response");
+            assert_eq!(transmission.body[3], 0, "success");
+            let source = transmission.source;
+            endpoint.sent(&mut self.inner, source);
         }
     }
 
@@ -208,6 +275,7 @@ impl<W: World> Device<W> {
             endpoint_id: Eid(8),
             exchange: 3,
         };
+        self.meanwhile();
         let check = message_type & 0x80 != 0;
         let _ = self
             .endpoint
@@ -285,4 +353,11 @@ pub fn field(data: &[u8], offset: usize, length: usize) -> u64 {
         .iter()
         .rev()
         .fold(0, |value, byte| value << 8 | u64::from(*byte))
+}
+
+/// A firmware image of so many pages, with this revision.
+pub fn firmware_image(revision: &[u8; 8], pages: usize) -> Vec<u8> {
+    let content: Vec<u8> = (0..pages * 4096 - 24).map(|index| index as u8).collect();
+    let header = nvme_mi_responder::world::firmware_image_header(*revision, &content);
+    [&header[..], &content].concat()
 }
