@@ -50,6 +50,13 @@ pub trait ReceivedMessage {
     fn body(&self) -> &[u8];
     /// Gives its memory back, and keeps the way back.
     fn into_channel(self) -> Self::Channel;
+    /// Gives its memory back: its Message Integrity Check is wrong, which whoever counts such
+    /// messages is to count.
+    fn discard_bad_integrity_check(self)
+    where
+        Self: Sized,
+    {
+    }
 }
 
 /// A management endpoint that is served, and what happens to it meanwhile.
@@ -204,14 +211,16 @@ impl<'s, 'd, 'e, W: World> Server<'s, 'd, 'e, W> {
                 endpoint_id: message.source(),
                 exchange,
             };
-            self.use_both(|endpoint, device| {
+            let receive = |endpoint: &mut ManagementEndpoint<'e>, device: &mut Device<'d, W>| {
                 let (now, check) = (clock.now(), message.integrity_check());
+                Some(endpoint.receive(device, now, requester, check, message.body()))
+            };
+            let received = self.use_both(receive).await.1;
+            match received {
                 // A message that is dropped is counted.
-                let _ = endpoint.receive(device, now, requester, check, message.body());
-                Some(())
-            })
-            .await;
-            self.send_all(exchange, &mut message.into_channel()).await;
+                Err(DropReason::BadIntegrityCheck) => message.discard_bad_integrity_check(),
+                _ => self.send_all(exchange, &mut message.into_channel()).await,
+            }
             free.set(free.get().saturating_add(1));
             // However many messages wait, time and other tasks get the processor.
             yield_now().await;

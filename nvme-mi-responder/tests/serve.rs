@@ -451,3 +451,87 @@ fn a_flood_of_messages_is_answered_in_order_and_leaves_other_tasks_their_turns()
     let tags = bench.responses().into_iter().map(|response| response.1);
     assert_eq!(tags.collect::<Vec<_>>(), Vec::from_iter(0..200));
 }
+
+/// Two endpoints of one device, each with listeners of its own, in one task.
+#[test]
+fn two_endpoints_of_one_device_are_served_at_once() {
+    let ours = [(); 2].map(|()| Handle(Rc::default()));
+    ours[0].0.kelvins.set(303);
+    ours[0].0.pcie_is_slow.set(true);
+    let world = Parts::new(ours[0].clone()).with_pcie(ours[0].clone());
+    let mut subsystem = reference_subsystem();
+    let mut device = Device::new(subsystem.model(), world);
+    let mut buffer = [[0; MAX_MESSAGE_LENGTH]; 2];
+    let buffer = buffer
+        .each_mut()
+        .map(|buffer| RefCell::new(&mut buffer[..]));
+    let endpoints =
+        [0, 1].map(|port| ManagementEndpoint::new(&mut device, PortId(port), buffers()).unwrap());
+    let device = RefCell::new(device);
+    let [first, second] = endpoints.map(|endpoint| Server::new(&device, endpoint));
+    let serve = |server, index: usize| {
+        let (outside, buffer) = (&ours[index], &buffer[index]);
+        let listeners = [(); 3].map(|()| Listener::new(outside.clone(), buffer));
+        let event_channel = |endpoint_id| Events(outside.clone(), endpoint_id);
+        Server::serve(server, listeners, event_channel, outside)
+    };
+    let both = async {
+        embassy_futures::select::select(serve(&first, 0), serve(&second, 1)).await;
+    };
+    let mut both = pin!(both);
+    let mut ask = |at: usize, message: &[u8]| {
+        ours[at]
+            .0
+            .requests
+            .borrow_mut()
+            .push_back((8, sealed(message)));
+        assert!(settle(&mut both).is_none());
+        ours[at].0.responses.take()
+    };
+    // What is slow at one is no matter of the other.
+    assert_eq!(ask(0, &READ_PCIE).len(), 0);
+    assert_eq!(ask(1, &POLL).len(), 1);
+    assert_eq!(ask(1, &PAUSE).len(), 1);
+    assert_eq!(ask(1, &POLL).len(), 0);
+    let mut in_slot_1 = POLL;
+    in_slot_1[1] |= 1;
+    assert_eq!(ask(0, &in_slot_1).len(), 1);
+    // The link of the second is lost: nothing is left of its host.
+    second.reset();
+    assert_eq!(ask(1, &POLL).len(), 1);
+    ours[0].0.pcie_is_slow.set(false);
+    ours[0].0.now.set(10);
+    assert_eq!(ask(1, &POLL).len(), 1);
+    assert_eq!(ours[0].0.responses.take().len(), 1, "the first goes on");
+}
+
+#[test]
+fn a_device_that_somebody_else_has_for_a_moment_is_waited_for() {
+    let outside = Handle(Rc::default());
+    outside.0.kelvins.set(303);
+    let world = Parts::new(outside.clone()).with_pcie(outside.clone());
+    let mut subsystem = reference_subsystem();
+    let mut device = Device::new(subsystem.model(), world);
+    let endpoint = ManagementEndpoint::new(&mut device, PortId(1), buffers()).unwrap();
+    let device = RefCell::new(device);
+    let server = Server::new(&device, endpoint);
+    let mut buffer = [0; MAX_MESSAGE_LENGTH];
+    let buffer = RefCell::new(&mut buffer[..]);
+    let listeners = [(); 3].map(|()| Listener::new(outside.clone(), &buffer));
+    let event_channel = |endpoint_id| Events(outside.clone(), endpoint_id);
+    let mut serving = pin!(server.serve(listeners, event_channel, &outside));
+    outside
+        .0
+        .requests
+        .borrow_mut()
+        .push_back((8, sealed(&POLL)));
+    let taken = device.borrow_mut();
+    // It asks again and again, and fails at nothing.
+    for _ in 0..3 {
+        assert!(embassy_futures::poll_once(serving.as_mut()).is_pending());
+    }
+    assert_eq!(outside.0.responses.borrow().len(), 0);
+    drop(taken);
+    assert!(settle(&mut serving).is_none());
+    assert_eq!(outside.0.responses.borrow().len(), 1);
+}

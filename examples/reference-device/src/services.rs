@@ -157,6 +157,9 @@ impl<'m, 'b, M: RawMutex, C: Clock> ReceivedMessage for Request<'m, 'b, M, C> {
     fn into_channel(self) -> Self::Channel {
         self.0.into_responder()
     }
+    fn discard_bad_integrity_check(self) {
+        self.0.discard_bad_integrity_check();
+    }
 }
 
 /// Resets the management endpoint whenever its link is lost.
