@@ -4,7 +4,7 @@ use core::cell::Cell;
 
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::signal::Signal;
-use mctp_router::Event;
+use mctp_router::{Event, NetworkId};
 use mctp_transport::{DropCounters, DropReason};
 use nvme_mi_responder::world::{
     Effects, FirmwareStore, Health, HealthReport, Media, MemoryFirmware, MemoryMedia, MemoryPcie,
@@ -17,7 +17,7 @@ use nvme_mi_responder::{
     TransportErrors, TwoWirePort, Vendor, vendor_from_build,
 };
 
-use crate::device::USB;
+use crate::device::{NETWORK, USB};
 use crate::observer::{Direction, Observer};
 
 /// Who made the device, from the build environment; see [`vendor_from_build!`].
@@ -195,14 +195,23 @@ pub fn default_world<F: FirmwareStore, C: Crc32c>(
     }
 }
 
-/// What the managed subsystem and the USB link by which requesters reach it tell each other: a new
+/// What the managed subsystem and a link by which requesters reach it tell each other: a new
 /// transmission unit, and that the link was lost.
-#[derive(Default)]
 pub struct ManagementLink {
+    /// The network of the router that the requesters are in.
+    network: NetworkId,
+    /// Its port.
+    router_port: mctp_router::PortId,
     /// The port whose unit is that of the link.
     port: Cell<Option<PortId>>,
     unit: Signal<NoopRawMutex, u16>,
     lost: Signal<NoopRawMutex, ()>,
+}
+
+impl Default for ManagementLink {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl core::fmt::Debug for ManagementLink {
@@ -212,13 +221,31 @@ impl core::fmt::Debug for ManagementLink {
 }
 
 impl ManagementLink {
-    /// Nothing has changed yet.
+    /// The USB link. Nothing has changed yet.
     pub const fn new() -> Self {
+        Self::at(NETWORK, USB)
+    }
+
+    /// The link at a port of the router that has a network of its own, as for a second management
+    /// endpoint of the same device.
+    pub const fn at(network: NetworkId, router_port: mctp_router::PortId) -> Self {
         Self {
+            network,
+            router_port,
             port: Cell::new(None),
             unit: Signal::new(),
             lost: Signal::new(),
         }
+    }
+
+    /// The network that the requesters are in.
+    pub(crate) fn network(&self) -> NetworkId {
+        self.network
+    }
+
+    /// The port of the router.
+    pub(crate) fn router_port(&self) -> mctp_router::PortId {
+        self.router_port
     }
 
     /// From now on, the changes are those of `port`.
@@ -260,7 +287,7 @@ impl<O: Observer> Observer for LinkWatch<'_, O> {
     }
 
     fn event(&self, event: Event, drops: &DropCounters) {
-        if event == Event::LinkDown(USB) {
+        if event == Event::LinkDown(self.link.router_port) {
             self.link.lost.signal(());
         }
         self.observer.event(event, drops);

@@ -15,7 +15,6 @@ use mctp_transport::DropCounters;
 use nvme_mi_responder::world::World;
 use nvme_mi_responder::{Listen, ReceivedMessage, Server};
 
-use crate::device::{NETWORK, USB};
 use crate::management::{ManagementLink, errors_between};
 use crate::observer::Observer;
 
@@ -77,12 +76,8 @@ pub fn manage<M: RawMutex, C: Clock, W: World>(
     link: &ManagementLink,
     clock: impl Clock,
 ) -> mctp::Result<impl Future<Output = Infallible>> {
-    let service = const {
-        Service::message_type(mctp::MCTP_TYPE_NVME)
-            .with_versions(NVME_MI_VERSIONS)
-            .at(NETWORK)
-    };
-    let listener = router.listener(service)?;
+    let service = Service::message_type(mctp::MCTP_TYPE_NVME).with_versions(NVME_MI_VERSIONS);
+    let listener = router.listener(service.at(link.network()))?;
     link.follow(server.port());
     Ok(async move {
         let dropped = RefCell::new(DropCounters::new());
@@ -98,7 +93,7 @@ pub fn manage<M: RawMutex, C: Clock, W: World>(
         });
         let serve = server.serve(
             listeners,
-            |endpoint_id| router.request_channel(Target::Endpoint(NETWORK, endpoint_id)),
+            |endpoint_id| router.request_channel(Target::Endpoint(link.network(), endpoint_id)),
             &clock,
         );
         match select3(serve, follow_unit(router, link), follow_loss(server, link)).await {
@@ -180,15 +175,18 @@ async fn follow_unit<M: RawMutex, C: Clock>(
 ) -> Infallible {
     loop {
         let unit = link.next_unit().await.into();
-        router.configure_port(USB, PortConfig::new(unit));
+        router.configure_port(link.router_port(), PortConfig::new(unit));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
     use core::cell::Cell;
     use core::future::pending;
     use core::pin::pin;
+    use std::boxed::Box;
 
     use embassy_futures::poll_once;
     use embassy_sync::blocking_mutex::raw::NoopRawMutex;
@@ -202,6 +200,7 @@ mod tests {
     use nvme_mi_responder::{Device, ManagementEndpoint, MessageBuffer, SoftwareCrc32c};
 
     use super::*;
+    use crate::device::{NETWORK, USB};
     use crate::{MANAGEMENT_PORT, default_firmware, default_subsystem, default_world};
 
     struct Stopped;
@@ -263,13 +262,13 @@ mod tests {
         [1, 0, 8, 0xCB, 0x7E, 0xCC, 0xDE, 0xF0, 4],
     ];
 
-    /// A host that plugs itself in and sends all [`REQUESTS`] at once.
-    struct Asking {
+    /// A host that plugs itself in and sends all requests at once.
+    struct Asking<const LENGTH: usize> {
         link_is_up: bool,
-        requests: core::slice::Iter<'static, [u8; 9]>,
+        requests: core::slice::Iter<'static, [u8; LENGTH]>,
     }
 
-    impl TransportRx for Asking {
+    impl<const LENGTH: usize> TransportRx for Asking<LENGTH> {
         async fn receive(&mut self) -> Received<'_> {
             if !core::mem::replace(&mut self.link_is_up, true) {
                 return Received::LinkUp;
@@ -324,5 +323,87 @@ mod tests {
             poll_all_but_echo();
             assert_eq!(answered.get(), turn);
         }
+    }
+
+    /// NVM Subsystem Health Status Poll from endpoint ID 8 with tag 0, and the same with a bad
+    /// integrity check and tag 1.
+    const POLLS: [[u8; 24]; 2] = [
+        [
+            1, 0, 8, 0xC8, 0x84, 8, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80, 0xAA, 0xEF, 0x81,
+            0xB4,
+        ],
+        [
+            1, 0, 8, 0xC9, 0x84, 8, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xAA, 0xEF, 0x81,
+            0xB4,
+        ],
+    ];
+
+    #[test]
+    fn two_endpoints_of_one_device_are_reached_by_two_networks_of_one_router() {
+        let mut storage = RouterStorage::<
+            Ports<'_, 2>,
+            Networks<2>,
+            ShortMessages<'_, 4>,
+            LongMessages<'_, 2, 4224>,
+            Channels<'_, { 2 * MANAGE_CHANNELS }>,
+            Routes<2>,
+        >::new();
+        let config = Config::new([1; 16]);
+        let router = Router::<NoopRawMutex, _>::new(&mut storage, Stopped, &config);
+        let mut transfers = [PortBuffers::<512>::new(), PortBuffers::<512>::new()];
+        let networks = [NETWORK, mctp_router::NetworkId(1)];
+        let mut links = networks
+            .iter()
+            .zip(&mut transfers)
+            .map(|(network, transfers)| {
+                let port = router.add_port(*network, transfers).unwrap();
+                ManagementLink::at(*network, port)
+            });
+        let links = [links.next().unwrap(), links.next().unwrap()];
+        let mut subsystem = default_subsystem("0123456789ab").unwrap();
+        let world = default_world(default_firmware(&mut []), &links[0], SoftwareCrc32c);
+        let mut device = Device::new(subsystem.model(), world);
+        let mut buffers = [(); 4].map(|()| MessageBuffer::new());
+        let mut buffers = buffers.each_mut().into_iter();
+        let endpoints = [MANAGEMENT_PORT, nvme_mi_responder::PortId(0)].map(|port| {
+            let pair = [buffers.next().unwrap(), buffers.next().unwrap()];
+            ManagementEndpoint::new(&mut device, port, pair).unwrap()
+        });
+        let device = RefCell::new(device);
+        let servers = endpoints.map(|endpoint| Server::new(&device, endpoint));
+        let [mut first, mut second] = [0, 1].map(|index| {
+            let (server, link) = (&servers[index], &links[index]);
+            Box::pin(manage(&router, server, link, Stopped).unwrap())
+        });
+        let answered = [Cell::new(0), Cell::new(0)];
+        let mut reading = answered.each_ref().map(Reading);
+        let mut asking = [(); 2].map(|()| Asking {
+            link_is_up: false,
+            requests: POLLS.iter(),
+        });
+        let [to_first, to_second] = reading.each_mut();
+        let [from_first, from_second] = asking.each_mut();
+        let mut links = [
+            (
+                Box::pin(router.run_send(links[0].router_port(), to_first)),
+                Box::pin(router.run_receive(links[0].router_port(), from_first)),
+            ),
+            (
+                Box::pin(router.run_send(links[1].router_port(), to_second)),
+                Box::pin(router.run_receive(links[1].router_port(), from_second)),
+            ),
+        ];
+        for _ in 0..4 {
+            assert!(poll_once(first.as_mut()).is_pending());
+            assert!(poll_once(second.as_mut()).is_pending());
+            for (send, receive) in &mut links {
+                assert!(poll_once(receive.as_mut()).is_pending());
+                assert!(poll_once(send.as_mut()).is_pending());
+            }
+        }
+        assert_eq!(answered.each_ref().map(Cell::get), [1, 1]);
+        let drops = router.drop_counters();
+        assert_eq!(drops.of(mctp_transport::DropReason::BadIntegrityCheck), 2);
+        assert_eq!(drops.total(), 2);
     }
 }
