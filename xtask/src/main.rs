@@ -15,6 +15,7 @@ mod panics;
 mod performance;
 mod process;
 mod project;
+mod readings;
 mod shipped;
 mod size;
 
@@ -49,6 +50,8 @@ enum Command {
     /// Measure what messages cost beside mctp-estack, by size, unit, peers, ports and routes, and
     /// write docs/performance.md and its plot
     Performance,
+    /// Write the table of readings in nvme-mi-responder/README.md, of what its sources say
+    Readings,
     /// Make an image for a loader's flash of firmware as it was linked: checksum in, debug
     /// information out
     Seal(boot::Args),
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Command::Instructions => instructions::run().and_then(|()| instructions_m7::run()),
         Command::Panics(args) => panics::run(&args),
         Command::Performance => performance::run(),
+        Command::Readings => readings::run(),
         Command::Seal(args) => boot::seal(&args),
         Command::Size(args) => size::run(&args),
     };
