@@ -172,9 +172,37 @@ fn vpd_is_read_in_any_part() {
         let response = device.mi(0x05, offset, length, &[]);
         let expected: Vec<u8> = (offset..offset + length).map(|byte| byte as u8).collect();
         assert_eq!(response[..4], [0; 4]);
-        assert_eq!(response[4..][..expected.len()], expected);
-        assert_eq!(response.len(), 4 + (length as usize).next_multiple_of(4));
+        assert_eq!(response[4..], expected);
     }
+}
+
+/// A whole response to a read of so many bytes, from the message type byte to the check.
+fn read_exactly(device: &mut Device<World>, opcode: u8, length: u8) -> Vec<u8> {
+    let request = [0x84, 8, 0, 0, opcode, 0, 0, 0, 0, 0, 0, 0, length, 0, 0, 0];
+    device.raw(&sealed(&request)).unwrap()
+}
+
+#[test]
+fn a_read_has_exactly_as_many_bytes_as_it_asks_for() {
+    for length in [0, 1, 2, 3, 4, 5, 255] {
+        let mut device = device().with_endpoint_buffer(256);
+        let content: Vec<u8> = (0..=255).collect();
+        assert_eq!(device.mi(0x0B, 0, 256, &content), [0; 4]);
+        for opcode in [0x05, 0x0A] {
+            let response = read_exactly(&mut device, opcode, length);
+            let data = &content[..usize::from(length)];
+            let expected = sealed(&[&[0x84, 0x88, 0, 0, 0, 0, 0, 0], data].concat());
+            assert_eq!(response, expected, "opcode {opcode:02x}h, {length} bytes");
+            assert_eq!(response.len(), 8 + usize::from(length) + 4);
+        }
+    }
+}
+
+#[test]
+fn a_refused_read_is_12_bytes_whatever_it_asked_for() {
+    let mut device = device().with_endpoint_buffer(4);
+    device.world().vpd = MemoryVpd::new([0; 256]);
+    assert_eq!(read_exactly(&mut device, 0x0A, 5).len(), 12);
 }
 
 #[test]

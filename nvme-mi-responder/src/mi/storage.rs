@@ -5,8 +5,10 @@
 //! | 8 | DOFST, the first byte, 2 bytes | the same in 4 bytes |
 //! | 12 | DLEN, how many, 2 bytes | the same in 4 bytes |
 //!
-//! A read returns those bytes from byte 8 of the response, a write has them as Request Data. At
-//! most 4096 bytes; none is a success wherever they start.
+//! A read returns those bytes from byte 8 of the response, exactly so many, without the padding that
+//! other responses have: libnvme makes room for them and takes what follows for the Message
+//! Integrity Check. A write has them as Request Data. At most 4096 bytes; none is a success wherever
+//! they start.
 //!
 //! Errors: Invalid Parameter at byte 8 if the first byte, at 12 if the last is outside; Invalid
 //! Command Input Data Size if there are more or fewer Request Data than DLEN; VPD Updates Exceeded;
@@ -37,7 +39,7 @@ pub(super) fn read_vpd<W: World>(
     let size = vpd.as_ref().map_or(0, |vpd| vpd.size());
     let bytes = part_of_vpd(request, size)?;
     exchange.expect_request_data(0)?;
-    let page = exchange.answer(0, bytes.len());
+    let page = exchange.answer_exactly(0, bytes.len());
     if let Some(vpd) = vpd
         && !bytes.is_empty()
     {
@@ -83,7 +85,7 @@ pub(super) fn read_buffer<W: World>(
     exchange.expect_request_data(0)?;
     report_loss(&mut context.endpoint.buffer_lost)?;
     exchange
-        .answer(0, bytes.len())
+        .answer_exactly(0, bytes.len())
         .put(0, buffer.get(bytes).unwrap_or_default());
     Ok(0)
 }
