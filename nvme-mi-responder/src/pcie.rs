@@ -6,7 +6,7 @@
 //!
 //! | opcode | command | supported |
 //! |-|-|-|
-//! | 00h, 01h | configuration space read, write | if the [`PcieAccess`] supports configuration space |
+//! | 00h, 01h | configuration space read, write | if the [`PcieAccess`](crate::world::PcieAccess) supports configuration space |
 //! | 02h, 03h | memory read, write | if it supports memory, too |
 //! | 04h, 05h | I/O read, write | if it supports I/O, too |
 //!

@@ -2,7 +2,7 @@
 //!
 //! A request is a [`ManagementRequest`] whose dwords are a command of
 //! [`wire::management`](crate::wire::management), then Request Data. A response is a
-//! [`ManagementResponse`](crate::wire::ManagementResponse) with a result of that module, then
+//! [`ManagementResponse`] with a result of that module, then
 //! Response Data. One that is not a success is as [`wire::message`](crate::wire::message) has it.
 //!
 //! | opcode | command | supported |

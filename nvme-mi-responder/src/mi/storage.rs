@@ -7,9 +7,17 @@
 //! Integrity Check. A write has them as Request Data. At most 4096 bytes; none is a success wherever
 //! they start.
 //!
-//! Errors: Invalid Parameter at DOFST if the first byte, at DLEN if the last is outside; Invalid
-//! Command Input Data Size if there are more or fewer Request Data than DLEN; VPD Updates Exceeded;
-//! Management Endpoint Buffer Cleared Due to Sanitize, once.
+//! A VPD Write of the bytes that are there already succeeds, also when no updates are left, and is no
+//! update: a requester that did not get the response sends the command again. A write to the buffer
+//! is the same twice. Reads change nothing.
+//!
+//! After a sanitize operation emptied the buffer, the first access to it fails, and only that one: a
+//! requester that did not get this response gets it again with [Replay](crate::control).
+//!
+//! Errors: Invalid Parameter at DLEN if a part of the bytes is outside of the VPD; at DOFST if the
+//! first byte, at DLEN if the last is outside of the buffer; Invalid Command Input Data Size if there
+//! are more or fewer Request Data than DLEN; VPD Updates Exceeded; Management Endpoint Buffer Cleared
+//! Due to Sanitize.
 
 use core::ops::Range;
 
@@ -19,7 +27,7 @@ use crate::failure::{Failure, Handled, Status};
 use crate::wire::{
     EndpointBufferRead, EndpointBufferWrite, ManagementRequest, VpdRead, VpdWrite, location,
 };
-use crate::world::{VpdError, World};
+use crate::world::{VpdError, VpdStore, World};
 
 /// The most bytes that are read or written at once.
 const LIMIT: usize = 4096;
@@ -64,11 +72,28 @@ pub(super) fn write_vpd<W: World>(
         return Ok(0);
     }
     let offset = u16::try_from(bytes.start).unwrap_or(u16::MAX);
-    match vpd.write(offset, exchange.request_data()) {
+    let data = exchange.request_data();
+    if holds(vpd, offset, data) {
+        return Ok(0);
+    }
+    match vpd.write(offset, data) {
         Ok(()) => Ok(0),
         Err(VpdError::UpdatesExceeded) => Err(Failure::new(Status::VpdUpdatesExceeded).into()),
         Err(VpdError::Failed) => Err(Failure::new(Status::InternalError).into()),
     }
+}
+
+/// Whether the VPD has `data` from `offset` already.
+fn holds(vpd: &mut dyn VpdStore, offset: u16, data: &[u8]) -> bool {
+    /// Bytes that are read at once: they are on the stack.
+    const CHUNK: usize = 32;
+    let mut buffer = [0; CHUNK];
+    let offsets = (offset..).step_by(CHUNK);
+    offsets.zip(data.chunks(CHUNK)).all(|(offset, expected)| {
+        let chunk = buffer.get_mut(..expected.len()).unwrap_or_default();
+        vpd.read(offset, chunk);
+        chunk == expected
+    })
 }
 
 /// Management Endpoint Buffer Read.
@@ -115,23 +140,29 @@ fn report_loss(lost: &mut bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The bytes of the VPD that a request wants.
+/// The bytes of the VPD that a request wants. Whatever is outside is wrong with DLEN (sections 5.12
+/// and 5.13).
 fn part_of_vpd(offset: u16, length: u16, size: u16) -> Result<Range<usize>, Failure> {
-    part_of_buffer(u32::from(offset), length, usize::from(size))
+    let part = part_of(u32::from(offset), length, usize::from(size));
+    part.ok_or(Failure::parameter(location!(VpdRead, length), 0))
 }
 
-/// The bytes of a store of `size` bytes that a request wants.
+/// The bytes of the buffer that a request wants. The text of sections 5.4 and 5.5 would refuse the
+/// last byte, too; it is taken to mean the first one beyond.
 fn part_of_buffer(offset: u32, length: u16, size: usize) -> Result<Range<usize>, Failure> {
+    part_of(offset, length, size).ok_or(if offset as usize >= size {
+        Failure::parameter(location!(EndpointBufferRead, offset), 0)
+    } else {
+        Failure::parameter(location!(EndpointBufferRead, length), 0)
+    })
+}
+
+/// The bytes of a store of `size` bytes that a request wants, if they are inside.
+fn part_of(offset: u32, length: u16, size: usize) -> Option<Range<usize>> {
     let (start, length) = (offset as usize, usize::from(length));
     if length == 0 {
-        return Ok(0..0);
+        return Some(0..0);
     }
-    if start >= size {
-        return Err(Failure::parameter(location!(EndpointBufferRead, offset), 0));
-    }
-    let end = start
-        .checked_add(length)
-        .filter(|end| *end <= size && length <= LIMIT);
-    let end = end.ok_or(Failure::parameter(location!(EndpointBufferRead, length), 0))?;
-    Ok(start..end)
+    let end = start.checked_add(length)?;
+    (end <= size && length <= LIMIT).then_some(start..end)
 }
