@@ -323,7 +323,7 @@ fn events_within_the_delay_are_in_one_message() {
     let expected = [
         (1, 1, 1, vec![]),
         (6, 2, 0, vec![70]),
-        (9, 2, 0, vec![0x3D]),
+        (9, 2, 0, vec![0xFD]),
     ];
     assert_eq!(message.occurrences, expected);
 }
@@ -407,7 +407,7 @@ fn every_event_of_the_model_has_its_scope_and_information() {
         (6, 2, 0, vec![40]),
         (7, 2, 0, vec![4]),
         (8, 2, 0, vec![99]),
-        (9, 2, 0, vec![0x3E]),
+        (9, 2, 0, vec![0xFE]),
     ];
     assert_eq!(bench.message(1000).occurrences, expected);
 }

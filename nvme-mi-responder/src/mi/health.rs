@@ -11,7 +11,7 @@
 //! | NSS, SFM (2.0) | in [failure mode](crate::admin::sanitize) of a sanitize operation |
 //! | NSS, DF | not all of the controllers have failed |
 //! | NSS, RNR | no controller has failed |
-//! | SW | the critical warnings of all controllers, inverted |
+//! | SW | the critical warnings of all controllers, inverted; bits without a warning are inverted, too, so that FFh is no warning (Figure 89 and Appendix A) |
 //! | CTEMP | the highest composite temperature |
 //! | PDLU | the highest percentage used |
 //!

@@ -39,8 +39,9 @@ const LIST_LIMIT: usize = 4096;
 /// Bytes of an entry of a list: a controller identifier, or a command.
 const ENTRY_LENGTH: usize = size_of::<SupportedCommand>();
 
-/// NVMe-MI version that is reported, major and minor.
-const VERSION: (u8, u8) = (1, 2);
+/// NVMe-MI version that is reported, major and minor. Where 1.2 and 2.0 differ, this crate follows
+/// 2.0.
+const VERSION: (u8, u8) = (2, 0);
 
 /// Capabilities of a port with a management endpoint.
 const PORT_CAPABILITIES: u8 =
