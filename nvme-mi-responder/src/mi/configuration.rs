@@ -49,7 +49,7 @@ pub(super) fn set<W: World>(
             set_transmission_unit(context, request.command(), exchange)
         }
         ConfigurationIdentifier::ASYNCHRONOUS_EVENT => {
-            aem::set(context, request.dword0.get(), exchange)
+            aem::set(context, request.command(), exchange)
         }
         _ => Err(Failure::parameter(location!(ConfigurationSet, identifier), 0).into()),
     }

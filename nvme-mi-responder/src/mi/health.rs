@@ -172,7 +172,7 @@ fn put_controller(
         offset,
         ControllerHealth {
             controller_id: controller.id.0,
-            status: controller.status | flags.status(),
+            status: controller.status & !status::SUBSYSTEM_SHUTDOWN | flags.status(),
             composite_temperature: report.temperature,
             percentage_used: report.percentage_used,
             available_spare: report.available_spare,
