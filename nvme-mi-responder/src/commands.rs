@@ -4,6 +4,7 @@ use crate::bytes::u8_at;
 use crate::context::{Ability, Context};
 use crate::exchange::Exchange;
 use crate::failure::{Failure, Status};
+use crate::wire::{ManagementOpcode, PcieOpcode};
 use crate::world::World;
 
 /// A command that exists if the device has what it needs.
@@ -49,21 +50,6 @@ impl Entry {
     }
 }
 
-/// Opcodes of the Management Interface command set (NVMe-MI 1.2, section 5, Figure 57).
-pub(crate) mod management {
-    pub(crate) const READ_DATA_STRUCTURE: u8 = 0x00;
-    pub(crate) const POLL_SUBSYSTEM: u8 = 0x01;
-    pub(crate) const POLL_CONTROLLERS: u8 = 0x02;
-    pub(crate) const SET_CONFIGURATION: u8 = 0x03;
-    pub(crate) const GET_CONFIGURATION: u8 = 0x04;
-    pub(crate) const READ_VPD: u8 = 0x05;
-    pub(crate) const WRITE_VPD: u8 = 0x06;
-    pub(crate) const RESET: u8 = 0x07;
-    pub(crate) const READ_BUFFER: u8 = 0x0A;
-    pub(crate) const WRITE_BUFFER: u8 = 0x0B;
-    pub(crate) const SHUT_DOWN: u8 = 0x0C;
-}
-
 /// Opcodes of Admin commands (NVM Express Base 2.0, section 5, Figure 138).
 pub(crate) mod admin_opcode {
     pub(crate) const GET_LOG_PAGE: u8 = 0x02;
@@ -83,19 +69,19 @@ pub(crate) mod admin_opcode {
 
 /// The commands of the Management Interface, in ascending order.
 pub(crate) const MANAGEMENT: &[Entry] = {
-    use management::*;
+    use ManagementOpcode as Opcode;
     &[
-        Entry::mandatory(READ_DATA_STRUCTURE),
-        Entry::mandatory(POLL_SUBSYSTEM),
-        Entry::mandatory(POLL_CONTROLLERS),
-        Entry::mandatory(SET_CONFIGURATION),
-        Entry::mandatory(GET_CONFIGURATION),
-        Entry::mandatory(READ_VPD),
-        Entry::optional(WRITE_VPD, Ability::VpdWrite),
-        Entry::optional(RESET, Ability::Reset),
-        Entry::optional(READ_BUFFER, Ability::EndpointBuffer),
-        Entry::optional(WRITE_BUFFER, Ability::EndpointBuffer),
-        Entry::optional(SHUT_DOWN, Ability::Shutdown),
+        Entry::mandatory(Opcode::READ_DATA_STRUCTURE.0),
+        Entry::mandatory(Opcode::SUBSYSTEM_HEALTH_STATUS_POLL.0),
+        Entry::mandatory(Opcode::CONTROLLER_HEALTH_STATUS_POLL.0),
+        Entry::mandatory(Opcode::CONFIGURATION_SET.0),
+        Entry::mandatory(Opcode::CONFIGURATION_GET.0),
+        Entry::mandatory(Opcode::VPD_READ.0),
+        Entry::optional(Opcode::VPD_WRITE.0, Ability::VpdWrite),
+        Entry::optional(Opcode::RESET.0, Ability::Reset),
+        Entry::optional(Opcode::ENDPOINT_BUFFER_READ.0, Ability::EndpointBuffer),
+        Entry::optional(Opcode::ENDPOINT_BUFFER_WRITE.0, Ability::EndpointBuffer),
+        Entry::optional(Opcode::SHUTDOWN.0, Ability::Shutdown),
     ]
 };
 
@@ -134,14 +120,14 @@ pub(crate) const ADMIN: &[Entry] = {
     ]
 };
 
-/// The PCIe commands (NVMe-MI 1.2, section 7, Figure 128), in ascending order.
+/// The PCIe commands (NVMe-MI 1.2, chapter 7, Figure 128), in ascending order.
 pub(crate) const PCIE: &[Entry] = &[
-    Entry::optional(0x00, Ability::Pcie),
-    Entry::optional(0x01, Ability::Pcie),
-    Entry::optional(0x02, Ability::PcieMemory),
-    Entry::optional(0x03, Ability::PcieMemory),
-    Entry::optional(0x04, Ability::PcieIo),
-    Entry::optional(0x05, Ability::PcieIo),
+    Entry::optional(PcieOpcode::CONFIGURATION_READ.0, Ability::Pcie),
+    Entry::optional(PcieOpcode::CONFIGURATION_WRITE.0, Ability::Pcie),
+    Entry::optional(PcieOpcode::MEMORY_READ.0, Ability::PcieMemory),
+    Entry::optional(PcieOpcode::MEMORY_WRITE.0, Ability::PcieMemory),
+    Entry::optional(PcieOpcode::IO_READ.0, Ability::PcieIo),
+    Entry::optional(PcieOpcode::IO_WRITE.0, Ability::PcieIo),
 ];
 
 /// What a request asks for, the fixed part of which is whole. Checked in this order, as for every

@@ -470,7 +470,8 @@ impl<'e> ManagementEndpoint<'e> {
             effect: &mut slot.effect,
         };
         let request = received.map_or(Request::Stored(slot.length), Request::InPlace);
-        let (handled, end) = carry_out(&mut context, slot.header.kind, slot.buffer, request);
+        let carried = carry_out(&mut context, slot.header.kind, slot.buffer, request);
+        let handled = carried.handled;
         let longest = context.longest;
         slot.begun |= handled != Err(Refusal::WAITING);
         match handled {
@@ -491,8 +492,13 @@ impl<'e> ManagementEndpoint<'e> {
             _ => {
                 slot.more_processing = None;
                 put(slot.buffer, 0, &slot.header.response());
-                let end = write_status(slot.header.kind, handled, slot.buffer, end);
-                slot.length = message::seal(&mut device.world, slot.buffer, end);
+                let (kind, world) = (slot.header.kind, &mut device.world);
+                let end = write_status(kind, handled, slot.buffer, carried.end);
+                slot.length = if carried.is_exact {
+                    message::seal_exactly(world, slot.buffer, end)
+                } else {
+                    message::seal(world, slot.buffer, end)
+                };
                 slot.state = SlotState::Transmit;
             }
         }
@@ -552,14 +558,22 @@ impl Slot<'_> {
     }
 }
 
-/// Carries out the command of `request`, and writes Response Data to `buffer`. They end at the
-/// place that is returned.
+/// How a command ended.
+struct Carried {
+    handled: Handled,
+    /// Where Response Data end in the buffer.
+    end: usize,
+    /// Whether the response is not padded: the request says how many data bytes it wants.
+    is_exact: bool,
+}
+
+/// Carries out the command of `request`, and writes Response Data to `buffer`.
 fn carry_out<W: World>(
     context: &mut Context<'_, '_, W>,
     kind: Kind,
     buffer: &mut [u8],
     request: Request<'_>,
-) -> (Handled, usize) {
+) -> Carried {
     type Run<W> = fn(&mut Context<'_, '_, W>, &mut Exchange<'_>) -> Handled;
     let (run, starts): (Run<W>, Starts) = match kind {
         Kind::Admin => (admin::run, admin::STARTS),
@@ -569,7 +583,11 @@ fn carry_out<W: World>(
     };
     let mut exchange = Exchange::new(buffer, request, starts);
     let handled = run(context, &mut exchange);
-    (handled, exchange.response_end())
+    Carried {
+        handled,
+        end: exchange.response_end(),
+        is_exact: exchange.is_exact(),
+    }
 }
 
 /// Writes what comes before Response Data, which end at `data_end`. Returns where the response

@@ -3,57 +3,57 @@
 
 use mctp::Eid;
 use mctp_time::Instant;
+use zerocopy::IntoBytes;
+use zerocopy::little_endian::U32;
 
 use crate::bytes::put;
 use crate::device::observe;
 use crate::message::{self, CHECK_LENGTH, HEADER_LENGTH};
-use crate::model::{Controller, Flags, Function, Model, PortId, event, status};
+use crate::model::{Controller, Flags, Function, Model, PortId, status};
+use crate::wire::{
+    EventId, EventMessage, EventScope, MessageKind, Occurrence, OccurrenceListHeader,
+    RequestHeader, SetAsynchronousEvents,
+};
 use crate::world::World;
 
-/// How many events there are: their IDs are those below.
-pub(crate) const EVENTS: u8 = 0x0D;
+/// How many events there are: their IDs are those up to Sanitize Failure Mode.
+pub(crate) const EVENTS: u8 = EventId::SANITIZE_FAILURE.0 + 1;
+
 /// Events whose scope is the subsystem, as bits.
-const OF_SUBSYSTEM: u16 = 1 << TEMPERATURE
-    | 1 << PERCENTAGE_USED
-    | 1 << SPARE
-    | 1 << WARNINGS
-    | event::LINK_CHANGED
-    | event::SANITIZE_FAILED;
+const OF_SUBSYSTEM: u16 = bit(EventId::COMPOSITE_TEMPERATURE)
+    | bit(EventId::PERCENTAGE_USED)
+    | bit(EventId::AVAILABLE_SPARE)
+    | bit(EventId::SMART_WARNINGS)
+    | bit(EventId::PCIE_LINK_ACTIVE)
+    | bit(EventId::SANITIZE_FAILURE);
 
-const SHUTDOWN: u8 = 0x02;
-const FIRMWARE: u8 = 0x05;
-const TEMPERATURE: u8 = 0x06;
-const PERCENTAGE_USED: u8 = 0x07;
-const SPARE: u8 = 0x08;
-const WARNINGS: u8 = 0x09;
+/// Events are kept as bits with the number of their IDs.
+pub(crate) const fn bit(event: EventId) -> u16 {
+    1u16.unbounded_shl(event.0 as u32)
+}
 
-/// Bytes of the header of an occurrence list.
-pub(crate) const OCCURRENCES_HEADER: usize = 7;
-/// Bytes of an occurrence without information.
-const OCCURRENCE: usize = 9;
-
-const SCOPE_CONTROLLER: u8 = 1;
-const SCOPE_SUBSYSTEM: u8 = 2;
-
-/// How many times a message is sent again.
-const RETRIES: u8 = 3;
+/// How many times a message is sent again: the retry count has three bits.
+const RETRIES: u8 = 7;
 /// Where retry count and generation are in a message.
-const GENERATION: usize = HEADER_LENGTH + 6;
-/// Bytes of the longest message: room for 20 occurrences, which is all that can happen to a
-/// subsystem of two controllers.
-const MESSAGE_LENGTH: usize = HEADER_LENGTH + OCCURRENCES_HEADER + 20 * 10 + CHECK_LENGTH;
+const TRANSMISSION_INFORMATION: usize = core::mem::offset_of!(EventMessage, list)
+    + core::mem::offset_of!(OccurrenceListHeader, transmission_information);
+/// Bytes of the longest message: room for 20 occurrences with a byte of information, which is all
+/// that can happen to a subsystem of two controllers.
+const MESSAGE_LENGTH: usize =
+    size_of::<EventMessage>() + 20 * (size_of::<Occurrence>() + 1) + CHECK_LENGTH;
 
 /// What the message is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// An event.
-    Armed,
-    /// The end of AEMD.
+    /// An event. The message does not go out before the end of the Delay Interval.
+    Armed(Instant),
+    /// The end of the Delay Interval.
     Collecting(Instant),
     /// To be sent.
     Sending,
     /// To be acknowledged, or sent again.
     Sent(Instant),
+    /// A Configuration Set: the message was given up, and events are not kept.
     GivenUp,
 }
 
@@ -66,11 +66,11 @@ pub(crate) struct Events {
     /// AERD and AEMD in milliseconds.
     pub(crate) retry_delay: u32,
     pub(crate) delay: u32,
-    /// ENCFA, ENPFA and ENVFA in bits 0 to 2.
+    /// ENCFA, ENPFA and ENVFA, as in Configuration Set.
     pub(crate) functions: u8,
-    pub(crate) state: State,
-    /// Bits 4:0 are sent.
-    pub(crate) generation: u8,
+    state: State,
+    /// Of the last list with occurrences, if there was one.
+    generation: Option<u8>,
     retries: u8,
     length: usize,
     message: [u8; MESSAGE_LENGTH],
@@ -84,8 +84,8 @@ impl Events {
         retry_delay: 0,
         delay: 0,
         functions: 0,
-        state: State::Armed,
-        generation: 0,
+        state: State::Armed(Instant::START),
+        generation: None,
         retries: 0,
         length: 0,
         message: [0; MESSAGE_LENGTH],
@@ -103,7 +103,7 @@ impl Events {
     pub(crate) fn next_deadline(&self) -> Instant {
         match self.state {
             State::Collecting(until) | State::Sent(until) => until,
-            State::Armed | State::Sending | State::GivenUp => Instant::NEVER,
+            State::Armed(_) | State::Sending | State::GivenUp => Instant::NEVER,
         }
     }
 
@@ -128,12 +128,13 @@ impl Events {
         world: &mut W,
     ) {
         let any = self.forget_unwanted(port, model);
-        if self.state == State::Armed && any {
-            self.state = State::Collecting(now.after(self.delay));
+        if let State::Armed(until) = self.state
+            && any
+        {
+            self.state = State::Collecting(until);
         }
         match self.state {
             State::Collecting(until) if now >= until => {
-                self.generation = self.generation.wrapping_add(1);
                 self.retries = 0;
                 self.compose(port, model, world);
                 self.seal(world);
@@ -151,10 +152,13 @@ impl Events {
 
     /// Which events of a controller the subscriber wants to know of.
     fn wanted(&self, controller: &Controller) -> u16 {
+        if self.has_failed() {
+            return 0;
+        }
         let function = match controller.config.function {
-            Function::Plain => 1 << 0,
-            Function::Physical => 1 << 1,
-            Function::Virtual => 1 << 2,
+            Function::Plain => SetAsynchronousEvents::FUNCTIONS,
+            Function::Physical => SetAsynchronousEvents::PHYSICAL_FUNCTIONS,
+            Function::Virtual => SetAsynchronousEvents::VIRTUAL_FUNCTIONS,
         };
         let of_this = if self.functions & function != 0 {
             u16::MAX
@@ -180,7 +184,8 @@ impl Events {
         any != 0
     }
 
-    /// Writes the occurrences of all events that wait, which are then taken.
+    /// Writes a list of the occurrences of all events that wait, which are then taken, with the next
+    /// generation.
     fn compose<W: World>(&mut self, port: PortId, model: &mut Model<'_>, world: &mut W) {
         let health = observe(model, world);
         let firmware = world.firmware();
@@ -189,7 +194,7 @@ impl Events {
         });
         let mut list = Occurrences {
             message: &mut self.message,
-            end: HEADER_LENGTH + OCCURRENCES_HEADER,
+            end: size_of::<EventMessage>(),
             count: 0,
             overflow: false,
         };
@@ -201,12 +206,11 @@ impl Events {
             let Some(controller) = model.controllers.get(index) else {
                 continue;
             };
-            let shutdown = (controller.status & status::SHUTDOWN) >> 2;
-            let scope = (SCOPE_CONTROLLER, controller.id.0);
+            let scope = (EventScope::CONTROLLER, controller.id.0);
             for event in ids(events & !OF_SUBSYSTEM) {
                 let information = match event {
-                    SHUTDOWN => Some(shutdown.to_le_bytes()[0]),
-                    FIRMWARE => Some(slots),
+                    EventId::SHUTDOWN_STATUS => Some(shutdown_of(controller)),
+                    EventId::FIRMWARE_ACTIVATED => Some(slots),
                     _ => None,
                 };
                 list.add(event, scope, information);
@@ -214,41 +218,95 @@ impl Events {
         }
         for event in ids(of_subsystem) {
             let information = match event {
-                TEMPERATURE => Some(health.temperature),
-                PERCENTAGE_USED => Some(health.percentage_used),
-                SPARE => Some(health.available_spare),
-                WARNINGS => Some(health.smart_warnings()),
+                EventId::COMPOSITE_TEMPERATURE => Some(health.temperature),
+                EventId::PERCENTAGE_USED => Some(health.percentage_used),
+                EventId::AVAILABLE_SPARE => Some(health.available_spare),
+                EventId::SMART_WARNINGS => Some(health.smart_warnings()),
                 _ => None,
             };
-            list.add(event, (SCOPE_SUBSYSTEM, 0), information);
+            list.add(event, (EventScope::SUBSYSTEM, 0), information);
         }
-        self.length = list.finish();
+        let generation = self
+            .generation
+            .map_or(0, |last| last.wrapping_add(1) & 0x1F);
+        self.generation = Some(generation);
+        self.length = list.finish(transmission_information(generation, 0));
     }
 
     /// Gets the message ready to be sent with its retry count.
     fn seal<W: World>(&mut self, world: &mut W) {
-        let generation = self.generation << 3 | self.retries & 7;
-        put(&mut self.message, GENERATION, &[generation]);
+        let information = transmission_information(self.generation.unwrap_or(0), self.retries);
+        put(&mut self.message, TRANSMISSION_INFORMATION, &[information]);
         let end = self.length.saturating_sub(CHECK_LENGTH);
         message::seal_exactly(world, &mut self.message, end);
         self.state = State::Sending;
     }
 
-    /// The subscriber has the message.
-    pub(crate) fn acknowledge(&mut self) {
-        if matches!(self.state, State::Sending | State::Sent(_) | State::GivenUp) {
-            self.state = State::Armed;
-        }
+    /// Whether a message is out that was not acknowledged yet: the Transmission Interval.
+    pub(crate) fn is_transmitting(&self) -> bool {
+        matches!(self.state, State::Sending | State::Sent(_))
     }
+
+    /// Arms: the Delay Interval begins. A message that is out is not sent again.
+    pub(crate) fn arm(&mut self, now: Instant) {
+        self.state = State::Armed(now.after(self.delay));
+    }
+
+    /// The subscriber has the message. Returns whether events happened since, which are in the
+    /// [`list`](Self::list) and count as reported.
+    pub(crate) fn acknowledge<W: World>(
+        &mut self,
+        port: PortId,
+        now: Instant,
+        model: &mut Model<'_>,
+        world: &mut W,
+    ) -> bool {
+        if !self.is_transmitting() && !self.has_failed() {
+            return false;
+        }
+        let any = self.forget_unwanted(port, model);
+        if any {
+            self.compose(port, model, world);
+        }
+        self.arm(now);
+        any
+    }
+
+    /// The occurrence list that was composed last.
+    pub(crate) fn list(&self) -> &[u8] {
+        let end = self.length.saturating_sub(CHECK_LENGTH);
+        self.message.get(HEADER_LENGTH..end).unwrap_or_default()
+    }
+
+    /// A list without occurrences.
+    pub(crate) fn empty_list(&self) -> OccurrenceListHeader {
+        let mut list =
+            OccurrenceListHeader::new(0, size_of::<OccurrenceListHeader>() as u16, false);
+        list.transmission_information = transmission_information(self.generation.unwrap_or(0), 0);
+        list
+    }
+}
+
+const fn transmission_information(generation: u8, retries: u8) -> u8 {
+    generation << 3 | retries & 7
 }
 
 fn take_events(flags: &mut Flags) -> u16 {
     core::mem::take(&mut flags.events)
 }
 
-/// The IDs of the events in `events`, ascending.
-fn ids(events: u16) -> impl Iterator<Item = u8> {
-    (0..EVENTS).filter(move |event| events & 1 << event != 0)
+/// The information of a shutdown status event: shutdown status and shutdown type.
+fn shutdown_of(controller: &Controller) -> u8 {
+    let status = (controller.status & status::SHUTDOWN) >> 2;
+    let is_of_subsystem = controller.status & status::SUBSYSTEM_SHUTDOWN != 0;
+    (status & 3) as u8 | u8::from(is_of_subsystem) << 2
+}
+
+/// The events in `events`, ascending.
+fn ids(events: u16) -> impl Iterator<Item = EventId> {
+    (0..EVENTS)
+        .map(EventId)
+        .filter(move |event| events & bit(*event) != 0)
 }
 
 /// An occurrence list being written.
@@ -260,46 +318,38 @@ struct Occurrences<'m> {
 }
 
 impl Occurrences<'_> {
-    fn add(&mut self, event: u8, scope: (u8, u16), information: Option<u8>) {
+    fn add(&mut self, event: EventId, scope: (EventScope, u16), information: Option<u8>) {
         let has_information = u8::from(information.is_some());
-        let length = OCCURRENCE.wrapping_add(usize::from(has_information));
-        let end = self.end.wrapping_add(length);
+        let information_start = self.end.wrapping_add(size_of::<Occurrence>());
+        let end = information_start.wrapping_add(usize::from(has_information));
         if end.wrapping_add(CHECK_LENGTH) > MESSAGE_LENGTH {
             self.overflow = true;
             return;
         }
         let (scope, id) = scope;
-        let [id_low, id_high] = id.to_le_bytes();
-        let occurrence = [
-            OCCURRENCE as u8,
-            has_information,
-            0,
+        let occurrence = Occurrence {
+            header_length: size_of::<Occurrence>() as u8,
+            information_length: has_information,
+            vendor_information_length: 0,
             event,
-            id_low,
-            id_high,
-            0,
-            0,
-            scope,
-            information.unwrap_or(0),
-        ];
-        // The last byte is overwritten where there is no information.
-        put(self.message, self.end, &occurrence);
+            scope_id: U32::new(u32::from(id)),
+            scope: scope.0,
+        };
+        put(self.message, self.end, occurrence.as_bytes());
+        // Where there is no information, what comes next overwrites this byte.
+        put(self.message, information_start, &[information.unwrap_or(0)]);
         self.end = end;
         self.count = self.count.wrapping_add(1);
     }
 
     /// Writes what comes before the occurrences. Returns the length of the message, Message
     /// Integrity Check included.
-    fn finish(self) -> usize {
-        let [low, high, ..] = self.end.saturating_sub(HEADER_LENGTH).to_le_bytes();
-        let overflow = u8::from(self.overflow) << 7;
-        put(self.message, 0, &[0x28, 0, 0]);
-        let header = OCCURRENCES_HEADER as u8;
-        put(
-            self.message,
-            HEADER_LENGTH,
-            &[self.count, 0, low, high, overflow, header],
-        );
+    fn finish(self, transmission_information: u8) -> usize {
+        let total = self.end.saturating_sub(HEADER_LENGTH) as u16;
+        let mut list = OccurrenceListHeader::new(self.count, total, self.overflow);
+        list.transmission_information = transmission_information;
+        let header = RequestHeader::request(MessageKind::ASYNCHRONOUS_EVENT, 0);
+        put(self.message, 0, EventMessage { header, list }.as_bytes());
         self.end.wrapping_add(CHECK_LENGTH)
     }
 }

@@ -29,6 +29,8 @@ pub(crate) struct Exchange<'b> {
     response_start: usize,
     /// Bytes of the response without Message Integrity Check.
     response_end: usize,
+    /// The request says how many bytes the Response Data have: they are not padded.
+    is_exact: bool,
     /// Until the request is ended; then a part of it is the page's.
     buffer: &'b mut [u8],
     page: Page<'b>,
@@ -52,6 +54,7 @@ impl<'b> Exchange<'b> {
             in_place,
             response_start,
             response_end: response_start,
+            is_exact: false,
             buffer,
             page: Page {
                 window: &mut [],
@@ -124,6 +127,13 @@ impl<'b> Exchange<'b> {
         }
     }
 
+    /// [`answer`](Self::answer) for a request that says how many bytes it wants: the response is not padded to a
+    /// multiple of 4 bytes, and ends with these and the Message Integrity Check.
+    pub(crate) fn answer_exactly(&mut self, start: u32, length: usize) -> &mut Page<'b> {
+        self.is_exact = true;
+        self.answer(start, length)
+    }
+
     /// What [`answer`](Self::answer) returned.
     pub(crate) fn page(&mut self) -> &mut Page<'b> {
         &mut self.page
@@ -138,6 +148,11 @@ impl<'b> Exchange<'b> {
     /// Bytes of the response without Message Integrity Check.
     pub(crate) fn response_end(&self) -> usize {
         self.response_end
+    }
+
+    /// Whether the response is not to be padded: [`answer_exactly`](Self::answer_exactly).
+    pub(crate) fn is_exact(&self) -> bool {
+        self.is_exact
     }
 }
 

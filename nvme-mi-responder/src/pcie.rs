@@ -1,20 +1,12 @@
-//! The PCIe command set (NVMe-MI 1.2): access to the PCI functions of controllers, message kind 4.
+//! The PCIe command set (NVMe-MI 1.2, chapter 7, Figures 126 to 144): access to the PCI functions of
+//! controllers, message kind 4.
 //!
-//! | byte | request | response |
-//! |-|-|-|
-//! | 3:0 | message header | the same, with the response bit |
-//! | 4 | opcode | [status](crate::Status) |
-//! | 5 | 0 | 0, or where the invalid parameter is |
-//! | 7:6 | CTLID, the controller | |
-//! | 9:8 | LENGTH, how many bytes, 0 to 4096 | data read, from 8 on |
-//! | 10 | 2:0, the Base Address Register, 0 to 5; memory and I/O only | |
-//! | 15:12 | OFFSET, the first byte; of configuration space 11:0, the rest ignored | |
-//! | 19:16 | the high half of OFFSET, memory only | |
-//! | 20.. | data to write | |
+//! The request of each command is [`PcieRequest`], then data to write; the response
+//! [`PcieResponse`], then the data that were read.
 //!
 //! | opcode | command | supported |
 //! |-|-|-|
-//! | 00h, 01h | configuration space read, write | if the [`PcieAccess`] supports configuration space |
+//! | 00h, 01h | configuration space read, write | if the [`PcieAccess`](crate::world::PcieAccess) supports configuration space |
 //! | 02h, 03h | memory read, write | if it supports memory, too |
 //! | 04h, 05h | I/O read, write | if it supports I/O, too |
 //!
@@ -22,29 +14,28 @@
 //! and ignored. Reading and writing nothing succeeds.
 //!
 //! Errors, in the order in which they are looked for: Invalid Command Size; Invalid Command Opcode;
-//! Invalid Parameter at byte 2 for data in the Management Endpoint Buffer, which no command uses,
-//! at 6 for a controller that is not there, at 8 for a LENGTH over 4096, at 10 for a Base Address
-//! Register that is not there, at 12 for a range outside of its space; Invalid Command Input Data
+//! Invalid Parameter at MEB for data in the Management Endpoint Buffer, which no command uses, at
+//! CTLID for a controller that is not there, at LENGTH for more than 4096, at BAR for a Base Address
+//! Register that is not there, at OFFSET for a range outside of its space; Invalid Command Input Data
 //! Size; Access Denied, but never for a read of Base Address Registers alone; PCIe Inaccessible.
 
 use core::task::Poll;
 
-use crate::bytes::{u8_at, u16_at, u32_at, u64_at};
+use zerocopy::transmute;
+
 use crate::commands::{self, PCIE};
 use crate::context::Context;
 use crate::exchange::{Exchange, Starts};
 use crate::failure::{Failure, Handled, Refusal, Status};
 use crate::model::ControllerId;
+use crate::wire::{PcieOpcode, PcieRequest, PcieResponse, location};
 use crate::world::{PcieDirection, PcieError, PcieRange, PcieSpace, World};
 
 /// Where data start in requests and responses, the message type byte not counted.
 pub(crate) const STARTS: Starts = Starts {
-    request_start: REQUEST_LENGTH,
-    response_start: 7,
+    request_start: size_of::<PcieRequest>(),
+    response_start: size_of::<PcieResponse>(),
 };
-
-/// Bytes of a request before data, the message type byte not counted.
-const REQUEST_LENGTH: usize = 19;
 
 /// The most bytes that are read or written at once.
 const LIMIT: u16 = 4096;
@@ -60,15 +51,17 @@ enum Space {
     Io,
 }
 
-impl Space {
-    /// Which space the command of that opcode is of.
-    const fn of(opcode: u8) -> Self {
-        match opcode >> 1 {
-            0 => Self::Configuration,
-            1 => Self::Memory,
-            _ => Self::Io,
-        }
-    }
+/// What the command of that opcode does, and in which space. The table of commands has no others.
+fn access_of(opcode: PcieOpcode) -> Option<(Space, PcieDirection)> {
+    Some(match opcode {
+        PcieOpcode::CONFIGURATION_READ => (Space::Configuration, PcieDirection::Read),
+        PcieOpcode::CONFIGURATION_WRITE => (Space::Configuration, PcieDirection::Write),
+        PcieOpcode::MEMORY_READ => (Space::Memory, PcieDirection::Read),
+        PcieOpcode::MEMORY_WRITE => (Space::Memory, PcieDirection::Write),
+        PcieOpcode::IO_READ => (Space::Io, PcieDirection::Read),
+        PcieOpcode::IO_WRITE => (Space::Io, PcieDirection::Write),
+        _ => return None,
+    })
 }
 
 /// Carries out the command in `exchange`.
@@ -76,15 +69,14 @@ pub(crate) fn run<W: World>(
     context: &mut Context<'_, '_, W>,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
-    let message = exchange.fixed_part()?;
-    let opcode = commands::find(PCIE, context, exchange)?.opcode;
-    let direction = match opcode & 1 {
-        0 => PcieDirection::Read,
-        _ => PcieDirection::Write,
-    };
-    let range = parse_range(Space::of(opcode), message);
+    let fixed: &[u8; size_of::<PcieRequest>()] = exchange.fixed_part()?;
+    let request: PcieRequest = transmute!(*fixed);
+    commands::find(PCIE, context, exchange)?;
+    let access = access_of(request.opcode);
+    let (space, direction) = access.ok_or(Failure::new(Status::InvalidOpcode))?;
+    let range = parse_range(space, &request);
     if context.model.controller_index(range.controller).is_none() {
-        return Err(Failure::parameter(6, 0).into());
+        return Err(Failure::parameter(location!(PcieRequest, controller_id), 0).into());
     }
     check_range(range)?;
     let padded = usize::from(range.length).next_multiple_of(4);
@@ -117,31 +109,35 @@ pub(crate) fn run<W: World>(
     Ok(0)
 }
 
-fn parse_range(space: Space, message: &[u8; REQUEST_LENGTH]) -> PcieRange {
-    let register = u8_at(message, 9) & 7;
+fn parse_range(space: Space, request: &PcieRequest) -> PcieRange {
+    let register = request.base_address_register & 7;
     let (space, offset) = match space {
         Space::Configuration => {
-            let offset = u16_at(message, 11) & 0x0FFF;
+            let offset = request.offset.get() & 0x0FFF;
             (PcieSpace::Configuration, u64::from(offset))
         }
-        Space::Memory => (PcieSpace::Memory(register), u64_at(message, 11)),
-        Space::Io => (PcieSpace::Io(register), u64::from(u32_at(message, 11))),
+        Space::Memory => (PcieSpace::Memory(register), request.memory_offset()),
+        Space::Io => (PcieSpace::Io(register), u64::from(request.offset.get())),
     };
     PcieRange {
-        controller: ControllerId(u16_at(message, 5)),
+        controller: ControllerId(request.controller_id.get()),
         space,
         offset,
-        length: u16_at(message, 7),
+        length: request.length.get(),
     }
 }
+
+const WRONG_REGISTER: Failure =
+    Failure::parameter(location!(PcieRequest, base_address_register), 0);
+const WRONG_OFFSET: Failure = Failure::parameter(location!(PcieRequest, offset), 0);
 
 /// Checks what can be checked without the device.
 fn check_range(range: PcieRange) -> Result<(), Failure> {
     if range.length > LIMIT {
-        return Err(Failure::parameter(8, 0));
+        return Err(Failure::parameter(location!(PcieRequest, length), 0));
     }
     if matches!(range.space, PcieSpace::Memory(6..) | PcieSpace::Io(6..)) {
-        return Err(Failure::parameter(10, 0));
+        return Err(WRONG_REGISTER);
     }
     let limit = match range.space {
         PcieSpace::Configuration => CONFIGURATION_LENGTH,
@@ -152,7 +148,7 @@ fn check_range(range: PcieRange) -> Result<(), Failure> {
     if end.is_some_and(|end| end <= limit) {
         Ok(())
     } else {
-        Err(Failure::parameter(12, 0))
+        Err(WRONG_OFFSET)
     }
 }
 
@@ -167,8 +163,8 @@ fn must_be_readable(range: PcieRange, direction: PcieDirection) -> bool {
 
 fn failure(error: PcieError) -> Failure {
     match error {
-        PcieError::NoSuchSpace => Failure::parameter(10, 0),
-        PcieError::OutOfRange => Failure::parameter(12, 0),
+        PcieError::NoSuchSpace => WRONG_REGISTER,
+        PcieError::OutOfRange => WRONG_OFFSET,
         PcieError::Denied => Failure::new(Status::AccessDenied),
         PcieError::Inaccessible => Failure::new(Status::PcieInaccessible),
     }

@@ -103,7 +103,8 @@ impl<W: World> Device<'_, W> {
         for index in 0..model.controllers.len() {
             let found = model.controllers.get_mut(index);
             if found.is_some_and(|controller| {
-                controller.set_status(status::SHUTDOWN, SHUTDOWN_COMPLETE)
+                let mask = status::SHUTDOWN | status::SUBSYSTEM_SHUTDOWN;
+                controller.set_status(mask, SHUTDOWN_COMPLETE | status::SUBSYSTEM_SHUTDOWN)
             }) {
                 model.raise(index, Change::Shutdown);
             }

@@ -2,10 +2,12 @@
 
 /// Flags of Get State that are the endpoint's own. The rest of 13:5 are [`TransportError`]s.
 pub(crate) mod flag {
-    pub(crate) const SLOT_BUSY: u16 = 1 << 3;
-    pub(crate) const BAD_INTEGRITY_CHECK: u16 = 1 << 4;
-    pub(crate) const SUBSYSTEM_RESET: u16 = 1 << 14;
-    pub(crate) const PAUSED: u16 = 1 << 15;
+    use crate::wire::ControlPrimitiveResponse as State;
+
+    pub(crate) const SLOT_BUSY: u16 = State::COMMAND_TO_BUSY_SLOT;
+    pub(crate) const BAD_INTEGRITY_CHECK: u16 = State::BAD_INTEGRITY_CHECK;
+    pub(crate) const SUBSYSTEM_RESET: u16 = State::SUBSYSTEM_RESET_OCCURRED;
+    pub(crate) const PAUSED: u16 = State::PAUSED;
 }
 
 /// What went wrong below messages, in packets for this endpoint: a bit of Get State each, with that

@@ -5,7 +5,7 @@ mod support;
 use mctp::Eid;
 use nvme_mi_responder::world::{
     FirmwareStore, HealthReport, MemoryEffects, MemoryFirmware, MemoryReset, MemoryVpd,
-    ShutdownKind,
+    ShutdownKind, VpdStore,
 };
 use nvme_mi_responder::{
     PortConfig, PortId, PortKind, Requester, SmbusFrequency, Subsystem, TwoWirePort,
@@ -172,18 +172,46 @@ fn vpd_is_read_in_any_part() {
         let response = device.mi(0x05, offset, length, &[]);
         let expected: Vec<u8> = (offset..offset + length).map(|byte| byte as u8).collect();
         assert_eq!(response[..4], [0; 4]);
-        assert_eq!(response[4..][..expected.len()], expected);
-        assert_eq!(response.len(), 4 + (length as usize).next_multiple_of(4));
+        assert_eq!(response[4..], expected);
+    }
+}
+
+/// A whole response to a read of so many bytes, from the message type byte to the check.
+fn read_exactly(device: &mut Device<World>, opcode: u8, length: u8) -> Vec<u8> {
+    let request = [0x84, 8, 0, 0, opcode, 0, 0, 0, 0, 0, 0, 0, length, 0, 0, 0];
+    device.raw(&sealed(&request)).unwrap()
+}
+
+#[test]
+fn a_read_has_exactly_as_many_bytes_as_it_asks_for() {
+    for length in [0, 1, 2, 3, 4, 5, 255] {
+        let mut device = device().with_endpoint_buffer(256);
+        let content: Vec<u8> = (0..=255).collect();
+        assert_eq!(device.mi(0x0B, 0, 256, &content), [0; 4]);
+        for opcode in [0x05, 0x0A] {
+            let response = read_exactly(&mut device, opcode, length);
+            let data = &content[..usize::from(length)];
+            let expected = sealed(&[&[0x84, 0x88, 0, 0, 0, 0, 0, 0], data].concat());
+            assert_eq!(response, expected, "opcode {opcode:02x}h, {length} bytes");
+            assert_eq!(response.len(), 8 + usize::from(length) + 4);
+        }
     }
 }
 
 #[test]
-fn vpd_outside_is_refused_at_the_offset_or_the_length() {
+fn a_refused_read_is_12_bytes_whatever_it_asked_for() {
+    let mut device = device().with_endpoint_buffer(4);
+    device.world().vpd = MemoryVpd::new([0; 256]);
+    assert_eq!(read_exactly(&mut device, 0x0A, 5).len(), 12);
+}
+
+#[test]
+fn vpd_outside_is_refused_at_the_length() {
     for (opcode, data) in [(0x05, &[][..]), (0x06, &[0; 2][..])] {
-        assert_eq!(device().mi(opcode, 256, 2, data), [4, 0, 8, 0]);
-        assert_eq!(device().mi(opcode, 255, 2, data), [4, 0, 12, 0]);
-        assert_eq!(device().mi(opcode, 0, 257, data), [4, 0, 12, 0]);
-        assert_eq!(device().mi(opcode, 0xFFFF, 0xFFFF, data), [4, 0, 8, 0]);
+        for (offset, length) in [(256, 2), (255, 2), (0, 257), (0xFFFF, 0xFFFF)] {
+            let response = device().mi(opcode, offset, length, data);
+            assert_eq!(response, [4, 0, 12, 0], "{length} from {offset}");
+        }
     }
 }
 
@@ -220,6 +248,62 @@ fn vpd_written_too_often_exceeds_its_updates_and_stays() {
 }
 
 #[test]
+fn a_vpd_write_that_is_sent_again_succeeds_and_is_no_update() {
+    let data: Vec<u8> = (1..=100).collect();
+    let mut device = device();
+    device.world().vpd = MemoryVpd::new([0; 256]).with_remaining_writes(1);
+    assert_eq!(device.mi(0x06, 7, 100, &data), [0; 4]);
+    assert_eq!(device.world().vpd.remaining_writes(), Some(0));
+    for _ in 0..2 {
+        assert_eq!(device.mi(0x06, 7, 100, &data), [0; 4], "the same");
+    }
+    assert_eq!(device.mi(0x06, 8, 1, &[2]), [0; 4], "a part of it");
+    for changed in [0, 31, 32, 64, 99] {
+        let mut other = data.clone();
+        other[changed] ^= 0x80;
+        assert_eq!(
+            device.mi(0x06, 7, 100, &other),
+            [0x20, 0, 0, 0],
+            "{changed}"
+        );
+    }
+    assert_eq!(device.world().vpd.content()[7..107], data);
+}
+
+#[test]
+fn vpd_that_is_there_already_is_written_with_all_updates_left() {
+    let mut device = device();
+    device.world().vpd = MemoryVpd::new([5; 256]).with_remaining_writes(3);
+    assert_eq!(device.mi(0x06, 0, 256, &[5; 256]), [0; 4]);
+    assert_eq!(device.world().vpd.remaining_writes(), Some(3));
+}
+
+#[test]
+fn configuration_that_is_set_again_succeeds_and_is_told_again() {
+    let mut device = device();
+    for _ in 0..2 {
+        device.world().effects = MemoryEffects::default();
+        assert_eq!(set(&mut device, 3, 0, 1, 200), [0; 4]);
+        assert_eq!(set(&mut device, 1, 2, 1, 0), [0; 4]);
+        let told = device.world().effects;
+        assert_eq!(told.transmission_unit, Some((PortId(1), 200)));
+        assert_eq!(
+            told.smbus_frequency,
+            Some((PortId(1), SmbusFrequency::Khz400))
+        );
+    }
+}
+
+#[test]
+fn a_shutdown_that_is_sent_again_succeeds_and_changes_nothing() {
+    let mut device = device();
+    assert_eq!(device.mi(0x0C, 0, 0, &[]), [0; 4]);
+    assert_eq!(field(&device.mi(0x01, 0, 1 << 31, &[]), 8, 2), 0x0104);
+    assert_eq!(device.mi(0x0C, 0, 0, &[]), [0; 4]);
+    assert_eq!(field(&device.mi(0x01, 0, 0, &[]), 8, 2), 0);
+}
+
+#[test]
 fn to_write_no_vpd_is_no_update() {
     let mut device = device();
     device.world().vpd = MemoryVpd::new([0; 256]).with_remaining_writes(1);
@@ -239,7 +323,7 @@ fn reserved_bits_beside_the_place_in_the_vpd_are_ignored() {
 fn a_device_without_vpd_has_nothing_to_read() {
     let mut device = Device::reference(Parts::new(HealthReport::healthy()));
     assert_eq!(device.mi(0x05, 0, 0, &[]), [0; 4]);
-    assert_eq!(device.mi(0x05, 0, 1, &[]), [4, 0, 8, 0]);
+    assert_eq!(device.mi(0x05, 0, 1, &[]), [4, 0, 12, 0]);
 }
 
 #[test]

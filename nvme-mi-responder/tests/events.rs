@@ -1,4 +1,4 @@
-//! Asynchronous Events.
+//! Asynchronous Events (NVMe-MI 2.0, sections 4.4 and 5.2.4).
 
 mod support;
 
@@ -84,9 +84,18 @@ impl Bench {
         assert_eq!(response[0], 0);
     }
 
+    /// Acknowledges; nothing has happened since the message.
     fn acknowledge(&mut self, from: u8) {
+        assert_eq!(self.acknowledged(from).occurrences, []);
+    }
+
+    /// Acknowledges, and returns the list in the response.
+    fn acknowledged(&mut self, from: u8) -> Message {
         let response = self.set(from, [0, 0, 0], &[]);
-        assert_eq!(response, [0; 4], "success without data");
+        assert_eq!(response[..4], [0; 4]);
+        let length = support::field(&response, 6, 3) as usize & 0x7F_FFFF;
+        assert_eq!(response.len(), 4 + length.next_multiple_of(4), "padded");
+        parse_list(from, &response[4..][..length])
     }
 
     fn enabled(&mut self) -> Vec<u8> {
@@ -153,7 +162,11 @@ fn parse(sent: &[u8]) -> Message {
     let (content, check) = message.split_last_chunk::<4>().unwrap();
     assert_eq!(*check, support::crc(content));
     assert_eq!(content[..4], [0x84, 0x28, 0, 0]);
-    let list = &content[4..];
+    parse_list(*to, &content[4..])
+}
+
+/// Takes an occurrence list apart.
+fn parse_list(to: u8, list: &[u8]) -> Message {
     assert_eq!((list[1], list[5]), (0, 7), "version and header length");
     let total = support::field(list, 2, 3) & 0x7F_FFFF;
     assert_eq!(total as usize, list.len());
@@ -169,7 +182,7 @@ fn parse(sent: &[u8]) -> Message {
     }
     assert!(rest.is_empty());
     Message {
-        to: *to,
+        to,
         generation: list[6] >> 3,
         retries: list[6] & 7,
         overflow: list[4] & 0x80 != 0,
@@ -288,20 +301,55 @@ fn a_temperature_event_is_the_frozen_message() {
     bench.warm_up(343);
     let sent = bench.wait(1000);
     let frozen = [
+        0x84, 0x28, 0, 0, 1, 0, 0x11, 0, 0, 7, 0, 9, 1, 0, 6, 0, 0, 0, 0, 2, 0x46, 0xFC, 0xA6,
+        0xB2, 0xAE,
+    ];
+    assert_eq!(sent, [[&[SUBSCRIBER][..], &frozen].concat()]);
+    bench.acknowledge(SUBSCRIBER);
+    bench.warm_up(303);
+    bench.wait(500);
+    bench.warm_up(343);
+    let sent = bench.wait(500);
+    let frozen = [
         0x84, 0x28, 0, 0, 1, 0, 0x11, 0, 0, 7, 8, 9, 1, 0, 6, 0, 0, 0, 0, 2, 0x46, 0x30, 0xC3,
         0x8C, 0x02,
     ];
-    assert_eq!(sent, [[&[SUBSCRIBER][..], &frozen].concat()]);
+    assert_eq!(sent, [[&[SUBSCRIBER][..], &frozen].concat()], "the next");
 }
 
 #[test]
 fn nothing_is_sent_before_the_delay_or_without_an_event() {
     let mut bench = Bench::new();
     bench.enable(&[6]);
-    assert_eq!(bench.messages(60_000), []);
     bench.warm_up(343);
     assert_eq!(bench.messages(999), []);
-    assert!(is_temperature(&bench.message(1), 1, 0));
+    assert!(is_temperature(&bench.message(1), 0, 0));
+    bench.acknowledge(SUBSCRIBER);
+    assert_eq!(bench.messages(60_000), []);
+}
+
+#[test]
+fn an_event_after_the_delay_is_sent_at_once() {
+    let mut bench = Bench::new();
+    bench.enable(&[6]);
+    bench.wait(1000);
+    bench.warm_up(343);
+    assert!(is_temperature(&bench.message(0), 0, 0));
+    bench.acknowledge(SUBSCRIBER);
+    bench.wait(400);
+    bench.warm_up(303);
+    assert_eq!(bench.messages(599), [], "a new delay began");
+    assert_eq!(bench.messages(1).len(), 1);
+}
+
+#[test]
+fn a_sync_of_the_subscriber_leaves_the_message_out() {
+    let mut bench = Bench::new();
+    bench.enable(&[6]);
+    bench.warm_up(343);
+    assert!(is_temperature(&bench.message(1000), 0, 0));
+    bench.enable(&[6]);
+    assert!(is_temperature(&bench.message(2000), 0, 1));
 }
 
 #[test]
@@ -309,7 +357,7 @@ fn a_change_that_nobody_asks_about_is_seen_within_half_a_second() {
     let mut bench = Bench::new();
     bench.enable(&[6]);
     bench.0.world().health.temperature = 343;
-    assert!(is_temperature(&bench.message(1500), 1, 0));
+    assert!(is_temperature(&bench.message(1500), 0, 0));
 }
 
 #[test]
@@ -325,7 +373,7 @@ fn events_within_the_delay_are_in_one_message() {
     let expected = [
         (1, 1, 1, vec![]),
         (6, 2, 0, vec![70]),
-        (9, 2, 0, vec![0x3D]),
+        (9, 2, 0, vec![0xFD]),
     ];
     assert_eq!(message.occurrences, expected);
 }
@@ -409,9 +457,30 @@ fn every_event_of_the_model_has_its_scope_and_information() {
         (6, 2, 0, vec![40]),
         (7, 2, 0, vec![4]),
         (8, 2, 0, vec![99]),
-        (9, 2, 0, vec![0x3E]),
+        (9, 2, 0, vec![0xFE]),
     ];
     assert_eq!(bench.message(1000).occurrences, expected);
+}
+
+#[test]
+fn a_shutdown_event_says_whether_it_is_one_of_the_subsystem() {
+    let mut bench = Bench::new();
+    bench.enable(&[2]);
+    let model = bench.0.model();
+    model.set_shutdown_status(ControllerId(1), 1).unwrap();
+    let message = bench.message(1500);
+    assert_eq!(message.occurrences, [(2, 1, 1, vec![1])]);
+    // A shutdown of the subsystem is complete in both controllers.
+    assert_eq!(bench.0.mi(0x0C, 0, 0, &[]), [0; 4]);
+    let list = bench.acknowledged(SUBSCRIBER);
+    let expected = [(2, 1, 0, vec![0b110]), (2, 1, 1, vec![0b110])];
+    assert_eq!(list.occurrences, expected);
+    let controllers = bench.0.mi(0x02, 0x8100_0000, 0, &[]);
+    assert_eq!(controllers[6..8], [0x09, 0], "the health poll has no type");
+    // The host uses controller 1 again.
+    let model = bench.0.model();
+    model.set_shutdown_status(ControllerId(1), 0).unwrap();
+    assert_eq!(bench.message(1500).occurrences, [(2, 1, 1, vec![0])]);
 }
 
 #[test]
@@ -481,10 +550,10 @@ fn a_message_is_sent_again_with_its_generation_until_it_is_acknowledged() {
     let mut bench = Bench::new();
     bench.enable(&[6]);
     bench.warm_up(343);
-    assert!(is_temperature(&bench.message(1000), 1, 0));
+    assert!(is_temperature(&bench.message(1000), 0, 0));
     assert_eq!(bench.messages(1999), []);
-    assert!(is_temperature(&bench.message(1), 1, 1));
-    assert!(is_temperature(&bench.message(2000), 1, 2));
+    assert!(is_temperature(&bench.message(1), 0, 1));
+    assert!(is_temperature(&bench.message(2000), 0, 2));
     bench.acknowledge(SUBSCRIBER);
     assert_eq!(bench.messages(60_000), []);
     assert!(!bench.is_failed());
@@ -497,23 +566,39 @@ fn a_message_that_is_never_acknowledged_is_given_up_and_the_health_poll_says_so(
     bench.warm_up(343);
     let messages = bench.messages(60_000);
     let retries: Vec<_> = messages.iter().map(|message| message.retries).collect();
-    assert_eq!(retries, [0, 1, 2, 3]);
+    assert_eq!(retries, [0, 1, 2, 3, 4, 5, 6, 7]);
     assert!(bench.is_failed());
     bench.warm_up(344);
     assert_eq!(bench.messages(60_000), []);
 }
 
 #[test]
-fn an_acknowledgement_after_the_last_retry_lets_events_be_sent_again() {
+fn a_message_is_given_up_only_after_the_last_retry_delay() {
     let mut bench = Bench::new();
     bench.enable(&[6]);
     bench.warm_up(343);
+    assert_eq!(bench.messages(1000 + 7 * 2000).len(), 8);
+    assert_eq!(bench.messages(1999), []);
+    assert!(!bench.is_failed());
+    bench.wait(1);
+    assert!(bench.is_failed());
+}
+
+#[test]
+fn an_acknowledgement_after_the_last_retry_lets_events_be_sent_again() {
+    let mut bench = Bench::new();
+    bench.enable(&[6, 9]);
+    bench.warm_up(343);
     bench.wait(60_000);
     bench.warm_up(303);
+    bench.0.world().health.critical_warning = 2;
     bench.acknowledge(SUBSCRIBER);
     assert!(!bench.is_failed());
-    let message = bench.message(1000);
-    assert_eq!((message.generation, message.retries), (2, 0));
+    assert_eq!(bench.messages(10_000), [], "what happened meanwhile");
+    bench.warm_up(343);
+    let message = bench.message(0);
+    assert_eq!((message.generation, message.retries), (1, 0));
+    assert_eq!(message.occurrences, [(6, 2, 0, vec![70])]);
 }
 
 #[test]
@@ -522,32 +607,51 @@ fn a_sync_after_the_last_retry_lets_events_be_sent_again() {
     bench.enable(&[6]);
     bench.warm_up(343);
     bench.wait(60_000);
+    bench.0.world().health.temperature = 342;
     bench.enable(&[6]);
     assert!(!bench.is_failed());
+    assert_eq!(bench.messages(10_000), [], "what happened meanwhile");
     bench.warm_up(344);
-    assert_eq!(bench.message(1000).generation, 2);
+    assert_eq!(bench.message(0).generation, 1);
 }
 
 #[test]
-fn events_after_a_message_are_in_the_next_one_with_the_next_generation() {
+fn events_after_a_message_are_in_the_response_to_its_acknowledgement() {
     let mut bench = Bench::new();
-    bench.enable(&[6]);
+    bench.enable(&[6, 8]);
     bench.warm_up(343);
     bench.wait(1000);
     bench.warm_up(353);
-    assert_eq!(bench.messages(1000), [], "one is out");
+    let again = bench.message(2000);
+    assert_eq!(again.occurrences, [(6, 2, 0, vec![70])], "not added");
+    // Seen only when the acknowledgement comes.
+    bench.0.world().health.available_spare = 99;
+    let list = bench.acknowledged(SUBSCRIBER);
+    assert_eq!((list.generation, list.retries), (1, 0));
+    let expected = [(6, 2, 0, vec![80]), (8, 2, 0, vec![99])];
+    assert_eq!(list.occurrences, expected);
+    assert_eq!(bench.messages(10_000), [], "reported already");
     bench.acknowledge(SUBSCRIBER);
-    let message = bench.message(1000);
-    assert_eq!(message.generation, 2);
-    assert_eq!(message.occurrences, [(6, 2, 0, vec![80])]);
+    bench.warm_up(303);
+    assert_eq!(bench.message(0).generation, 2);
+}
+
+#[test]
+fn an_acknowledgement_with_no_message_out_leaves_what_is_collected() {
+    let mut bench = Bench::new();
+    bench.enable(&[6]);
+    bench.warm_up(343);
+    bench.wait(500);
+    bench.acknowledge(SUBSCRIBER);
+    assert!(is_temperature(&bench.message(500), 0, 0));
 }
 
 #[test]
 fn generations_go_round() {
     let mut bench = Bench::new();
     bench.enable(&[6]);
-    for round in 1..100u16 {
-        bench.warm_up(303 + round);
+    for round in 0..100u16 {
+        bench.warm_up(304 + round);
         let message = bench.message(1000);
         assert_eq!(u16::from(message.generation), round & 0x1F);
         bench.acknowledge(SUBSCRIBER);
@@ -570,8 +674,10 @@ fn an_acknowledgement_from_somebody_else_acknowledges_nothing() {
     bench.enable(&[6]);
     bench.warm_up(343);
     bench.wait(1000);
+    bench.warm_up(353);
     bench.acknowledge(SUBSCRIBER + 1);
-    assert!(is_temperature(&bench.message(2000), 1, 1));
+    assert!(is_temperature(&bench.message(2000), 0, 1));
+    assert_eq!(bench.acknowledged(SUBSCRIBER).occurrences.len(), 1);
 }
 
 #[test]
@@ -608,7 +714,7 @@ fn disabling_all_ends_messages_and_retries() {
     bench.warm_up(343);
     bench.wait(1000);
     let response = bench.set(SUBSCRIBER, [0, 1, 0], &[(6, false)]);
-    assert_eq!(response[..11], [0, 0, 0, 0, 0, 0, 7, 0, 0, 7, 8]);
+    assert_eq!(response[..11], [0, 0, 0, 0, 0, 0, 7, 0, 0, 7, 0]);
     bench.warm_up(353);
     assert_eq!(bench.messages(60_000), []);
     assert_eq!(bench.0.endpoint.next_deadline(), Instant::NEVER);
@@ -636,17 +742,17 @@ fn the_flow_of_libnvmes_monitor_works() {
     let response = bench.set(SUBSCRIBER, [100, 1, 0], &[(6, true)]);
     assert!(response.len() >= 4 + 7);
     bench.warm_up(343);
-    assert!(is_temperature(&bench.message(1000), 1, 0));
+    assert!(is_temperature(&bench.message(1000), 0, 0));
     bench.acknowledge(SUBSCRIBER);
     bench.warm_up(303);
     let message = bench.message(1000);
-    assert_eq!((message.generation, message.retries), (2, 0));
+    assert_eq!((message.generation, message.retries), (1, 0));
     // Interrupted, and started again.
     assert_eq!(bench.enabled(), [6]);
     bench.set(SUBSCRIBER, [0, 1, 0], &[(6, false)]);
     bench.set(SUBSCRIBER, [100, 1, 0], &[(6, true)]);
     bench.warm_up(343);
-    assert!(is_temperature(&bench.message(1000), 3, 0));
+    assert!(is_temperature(&bench.message(1000), 2, 0));
     bench.acknowledge(SUBSCRIBER);
     assert_eq!(bench.0.now, Instant::from_millis(3000));
 }

@@ -15,9 +15,9 @@ fn answers_subsystem_information_byte_for_byte() {
     let mut request = vec![0x84, 0x08];
     request.resize(16, 0);
     request.extend([0xE2, 0x00, 0x06, 0x07]);
-    let mut expected = vec![0x84, 0x88, 0, 0, 0, 0x20, 0, 0, 1, 1, 2];
+    let mut expected = vec![0x84, 0x88, 0, 0, 0, 0x20, 0, 0, 1, 2, 0];
     expected.resize(40, 0);
-    expected.extend([0x3C, 0xF8, 0xDB, 0x52]);
+    expected.extend([0xB9, 0xDB, 0x44, 0xF0]);
     assert_eq!(device().raw(&request), Some(expected));
 }
 
@@ -79,7 +79,7 @@ fn assert_dropped(message: &[u8], reason: DropReason) {
 fn assert_works(device: &mut Device<Parts<HealthReport>>) {
     assert_eq!(
         device.mi(0x01, 0, 0, &[])[..8],
-        [0, 0, 0, 0, 0x38, 0x3F, 30, 3]
+        [0, 0, 0, 0, 0x38, 0xFF, 30, 3]
     );
 }
 

@@ -66,21 +66,18 @@ fn ids(device: &mut Healthy, dword0: u32, dword1: u32) -> Vec<u64> {
 #[test]
 fn the_warnings_of_the_subsystem_are_inverted() {
     let mut device = device();
-    assert_eq!(poll_subsystem(&mut device, false)[1], 0x3F);
+    assert_eq!(poll_subsystem(&mut device, false)[1], 0xFF);
     for warning in 0..6 {
         health(&mut device).critical_warning = 1 << warning;
-        assert_eq!(
-            poll_subsystem(&mut device, false)[1],
-            0x3F & !(1 << warning)
-        );
+        assert_eq!(poll_subsystem(&mut device, false)[1], !(1u8 << warning));
     }
 }
 
 #[test]
-fn reserved_warning_bits_stay_zero() {
+fn reserved_warning_bits_are_no_warnings() {
     let mut device = device();
     health(&mut device).critical_warning = 0xC0;
-    assert_eq!(poll_subsystem(&mut device, false)[1], 0x3F);
+    assert_eq!(poll_subsystem(&mut device, false)[1], 0xFF);
     assert_eq!(poll(&mut device, EVERY_PLAIN, 0)[0][8], 0);
 }
 
@@ -95,7 +92,7 @@ fn both_polls_report_the_same_health_each_in_its_units() {
         ..HealthReport::healthy()
     };
     let subsystem = poll_subsystem(&mut device, false);
-    assert_eq!(subsystem[1..4], [0x3C, 80, 255]);
+    assert_eq!(subsystem[1..4], [0xFC, 80, 255]);
     let controller = &poll(&mut device, EVERY_PLAIN, 0)[1];
     assert_eq!(
         controller[..11],
@@ -429,5 +426,5 @@ fn a_drive_without_controllers_works() {
     let world = Parts::new(HealthReport::healthy());
     let mut device = Device::at(subsystem.model(), PortId(0), world);
     let health = poll_subsystem(&mut device, false);
-    assert_eq!(health[..4], [0x38, 0x3F, 0x80, 0]);
+    assert_eq!(health[..4], [0x38, 0xFF, 0x80, 0]);
 }

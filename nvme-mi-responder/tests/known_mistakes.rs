@@ -117,7 +117,7 @@ fn each_unknown_value_has_the_status_of_its_kind() {
 
 #[test]
 fn a_healthy_drive_does_not_report_warnings() {
-    assert_eq!(device().mi(0x01, 0, 0, &[])[5], 0x3F);
+    assert_eq!(device().mi(0x01, 0, 0, &[])[5], 0xFF);
 }
 
 #[test]

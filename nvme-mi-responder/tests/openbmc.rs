@@ -80,7 +80,7 @@ fn the_endpoint_is_set_up_to_the_largest_unit_and_400_khz() {
 fn what_it_polls_and_scans_is_answered() {
     let mut device = device();
     let health = device.mi(0x01, 0, 1 << 31, &[]);
-    assert_eq!(health[4..8], [0x38, 0x3F, 30, 3]);
+    assert_eq!(health[4..8], [0x38, 0xFF, 30, 3]);
     let list = structure(&mut device, 0x02, 0);
     assert_eq!(list[..6], [2, 0, 0, 0, 1, 0]);
     for controller in 0..2 {

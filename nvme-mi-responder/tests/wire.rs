@@ -79,7 +79,7 @@ fn reads_what_the_subsystem_consists_of() {
     assert_eq!(response.result::<ReadDataStructureResult>().length, 32);
     let subsystem = SubsystemInformation::read_from_bytes(&data).unwrap();
     assert_eq!(subsystem.number_of_ports, 1);
-    assert_eq!((subsystem.major_version, subsystem.minor_version), (1, 2));
+    assert_eq!((subsystem.major_version, subsystem.minor_version), (2, 0));
 
     let mut command = structure(DataStructureType::PORT_INFORMATION);
     let (_, data) = manage(device, command);

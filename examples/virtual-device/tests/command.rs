@@ -176,7 +176,7 @@ fn a_model_file_decides_what_is_managed() {
         assert_eq!(
             response[..16],
             [
-                0x84, 0x88, 0, 0, 0, 0, 0, 0, 0x38, 0x3C, 78, 101, 0, 0, 0, 0
+                0x84, 0x88, 0, 0, 0, 0, 0, 0, 0x38, 0xFC, 78, 101, 0, 0, 0, 0
             ]
         );
     });

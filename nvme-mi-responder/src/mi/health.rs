@@ -1,61 +1,41 @@
-//! NVM Subsystem Health Status Poll, opcode 01h, and Controller Health Status Poll, opcode 02h
-//! (NVMe-MI 1.2).
+//! NVM Subsystem Health Status Poll, opcode 01h (NVMe-MI 1.2, section 5.6, Figures 88 and 89), and
+//! Controller Health Status Poll, opcode 02h (NVMe-MI 1.2, section 5.3, Figures 76 to 81).
 //!
 //! # NVM Subsystem Health Status Poll
 //!
-//! Request: byte 15, bit 7, CS: clear the composite flags after they are copied. The response has
-//! from byte 8:
+//! The request is [`SubsystemHealthPoll`], the response has a [`SubsystemHealth`].
 //!
-//! | byte | bit | field |
-//! |-|-|-|
-//! | 0 | 7 | ATF (2.0): an [Asynchronous Event Message](crate::aem) was not acknowledged and given up |
-//! | 0 | 6 | SFM (2.0): in [failure mode](crate::admin::sanitize) of a sanitize operation |
-//! | 0 | 5 | DF, the drive works: not all of its controllers have failed |
-//! | 0 | 4 | RNR, no reset is required: no controller has failed |
-//! | 0 | 3, 2 | P0LA, P1LA: the PCIe link of port 0, of port 1 is up |
-//! | 1 | | SW, the critical warnings of all controllers, inverted: 3Fh is none. Reserved bits stay 0 |
-//! | 2 | | CTEMP, the highest composite temperature in degrees Celsius: 00h to 7Eh, 7Fh for 127 and more; C5h to FFh for -59 to -1, C4h for -60 and less; 80h where it is not known |
-//! | 3 | | PDLU, the highest percentage used |
-//! | 5:4 | | CCS, the composite flags: 0 RDY, 1 CFS, 2 SHST, 4 NSSRO, 5 CECO, 6 NAC, 7 FA, 8 CSTS, 9 CTEMP, 10 PDLU, 11 SPARE, 12 CWARN, 13 TCIDA |
-//! | 7:6 | | 0 |
+//! | field | here |
+//! |-|-|
+//! | NSS, ATF (2.0) | an [Asynchronous Event Message](crate::aem) was given up |
+//! | NSS, SFM (2.0) | in [failure mode](crate::admin::sanitize) of a sanitize operation |
+//! | NSS, DF | not all of the controllers have failed |
+//! | NSS, RNR | no controller has failed |
+//! | SW | the critical warnings of all controllers, inverted; bits without a warning are inverted, too, so that FFh is no warning (Figure 89 and Appendix A) |
+//! | CTEMP | the highest composite temperature |
+//! | PDLU | the highest percentage used |
 //!
 //! A flag of CCS is set when what it stands for changes in any controller, and stays until it is
-//! cleared here or with Configuration Set 02h; it does not come back because the controller's own
-//! flag is still set. What exactly counts as a change the sources for this crate do not say: any
-//! other value does, except that CFS which ends, and whatever is so when the endpoint starts, do
-//! not.
+//! cleared here or with [Configuration Set 02h](super::configuration). It is set by each change,
+//! also while the controller's own flag is still set: the text sets it when that flag goes from 0
+//! to 1 (Figure 89), but OpenBMC clears the composite flags only, and would then be told of one
+//! change. Whatever is so when the endpoint starts is no change, nor is CFS that ends.
 //!
 //! # Controller Health Status Poll
 //!
-//! | byte | bit | field |
-//! |-|-|-|
-//! | 9:8 | | SCTLID, the lowest controller ID wanted |
-//! | 10 | | MAXRENT, how many are wanted, less one; 255 is refused |
-//! | 11 | 0, 1, 2 | INCF, INCPF, INCVF: include plain functions, SR-IOV physical functions, SR-IOV virtual functions |
-//! | 11 | 7 | ALL: include controllers in which nothing changed |
-//! | 12 | 0 to 4 | include controllers of which CSTS, CTEMP, PDLU, SPARE, CWARN changed |
-//! | 15 | 7 | CCF: clear the changed flags of the controllers returned, after they are copied |
+//! The request is [`ControllerHealthPoll`], the result [`ControllerHealthPollResult`]; a
+//! [`ControllerHealth`] for each controller follows, in ascending order.
 //!
-//! The response has the number of entries in byte 7 (RENT) and, from byte 8, for each controller in
-//! ascending order:
+//! All fields of a controller are returned, not only those that were asked for, among them CHSCF in
+//! bytes 10:9, which are reserved in 1.2. What CCF clears besides CHSCF are the bits of CSTS that
+//! record an event: NSSRO, CECO, NAC, FA and TCIDA; the text does not say what clears CECO, NAC and
+//! FA. It leaves CCS as it is.
 //!
-//! | byte | field |
-//! |-|-|
-//! | 1:0 | controller ID |
-//! | 3:2 | CSTS: 0 RDY, 1 CFS, 3:2 SHST, 4 NSSRO, 5 CECO, 6 NAC, 7 FA, 8 TCIDA |
-//! | 5:4 | composite temperature in kelvins |
-//! | 6 | percentage used |
-//! | 7 | available spare in percent |
-//! | 8 | critical warnings, not inverted |
-//! | 10:9 | CHSCF, the changed flags, with the bits of CCS. Reserved in 1.2, and filled in nevertheless |
-//! | 15:11 | 0 |
+//! A requester that did not get the response to a poll that clears has lost what was cleared: it
+//! gets the response again with [Replay](crate::control), not with a second poll.
 //!
-//! All fields of a controller are returned, not only those that were asked for. What CCF clears
-//! besides CHSCF are the bits of CSTS that record an event: NSSRO, CECO, NAC, FA and TCIDA; the
-//! sources for this crate agree on NAC, FA and TCIDA only. It leaves CCS as it is.
-//!
-//! Errors: Invalid Parameter at byte 10 for MAXRENT 255; Invalid Command Input Data Size for any
-//! Request Data.
+//! Errors: Invalid Parameter at MAXRENT for 255; Invalid Command Input Data Size for any Request
+//! Data.
 
 use crate::admin;
 use crate::context::Context;
@@ -63,13 +43,14 @@ use crate::device::observe;
 use crate::exchange::{Exchange, Page, put};
 use crate::failure::{Failure, Handled};
 use crate::model::{Controller, Flags, Function, PortId, PortKind, status};
-use crate::wire::{ControllerHealth, SubsystemHealth};
+use crate::wire::{
+    ControllerHealth, ControllerHealthPoll, ControllerHealthPollResult, ManagementRequest,
+    SubsystemHealth, SubsystemHealthPoll, location,
+};
 use crate::world::{HealthReport, World, report_of};
 
-use super::Request;
-
 /// Bytes of a Controller Health Data Structure.
-const CONTROLLER_LENGTH: usize = 16;
+const CONTROLLER_LENGTH: usize = size_of::<ControllerHealth>();
 
 /// The warnings that there are: bits 5:0 of the SMART log's critical warning.
 const WARNINGS: u8 = 0x3F;
@@ -77,9 +58,10 @@ const WARNINGS: u8 = 0x3F;
 /// NVM Subsystem Health Status Poll.
 pub(super) fn poll_subsystem<W: World>(
     context: &mut Context<'_, '_, W>,
-    request: Request,
+    request: &ManagementRequest,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
+    let command: SubsystemHealthPoll = request.command();
     exchange.expect_request_data(0)?;
     admin::observe(context.model, context.world, context.now);
     let worst = observe(context.model, context.world);
@@ -88,7 +70,7 @@ pub(super) fn poll_subsystem<W: World>(
         return Ok(0);
     };
     let composite = port.composite;
-    if request.dword1 & 1 << 31 != 0 {
+    if command.flags & SubsystemHealthPoll::CLEAR_STATUS != 0 {
         port.composite = 0;
     }
     exchange.answer_with(&SubsystemHealth {
@@ -108,12 +90,23 @@ fn subsystem_status<W: World>(context: &Context<'_, '_, W>) -> u8 {
     let failed = controllers.iter().filter(failed).count();
     let needs_no_reset = failed == 0;
     let works = needs_no_reset || failed < controllers.len();
-    u8::from(context.endpoint.events.has_failed()) << 7
-        | u8::from(context.model.state.sanitize.failure_mode) << 6
-        | u8::from(works) << 5
-        | u8::from(needs_no_reset) << 4
-        | u8::from(is_linked(context, PortId(0))) << 3
-        | u8::from(is_linked(context, PortId(1))) << 2
+    let flag = |flag, is_set| if is_set { flag } else { 0 };
+    flag(
+        SubsystemHealth::EVENT_TRANSMISSION_FAILED,
+        context.endpoint.events.has_failed(),
+    ) | flag(
+        SubsystemHealth::SANITIZE_FAILURE_MODE,
+        context.model.state.sanitize.failure_mode,
+    ) | flag(SubsystemHealth::DRIVE_FUNCTIONAL, works)
+        | flag(SubsystemHealth::RESET_NOT_REQUIRED, needs_no_reset)
+        | flag(
+            SubsystemHealth::PORT_0_LINK_ACTIVE,
+            is_linked(context, PortId(0)),
+        )
+        | flag(
+            SubsystemHealth::PORT_1_LINK_ACTIVE,
+            is_linked(context, PortId(1)),
+        )
 }
 
 fn is_linked<W>(context: &Context<'_, '_, W>, port: PortId) -> bool {
@@ -124,16 +117,16 @@ fn is_linked<W>(context: &Context<'_, '_, W>, port: PortId) -> bool {
 /// Controller Health Status Poll.
 pub(super) fn poll_controllers<W: World>(
     context: &mut Context<'_, '_, W>,
-    request: Request,
+    request: &ManagementRequest,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
-    let selection = Selection::parse(request)?;
+    let selection = Selection::parse(request.command())?;
     exchange.expect_request_data(0)?;
     observe(context.model, context.world);
     let port = context.endpoint.port;
     let controllers = context.model.controllers.len();
     let page = exchange.answer(0, controllers.wrapping_mul(CONTROLLER_LENGTH));
-    let mut count = 0u32;
+    let mut count = 0u8;
     for index in 0..controllers {
         let flags = context.model.flags(port).get(index).copied();
         let flags = flags.unwrap_or_default();
@@ -143,11 +136,11 @@ pub(super) fn poll_controllers<W: World>(
         if !selection.includes(controller, flags) {
             continue;
         }
-        if count as usize == selection.limit {
+        if usize::from(count) == selection.limit {
             break;
         }
         let report = report_of(controller, context.world.health());
-        let offset = count.wrapping_mul(CONTROLLER_LENGTH as u32);
+        let offset = u32::from(count).wrapping_mul(CONTROLLER_LENGTH as u32);
         put_controller(page, offset, controller, flags, &report);
         if selection.clears
             && let Some(flags) = context.model.flags(port).get_mut(index)
@@ -156,8 +149,12 @@ pub(super) fn poll_controllers<W: World>(
         }
         count = count.wrapping_add(1);
     }
-    exchange.shorten((count as usize).wrapping_mul(CONTROLLER_LENGTH));
-    Ok(count << 16)
+    exchange.shorten(usize::from(count).wrapping_mul(CONTROLLER_LENGTH));
+    let result = ControllerHealthPollResult {
+        entries: count,
+        ..ControllerHealthPollResult::default()
+    };
+    Ok(super::result(result.into()))
 }
 
 fn put_controller(
@@ -172,7 +169,7 @@ fn put_controller(
         offset,
         ControllerHealth {
             controller_id: controller.id.0,
-            status: controller.status | flags.status(),
+            status: controller.status & !status::SUBSYSTEM_SHUTDOWN | flags.status(),
             composite_temperature: report.temperature,
             percentage_used: report.percentage_used,
             available_spare: report.available_spare,
@@ -186,39 +183,40 @@ fn put_controller(
 struct Selection {
     first: u16,
     limit: usize,
-    /// INCF, INCPF and INCVF in bits 0 to 2.
-    functions: u32,
-    all: bool,
+    /// INCF, INCPF, INCVF and ALL.
+    functions: u8,
     /// The changed flags of which one makes a controller wanted.
     flags: u16,
     clears: bool,
 }
 
 impl Selection {
-    fn parse(request: Request) -> Result<Self, Failure> {
-        let [first_low, first_high, most, functions] = request.dword0.to_le_bytes();
-        if most == u8::MAX {
-            return Err(Failure::parameter(10, 0));
+    fn parse(command: ControllerHealthPoll) -> Result<Self, Failure> {
+        if command.maximum_entries == u8::MAX {
+            return Err(Failure::parameter(
+                location!(ControllerHealthPoll, maximum_entries),
+                0,
+            ));
         }
         Ok(Self {
-            first: u16::from_le_bytes([first_low, first_high]),
-            limit: usize::from(most).wrapping_add(1),
-            functions: u32::from(functions),
-            all: functions & 0x80 != 0,
+            first: command.starting_controller_id.get(),
+            limit: usize::from(command.maximum_entries).wrapping_add(1),
+            functions: command.functions,
             // CSTS, CTEMP, PDLU, SPARE and CWARN have the same order there, from bit 8.
-            flags: ((request.dword1 & 0x1F) as u16) << 8,
-            clears: request.dword1 & 1 << 31 != 0,
+            flags: u16::from(command.changes & 0x1F) << 8,
+            clears: command.flags & ControllerHealthPoll::CLEAR_CHANGED_FLAGS != 0,
         })
     }
 
     fn includes(&self, controller: &Controller, flags: Flags) -> bool {
         let function = match controller.config.function {
-            Function::Plain => 1 << 0,
-            Function::Physical => 1 << 1,
-            Function::Virtual => 1 << 2,
+            Function::Plain => ControllerHealthPoll::INCLUDE_FUNCTIONS,
+            Function::Physical => ControllerHealthPoll::INCLUDE_PHYSICAL_FUNCTIONS,
+            Function::Virtual => ControllerHealthPoll::INCLUDE_VIRTUAL_FUNCTIONS,
         };
+        let all = self.functions & ControllerHealthPoll::ALL != 0;
         controller.id.0 >= self.first
             && self.functions & function != 0
-            && (self.all || flags.changed & self.flags != 0)
+            && (all || flags.changed & self.flags != 0)
     }
 }

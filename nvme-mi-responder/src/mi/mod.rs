@@ -1,16 +1,9 @@
-//! The Management Interface command set (NVMe-MI 1.2).
+//! The Management Interface command set (NVMe-MI 1.2, chapter 5).
 //!
-//! | byte | request | response |
-//! |-|-|-|
-//! | 3:0 | message header, kind 1 | the same, with the response bit |
-//! | 4 | opcode | [status](crate::Status) |
-//! | 7:5 | 0 | NMRESP, or where the invalid parameter is |
-//! | 11:8 | NMD0 | Response Data, from 8 on |
-//! | 15:12 | NMD1 | |
-//! | 16.. | Request Data | |
-//!
-//! All of it is little-endian, and a message ends with padding to 4 bytes (responses only) and the
-//! Message Integrity Check.
+//! A request is a [`ManagementRequest`] whose dwords are a command of
+//! [`wire::management`](crate::wire::management), then Request Data. A response is a
+//! [`ManagementResponse`] with a result of that module, then
+//! Response Data. One that is not a success is as [`wire::message`](crate::wire::message) has it.
 //!
 //! | opcode | command | supported |
 //! |-|-|-|
@@ -37,37 +30,20 @@ pub mod read_data_structure;
 pub mod reset;
 pub mod storage;
 
-use crate::bytes::u32_at;
-use crate::commands::management::*;
+use zerocopy::transmute;
+
 use crate::commands::{self, MANAGEMENT};
 use crate::context::Context;
 use crate::exchange::{Exchange, Starts};
 use crate::failure::{Failure, Handled, Status};
+use crate::wire::{ManagementOpcode, ManagementRequest, ManagementResponse};
 use crate::world::World;
 
 /// Where data start in requests and responses, the message type byte not counted.
 pub(crate) const STARTS: Starts = Starts {
-    request_start: REQUEST_LENGTH,
-    response_start: 7,
+    request_start: size_of::<ManagementRequest>(),
+    response_start: size_of::<ManagementResponse>(),
 };
-
-/// Bytes of a request before Request Data, the message type byte not counted.
-const REQUEST_LENGTH: usize = 15;
-
-/// The fixed part of a request.
-///
-/// | byte | field |
-/// |-|-|
-/// | 4 | opcode |
-/// | 11:8 | NMD0 |
-/// | 15:12 | NMD1 |
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Request {
-    /// NVMe Management Dword 0.
-    pub(crate) dword0: u32,
-    /// NVMe Management Dword 1.
-    pub(crate) dword1: u32,
-}
 
 /// Carries out the command in `exchange`. Checked in this order: size of the fixed part, opcode;
 /// then each command its own fields, the size of its Request Data, and whatever else.
@@ -75,29 +51,32 @@ pub(crate) fn run<W: World>(
     context: &mut Context<'_, '_, W>,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
-    let message: &[u8; REQUEST_LENGTH] = exchange.fixed_part()?;
-    let opcode = commands::find(MANAGEMENT, context, exchange)?.opcode;
-    let request = Request {
-        dword0: u32_at(message, 7),
-        dword1: u32_at(message, 11),
-    };
-    let handler: Handler<W> = match opcode {
-        READ_DATA_STRUCTURE => read_data_structure::run,
-        POLL_SUBSYSTEM => health::poll_subsystem,
-        POLL_CONTROLLERS => health::poll_controllers,
-        SET_CONFIGURATION => configuration::set,
-        GET_CONFIGURATION => configuration::get,
-        READ_VPD => storage::read_vpd,
-        WRITE_VPD => storage::write_vpd,
-        RESET => reset::reset,
-        READ_BUFFER => storage::read_buffer,
-        WRITE_BUFFER => storage::write_buffer,
-        SHUT_DOWN => reset::shut_down,
+    let fixed: &[u8; size_of::<ManagementRequest>()] = exchange.fixed_part()?;
+    let request: ManagementRequest = transmute!(*fixed);
+    commands::find(MANAGEMENT, context, exchange)?;
+    let handler: Handler<W> = match request.opcode {
+        ManagementOpcode::READ_DATA_STRUCTURE => read_data_structure::run,
+        ManagementOpcode::SUBSYSTEM_HEALTH_STATUS_POLL => health::poll_subsystem,
+        ManagementOpcode::CONTROLLER_HEALTH_STATUS_POLL => health::poll_controllers,
+        ManagementOpcode::CONFIGURATION_SET => configuration::set,
+        ManagementOpcode::CONFIGURATION_GET => configuration::get,
+        ManagementOpcode::VPD_READ => storage::read_vpd,
+        ManagementOpcode::VPD_WRITE => storage::write_vpd,
+        ManagementOpcode::RESET => reset::reset,
+        ManagementOpcode::ENDPOINT_BUFFER_READ => storage::read_buffer,
+        ManagementOpcode::ENDPOINT_BUFFER_WRITE => storage::write_buffer,
+        ManagementOpcode::SHUTDOWN => reset::shut_down,
         // It is not in the table.
         _ => return Err(Failure::new(Status::InvalidOpcode).into()),
     };
-    handler(context, request, exchange)
+    handler(context, &request, exchange)
 }
 
 /// Carries out one of the commands.
-type Handler<W> = fn(&mut Context<'_, '_, W>, Request, &mut Exchange<'_>) -> Handled;
+type Handler<W> = fn(&mut Context<'_, '_, W>, &ManagementRequest, &mut Exchange<'_>) -> Handled;
+
+/// A result, the NVMe Management Response, as handlers return it.
+pub(crate) fn result(bytes: [u8; 3]) -> u32 {
+    let [low, middle, high] = bytes;
+    u32::from_le_bytes([low, middle, high, 0])
+}

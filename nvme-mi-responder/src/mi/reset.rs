@@ -1,27 +1,32 @@
-//! Reset, opcode 07h, and Shutdown, opcode 0Ch (NVMe-MI 1.2).
+//! Reset, opcode 07h (NVMe-MI 1.2, section 5.8, Figure 102), and Shutdown, opcode 0Ch (NVMe-MI 1.2,
+//! section 5.11, Figure 107).
 //!
-//! Byte 11 of the request is the type: Reset 00h, an NVM Subsystem Reset; Shutdown 00h in order,
-//! 01h at once. A Reset that is carried out has no response. The subsystem is shut down after the
-//! response to Shutdown was sent. Both activate firmware that waits for a reset.
+//! The requests are [`Reset`] and [`Shutdown`]. A Reset that is carried out has no response. The
+//! subsystem is shut down after the response to Shutdown was sent: every controller then shows that
+//! its shutdown is complete. Both activate firmware that waits for a reset.
 //!
-//! Errors: Invalid Parameter at byte 11 for another type; Invalid Command Input Data Size for any
-//! Request Data.
+//! A Reset that is sent again resets again: the requester sees from NSSRO of Get State that the first
+//! one was carried out. A Shutdown that is sent again succeeds, and no controller changes; the
+//! [`ResetHook`](crate::world::ResetHook) is told again.
+//!
+//! Errors: Invalid Parameter at RSTTYP or SHDNTYP for another type; Invalid Command Input Data Size
+//! for any Request Data.
 
 use crate::context::{Context, Effect};
 use crate::exchange::Exchange;
 use crate::failure::{Failure, Handled, Refusal};
+use crate::wire::{ManagementRequest, Reset, ResetType, Shutdown, ShutdownType, location};
 use crate::world::ShutdownKind;
-
-use super::Request;
 
 /// Reset.
 pub(super) fn reset<W>(
     context: &mut Context<'_, '_, W>,
-    request: Request,
+    request: &ManagementRequest,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
-    if request.dword0 >> 24 != 0 {
-        return Err(Failure::parameter(11, 0).into());
+    let command: Reset = request.command();
+    if command.reset_type != ResetType::SUBSYSTEM_RESET {
+        return Err(Failure::parameter(location!(Reset, reset_type), 0).into());
     }
     exchange.expect_request_data(0)?;
     *context.effect = Some(Effect::Reset);
@@ -31,13 +36,14 @@ pub(super) fn reset<W>(
 /// Shutdown.
 pub(super) fn shut_down<W>(
     context: &mut Context<'_, '_, W>,
-    request: Request,
+    request: &ManagementRequest,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
-    let kind = match request.dword0 >> 24 {
-        0x00 => ShutdownKind::Normal,
-        0x01 => ShutdownKind::Abrupt,
-        _ => return Err(Failure::parameter(11, 0).into()),
+    let command: Shutdown = request.command();
+    let kind = match command.shutdown_type {
+        ShutdownType::NORMAL => ShutdownKind::Normal,
+        ShutdownType::ABRUPT => ShutdownKind::Abrupt,
+        _ => return Err(Failure::parameter(location!(Shutdown, shutdown_type), 0).into()),
     };
     exchange.expect_request_data(0)?;
     *context.effect = Some(Effect::Shutdown(kind));

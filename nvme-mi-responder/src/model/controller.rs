@@ -58,6 +58,8 @@ pub(crate) mod status {
     pub(crate) const READY: u16 = 1 << 0;
     pub(crate) const FATAL: u16 = 1 << 1;
     pub(crate) const SHUTDOWN: u16 = 3 << 2;
+    /// Reserved there, and not reported: the shutdown is one of the NVM subsystem (CSTS.ST).
+    pub(crate) const SUBSYSTEM_SHUTDOWN: u16 = 1 << 15;
 }
 
 /// The events that no flag of the health polls stands for, as bits with the number of their IDs.

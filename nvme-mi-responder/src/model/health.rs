@@ -146,7 +146,8 @@ impl Model<'_> {
         shutdown: u8,
     ) -> Result<(), ModelError> {
         let value = u16::from(shutdown & 3) << 2;
-        self.change_status(controller, status::SHUTDOWN, value, Change::Shutdown)
+        let mask = status::SHUTDOWN | status::SUBSYSTEM_SHUTDOWN;
+        self.change_status(controller, mask, value, Change::Shutdown)
     }
 
     fn change_status(

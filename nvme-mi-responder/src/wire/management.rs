@@ -458,6 +458,15 @@ impl SubsystemHealthPoll {
     pub const CLEAR_STATUS: u8 = 1 << 7;
 }
 
+impl SetAsynchronousEvents {
+    /// ENCFA in `functions`.
+    pub const FUNCTIONS: u8 = 1 << 0;
+    /// ENPFA in `functions`.
+    pub const PHYSICAL_FUNCTIONS: u8 = 1 << 1;
+    /// ENVFA in `functions`.
+    pub const VIRTUAL_FUNCTIONS: u8 = 1 << 2;
+}
+
 impl ControllerHealthPoll {
     /// INCF in `functions`.
     pub const INCLUDE_FUNCTIONS: u8 = 1 << 0;

@@ -3,7 +3,8 @@
 use crate::model::{PortId, SmbusFrequency};
 
 /// Told when a port's settings change. A change is reported after the response to the command that
-/// made it was sent: that response still travels with the old setting.
+/// made it was sent: that response still travels with the old setting. A requester that did not get
+/// the response sets the same value again, which is reported again.
 pub trait Effects {
     /// Packets of the port may now carry `unit` bytes of message, without the packet header.
     fn transmission_unit_changed(&mut self, port: PortId, unit: u16) {

@@ -1,4 +1,4 @@
-//! Vital Product Data (NVMe-MI 1.2).
+//! Vital Product Data (NVMe-MI 1.2, section 8.2).
 
 /// Why the VPD could not be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,9 @@ pub trait VpdStore {
         false
     }
 
-    /// Writes `data` from `offset`, all or nothing.
+    /// Writes `data` from `offset`, all or nothing. The responder calls this only if a byte of it is
+    /// different from what [`read`](Self::read) returns: a requester that did not get a response
+    /// sends the same VPD Write again, which is no update.
     ///
     /// # Errors
     ///

@@ -302,9 +302,11 @@ impl<W: World> Device<W> {
             crc(content),
             "the Message Integrity Check of the response is wrong"
         );
-        assert_eq!(
-            response.len() % 4,
-            0,
+        // VPD Read and Management Endpoint Buffer Read answer with as many bytes as were asked for.
+        let asks_for_a_length =
+            message[1] & !1 == 0x08 && matches!(message.get(4), Some(0x05 | 0x0A));
+        assert!(
+            asks_for_a_length || response.len().is_multiple_of(4),
             "libnvme before 1.6 takes multiples of 4 only"
         );
         assert_eq!(content[..4], [0x84, message[1] | 0x80, 0, 0]);

@@ -28,7 +28,7 @@ pub(super) fn controller_list(ids: impl Iterator<Item = u16>) -> Vec<u8> {
 
 /// NVM Subsystem Information.
 pub(super) fn subsystem(model: &DeviceModel) -> Vec<u8> {
-    structure(32, &[(0, vec![model.ports.len() as u8 - 1, 1, 2])])
+    structure(32, &[(0, vec![model.ports.len() as u8 - 1, 2, 0])])
 }
 
 /// Port Information. Of a management endpoint, what it can do and how long its buffer is are as
@@ -153,9 +153,9 @@ pub(super) fn subsystem_health(model: &DeviceModel, flags: u16) -> Vec<u8> {
         kelvins => (i32::from(kelvins) - 273).clamp(-60, 127) as u8,
     };
     let (warnings, temperature, used) = if has_controllers {
-        (!warnings(model) & 0x3F, temperature, health.percentage_used)
+        (!warnings(model), temperature, health.percentage_used)
     } else {
-        (0x3F, 0x80, 0)
+        (0xFF, 0x80, 0)
     };
     let [low, high] = flags.to_le_bytes();
     vec![works, warnings, temperature, used, low, high, 0, 0]
@@ -291,6 +291,6 @@ mod tests {
     fn a_healthy_drive_has_inverted_warnings_and_degrees_celsius() {
         let model = DeviceModel::default();
         let health = subsystem_health(&model, 0);
-        assert_eq!(health, [0x38, 0x3F, 30, 3, 0, 0, 0, 0]);
+        assert_eq!(health, [0x38, 0xFF, 30, 3, 0, 0, 0, 0]);
     }
 }

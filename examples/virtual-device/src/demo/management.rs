@@ -129,7 +129,7 @@ impl Host<'_, '_, '_, '_> {
         let found = self.structure(0x02, 0, list.len()).await?;
         same("the Controller List", &found, &list)?;
         Ok(format!(
-            "NVMe-MI 1.2, {}, {}",
+            "NVMe-MI 2.0, {}, {}",
             count(model.ports.len() as u64, "port"),
             count(model.controllers.len() as u64, "controller")
         ))
