@@ -31,13 +31,14 @@
 //! downloaded image stored before.
 //!
 //! With FS 0 an image goes to the first slot that is empty, or else to the first that is neither
-//! active nor next; what is activated with action 2 is the first image that is not active. A commit
+//! active nor next; what action 2 activates is the first image that is not active. A commit
 //! that is done, or finds no good image, ends the download. One that names a wrong slot or
 //! action leaves it, to be committed elsewhere. What was in the slot stays if it fails.
 //!
 //! A commit that is repeated finds no download any more: one that stored an image gets an Invalid
-//! Firmware Image (07h), unlike with a store that failed, which keeps the download. Action 2, and
-//! 3 without a download, succeed again.
+//! Firmware Image (07h), unless the store failed, which keeps the download. Action 2, and 3 without
+//! a download, succeed again. Action 3 with FS 0 stores an image or fails: repeated, it would
+//! otherwise activate the first image that does not run, which is that of before.
 //!
 //! | error | when |
 //! |-|-|
@@ -163,11 +164,11 @@ pub(super) fn commit<W: World>(
     let action = Action::of(command)?;
     let store = context.world.firmware().ok_or(NO_STORE)?;
     let update = &mut context.model.state.firmware;
-    // Action 3 is that of a new image if there is one.
+    // Action 3 is that of a new image if there is one, and always if the slot is not named.
     let stores = match action {
         Action::Store | Action::StoreAndActivateOnReset => true,
         Action::ActivateOnReset => false,
-        Action::Activate => !update.download.is_empty(),
+        Action::Activate => command.slot() == 0 || !update.download.is_empty(),
     };
     update.ended = true;
     let slot = slot_for(store, command.slot(), stores)?;
