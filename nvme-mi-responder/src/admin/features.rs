@@ -29,7 +29,7 @@
 //!
 //! | error | when |
 //! |-|-|
-//! | Invalid Field (02h) | another FID, SEL, or a value that the feature does not have; an NSID that is not active |
+//! | Invalid Field (02h) | another FID, SEL, or a value that the feature does not have; FID 7Fh, and NSID is not active, or FFFFFFFFh |
 //! | Invalid Namespace or Format (0Bh) | FID 7Fh, and NSID is 0 or above NN; Set of another FID, and NSID is neither 0, nor FFFFFFFFh, nor up to NN |
 //! | Feature Identifier Not Saveable (type 1, 0Dh) | SV |
 //! | Feature Not Changeable (type 1, 0Eh) | Set of FID 02h |

@@ -31,12 +31,13 @@
 //!
 //! | error | when |
 //! |-|-|
-//! | Invalid Field (02h) | another CNS; another CSI; a CNTID that CNS 1Ch does not find; an ID that is not active (03h) or not allocated (12h) |
-//! | Invalid Namespace or Format (0Bh) | NSID is 0 or above NN where a namespace is asked for, or above FFFFFFFDh where a list is |
+//! | Invalid Field (02h) | another CNS; another CSI; a CNTID that CNS 1Ch does not find; an ID that is not active (03h) or not allocated (12h); NSID is FFFFFFFFh (03h, 08h and 12h), or 0 (12h) |
+//! | Invalid Namespace or Format (0Bh) | NSID is 0 or above NN where a namespace is asked for; FFFFFFFFh where a namespace is asked for with another CNS than those above; above FFFFFFFDh where a list is |
 //!
-//! That CNS 03h and 12h fail for an ID without a namespace is the rule for all commands, to which
-//! the other structures are exceptions; the specification does not repeat it there, and requesters
-//! print either status.
+//! That CNS 03h and 12h fail for an ID without a namespace, and 03h and 08h for all of them, is the
+//! rule for all commands (section 3.2.1.5, Figure 71), to which the other structures are exceptions.
+//! By the same rule an NSID should be 0 where the table ignores it; `nvme list-secondary` sends the
+//! one of its user, and gets an answer.
 
 pub mod controller;
 pub mod namespace;
@@ -132,12 +133,15 @@ fn wanted(
         return Err(CompletionStatus::INVALID_FIELD);
     }
     match cns {
-        Cns::NAMESPACE if id == ALL_NAMESPACES && manages_namespaces => {
-            Ok(Structure::CommonNamespace)
+        Cns::NAMESPACE
+        | Cns::COMMAND_SET_NAMESPACE
+        | Cns::ALLOCATED_NAMESPACE
+        | Cns::COMMAND_SET_ALLOCATED_NAMESPACE
+            if id == ALL_NAMESPACES =>
+        {
+            of_all_namespaces(cns, manages_namespaces)
         }
-        Cns::COMMAND_SET_NAMESPACE if id == ALL_NAMESPACES && manages_namespaces => {
-            Ok(Structure::Empty)
-        }
+        Cns::NAMESPACE_CONTROLLERS if id == 0 => Err(CompletionStatus::INVALID_FIELD),
         Cns::NAMESPACE
         | Cns::NAMESPACE_DESCRIPTORS
         | Cns::COMMAND_SET_NAMESPACE
@@ -176,6 +180,18 @@ const fn is_of_command_set(cns: IdentifyStructure) -> bool {
             | IdentifyStructure::COMMAND_SET_ALLOCATED_NAMESPACES
             | IdentifyStructure::COMMAND_SET_ALLOCATED_NAMESPACE
     )
+}
+
+/// The same for what all namespaces have in common.
+fn of_all_namespaces(
+    cns: IdentifyStructure,
+    manages_namespaces: bool,
+) -> Result<Structure, CompletionStatus> {
+    match cns {
+        IdentifyStructure::NAMESPACE if manages_namespaces => Ok(Structure::CommonNamespace),
+        IdentifyStructure::COMMAND_SET_NAMESPACE if manages_namespaces => Ok(Structure::Empty),
+        _ => Err(CompletionStatus::INVALID_NAMESPACE),
+    }
 }
 
 /// The same for what there is of one namespace.
@@ -226,12 +242,21 @@ pub(super) fn find(
     scope: Scope,
 ) -> Result<Option<usize>, CompletionStatus> {
     let id = request.namespace_id();
-    if id == 0 || id > highest_namespace_id(model) {
-        return Err(CompletionStatus::INVALID_NAMESPACE);
-    }
+    check_one(model, id)?;
     let is_meant =
         |namespace: &Namespace| namespace.id.0 == id && sees(scope, request.controller, namespace);
     Ok(model.namespaces.iter().position(is_meant))
+}
+
+/// Refuses an ID that is none of a single namespace that could be.
+pub(super) fn check_one(model: &Model<'_>, id: u32) -> Result<(), CompletionStatus> {
+    match id {
+        ALL_NAMESPACES => Err(CompletionStatus::INVALID_FIELD),
+        id if id == 0 || id > highest_namespace_id(model) => {
+            Err(CompletionStatus::INVALID_NAMESPACE)
+        }
+        _ => Ok(()),
+    }
 }
 
 fn sees(scope: Scope, controller: usize, namespace: &Namespace) -> bool {

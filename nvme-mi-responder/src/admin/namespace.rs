@@ -36,7 +36,7 @@
 //!
 //! | error | when |
 //! |-|-|
-//! | Invalid Field (02h) | SEL is another; NSID is free |
+//! | Invalid Field (02h) | SEL is another; NSID is free, or FFFFFFFFh |
 //! | Invalid Namespace or Format (0Bh) | NSID is 0 or above NN |
 //! | Namespace Already Attached (type 1, 18h) | it is, to one of them |
 //! | Namespace Is Private (type 1, 19h) | it would be attached to several and is not shared |
@@ -64,7 +64,7 @@ use crate::wire::{
 };
 use crate::world::World;
 
-use super::identify::{ALL_NAMESPACES, NVM_COMMAND_SET, highest_namespace_id};
+use super::identify::{ALL_NAMESPACES, NVM_COMMAND_SET, check_one};
 use super::self_test;
 use super::{Request, specific};
 
@@ -202,9 +202,7 @@ pub(super) fn attach<W>(
 
 /// The namespace with this ID.
 fn find<'n>(model: &'n Model<'_>, id: u32) -> Result<&'n Namespace, CompletionStatus> {
-    if id == 0 || id > highest_namespace_id(model) {
-        return Err(CompletionStatus::INVALID_NAMESPACE);
-    }
+    check_one(model, id)?;
     model
         .namespace(NamespaceId(id))
         .ok_or(CompletionStatus::INVALID_FIELD)
