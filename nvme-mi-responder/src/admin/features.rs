@@ -61,6 +61,8 @@
 //! controller keeps 96 bytes of descriptors for each of its features, a namespace 96; to exceed
 //! this is an Invalid Field, a status that the specification leaves to the device.
 
+use core::mem::offset_of;
+
 use zerocopy::little_endian::U16;
 use zerocopy::{FromBytes, transmute};
 
@@ -368,13 +370,14 @@ fn get_timestamp<W: World>(
         && current
     {
         let timestamp = controller.timestamp;
-        let [a, b, c, d, e, f, ..] = timestamp.at(context.now).to_le_bytes();
+        let milliseconds = timestamp.at(context.now);
         let is_set = timestamp.set.is_some();
+        // Of the 8 bytes of the number the upper 2 are zero, and not those of the field.
+        page.put_u64(offset_of!(Timestamp, milliseconds) as u32, milliseconds);
         put!(
             page,
             Timestamp {
-                milliseconds: [a, b, c, d, e, f],
-                attributes: if is_set { Timestamp::SET_BY_HOST } else { 0 },
+                attributes: if is_set { Timestamp::SET_BY_HOST } else { 0 }
             }
         );
     }

@@ -398,19 +398,29 @@ fn put_health<W: World>(context: &mut Context<'_, '_, W>, controller: usize, pag
             available_spare: report.available_spare,
             available_spare_threshold: report.spare_threshold,
             percentage_used: report.percentage_used,
-            data_units_read: u128::from(report.data_units_read),
-            data_units_written: u128::from(report.data_units_written),
-            host_read_commands: u128::from(report.host_reads),
-            host_write_commands: u128::from(report.host_writes),
-            controller_busy_time: u128::from(report.busy_minutes),
-            power_cycles: u128::from(report.power_cycles),
-            power_on_hours: u128::from(report.power_on_hours),
-            unsafe_shutdowns: u128::from(report.unsafe_shutdowns),
-            media_errors: u128::from(report.media_errors),
-            error_log_entries: u128::from(controller.errors.count),
             warning_temperature_time: report.warning_minutes,
             critical_temperature_time: report.critical_minutes,
-            temperature_sensors: report.sensors.map(U16::new),
+        }
+    );
+    put_array!(
+        page,
+        SmartHealth {
+            temperature_sensors: &report.sensors.map(U16::new)
+        }
+    );
+    put_wide!(
+        page,
+        SmartHealth {
+            data_units_read: report.data_units_read,
+            data_units_written: report.data_units_written,
+            host_read_commands: report.host_reads,
+            host_write_commands: report.host_writes,
+            controller_busy_time: report.busy_minutes,
+            power_cycles: report.power_cycles,
+            power_on_hours: report.power_on_hours,
+            unsafe_shutdowns: report.unsafe_shutdowns,
+            media_errors: report.media_errors,
+            error_log_entries: controller.errors.count,
         }
     );
 }
@@ -484,13 +494,18 @@ fn put_telemetry<W: World>(
         page,
         TelemetryHeader {
             log_page_id: id,
-            ieee_oui: [third, second, first],
             data_area_1_last_block: blocks,
             data_area_2_last_block: blocks,
             data_area_3_last_block: blocks,
             host_generation: host_generation,
             controller_data_available: u8::from(generations.available),
             controller_generation: generations.controller_generation,
+        }
+    );
+    put_array!(
+        page,
+        TelemetryHeader {
+            ieee_oui: &[third, second, first]
         }
     );
     let length = u32::from(blocks).wrapping_mul(BLOCK);

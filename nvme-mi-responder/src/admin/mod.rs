@@ -66,6 +66,34 @@ macro_rules! put_text {
         );
     }};
 }
+/// Puts arrays into fields of a structure, by name. They are lent: by value, as `put!` takes them,
+/// they would be copied for each call: 80 bytes of flash.
+macro_rules! put_array {
+    ($page:expr, $structure:ty { $($field:ident: $array:expr),* $(,)? }) => {
+        $(
+            let array = $array;
+            // The array is of the type of the field.
+            let _ = |structure: &mut $structure| structure.$field = *array;
+            $page.put(
+                ::core::mem::offset_of!($structure, $field) as u32,
+                ::zerocopy::IntoBytes::as_bytes(array),
+            );
+        )*
+    };
+}
+
+/// Puts numbers of 64 bits into fields of 128 bits of a structure, by name. The upper half stays
+/// zero: to put it as well would take 108 bytes more of flash.
+macro_rules! put_wide {
+    ($page:expr, $structure:ty { $($field:ident: $value:expr),* $(,)? }) => {
+        $(
+            let _: fn(&$structure) -> &::zerocopy::little_endian::U128 =
+                |structure| &structure.$field;
+            $page.put_u64(::core::mem::offset_of!($structure, $field) as u32, $value);
+        )*
+    };
+}
+
 pub mod error_log;
 pub mod features;
 pub mod firmware;

@@ -130,13 +130,23 @@ fn put_identity(model: &Model<'_>, page: &mut Page<'_>) {
         IdentifyController {
             pci_vendor_id: identity.vendor.pci_vendor,
             pci_subsystem_vendor_id: identity.vendor.pci_subsystem_vendor,
-            ieee_oui: [third, second, first],
             version: VERSION,
             optional_asynchronous_events: NAMESPACE_EVENTS,
             controller_type: IO_CONTROLLER,
             subsystem_report: STORAGE_DEVICE,
-            total_capacity: u128::from(identity.capacity),
-            unallocated_capacity: u128::from(model.unallocated()),
+        }
+    );
+    put_array!(
+        page,
+        IdentifyController {
+            ieee_oui: &[third, second, first]
+        }
+    );
+    put_wide!(
+        page,
+        IdentifyController {
+            total_capacity: identity.capacity,
+            unallocated_capacity: model.unallocated(),
         }
     );
 }
@@ -238,10 +248,10 @@ fn put_firmware(store: Option<&mut dyn FirmwareStore>, page: &mut Page<'_>) {
         return;
     };
     if let Some(revision) = store.running_revision() {
-        put!(
+        put_array!(
             page,
             IdentifyController {
-                firmware_revision: revision
+                firmware_revision: &revision
             }
         );
     }

@@ -78,9 +78,19 @@ pub(super) fn put<W: World>(context: &mut Context<'_, '_, W>, index: usize, page
             utilization: namespace.blocks,
             formatted_size: namespace.format,
             sharing: u8::from(namespace.shared),
-            nvm_capacity: u128::from(namespace.bytes()),
-            globally_unique_id: identifiers.nguid,
-            extended_unique_id: identifiers.eui64,
+        }
+    );
+    put_array!(
+        page,
+        IdentifyNamespace {
+            globally_unique_id: &identifiers.nguid,
+            extended_unique_id: &identifiers.eui64
+        }
+    );
+    put_wide!(
+        page,
+        IdentifyNamespace {
+            nvm_capacity: namespace.bytes()
         }
     );
 }
