@@ -35,16 +35,16 @@
 //! that is done, or finds no good image, ends the download. One that names a wrong slot or
 //! action leaves it, to be committed elsewhere. What was in the slot stays if it fails.
 //!
-//! A commit that is repeated finds no download any more: one that stored an image gets an Invalid
-//! Firmware Image (07h), unless the store failed, which keeps the download. Action 2, and 3 without
-//! a download, succeed again. Action 3 with FS 0 stores an image or fails: repeated, it would
-//! otherwise activate the first image that does not run, which is that of before.
+//! A commit that is repeated finds no download any more. Actions 0 and 1 get an Invalid Firmware
+//! Image; actions 2 and 3 succeed again, as the image is in the slot. With FS 0, action 3 without a
+//! download is an Invalid Firmware Image too: repeated, it would activate the first image that does
+//! not run, which is the one that ran before.
 //!
 //! | error | when |
 //! |-|-|
 //! | Invalid Field (02h) | actions 4 and 5, and 6 and 7, of boot partitions, which are not supported |
 //! | Invalid Firmware Slot (type 1, 06h) | there is no such slot, none to choose, or an image is to be stored in a read-only one |
-//! | Invalid Firmware Image (type 1, 07h) | nothing was downloaded; it has gaps; the store does not take it; the slot to activate is empty |
+//! | Invalid Firmware Image (type 1, 07h) | nothing was downloaded; it has gaps; the store does not take it; the slot to activate is empty, or not named in action 3 |
 //! | 0Bh, 10h, 11h (type 1) | done, but the image runs only after a conventional, NVM Subsystem, or Controller Level Reset |
 //! | 12h, 13h (type 1) | stored but not activated: it would take too long; it is prohibited |
 //!

@@ -35,7 +35,7 @@
 //! | Invalid Namespace or Format (0Bh) | NSID is 0 or above NN where a namespace is asked for; FFFFFFFFh where a namespace is asked for with another CNS than those above; above FFFFFFFDh where a list is |
 //!
 //! That CNS 03h and 12h fail for an ID without a namespace, and 03h and 08h for all of them, is the
-//! rule for all commands (section 3.2.1.5, Figure 71), to which the other structures are exceptions.
+//! rule for all commands (section 3.2.1.5, Figure 87), to which the other structures are exceptions.
 //! By the same rule an NSID should be 0 where the table ignores it; `nvme list-secondary` sends the
 //! one of its user, and gets an answer.
 

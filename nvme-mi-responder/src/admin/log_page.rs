@@ -27,6 +27,9 @@
 //! in the command for its last part. And a log that there is not is an Invalid Log Page, a status
 //! that clients know, where Base 2.0 (section 5.16) asks for an Invalid Field.
 //!
+//! What RAE 0 clears is cleared when the command is carried out. A requester whose response may be
+//! lost reads with RAE 1 first.
+//!
 //! | error | when |
 //! |-|-|
 //! | Invalid Log Page (type 1, 09h) | LID is another |
@@ -196,11 +199,16 @@ const LOGS: &[Entry] = &[
     .that_needs(Ability::Sanitize),
 ];
 
-/// LPA of Identify Controller: 1 Commands Supported and Effects, 2 partial reads, 3 telemetry, 5
-/// supported logs.
+/// LPA: Commands Supported and Effects, partial reads, telemetry, and LID 00h, 12h and 13h.
+const EFFECTS: u8 = 1 << 1;
+const PARTS: u8 = 1 << 2;
+const TELEMETRY: u8 = 1 << 3;
+const SUPPORTED_LOGS: u8 = 1 << 5;
+
+/// LPA of Identify Controller.
 pub(super) fn attributes<W: World>(context: &mut Context<'_, '_, W>) -> u8 {
-    let telemetry = u8::from(context.has(Ability::Telemetry)) << 3;
-    1 << 1 | 1 << 2 | telemetry | 1 << 5
+    let has_telemetry = context.has(Ability::Telemetry);
+    EFFECTS | PARTS | SUPPORTED_LOGS | if has_telemetry { TELEMETRY } else { 0 }
 }
 
 pub(super) fn run<W: World>(
