@@ -4,7 +4,7 @@ use crate::bytes::u8_at;
 use crate::context::{Ability, Context};
 use crate::exchange::Exchange;
 use crate::failure::{Failure, Status};
-use crate::wire::{ManagementOpcode, PcieOpcode};
+use crate::wire::{AdminOpcode, ManagementOpcode, PcieOpcode};
 use crate::world::World;
 
 /// A command that exists if the device has what it needs.
@@ -50,23 +50,6 @@ impl Entry {
     }
 }
 
-/// Opcodes of Admin commands (NVM Express Base 2.0, section 5, Figure 138).
-pub(crate) mod admin_opcode {
-    pub(crate) const GET_LOG_PAGE: u8 = 0x02;
-    pub(crate) const IDENTIFY: u8 = 0x06;
-    pub(crate) const SET_FEATURES: u8 = 0x09;
-    pub(crate) const GET_FEATURES: u8 = 0x0A;
-    pub(crate) const NAMESPACE_MANAGEMENT: u8 = 0x0D;
-    pub(crate) const FIRMWARE_COMMIT: u8 = 0x10;
-    pub(crate) const FIRMWARE_DOWNLOAD: u8 = 0x11;
-    pub(crate) const SELF_TEST: u8 = 0x14;
-    pub(crate) const NAMESPACE_ATTACHMENT: u8 = 0x15;
-    pub(crate) const FORMAT: u8 = 0x80;
-    pub(crate) const SECURITY_SEND: u8 = 0x81;
-    pub(crate) const SECURITY_RECEIVE: u8 = 0x82;
-    pub(crate) const SANITIZE: u8 = 0x84;
-}
-
 /// The commands of the Management Interface, in ascending order.
 pub(crate) const MANAGEMENT: &[Entry] = {
     use ManagementOpcode as Opcode;
@@ -96,29 +79,32 @@ const INVENTORY_CHANGES: u32 = 1 << 3;
 /// Effects: the capabilities of controllers may change.
 const CONTROLLER_CHANGES: u32 = 1 << 4;
 
-/// The Admin commands, in ascending order.
-pub(crate) const ADMIN: &[Entry] = {
-    use admin_opcode::*;
-    &[
-        Entry::mandatory(GET_LOG_PAGE),
-        Entry::mandatory(IDENTIFY),
-        Entry::optional(SET_FEATURES, Ability::Nothing),
-        Entry::mandatory(GET_FEATURES),
-        Entry::optional(NAMESPACE_MANAGEMENT, Ability::NamespaceManagement)
-            .with_effects(ALONE | INVENTORY_CHANGES),
-        Entry::optional(FIRMWARE_COMMIT, Ability::Firmware)
-            .with_effects(ALONE | CONTROLLER_CHANGES),
-        Entry::optional(FIRMWARE_DOWNLOAD, Ability::Firmware).with_effects(ALONE),
-        Entry::optional(SELF_TEST, Ability::SelfTest),
-        Entry::optional(NAMESPACE_ATTACHMENT, Ability::NamespaceManagement)
-            .with_effects(ALONE | INVENTORY_CHANGES),
-        Entry::optional(FORMAT, Ability::Format)
-            .with_effects(ALONE | BLOCKS_CHANGE | NAMESPACE_CHANGES),
-        Entry::optional(SECURITY_SEND, Ability::Security).with_effects(ALONE),
-        Entry::optional(SECURITY_RECEIVE, Ability::Security).with_effects(ALONE),
-        Entry::optional(SANITIZE, Ability::Sanitize).with_effects(ALONE | BLOCKS_CHANGE),
-    ]
-};
+/// The Admin commands (NVM Express Base 2.0, chapter 5, Figure 138), in ascending order.
+pub(crate) const ADMIN: &[Entry] = &[
+    Entry::mandatory(AdminOpcode::GET_LOG_PAGE.0),
+    Entry::mandatory(AdminOpcode::IDENTIFY.0),
+    Entry::optional(AdminOpcode::SET_FEATURES.0, Ability::Nothing),
+    Entry::mandatory(AdminOpcode::GET_FEATURES.0),
+    Entry::optional(
+        AdminOpcode::NAMESPACE_MANAGEMENT.0,
+        Ability::NamespaceManagement,
+    )
+    .with_effects(ALONE | INVENTORY_CHANGES),
+    Entry::optional(AdminOpcode::FIRMWARE_COMMIT.0, Ability::Firmware)
+        .with_effects(ALONE | CONTROLLER_CHANGES),
+    Entry::optional(AdminOpcode::FIRMWARE_IMAGE_DOWNLOAD.0, Ability::Firmware).with_effects(ALONE),
+    Entry::optional(AdminOpcode::DEVICE_SELF_TEST.0, Ability::SelfTest),
+    Entry::optional(
+        AdminOpcode::NAMESPACE_ATTACHMENT.0,
+        Ability::NamespaceManagement,
+    )
+    .with_effects(ALONE | INVENTORY_CHANGES),
+    Entry::optional(AdminOpcode::FORMAT_NVM.0, Ability::Format)
+        .with_effects(ALONE | BLOCKS_CHANGE | NAMESPACE_CHANGES),
+    Entry::optional(AdminOpcode::SECURITY_SEND.0, Ability::Security).with_effects(ALONE),
+    Entry::optional(AdminOpcode::SECURITY_RECEIVE.0, Ability::Security).with_effects(ALONE),
+    Entry::optional(AdminOpcode::SANITIZE.0, Ability::Sanitize).with_effects(ALONE | BLOCKS_CHANGE),
+];
 
 /// The PCIe commands (NVMe-MI 1.2, chapter 7, Figure 128), in ascending order.
 pub(crate) const PCIE: &[Entry] = &[

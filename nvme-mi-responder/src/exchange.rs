@@ -191,12 +191,6 @@ impl Page<'_> {
 
     // Not inlined: structures have many fields, and each call would take twice as much code.
 
-    /// Puts a byte.
-    #[inline(never)]
-    pub(crate) fn put_u8(&mut self, offset: u32, value: u8) {
-        self.put(offset, &[value]);
-    }
-
     /// Puts a 2-byte field.
     #[inline(never)]
     pub(crate) fn put_u16(&mut self, offset: u32, value: u16) {

@@ -251,6 +251,19 @@ fn a_threshold_that_is_set_is_current_and_not_default() {
 }
 
 #[test]
+fn a_feature_that_is_set_again_has_the_same_value() {
+    let mut device = device();
+    for _ in 0..2 {
+        device.admin_ok(set(0x04, 400, &[]));
+        assert_eq!(threshold(&mut device, 0, 0), 400);
+    }
+    for _ in 0..2 {
+        set_metadata(&mut device, 0x7E, REPLACE, &[(1, "one")]);
+        assert_eq!(metadata_of(&mut device, 0x7E), metadata(&[(1, "one")]));
+    }
+}
+
+#[test]
 fn a_threshold_is_that_of_the_controller() {
     let mut device = device();
     device.admin_ok(Admin {
@@ -622,7 +635,7 @@ fn metadata_of_a_namespace_need_an_active_one() {
         (2, INVALID_FIELD),
         (3, INVALID_FIELD),
         (5, INVALID_NAMESPACE),
-        (ALL, INVALID_NAMESPACE),
+        (ALL, INVALID_FIELD),
     ] {
         let command = of_namespace(set(0x7F, REPLACE, &data), namespace);
         assert_eq!(device.admin_status(command), expected);

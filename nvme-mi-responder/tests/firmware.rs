@@ -234,6 +234,36 @@ fn immediate_activation_without_a_download_is_of_what_is_stored() {
 }
 
 #[test]
+fn a_repeated_commit_stores_nothing() {
+    for action in [STORE, STORE_AND_ACTIVATE_ON_RESET] {
+        let mut device = device();
+        device.download(&image(b"REF00003", 2));
+        device.admin_ok(commit(3, action));
+        assert_eq!(device.admin_status(commit(3, action)), INVALID_IMAGE);
+        assert_eq!(device.firmware().revision(3), Some(*b"REF00003"));
+    }
+}
+
+#[test]
+fn a_repeated_activation_succeeds() {
+    let mut device = device_with(store().with_immediate_activation());
+    for action in [ACTIVATE_ON_RESET, ACTIVATE] {
+        device.admin_ok(commit(2, action));
+        device.admin_ok(commit(2, action));
+    }
+    assert_eq!(device.firmware().active_slot(), 2);
+}
+
+#[test]
+fn a_repeated_immediate_activation_in_any_slot_does_not_bring_the_old_image_back() {
+    let mut device = device_with(store().with_immediate_activation());
+    device.download(&image(b"REF00003", 2));
+    device.admin_ok(commit(0, ACTIVATE));
+    assert_eq!(device.admin_status(commit(0, ACTIVATE)), INVALID_IMAGE);
+    assert_eq!(device.firmware().running_revision(), Some(*b"REF00003"));
+}
+
+#[test]
 fn immediate_activation_waits_for_a_reset_where_the_device_cannot() {
     let mut device = device();
     device.download(&image(b"REF00003", 2));

@@ -457,13 +457,32 @@ fn a_namespace_id_that_cannot_be_is_an_invalid_namespace() {
     let mut device = device();
     for cns in [0x00, 0x03, 0x05, 0x08, 0x11, 0x12, 0x1B] {
         for id in [0, 5, 0xFFFF_FFFE] {
+            // Of the controllers of no namespace there is no list.
+            let expected = match (cns, id) {
+                (0x12, 0) => INVALID_FIELD,
+                _ => INVALID_NAMESPACE,
+            };
             let status = device.admin_status(identify(cns, id));
-            assert_eq!(status, INVALID_NAMESPACE, "CNS {cns:02X}h of {id}");
+            assert_eq!(status, expected, "CNS {cns:02X}h of {id}");
         }
     }
-    for cns in [0x03, 0x08, 0x11, 0x12, 0x1B] {
+}
+
+#[test]
+fn all_namespaces_together_are_an_invalid_field_unless_the_structure_says_otherwise() {
+    let mut device = device();
+    for cns in [0x03, 0x08, 0x12] {
+        assert_eq!(device.admin_status(identify(cns, ALL)), INVALID_FIELD);
+    }
+    for cns in [0x11, 0x1B] {
         assert_eq!(device.admin_status(identify(cns, ALL)), INVALID_NAMESPACE);
     }
+}
+
+#[test]
+fn the_secondary_controllers_are_told_whatever_the_namespace_is() {
+    let (_, data) = device().admin_ok(identify(0x15, 1));
+    assert_eq!(data, [0; 4096]);
 }
 
 #[test]

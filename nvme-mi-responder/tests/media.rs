@@ -306,6 +306,7 @@ fn a_self_test_is_aborted_and_to_abort_none_is_a_success() {
     assert_eq!(device.result(), 0x0F);
     device.admin_ok(self_test(EXTENDED, ALL));
     device.admin_ok(self_test(ABORT, 0));
+    device.admin_ok(self_test(ABORT, 0));
     assert_eq!(device.result(), 0x21);
     assert_eq!(device.tests()[0], 0);
 }
@@ -440,6 +441,15 @@ fn a_format_in_the_same_format_is_no_change() {
     device.mi(0x01, 0, 1 << 31, &[]);
     device.admin_ok(format(1, 0));
     assert_eq!(field(&device.mi(0x01, 0, 0, &[])[4..], 4, 2) & 1 << 6, 0);
+}
+
+#[test]
+fn a_repeated_format_succeeds_and_leaves_the_same() {
+    let mut device = device();
+    for _ in 0..2 {
+        device.admin_ok(format(1, 1));
+        assert_eq!(field(&device.identify(0x00, 1), 0, 8), 2_097_152 / 8);
+    }
 }
 
 #[test]
@@ -631,6 +641,17 @@ fn sanitizing_reports_its_progress_and_its_end() {
     device.wait(2500);
     let log = device.sanitize_log();
     assert_eq!((field(&log, 0, 2), field(&log, 2, 2)), (0xFFFF, 0x101));
+}
+
+#[test]
+fn a_repeated_sanitize_operation_finds_the_first_under_way_and_begins_after_its_end() {
+    let mut device = device();
+    device.admin_ok(sanitize(BLOCK_ERASE));
+    let repeated = device.admin_status(sanitize(BLOCK_ERASE));
+    assert_eq!(repeated, SANITIZE_IN_PROGRESS);
+    device.wait(5000);
+    device.admin_ok(sanitize(BLOCK_ERASE));
+    assert_eq!(field(&device.sanitize_log(), 2, 2) & 7, 2);
 }
 
 #[test]

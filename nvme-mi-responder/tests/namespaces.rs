@@ -343,8 +343,34 @@ fn a_namespace_that_does_not_exist_is_neither_deleted_nor_attached() {
         assert_eq!(device.refuses(ATTACH, namespace, &[0]), status);
         assert_eq!(device.refuses(DETACH, namespace, &[0]), status);
     }
-    assert_eq!(device.refuses(ATTACH, u32::MAX, &[0]), INVALID_NAMESPACE);
+    assert_eq!(device.refuses(ATTACH, u32::MAX, &[0]), INVALID_FIELD);
+    assert_eq!(device.refuses(DETACH, u32::MAX, &[0]), INVALID_FIELD);
     assert_eq!(device.allocated(), [1, 2]);
+    assert_eq!(device.active(0), [1]);
+}
+
+#[test]
+fn a_repeated_creation_makes_another_namespace() {
+    let mut device = device();
+    assert_eq!([device.create(10), device.create(10)], [3, 4]);
+}
+
+#[test]
+fn a_repeated_deletion_finds_the_id_free() {
+    let mut device = device();
+    device.admin_ok(delete(2));
+    assert_eq!(device.admin_status(delete(2)), INVALID_FIELD);
+    assert_eq!(device.allocated(), [1]);
+}
+
+#[test]
+fn a_repeated_attachment_or_detachment_is_refused_and_changes_nothing() {
+    let mut device = device();
+    device.attach(2, &[0]);
+    assert_eq!(device.refuses(ATTACH, 2, &[0]), ALREADY_ATTACHED);
+    assert_eq!(device.active(0), [1, 2]);
+    device.admin_ok(attachment(DETACH, 2, &controllers(&[0])));
+    assert_eq!(device.refuses(DETACH, 2, &[0]), NOT_ATTACHED);
     assert_eq!(device.active(0), [1]);
 }
 

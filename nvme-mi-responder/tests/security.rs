@@ -12,6 +12,7 @@ const INVALID_FIELD: u16 = 0x002;
 struct Echo {
     specific: u16,
     told: Vec<u8>,
+    times: u32,
 }
 
 impl SecurityProtocols for Echo {
@@ -23,6 +24,7 @@ impl SecurityProtocols for Echo {
         assert_eq!(protocol, 0x01);
         self.specific = specific;
         self.told = data.to_vec();
+        self.times += 1;
         specific != 0xBAD0
     }
 
@@ -117,6 +119,16 @@ fn data_go_to_the_protocol_and_come_back() {
         ..receive(1, 0x1234, 4096)
     };
     assert_eq!(device.admin_ok(part).1, data[1024..1088]);
+}
+
+#[test]
+fn data_that_are_sent_again_go_to_the_protocol_again() {
+    let mut device =
+        Device::reference(Parts::new(HealthReport::healthy()).with_security(Echo::default()));
+    for times in 1..=2 {
+        device.admin_ok(send(1, 0x1234, &[7; 8]));
+        assert_eq!(device.world().security.times, times);
+    }
 }
 
 #[test]

@@ -1,13 +1,7 @@
-//! Get Features, opcode 0Ah, and Set Features, opcode 09h (NVM Express Base 2.0).
+//! Get Features, opcode 0Ah, and Set Features, opcode 09h (NVM Express Base 2.0, sections 5.15,
+//! Figures 191 to 195, and 5.27, Figures 313 to 316; NVMe-MI 1.2, section 6.5, Figures 123 to 125).
 //!
-//! | byte | bits | field |
-//! |-|-|-|
-//! | 11:8 | | NSID, with FID 7Fh |
-//! | 44 | | FID, which feature |
-//! | 45 | 2:0 | Get: SEL, 0 current, 1 default, 2 saved, 3 capabilities |
-//! | 47 | 7 | Set: SV, save the value |
-//! | 51:48 | | dword 11, as the feature has it |
-//! | 68.. | | Set: data, if the feature has any |
+//! Dwords 10 to 15 are a [`GetFeatures`] or a [`SetFeatures`]; NSID counts with FID 7Fh.
 //!
 //! The value is in dword 0 of the completion of Get Features, or in its data. SEL 3 gets in dword
 //! 0: bit 0 it can be saved, 1 it is of a namespace, 2 it can be changed. No feature can be saved,
@@ -24,15 +18,18 @@
 //! | 7Eh | Controller Metadata | controller | 4096 bytes |
 //! | 7Fh | Namespace Metadata | namespace | 4096 bytes |
 //!
-//! All others are refused, among them those that NVMe-MI 1.2 prohibits (figure 125): 01h, 03h, 05h
-//! to 0Bh, 0Dh, 0Fh, 12h to 16h, 18h.
+//! All others are refused. Of these, NVMe-MI 1.2 (Figure 125) prohibits Set Features of 01h, 03h,
+//! 05h to 0Bh, 0Dh, 0Fh, 12h to 16h and 18h; Get Features of them is optional.
+//!
+//! Set Features that is repeated sets the same value again and succeeds. Only what a descriptor of
+//! metadata that is *added* (7Dh) would do twice is done twice: there are two.
 //!
 //! libnvme 1.x does not say how much data there is: then Get Features returns all of the feature's,
 //! and Set Features takes what is there.
 //!
 //! | error | when |
 //! |-|-|
-//! | Invalid Field (02h) | another FID, SEL, or a value that the feature does not have; an NSID that is not active |
+//! | Invalid Field (02h) | another FID, SEL, or a value that the feature does not have; FID 7Fh, and NSID is not active, or FFFFFFFFh |
 //! | Invalid Namespace or Format (0Bh) | FID 7Fh, and NSID is 0 or above NN; Set of another FID, and NSID is neither 0, nor FFFFFFFFh, nor up to NN |
 //! | Feature Identifier Not Saveable (type 1, 0Dh) | SV |
 //! | Feature Not Changeable (type 1, 0Eh) | Set of FID 02h |
@@ -41,11 +38,8 @@
 //!
 //! # Temperature Threshold
 //!
-//! | bits of dword 11 | field |
-//! |-|-|
-//! | 15:0 | TMPTH, kelvins |
-//! | 19:16 | TMPSEL: 0 composite, 1 to 8 a sensor that the device has, Fh (Set only) all of these |
-//! | 21:20 | THSEL: 0 over, 1 under |
+//! Dword 11 is a [`TemperatureThreshold`] (section 5.27.1.3, Figure 320). A sensor can be selected
+//! if the device has it, all temperatures together by Set only.
 //!
 //! Dword 0 of Get Features has the same fields. A temperature at or over the one, or at or under
 //! the other, sets bit 1 of the critical warning, wherever it is reported. The default is the
@@ -54,37 +48,41 @@
 //!
 //! # Timestamp
 //!
-//! | byte | field |
-//! |-|-|
-//! | 5:0 | milliseconds since 1970 |
-//! | 6 | Get: bits 3:1 origin, 0 it counts from the start of the device, 1 it was set |
-//! | 7 | 0 |
+//! The data are a [`Timestamp`] (section 5.27.1.11, Figures 339 and 340). Its origin is 0 while it
+//! counts from the start of the device, 1 when it was set.
 //!
 //! # Metadata
 //!
-//! | byte | field |
-//! |-|-|
-//! | 0 | number of descriptors |
-//! | 2.. | descriptors: byte 0 bits 5:0 type, byte 1 revision, 3:2 length of the value, then the value |
+//! The data are a [`MetadataHeader`] and descriptors, a [`MetadataDescriptor`] and a value each
+//! (section 5.27.1.23, Figures 358 to 363).
 //!
 //! Dword 11 of Set Features has in bits 14:13 what is done with each descriptor: 0 it replaces all
 //! of its type, 1 all of its type are removed, 2 (7Dh only) it is added. All is done or nothing. A
 //! controller keeps 96 bytes of descriptors for each of its features, a namespace 96; to exceed
 //! this is an Invalid Field, a status that the specification leaves to the device.
 
-use crate::bytes::{u8_at, u16_at, u64_at};
+use core::mem::offset_of;
+
+use zerocopy::little_endian::U16;
+use zerocopy::{FromBytes, transmute};
+
 use crate::context::Context;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, put};
 use crate::failure::{CompletionStatus, Failure, Handled, Refusal, Status};
 use crate::model::{Metadata, Model, TEMPERATURES, default_thresholds};
+use crate::wire::{
+    CommandSpecificStatus, FeatureId, FeatureSelect, GetFeatures, MetadataDescriptor,
+    MetadataHeader, SetFeatures, TemperatureThreshold, Timestamp,
+};
 use crate::world::{World, report_of};
 
-use super::Request;
 use super::identify::{self, ALL_NAMESPACES, Scope, highest_namespace_id};
+use super::{Request, specific};
 
-const NOT_SAVEABLE: CompletionStatus = CompletionStatus::specific(0x0D);
-const NOT_CHANGEABLE: CompletionStatus = CompletionStatus::specific(0x0E);
-const NOT_OF_A_NAMESPACE: CompletionStatus = CompletionStatus::specific(0x0F);
+const NOT_SAVEABLE: CompletionStatus = specific(CommandSpecificStatus::FEATURE_NOT_SAVEABLE);
+const NOT_CHANGEABLE: CompletionStatus = specific(CommandSpecificStatus::FEATURE_NOT_CHANGEABLE);
+const NOT_OF_A_NAMESPACE: CompletionStatus =
+    specific(CommandSpecificStatus::FEATURE_NOT_NAMESPACE_SPECIFIC);
 
 /// Bits of the capabilities (SEL 3).
 const OF_A_NAMESPACE: u8 = 1 << 1;
@@ -95,17 +93,15 @@ const SUPPORTED: u32 = 1 << 0;
 const NAMESPACE_SCOPE: u32 = 1 << 20;
 const CONTROLLER_SCOPE: u32 = 1 << 21;
 
-/// Bytes of a timestamp.
-const TIMESTAMP_LENGTH: u32 = 8;
 /// Bytes of metadata.
 const METADATA_LENGTH: u32 = 4096;
-/// Bytes of metadata before the first descriptor.
-const METADATA_HEADER: usize = 2;
-/// Bytes of a metadata descriptor before its value.
-const DESCRIPTOR_HEADER: usize = 4;
+/// Bits of the type of a metadata descriptor in its byte.
+const ELEMENT_TYPE: u8 = 0x3F;
 
-/// TMPSEL and THSEL.
-const TEMPERATURE_SELECTORS: u32 = 0x3F << 16;
+/// Bits of SEL in its byte.
+const SELECT: u8 = 7;
+/// Bits of TMPSEL and THSEL in their byte.
+const TEMPERATURE_SELECT: u8 = 0x3F;
 /// TMPSEL: all temperatures.
 const ALL_TEMPERATURES: usize = 0xF;
 
@@ -125,13 +121,13 @@ enum MetadataOf {
 }
 
 struct Feature {
-    id: u8,
+    id: FeatureId,
     kind: Kind,
     capabilities: u8,
 }
 
 impl Feature {
-    const fn new(id: u8, kind: Kind, capabilities: u8) -> Self {
+    const fn new(id: FeatureId, kind: Kind, capabilities: u8) -> Self {
         Self {
             id,
             kind,
@@ -149,17 +145,25 @@ const ENHANCED: usize = 0;
 
 /// All features: the one source of what can be got and set, and of what is reported as supported.
 const FEATURES: &[Feature] = &[
-    Feature::new(0x02, Kind::Power, 0),
-    Feature::new(0x04, Kind::Temperature, CHANGEABLE),
-    Feature::new(0x0E, Kind::Timestamp, CHANGEABLE),
+    Feature::new(FeatureId::POWER_MANAGEMENT, Kind::Power, 0),
     Feature::new(
-        0x7D,
+        FeatureId::TEMPERATURE_THRESHOLD,
+        Kind::Temperature,
+        CHANGEABLE,
+    ),
+    Feature::new(FeatureId::TIMESTAMP, Kind::Timestamp, CHANGEABLE),
+    Feature::new(
+        FeatureId::ENHANCED_CONTROLLER_METADATA,
         Kind::Metadata(MetadataOf::Controller(ENHANCED)),
         CHANGEABLE,
     ),
-    Feature::new(0x7E, Kind::Metadata(MetadataOf::Controller(1)), CHANGEABLE),
     Feature::new(
-        0x7F,
+        FeatureId::CONTROLLER_METADATA,
+        Kind::Metadata(MetadataOf::Controller(1)),
+        CHANGEABLE,
+    ),
+    Feature::new(
+        FeatureId::NAMESPACE_METADATA,
         Kind::Metadata(MetadataOf::Namespace),
         CHANGEABLE | OF_A_NAMESPACE,
     ),
@@ -173,12 +177,11 @@ pub(super) fn effects() -> impl Iterator<Item = (u8, u32)> {
         } else {
             CONTROLLER_SCOPE
         };
-        (feature.id, SUPPORTED | scope)
+        (feature.id.0, SUPPORTED | scope)
     })
 }
 
-fn find(request: &Request) -> Result<&'static Feature, CompletionStatus> {
-    let [id, ..] = request.dword10.to_le_bytes();
+fn find(id: FeatureId) -> Result<&'static Feature, CompletionStatus> {
     let found = FEATURES.iter().find(|feature| feature.id == id);
     found.ok_or(CompletionStatus::INVALID_FIELD)
 }
@@ -189,11 +192,12 @@ pub(super) fn get<W: World>(
     request: &Request,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
-    let feature = find(request)?;
-    let current = match request.dword10 >> 8 & 7 {
-        0 => true,
-        1 | 2 => false,
-        3 => {
+    let command: GetFeatures = request.command();
+    let feature = find(command.feature_id)?;
+    let current = match FeatureSelect(command.select & SELECT) {
+        FeatureSelect::CURRENT => true,
+        FeatureSelect::DEFAULT | FeatureSelect::SAVED => false,
+        FeatureSelect::SUPPORTED_CAPABILITIES => {
             request.return_data(exchange, 0)?;
             return Ok(u32::from(feature.capabilities));
         }
@@ -204,7 +208,10 @@ pub(super) fn get<W: World>(
             request.return_data(exchange, 0)?;
             Ok(0)
         }
-        Kind::Temperature => get_threshold(context, request, exchange, current),
+        Kind::Temperature => {
+            let asked = transmute!(command.dword11);
+            get_threshold(context, request, exchange, asked, current)
+        }
         Kind::Timestamp => get_timestamp(context, request, exchange, current),
         Kind::Metadata(of) => get_metadata(context, request, exchange, of, current),
     }
@@ -216,24 +223,33 @@ pub(super) fn set<W: World>(
     request: &Request,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
-    let feature = find(request)?;
-    if request.dword10 & 1 << 31 != 0 {
+    let command: SetFeatures = request.command();
+    let feature = find(command.feature_id)?;
+    if command.save & SetFeatures::SAVE != 0 {
         return Err(NOT_SAVEABLE.into());
     }
     if !feature.is_of_namespace() {
-        check_not_of_namespace(context.model, request.namespace_id)?;
+        check_not_of_namespace(context.model, request.namespace_id())?;
     }
     match feature.kind {
         Kind::Power => return Err(NOT_CHANGEABLE.into()),
-        Kind::Temperature => set_threshold(context, request, exchange)?,
+        Kind::Temperature => {
+            exchange.expect_request_data(0)?;
+            set_threshold(context, request, transmute!(command.dword11))?;
+        }
         Kind::Timestamp => set_timestamp(context, request, exchange)?,
         Kind::Metadata(of) => {
-            if exchange.request_data().len() < METADATA_HEADER {
-                return Err(Failure::new(Status::InvalidInputDataSize).into());
-            }
+            let data = exchange.request_data();
+            let (header, given) = MetadataHeader::ref_from_prefix(data)
+                .map_err(|_| Failure::new(Status::InvalidInputDataSize))?;
+            let action = ElementAction::of(command.dword11.get(), of)?;
+            let given = Given {
+                count: usize::from(header.count),
+                descriptors: given,
+            };
             let metadata = metadata_of(context.model, request, of)?;
             let mut changed = *metadata;
-            change(&mut changed, request.dword11, exchange.request_data(), of)?;
+            change(&mut changed, action, &given)?;
             *metadata = changed;
         }
     }
@@ -255,14 +271,14 @@ struct Selected {
 }
 
 impl Selected {
-    fn parse(dword11: u32) -> Result<Self, CompletionStatus> {
-        let under = match dword11 >> 20 & 3 {
+    fn of(value: TemperatureThreshold) -> Result<Self, CompletionStatus> {
+        let under = match value.threshold_type() {
             0 => false,
             1 => true,
             _ => return Err(CompletionStatus::INVALID_FIELD),
         };
         Ok(Self {
-            temperature: (dword11 >> 16 & 0xF) as usize,
+            temperature: usize::from(value.temperature_select()),
             under,
         })
     }
@@ -291,9 +307,10 @@ fn get_threshold<W: World>(
     context: &mut Context<'_, '_, W>,
     request: &Request,
     exchange: &mut Exchange<'_>,
+    asked: TemperatureThreshold,
     current: bool,
 ) -> Handled {
-    let selected = Selected::parse(request.dword11)?;
+    let selected = Selected::of(asked)?;
     if !is_measured(context, request.controller, selected.temperature) {
         return Err(CompletionStatus::INVALID_FIELD.into());
     }
@@ -307,22 +324,25 @@ fn get_threshold<W: World>(
         _ => default_thresholds(selected.temperature, health),
     };
     let threshold = if selected.under { under } else { over };
-    let selectors = request.dword11 & TEMPERATURE_SELECTORS;
-    Ok(selectors | u32::from(threshold))
+    let value = TemperatureThreshold {
+        threshold: U16::new(threshold),
+        select: asked.select & TEMPERATURE_SELECT,
+        ..TemperatureThreshold::default()
+    };
+    Ok(u32::from_le_bytes(transmute!(value)))
 }
 
 fn set_threshold<W: World>(
     context: &mut Context<'_, '_, W>,
     request: &Request,
-    exchange: &Exchange<'_>,
-) -> Result<(), Refusal> {
-    exchange.expect_request_data(0)?;
-    let selected = Selected::parse(request.dword11)?;
+    value: TemperatureThreshold,
+) -> Result<(), CompletionStatus> {
+    let selected = Selected::of(value)?;
     let all = selected.temperature == ALL_TEMPERATURES;
     if !all && !is_measured(context, request.controller, selected.temperature) {
-        return Err(CompletionStatus::INVALID_FIELD.into());
+        return Err(CompletionStatus::INVALID_FIELD);
     }
-    let kelvins = (request.dword11 & 0xFFFF) as u16;
+    let kelvins = value.threshold.get();
     for temperature in 0..TEMPERATURES {
         let meant = if all {
             is_measured(context, request.controller, temperature)
@@ -345,13 +365,21 @@ fn get_timestamp<W: World>(
     exchange: &mut Exchange<'_>,
     current: bool,
 ) -> Handled {
-    let page = request.return_data(exchange, TIMESTAMP_LENGTH)?;
+    let page = request.return_data(exchange, size_of::<Timestamp>() as u32)?;
     if let Some(controller) = context.model.controllers.get(request.controller)
         && current
     {
         let timestamp = controller.timestamp;
-        page.put_u64(0, timestamp.at(context.now));
-        page.put_u8(6, u8::from(timestamp.set.is_some()) << 1);
+        let milliseconds = timestamp.at(context.now);
+        let is_set = timestamp.set.is_some();
+        // Of the 8 bytes of the number the upper 2 are zero, and not those of the field.
+        page.put_u64(offset_of!(Timestamp, milliseconds) as u32, milliseconds);
+        put!(
+            page,
+            Timestamp {
+                attributes: if is_set { Timestamp::SET_BY_HOST } else { 0 }
+            }
+        );
     }
     Ok(0)
 }
@@ -361,10 +389,10 @@ fn set_timestamp<W: World>(
     request: &Request,
     exchange: &Exchange<'_>,
 ) -> Result<(), Refusal> {
-    exchange.expect_request_data(TIMESTAMP_LENGTH as usize)?;
-    let value = u64_at(exchange.request_data(), 0);
+    let timestamp = Timestamp::ref_from_bytes(exchange.request_data())
+        .map_err(|_| Failure::new(Status::InvalidInputDataSize))?;
     if let Some(controller) = context.model.controllers.get_mut(request.controller) {
-        controller.timestamp.set = Some((context.now, value));
+        controller.timestamp.set = Some((context.now, timestamp.get()));
     }
     Ok(())
 }
@@ -399,36 +427,60 @@ fn get_metadata<W: World>(
     let page = request.return_data(exchange, METADATA_LENGTH)?;
     if current {
         let count = descriptors(metadata.as_bytes()).count();
-        page.put_u8(0, u8::try_from(count).unwrap_or(u8::MAX));
-        page.put(METADATA_HEADER as u32, metadata.as_bytes());
+        put!(
+            page,
+            MetadataHeader {
+                count: u8::try_from(count).unwrap_or(u8::MAX)
+            }
+        );
+        page.put(size_of::<MetadataHeader>() as u32, metadata.as_bytes());
     }
     Ok(0)
 }
 
-/// What a Set Features command with this dword 11 and these data does to metadata. After an error
-/// they are good for nothing.
+/// EA, element action, bits 14:13 of dword 11: what is done with each descriptor that is given.
+#[derive(Clone, Copy)]
+struct ElementAction {
+    /// All of its type are removed.
+    removes: bool,
+    /// It is added.
+    adds: bool,
+}
+
+impl ElementAction {
+    fn of(dword11: u32, of: MetadataOf) -> Result<Self, CompletionStatus> {
+        let (removes, adds) = match dword11 >> 13 & 3 {
+            0 => (true, true),
+            1 => (true, false),
+            2 if of == MetadataOf::Controller(ENHANCED) => (false, true),
+            _ => return Err(CompletionStatus::INVALID_FIELD),
+        };
+        Ok(Self { removes, adds })
+    }
+}
+
+/// The descriptors of a command.
+struct Given<'d> {
+    /// How many there are to be.
+    count: usize,
+    descriptors: &'d [u8],
+}
+
+/// Does that with metadata. After an error they are good for nothing.
 fn change(
     metadata: &mut Metadata,
-    dword11: u32,
-    data: &[u8],
-    of: MetadataOf,
+    action: ElementAction,
+    given: &Given<'_>,
 ) -> Result<(), CompletionStatus> {
-    let (removes, adds) = match dword11 >> 13 & 3 {
-        0 => (true, true),
-        1 => (true, false),
-        2 if of == MetadataOf::Controller(ENHANCED) => (false, true),
-        _ => return Err(CompletionStatus::INVALID_FIELD),
-    };
-    let count = usize::from(u8_at(data, 0));
-    let given = || descriptors(data.get(METADATA_HEADER..).unwrap_or_default()).take(count);
-    if given().count() != count {
+    let all = || descriptors(given.descriptors).take(given.count);
+    if all().count() != given.count {
         return Err(CompletionStatus::INVALID_FIELD);
     }
-    for descriptor in given() {
-        if removes {
+    for descriptor in all() {
+        if action.removes {
             remove(metadata, type_of(descriptor));
         }
-        if adds {
+        if action.adds {
             let added = metadata.push(descriptor);
             added.ok_or(CompletionStatus::INVALID_FIELD)?;
         }
@@ -437,7 +489,8 @@ fn change(
 }
 
 fn type_of(descriptor: &[u8]) -> u8 {
-    u8_at(descriptor, 0) & 0x3F
+    MetadataDescriptor::ref_from_prefix(descriptor)
+        .map_or(0, |(header, _)| header.element_type & ELEMENT_TYPE)
 }
 
 fn remove(metadata: &mut Metadata, element_type: u8) {
@@ -454,8 +507,9 @@ fn remove(metadata: &mut Metadata, element_type: u8) {
 fn descriptors(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut left = bytes;
     core::iter::from_fn(move || {
-        left.get(..DESCRIPTOR_HEADER)?;
-        let length = DESCRIPTOR_HEADER.saturating_add(usize::from(u16_at(left, 2)));
+        let (header, _) = MetadataDescriptor::ref_from_prefix(left).ok()?;
+        let value = usize::from(header.length.get());
+        let length = size_of::<MetadataDescriptor>().saturating_add(value);
         let (descriptor, rest) = left.split_at_checked(length)?;
         left = rest;
         Some(descriptor)

@@ -1,12 +1,10 @@
-//! Firmware Image Download, opcode 11h, and Firmware Commit, opcode 10h (NVM Express Base 2.0).
+//! Firmware Image Download, opcode 11h, and Firmware Commit, opcode 10h (NVM Express Base 2.0,
+//! sections 5.13, Figures 184 to 187, and 5.12, Figures 181 to 183; the update process: section
+//! 3.11).
 //!
 //! # Firmware Image Download
 //!
-//! | byte | field |
-//! |-|-|
-//! | 47:44 | NUMD, dwords of this piece, 0 meaning 1 |
-//! | 51:48 | OFST, the first dword of the piece in the image |
-//! | 68.. | the piece, at most 4096 bytes |
+//! Dwords 10 and 11 are a [`FirmwareImageDownload`]; the piece follows, at most 4096 bytes.
 //!
 //! Pieces come in any order. There is one download at a time in the subsystem, whichever controller
 //! its commands name. The first piece after a Firmware Commit begins another one, and so does a
@@ -21,28 +19,32 @@
 //!
 //! | error | when |
 //! |-|-|
-//! | NVMe-MI Invalid Parameter at byte 32 | NUMD is not what DLEN says |
+//! | NVMe-MI Invalid Parameter at DLEN | NUMD is not what DLEN says |
 //! | Invalid Field (02h) | the piece ends beyond the longest image; or whole pages are required (FWUG 01h) and it is none |
 //! | Overlapping Range (type 1, 14h) | a part of the piece was downloaded before, and it is not the last piece repeated; the download is as it was |
 //! | Internal Error (06h), may be tried again | the store failed; or there are more than [`MAX_PIECES`] separate parts with gaps between |
 //!
 //! # Firmware Commit
 //!
-//! | byte | bits | field |
-//! |-|-|-|
-//! | 44 | 2:0 | FS, the slot, 1 to 7; 0: the device chooses |
-//! | 44 | 5:3 | CA, the action: 0 store the image, 1 store and activate at the next reset, 2 activate what is stored at the next reset, 3 activate now, with a downloaded image stored before |
+//! Dword 10 is a [`FirmwareCommit`]. CA, the action: 0 stores the image; 1 stores it and activates
+//! it at the next reset; 2 activates what is stored at the next reset; 3 activates now, with a
+//! downloaded image stored before.
 //!
 //! With FS 0 an image goes to the first slot that is empty, or else to the first that is neither
-//! active nor next; what is activated with action 2 is the first image that is not active. A commit
+//! active nor next; what action 2 activates is the first image that is not active. A commit
 //! that is done, or finds no good image, ends the download. One that names a wrong slot or
 //! action leaves it, to be committed elsewhere. What was in the slot stays if it fails.
+//!
+//! A commit that is repeated finds no download any more. Actions 0 and 1 get an Invalid Firmware
+//! Image; actions 2 and 3 succeed again, as the image is in the slot. With FS 0, action 3 without a
+//! download is an Invalid Firmware Image too: repeated, it would activate the first image that does
+//! not run, which is the one that ran before.
 //!
 //! | error | when |
 //! |-|-|
 //! | Invalid Field (02h) | actions 4 and 5, and 6 and 7, of boot partitions, which are not supported |
 //! | Invalid Firmware Slot (type 1, 06h) | there is no such slot, none to choose, or an image is to be stored in a read-only one |
-//! | Invalid Firmware Image (type 1, 07h) | nothing was downloaded; it has gaps; the store does not take it; the slot to activate is empty |
+//! | Invalid Firmware Image (type 1, 07h) | nothing was downloaded; it has gaps; the store does not take it; the slot to activate is empty, or not named in action 3 |
 //! | 0Bh, 10h, 11h (type 1) | done, but the image runs only after a conventional, NVM Subsystem, or Controller Level Reset |
 //! | 12h, 13h (type 1) | stored but not activated: it would take too long; it is prohibited |
 //!
@@ -59,17 +61,18 @@ use crate::context::Context;
 use crate::exchange::Exchange;
 use crate::failure::{CompletionStatus, Handled, Refusal};
 use crate::model::{Change, FirmwareUpdate, Model};
+use crate::wire::{CommandSpecificStatus, FirmwareCommit, FirmwareImageDownload};
 use crate::world::World;
 
-use super::Request;
+use super::{Request, specific};
 
 const PAGE: u32 = 4096;
 
 /// The commands are in the table only if there is a store.
 const NO_STORE: CompletionStatus = CompletionStatus::INTERNAL_ERROR;
-const INVALID_SLOT: CompletionStatus = CompletionStatus::specific(0x06);
-const INVALID_IMAGE: CompletionStatus = CompletionStatus::specific(0x07);
-const OVERLAPPING_RANGE: CompletionStatus = CompletionStatus::specific(0x14);
+const INVALID_SLOT: CompletionStatus = specific(CommandSpecificStatus::INVALID_FIRMWARE_SLOT);
+const INVALID_IMAGE: CompletionStatus = specific(CommandSpecificStatus::INVALID_FIRMWARE_IMAGE);
+const OVERLAPPING_RANGE: CompletionStatus = specific(CommandSpecificStatus::OVERLAPPING_RANGE);
 
 /// The piece with these bytes at dword `offset`, if the store takes one there.
 fn piece_at(
@@ -103,14 +106,14 @@ pub(super) fn download<W: World>(
     request: &Request,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
-    let length = u64::from(request.dword10)
-        .saturating_add(1)
-        .saturating_mul(4);
+    let command: FirmwareImageDownload = request.command();
+    let dwords = u64::from(command.number_of_dwords.get()).saturating_add(1);
+    let length = dwords.saturating_mul(4);
     request.expect_data(exchange, length)?;
     let data = exchange.request_data();
     let store = context.world.firmware().ok_or(NO_STORE)?;
     let update = &mut context.model.state.firmware;
-    let piece = piece_at(request.dword11, data, store)?;
+    let piece = piece_at(command.offset.get(), data, store)?;
     // The integrity check of the whole command stands for the bytes of the piece.
     if update.is_repetition(piece, context.check) {
         return Ok(0);
@@ -140,8 +143,8 @@ enum Action {
 }
 
 impl Action {
-    fn of(dword10: u32) -> Result<Self, CompletionStatus> {
-        match dword10 >> 3 & 7 {
+    fn of(command: FirmwareCommit) -> Result<Self, CompletionStatus> {
+        match command.action() {
             0 => Ok(Self::Store),
             1 => Ok(Self::StoreAndActivateOnReset),
             2 => Ok(Self::ActivateOnReset),
@@ -157,17 +160,18 @@ pub(super) fn commit<W: World>(
     request: &Request,
     _: &mut Exchange<'_>,
 ) -> Handled {
-    let action = Action::of(request.dword10)?;
+    let command: FirmwareCommit = request.command();
+    let action = Action::of(command)?;
     let store = context.world.firmware().ok_or(NO_STORE)?;
     let update = &mut context.model.state.firmware;
-    // Action 3 is that of a new image if there is one.
+    // Action 3 is that of a new image if there is one, and always if the slot is not named.
     let stores = match action {
         Action::Store | Action::StoreAndActivateOnReset => true,
         Action::ActivateOnReset => false,
-        Action::Activate => !update.download.is_empty(),
+        Action::Activate => command.slot() == 0 || !update.download.is_empty(),
     };
     update.ended = true;
-    let slot = slot_for(store, (request.dword10 & 7) as u8, stores)?;
+    let slot = slot_for(store, command.slot(), stores)?;
     if stores {
         let stored = match update.download.length() {
             Some(length) => store.commit(slot, length),
@@ -239,16 +243,16 @@ fn needs_reset(error: FirmwareError) -> bool {
 }
 
 fn status_of(error: FirmwareError) -> CompletionStatus {
-    let code = match error {
+    use CommandSpecificStatus as Specific;
+    specific(match error {
         FirmwareError::Failed => return CompletionStatus::INTERNAL_ERROR,
         FirmwareError::InvalidImage => return INVALID_IMAGE,
-        FirmwareError::NeedsConventionalReset => 0x0B,
-        FirmwareError::NeedsSubsystemReset => 0x10,
-        FirmwareError::NeedsControllerReset => 0x11,
-        FirmwareError::MaximumTimeViolation => 0x12,
-        FirmwareError::ActivationProhibited => 0x13,
-    };
-    CompletionStatus::specific(code)
+        FirmwareError::NeedsConventionalReset => Specific::FIRMWARE_NEEDS_CONVENTIONAL_RESET,
+        FirmwareError::NeedsSubsystemReset => Specific::FIRMWARE_NEEDS_SUBSYSTEM_RESET,
+        FirmwareError::NeedsControllerReset => Specific::FIRMWARE_NEEDS_CONTROLLER_LEVEL_RESET,
+        FirmwareError::MaximumTimeViolation => Specific::FIRMWARE_MAXIMUM_TIME_VIOLATION,
+        FirmwareError::ActivationProhibited => Specific::FIRMWARE_ACTIVATION_PROHIBITED,
+    })
 }
 
 fn status_of_piece(error: PieceError) -> CompletionStatus {

@@ -1,19 +1,16 @@
-//! Format NVM, opcode 80h (NVM Express Base 2.0).
+//! Format NVM, opcode 80h (NVM Express Base 2.0, section 5.14, Figures 188 to 190).
 //!
-//! | byte | bits | field |
-//! |-|-|-|
-//! | 11:8 | | NSID; FFFFFFFFh: all namespaces that are attached to the controller |
-//! | 44 | 3:0 | LBAFL, lower bits of the index of the LBA format: 0 blocks of 512 bytes, 1 of 4096 |
-//! | 44 | 7:5 | PI, kind of protection information: none, 0, as there are no metadata |
-//! | 45 | 3:1 | SES, secure erase: 0 none, 1 user data, 2 cryptographic, where FNA bit 2 says so |
-//! | 45 | 5:4 | LBAFU, upper bits of the index |
+//! Dword 10 is a [`FormatNvm`]. NSID FFFFFFFFh formats all namespaces that are attached to the
+//! controller. LBA formats: 0 has blocks of 512 bytes, 1 of 4096. PI is 0, none, as there are no
+//! metadata. SES 2, a cryptographic erase, is there where FNA bit 2 says so.
 //!
 //! MSET and PIL are without meaning as there are no metadata, and ignored. A namespace keeps its
 //! bytes: with larger blocks it has fewer of them. It can take long; the requester is told that
 //! more processing is required. If the format is another than before, the controllers to
 //! which the namespace is attached are told that it changed. A self-test of the namespace ends.
 //! Until it is done, a command of the other command slot that changes the device waits, rather than
-//! fail with Format In Progress (84h).
+//! fail with Format In Progress (84h). One that is repeated formats again and succeeds: what it
+//! leaves is the same.
 //!
 //! | error | when |
 //! |-|-|
@@ -29,6 +26,7 @@ use crate::context::Context;
 use crate::exchange::Exchange;
 use crate::failure::{CompletionStatus, Handled, Refusal};
 use crate::model::{ControllerId, LBA_FORMATS, Model, Namespace, NamespaceId, Outcome};
+use crate::wire::FormatNvm;
 use crate::world::{Format, SecureErase, World};
 
 use super::Request;
@@ -41,14 +39,14 @@ pub(super) fn run<W: World>(
     request: &Request,
     _: &mut Exchange<'_>,
 ) -> Handled {
-    let erase = erase_of(request.dword10, context.world)?;
-    let flbas = (request.dword10 & 0xF | request.dword10 >> 7 & 0x60) as u8;
-    let format = format_of(flbas, (request.dword10 >> 5 & 7) as u8)?;
+    let command: FormatNvm = request.command();
+    let erase = erase_of(command.secure_erase(), context.world)?;
+    let format = format_of(command.format_index(), command.protection_information())?;
     let targets = Targets::new(context.model, request)?;
     targets.check(context.model, format)?;
     if !context.resumed {
         let (model, world) = (&mut *context.model, &mut *context.world);
-        self_test::stop_of_namespace(model, world, request.namespace_id, Outcome::Formatted);
+        self_test::stop_of_namespace(model, world, request.namespace_id(), Outcome::Formatted);
     }
     let order = Format {
         controller: targets.controller,
@@ -68,8 +66,9 @@ pub(super) fn run<W: World>(
     Ok(0)
 }
 
-fn erase_of<W: World>(dword10: u32, world: &mut W) -> Result<SecureErase, CompletionStatus> {
-    match dword10 >> 9 & 7 {
+/// What SES asks for.
+fn erase_of<W: World>(settings: u8, world: &mut W) -> Result<SecureErase, CompletionStatus> {
+    match settings {
         0 => Ok(SecureErase::None),
         1 => Ok(SecureErase::UserData),
         2 if world
@@ -102,15 +101,16 @@ struct Targets {
 
 impl Targets {
     fn new(model: &Model<'_>, request: &Request) -> Result<Self, CompletionStatus> {
-        let all = request.namespace_id == ALL_NAMESPACES;
+        let id = request.namespace_id();
+        let all = id == ALL_NAMESPACES;
         if !all {
-            find_active(model, request.namespace_id, request.controller)?;
+            find_active(model, id, request.controller)?;
         }
         let controller = model.controllers.get(request.controller);
         Ok(Self {
             controller: controller.map_or(ControllerId(0), |controller| controller.id),
             bit: 1u32.unbounded_shl(request.controller as u32),
-            namespace: (!all).then_some(NamespaceId(request.namespace_id)),
+            namespace: (!all).then_some(NamespaceId(id)),
         })
     }
 

@@ -1,12 +1,6 @@
-//! Identify, opcode 06h (NVM Express Base 2.0).
+//! Identify, opcode 06h (NVM Express Base 2.0, section 5.17, Figures 269 to 273).
 //!
-//! | byte | field |
-//! |-|-|
-//! | 11:8 | NSID |
-//! | 44 | CNS, which structure |
-//! | 47:46 | CNTID, a controller |
-//! | 51 | CSI, the I/O command set, where the table says so: 00h (NVM) is the only one |
-//!
+//! Dwords 10 to 15 are an [`Identify`]. CSI is 00h (NVM), the only one, where the table says so.
 //! Every structure has 4096 bytes, of which the requester gets the window that it asks for. Other
 //! fields are ignored; among them CNTID where the table does not name it, above all for CNS 01h.
 //!
@@ -14,7 +8,7 @@
 //! |-|-|-|
 //! | 00h | [Identify Namespace](namespace) | a namespace; FFFFFFFFh for what all have in common, if namespaces can be managed |
 //! | 01h | [Identify Controller](controller) | ignored. Every libnvme asks for the first 72 bytes of controller 0 first |
-//! | 02h | IDs of the active namespaces above NSID, ascending, 4 bytes each | less than FFFFFFFEh |
+//! | 02h | IDs of the active namespaces above NSID ([`NamespaceList`]) | less than FFFFFFFEh |
 //! | 03h | [identification descriptors](namespace) | an active namespace |
 //! | 05h | Identify Namespace of the I/O command set CSI: zero, as all of its optional features | a namespace |
 //! | 06h | Identify Controller of CSI: zero, likewise | ignored |
@@ -22,7 +16,7 @@
 //! | 08h | [Identify Namespace independent of the I/O command set](namespace) | a namespace |
 //! | 10h | IDs of the allocated namespaces above NSID | less than FFFFFFFEh |
 //! | 11h | Identify Namespace of an allocated namespace, attached or not | a namespace |
-//! | 12h | controllers to which NSID is attached, from CNTID on: their number, then their IDs, ascending, 2 bytes each | an allocated namespace |
+//! | 12h | controllers to which NSID is attached, from CNTID on ([`ControllerList`]) | an allocated namespace |
 //! | 13h | controllers of the subsystem from CNTID on, likewise | ignored |
 //! | 14h | [primary controller capabilities](controller): no resources to share | ignored |
 //! | 15h | secondary controllers: none | ignored |
@@ -37,20 +31,24 @@
 //!
 //! | error | when |
 //! |-|-|
-//! | Invalid Field (02h) | another CNS; another CSI; a CNTID that CNS 1Ch does not find; an ID that is not active (03h) or not allocated (12h) |
-//! | Invalid Namespace or Format (0Bh) | NSID is 0 or above NN where a namespace is asked for, or above FFFFFFFDh where a list is |
+//! | Invalid Field (02h) | another CNS; another CSI; a CNTID that CNS 1Ch does not find; an ID that is not active (03h) or not allocated (12h); NSID is FFFFFFFFh (03h, 08h and 12h), or 0 (12h) |
+//! | Invalid Namespace or Format (0Bh) | NSID is 0 or above NN where a namespace is asked for; FFFFFFFFh where a namespace is asked for with another CNS than those above; above FFFFFFFDh where a list is |
 //!
-//! That CNS 03h and 12h fail for an ID without a namespace is the rule for all commands, to which
-//! the other structures are exceptions; the specification does not repeat it there, and requesters
-//! print either status.
+//! That CNS 03h and 12h fail for an ID without a namespace, and 03h and 08h for all of them, is the
+//! rule for all commands (section 3.2.1.5, Figure 87), to which the other structures are exceptions.
+//! By the same rule an NSID should be 0 where the table ignores it; `nvme list-secondary` sends the
+//! one of its user, and gets an answer.
 
 pub mod controller;
 pub mod namespace;
 
+use core::mem::offset_of;
+
 use crate::context::{Ability, Context};
-use crate::exchange::{Exchange, Page};
+use crate::exchange::{Exchange, Page, put};
 use crate::failure::{CompletionStatus, Handled};
 use crate::model::{ControllerId, Model, Namespace, NamespaceId};
+use crate::wire::{ControllerList, Identify, IdentifyStructure, NamespaceList};
 use crate::world::World;
 
 use super::Request;
@@ -61,6 +59,8 @@ const STRUCTURE_LENGTH: u32 = 4096;
 pub(super) const ALL_NAMESPACES: u32 = 0xFFFF_FFFF;
 /// NSID: the lowest that no list can start after.
 const FIRST_NOT_LISTED: u32 = 0xFFFF_FFFE;
+/// CSI: the NVM command set.
+pub(super) const NVM_COMMAND_SET: u8 = 0x00;
 /// CNTID: the controller that is asked.
 const THIS_CONTROLLER: u16 = 0xFFFF;
 
@@ -125,30 +125,72 @@ fn wanted(
     request: &Request,
     manages_namespaces: bool,
 ) -> Result<Structure, CompletionStatus> {
-    let [cns, _, id_low, id_high] = request.dword10.to_le_bytes();
-    let first = u16::from_le_bytes([id_low, id_high]);
-    if matches!(cns, 0x05..=0x07 | 0x1A | 0x1B) && request.dword11 >> 24 != 0 {
+    use IdentifyStructure as Cns;
+    let command: Identify = request.command();
+    let (cns, id) = (command.structure, request.namespace_id());
+    let first = command.controller_id.get();
+    if is_of_command_set(cns) && command.command_set != NVM_COMMAND_SET {
         return Err(CompletionStatus::INVALID_FIELD);
     }
-    if request.namespace_id == ALL_NAMESPACES && manages_namespaces {
-        match cns {
-            0x00 => return Ok(Structure::CommonNamespace),
-            0x05 => return Ok(Structure::Empty),
-            _ => {}
-        }
-    }
     match cns {
-        0x00 | 0x03 | 0x05 | 0x08 | 0x11 | 0x12 | 0x1B => of_namespace(model, request, cns, first),
-        0x02 | 0x07 | 0x10 | 0x1A if request.namespace_id < FIRST_NOT_LISTED => {
-            Ok(Structure::Namespaces(request.namespace_id, scope_of(cns)))
+        Cns::NAMESPACE
+        | Cns::COMMAND_SET_NAMESPACE
+        | Cns::ALLOCATED_NAMESPACE
+        | Cns::COMMAND_SET_ALLOCATED_NAMESPACE
+            if id == ALL_NAMESPACES =>
+        {
+            of_all_namespaces(cns, manages_namespaces)
         }
-        0x02 | 0x07 | 0x10 | 0x1A => Err(CompletionStatus::INVALID_NAMESPACE),
-        0x13 => Ok(Structure::Controllers(first, u32::MAX)),
-        0x01 => Ok(Structure::Controller),
-        0x14 => Ok(Structure::PrimaryCapabilities),
-        0x06 | 0x15 | 0x17 => Ok(Structure::Empty),
-        0x1C if is_controller(model, first) => Ok(Structure::CommandSets),
+        Cns::NAMESPACE_CONTROLLERS if id == 0 => Err(CompletionStatus::INVALID_FIELD),
+        Cns::NAMESPACE
+        | Cns::NAMESPACE_DESCRIPTORS
+        | Cns::COMMAND_SET_NAMESPACE
+        | Cns::INDEPENDENT_NAMESPACE
+        | Cns::ALLOCATED_NAMESPACE
+        | Cns::NAMESPACE_CONTROLLERS
+        | Cns::COMMAND_SET_ALLOCATED_NAMESPACE => of_namespace(model, request, cns, first),
+        Cns::ACTIVE_NAMESPACES
+        | Cns::COMMAND_SET_ACTIVE_NAMESPACES
+        | Cns::ALLOCATED_NAMESPACES
+        | Cns::COMMAND_SET_ALLOCATED_NAMESPACES => {
+            if id < FIRST_NOT_LISTED {
+                Ok(Structure::Namespaces(id, scope_of(cns)))
+            } else {
+                Err(CompletionStatus::INVALID_NAMESPACE)
+            }
+        }
+        Cns::CONTROLLERS => Ok(Structure::Controllers(first, u32::MAX)),
+        Cns::CONTROLLER => Ok(Structure::Controller),
+        Cns::PRIMARY_CONTROLLER_CAPABILITIES => Ok(Structure::PrimaryCapabilities),
+        Cns::COMMAND_SET_CONTROLLER | Cns::SECONDARY_CONTROLLERS | Cns::UUIDS => {
+            Ok(Structure::Empty)
+        }
+        Cns::COMMAND_SETS if is_controller(model, first) => Ok(Structure::CommandSets),
         _ => Err(CompletionStatus::INVALID_FIELD),
+    }
+}
+
+/// Whether CSI says which structure it is.
+const fn is_of_command_set(cns: IdentifyStructure) -> bool {
+    matches!(
+        cns,
+        IdentifyStructure::COMMAND_SET_NAMESPACE
+            | IdentifyStructure::COMMAND_SET_CONTROLLER
+            | IdentifyStructure::COMMAND_SET_ACTIVE_NAMESPACES
+            | IdentifyStructure::COMMAND_SET_ALLOCATED_NAMESPACES
+            | IdentifyStructure::COMMAND_SET_ALLOCATED_NAMESPACE
+    )
+}
+
+/// The same for what all namespaces have in common.
+fn of_all_namespaces(
+    cns: IdentifyStructure,
+    manages_namespaces: bool,
+) -> Result<Structure, CompletionStatus> {
+    match cns {
+        IdentifyStructure::NAMESPACE if manages_namespaces => Ok(Structure::CommonNamespace),
+        IdentifyStructure::COMMAND_SET_NAMESPACE if manages_namespaces => Ok(Structure::Empty),
+        _ => Err(CompletionStatus::INVALID_NAMESPACE),
     }
 }
 
@@ -156,30 +198,36 @@ fn wanted(
 fn of_namespace(
     model: &Model<'_>,
     request: &Request,
-    cns: u8,
+    cns: IdentifyStructure,
     first: u16,
 ) -> Result<Structure, CompletionStatus> {
+    use IdentifyStructure as Cns;
     let Some(index) = find(model, request, scope_of(cns))? else {
         return match cns {
-            0x03 | 0x12 => Err(CompletionStatus::INVALID_FIELD),
+            Cns::NAMESPACE_DESCRIPTORS | Cns::NAMESPACE_CONTROLLERS => {
+                Err(CompletionStatus::INVALID_FIELD)
+            }
             _ => Ok(Structure::Empty),
         };
     };
     let attached = |namespace: &Namespace| namespace.attached;
     Ok(match cns {
-        0x00 | 0x11 => Structure::Namespace(index),
-        0x03 => Structure::Descriptors(index),
-        0x08 => Structure::IndependentNamespace(index),
-        0x12 => Structure::Controllers(first, model.namespaces.get(index).map_or(0, attached)),
+        Cns::NAMESPACE | Cns::ALLOCATED_NAMESPACE => Structure::Namespace(index),
+        Cns::NAMESPACE_DESCRIPTORS => Structure::Descriptors(index),
+        Cns::INDEPENDENT_NAMESPACE => Structure::IndependentNamespace(index),
+        Cns::NAMESPACE_CONTROLLERS => {
+            Structure::Controllers(first, model.namespaces.get(index).map_or(0, attached))
+        }
         _ => Structure::Empty,
     })
 }
 
 /// Which namespaces a structure is of.
-const fn scope_of(cns: u8) -> Scope {
-    match cns {
-        0x00..0x10 => Scope::Active,
-        _ => Scope::Allocated,
+const fn scope_of(cns: IdentifyStructure) -> Scope {
+    if cns.0 < IdentifyStructure::ALLOCATED_NAMESPACES.0 {
+        Scope::Active
+    } else {
+        Scope::Allocated
     }
 }
 
@@ -193,13 +241,22 @@ pub(super) fn find(
     request: &Request,
     scope: Scope,
 ) -> Result<Option<usize>, CompletionStatus> {
-    let id = request.namespace_id;
-    if id == 0 || id > highest_namespace_id(model) {
-        return Err(CompletionStatus::INVALID_NAMESPACE);
-    }
+    let id = request.namespace_id();
+    check_one(model, id)?;
     let is_meant =
         |namespace: &Namespace| namespace.id.0 == id && sees(scope, request.controller, namespace);
     Ok(model.namespaces.iter().position(is_meant))
+}
+
+/// Refuses an ID that is none of a single namespace that could be.
+pub(super) fn check_one(model: &Model<'_>, id: u32) -> Result<(), CompletionStatus> {
+    match id {
+        ALL_NAMESPACES => Err(CompletionStatus::INVALID_FIELD),
+        id if id == 0 || id > highest_namespace_id(model) => {
+            Err(CompletionStatus::INVALID_NAMESPACE)
+        }
+        _ => Ok(()),
+    }
 }
 
 fn sees(scope: Scope, controller: usize, namespace: &Namespace) -> bool {
@@ -223,20 +280,22 @@ fn put_namespaces(
     let listed = |namespace: &&Namespace| {
         namespace.id > NamespaceId(after) && sees(scope, controller, namespace)
     };
-    let mut offset = 0u32;
-    for namespace in model.namespaces.iter().filter(listed) {
-        page.put_u32(offset, namespace.id.0);
-        offset = offset.wrapping_add(4);
+    let first = offset_of!(NamespaceList, namespace_ids) as u32;
+    let starts = (first..).step_by(size_of::<u32>());
+    for (start, namespace) in starts.zip(model.namespaces.iter().filter(listed)) {
+        page.put_u32(start, namespace.id.0);
     }
 }
 
 fn put_controllers(model: &Model<'_>, first: u16, attached: u32, page: &mut Page<'_>) {
     let mut count = 0u16;
+    let mut start = offset_of!(ControllerList, controller_ids) as u32;
     for (index, controller) in (0u32..).zip(model.controllers.iter()) {
         if controller.id.0 >= first && attached & 1u32.unbounded_shl(index) != 0 {
+            page.put_u16(start, controller.id.0);
+            start = start.wrapping_add(size_of::<u16>() as u32);
             count = count.wrapping_add(1);
-            page.put_u16(u32::from(count).wrapping_mul(2), controller.id.0);
         }
     }
-    page.put_u16(0, count);
+    put!(page, ControllerList { count: count });
 }

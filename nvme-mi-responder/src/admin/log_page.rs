@@ -1,32 +1,34 @@
-//! Get Log Page, opcode 02h (NVM Express Base 2.0).
+//! Get Log Page, opcode 02h (NVM Express Base 2.0, section 5.16, Figures 196 to 202; NVMe-MI 1.2,
+//! section 6.3, Figure 121).
 //!
-//! | byte | bits | field |
-//! |-|-|-|
-//! | 11:8 | | NSID: 0 or FFFFFFFFh, as no log is of a single namespace |
-//! | 44 | | LID, which log |
-//! | 45 | 6:0 | LSP: bit 0 with LID 07h, capture telemetry |
-//! | 45 | 7 | RAE: what the log reports remains to be reported |
-//! | 49:46 | | NUMD, dwords wanted, less one |
-//! | 59:52 | | LPO, the first byte wanted, a multiple of 4 |
-//! | 62 | 7 | OT: LPO is an index. Not supported |
-//! | 63 | | CSI, the I/O command set, with LID 05h: 00h (NVM) is the only one |
+//! Dwords 10 to 15 are a [`GetLogPage`]. NSID is 0 or FFFFFFFFh, as no log is of a single namespace.
+//! OT, an index as offset, is not supported; CSI counts with LID 05h, where 00h (NVM) is the only
+//! one.
 //!
 //! LPO and NUMD name a part of the log, DOFST and DLEN (see [Admin commands](super)) a part of that
 //! part, which is the response. What lies beyond the end of the log is zero.
 //!
 //! | LID | log | bytes |
 //! |-|-|-|
-//! | 00h | Supported Log Pages: for each LID 4 bytes, bit 0 it is supported | 1024 |
+//! | 00h | [Supported Log Pages](SupportedLogPages) | 1024 |
 //! | 01h | [Error Information](super::error_log) | 64 for each of 16 entries |
-//! | 02h | SMART / Health Information | 512 |
-//! | 03h | Firmware Slot Information | 512 |
-//! | 04h | Changed Namespace List | 4096 |
-//! | 05h | Commands Supported and Effects | 4096 |
+//! | 02h | [SMART / Health Information](SmartHealth) | 512 |
+//! | 03h | [Firmware Slot Information](FirmwareSlotInformation) | 512 |
+//! | 04h | Changed Namespace List, a [`NamespaceList`] | 4096 |
+//! | 05h | [Commands Supported and Effects](CommandEffects) | 4096 |
 //! | 06h | [Device Self-test](super::self_test) | 564 |
-//! | 07h, 08h | Telemetry, initiated by a host and by the controller | 512 and a multiple of 512 |
-//! | 12h | Feature Identifiers Supported and Effects | 1024 |
-//! | 13h | NVMe-MI Commands Supported and Effects | 4096 |
+//! | 07h, 08h | Telemetry, initiated by a host and by the controller: a [`TelemetryHeader`] and blocks | 512 and a multiple of 512 |
+//! | 12h | [Feature Identifiers Supported and Effects](FeatureEffects) | 1024 |
+//! | 13h | [NVMe-MI Commands Supported and Effects](ManagementEffects) | 4096 |
 //! | 81h | [Sanitize Status](super::sanitize) | 512 |
+//!
+//! Two answers are not those of the text, as clients would not bear them. RAE 0 is accepted, where
+//! NVMe-MI 1.2 (Figure 114, note 2) has the command end with an Invalid Field: nvme-cli clears RAE
+//! in the command for its last part. And a log that there is not is an Invalid Log Page, a status
+//! that clients know, where Base 2.0 (section 5.16) asks for an Invalid Field.
+//!
+//! What RAE 0 clears is cleared when the command is carried out. A requester whose response may be
+//! lost reads with RAE 1 first.
 //!
 //! | error | when |
 //! |-|-|
@@ -36,75 +38,64 @@
 //!
 //! # SMART / Health Information
 //!
-//! | byte | field |
-//! |-|-|
-//! | 0 | [critical warning](crate::world::CriticalWarning); bit 1 also by feature 04h |
-//! | 2:1 | composite temperature in kelvins |
-//! | 3, 4, 5 | available spare, its threshold, and percentage used |
-//! | 32, 48 | thousands of 512-byte units read, written. These and the following have 16 bytes |
-//! | 64, 80, 96 | read commands, write commands, minutes busy |
-//! | 112, 128, 144 | power cycles, hours powered on, unsafe shutdowns |
-//! | 160, 176 | media errors, entries of the error log ever |
-//! | 195:192, 199:196 | minutes above the warning and the critical temperature |
-//! | 215:200 | 8 sensors in kelvins, 2 bytes each, 0 for none |
-//!
-//! These are the values that the health polls of the Management Interface report: one source.
+//! The values of a [`HealthReport`](crate::world::HealthReport), which the health polls of the
+//! Management Interface report too: one source. Bit 1 of the critical warning is set also by
+//! feature 04h.
 //!
 //! # Firmware Slot Information
 //!
-//! | byte | field |
-//! |-|-|
-//! | 0 | bits 2:0 active slot, 6:4 slot that is active after the next reset, 0: the same |
-//! | 8 n .. | revision of slot n, 1 to 7: 8 bytes of ASCII; zero if the slot is empty |
+//! Without a firmware store, slot 1 has the firmware that runs. The slot that is active after the
+//! next reset is 0 if that is the same.
 //!
 //! # Changed Namespace List
 //!
 //! IDs of the namespaces that were attached, detached or changed since the log was last read with
-//! RAE 0, or since a reset of the subsystem, ascending, 4 bytes each. The first is FFFFFFFFh,
-//! alone, if the controller lost count: it has room for the IDs up to 31.
+//! RAE 0, or since a reset of the subsystem (section 5.16.1.5). The first is FFFFFFFFh, alone, if
+//! the controller lost count: it has room for the IDs up to 31.
 //!
 //! # Commands Supported and Effects
 //!
-//! For each Admin opcode, and from byte 1024 for each I/O opcode, 4 bytes: 0 supported, 1 changes
-//! logical blocks, 2 changes capabilities of namespaces, 3 changes which namespaces there are, 4
-//! changes capabilities of controllers, 18:16 restrictions on other commands. The I/O commands are
-//! those that a controller must have: Flush, Write and Read. The NVMe-MI commands, LID 13h, have
-//! the same bits.
-//!
-//! # Feature Identifiers Supported and Effects
-//!
-//! For each FID 4 bytes: 0 supported, 4 changes capabilities of the controller, and the scope: 20
-//! namespace, 21 controller.
+//! The Admin commands are those that are dispatched. The I/O commands are those that a controller
+//! must have: Flush, Write and Read. The NVMe-MI commands, LID 13h, have the same bits.
 //!
 //! # Telemetry
 //!
-//! | byte | field |
-//! |-|-|
-//! | 0 | LID |
-//! | 7:5 | IEEE OUI, least significant byte first |
-//! | 9:8, 11:10, 13:12 | last block of data areas 1, 2 and 3: the same, as all is in area 1 |
-//! | 381 | LID 07h: generation, which each capture that a host asks for increases |
-//! | 382 | bit 0, there is telemetry of the controller that was not read. Reading LID 08h with RAE 0 clears it |
-//! | 383 | generation of the telemetry of the controller |
-//! | 512.. | blocks of 512 bytes |
-//!
-//! Parts need not be multiples of 512 bytes here, which the specification asks of requesters.
+//! All is in data area 1: areas 2 and 3 end where it ends. Each capture that a host asks for (LSP
+//! bit 0 with LID 07h) increases the generation, a repeated one too. Reading LID 08h with RAE 0
+//! clears that there is telemetry of the controller that was not read. Parts need not be multiples
+//! of 512 bytes here, which the specification asks of requesters.
+
+use core::mem::offset_of;
+
+use zerocopy::little_endian::U16;
 
 use crate::commands::{self, ADMIN, MANAGEMENT};
 use crate::context::{Ability, Context};
-use crate::exchange::{Exchange, Page};
-use crate::failure::{CompletionStatus, Failure, Handled};
+use crate::exchange::{Exchange, Page, put};
+use crate::failure::{CompletionStatus, Handled};
 use crate::model::{ControllerId, Model};
+use crate::wire::{
+    CommandEffects, CommandSpecificStatus, FeatureEffects, FirmwareSlotInformation, GetLogPage,
+    LogPageId, ManagementEffects, NamespaceList, SanitizeStatus, SelfTestLog, SmartHealth,
+    SupportedLogPages, TelemetryHeader,
+};
 use crate::world::{Initiator, World, report_of};
 
-use super::identify::{ALL_NAMESPACES, highest_namespace_id};
-use super::{Request, error_log, features, sanitize, self_test};
+use super::identify::{ALL_NAMESPACES, NVM_COMMAND_SET, highest_namespace_id};
+use super::{Request, error_log, features, sanitize, self_test, specific};
 
 /// There is no such log.
-const INVALID_LOG_PAGE: CompletionStatus = CompletionStatus::specific(0x09);
+const INVALID_LOG_PAGE: CompletionStatus = specific(CommandSpecificStatus::INVALID_LOG_PAGE);
 
+/// Bytes of a firmware revision.
+const REVISION_LENGTH: usize = 8;
 /// Bytes of a block, and of the header, of a telemetry log.
-const BLOCK: u32 = 512;
+const BLOCK: u32 = size_of::<TelemetryHeader>() as u32;
+
+/// In a log of what there is: supported.
+const SUPPORTED: u32 = 1 << 0;
+/// In a log of commands: the command changes logical blocks.
+const BLOCKS_CHANGE: u32 = 1 << 1;
 
 #[derive(Clone, Copy)]
 enum Log {
@@ -123,18 +114,18 @@ enum Log {
 
 /// A log that exists if the device has what it needs.
 struct Entry {
-    id: u8,
+    id: LogPageId,
     log: Log,
     length: u32,
     needs: Ability,
 }
 
 impl Entry {
-    const fn new(id: u8, log: Log, length: u32) -> Self {
+    const fn new(id: LogPageId, log: Log, length: usize) -> Self {
         Self {
             id,
             log,
-            length,
+            length: length as u32,
             needs: Ability::Nothing,
         }
     }
@@ -146,25 +137,78 @@ impl Entry {
 
 /// All logs: the one source of what can be read and of what is reported as supported.
 const LOGS: &[Entry] = &[
-    Entry::new(0x00, Log::SupportedLogs, 1024),
-    Entry::new(0x01, Log::Errors, error_log::LENGTH),
-    Entry::new(0x02, Log::Health, 512),
-    Entry::new(0x03, Log::Firmware, 512),
-    Entry::new(0x04, Log::ChangedNamespaces, 4096),
-    Entry::new(0x05, Log::CommandEffects, 4096),
-    Entry::new(0x06, Log::SelfTests, self_test::LOG_LENGTH).that_needs(Ability::SelfTest),
-    Entry::new(0x07, Log::Telemetry(Initiator::Host), BLOCK).that_needs(Ability::Telemetry),
-    Entry::new(0x08, Log::Telemetry(Initiator::Controller), BLOCK).that_needs(Ability::Telemetry),
-    Entry::new(0x12, Log::FeatureEffects, 1024),
-    Entry::new(0x13, Log::ManagementEffects, 4096),
-    Entry::new(0x81, Log::Sanitize, sanitize::LOG_LENGTH).that_needs(Ability::Sanitize),
+    Entry::new(
+        LogPageId::SUPPORTED_LOG_PAGES,
+        Log::SupportedLogs,
+        size_of::<SupportedLogPages>(),
+    ),
+    Entry::new(LogPageId::ERROR_INFORMATION, Log::Errors, error_log::LENGTH),
+    Entry::new(
+        LogPageId::SMART_HEALTH,
+        Log::Health,
+        size_of::<SmartHealth>(),
+    ),
+    Entry::new(
+        LogPageId::FIRMWARE_SLOT_INFORMATION,
+        Log::Firmware,
+        size_of::<FirmwareSlotInformation>(),
+    ),
+    Entry::new(
+        LogPageId::CHANGED_NAMESPACE_LIST,
+        Log::ChangedNamespaces,
+        size_of::<NamespaceList>(),
+    ),
+    Entry::new(
+        LogPageId::COMMAND_EFFECTS,
+        Log::CommandEffects,
+        size_of::<CommandEffects>(),
+    ),
+    Entry::new(
+        LogPageId::DEVICE_SELF_TEST,
+        Log::SelfTests,
+        size_of::<SelfTestLog>(),
+    )
+    .that_needs(Ability::SelfTest),
+    Entry::new(
+        LogPageId::TELEMETRY_HOST_INITIATED,
+        Log::Telemetry(Initiator::Host),
+        size_of::<TelemetryHeader>(),
+    )
+    .that_needs(Ability::Telemetry),
+    Entry::new(
+        LogPageId::TELEMETRY_CONTROLLER_INITIATED,
+        Log::Telemetry(Initiator::Controller),
+        size_of::<TelemetryHeader>(),
+    )
+    .that_needs(Ability::Telemetry),
+    Entry::new(
+        LogPageId::FEATURE_EFFECTS,
+        Log::FeatureEffects,
+        size_of::<FeatureEffects>(),
+    ),
+    Entry::new(
+        LogPageId::MANAGEMENT_EFFECTS,
+        Log::ManagementEffects,
+        size_of::<ManagementEffects>(),
+    ),
+    Entry::new(
+        LogPageId::SANITIZE_STATUS,
+        Log::Sanitize,
+        size_of::<SanitizeStatus>(),
+    )
+    .that_needs(Ability::Sanitize),
 ];
 
-/// LPA of Identify Controller: 1 Commands Supported and Effects, 2 partial reads, 3 telemetry, 5
-/// supported logs.
+/// LPA: Commands Supported and Effects, partial reads, telemetry, and LID 00h, 12h and 13h.
+const EFFECTS: u8 = 1 << 1;
+const PARTS: u8 = 1 << 2;
+const TELEMETRY: u8 = 1 << 3;
+const SUPPORTED_LOGS: u8 = 1 << 5;
+
+/// LPA of Identify Controller.
 pub(super) fn attributes<W: World>(context: &mut Context<'_, '_, W>) -> u8 {
-    let telemetry = u8::from(context.has(Ability::Telemetry)) << 3;
-    1 << 1 | 1 << 2 | telemetry | 1 << 5
+    let has_telemetry = context.has(Ability::Telemetry);
+    EFFECTS | PARTS | SUPPORTED_LOGS | if has_telemetry { TELEMETRY } else { 0 }
 }
 
 pub(super) fn run<W: World>(
@@ -172,21 +216,25 @@ pub(super) fn run<W: World>(
     request: &Request,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
-    let part = Part::parse(request);
-    let found = LOGS.iter().find(|entry| entry.id == part.id);
+    let command: GetLogPage = request.command();
+    let found = LOGS.iter().find(|entry| entry.id == command.log_page_id);
     let entry = found.filter(|entry| context.has(entry.needs));
     let entry = entry.ok_or(INVALID_LOG_PAGE)?;
-    part.check(request, entry.log, context.model)?;
+    let part = Part::of(&command);
+    check(&command, entry.log)?;
+    check_namespace(context.model, request.namespace_id())?;
     request.window_length(part.length)?;
-    if part.captures && matches!(entry.log, Log::Telemetry(Initiator::Host)) {
+    if command.parameter & GetLogPage::CREATE_TELEMETRY != 0
+        && matches!(entry.log, Log::Telemetry(Initiator::Host))
+    {
         capture_telemetry(context, request.controller);
     }
     if part.offset > length_of(context, request.controller, entry) {
         return Err(CompletionStatus::INVALID_FIELD.into());
     }
-    let page = part.answer(request, exchange)?;
+    let page = request.return_part(exchange, part.offset, part.length)?;
     put(context, request.controller, entry.log, page);
-    if !part.retains {
+    if command.parameter & GetLogPage::RETAIN_ASYNCHRONOUS_EVENT == 0 {
         forget(context, request.controller, entry.log);
     }
     Ok(0)
@@ -194,55 +242,40 @@ pub(super) fn run<W: World>(
 
 /// The part of a log that is asked for.
 struct Part {
-    id: u8,
     /// No log is as long as 32 bits can say: an offset of more is the highest of these.
     offset: u32,
     length: u32,
-    retains: bool,
-    captures: bool,
 }
 
 impl Part {
-    fn parse(request: &Request) -> Self {
-        let [id, specific, low, high] = request.dword10.to_le_bytes();
-        let [upper_low, upper_high, ..] = request.dword11.to_le_bytes();
-        let dwords = u32::from_le_bytes([low, high, upper_low, upper_high]);
+    fn of(command: &GetLogPage) -> Self {
         Self {
-            id,
-            offset: match request.dword13 {
-                0 => request.dword12,
-                _ => !3 | request.dword12 & 3,
-            },
-            length: dwords.saturating_add(1).saturating_mul(4),
-            retains: specific & 0x80 != 0,
-            captures: specific & 1 != 0,
+            offset: u32::try_from(command.log_page_offset.get()).unwrap_or(HIGHEST_OFFSET),
+            length: u32::try_from(command.length()).unwrap_or(u32::MAX),
         }
     }
+}
 
-    fn check(
-        &self,
-        request: &Request,
-        log: Log,
-        model: &Model<'_>,
-    ) -> Result<(), CompletionStatus> {
-        let offset_is_index = request.dword14 & 1 << 23 != 0;
-        let other_command_set = matches!(log, Log::CommandEffects) && request.dword14 >> 24 != 0;
-        if offset_is_index || other_command_set || !self.offset.is_multiple_of(4) {
-            return Err(CompletionStatus::INVALID_FIELD);
-        }
-        match request.namespace_id {
-            0 | ALL_NAMESPACES => Ok(()),
-            id if id <= highest_namespace_id(model) => Err(CompletionStatus::INVALID_FIELD),
-            _ => Err(CompletionStatus::INVALID_NAMESPACE),
-        }
+/// The highest offset that is a multiple of 4.
+const HIGHEST_OFFSET: u32 = !3;
+
+/// Checks the fields that say how to read the log.
+fn check(command: &GetLogPage, log: Log) -> Result<(), CompletionStatus> {
+    let offset_is_index = command.offset_type & GetLogPage::OFFSET_IS_INDEX != 0;
+    let other_command_set =
+        matches!(log, Log::CommandEffects) && command.command_set != NVM_COMMAND_SET;
+    if offset_is_index || other_command_set || !command.log_page_offset.get().is_multiple_of(4) {
+        return Err(CompletionStatus::INVALID_FIELD);
     }
+    Ok(())
+}
 
-    fn answer<'e, 'b>(
-        &self,
-        request: &Request,
-        exchange: &'e mut Exchange<'b>,
-    ) -> Result<&'e mut Page<'b>, Failure> {
-        request.return_part(exchange, self.offset, self.length)
+/// No log is of a single namespace.
+fn check_namespace(model: &Model<'_>, id: u32) -> Result<(), CompletionStatus> {
+    match id {
+        0 | ALL_NAMESPACES => Ok(()),
+        id if id <= highest_namespace_id(model) => Err(CompletionStatus::INVALID_FIELD),
+        _ => Err(CompletionStatus::INVALID_NAMESPACE),
     }
 }
 
@@ -300,7 +333,7 @@ fn put<W: World>(
         Log::SupportedLogs => {
             for entry in LOGS {
                 if context.has(entry.needs) {
-                    put_dword(page, 0, entry.id, 1);
+                    put_dword(page, SUPPORTED_LOG_PAGES, entry.id.0, SUPPORTED);
                 }
             }
         }
@@ -309,9 +342,9 @@ fn put<W: World>(
         Log::Firmware => put_firmware(context, page),
         Log::ChangedNamespaces => put_changed_namespaces(context.model, controller, page),
         Log::CommandEffects => {
-            put_effects(context, ADMIN, page);
+            put_effects(context, ADMIN, ADMIN_COMMANDS, page);
             for (opcode, effects) in IO_COMMANDS {
-                put_dword(page, 1024, opcode, effects);
+                put_dword(page, IO_COMMANDS_START, opcode, effects);
             }
         }
         Log::SelfTests => self_test::put_log(context.model, page),
@@ -319,28 +352,40 @@ fn put<W: World>(
         Log::Telemetry(initiator) => put_telemetry(context, controller, initiator, page),
         Log::FeatureEffects => {
             for (id, effects) in features::effects() {
-                put_dword(page, 0, id, effects);
+                put_dword(page, FEATURES, id, effects);
             }
         }
-        Log::ManagementEffects => put_effects(context, MANAGEMENT, page),
+        Log::ManagementEffects => put_effects(context, MANAGEMENT, MANAGEMENT_COMMANDS, page),
     }
 }
 
-/// Puts the effects of the commands that are supported.
+// Where the logs that have a dword for each of 256 numbers begin with these.
+const SUPPORTED_LOG_PAGES: u32 = offset_of!(SupportedLogPages, log_pages) as u32;
+const ADMIN_COMMANDS: u32 = offset_of!(CommandEffects, admin_commands) as u32;
+const IO_COMMANDS_START: u32 = offset_of!(CommandEffects, io_commands) as u32;
+const FEATURES: u32 = offset_of!(FeatureEffects, features) as u32;
+const MANAGEMENT_COMMANDS: u32 = offset_of!(ManagementEffects, commands) as u32;
+
+/// Puts the effects of the commands that are supported into a table that starts at `start`.
 fn put_effects<W: World>(
     context: &mut Context<'_, '_, W>,
     commands: &[commands::Entry],
+    start: u32,
     page: &mut Page<'_>,
 ) {
     for entry in commands {
         if context.has(entry.needs) {
-            put_dword(page, 0, entry.opcode, entry.effects);
+            put_dword(page, start, entry.opcode, entry.effects);
         }
     }
 }
 
-/// Flush, Write, which changes logical blocks, and Read.
-const IO_COMMANDS: [(u8, u32); 3] = [(0x00, 1), (0x01, 3), (0x02, 1)];
+/// Opcodes of Flush, Write and Read, with their effects.
+const IO_COMMANDS: [(u8, u32); 3] = [
+    (0x00, SUPPORTED),
+    (0x01, SUPPORTED | BLOCKS_CHANGE),
+    (0x02, SUPPORTED),
+];
 
 /// Puts a dword into the place with that number of a table that starts at `offset`.
 fn put_dword(page: &mut Page<'_>, offset: u32, number: u8, dword: u32) {
@@ -353,40 +398,65 @@ fn put_health<W: World>(context: &mut Context<'_, '_, W>, controller: usize, pag
         return;
     };
     let report = report_of(controller, context.world.health());
-    page.put_u8(0, report.critical_warning);
-    page.put_u16(1, report.temperature);
-    page.put_u8(3, report.available_spare);
-    page.put_u8(4, report.spare_threshold);
-    page.put_u8(5, report.percentage_used);
-    page.put_u64(32, report.data_units_read);
-    page.put_u64(48, report.data_units_written);
-    page.put_u64(64, report.host_reads);
-    page.put_u64(80, report.host_writes);
-    page.put_u64(96, report.busy_minutes);
-    page.put_u64(112, report.power_cycles);
-    page.put_u64(128, report.power_on_hours);
-    page.put_u64(144, report.unsafe_shutdowns);
-    page.put_u64(160, report.media_errors);
-    page.put_u64(176, controller.errors.count);
-    page.put_u32(192, report.warning_minutes);
-    page.put_u32(196, report.critical_minutes);
-    for (index, kelvins) in (0u32..).zip(&report.sensors) {
-        page.put_u16(index.wrapping_mul(2).wrapping_add(200), *kelvins);
-    }
+    put!(
+        page,
+        SmartHealth {
+            critical_warning: report.critical_warning,
+            composite_temperature: report.temperature,
+            available_spare: report.available_spare,
+            available_spare_threshold: report.spare_threshold,
+            percentage_used: report.percentage_used,
+            warning_temperature_time: report.warning_minutes,
+            critical_temperature_time: report.critical_minutes,
+        }
+    );
+    put_array!(
+        page,
+        SmartHealth {
+            temperature_sensors: &report.sensors.map(U16::new)
+        }
+    );
+    put_wide!(
+        page,
+        SmartHealth {
+            data_units_read: report.data_units_read,
+            data_units_written: report.data_units_written,
+            host_read_commands: report.host_reads,
+            host_write_commands: report.host_writes,
+            controller_busy_time: report.busy_minutes,
+            power_cycles: report.power_cycles,
+            power_on_hours: report.power_on_hours,
+            unsafe_shutdowns: report.unsafe_shutdowns,
+            media_errors: report.media_errors,
+            error_log_entries: controller.errors.count,
+        }
+    );
 }
 
 fn put_firmware<W: World>(context: &mut Context<'_, '_, W>, page: &mut Page<'_>) {
     let Some(store) = context.world.firmware() else {
-        page.put_u8(0, 1);
-        page.put_text(8, 8, context.model.identity.firmware_revision);
+        put!(page, FirmwareSlotInformation { active_firmware: 1 });
+        let revision = context.model.identity.firmware_revision;
+        page.put_text(
+            offset_of!(FirmwareSlotInformation, revisions) as u32,
+            REVISION_LENGTH as u8,
+            revision,
+        );
         return;
     };
     let slots = store.slots().min(7);
     let next = store.next_slot().unwrap_or(0);
-    page.put_u8(0, store.active_slot() & 7 | (next & 7) << 4);
-    for slot in (1..8).take(usize::from(slots)) {
+    put!(
+        page,
+        FirmwareSlotInformation {
+            active_firmware: store.active_slot() & 7 | (next & 7) << 4,
+        }
+    );
+    let first = offset_of!(FirmwareSlotInformation, revisions) as u32;
+    let starts = (first..).step_by(REVISION_LENGTH);
+    for (start, slot) in starts.zip((1..8).take(usize::from(slots))) {
         if let Some(revision) = store.revision(slot) {
-            page.put(u32::from(slot).wrapping_mul(8), &revision);
+            page.put(start, &revision);
         }
     }
 }
@@ -395,13 +465,14 @@ fn put_changed_namespaces(model: &Model<'_>, controller: usize, page: &mut Page<
     let Some(controller) = model.controllers.get(controller) else {
         return;
     };
+    let first = offset_of!(NamespaceList, namespace_ids) as u32;
     match controller.changed_namespaces.ids() {
         Some(ids) => {
-            for (offset, id) in (0..).step_by(4).zip(ids) {
-                page.put_u32(offset, id);
+            for (start, id) in (first..).step_by(size_of::<u32>()).zip(ids) {
+                page.put_u32(start, id);
             }
         }
-        None => page.put_u32(0, ALL_NAMESPACES),
+        None => page.put_u32(first, ALL_NAMESPACES),
     }
 }
 
@@ -420,19 +491,31 @@ fn put_telemetry<W: World>(
     };
     let blocks = telemetry.blocks(controller.id, initiator);
     let [first, second, third] = context.model.identity.vendor.ieee_oui;
-    page.put(5, &[third, second, first]);
-    page.put_u16(8, blocks);
-    page.put_u16(10, blocks);
-    page.put_u16(12, blocks);
-    match initiator {
-        Initiator::Host => {
-            page.put_u8(0, 0x07);
-            page.put_u8(381, generations.host_generation);
+    let (id, host_generation) = match initiator {
+        Initiator::Host => (
+            LogPageId::TELEMETRY_HOST_INITIATED,
+            generations.host_generation,
+        ),
+        Initiator::Controller => (LogPageId::TELEMETRY_CONTROLLER_INITIATED, 0),
+    };
+    put!(
+        page,
+        TelemetryHeader {
+            log_page_id: id,
+            data_area_1_last_block: blocks,
+            data_area_2_last_block: blocks,
+            data_area_3_last_block: blocks,
+            host_generation: host_generation,
+            controller_data_available: u8::from(generations.available),
+            controller_generation: generations.controller_generation,
         }
-        Initiator::Controller => page.put_u8(0, 0x08),
-    }
-    page.put_u8(382, u8::from(generations.available));
-    page.put_u8(383, generations.controller_generation);
+    );
+    put_array!(
+        page,
+        TelemetryHeader {
+            ieee_oui: &[third, second, first]
+        }
+    );
     let length = u32::from(blocks).wrapping_mul(BLOCK);
     let (offset, window) = page.part(BLOCK, length);
     if !window.is_empty() {

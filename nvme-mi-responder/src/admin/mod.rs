@@ -1,45 +1,31 @@
-//! Admin commands over NVMe-MI (NVMe-MI 1.2, section 6.2 and figure 114): message kind 2.
+//! Admin commands over NVMe-MI (NVMe-MI 1.2, chapter 6): message kind 2.
 //!
-//! | byte | request |
-//! |-|-|
-//! | 3:0 | message header, kind 2 |
-//! | 4 | opcode; its bits 1:0 say which way data go: 0 none, 1 to the controller, 2 from the controller |
-//! | 5 | command flags: bit 0 (DLENV) the data length is valid, bit 1 (DOFSTV) the data offset is valid, of 1.1 only, ignored; bit 2 (ISH) ignore shutdown, of 2.0, ignored as commands are carried out after a shutdown too |
-//! | 7:6 | CTLID, the controller |
-//! | 11:8 | dword 1, NSID |
-//! | 27:12 | dwords 2 to 5 |
-//! | 31:28 | DOFST, data offset: where in the result the bytes to return begin |
-//! | 35:32 | DLEN, data length: bytes to return, or bytes of Request Data; at most 4096 |
-//! | 43:36 | 0 |
-//! | 67:44 | dwords 10 to 15 |
-//! | 68.. | Request Data |
+//! A request is an [`AdminRequest`], of which dwords 10 to 15 are the command's own, and Request
+//! Data. Bits 1:0 of the opcode say which way data go: 0 none, 1 to the controller, 2 from the
+//! controller. The flag DOFSTV is of 1.1 only and ignored; ISH is ignored too, as commands are
+//! carried out after a shutdown as well. A controller that carried out the command, or refused it,
+//! answers with an [`AdminResponse`] and Response Data: DLEN bytes, or none if the command failed.
 //!
-//! | byte | response to a command that a controller carried out or refused |
-//! |-|-|
-//! | 4, 7:5 | status 0, 0 |
-//! | 11:8, 15:12 | dwords 0 and 1 of the completion |
-//! | 19:16 | dword 3: bit 31 Do Not Retry, 27:25 status code type, 24:17 status code, the rest 0, command ID too |
-//! | 20.. | Response Data: DLEN bytes, or none if the command failed |
-//!
-//! Any other status is a response of 8 bytes, without a completion. These are the only reasons for
-//! one, in the order in which they are looked at; all else that is wrong with a command is a status
-//! in its completion.
+//! Any other status is a response without a completion (section 6.2). These are the only reasons
+//! for one, in the order in which they are looked at; all else that is wrong with a command is a
+//! status in its completion.
 //!
 //! | status | when |
 //! |-|-|
 //! | Invalid Command Size | the fixed part is not whole |
 //! | Invalid Command Opcode | the opcode is none of the table below |
 //! | Invalid Parameter at byte 2 | data in the Management Endpoint Buffer: no command uses it |
-//! | Invalid Parameter at byte 6 | there is no such controller |
-//! | Invalid Parameter at byte 28 | DOFST is no multiple of 4, or not 0 though no data are returned |
-//! | Invalid Parameter at byte 32 | DLEN is above 4096, not 0 for a command without data, or no multiple of 4 for data to the controller |
+//! | Invalid Parameter at CTLID | there is no such controller |
+//! | Invalid Parameter at DOFST | DOFST is no multiple of 4, or not 0 though no data are returned |
+//! | Invalid Parameter at DLEN | DLEN is above 4096, not 0 for a command without data, or no multiple of 4 for data to the controller |
 //! | Invalid Command Input Data Size | Request Data are not DLEN bytes; there are any for a command that takes none |
-//! | Invalid Parameter at byte 28 or 32 | DOFST or DLEN is outside the result, or DLEN no multiple of 4. Only a command that has a result gets this: `nvme get-feature` of nvme-cli 3.0 asks for 510 bytes of FID 1Eh, and goes on with the next only if that is an Invalid Field |
+//! | Invalid Parameter at DOFST or DLEN | DOFST or DLEN is outside the result, or DLEN no multiple of 4. Only a command that has a result gets this: `nvme get-feature` of nvme-cli 3.0 asks for 510 bytes of FID 1Eh, and goes on with the next only if that is an Invalid Field |
 //!
 //! DLEN 0 has three meanings. With DLENV no data are returned. Without, the whole result is, up to
 //! 4096 bytes: libnvme 1.x asks so for features. And as the length of Request Data it says nothing,
 //! with DLENV or without: libnvme 1.x sets features so, and before 1.11 `nvme_mi_admin_xfer`
-//! sends all data so.
+//! sends all data so. (The text, section 6.1, would have an Invalid Parameter at DLEN for each
+//! command that moves data.)
 //!
 //! | opcode | command | supported |
 //! |-|-|-|
@@ -56,8 +42,57 @@
 //! Every other opcode is an Invalid Command Opcode. Among them are the optional 1Ch, 20h, 24h and
 //! 86h, and those that a storage device must not support: 00h, 01h, 04h, 05h, 08h, 0Ch, 18h, 19h,
 //! 1Ah, 1Dh, 1Eh, 7Ch, 7Fh, and by 2.0 also 21h, 22h, 25h, 29h, 39h, 3Dh, 3Eh, 41h, 42h,
-//! 45h, 85h, 88h and 89h. (1.2 can be read so that these are an Invalid Parameter at byte 4;
-//! requesters print either.)
+//! 45h, 85h, 88h and 89h. That is the answer of 2.0. In 1.2 an opcode that Figure 114 prohibits is
+//! an Invalid Parameter at the opcode, byte 4; requesters print either.
+//!
+//! # Repeated commands
+//!
+//! A requester that lost a response repeats its command. It succeeds again only if it cannot be
+//! meant twice: the same piece of firmware, the same value of a feature, the same format. What the
+//! device would do twice it does twice (create a namespace), and what is already as the command
+//! wants it is refused with the status that says so (attach, delete). The page of each command has
+//! its own answer.
+
+/// Puts text into a field of a structure, by name, with spaces up to the length of the field.
+macro_rules! put_text {
+    ($page:expr, $structure:ty { $field:ident: $text:expr }) => {{
+        const fn length<const LENGTH: usize>(_: fn(&$structure) -> &[u8; LENGTH]) -> u8 {
+            LENGTH as u8
+        }
+        $page.put_text(
+            ::core::mem::offset_of!($structure, $field) as u32,
+            const { length(|structure| &structure.$field) },
+            $text,
+        );
+    }};
+}
+/// Puts arrays into fields of a structure, by name. They are lent: by value, as `put!` takes them,
+/// they would be copied for each call: 80 bytes of flash.
+macro_rules! put_array {
+    ($page:expr, $structure:ty { $($field:ident: $array:expr),* $(,)? }) => {
+        $(
+            let array = $array;
+            // The array is of the type of the field.
+            let _ = |structure: &mut $structure| structure.$field = *array;
+            $page.put(
+                ::core::mem::offset_of!($structure, $field) as u32,
+                ::zerocopy::IntoBytes::as_bytes(array),
+            );
+        )*
+    };
+}
+
+/// Puts numbers of 64 bits into fields of 128 bits of a structure, by name. The upper half stays
+/// zero: to put it as well would take 108 bytes more of flash.
+macro_rules! put_wide {
+    ($page:expr, $structure:ty { $($field:ident: $value:expr),* $(,)? }) => {
+        $(
+            let _: fn(&$structure) -> &::zerocopy::little_endian::U128 =
+                |structure| &structure.$field;
+            $page.put_u64(::core::mem::offset_of!($structure, $field) as u32, $value);
+        )*
+    };
+}
 
 pub mod error_log;
 pub mod features;
@@ -71,41 +106,44 @@ pub mod security;
 pub mod self_test;
 
 use mctp_time::Instant;
+use zerocopy::FromBytes;
 
-use crate::bytes::{u8_at, u16_at, u32_at};
-use crate::commands::admin_opcode::*;
 use crate::commands::{self, ADMIN};
 use crate::context::Context;
 use crate::device::Exclusive;
 use crate::exchange::{Exchange, Page, Starts};
-use crate::failure::{Failure, Handled, Refusal, Status};
+use crate::failure::{CompletionStatus, Failure, Handled, Refusal, Status};
 use crate::model::{ControllerId, Model};
+use crate::wire::{
+    AdminCommand, AdminOpcode, AdminRequest, AdminResponse, CommandSpecificStatus, location,
+};
 use crate::world::World;
 
 /// Where data start in requests and responses, the message type byte not counted.
 pub(crate) const STARTS: Starts = Starts {
-    request_start: REQUEST_LENGTH,
-    response_start: 19,
+    request_start: size_of::<AdminRequest>(),
+    response_start: size_of::<AdminResponse>(),
 };
 
-/// Bytes of a request before Request Data, the message type byte not counted.
-const REQUEST_LENGTH: usize = 67;
 /// The most data that a command carries.
 const MAX_DATA_LENGTH: u32 = 4096;
 
-/// The fixed part of a request: see the module.
+/// DOFST is refused.
+const DATA_OFFSET: Failure = Failure::parameter(location!(AdminRequest, data_offset), 0);
+/// DLEN is refused.
+const DATA_LENGTH: Failure = Failure::parameter(location!(AdminRequest, data_length), 0);
+
+/// A command specific status that the same command would get again.
+const fn specific(status: CommandSpecificStatus) -> CompletionStatus {
+    CompletionStatus::specific(status.0)
+}
+
+/// The fixed part of a request, and what was checked of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request {
-    pub(crate) opcode: u8,
+    fixed: AdminRequest,
     /// Where in `Model::controllers` the controller is.
     pub(crate) controller: usize,
-    pub(crate) namespace_id: u32,
-    pub(crate) dword10: u32,
-    pub(crate) dword11: u32,
-    pub(crate) dword12: u32,
-    pub(crate) dword13: u32,
-    pub(crate) dword14: u32,
-    data_offset: u32,
     /// `None`: as much as there is, because the request says nothing.
     data_length: Option<u32>,
 }
@@ -119,8 +157,8 @@ enum Data {
 }
 
 impl Data {
-    const fn of(opcode: u8) -> Self {
-        match opcode & 3 {
+    const fn of(opcode: AdminOpcode) -> Self {
+        match opcode.0 & 3 {
             1 => Self::ToController,
             2 => Self::FromController,
             _ => Self::None,
@@ -137,20 +175,23 @@ pub(crate) fn run<W: World>(
     context: &mut Context<'_, '_, W>,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
-    let message: &[u8; REQUEST_LENGTH] = exchange.fixed_part()?;
+    let (fixed, _) = AdminRequest::ref_from_prefix(exchange.request())
+        .map_err(|_| Failure::new(Status::InvalidCommandSize))?;
     let entry = commands::find(ADMIN, context, exchange)?;
-    let controller = ControllerId(u16_at(message, 5));
     let controller = context
         .model
-        .controller_index(controller)
-        .ok_or(Failure::parameter(6, 0))?;
-    let request = Request::parse(message, controller);
+        .controller_index(ControllerId(fixed.controller_id.get()))
+        .ok_or(Failure::parameter(
+            location!(AdminRequest, controller_id),
+            0,
+        ))?;
+    let request = Request::new(fixed, controller);
     request.check_data(exchange)?;
     observe(context.model, context.world, context.now);
     if !entry.is_exclusive() {
         return carry_out(context, &request, exchange);
     }
-    let longest = longest(context.world, request.opcode);
+    let longest = longest(context.world, request.opcode());
     let (port, slot) = (context.endpoint.port, context.slot);
     match *context.exclusive {
         Some(owner) if (owner.port, owner.slot) != (port, slot) => {
@@ -170,11 +211,11 @@ pub(crate) fn run<W: World>(
 }
 
 /// How long a command may be pending, in milliseconds, as the world says.
-fn longest<W: World>(world: &mut W, opcode: u8) -> u32 {
+fn longest<W: World>(world: &mut W, opcode: AdminOpcode) -> u32 {
     let longest = match opcode {
-        FORMAT => world.media().map(|media| media.longest_format()),
-        FIRMWARE_DOWNLOAD => world.firmware().map(|store| store.longest_write()),
-        FIRMWARE_COMMIT => world.firmware().map(|store| store.longest_commit()),
+        AdminOpcode::FORMAT_NVM => world.media().map(|media| media.longest_format()),
+        AdminOpcode::FIRMWARE_IMAGE_DOWNLOAD => world.firmware().map(|store| store.longest_write()),
+        AdminOpcode::FIRMWARE_COMMIT => world.firmware().map(|store| store.longest_commit()),
         _ => None,
     };
     // The others are never pending.
@@ -187,7 +228,7 @@ fn carry_out<W: World>(
     request: &Request,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
-    let allowed = sanitize::check(&context.model.state.sanitize, request.opcode);
+    let allowed = sanitize::check(&context.model.state.sanitize, request.opcode());
     let handled = match allowed {
         Ok(()) => dispatch(context, request, exchange),
         Err(status) => Err(status.into()),
@@ -207,20 +248,20 @@ fn dispatch<W: World>(
     request: &Request,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
-    let handler: Handler<W> = match request.opcode {
-        GET_LOG_PAGE => log_page::run,
-        SET_FEATURES => features::set,
-        GET_FEATURES => features::get,
-        IDENTIFY => identify::run,
-        FIRMWARE_COMMIT => firmware::commit,
-        FIRMWARE_DOWNLOAD => firmware::download,
-        NAMESPACE_MANAGEMENT => namespace::manage,
-        NAMESPACE_ATTACHMENT => namespace::attach,
-        SELF_TEST => self_test::run,
-        FORMAT => format::run,
-        SECURITY_SEND => security::send,
-        SECURITY_RECEIVE => security::receive,
-        SANITIZE => sanitize::run,
+    let handler: Handler<W> = match request.opcode() {
+        AdminOpcode::GET_LOG_PAGE => log_page::run,
+        AdminOpcode::SET_FEATURES => features::set,
+        AdminOpcode::GET_FEATURES => features::get,
+        AdminOpcode::IDENTIFY => identify::run,
+        AdminOpcode::FIRMWARE_COMMIT => firmware::commit,
+        AdminOpcode::FIRMWARE_IMAGE_DOWNLOAD => firmware::download,
+        AdminOpcode::NAMESPACE_MANAGEMENT => namespace::manage,
+        AdminOpcode::NAMESPACE_ATTACHMENT => namespace::attach,
+        AdminOpcode::DEVICE_SELF_TEST => self_test::run,
+        AdminOpcode::FORMAT_NVM => format::run,
+        AdminOpcode::SECURITY_SEND => security::send,
+        AdminOpcode::SECURITY_RECEIVE => security::receive,
+        AdminOpcode::SANITIZE => sanitize::run,
         // It is not in the table.
         _ => return Err(Failure::new(Status::InvalidOpcode).into()),
     };
@@ -237,33 +278,50 @@ pub(crate) fn observe<W: World>(model: &mut Model<'_>, world: &mut W, now: Insta
 }
 
 impl Request {
-    fn parse(message: &[u8; REQUEST_LENGTH], controller: usize) -> Self {
-        let opcode = u8_at(message, 3);
-        let data_length = u32_at(message, 31);
+    fn new(fixed: &AdminRequest, controller: usize) -> Self {
+        let data_length = fixed.data_length.get();
         // Before 1.11 libnvme sends data with a length that it calls valid and leaves 0.
-        let is_valid = u8_at(message, 4) & 1 != 0 && Data::of(opcode) != Data::ToController;
+        let is_valid = fixed.flags & AdminRequest::DATA_LENGTH_VALID != 0
+            && Data::of(fixed.opcode) != Data::ToController;
         let says_length = is_valid || data_length != 0;
         Self {
-            opcode,
+            fixed: *fixed,
             controller,
-            namespace_id: u32_at(message, 7),
-            dword10: u32_at(message, 43),
-            dword11: u32_at(message, 47),
-            dword12: u32_at(message, 51),
-            dword13: u32_at(message, 55),
-            dword14: u32_at(message, 59),
-            data_offset: u32_at(message, 27),
             data_length: says_length.then_some(data_length),
         }
+    }
+
+    pub(crate) const fn opcode(&self) -> AdminOpcode {
+        self.fixed.opcode
+    }
+
+    /// NSID.
+    pub(crate) fn namespace_id(&self) -> u32 {
+        self.fixed.namespace_id.get()
+    }
+
+    /// What the command has in dwords 10 to 15.
+    fn command<C: AdminCommand>(&self) -> C {
+        self.fixed.command()
+    }
+
+    /// Dword 10, as logs repeat it.
+    fn dword10(&self) -> u32 {
+        let [dword10, ..] = self.fixed.dwords_10_to_15;
+        dword10.get()
+    }
+
+    fn data_offset(&self) -> u32 {
+        self.fixed.data_offset.get()
     }
 
     /// Checks data offset and length as far as they do not depend on the command, and the size of
     /// the Request Data.
     fn check_data(&self, exchange: &Exchange<'_>) -> Result<(), Failure> {
-        let direction = Data::of(self.opcode);
+        let direction = Data::of(self.opcode());
         let returns = direction == Data::FromController;
-        if !self.data_offset.is_multiple_of(4) || (!returns && self.data_offset != 0) {
-            return Err(Failure::parameter(28, 0));
+        if !self.data_offset().is_multiple_of(4) || (!returns && self.data_offset() != 0) {
+            return Err(DATA_OFFSET);
         }
         let length = self.data_length.unwrap_or(0);
         let limit = match direction {
@@ -272,7 +330,7 @@ impl Request {
         };
         // What is returned is looked at when there is something to return: see the module.
         if length > limit || !(returns || length.is_multiple_of(4)) {
-            return Err(Failure::parameter(32, 0));
+            return Err(DATA_LENGTH);
         }
         let carried = exchange.request_data().len();
         exchange.expect_request_data(match (direction, self.data_length) {
@@ -289,7 +347,7 @@ impl Request {
             .data_length
             .is_some_and(|said| u64::from(said) != length)
         {
-            return Err(Failure::parameter(32, 0));
+            return Err(DATA_LENGTH);
         }
         exchange.expect_request_data(usize::try_from(length).unwrap_or(usize::MAX))
     }
@@ -316,7 +374,7 @@ impl Request {
         natural_length: u32,
     ) -> Result<&'e mut Page<'b>, Failure> {
         let length = self.window_length(natural_length)?;
-        let start = offset.saturating_add(self.data_offset);
+        let start = offset.saturating_add(self.data_offset());
         Ok(exchange.answer(start, length as usize))
     }
 
@@ -326,16 +384,14 @@ impl Request {
     ///
     /// The data offset or length is outside the result, or the length no multiple of 4.
     pub(crate) fn window_length(&self, natural_length: u32) -> Result<u32, Failure> {
-        if self.data_offset > natural_length {
-            return Err(Failure::parameter(28, 0));
+        if self.data_offset() > natural_length {
+            return Err(DATA_OFFSET);
         }
         let available = natural_length
-            .saturating_sub(self.data_offset)
+            .saturating_sub(self.data_offset())
             .min(MAX_DATA_LENGTH);
         match self.data_length {
-            Some(length) if !length.is_multiple_of(4) || length > available => {
-                Err(Failure::parameter(32, 0))
-            }
+            Some(length) if !length.is_multiple_of(4) || length > available => Err(DATA_LENGTH),
             length => Ok(length.unwrap_or(available)),
         }
     }

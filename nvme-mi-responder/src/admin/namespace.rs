@@ -1,27 +1,19 @@
-//! Namespace Management, opcode 0Dh, and Namespace Attachment, opcode 15h (NVM Express Base 2.0).
+//! Namespace Management, opcode 0Dh, and Namespace Attachment, opcode 15h (NVM Express Base 2.0,
+//! sections 5.23, Figures 297 to 302, and 5.22, Figures 294 to 296; section 8.11).
 //!
 //! # Namespace Management
 //!
-//! | byte | bits | field |
-//! |-|-|-|
-//! | 11:8 | | NSID, the namespace to delete; FFFFFFFFh: all of them |
-//! | 44 | 3:0 | SEL: 0 create, 1 delete |
-//! | 51 | | CSI, the I/O command set: 00h, NVM |
-//!
-//! To create one, its description follows as Request Data of 4096 bytes, of which these count; what
-//! is not sent is zero:
-//!
-//! | byte | bits | field |
-//! |-|-|-|
-//! | 7:0 | | NSZE, size in blocks |
-//! | 15:8 | | NCAP, capacity in blocks, which is the same here |
-//! | 26 | 3:0, 6:5 | FLBAS, lower and upper bits of the index of the LBA format: 0 blocks of 512 bytes, 1 of 4096 |
-//! | 29 | 2:0 | DPS, kind of protection information: none, 0, as there are no metadata |
-//! | 30 | 0 | NMIC: it can be attached to several controllers at once |
-//! | 95:92 | | ANAGRPID, 0 |
+//! Dwords 10 and 11 are a [`NamespaceManagement`]. To delete one, NSID names it; FFFFFFFFh deletes
+//! all of them. To create one, [`NamespaceManagementData`] follow, of which what is not sent is
+//! zero. NCAP is the same as NSZE here; DPS is 0, none, as there are no metadata; LBA format 0 has
+//! blocks of 512 bytes, 1 of 4096; ANAGRPID is 0. NVMSETID and ENDGID are ignored, and so is NSID.
 //!
 //! The lowest ID that is free is given to it, which is dword 0 of the completion. It is attached to
 //! no controller. Nothing happens if it cannot be created. What is deleted is first detached.
+//!
+//! A command to create that is repeated creates another namespace. One to delete a namespace that
+//! was deleted is an Invalid Field, as the ID is free: not a success, as the ID may have been given
+//! out again meanwhile. To delete all of them succeeds again.
 //!
 //! | error | when |
 //! |-|-|
@@ -36,18 +28,15 @@
 //!
 //! # Namespace Attachment
 //!
-//! | byte | bits | field |
-//! |-|-|-|
-//! | 11:8 | | NSID |
-//! | 44 | 3:0 | SEL: 0 attach, 1 detach |
-//! | 69:68 | | how many controllers |
-//! | 70.. | | their IDs, 2 bytes each, ascending |
+//! Dword 10 is a [`NamespaceAttachment`]; a [`ControllerList`](crate::wire::ControllerList)
+//! follows, as long as it has entries or longer.
 //!
-//! All of the controllers or, with an error, none.
+//! All of the controllers or, with an error, none. To attach or detach again is refused with the
+//! status that says so.
 //!
 //! | error | when |
 //! |-|-|
-//! | Invalid Field (02h) | SEL is another; NSID is free |
+//! | Invalid Field (02h) | SEL is another; NSID is free, or FFFFFFFFh |
 //! | Invalid Namespace or Format (0Bh) | NSID is 0 or above NN |
 //! | Namespace Already Attached (type 1, 18h) | it is, to one of them |
 //! | Namespace Is Private (type 1, 19h) | it would be attached to several and is not shared |
@@ -58,30 +47,59 @@
 //! Namespace Attribute Changed flag and adds it to its Changed Namespace List; the Asynchronous
 //! Event of 2.0 is 04h.
 
-use crate::bytes::{u8_at, u16_at, u32_at, u64_at};
+use core::mem::offset_of;
+
+use zerocopy::FromBytes;
+use zerocopy::little_endian::U16;
+
+use crate::bytes::{u8_at, u32_at, u64_at};
 use crate::context::Context;
 use crate::exchange::Exchange;
 use crate::failure::{CompletionStatus, Handled};
 use crate::model::{ControllerId, LBA_FORMATS, Model, ModelError, Namespace, NamespaceId, Outcome};
+use crate::wire::identify::namespace::format_index;
+use crate::wire::{
+    CommandSpecificStatus, ControllerListHeader, NamespaceAttachment, NamespaceManagement,
+    NamespaceManagementData,
+};
 use crate::world::World;
 
-use super::Request;
-use super::identify::{ALL_NAMESPACES, highest_namespace_id};
+use super::identify::{ALL_NAMESPACES, NVM_COMMAND_SET, check_one};
 use super::self_test;
+use super::{Request, specific};
 
 /// The most controllers in a list.
 const MAX_CONTROLLERS: usize = 2047;
 
-pub(super) const INVALID_FORMAT: CompletionStatus = CompletionStatus::specific(0x0A);
-const INSUFFICIENT_CAPACITY: CompletionStatus = CompletionStatus::specific(0x15);
-const IDENTIFIER_UNAVAILABLE: CompletionStatus = CompletionStatus::specific(0x16);
-const ALREADY_ATTACHED: CompletionStatus = CompletionStatus::specific(0x18);
-const IS_PRIVATE: CompletionStatus = CompletionStatus::specific(0x19);
-const NOT_ATTACHED: CompletionStatus = CompletionStatus::specific(0x1A);
-const NOT_THIN: CompletionStatus = CompletionStatus::specific(0x1B);
-const INVALID_CONTROLLER_LIST: CompletionStatus = CompletionStatus::specific(0x1C);
-const INVALID_ANA_GROUP: CompletionStatus = CompletionStatus::specific(0x24);
-const COMMAND_SET_NOT_SUPPORTED: CompletionStatus = CompletionStatus::specific(0x29);
+pub(super) const INVALID_FORMAT: CompletionStatus = specific(CommandSpecificStatus::INVALID_FORMAT);
+const INSUFFICIENT_CAPACITY: CompletionStatus =
+    specific(CommandSpecificStatus::NAMESPACE_INSUFFICIENT_CAPACITY);
+const IDENTIFIER_UNAVAILABLE: CompletionStatus =
+    specific(CommandSpecificStatus::NAMESPACE_IDENTIFIER_UNAVAILABLE);
+const ALREADY_ATTACHED: CompletionStatus =
+    specific(CommandSpecificStatus::NAMESPACE_ALREADY_ATTACHED);
+const IS_PRIVATE: CompletionStatus = specific(CommandSpecificStatus::NAMESPACE_IS_PRIVATE);
+const NOT_ATTACHED: CompletionStatus = specific(CommandSpecificStatus::NAMESPACE_NOT_ATTACHED);
+const NOT_THIN: CompletionStatus = specific(CommandSpecificStatus::THIN_PROVISIONING_NOT_SUPPORTED);
+const INVALID_CONTROLLER_LIST: CompletionStatus =
+    specific(CommandSpecificStatus::CONTROLLER_LIST_INVALID);
+const INVALID_ANA_GROUP: CompletionStatus =
+    specific(CommandSpecificStatus::ANA_GROUP_IDENTIFIER_INVALID);
+const COMMAND_SET_NOT_SUPPORTED: CompletionStatus =
+    specific(CommandSpecificStatus::IO_COMMAND_SET_NOT_SUPPORTED);
+
+/// SEL of Namespace Management.
+const CREATE: u8 = 0;
+const DELETE: u8 = 1;
+/// SEL of Namespace Attachment.
+const ATTACH: u8 = 0;
+const DETACH: u8 = 1;
+/// Bits of SEL in its byte.
+const SELECT: u8 = 0xF;
+/// Bits of the type of protection information in DPS.
+const PROTECTION_TYPE: u8 = 7;
+/// NMIC: the namespace can be attached to several controllers.
+const SHARED: u8 = 1 << 0;
 
 /// Namespace Management.
 pub(super) fn manage<W: World>(
@@ -89,32 +107,38 @@ pub(super) fn manage<W: World>(
     request: &Request,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
-    match request.dword10 & 0xF {
-        0 => create(context.model, request, exchange.request_data()),
-        1 => delete(context, request.namespace_id),
+    let command: NamespaceManagement = request.command();
+    match command.select & SELECT {
+        CREATE if command.command_set != NVM_COMMAND_SET => Err(COMMAND_SET_NOT_SUPPORTED.into()),
+        CREATE => create(context.model, exchange.request_data()),
+        DELETE => delete(context, request.namespace_id()),
         _ => Err(CompletionStatus::INVALID_FIELD.into()),
     }
 }
 
-fn create(model: &mut Model<'_>, request: &Request, description: &[u8]) -> Handled {
-    if request.dword11 >> 24 != 0 {
-        return Err(COMMAND_SET_NOT_SUPPORTED.into());
-    }
-    let blocks = size_of(description)?;
-    let format = format_of(u8_at(description, 26), u8_at(description, 29) & 7)?;
-    if u32_at(description, 92) != 0 {
+/// Creates a namespace by its description, which is a [`NamespaceManagementData`] or the beginning
+/// of one.
+fn create(model: &mut Model<'_>, description: &[u8]) -> Handled {
+    use NamespaceManagementData as Data;
+    let byte = |offset| u8_at(description, offset);
+    let blocks = blocks_of(description)?;
+    let protection = byte(offset_of!(Data, protection_settings)) & PROTECTION_TYPE;
+    let format = format_index(byte(offset_of!(Data, formatted_size)));
+    let format = format_of(format, protection)?;
+    if u32_at(description, offset_of!(Data, ana_group_id)) != 0 {
         return Err(INVALID_ANA_GROUP.into());
     }
     let id = model.create_namespace(blocks, format).map_err(status_of)?;
     if let Some(created) = model.namespace_mut(id) {
-        created.shared = u8_at(description, 30) & 1 != 0;
+        created.shared = byte(offset_of!(Data, sharing)) & SHARED != 0;
     }
     Ok(id.0)
 }
 
 /// The size in blocks.
-fn size_of(description: &[u8]) -> Result<u64, CompletionStatus> {
-    let (size, capacity) = (u64_at(description, 0), u64_at(description, 8));
+fn blocks_of(description: &[u8]) -> Result<u64, CompletionStatus> {
+    let size = u64_at(description, offset_of!(NamespaceManagementData, size));
+    let capacity = u64_at(description, offset_of!(NamespaceManagementData, capacity));
     if capacity == 0 || capacity > size {
         return Err(CompletionStatus::INVALID_FIELD);
     }
@@ -124,9 +148,8 @@ fn size_of(description: &[u8]) -> Result<u64, CompletionStatus> {
     Ok(size)
 }
 
-/// The index of the LBA format. `flbas` is as in the description of a namespace.
-pub(super) fn format_of(flbas: u8, protection: u8) -> Result<u8, CompletionStatus> {
-    let format = flbas & 0xF | flbas >> 1 & 0x30;
+/// The LBA format with this index, if it can have that kind of protection information.
+pub(super) fn format_of(format: u8, protection: u8) -> Result<u8, CompletionStatus> {
     if usize::from(format) < LBA_FORMATS.len() && protection == 0 {
         Ok(format)
     } else {
@@ -158,13 +181,14 @@ pub(super) fn attach<W>(
     request: &Request,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
-    let attaches = match request.dword10 & 0xF {
-        0 => true,
-        1 => false,
+    let command: NamespaceAttachment = request.command();
+    let attaches = match command.select & SELECT {
+        ATTACH => true,
+        DETACH => false,
         _ => return Err(CompletionStatus::INVALID_FIELD.into()),
     };
     let model = &mut *context.model;
-    let found = find(model, request.namespace_id)?;
+    let found = find(model, request.namespace_id())?;
     let (id, attached, shared) = (found.id, found.attached, found.shared);
     let wanted = controllers_of(model, exchange.request_data())?;
     let attached = if attaches {
@@ -178,9 +202,7 @@ pub(super) fn attach<W>(
 
 /// The namespace with this ID.
 fn find<'n>(model: &'n Model<'_>, id: u32) -> Result<&'n Namespace, CompletionStatus> {
-    if id == 0 || id > highest_namespace_id(model) {
-        return Err(CompletionStatus::INVALID_NAMESPACE);
-    }
+    check_one(model, id)?;
     model
         .namespace(NamespaceId(id))
         .ok_or(CompletionStatus::INVALID_FIELD)
@@ -221,17 +243,17 @@ fn detach_from(attached: u32, wanted: u32) -> Result<u32, CompletionStatus> {
 
 /// The controllers of a list, as bits.
 fn controllers_of(model: &Model<'_>, list: &[u8]) -> Result<u32, CompletionStatus> {
-    let count = usize::from(u16_at(list, 0));
-    let (ids, _) = list.get(2..).unwrap_or_default().as_chunks();
-    if count == 0 || count > MAX_CONTROLLERS || count > ids.len() {
+    let (header, ids) =
+        ControllerListHeader::ref_from_prefix(list).map_err(|_| INVALID_CONTROLLER_LIST)?;
+    let count = usize::from(header.count.get());
+    let (ids, _) =
+        <[U16]>::ref_from_prefix_with_elems(ids, count).map_err(|_| INVALID_CONTROLLER_LIST)?;
+    if count == 0 || count > MAX_CONTROLLERS {
         return Err(INVALID_CONTROLLER_LIST);
     }
     let mut controllers = 0u32;
-    for id in ids
-        .iter()
-        .take(count)
-        .map(|id| ControllerId(u16::from_le_bytes(*id)))
-    {
+    for id in ids {
+        let id = ControllerId(id.get());
         let index = model.controller_index(id).ok_or(INVALID_CONTROLLER_LIST)?;
         let bit = 1u32.unbounded_shl(index as u32);
         // Bits ascend as the IDs do: one that is not above all before it is out of order.

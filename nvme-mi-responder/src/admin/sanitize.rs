@@ -1,21 +1,16 @@
-//! Sanitize, opcode 84h (NVM Express Base 2.0), what it does to other commands, and what its log
-//! says.
+//! Sanitize, opcode 84h (NVM Express Base 2.0, sections 5.24 and 8.21, Figures 303 to 305; NVMe-MI
+//! 1.2, section 6.4, Figure 122), what it does to other commands, and what its log says.
 //!
-//! | byte | bits | field |
-//! |-|-|-|
-//! | 44 | 2:0 | SANACT: 1 leave failure mode, 2 block erase, 3 overwrite, 4 crypto erase |
-//! | 44 | 3 | AUSE: if it fails, failure mode can be left without sanitizing again |
-//! | 44 | 7:4 | OWPASS, how often to overwrite, 0 meaning 16 |
-//! | 45 | 0 | OIPBP, invert the pattern between passes |
-//! | 45 | 1 | NDAS, do not deallocate afterwards |
-//! | 45 | 2 | EMVS, media verification (2.1): not supported |
-//! | 51:48 | | OVRPAT, the pattern |
+//! Dwords 10 and 11 are a [`wire::Sanitize`]. Media verification (EMVS, of 2.1) is not supported.
 //!
 //! The operation runs in the background, through resets too. The Management Endpoint Buffer is
 //! empty from then on, which its next access is told, and a self-test ends. Until it is done the
 //! other Admin commands than Get Log Page, Identify, Get Features and Set Features fail. They also
 //! do in *failure mode*, into which an operation that failed leads; only Sanitize leads out. NVM
 //! Subsystem Health Status says so (SFM), and the [Asynchronous Event](crate::aem) 0Ch.
+//!
+//! A command that is repeated finds the operation under way, which its status says; after the end
+//! of that one it begins another. To leave failure mode again is a success.
 //!
 //! | error | when |
 //! |-|-|
@@ -25,79 +20,114 @@
 //! | Sanitize In Progress (1Dh) | an operation is under way |
 //! | Firmware Activation Requires Controller Level Reset (type 1, 11h) | an image waits for a reset |
 //!
-//! # Sanitize Status log, LID 81h, 512 bytes
+//! # Sanitize Status log, LID 81h
 //!
-//! | byte | bits | field |
-//! |-|-|-|
-//! | 1:0 | | SPROG: the part that is done, of 65536; FFFFh if none is under way |
-//! | 3:2 | 2:0 | the last operation: 0 there was none, 1 done, 2 under way, 3 failed, 4 done without deallocating |
-//! | 3:2 | 7:3 | passes of overwriting that are done |
-//! | 3:2 | 8 | GDE: nobody has written since |
-//! | 7:4 | | dword 10 of the command |
-//! | 31:8 | | estimates of six kinds of operations in seconds: FFFFFFFFh, not reported |
+//! A [`SanitizeStatus`] (section 5.16.1.25, Figure 267). Passes count those that are done, or all
+//! of an operation that is. GDE is set if nobody has written since. No estimate is reported.
 
 use mctp_time::Instant;
 
 use crate::context::Context;
-use crate::exchange::{Exchange, Page};
+use crate::exchange::{Exchange, Page, put};
 use crate::failure::{CompletionStatus, Handled};
 use crate::model::{Model, Outcome, Sanitize, SanitizeState, event};
+use crate::wire::{self, AdminOpcode, CommandSpecificStatus, GenericStatus, SanitizeStatus};
 use crate::world::{SanitizeAction, SanitizeProgress, World};
 
-use super::Request;
 use super::self_test;
+use super::{Request, specific};
 
-/// Bytes of the log.
-pub(super) const LOG_LENGTH: u32 = 512;
-
-const OPCODE: u8 = 0x84;
 /// The commands that go on during an operation and in failure mode.
-const ALWAYS_ALLOWED: [u8; 4] = [0x02, 0x06, 0x09, 0x0A];
+const ALWAYS_ALLOWED: [AdminOpcode; 4] = [
+    AdminOpcode::GET_LOG_PAGE,
+    AdminOpcode::IDENTIFY,
+    AdminOpcode::SET_FEATURES,
+    AdminOpcode::GET_FEATURES,
+];
 
-const LEAVE_FAILURE_MODE: u32 = 1;
-const BLOCK_ERASE: u32 = 2;
-const OVERWRITE: u32 = 3;
-const CRYPTO_ERASE: u32 = 4;
+/// SANACT.
+const LEAVE_FAILURE_MODE: u8 = 1;
+const BLOCK_ERASE: u8 = 2;
+const OVERWRITE: u8 = 3;
+const CRYPTO_ERASE: u8 = 4;
 
-/// Fields of dword 10.
-const UNRESTRICTED: u32 = 1 << 3;
-const INVERT: u32 = 1 << 8;
-const NO_DEALLOCATE: u32 = 1 << 9;
-const VERIFY: u32 = 1 << 10;
-
+/// SANICAP: what there is.
+const CAN_CRYPTO_ERASE: u32 = 1 << 0;
+const CAN_BLOCK_ERASE: u32 = 1 << 1;
+const CAN_OVERWRITE: u32 = 1 << 2;
 /// SANICAP: blocks are always deallocated.
 const ALWAYS_DEALLOCATES: u32 = 1 << 29;
 
-const SANITIZE_FAILED: CompletionStatus = CompletionStatus::generic(0x1C);
-const SANITIZE_IN_PROGRESS: CompletionStatus = CompletionStatus::generic(0x1D).retryable();
-const NEEDS_RESET: CompletionStatus = CompletionStatus::specific(0x11);
+/// An estimate that is not reported.
+const NO_ESTIMATE: u32 = u32::MAX;
+/// SPROG while no operation is under way.
+const NOT_RUNNING: u16 = u16::MAX;
+
+const SANITIZE_FAILED: CompletionStatus =
+    CompletionStatus::generic(GenericStatus::SANITIZE_FAILED.0);
+const SANITIZE_IN_PROGRESS: CompletionStatus =
+    CompletionStatus::generic(GenericStatus::SANITIZE_IN_PROGRESS.0).retryable();
+const NEEDS_RESET: CompletionStatus =
+    specific(CommandSpecificStatus::FIRMWARE_NEEDS_CONTROLLER_LEVEL_RESET);
 
 /// Whether a command can be carried out now.
-pub(super) fn check(sanitize: &Sanitize, opcode: u8) -> Result<(), CompletionStatus> {
+pub(super) fn check(sanitize: &Sanitize, opcode: AdminOpcode) -> Result<(), CompletionStatus> {
     if ALWAYS_ALLOWED.contains(&opcode) {
         return Ok(());
     }
     if sanitize.state == SanitizeState::Running {
         return Err(SANITIZE_IN_PROGRESS);
     }
-    if sanitize.failure_mode && opcode != OPCODE {
+    if sanitize.failure_mode && opcode != AdminOpcode::SANITIZE {
         return Err(SANITIZE_FAILED);
     }
     Ok(())
 }
 
+/// The command that began the last operation, without its pattern.
+fn command_of(sanitize: &Sanitize) -> wire::Sanitize {
+    let [action, options, ..] = sanitize.dword10.to_le_bytes();
+    wire::Sanitize {
+        action,
+        options,
+        ..wire::Sanitize::default()
+    }
+}
+
+/// SANACT.
+const fn action(command: wire::Sanitize) -> u8 {
+    command.action & 7
+}
+
+/// How often blocks are overwritten: OWPASS.
+const fn passes(command: wire::Sanitize) -> u8 {
+    match command.action >> 4 {
+        0 => 16,
+        passes => passes,
+    }
+}
+
+const fn is_unrestricted(command: wire::Sanitize) -> bool {
+    command.action & wire::Sanitize::ALLOW_UNRESTRICTED_EXIT != 0
+}
+
+const fn deallocates(command: wire::Sanitize) -> bool {
+    command.options & wire::Sanitize::NO_DEALLOCATE == 0
+}
+
 /// Whether the operation that failed lets nothing but another operation like it out of failure
 /// mode.
 fn is_restricted(sanitize: &Sanitize) -> bool {
-    sanitize.failure_mode && sanitize.dword10 & UNRESTRICTED == 0
+    sanitize.failure_mode && !is_unrestricted(command_of(sanitize))
 }
 
 /// How many passes of overwriting are done.
 fn passes_done(sanitize: &Sanitize) -> u8 {
-    if sanitize.dword10 & 7 != OVERWRITE {
+    let command = command_of(sanitize);
+    if action(command) != OVERWRITE {
         return 0;
     }
-    let passes = passes_of(sanitize.dword10);
+    let passes = passes(command);
     match sanitize.state {
         SanitizeState::Running => {
             let done = u32::from(sanitize.progress).saturating_mul(u32::from(passes)) >> 16;
@@ -113,8 +143,9 @@ pub(super) fn run<W: World>(
     request: &Request,
     _: &mut Exchange<'_>,
 ) -> Handled {
+    let command: wire::Sanitize = request.command();
     let sanitize = &mut context.model.state.sanitize;
-    if request.dword10 & 7 == LEAVE_FAILURE_MODE {
+    if action(command) == LEAVE_FAILURE_MODE {
         if is_restricted(sanitize) {
             return Err(SANITIZE_FAILED.into());
         }
@@ -125,18 +156,17 @@ pub(super) fn run<W: World>(
         return Err(CompletionStatus::INVALID_FIELD.into());
     };
     let capabilities = media.sanitize_capabilities();
-    let action = action_of(request, capabilities)?;
-    if is_restricted(sanitize) && request.dword10 & UNRESTRICTED != 0 {
+    let action = action_of(command, capabilities)?;
+    if is_restricted(sanitize) && is_unrestricted(command) {
         return Err(SANITIZE_FAILED.into());
     }
     let firmware = context.world.firmware();
     if firmware.is_some_and(|store| store.next_slot().is_some()) {
         return Err(NEEDS_RESET.into());
     }
-    let deallocate = request.dword10 & NO_DEALLOCATE == 0;
     let begun = context.world.media().is_some_and(|media| {
         media
-            .start_sanitize(context.now, action, deallocate)
+            .start_sanitize(context.now, action, deallocates(command))
             .is_ok()
     });
     if !begun {
@@ -146,7 +176,7 @@ pub(super) fn run<W: World>(
         state: SanitizeState::Running,
         failure_mode: false,
         progress: 0,
-        dword10: request.dword10,
+        dword10: request.dword10(),
     };
     self_test::stop(context.model, context.world, Outcome::Sanitized);
     let emptied = &mut context.model.state.buffers_emptied;
@@ -154,29 +184,24 @@ pub(super) fn run<W: World>(
     Ok(0)
 }
 
-fn action_of(request: &Request, capabilities: u32) -> Result<SanitizeAction, CompletionStatus> {
-    let dword10 = request.dword10;
-    let inhibited = dword10 & NO_DEALLOCATE != 0 && capabilities & ALWAYS_DEALLOCATES != 0;
-    if inhibited || dword10 & VERIFY != 0 {
+fn action_of(
+    command: wire::Sanitize,
+    capabilities: u32,
+) -> Result<SanitizeAction, CompletionStatus> {
+    use wire::Sanitize;
+    let inhibited = !deallocates(command) && capabilities & ALWAYS_DEALLOCATES != 0;
+    if inhibited || command.options & Sanitize::ENTER_MEDIA_VERIFICATION != 0 {
         return Err(CompletionStatus::INVALID_FIELD);
     }
-    match dword10 & 7 {
-        CRYPTO_ERASE if capabilities & 1 != 0 => Ok(SanitizeAction::CryptoErase),
-        BLOCK_ERASE if capabilities & 2 != 0 => Ok(SanitizeAction::BlockErase),
-        OVERWRITE if capabilities & 4 != 0 => Ok(SanitizeAction::Overwrite {
-            passes: passes_of(dword10),
-            pattern: request.dword11,
-            invert: dword10 & INVERT != 0,
+    match action(command) {
+        CRYPTO_ERASE if capabilities & CAN_CRYPTO_ERASE != 0 => Ok(SanitizeAction::CryptoErase),
+        BLOCK_ERASE if capabilities & CAN_BLOCK_ERASE != 0 => Ok(SanitizeAction::BlockErase),
+        OVERWRITE if capabilities & CAN_OVERWRITE != 0 => Ok(SanitizeAction::Overwrite {
+            passes: passes(command),
+            pattern: command.overwrite_pattern.get(),
+            invert: command.options & Sanitize::INVERT_PATTERN != 0,
         }),
         _ => Err(CompletionStatus::INVALID_FIELD),
-    }
-}
-
-/// How often blocks are overwritten: OWPASS.
-const fn passes_of(dword10: u32) -> u8 {
-    match (dword10 >> 4 & 0xF) as u8 {
-        0 => 16,
-        passes => passes,
     }
 }
 
@@ -191,7 +216,7 @@ pub(super) fn observe<W: World>(model: &mut Model<'_>, world: &mut W, now: Insta
     };
     match media.sanitize_progress(now) {
         SanitizeProgress::Running(progress) => sanitize.progress = progress.min(u16::MAX - 1),
-        SanitizeProgress::Done if sanitize.dword10 & NO_DEALLOCATE != 0 => {
+        SanitizeProgress::Done if !deallocates(command_of(sanitize)) => {
             sanitize.state = SanitizeState::DoneWithoutDeallocating;
         }
         SanitizeProgress::Done => sanitize.state = SanitizeState::Done,
@@ -210,16 +235,28 @@ pub(super) fn put_log<W: World>(context: &mut Context<'_, '_, W>, page: &mut Pag
     let is_erased = !is_running && context.world.media().is_some_and(|media| media.is_erased());
     let status = u16::from(sanitize.state as u8)
         | u16::from(passes_done(&sanitize)) << 3
-        | u16::from(is_erased) << 8;
-    page.put_u16(
-        0,
-        if is_running {
-            sanitize.progress
+        | if is_erased {
+            SanitizeStatus::GLOBAL_DATA_ERASED
         } else {
-            u16::MAX
-        },
+            0
+        };
+    let progress = if is_running {
+        sanitize.progress
+    } else {
+        NOT_RUNNING
+    };
+    put!(
+        page,
+        SanitizeStatus {
+            progress: progress,
+            status: status,
+            command_dword10: sanitize.dword10,
+            overwrite_time: NO_ESTIMATE,
+            block_erase_time: NO_ESTIMATE,
+            crypto_erase_time: NO_ESTIMATE,
+            overwrite_no_deallocate_time: NO_ESTIMATE,
+            block_erase_no_deallocate_time: NO_ESTIMATE,
+            crypto_erase_no_deallocate_time: NO_ESTIMATE,
+        }
     );
-    page.put_u16(2, status);
-    page.put_u32(4, sanitize.dword10);
-    page.put(8, &[0xFF; 24]);
 }

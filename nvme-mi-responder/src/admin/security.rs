@@ -1,12 +1,9 @@
-//! Security Send, opcode 81h, and Security Receive, opcode 82h (NVM Express Base 2.0).
+//! Security Send, opcode 81h, and Security Receive, opcode 82h (NVM Express Base 2.0, sections
+//! 5.26, Figures 310 to 312, and 5.25, Figures 306 to 309).
 //!
-//! | byte | field |
-//! |-|-|
-//! | 44 | NSSF, of meaning to protocol EAh only |
-//! | 46:45 | SPSP, protocol specific |
-//! | 47 | SECP, the protocol |
-//! | 51:48 | send: TL, bytes sent; receive: AL, bytes wanted |
-//! | 68.. | send: the data |
+//! Dwords 10 and 11 are a [`SecuritySend`] or a [`SecurityReceive`]. NSSF has a meaning to protocol
+//! EAh only, and is ignored. What is sent again is handed to the protocol again: only that knows
+//! whether it is a repetition.
 //!
 //! Protocol 00h can be received only:
 //!
@@ -19,12 +16,13 @@
 //!
 //! | error | when |
 //! |-|-|
-//! | NVMe-MI Invalid Parameter at byte 32 | send: TL is not what DLEN says; receive: DLEN is more than AL |
+//! | NVMe-MI Invalid Parameter at DLEN | send: TL is not what DLEN says; receive: DLEN is more than AL |
 //! | Invalid Field (02h) | there is no such protocol; the protocol does not take that |
 
 use crate::context::Context;
 use crate::exchange::{Exchange, Page};
 use crate::failure::{CompletionStatus, Handled};
+use crate::wire::{SecurityReceive, SecuritySend};
 use crate::world::World;
 
 use super::Request;
@@ -33,15 +31,19 @@ const INFORMATION: u8 = 0x00;
 const PROTOCOL_LIST: u16 = 0x0000;
 const CERTIFICATES: u16 = 0x0001;
 
-/// Protocol and SP Specific.
-fn protocol_of<W: World>(
+/// Where the answer of protocol 00h that lists protocols has their number, the most significant
+/// byte first, and where the list begins.
+const PROTOCOL_COUNT: u32 = 6;
+const PROTOCOLS: u32 = 8;
+
+/// Refuses a protocol that there is not.
+fn check_protocol<W: World>(
     context: &mut Context<'_, '_, W>,
-    request: &Request,
-) -> Result<(u8, u16), CompletionStatus> {
-    let [_, low, high, protocol] = request.dword10.to_le_bytes();
+    protocol: u8,
+) -> Result<(), CompletionStatus> {
     let security = context.world.security();
     if security.is_some_and(|security| security.protocols().contains(&protocol)) {
-        Ok((protocol, u16::from_le_bytes([low, high])))
+        Ok(())
     } else {
         Err(CompletionStatus::INVALID_FIELD)
     }
@@ -53,8 +55,10 @@ pub(super) fn send<W: World>(
     request: &Request,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
-    request.expect_data(exchange, u64::from(request.dword11))?;
-    let (protocol, specific) = protocol_of(context, request)?;
+    let command: SecuritySend = request.command();
+    request.expect_data(exchange, u64::from(command.transfer_length.get()))?;
+    check_protocol(context, command.protocol)?;
+    let (protocol, specific) = (command.protocol, command.protocol_specific.get());
     let data = exchange.request_data();
     let security = context.world.security();
     if protocol != INFORMATION
@@ -72,12 +76,14 @@ pub(super) fn receive<W: World>(
     request: &Request,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
-    let (protocol, specific) = protocol_of(context, request)?;
+    let command: SecurityReceive = request.command();
+    check_protocol(context, command.protocol)?;
+    let (protocol, specific) = (command.protocol, command.protocol_specific.get());
     if protocol == INFORMATION && specific > CERTIFICATES {
         return Err(CompletionStatus::INVALID_FIELD.into());
     }
-    let offset = request.data_offset;
-    let page = request.return_data(exchange, request.dword11)?;
+    let offset = request.data_offset();
+    let page = request.return_data(exchange, command.allocation_length.get())?;
     let Some(security) = context.world.security() else {
         return Ok(0);
     };
@@ -96,6 +102,6 @@ pub(super) fn receive<W: World>(
 
 fn put_protocols(protocols: &[u8], page: &mut Page<'_>) {
     let count = u16::try_from(protocols.len()).unwrap_or(u16::MAX);
-    page.put(6, &count.to_be_bytes());
-    page.put(8, protocols);
+    page.put(PROTOCOL_COUNT, &count.to_be_bytes());
+    page.put(PROTOCOLS, protocols);
 }

@@ -1,12 +1,12 @@
-//! Device Self-test, opcode 14h (NVM Express Base 2.0), and what its log says.
+//! Device Self-test, opcode 14h (NVM Express Base 2.0, sections 5.9 and 8.6, Figures 170 to 173),
+//! and what its log says.
 //!
-//! | byte | bits | field |
-//! |-|-|-|
-//! | 11:8 | | NSID: 0 the controller alone, FFFFFFFFh all namespaces attached to it too, or one of those |
-//! | 44 | 3:0 | STC: 1 short, 2 extended, Fh abort the test that is under way |
+//! Dword 10 is a [`DeviceSelfTest`]. NSID is 0 for the controller alone, FFFFFFFFh for all
+//! namespaces attached to it too, or one of those.
 //!
 //! The test runs in the background. There is one at a time in the subsystem (DSTO bit 0), whichever
-//! controller it is of. To abort when there is none is a success.
+//! controller it is of. To abort when there is none is a success, and so is to abort again. A
+//! command that starts a test and is repeated finds that test in progress.
 //!
 //! | error | when |
 //! |-|-|
@@ -15,51 +15,49 @@
 //! | Sanitize In Progress (1Dh) | it is |
 //! | Device Self-test In Progress (type 1, 1Dh) | it is |
 //!
-//! # Device Self-test log, LID 06h, 564 bytes
+//! # Device Self-test log, LID 06h
 //!
-//! | byte | bits | field |
-//! |-|-|-|
-//! | 0 | 3:0 | the test under way: 0 none, or STC |
-//! | 1 | 6:0 | how far it is, in percent |
-//! | 4 + 28 n | 7:4 | result n, newest first, up to 20: STC |
-//! | | 3:0 | result: 0 passed, 1 aborted by Device Self-test, 2 by a reset, 3 its namespace was deleted, 4 aborted by Format NVM, 5 not completed, 6 failed in a segment unknown, 7 in that of the next byte, 9 aborted by Sanitize, Fh there is no such result |
-//! | 5 + 28 n | | the segment that failed |
-//! | 6 + 28 n | 0 | NSID is valid |
-//! | 8 + 28 n | | hours powered on, 8 bytes |
-//! | 16 + 28 n | | NSID, 4 bytes |
-//!
-//! The rest is zero. A short test ends with a reset of the subsystem or of its controller, an
-//! extended one goes on.
+//! A [`SelfTestLog`] (section 5.16.1.7, Figures 212 and 213). Of a result it has the code, how it
+//! ended, the segment that failed, the hours powered on, and NSID. The rest is zero. A short test
+//! ends with a reset of the subsystem or of its controller, an extended one goes on.
+
+use core::mem::offset_of;
 
 use mctp_time::Instant;
 
 use crate::context::Context;
-use crate::exchange::{Exchange, Page};
+use crate::exchange::{Exchange, Page, put};
 use crate::failure::{CompletionStatus, Handled};
 use crate::model::{Model, Outcome, RunningTest, TestResult};
+use crate::wire::{CommandSpecificStatus, DeviceSelfTest, SelfTestLog, SelfTestResult};
 use crate::world::{SelfTest, SelfTestProgress, World, report_of};
 
-use super::Request;
 use super::identify::ALL_NAMESPACES;
 use super::namespace;
+use super::{Request, specific};
 
-/// Bytes of the log.
-pub(super) const LOG_LENGTH: u32 = 564;
-/// Bytes of a result in the log.
-const RESULT_LENGTH: usize = 28;
-
+/// STC.
 const SHORT: u8 = 1;
 const EXTENDED: u8 = 2;
 const ABORT: u8 = 0xF;
+/// Bits of STC in its byte.
+const CODE: u8 = 0xF;
 
-const TEST_IN_PROGRESS: CompletionStatus = CompletionStatus::specific(0x1D).retryable();
+/// In the log: there is no such result.
+const NO_RESULT: u8 = 0xF;
+/// In the log: NSID is valid.
+const NAMESPACE_VALID: u8 = 1 << 0;
+
+const TEST_IN_PROGRESS: CompletionStatus =
+    specific(CommandSpecificStatus::DEVICE_SELF_TEST_IN_PROGRESS).retryable();
 
 pub(super) fn run<W: World>(
     context: &mut Context<'_, '_, W>,
     request: &Request,
     _: &mut Exchange<'_>,
 ) -> Handled {
-    let code = (request.dword10 & 0xF) as u8;
+    let command: DeviceSelfTest = request.command();
+    let code = command.code & CODE;
     match code {
         SHORT | EXTENDED => start(context, request, code)?,
         ABORT => stop(context.model, context.world, Outcome::Aborted),
@@ -73,7 +71,7 @@ fn start<W: World>(
     request: &Request,
     code: u8,
 ) -> Result<(), CompletionStatus> {
-    let namespace = request.namespace_id;
+    let namespace = request.namespace_id();
     if namespace != 0 && namespace != ALL_NAMESPACES {
         namespace::find_active(context.model, namespace, request.controller)?;
     }
@@ -177,18 +175,35 @@ fn end<W: World>(model: &mut Model<'_>, world: &mut W, outcome: Outcome, segment
 pub(super) fn put_log(model: &Model<'_>, page: &mut Page<'_>) {
     let tests = &model.state.self_tests;
     if let Some(running) = tests.running {
-        page.put_u8(0, running.code);
-        page.put_u8(1, running.percent);
+        put!(
+            page,
+            SelfTestLog {
+                current_operation: running.code,
+                completion: running.percent,
+            }
+        );
     }
-    for (start, result) in (4u32..).step_by(RESULT_LENGTH).zip(&tests.results) {
+    let first = offset_of!(SelfTestLog, results) as u32;
+    let starts = (first..).step_by(size_of::<SelfTestResult>());
+    for (start, result) in starts.zip(&tests.results) {
         if result.status == 0 {
-            page.put_u8(start, 0x0F);
+            put!(page, start, SelfTestResult { status: NO_RESULT });
             continue;
         }
-        page.put_u8(start, result.status);
-        page.put_u8(start.wrapping_add(1), result.segment);
-        page.put_u8(start.wrapping_add(2), u8::from(result.namespace != 0));
-        page.put_u32(start.wrapping_add(4), result.hours);
-        page.put_u32(start.wrapping_add(12), result.namespace);
+        put!(
+            page,
+            start,
+            SelfTestResult {
+                status: result.status,
+                segment: result.segment,
+                valid: if result.namespace != 0 {
+                    NAMESPACE_VALID
+                } else {
+                    0
+                },
+                power_on_hours: u64::from(result.hours),
+                namespace_id: result.namespace,
+            }
+        );
     }
 }

@@ -1,5 +1,5 @@
 //! What happened to a controller, as its logs report it: failed commands, changed namespaces,
-//! telemetry.
+//! telemetry (NVM Express Base 2.0, sections 5.16.1.2, 5.16.1.5, 5.16.1.8 and 5.16.1.9).
 
 use super::{ControllerId, Model, ModelError, NamespaceId};
 use crate::model::Change;

@@ -1,4 +1,4 @@
-//! Namespaces.
+//! Namespaces (NVM Express Base 2.0, sections 3.2.1 and 8.11).
 
 use super::settings::Metadata;
 use super::{ControllerId, Model, ModelError};
@@ -26,7 +26,7 @@ pub(crate) struct Namespace {
     pub(crate) attached: u32,
     /// Whether it can be attached to several controllers at once.
     pub(crate) shared: bool,
-    /// Feature 7Fh.
+    /// Namespace Metadata.
     pub(crate) metadata: Metadata,
 }
 

@@ -1,4 +1,4 @@
-//! Feature settings, as Set Features changes them.
+//! Feature settings, as Set Features changes them (NVM Express Base 2.0, section 5.27.1).
 
 use mctp_time::Instant;
 
@@ -11,14 +11,14 @@ pub(crate) const METADATA_CAPACITY: usize = 96;
 /// Temperatures that have thresholds: the composite one, and 8 sensors.
 pub(crate) const TEMPERATURES: usize = 9;
 
-/// Bit 1 of the critical warning.
+/// Bit 1 of the critical warning (NVM Express Base 2.0, section 5.16.1.3, Figure 207).
 const TEMPERATURE_WARNING: u8 = 1 << 1;
 
 /// The settings of a controller. A reset brings all back to their defaults.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
     pub(crate) thresholds: Thresholds,
-    /// Features 7Dh and 7Eh.
+    /// Enhanced Controller Metadata and Controller Metadata.
     pub(crate) metadata: [Metadata; 2],
 }
 
@@ -32,7 +32,7 @@ impl Settings {
     };
 }
 
-/// The settings of the Temperature Threshold feature.
+/// The settings of the Temperature Threshold feature (section 5.27.1.3).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Thresholds {
     over: Kelvins,
@@ -117,7 +117,8 @@ impl Thresholds {
     }
 }
 
-/// Metadata that a host leaves with the device: element descriptors, one after the other.
+/// Metadata that a host leaves with the device (section 5.27.1.23): element descriptors, one after
+/// the other.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Metadata {
     bytes: [u8; METADATA_CAPACITY],
@@ -146,7 +147,7 @@ impl Metadata {
     }
 }
 
-/// Feature 0Eh: the time of day, in milliseconds since 1970.
+/// The Timestamp feature (section 5.27.1.11): the time of day, in milliseconds since 1970.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Timestamp {
     /// When it was set; `None`: it counts from the responder's start.

@@ -2,47 +2,48 @@
 //!
 //! # Identify Namespace, CNS 00h and 11h
 //!
-//! | byte | field |
-//! |-|-|
-//! | 7:0, 15:8, 23:16 | NSZE, NCAP, NUSE: size, capacity and use in blocks, all the same |
-//! | 24 | NSFEAT: 0, no thin provisioning |
-//! | 25 | NLBAF, LBA formats less one |
-//! | 26 | FLBAS, bits 3:0 the LBA format |
-//! | 27, 28, 29 | MC, DPC, DPS: 0, no metadata and no protection information |
-//! | 30 | NMIC, bit 0 the namespace can be attached to several controllers |
-//! | 63:48 | NVMCAP, bytes |
-//! | 119:104, 127:120 | NGUID and EUI64, big-endian |
-//! | 128.. | LBA formats, 4 bytes each: metadata bytes 1:0, byte 2 the power of two of the block size, byte 3 relative performance, 0 best |
+//! Of an [`IdentifyNamespace`] (NVM Command Set specification 1.0c, section 4.1.5.1, Figure 97)
+//! there are: NSZE, NCAP and NUSE, which are the same, as there is no thin provisioning; NLBAF,
+//! FLBAS and the LBA formats, without metadata and protection information; NMIC, by how it was
+//! created; NVMCAP, NGUID and EUI64.
 //!
 //! With NSID FFFFFFFFh, of these only NLBAF and the formats.
 //!
 //! # Namespace Identification Descriptor list, CNS 03h
 //!
-//! Each descriptor has a type (byte 0), the length of its value (byte 1), 2 bytes of zero, and the
-//! value; zeros end the list.
+//! A [`NamespaceDescriptorHeader`] and a value each (section 5.17.2.3, Figure 277); zeros end the
+//! list.
 //!
 //! | type | value |
 //! |-|-|
-//! | 1 | EUI64, 8 bytes: the vendor's OUI, 3 bytes of the subsystem, 2 of the namespace |
-//! | 2 | NGUID, 16 bytes: 4 bytes of the subsystem, 2 of the namespace, 2 of zero, then as EUI64 |
-//! | 3 | UUID, 16 bytes: the NGUID with the version (8) and variant bits of RFC 9562 |
-//! | 4 | the I/O command set, 1 byte: 0 |
+//! | EUI64 | the vendor's OUI, 3 bytes of the subsystem, 2 of the namespace |
+//! | NGUID | 4 bytes of the subsystem, 2 of the namespace, 2 of zero, then as EUI64 |
+//! | UUID | the NGUID with the version (8) and variant bits of RFC 9562 |
+//! | I/O command set | 0 |
 //!
 //! The bytes of the subsystem are a CRC-32C of its serial number. Those of the namespace count the
 //! namespaces that the subsystem ever had.
 //!
 //! # Identify Namespace independent of the I/O command set, CNS 08h
 //!
-//! | byte | field |
-//! |-|-|
-//! | 0 | NSFEAT: 0 |
-//! | 1 | NMIC, as above |
-//! | 14 | NSTAT, bit 0 the namespace is ready |
+//! Of an [`IndependentNamespace`] (section 5.17.2.8, Figure 280) NMIC, as above, and that it is
+//! ready.
+
+use core::mem::offset_of;
 
 use crate::context::Context;
-use crate::exchange::Page;
+use crate::exchange::{Page, put};
 use crate::model::{LBA_FORMATS, Model, Namespace};
+use crate::wire::{
+    IdentifyNamespace, IndependentNamespace, LbaFormat, NamespaceDescriptorHeader,
+    NamespaceDescriptorType,
+};
 use crate::world::World;
+
+/// NSTAT: the namespace is ready.
+const READY: u8 = 1 << 0;
+/// CSI of the NVM command set, the value of a descriptor.
+const NVM: [u8; 1] = [0];
 
 /// An EUI64, or an NGUID, or a UUID.
 struct Identifiers {
@@ -51,13 +52,16 @@ struct Identifiers {
 }
 
 pub(super) fn put_common(page: &mut Page<'_>) {
-    page.put_u8(
-        25,
-        u8::try_from(LBA_FORMATS.len().saturating_sub(1)).unwrap_or(0),
+    put!(
+        page,
+        IdentifyNamespace {
+            number_of_formats: const { LBA_FORMATS.len() as u8 - 1 },
+        }
     );
-    let [first, second] = LBA_FORMATS;
-    page.put_u8(130, first);
-    page.put_u8(134, second);
+    let first = offset_of!(IdentifyNamespace, formats) as u32;
+    for (start, shift) in (first..).step_by(size_of::<LbaFormat>()).zip(LBA_FORMATS) {
+        put!(page, start, LbaFormat { data_size: shift });
+    }
 }
 
 pub(super) fn put<W: World>(context: &mut Context<'_, '_, W>, index: usize, page: &mut Page<'_>) {
@@ -65,24 +69,42 @@ pub(super) fn put<W: World>(context: &mut Context<'_, '_, W>, index: usize, page
         return;
     };
     put_common(page);
-    page.put_u64(0, namespace.blocks);
-    page.put_u64(8, namespace.blocks);
-    page.put_u64(16, namespace.blocks);
-    page.put_u8(26, namespace.format);
-    page.put_u8(30, u8::from(namespace.shared));
-    page.put_u64(48, namespace.bytes());
     let identifiers = identifiers(context, &namespace);
-    page.put(104, &identifiers.nguid);
-    page.put(120, &identifiers.eui64);
+    put!(
+        page,
+        IdentifyNamespace {
+            size: namespace.blocks,
+            capacity: namespace.blocks,
+            utilization: namespace.blocks,
+            formatted_size: namespace.format,
+            sharing: u8::from(namespace.shared),
+        }
+    );
+    put_array!(
+        page,
+        IdentifyNamespace {
+            globally_unique_id: &identifiers.nguid,
+            extended_unique_id: &identifiers.eui64
+        }
+    );
+    put_wide!(
+        page,
+        IdentifyNamespace {
+            nvm_capacity: namespace.bytes()
+        }
+    );
 }
 
 pub(super) fn put_independent(model: &Model<'_>, index: usize, page: &mut Page<'_>) {
-    let shared = model
-        .namespaces
-        .get(index)
-        .is_some_and(|namespace| namespace.shared);
-    page.put_u8(1, u8::from(shared));
-    page.put_u8(14, 1);
+    let namespace = model.namespaces.get(index);
+    let is_shared = namespace.is_some_and(|namespace| namespace.shared);
+    put!(
+        page,
+        IndependentNamespace {
+            sharing: u8::from(is_shared),
+            status: READY
+        }
+    );
 }
 
 pub(super) fn put_descriptors<W: World>(
@@ -95,15 +117,28 @@ pub(super) fn put_descriptors<W: World>(
     };
     let identifiers = identifiers(context, &namespace);
     let uuid = uuid(identifiers.nguid);
-    // A type, the length of the value, 2 bytes of zero, and the value; that of the I/O command set
-    // is 0.
-    page.put(0, &[1, 8]);
-    page.put(4, &identifiers.eui64);
-    page.put(12, &[2, 16]);
-    page.put(16, &identifiers.nguid);
-    page.put(32, &[3, 16]);
-    page.put(36, &uuid);
-    page.put(52, &[4, 1]);
+    let descriptors: [(NamespaceDescriptorType, &[u8]); 4] = [
+        (NamespaceDescriptorType::EUI64, &identifiers.eui64),
+        (NamespaceDescriptorType::NGUID, &identifiers.nguid),
+        (NamespaceDescriptorType::UUID, &uuid),
+        (NamespaceDescriptorType::COMMAND_SET, &NVM),
+    ];
+    let mut start = 0u32;
+    for (kind, value) in descriptors {
+        // At most 16.
+        let length = value.len() as u8;
+        put!(
+            page,
+            start,
+            NamespaceDescriptorHeader {
+                descriptor_type: kind,
+                length: length
+            }
+        );
+        start = start.wrapping_add(size_of::<NamespaceDescriptorHeader>() as u32);
+        page.put(start, value);
+        start = start.wrapping_add(u32::from(length));
+    }
 }
 
 fn identifiers<W: World>(context: &mut Context<'_, '_, W>, namespace: &Namespace) -> Identifiers {

@@ -198,6 +198,7 @@ impl NamespaceManagementData {
     }
 }
 
-const fn format_index(formatted_size: u8) -> u8 {
+/// The index of the LBA format that FLBAS has in two parts.
+pub(crate) const fn format_index(formatted_size: u8) -> u8 {
     formatted_size & 0xF | (formatted_size >> 5 & 3) << 4
 }
