@@ -58,10 +58,12 @@ pub(super) fn put_common(page: &mut Page<'_>) {
             number_of_formats: const { LBA_FORMATS.len() as u8 - 1 },
         }
     );
-    let first = offset_of!(IdentifyNamespace, formats) as u32;
-    for (start, shift) in (first..).step_by(size_of::<LbaFormat>()).zip(LBA_FORMATS) {
-        put!(page, start, LbaFormat { data_size: shift });
-    }
+    // Without a loop: 40 bytes of flash less.
+    let [first, second] = LBA_FORMATS;
+    let start = offset_of!(IdentifyNamespace, formats) as u32;
+    put!(page, start, LbaFormat { data_size: first });
+    let start = const { (offset_of!(IdentifyNamespace, formats) + size_of::<LbaFormat>()) as u32 };
+    put!(page, start, LbaFormat { data_size: second });
 }
 
 pub(super) fn put<W: World>(context: &mut Context<'_, '_, W>, index: usize, page: &mut Page<'_>) {
@@ -117,28 +119,36 @@ pub(super) fn put_descriptors<W: World>(
     };
     let identifiers = identifiers(context, &namespace);
     let uuid = uuid(identifiers.nguid);
-    let descriptors: [(NamespaceDescriptorType, &[u8]); 4] = [
-        (NamespaceDescriptorType::EUI64, &identifiers.eui64),
-        (NamespaceDescriptorType::NGUID, &identifiers.nguid),
-        (NamespaceDescriptorType::UUID, &uuid),
-        (NamespaceDescriptorType::COMMAND_SET, &NVM),
-    ];
-    let mut start = 0u32;
-    for (kind, value) in descriptors {
-        // At most 16.
-        let length = value.len() as u8;
-        put!(
-            page,
-            start,
-            NamespaceDescriptorHeader {
-                descriptor_type: kind,
-                length: length
-            }
-        );
-        start = start.wrapping_add(size_of::<NamespaceDescriptorHeader>() as u32);
-        page.put(start, value);
-        start = start.wrapping_add(u32::from(length));
-    }
+    let start = put_descriptor(page, 0, NamespaceDescriptorType::EUI64, &identifiers.eui64);
+    let start = put_descriptor(
+        page,
+        start,
+        NamespaceDescriptorType::NGUID,
+        &identifiers.nguid,
+    );
+    let start = put_descriptor(page, start, NamespaceDescriptorType::UUID, &uuid);
+    put_descriptor(page, start, NamespaceDescriptorType::COMMAND_SET, &NVM);
+}
+
+/// Puts a descriptor with a value of at most 255 bytes, and returns where the next one begins.
+fn put_descriptor(
+    page: &mut Page<'_>,
+    start: u32,
+    kind: NamespaceDescriptorType,
+    value: &[u8],
+) -> u32 {
+    let length = value.len() as u8;
+    put!(
+        page,
+        start,
+        NamespaceDescriptorHeader {
+            descriptor_type: kind,
+            length: length
+        }
+    );
+    let start = start.wrapping_add(size_of::<NamespaceDescriptorHeader>() as u32);
+    page.put(start, value);
+    start.wrapping_add(u32::from(length))
 }
 
 fn identifiers<W: World>(context: &mut Context<'_, '_, W>, namespace: &Namespace) -> Identifiers {
