@@ -28,6 +28,7 @@ use crate::clock::TokioClock;
 use crate::logger::LogReader;
 use crate::model_file::{CONTROLLERS, FIRMWARE_SLOTS};
 use crate::pcap::{self, Capture};
+use crate::slow_firmware::SlowFirmware;
 use crate::waker::with_one_waker;
 
 /// Bytes of a transfer to the guest, and of those from it that may wait: more than the longest that
@@ -139,6 +140,7 @@ pub async fn run_with_log<T>(
         .build(&serial_number, &revision)
         .expect("a model that was read from a file breaks no rule");
     let management_link = ManagementLink::new();
+    let clock = TokioClock::start();
     let mut images = vec![0; (FIRMWARE_SLOTS + 1) * FIRMWARE_SLOT];
     let slots = model.firmware.slots.len().try_into().unwrap_or(u8::MAX);
     let firmware = LoggedFirmware {
@@ -147,7 +149,8 @@ pub async fn run_with_log<T>(
     };
     let surroundings = DefaultWorld {
         health: model.health,
-        firmware: (slots > 0).then_some(firmware),
+        firmware: (slots > 0)
+            .then(|| SlowFirmware::new(firmware, clock, model.firmware.commit_milliseconds)),
         vpd: MemoryVpd::new([0xFF; 256]),
         reset: MemoryReset::default(),
         link: &management_link,
@@ -162,7 +165,6 @@ pub async fn run_with_log<T>(
         .expect("a model that was read from a file has the port of its management endpoint");
     let device = RefCell::new(device);
     let server = Server::new(&device, endpoint);
-    let clock = TokioClock::start();
     // The number of buffers is part of the storage's type.
     macro_rules! assemble_in {
         ($place:expr, $long_messages:literal) => {{

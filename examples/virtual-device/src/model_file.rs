@@ -80,6 +80,8 @@ pub struct FirmwareModel {
     pub first_slot_read_only: bool,
     /// Whether images can be activated without a reset.
     pub activates_without_reset: bool,
+    /// How long a Firmware Commit that stores an image takes. 0: no time at all.
+    pub commit_milliseconds: u32,
 }
 
 /// What is wrong with a model file.

@@ -157,6 +157,7 @@ fn programs(project: &Project, args: &Args, scenarios: &[Scenario]) -> Result<Pr
     Ok(Programs {
         devices: Devices {
             virtual_device,
+            models: project.root.join("examples/virtual-device/models"),
             an500,
         },
         requester: build(project, "linux-requester", Some(GUEST_TARGET))?,

@@ -95,6 +95,8 @@ pub(super) struct Scenario {
     pub(super) nvme_cli: Option<Release>,
     /// Whether the device has a serial port that shows its log.
     pub(super) serial_log: bool,
+    /// What the device manages, if it is not the default: a file beside the default model.
+    pub(super) model: Option<&'static str>,
     /// How the device ends, if its plan has that.
     pub(super) end: Option<End>,
     steps: &'static [Step],
@@ -157,6 +159,8 @@ enum Step {
     Management,
     /// nvme-cli's commands, each output checked.
     NvmeCli,
+    /// nvme-cli's Firmware Commit to a device that takes 45 s for it, and serves others meanwhile.
+    SlowFirmware,
     /// Streams of messages of these lengths and counts from the device, with control requests
     /// meanwhile.
     Bench(&'static [(u16, u32)]),
@@ -246,6 +250,7 @@ const SLOW_BENCH: &[Step] = &[
     Step::Control,
     Step::Bench(&[(100, 200), (987, 100), (3951, 25)]),
 ];
+const SLOW_FIRMWARE: &[Step] = &[Step::Bind, Step::Control, Step::SlowFirmware];
 const NVME_CLI: &[Step] = &[Step::Bind, Step::Control, Step::Management, Step::NvmeCli];
 
 const SERIAL_LOG: &[Step] = &[
@@ -384,6 +389,14 @@ pub(super) fn all() -> Vec<Scenario> {
             Release::Trixie,
             linux_7_3("7.3-xhci-nvme-cli-2.13", "1.0", 251, NVME_CLI),
         ),
+        slow_firmware(
+            Release::Bookworm,
+            linux_7_2("7.2-ehci-slow-firmware-2.3", 68, SLOW_FIRMWARE),
+        ),
+        slow_firmware(
+            Release::Trixie,
+            linux_7_3("7.3-xhci-slow-firmware-2.13", "1.0", 251, SLOW_FIRMWARE),
+        ),
         an500(linux_7_2("an500-7.2-ehci", 68, BOARD)),
         an500(linux_7_2("an500-7.2-ehci-bench", 251, SLOW_BENCH)),
         an500(nvme_cli(
@@ -420,6 +433,13 @@ fn nvme_cli(release: Release, scenario: Scenario) -> Scenario {
     Scenario {
         nvme_cli: Some(release),
         ..scenario
+    }
+}
+
+fn slow_firmware(release: Release, scenario: Scenario) -> Scenario {
+    Scenario {
+        model: Some("slow-firmware.toml"),
+        ..nvme_cli(release, scenario)
     }
 }
 
@@ -469,6 +489,7 @@ fn linux_7_2(name: &'static str, mtu: u32, steps: &'static [Step]) -> Scenario {
         processors: 1,
         nvme_cli: None,
         serial_log: false,
+        model: None,
         end: None,
         steps,
     }
@@ -611,6 +632,10 @@ impl Scenario {
                 .collect(),
             Step::Management => self.management_commands(),
             Step::NvmeCli => self.nvme_cli_commands(),
+            Step::SlowFirmware => [set_unit(self.mtu)]
+                .into_iter()
+                .chain(self.nvme_cli_chapter("slow-firmware"))
+                .collect(),
             Step::Bench(streams) => streams
                 .iter()
                 .map(|(length, count)| {
@@ -638,19 +663,24 @@ impl Scenario {
     }
 
     fn nvme_cli_commands(&self) -> Vec<String> {
-        let Some(release) = self.nvme_cli else {
-            return Vec::new();
-        };
-        let chapter = |name: &&str| format!("nvme-check /{} {ENDPOINT} {name}", release.folder());
-        let mut commands: Vec<_> = NVME_CLI_CHAPTERS.iter().map(chapter).collect();
+        let chapters = NVME_CLI_CHAPTERS.iter();
+        let mut commands: Vec<_> = chapters
+            .flat_map(|name| self.nvme_cli_chapter(name))
+            .collect();
         // Resets have set the unit back.
         commands.push(set_unit(self.mtu));
         let size = match self.board {
             Board::Pc => 3 << 20,
             Board::An500 => 128 << 10,
         };
-        commands.push(chapter(&"large-firmware") + &format!(" --size {size}"));
+        commands.extend(self.nvme_cli_chapter(&format!("large-firmware --size {size}")));
         commands
+    }
+
+    /// A chapter of checks with nvme-cli, and its options.
+    fn nvme_cli_chapter(&self, chapter: &str) -> Option<String> {
+        let folder = self.nvme_cli?.folder();
+        Some(format!("nvme-check /{folder} {ENDPOINT} {chapter}"))
     }
 
     /// The Management Interface commands of the reference device's default model.

@@ -292,6 +292,7 @@ mod tests {
             slots: slots.iter().map(slot).collect(),
             first_slot_read_only,
             activates_without_reset: true,
+            commit_milliseconds: 0,
         }
     }
 

@@ -582,7 +582,11 @@ struct FirmwareTable {
     first_slot_read_only: bool,
     #[serde(default)]
     activates_without_reset: bool,
+    commit_seconds: Option<Spanned<Number>>,
 }
+
+/// The longest time of a commit in seconds, which More Processing Required can still announce.
+const LONGEST_COMMIT: i64 = 3600;
 
 impl FirmwareTable {
     fn slots(&self) -> Result<FirmwareModel, Problem> {
@@ -601,10 +605,17 @@ impl FirmwareTable {
                 "slot 1 is active, so it cannot be empty",
             ));
         }
+        let seconds: u32 = within_or(
+            "commit_seconds",
+            &self.commit_seconds,
+            0..=LONGEST_COMMIT,
+            0,
+        )?;
         Ok(FirmwareModel {
             slots,
             first_slot_read_only: self.first_slot_read_only,
             activates_without_reset: self.activates_without_reset,
+            commit_milliseconds: seconds.saturating_mul(1000),
         })
     }
 }

@@ -83,7 +83,7 @@ fn every_key_that_is_commented_out_has_the_value_that_is_shown() {
         .lines()
         .zip(&shown)
         .filter(|(line, now)| line != *now);
-    assert_eq!(changed.count(), 24, "{text}");
+    assert_eq!(changed.count(), 25, "{text}");
     let expected = DeviceModel {
         serial_number: Some(SERIAL_NUMBER.into()),
         vendor: Vendor::NOT_FOR_DISTRIBUTION,
@@ -117,7 +117,7 @@ fn every_example_is_a_good_model() {
         DeviceModel::read(&path).unwrap();
         count += 1;
     }
-    assert_eq!(count, 3);
+    assert_eq!(count, 4);
 }
 
 #[test]
@@ -134,6 +134,13 @@ fn an_example_arrives_in_the_model_as_it_is_written() {
     assert!(!model.firmware.first_slot_read_only);
     let address = model.controllers[0].config.address.unwrap();
     assert_eq!(address.routing_id(), 0x4100);
+}
+
+#[test]
+fn the_time_of_a_commit_is_none_unless_it_is_given() {
+    assert_eq!(DeviceModel::default().firmware.commit_milliseconds, 0);
+    let slow = DeviceModel::parse(include_str!("../../models/slow-firmware.toml")).unwrap();
+    assert_eq!(slow.firmware.commit_milliseconds, 45_000);
 }
 
 #[test]
@@ -212,6 +219,16 @@ fn a_value_of_the_wrong_type_is_shown_with_the_right_one() {
             "pci_address = \"+1:00.1\"",
             "as \"01:00.0\", not \"+1:00.1\"",
         ),
+        (
+            "# commit_seconds",
+            "commit_seconds = \"45 s\"",
+            "string \"45 s\", expected a whole number",
+        ),
+        (
+            "# commit_seconds",
+            "first_slot_read_only = true",
+            "duplicate key",
+        ),
         ("[port.pcie]", "[port.pcie", "]"),
     ] {
         let sentence = complaint(key, line);
@@ -276,6 +293,16 @@ fn a_value_out_of_range_is_shown_with_the_range() {
             "slots = [",
             "slots = []",
             "there are 1 to 7 firmware slots, not 0",
+        ),
+        (
+            "# commit_seconds",
+            "commit_seconds = 3601",
+            "commit_seconds is 0 to 3600, not 3601",
+        ),
+        (
+            "# commit_seconds",
+            "commit_seconds = -1",
+            "commit_seconds is 0 to 3600, not -1",
         ),
         (
             "management_port = 1",
