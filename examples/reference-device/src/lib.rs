@@ -28,7 +28,7 @@ pub use link::{Link, LinkMemory, MCTP_DESCRIPTORS};
 pub use logged_firmware::LoggedFirmware;
 pub use management::{
     DefaultSubsystem, DefaultWorld, LinkWatch, MANAGEMENT_PORT, ManagementLink, default_firmware,
-    default_subsystem, default_world,
+    default_fru, default_subsystem, default_vpd, default_world,
 };
 #[cfg(feature = "bench")]
 pub use mctp_bench::{Sent, Statistics};

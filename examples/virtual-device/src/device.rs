@@ -7,9 +7,7 @@ use embassy_futures::join::{join, join4};
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embedded_io_adapters::tokio_1::FromTokio;
 use mctp_bench::{Sent, Statistics};
-use nvme_mi_responder::world::{
-    MemoryMedia, MemoryPcie, MemoryReset, MemoryVpd, SecurityInformation,
-};
+use nvme_mi_responder::world::{MemoryMedia, MemoryPcie, MemoryReset, SecurityInformation};
 use nvme_mi_responder::{Device, ManagementEndpoint, MessageBuffer, Server, SoftwareCrc32c};
 use reference_device::storage::{
     Channels, LongMessages, Networks, PortBuffers, Ports, Routes, ShortMessages,
@@ -26,7 +24,7 @@ use usbredir_device::{Buffers, State};
 use crate::cli::{BufferCount, DeviceSettings, LARGEST_MAX_MESSAGE};
 use crate::clock::TokioClock;
 use crate::logger::LogReader;
-use crate::model_file::{CONTROLLERS, FIRMWARE_SLOTS};
+use crate::model_file::{CONTROLLERS, FIRMWARE_SLOTS, ModelVpd};
 use crate::pcap::{self, Capture};
 use crate::slow_firmware::SlowFirmware;
 use crate::waker::with_one_waker;
@@ -151,7 +149,7 @@ pub async fn run_with_log<T>(
         health: model.health,
         firmware: (slots > 0)
             .then(|| SlowFirmware::new(firmware, clock, model.firmware.commit_milliseconds)),
-        vpd: MemoryVpd::new([0xFF; 256]),
+        vpd: ModelVpd::new(model, &serial_number),
         reset: MemoryReset::default(),
         link: &management_link,
         security: SecurityInformation,

@@ -299,8 +299,11 @@ const MANAGEMENT: &[&str] = &[
     "04 01000003 --expect 00 --expect-value 000040",
     "03 01000003 3f --expect 04 --expect-value 000c00",
     "03 01000003 fb --expect 04 --expect-value 000c00",
-    // VPD, and bytes beyond its end.
-    "05 00000000 10 --expect 00 --expect-data ffffffffffffffffffffffffffffffff",
+    // VPD: common header, `Example` in the product info area, the end of the port's record, nothing
+    // behind it; and bytes beyond the end.
+    "05 00000000 15 --expect 00 --expect-data 01000000010f00ef010e19c84578616d706c6500d8",
+    "05 000000b8 18 --expect 00 --expect-data 0c820b",
+    "05 000000f8 8 --expect 00 --expect-data ffffffffffffffff",
     "05 000000f8 10 --expect 04",
     // Commands that a storage device does not have.
     "08 00000000 --expect 03",

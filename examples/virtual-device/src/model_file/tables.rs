@@ -12,7 +12,7 @@ use toml::Spanned;
 use super::values::{Number, Problem, one_of, problem, within, within_or};
 use super::{
     BadModel, BrokenRule, CONTROLLERS, ControllerModel, DeviceModel, FIRMWARE_SLOTS, FirmwareModel,
-    PORTS, Part, ROOMS,
+    LONGEST_VPD, PORTS, Part, ROOMS,
 };
 
 /// Reads the text of a model file.
@@ -60,6 +60,8 @@ struct File {
     namespace: Vec<Spanned<NamespaceTable>>,
     #[serde(default)]
     health: HealthTable,
+    #[serde(default)]
+    vpd: VpdTable,
     firmware: FirmwareTable,
 }
 
@@ -110,6 +112,7 @@ impl File {
             controllers: controllers.collect::<Result<_, _>>()?,
             namespaces: namespaces.collect::<Result<_, _>>()?,
             health: self.health.report()?,
+            vpd: self.vpd.content()?,
             firmware: self.firmware.slots()?,
         })
     }
@@ -572,6 +575,39 @@ impl HealthTable {
         }
         Ok(sensors)
     }
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct VpdTable {
+    content: Option<Spanned<String>>,
+}
+
+impl VpdTable {
+    fn content(&self) -> Result<Option<Vec<u8>>, Problem> {
+        let Some(text) = &self.content else {
+            return Ok(None);
+        };
+        let bytes: Vec<_> = text
+            .as_ref()
+            .split_whitespace()
+            .map(|byte| hex_byte(byte).ok_or_else(|| problem(text, not_a_byte(byte))))
+            .collect::<Result<_, _>>()?;
+        if !(1..=LONGEST_VPD).contains(&bytes.len()) {
+            let sentence = format!("content has 1 to {LONGEST_VPD} bytes, not {}", bytes.len());
+            return Err(problem(text, sentence));
+        }
+        Ok(Some(bytes))
+    }
+}
+
+fn not_a_byte(text: &str) -> String {
+    format!("content is bytes from 00 to ff with spaces between, as \"01 00\", not {text:?}")
+}
+
+fn hex_byte(text: &str) -> Option<u8> {
+    let is_byte = text.len() == 2 && text.bytes().all(|digit| digit.is_ascii_hexdigit());
+    u8::from_str_radix(text, 16).ok().filter(|_| is_byte)
 }
 
 #[derive(serde::Deserialize)]
