@@ -16,6 +16,8 @@ mod observer;
 #[cfg(feature = "serial-log")]
 mod serial_log;
 mod services;
+#[cfg(feature = "telemetry")]
+mod telemetry;
 
 #[cfg(feature = "bench")]
 pub use bench::{BENCH_CHANNELS, Benchmark};
@@ -39,3 +41,5 @@ pub use observer::{Direction, Observer};
 #[cfg(feature = "serial-log")]
 pub use serial_log::{SERIAL_DESCRIPTORS, SerialMemory, SerialPort};
 pub use services::{ECHO_CHANNELS, MANAGE_CHANNELS, echo, manage, report_events};
+#[cfg(feature = "telemetry")]
+pub use telemetry::TextTelemetry;

@@ -7,6 +7,8 @@ use embassy_sync::signal::Signal;
 use mctp_router::Event;
 use mctp_transport::{DropCounters, DropReason};
 use nvme_mi_responder::wire::NvmeMultiRecord;
+#[cfg(feature = "telemetry")]
+use nvme_mi_responder::world::Telemetry;
 use nvme_mi_responder::world::{
     Effects, FirmwareStore, Fru, FruError, Health, HealthReport, Media, MemoryFirmware,
     MemoryMedia, MemoryPcie, MemoryReset, MemoryVpd, PcieAccess, ResetHook, SecurityInformation,
@@ -20,6 +22,8 @@ use nvme_mi_responder::{
 
 use crate::device::USB;
 use crate::observer::{Direction, Observer};
+#[cfg(feature = "telemetry")]
+use crate::telemetry::TextTelemetry;
 
 /// Who made the device, from the build environment; see [`vendor_from_build!`].
 const VENDOR: Vendor = vendor_from_build!();
@@ -80,6 +84,9 @@ pub struct DefaultWorld<'w, F, C = SoftwareCrc32c, const CONTROLLERS: usize = 2,
     pub media: MemoryMedia,
     /// PCI configuration spaces.
     pub pcie: MemoryPcie<CONTROLLERS>,
+    /// Text in place of telemetry.
+    #[cfg(feature = "telemetry")]
+    pub telemetry: TextTelemetry,
     /// Computes integrity checks, as a CRC unit does.
     pub crc: C,
 }
@@ -113,6 +120,10 @@ impl<F: FirmwareStore, C: Crc32c, const CONTROLLERS: usize, V: VpdStore> World
     }
     fn pcie(&mut self) -> Option<&mut dyn PcieAccess> {
         Some(&mut self.pcie)
+    }
+    #[cfg(feature = "telemetry")]
+    fn telemetry(&mut self) -> Option<&mut dyn Telemetry> {
+        Some(&mut self.telemetry)
     }
 }
 
@@ -222,6 +233,8 @@ pub fn default_world<F: FirmwareStore, C: Crc32c>(
         security: SecurityInformation,
         media: MemoryMedia::new(),
         pcie: MemoryPcie::new(&VENDOR),
+        #[cfg(feature = "telemetry")]
+        telemetry: TextTelemetry,
         crc,
     }
 }

@@ -16,7 +16,7 @@ use reference_device::{
     Assembly, BENCH_CHANNELS, Benchmark, DefaultWorld, Direction, DropCounters, ECHO_CHANNELS,
     Event, EventLog, Identity, LinkMemory, LoggedFirmware, MANAGE_CHANNELS, MCTP_DESCRIPTORS,
     ManagementLink, NETWORK, Observer, Options, RouterStorage, SERIAL_DESCRIPTORS, SerialMemory,
-    SerialPort, echo, manage, report_events,
+    SerialPort, TextTelemetry, echo, manage, report_events,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use usbredir_device::{Buffers, State};
@@ -155,6 +155,7 @@ pub async fn run_with_log<T>(
         security: SecurityInformation,
         media: MemoryMedia::new(),
         pcie: MemoryPcie::<CONTROLLERS>::new(&model.vendor),
+        telemetry: TextTelemetry,
         crc: SoftwareCrc32c,
     };
     let mut device = Device::new(subsystem.model(), surroundings);

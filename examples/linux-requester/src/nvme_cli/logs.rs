@@ -1,5 +1,7 @@
 //! Log pages.
 
+use std::fs;
+
 use anyhow::{Context, Result, ensure};
 
 use super::program::NvmeCli;
@@ -7,6 +9,9 @@ use super::{array, expect, expect_numbers, number};
 
 const INVALID_FIELD: u16 = 0x002;
 const INVALID_LOG_PAGE: u16 = 0x109;
+
+/// What nvme-cli writes to.
+const FILE: &str = "/tmp/log";
 
 /// The logs of the default model.
 const LOGS: [u8; 12] = [
@@ -202,11 +207,34 @@ fn changed_namespaces(nvme: &NvmeCli) -> Result<()> {
     nvme.text("changed-ns-list-log").map(drop)
 }
 
+/// What a host has captured, as nvme-cli reads it: 32 lines of text behind the header, each with its
+/// number to the base of 32. The controllers have captured nothing by themselves.
 fn telemetry(nvme: &NvmeCli) -> Result<()> {
     for id in [0x07, 0x08] {
-        let log = log(nvme, id, 512)?;
-        expect("log identifier", log[0], id)?;
-        expect("OUI", &log[5..8], &[0x48, 0xDE, 0xAC])?;
+        let header = log(nvme, id, 512)?;
+        expect("log identifier", header[0], id)?;
+        expect("OUI", &header[5..8], &[0x48, 0xDE, 0xAC])?;
+    }
+    for controller in 0..2 {
+        let nvme = nvme.of_controller(controller);
+        let read = |option: &str| {
+            nvme.raw(&format!("telemetry-log --output-file={FILE} {option}"))?;
+            Ok::<_, anyhow::Error>(fs::read(FILE)?.split_off(512))
+        };
+        let line = |number| {
+            let digit = char::from_digit(number, 32).unwrap_or('?');
+            let digit = digit.to_ascii_uppercase();
+            format!("telemetry of controller {controller}: {digit}...\n")
+        };
+        let text: String = (0..32).map(line).collect();
+        let found = read("--host-generate=1")?;
+        ensure!(
+            found == text.as_bytes(),
+            "telemetry is {:?}",
+            String::from_utf8_lossy(&found)
+        );
+        let found = read("--controller-init")?;
+        expect("telemetry of the controller", found.len(), 0)?;
     }
     Ok(())
 }
