@@ -220,14 +220,16 @@ fn common_header() -> VpdCommonHeader {
 }
 
 fn port_record(id: PortId, port: PciePort, is_last: bool) -> NvmePciePortMultiRecord {
-    let mut record = NvmePciePortMultiRecord::default();
-    record.port_number = port.number;
     // A bit for each generation up to the fastest.
     let beyond = 1u8.checked_shl(port.generation.into()).unwrap_or(0);
-    record.link_speeds = beyond.wrapping_sub(1);
-    record.maximum_link_width = port.width as u8;
-    record.reference_clock = COMMON_CLOCK;
-    record.port_id = id.0;
+    let mut record = NvmePciePortMultiRecord {
+        port_number: port.number,
+        link_speeds: beyond.wrapping_sub(1),
+        maximum_link_width: port.width as u8,
+        reference_clock: COMMON_CLOCK,
+        port_id: id.0,
+        ..NvmePciePortMultiRecord::default()
+    };
     record.header = header_of(VpdRecordType::NVME_PCIE_PORT, is_last, record.as_bytes());
     record
 }
@@ -305,11 +307,13 @@ mod tests {
     };
 
     fn fru() -> Fru<'static> {
-        let mut power = NvmeMultiRecord::default();
-        power.form_factor = 0x10;
-        power.initial_12_volt = 10;
-        power.maximum_12_volt = 25;
-        power.maximum_thermal_load = 20;
+        let power = NvmeMultiRecord {
+            form_factor: 0x10,
+            initial_12_volt: 10,
+            maximum_12_volt: 25,
+            maximum_thermal_load: 20,
+            ..NvmeMultiRecord::default()
+        };
         Fru {
             manufacturer: "Example",
             product: "Drive",
