@@ -20,6 +20,9 @@ use crate::exchange::{Exchange, Request};
 /// NVMe-MI with integrity check.
 pub const MESSAGE_TYPE: u8 = 0x84;
 
+/// Bytes of a message's integrity check.
+const CHECK: usize = size_of::<u32>();
+
 const CRC32C: Crc<u32> = Crc::<u32>::new(&CRC_32_ISCSI);
 
 /// A command of the Management Interface command set.
@@ -136,7 +139,9 @@ fn check_of(message: &[u8]) -> u32 {
 
 /// Reads a response from this command slot, without its message type byte.
 fn decode(answer: &[u8], slot: u8) -> Result<Response, &'static str> {
-    let (content, check) = answer.split_last_chunk::<4>().ok_or("it is too short")?;
+    let (content, check) = answer
+        .split_last_chunk::<CHECK>()
+        .ok_or("it is too short")?;
     if check_of(content) != u32::from_le_bytes(*check) {
         return Err("its integrity check is wrong");
     }

@@ -20,6 +20,7 @@ mod initramfs;
 pub(crate) mod install;
 mod kernel;
 mod kernel_build;
+mod management;
 mod nvme_cli;
 mod scenario;
 mod unfinished;

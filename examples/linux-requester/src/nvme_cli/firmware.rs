@@ -1,6 +1,7 @@
 //! Firmware updates.
 
 use std::fs;
+use std::ops::Range;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,8 @@ const OVERLAPPING_RANGE: u16 = 0x114;
 
 const FILE: &str = "/tmp/image";
 const PAGE: usize = 4096;
+/// Where an image has its revision.
+const REVISION: Range<usize> = 8..16;
 /// Of a file that nvme-cli reads without huge pages.
 const PART: usize = 256 << 10;
 /// Actions of Firmware Commit.
@@ -148,7 +151,7 @@ fn install(nvme: &NvmeCli, image: &[u8], slot: u8, action: u8) -> Result<()> {
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    let revision = String::from_utf8_lossy(&image[8..16]);
+    let revision = String::from_utf8_lossy(&image[REVISION]);
     guest_init::expect_device_log(&format!(
         "firmware slot {slot} has {revision}: {} bytes, SHA-256 {digest}",
         image.len()

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::Value;
+use zerocopy::FromBytes;
 
 /// The bit of a printed status that says Do Not Retry.
 const DO_NOT_RETRY: u16 = 0x4000;
@@ -180,6 +181,16 @@ impl NvmeCli {
     /// What a command prints that has to succeed.
     pub(crate) fn raw(&self, command: &str) -> Result<Vec<u8>> {
         succeeded(command, self.run(command)?)
+    }
+
+    /// The structure that a command with `-b` prints.
+    pub(crate) fn structure<T: FromBytes>(&self, command: &str) -> Result<T> {
+        let bytes = self.raw(command)?;
+        let found = bytes.len();
+        T::read_from_bytes(&bytes).map_err(|_| {
+            let expected = size_of::<T>();
+            anyhow!("nvme {command} printed {found} bytes instead of {expected}")
+        })
     }
 
     pub(crate) fn text(&self, command: &str) -> Result<String> {
