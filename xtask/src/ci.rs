@@ -3,6 +3,7 @@
 mod build;
 mod device;
 mod layers;
+mod nvme_mi;
 mod once;
 mod panic_free;
 mod tidy;

@@ -27,7 +27,7 @@ struct Reading {
 }
 
 /// Writes the table.
-pub fn run() -> Result<()> {
+pub(crate) fn run() -> Result<()> {
     let project = Project::open()?;
     let path = project.root.join(CRATE).join("README.md");
     let readme = std::fs::read_to_string(&path)?;
@@ -37,7 +37,7 @@ pub fn run() -> Result<()> {
 }
 
 /// What is wrong with the table.
-pub fn complaints(project: &Project) -> Result<Vec<String>> {
+pub(crate) fn complaints(project: &Project) -> Result<Vec<String>> {
     let readme = std::fs::read_to_string(project.root.join(CRATE).join("README.md"))?;
     let expected = with_table(&readme, &sources(project)?)?;
     let is_right = readme == expected;

@@ -6,7 +6,7 @@ use nvme_mi_responder::world::StreamedFirmware;
 use nvme_mi_responder::{Device, ManagementEndpoint, MessageBuffer, Server};
 use reference_device::{
     DefaultSubsystem, DefaultWorld, Identity, MANAGEMENT_PORT, ManagementLink, SerialNumber,
-    default_subsystem, default_world,
+    default_subsystem, default_vpd, default_world,
 };
 use static_cell::{ConstStaticCell, StaticCell};
 
@@ -55,7 +55,13 @@ pub fn start(identity: &Identity<'_>, crc: Crc) -> Management {
     let firmware = StreamedFirmware::checked_by(crc.clone(), slots)
         .with_read_only_first_slot()
         .with_immediate_activation();
-    let world = default_world(firmware, link, crc);
+    let mut world = default_world(firmware, link, crc);
+    // The flash inside the chip has no room for the code: there the VPD are blank.
+    if cfg!(feature = "run-from-sram")
+        && let Ok(vpd) = default_vpd(serial_number)
+    {
+        world.vpd = vpd;
+    }
     let device = DEVICE.init(RefCell::new(Device::new(subsystem.model(), world)));
     let buffers = messages.each_mut();
     let endpoint = ManagementEndpoint::new(device.get_mut(), MANAGEMENT_PORT, buffers);

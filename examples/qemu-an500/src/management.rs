@@ -6,7 +6,7 @@ use nvme_mi_responder::world::FirmwareStore;
 use nvme_mi_responder::{Device, ManagementEndpoint, MessageBuffer, Server, SoftwareCrc32c};
 use reference_device::{
     DefaultSubsystem, DefaultWorld, Identity, LoggedFirmware, MANAGEMENT_PORT, ManagementLink,
-    SerialNumber, default_firmware, default_subsystem, default_world,
+    SerialNumber, default_firmware, default_subsystem, default_vpd, default_world,
 };
 use static_cell::{ConstStaticCell, StaticCell};
 
@@ -41,7 +41,11 @@ pub fn start(identity: &Identity<'_>) -> Management {
     let link = &*LINK.take();
     let store = default_firmware(IMAGES.take());
     let slots = store.slots();
-    let world = default_world(LoggedFirmware { store, slots }, link, SoftwareCrc32c);
+    let vpd = default_vpd(serial_number).unwrap_or_else(|error| fault::end(&error));
+    let world = DefaultWorld {
+        vpd,
+        ..default_world(LoggedFirmware { store, slots }, link, SoftwareCrc32c)
+    };
     let device = Device::new(SUBSYSTEM.init(subsystem).model(), world);
     let device = DEVICE.init(RefCell::new(device));
     let buffers = BUFFERS.take().each_mut();

@@ -16,6 +16,7 @@ mod observer;
 #[cfg(feature = "serial-log")]
 mod serial_log;
 mod services;
+mod telemetry;
 
 #[cfg(feature = "bench")]
 pub use bench::{BENCH_CHANNELS, Benchmark};
@@ -28,7 +29,7 @@ pub use link::{Link, LinkMemory, MCTP_DESCRIPTORS};
 pub use logged_firmware::LoggedFirmware;
 pub use management::{
     DefaultSubsystem, DefaultWorld, LinkWatch, MANAGEMENT_PORT, ManagementLink, default_firmware,
-    default_subsystem, default_world,
+    default_fru, default_subsystem, default_vpd, default_world,
 };
 #[cfg(feature = "bench")]
 pub use mctp_bench::{Sent, Statistics};
@@ -39,3 +40,4 @@ pub use observer::{Direction, Observer};
 #[cfg(feature = "serial-log")]
 pub use serial_log::{SERIAL_DESCRIPTORS, SerialMemory, SerialPort};
 pub use services::{ECHO_CHANNELS, MANAGE_CHANNELS, echo, manage, report_events};
+pub use telemetry::TextTelemetry;

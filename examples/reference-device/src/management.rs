@@ -6,10 +6,11 @@ use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::signal::Signal;
 use mctp_router::{Event, NetworkId};
 use mctp_transport::{DropCounters, DropReason};
+use nvme_mi_responder::wire::NvmeMultiRecord;
 use nvme_mi_responder::world::{
-    Effects, FirmwareStore, Health, HealthReport, Media, MemoryFirmware, MemoryMedia, MemoryPcie,
-    MemoryReset, MemoryVpd, PcieAccess, ResetHook, SecurityInformation, SecurityProtocols,
-    VpdStore, World,
+    Effects, FirmwareStore, Fru, FruError, Health, HealthReport, Media, MemoryFirmware,
+    MemoryMedia, MemoryPcie, MemoryReset, MemoryVpd, PcieAccess, ResetHook, SecurityInformation,
+    SecurityProtocols, Telemetry, VpdStore, World,
 };
 use nvme_mi_responder::{
     ControllerConfig, Crc32c, Identity, LinkWidth, ModelError, NamespaceId, PciAddress, PciePort,
@@ -19,6 +20,7 @@ use nvme_mi_responder::{
 
 use crate::device::{NETWORK, USB};
 use crate::observer::{Direction, Observer};
+use crate::telemetry::TextTelemetry;
 
 /// Who made the device, from the build environment; see [`vendor_from_build!`].
 const VENDOR: Vendor = vendor_from_build!();
@@ -46,6 +48,8 @@ const PORTS: [PortConfig; 2] = [
         max_transmission_unit: 250,
     },
 ];
+/// VPD of a memory that was never written.
+const BLANK_VPD: [u8; 256] = [0xFF; 256];
 const PCIE_PORT: PortId = PortId(0);
 /// The namespace of the default model that is attached to both controllers.
 const SHARED_NAMESPACE: NamespaceId = NamespaceId(1);
@@ -57,15 +61,16 @@ pub const MANAGEMENT_PORT: PortId = PortId(1);
 pub type DefaultSubsystem<'i> = Subsystem<'i, 2, 2, 4>;
 
 /// What is around a [`default_subsystem`]: firmware in a store `F`, integrity checks by `C`, the PCI
-/// functions of so many controllers.
+/// functions of so many controllers, Vital Product Data in `V`.
 #[derive(Debug)]
-pub struct DefaultWorld<'w, F, C = SoftwareCrc32c, const CONTROLLERS: usize = 2> {
+pub struct DefaultWorld<'w, F, C = SoftwareCrc32c, const CONTROLLERS: usize = 2, V = MemoryVpd<256>>
+{
     /// Of all controllers.
     pub health: HealthReport,
     /// Firmware slots, if there are any.
     pub firmware: Option<F>,
     /// Vital Product Data.
-    pub vpd: MemoryVpd<256>,
+    pub vpd: V,
     /// What resets there were.
     pub reset: MemoryReset,
     /// What changes of the management port's settings are told to.
@@ -76,12 +81,14 @@ pub struct DefaultWorld<'w, F, C = SoftwareCrc32c, const CONTROLLERS: usize = 2>
     pub media: MemoryMedia,
     /// PCI configuration spaces.
     pub pcie: MemoryPcie<CONTROLLERS>,
+    /// Text in place of telemetry.
+    pub telemetry: TextTelemetry,
     /// Computes integrity checks, as a CRC unit does.
     pub crc: C,
 }
 
-impl<F: FirmwareStore, C: Crc32c, const CONTROLLERS: usize> World
-    for DefaultWorld<'_, F, C, CONTROLLERS>
+impl<F: FirmwareStore, C: Crc32c, const CONTROLLERS: usize, V: VpdStore> World
+    for DefaultWorld<'_, F, C, CONTROLLERS, V>
 {
     fn health(&mut self) -> &mut dyn Health {
         &mut self.health
@@ -110,6 +117,9 @@ impl<F: FirmwareStore, C: Crc32c, const CONTROLLERS: usize> World
     fn pcie(&mut self) -> Option<&mut dyn PcieAccess> {
         Some(&mut self.pcie)
     }
+    fn telemetry(&mut self) -> Option<&mut dyn Telemetry> {
+        Some(&mut self.telemetry)
+    }
 }
 
 /// The default model.
@@ -128,14 +138,7 @@ impl<F: FirmwareStore, C: Crc32c, const CONTROLLERS: usize> World
 ///
 /// When `serial_number` has more than 20 characters, or others than printable ASCII.
 pub fn default_subsystem(serial_number: &str) -> Result<DefaultSubsystem<'_>, ModelError> {
-    let mut subsystem = Subsystem::new(Identity {
-        serial_number,
-        model_number: "Reference NVM subsystem",
-        firmware_revision: "REF00001",
-        qualified_name: "nqn.2014-08.com.example:reference-device",
-        capacity: 4 << 30,
-        vendor: VENDOR,
-    })?;
+    let mut subsystem = Subsystem::new(default_identity(serial_number))?;
     let mut model = subsystem.model();
     for port in &PORTS {
         model.add_port(*port)?;
@@ -162,6 +165,40 @@ pub fn default_subsystem(serial_number: &str) -> Result<DefaultSubsystem<'_>, Mo
     Ok(subsystem)
 }
 
+fn default_identity(serial_number: &str) -> Identity<'_> {
+    Identity {
+        serial_number,
+        model_number: "Reference NVM subsystem",
+        firmware_revision: "REF00001",
+        qualified_name: "nqn.2014-08.com.example:reference-device",
+        capacity: 4 << 30,
+        vendor: VENDOR,
+    }
+}
+
+/// What the Vital Product Data of the default model say beside the model. How much power it takes is
+/// not known.
+pub fn default_fru() -> Fru<'static> {
+    Fru {
+        manufacturer: "Example",
+        product: "Reference device",
+        version: "1",
+        power: NvmeMultiRecord::default(),
+    }
+}
+
+/// The Vital Product Data of a [`default_subsystem`] with that serial number, in the form of NVMe-MI
+/// 1.2, section 8.2. What is behind them is FFh, as in a memory that was erased.
+///
+/// # Errors
+///
+/// When `serial_number` has more than 20 characters, or others than printable ASCII.
+pub fn default_vpd(serial_number: &str) -> Result<MemoryVpd<256>, FruError> {
+    let mut content = BLANK_VPD;
+    default_fru().write(&default_identity(serial_number), &PORTS, &mut content)?;
+    Ok(MemoryVpd::new(content))
+}
+
 /// Three firmware slots in `memory`, which is parted in four: one area for each slot and one for
 /// what is downloaded. Slot 1 is read-only and active with revision `REF00001`, slot 2 has
 /// `REF00002`, slot 3 is empty; images can be activated without a reset.
@@ -173,10 +210,10 @@ pub fn default_firmware(memory: &mut [u8]) -> MemoryFirmware<'_, 3> {
         .with_immediate_activation()
 }
 
-/// Firmware in `store`, everything else in memory: healthy at 303 K, blank VPD, resets, format,
-/// sanitize and self-test of media that are not there, the security protocol that says which others
-/// there are (none), and PCI configuration spaces. Integrity checks are computed by `crc`, such as a
-/// CRC unit.
+/// Firmware in `store`, everything else in memory: healthy at 303 K, blank VPD in place of
+/// [`default_vpd`], resets, format, sanitize and self-test of media that are not there, the security
+/// protocol that says which others there are (none), and PCI configuration spaces. Integrity checks
+/// are computed by `crc`, such as a CRC unit.
 pub fn default_world<F: FirmwareStore, C: Crc32c>(
     store: F,
     link: &ManagementLink,
@@ -185,12 +222,13 @@ pub fn default_world<F: FirmwareStore, C: Crc32c>(
     DefaultWorld {
         health: HealthReport::healthy(),
         firmware: Some(store),
-        vpd: MemoryVpd::new([0xFF; 256]),
+        vpd: MemoryVpd::new(BLANK_VPD),
         reset: MemoryReset::default(),
         link,
         security: SecurityInformation,
         media: MemoryMedia::new(),
         pcie: MemoryPcie::new(&VENDOR),
+        telemetry: TextTelemetry,
         crc,
     }
 }
@@ -400,6 +438,24 @@ mod tests {
             assert_eq!(errors_between(&before, &now), expected, "{reason:?}");
             assert_eq!(errors_between(&now, &now), TransportErrors::NONE);
         }
+    }
+
+    #[test]
+    fn the_vital_product_data_are_those_of_the_default_model() {
+        let vpd = default_vpd("0dc120b82b6f").unwrap();
+        let (content, blank) = vpd.content().split_at(200);
+        assert_eq!(content[..8], [1, 0, 0, 0, 1, 15, 0, 0xEF]);
+        for text in [
+            &b"Example\0"[..],
+            b"Reference NVM subsystem\0",
+            b"0dc120b82b6f\0",
+        ] {
+            assert!(content.windows(text.len()).any(|part| part == text));
+        }
+        // Port 0: four speeds, four lanes.
+        assert_eq!(content[189..197], [0, 0, 0, 0x0F, 4, 0, 1, 0]);
+        assert_eq!(blank, [0xFF; 56]);
+        assert!(default_vpd("twenty-one characters").is_err());
     }
 
     #[test]

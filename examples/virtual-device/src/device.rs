@@ -7,9 +7,7 @@ use embassy_futures::join::{join, join4};
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embedded_io_adapters::tokio_1::FromTokio;
 use mctp_bench::{Sent, Statistics};
-use nvme_mi_responder::world::{
-    MemoryMedia, MemoryPcie, MemoryReset, MemoryVpd, SecurityInformation,
-};
+use nvme_mi_responder::world::{MemoryMedia, MemoryPcie, MemoryReset, SecurityInformation};
 use nvme_mi_responder::{Device, ManagementEndpoint, MessageBuffer, Server, SoftwareCrc32c};
 use reference_device::storage::{
     Channels, LongMessages, Networks, PortBuffers, Ports, Routes, ShortMessages,
@@ -18,7 +16,7 @@ use reference_device::{
     Assembly, BENCH_CHANNELS, Benchmark, DefaultWorld, Direction, DropCounters, ECHO_CHANNELS,
     Event, EventLog, Identity, LinkMemory, LoggedFirmware, MANAGE_CHANNELS, MCTP_DESCRIPTORS,
     ManagementLink, NETWORK, Observer, Options, RouterStorage, SERIAL_DESCRIPTORS, SerialMemory,
-    SerialPort, echo, manage, report_events,
+    SerialPort, TextTelemetry, echo, manage, report_events,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use usbredir_device::{Buffers, State};
@@ -26,8 +24,9 @@ use usbredir_device::{Buffers, State};
 use crate::cli::{BufferCount, DeviceSettings, LARGEST_MAX_MESSAGE};
 use crate::clock::TokioClock;
 use crate::logger::LogReader;
-use crate::model_file::{CONTROLLERS, FIRMWARE_SLOTS};
+use crate::model_file::{CONTROLLERS, FIRMWARE_SLOTS, ModelVpd};
 use crate::pcap::{self, Capture};
+use crate::slow_firmware::SlowFirmware;
 use crate::waker::with_one_waker;
 
 /// Bytes of a transfer to the guest, and of those from it that may wait: more than the longest that
@@ -139,6 +138,7 @@ pub async fn run_with_log<T>(
         .build(&serial_number, &revision)
         .expect("a model that was read from a file breaks no rule");
     let management_link = ManagementLink::new();
+    let clock = TokioClock::start();
     let mut images = vec![0; (FIRMWARE_SLOTS + 1) * FIRMWARE_SLOT];
     let slots = model.firmware.slots.len().try_into().unwrap_or(u8::MAX);
     let firmware = LoggedFirmware {
@@ -147,13 +147,15 @@ pub async fn run_with_log<T>(
     };
     let surroundings = DefaultWorld {
         health: model.health,
-        firmware: (slots > 0).then_some(firmware),
-        vpd: MemoryVpd::new([0xFF; 256]),
+        firmware: (slots > 0)
+            .then(|| SlowFirmware::new(firmware, clock, model.firmware.commit_milliseconds)),
+        vpd: ModelVpd::new(model, &serial_number),
         reset: MemoryReset::default(),
         link: &management_link,
         security: SecurityInformation,
         media: MemoryMedia::new(),
         pcie: MemoryPcie::<CONTROLLERS>::new(&model.vendor),
+        telemetry: TextTelemetry,
         crc: SoftwareCrc32c,
     };
     let mut device = Device::new(subsystem.model(), surroundings);
@@ -162,7 +164,6 @@ pub async fn run_with_log<T>(
         .expect("a model that was read from a file has the port of its management endpoint");
     let device = RefCell::new(device);
     let server = Server::new(&device, endpoint);
-    let clock = TokioClock::start();
     // The number of buffers is part of the storage's type.
     macro_rules! assemble_in {
         ($place:expr, $long_messages:literal) => {{

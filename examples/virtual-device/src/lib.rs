@@ -8,6 +8,7 @@
 //! - [`connection`]: the byte streams on which a QEMU guest's USB bus can be reached.
 //! - [`logger`]: the program's log, which is the device's.
 //! - [`usbredir`]: the device on such a stream.
+//! - [`slow_firmware`]: firmware slots that take their time.
 //! - [`waker`]: what runs the device as one task of tokio.
 //! - [`pcap`]: what crosses the wire, as a file for Wireshark.
 
@@ -20,5 +21,6 @@ pub mod host;
 pub mod logger;
 pub mod model_file;
 pub mod pcap;
+pub mod slow_firmware;
 pub mod usbredir;
 pub mod waker;

@@ -6,6 +6,7 @@
 
 mod tables;
 mod values;
+mod vpd;
 
 use std::fmt::{self, Display, Formatter};
 use std::path::Path;
@@ -16,6 +17,8 @@ use nvme_mi_responder::{
     Vendor,
 };
 
+pub use vpd::ModelVpd;
+
 /// The model of a device without `--model`.
 const DEFAULT: &str = include_str!("../models/default.toml");
 
@@ -25,6 +28,8 @@ const PORTS: usize = 8;
 pub(crate) const CONTROLLERS: usize = 32;
 /// Firmware slots there is room for: as many as a store can have.
 pub(crate) const FIRMWARE_SLOTS: usize = 7;
+/// The longest Vital Product Data, in bytes (NVMe-MI 1.2, section 8.2).
+const LONGEST_VPD: usize = 4096;
 
 /// How many namespaces there can be room for.
 const ROOMS: [usize; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
@@ -56,6 +61,8 @@ pub struct DeviceModel {
     pub namespaces: Vec<u64>,
     /// Of all controllers.
     pub health: HealthReport,
+    /// The Vital Product Data. `None`: those that the rest of the model makes.
+    pub vpd: Option<Vec<u8>>,
     /// Firmware slots.
     pub firmware: FirmwareModel,
 }
@@ -80,6 +87,8 @@ pub struct FirmwareModel {
     pub first_slot_read_only: bool,
     /// Whether images can be activated without a reset.
     pub activates_without_reset: bool,
+    /// How long a Firmware Commit that stores an image takes. 0: no time at all.
+    pub commit_milliseconds: u32,
 }
 
 /// What is wrong with a model file.

@@ -3,6 +3,7 @@
 //! have is `None`, and then no command, log or structure speaks of it.
 
 mod effects;
+mod fru;
 mod health;
 mod media;
 mod pcie;
@@ -16,6 +17,7 @@ pub use firmware_store::{
     CheckedImages, FirmwareError, FirmwareSlots, FirmwareStore, ImageAreas, Images, MemoryFirmware,
     StreamedFirmware, firmware_image_header,
 };
+pub use fru::{Fru, FruError, FruText};
 pub use health::Health;
 pub(crate) use health::report_of;
 pub use media::{

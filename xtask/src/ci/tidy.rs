@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::{layers, once, wire};
+use super::{layers, nvme_mi, once, wire};
 use crate::process::output;
 use crate::project::{Project, PublishedCrate};
 use crate::shipped;
@@ -36,6 +36,7 @@ pub(super) fn check(project: &Project) -> Result<String> {
         complaints.extend(complaints_about(project, name, text));
         complaints.extend(once::complaints(name, text));
     }
+    complaints.extend(nvme_mi::complaints(&files));
     for package in &project.published {
         complaints.extend(missing_from(package));
     }

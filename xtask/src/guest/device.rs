@@ -12,6 +12,8 @@ use crate::emulate::{self, Cable, Log};
 /// The programs that there are.
 pub(super) struct Devices {
     pub(super) virtual_device: PathBuf,
+    /// Where its model files are.
+    pub(super) models: PathBuf,
     /// Built only if a scenario needs it.
     pub(super) an500: Option<PathBuf>,
 }
@@ -84,6 +86,9 @@ impl Devices {
             .args(["--message-buffers", &scenario.message_buffers.to_string()])
             .args(["--log", scenario.log_level()])
             .args(scenario.serial_log.then_some("--serial-log"));
+        if let Some(model) = scenario.model {
+            command.arg("--model").arg(self.models.join(model));
+        }
         if let Some(capture) = &files.capture {
             command.arg("--pcap").arg(capture);
         }

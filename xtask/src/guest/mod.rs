@@ -20,6 +20,7 @@ mod initramfs;
 pub(crate) mod install;
 mod kernel;
 mod kernel_build;
+mod management;
 mod nvme_cli;
 mod scenario;
 mod unfinished;
@@ -157,6 +158,7 @@ fn programs(project: &Project, args: &Args, scenarios: &[Scenario]) -> Result<Pr
     Ok(Programs {
         devices: Devices {
             virtual_device,
+            models: project.root.join("examples/virtual-device/models"),
             an500,
         },
         requester: build(project, "linux-requester", Some(GUEST_TARGET))?,

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::fullness::Stream;
+use super::management;
 use super::nvme_cli::Release;
 
 /// A kernel version that the scenarios are written for.
@@ -95,6 +96,8 @@ pub(super) struct Scenario {
     pub(super) nvme_cli: Option<Release>,
     /// Whether the device has a serial port that shows its log.
     pub(super) serial_log: bool,
+    /// What the device manages, if it is not the default: a file beside the default model.
+    pub(super) model: Option<&'static str>,
     /// How the device ends, if its plan has that.
     pub(super) end: Option<End>,
     steps: &'static [Step],
@@ -157,6 +160,8 @@ enum Step {
     Management,
     /// nvme-cli's commands, each output checked.
     NvmeCli,
+    /// nvme-cli's Firmware Commit to a device that takes 45 s for it, and serves others meanwhile.
+    SlowFirmware,
     /// Streams of messages of these lengths and counts from the device, with control requests
     /// meanwhile.
     Bench(&'static [(u16, u32)]),
@@ -246,6 +251,7 @@ const SLOW_BENCH: &[Step] = &[
     Step::Control,
     Step::Bench(&[(100, 200), (987, 100), (3951, 25)]),
 ];
+const SLOW_FIRMWARE: &[Step] = &[Step::Bind, Step::Control, Step::SlowFirmware];
 const NVME_CLI: &[Step] = &[Step::Bind, Step::Control, Step::Management, Step::NvmeCli];
 
 const SERIAL_LOG: &[Step] = &[
@@ -263,44 +269,6 @@ const NVME_CLI_CHAPTERS: &[&str] = &[
     "namespaces",
     "media",
     "firmware",
-];
-
-/// Opcode, NMD0 and NMD1 of NVMe-MI commands, and what the reference device has to answer.
-const MANAGEMENT: &[&str] = &[
-    // Subsystem information: two ports.
-    "00 00000000 --expect 00 --expect-data 01",
-    // Ports 0, PCIe, and 1, two-wire with units up to 250; there is no port 2.
-    "00 01000000 --expect 00 --expect-data 01",
-    "00 01010000 --expect 00 --expect-data 0203fa00",
-    "00 01020000 --expect 04 --expect-value 000a00",
-    // Controllers 0 and 1, and what 1 is; there is no controller 2.
-    "00 02000000 --expect 00 --expect-data 020000000100",
-    "00 03000001 --expect 00 --expect-data 00000000000101",
-    "00 03000002 --expect 04 --expect-value 000800",
-    // Optional commands of controller 0; a structure that there is not.
-    "00 04000000 --expect 00",
-    "00 06000000 --expect 04 --expect-value 000b00",
-    // Health of the subsystem, 30 degrees and 3 % used, and of both controllers, 303 K.
-    "01 00000000 80000000 --expect 00 --expect-data 383f1e03",
-    "02 81ff0000 --expect 04",
-    "02 81010000 --expect 00 --expect-value 020000 --expect-data 000001002f01036400",
-    // SMBus frequency 100 kHz, then 1 MHz; not on the PCIe port, and there is no fourth one.
-    "04 01000001 --expect 00 --expect-value 000001",
-    "03 01000301 --expect 00",
-    "04 01000001 --expect 00 --expect-value 000003",
-    "03 00000101 --expect 04 --expect-value 000b00",
-    "03 01000401 --expect 04 --expect-value 000900",
-    // Transmission units: 64 at first, and none above 250.
-    "04 01000003 --expect 00 --expect-value 000040",
-    "03 01000003 3f --expect 04 --expect-value 000c00",
-    "03 01000003 fb --expect 04 --expect-value 000c00",
-    // VPD, and bytes beyond its end.
-    "05 00000000 10 --expect 00 --expect-data ffffffffffffffffffffffffffffffff",
-    "05 000000f8 10 --expect 04",
-    // Commands that a storage device does not have.
-    "08 00000000 --expect 03",
-    "0d 00000000 --expect 03",
-    "ff 00000000 --expect 03",
 ];
 
 /// The short run.
@@ -384,6 +352,14 @@ pub(super) fn all() -> Vec<Scenario> {
             Release::Trixie,
             linux_7_3("7.3-xhci-nvme-cli-2.13", "1.0", 251, NVME_CLI),
         ),
+        slow_firmware(
+            Release::Bookworm,
+            linux_7_2("7.2-ehci-slow-firmware-2.3", 68, SLOW_FIRMWARE),
+        ),
+        slow_firmware(
+            Release::Trixie,
+            linux_7_3("7.3-xhci-slow-firmware-2.13", "1.0", 251, SLOW_FIRMWARE),
+        ),
         an500(linux_7_2("an500-7.2-ehci", 68, BOARD)),
         an500(linux_7_2("an500-7.2-ehci-bench", 251, SLOW_BENCH)),
         an500(nvme_cli(
@@ -420,6 +396,13 @@ fn nvme_cli(release: Release, scenario: Scenario) -> Scenario {
     Scenario {
         nvme_cli: Some(release),
         ..scenario
+    }
+}
+
+fn slow_firmware(release: Release, scenario: Scenario) -> Scenario {
+    Scenario {
+        model: Some("slow-firmware.toml"),
+        ..nvme_cli(release, scenario)
     }
 }
 
@@ -469,6 +452,7 @@ fn linux_7_2(name: &'static str, mtu: u32, steps: &'static [Step]) -> Scenario {
         processors: 1,
         nvme_cli: None,
         serial_log: false,
+        model: None,
         end: None,
         steps,
     }
@@ -611,6 +595,10 @@ impl Scenario {
                 .collect(),
             Step::Management => self.management_commands(),
             Step::NvmeCli => self.nvme_cli_commands(),
+            Step::SlowFirmware => [set_unit(self.mtu)]
+                .into_iter()
+                .chain(self.nvme_cli_chapter("slow-firmware"))
+                .collect(),
             Step::Bench(streams) => streams
                 .iter()
                 .map(|(length, count)| {
@@ -638,25 +626,30 @@ impl Scenario {
     }
 
     fn nvme_cli_commands(&self) -> Vec<String> {
-        let Some(release) = self.nvme_cli else {
-            return Vec::new();
-        };
-        let chapter = |name: &&str| format!("nvme-check /{} {ENDPOINT} {name}", release.folder());
-        let mut commands: Vec<_> = NVME_CLI_CHAPTERS.iter().map(chapter).collect();
+        let chapters = NVME_CLI_CHAPTERS.iter();
+        let mut commands: Vec<_> = chapters
+            .flat_map(|name| self.nvme_cli_chapter(name))
+            .collect();
         // Resets have set the unit back.
         commands.push(set_unit(self.mtu));
         let size = match self.board {
             Board::Pc => 3 << 20,
             Board::An500 => 128 << 10,
         };
-        commands.push(chapter(&"large-firmware") + &format!(" --size {size}"));
+        commands.extend(self.nvme_cli_chapter(&format!("large-firmware --size {size}")));
         commands
+    }
+
+    /// A chapter of checks with nvme-cli, and its options.
+    fn nvme_cli_chapter(&self, chapter: &str) -> Option<String> {
+        let folder = self.nvme_cli?.folder();
+        Some(format!("nvme-check /{folder} {ENDPOINT} {chapter}"))
     }
 
     /// The Management Interface commands of the reference device's default model.
     fn management_commands(&self) -> Vec<String> {
         let mi = |rest: &str| format!("mi {ENDPOINT} {rest}");
-        let mut commands: Vec<_> = MANAGEMENT.iter().map(|rest| mi(rest)).collect();
+        let mut commands: Vec<_> = management::COMMANDS.iter().map(|rest| mi(rest)).collect();
         commands.push(set_unit(self.mtu));
         let unit = self.mtu - 4;
         commands.push(mi(&format!(

@@ -9,7 +9,7 @@ use linux_requester::address::Destination;
 use linux_requester::control::ControlClient;
 use linux_requester::echo;
 use linux_requester::interface::Interface;
-use linux_requester::nvme_mi::{self, ManagementError, status_name};
+use linux_requester::nvme_mi::{self, ManagementError};
 use linux_requester::socket::MctpSocket;
 use mctp_router::wire::{Command, CompletionCode, Operation, Request, SetEndpointIdRequest};
 use zerocopy::IntoBytes;
@@ -149,11 +149,9 @@ pub(super) fn control(arguments: &ControlArguments) -> Result<()> {
 }
 
 pub(super) fn management(arguments: &ManagementArguments) -> Result<()> {
-    let command = nvme_mi::Command {
-        opcode: arguments.opcode,
-        dwords: [arguments.dword0, arguments.dword1],
-        data: arguments.data.0.clone(),
-    };
+    let dwords = [arguments.dword0, arguments.dword1];
+    let data = arguments.data.0.clone();
+    let command = nvme_mi::Command::from_dwords(arguments.opcode, dwords, data);
     let destination = Destination::EndpointId(arguments.endpoint_id);
     let wait = Duration::from_millis(arguments.wait);
     let start = Instant::now();
@@ -164,11 +162,11 @@ pub(super) fn management(arguments: &ManagementArguments) -> Result<()> {
         }
         response => response?,
     };
-    let status = response.status;
+    let status = response.status.0;
     println!(
         "NVMe-MI command {:02x}h to {destination}: {} ({status:02x}h), NMRESP {:06x}h, data [{}], after {} ms",
         arguments.opcode,
-        status_name(status),
+        response.status.name().unwrap_or("a status without a name"),
         response.management_response,
         hex(&response.data),
         start.elapsed().as_millis()

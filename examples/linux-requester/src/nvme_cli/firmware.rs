@@ -1,6 +1,7 @@
 //! Firmware updates.
 
 use std::fs;
+use std::ops::Range;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use linux_requester::address::Destination;
 use linux_requester::interface::{self, Interface};
 use linux_requester::nvme_mi::{Command, ManagementError};
 use linux_requester::socket::MctpSocket;
+use nvme_mi_responder::wire::Reset;
 use sha2::{Digest, Sha256};
 
 use super::program::NvmeCli;
@@ -23,6 +25,8 @@ const OVERLAPPING_RANGE: u16 = 0x114;
 
 const FILE: &str = "/tmp/image";
 const PAGE: usize = 4096;
+/// Where an image has its revision.
+const REVISION: Range<usize> = 8..16;
 /// Of a file that nvme-cli reads without huge pages.
 const PART: usize = 256 << 10;
 /// Actions of Firmware Commit.
@@ -147,7 +151,7 @@ fn install(nvme: &NvmeCli, image: &[u8], slot: u8, action: u8) -> Result<()> {
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    let revision = String::from_utf8_lossy(&image[8..16]);
+    let revision = String::from_utf8_lossy(&image[REVISION]);
     guest_init::expect_device_log(&format!(
         "firmware slot {slot} has {revision}: {} bytes, SHA-256 {digest}",
         image.len()
@@ -156,7 +160,7 @@ fn install(nvme: &NvmeCli, image: &[u8], slot: u8, action: u8) -> Result<()> {
 }
 
 /// Downloads an image from its beginning.
-fn download(nvme: &NvmeCli, image: &[u8]) -> Result<()> {
+pub(super) fn download(nvme: &NvmeCli, image: &[u8]) -> Result<()> {
     fs::write(FILE, image)?;
     if nvme.has_memory_for(&download_command(0))? {
         return Ok(());
@@ -198,7 +202,7 @@ fn refused_commit(nvme: &NvmeCli, slot: u8, action: u8, status: u16) -> Result<(
 }
 
 /// Checks the firmware slots as nvme-cli shows them: AFI, and the revision of each slot.
-fn expect_slots(nvme: &NvmeCli, active: u64, revisions: [&str; 3]) -> Result<()> {
+pub(super) fn expect_slots(nvme: &NvmeCli, active: u64, revisions: [&str; 3]) -> Result<()> {
     let log = nvme.json("fw-log")?;
     // One object named after the device.
     let Some(slots) = log.as_object().and_then(|log| log.values().next()) else {
@@ -224,11 +228,7 @@ fn expect_running(nvme: &NvmeCli, revision: &str) -> Result<()> {
 
 /// The Reset command of the Management Interface, which is not answered.
 fn reset(nvme: &NvmeCli) -> Result<()> {
-    let command = Command {
-        opcode: 0x07,
-        dwords: [0; 2],
-        data: Vec::new(),
-    };
+    let command = Command::new(0, Reset::default());
     let destination = Destination::EndpointId(nvme.endpoint_id());
     let wait = Duration::from_millis(200);
     match command.send(&mut MctpSocket::open()?, destination, wait) {
@@ -236,14 +236,14 @@ fn reset(nvme: &NvmeCli) -> Result<()> {
         Err(error) => Err(error.into()),
         Ok(response) => bail!(
             "the reset was answered with status {:02x}h",
-            response.status
+            response.status.0
         ),
     }
 }
 
 /// An image as the reference device takes it: magic, revision, length and CRC-32C, then the
 /// content.
-fn image(revision: &str, length: usize) -> Vec<u8> {
+pub(super) fn image(revision: &str, length: usize) -> Vec<u8> {
     let content: Vec<u8> = (0..length - 24)
         .map(|index| (index * 31 + index / PAGE) as u8)
         .collect();

@@ -1,6 +1,6 @@
 //! Identify, in the forms that nvme-cli asks for.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use serde_json::Value;
 
 use super::program::NvmeCli;
@@ -84,9 +84,11 @@ fn namespaces(nvme: &NvmeCli) -> Result<()> {
         ],
     )?;
     let formats = array(&first, "lbafs")?;
-    expect("LBA formats", formats.len(), 2)?;
-    expect_numbers(&formats[0], &[("ms", 0), ("ds", 9)])?;
-    expect_numbers(&formats[1], &[("ms", 0), ("ds", 12)])?;
+    let [small, large] = formats.as_slice() else {
+        bail!("there are {} LBA formats", formats.len());
+    };
+    expect_numbers(small, &[("ms", 0), ("ds", 9)])?;
+    expect_numbers(large, &[("ms", 0), ("ds", 12)])?;
 
     // Allocated, but not attached to controller 0: zeros, and the truth only for who asks for
     // allocated namespaces.

@@ -1,12 +1,22 @@
 //! Log pages.
 
-use anyhow::{Context, Result, ensure};
+use std::fs;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use nvme_mi_responder::wire::{
+    CommandEffects, LogPageId, SanitizeStatus, SmartHealth, SupportedLogPages, TelemetryHeader,
+};
+use zerocopy::little_endian::U32;
+use zerocopy::{FromBytes, IntoBytes};
 
 use super::program::NvmeCli;
 use super::{array, expect, expect_numbers, number};
 
 const INVALID_FIELD: u16 = 0x002;
 const INVALID_LOG_PAGE: u16 = 0x109;
+
+/// What nvme-cli writes to.
+const FILE: &str = "/tmp/log";
 
 /// The logs of the default model.
 const LOGS: [u8; 12] = [
@@ -37,9 +47,10 @@ fn part(nvme: &NvmeCli, id: u8, offset: usize, length: usize) -> Result<Vec<u8>>
     Ok(bytes)
 }
 
-fn dword(log: &[u8], offset: usize) -> Result<u32> {
-    let bytes = log.get(offset..).and_then(|rest| rest.first_chunk::<4>());
-    Ok(u32::from_le_bytes(*bytes.context("the log is too short")?))
+/// Log `id` whole, as its structure.
+fn structure<T: FromBytes>(nvme: &NvmeCli, id: LogPageId) -> Result<T> {
+    let (id, length) = (id.0, size_of::<T>());
+    nvme.structure(&format!("get-log --log-id={id} --log-len={length} -b"))
 }
 
 fn health(nvme: &NvmeCli) -> Result<()> {
@@ -65,13 +76,16 @@ fn health(nvme: &NvmeCli) -> Result<()> {
             ("critical_comp_time", 0),
         ],
     )?;
-    let log = log(nvme, 0x02, 512)?;
-    expect("bytes 0 to 5", &log[..6], &[0, 0x2F, 0x01, 100, 10, 3])?;
-    let errors = u64::from(dword(&log, 176)?);
+    let log: SmartHealth = structure(nvme, LogPageId::SMART_HEALTH)?;
+    let healthy = [0, 0x2F, 0x01, 100, 10, 3];
+    ensure!(
+        log.as_bytes().starts_with(&healthy),
+        "the log does not start with {healthy:02x?}"
+    );
     expect(
         "num_err_log_entries",
-        number(&found, "num_err_log_entries")?,
-        errors,
+        u128::from(number(&found, "num_err_log_entries")?),
+        log.error_log_entries.get(),
     )
 }
 
@@ -95,8 +109,9 @@ fn parts(nvme: &NvmeCli) -> Result<()> {
         );
     }
     let beyond = part(nvme, 0x02, 508, 4096)?;
+    let (_, behind) = beyond.split_at(size_of::<u32>());
     ensure!(
-        beyond[4..].iter().all(|byte| *byte == 0),
+        behind.iter().all(|byte| *byte == 0),
         "behind the end of the log are no zeros"
     );
     // More than fits into one message: nvme-cli asks for one part after the other.
@@ -129,12 +144,11 @@ fn errors(nvme: &NvmeCli) -> Result<()> {
 
 /// The Supported Log Pages log names the logs that can be read, and only those.
 fn which_exist(nvme: &NvmeCli) -> Result<()> {
-    let supported = log(nvme, 0x00, 1024)?;
-    for id in 0..=u8::MAX {
-        let listed = dword(&supported, usize::from(id) * 4)? & 1 != 0;
+    let supported: SupportedLogPages = structure(nvme, LogPageId::SUPPORTED_LOG_PAGES)?;
+    for (id, effects) in (0..=u8::MAX).zip(supported.log_pages) {
         expect(
             &format!("log {id:#x} is listed"),
-            listed,
+            is_supported(effects),
             LOGS.contains(&id),
         )?;
     }
@@ -154,6 +168,11 @@ fn which_exist(nvme: &NvmeCli) -> Result<()> {
     Ok(())
 }
 
+/// Bit 0 of what these logs say of a log page or a command.
+fn is_supported(effects: U32) -> bool {
+    effects.get() & 1 != 0
+}
+
 fn line_names(line: &str, id: u8) -> bool {
     let mut words = line.split_whitespace();
     let digits = words.nth(1).map(|word| word.trim_start_matches("0x"));
@@ -162,17 +181,16 @@ fn line_names(line: &str, id: u8) -> bool {
 }
 
 fn effects(nvme: &NvmeCli) -> Result<()> {
-    let log = log(nvme, 0x05, 4096)?;
+    let log: CommandEffects = structure(nvme, LogPageId::COMMAND_EFFECTS)?;
     // Admin commands, and the three I/O commands that every controller has.
     let admin = [
         0x02, 0x06, 0x09, 0x0A, 0x0D, 0x10, 0x11, 0x14, 0x15, 0x80, 0x81, 0x82, 0x84,
     ];
-    for opcode in 0..=u8::MAX {
-        let supported = |offset: usize| Ok(dword(&log, offset + usize::from(opcode) * 4)? & 1 != 0);
+    let commands = log.admin_commands.into_iter().zip(log.io_commands);
+    for (opcode, (of_admin, of_io)) in (0..=u8::MAX).zip(commands) {
         let what = format!("opcode {opcode:#x} is supported");
-        expect::<bool>(&what, supported(0)?, admin.contains(&opcode))?;
-        let of_io: Result<bool> = supported(1024);
-        expect(&what, of_io?, [0, 1, 2].contains(&opcode))?;
+        expect(&what, is_supported(of_admin), admin.contains(&opcode))?;
+        expect(&what, is_supported(of_io), [0, 1, 2].contains(&opcode))?;
     }
     let text = nvme.text("effects-log --csi=0")?;
     for name in ["Identify", "Firmware Commit", "Format NVM"] {
@@ -190,9 +208,9 @@ fn idle_operations(nvme: &NvmeCli) -> Result<()> {
         operation.and_then(serde_json::Value::as_u64),
         Some(0),
     )?;
-    let log = log(nvme, 0x81, 512)?;
-    expect("sanitize progress", &log[..2], &[0xFF, 0xFF])?;
-    expect("sanitize status", log[2] & 0b111, 0)?;
+    let log: SanitizeStatus = structure(nvme, LogPageId::SANITIZE_STATUS)?;
+    expect("sanitize progress", log.progress.get(), u16::MAX)?;
+    expect("sanitize status", log.status.get() & 0b111, 0)?;
     nvme.text("sanitize-log").map(drop)
 }
 
@@ -202,11 +220,37 @@ fn changed_namespaces(nvme: &NvmeCli) -> Result<()> {
     nvme.text("changed-ns-list-log").map(drop)
 }
 
+/// What a host has captured, as nvme-cli reads it: 32 lines of text behind the header, each with its
+/// number to the base of 32. The controllers have captured nothing by themselves: of that only the
+/// header is read, as nvme-cli 2.13 cannot write a file of nothing more.
 fn telemetry(nvme: &NvmeCli) -> Result<()> {
-    for id in [0x07, 0x08] {
-        let log = log(nvme, id, 512)?;
-        expect("log identifier", log[0], id)?;
-        expect("OUI", &log[5..8], &[0x48, 0xDE, 0xAC])?;
+    for id in [
+        LogPageId::TELEMETRY_HOST_INITIATED,
+        LogPageId::TELEMETRY_CONTROLLER_INITIATED,
+    ] {
+        let header: TelemetryHeader = structure(nvme, id)?;
+        expect("log identifier", header.log_page_id, id)?;
+        expect("OUI", header.ieee_oui, [0x48, 0xDE, 0xAC])?;
+    }
+    for controller in 0..2 {
+        let nvme = nvme.of_controller(controller);
+        nvme.raw(&format!(
+            "telemetry-log --output-file={FILE} --host-generate=1"
+        ))?;
+        let log = fs::read(FILE)?;
+        let (_, found) = TelemetryHeader::ref_from_prefix(&log)
+            .map_err(|_| anyhow!("a log of {} bytes", log.len()))?;
+        let line = |number| {
+            let digit = char::from_digit(number, 32).unwrap_or('?');
+            let digit = digit.to_ascii_uppercase();
+            format!("telemetry of controller {controller}: {digit}...\n")
+        };
+        let text: String = (0..32).map(line).collect();
+        ensure!(
+            found == text.as_bytes(),
+            "telemetry is {:?}",
+            String::from_utf8_lossy(found)
+        );
     }
     Ok(())
 }

@@ -4,6 +4,8 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
+use nvme_mi_responder::wire::{NamespaceList, SanitizeStatus, SelfTestLog};
+use zerocopy::FromBytes;
 
 use super::program::NvmeCli;
 use super::{expect, expect_numbers};
@@ -28,10 +30,14 @@ pub(super) fn check(nvme: &NvmeCli) -> Result<()> {
 }
 
 /// Reads a log until `is_over` says so of it.
-fn wait_for(nvme: &NvmeCli, command: &str, is_over: impl Fn(&[u8]) -> bool) -> Result<Vec<u8>> {
+fn wait_for<T: FromBytes>(
+    nvme: &NvmeCli,
+    command: &str,
+    is_over: impl Fn(&T) -> bool,
+) -> Result<T> {
     let deadline = Instant::now() + LONGEST_OPERATION;
     loop {
-        let log = nvme.raw(command)?;
+        let log = nvme.structure(command)?;
         if is_over(&log) {
             return Ok(log);
         }
@@ -47,21 +53,25 @@ fn self_test(nvme: &NvmeCli) -> Result<()> {
     nvme.refused(&start(5), INVALID_FIELD)?;
 
     nvme.raw(&start(1))?;
-    let done = wait_for(nvme, log, |log| log[0] == 0)?;
+    let is_over = |log: &SelfTestLog| log.current_operation == 0;
+    let done = wait_for(nvme, log, is_over)?;
     // A short test that passed.
-    expect("result", done[4], 0x10)?;
-    expect("result before it", done[4 + 28] & 0x0F, 0x0F)?;
+    let [newest, older, ..] = done.results;
+    expect("result", newest.status, 0x10)?;
+    expect("result before it", older.status & 0x0F, 0x0F)?;
 
     // An extended one that is aborted. It would take a minute, so that even a slow machine sees it.
     nvme.raw(&start(2))?;
-    expect("test under way", nvme.raw(log)?[0], 2)?;
+    let running: SelfTestLog = nvme.structure(log)?;
+    expect("test under way", running.current_operation, 2)?;
     nvme.text("self-test-log")?;
     nvme.refused(&start(1), SELF_TEST_IN_PROGRESS)?;
     nvme.raw(&start(0xF))?;
-    let aborted = nvme.raw(log)?;
-    expect("test under way", aborted[0], 0)?;
-    expect("result", aborted[4], 0x21)?;
-    expect("result before it", aborted[4 + 28], 0x10)
+    let aborted: SelfTestLog = nvme.structure(log)?;
+    expect("test under way", aborted.current_operation, 0)?;
+    let [newest, older, ..] = aborted.results;
+    expect("result", newest.status, 0x21)?;
+    expect("result before it", older.status, 0x10)
 }
 
 fn format(nvme: &NvmeCli) -> Result<()> {
@@ -71,9 +81,9 @@ fn format(nvme: &NvmeCli) -> Result<()> {
         &[("flbas", 1), ("nsze", 262_144), ("nvmcap", 1 << 30)],
     )?;
     // It is the only namespace that changed since the device started.
-    let changed = nvme.raw("get-log --log-id=4 --log-len=4096 -b")?;
+    let changed: NamespaceList = nvme.structure("get-log --log-id=4 --log-len=4096 -b")?;
     ensure!(
-        changed.chunks(4).any(|id| id == [1, 0, 0, 0]),
+        changed.namespace_ids.iter().any(|id| id.get() == 1),
         "namespace 1 is not in the list of changed ones"
     );
     nvme.raw("format -n 1 --lbaf=0 --ses=1 --force")?;
@@ -90,13 +100,13 @@ fn format(nvme: &NvmeCli) -> Result<()> {
 
 fn sanitize(nvme: &NvmeCli) -> Result<()> {
     let log = "get-log --log-id=0x81 --log-len=512 -b";
-    let is_over = |log: &[u8]| log[..2] == [0xFF, 0xFF];
+    let is_over = |log: &SanitizeStatus| log.progress.get() == u16::MAX;
     nvme.refused("admin-passthru --opcode=0x84 --cdw10=6", INVALID_FIELD)?;
     // Nothing has failed that could be left: a success without an effect.
     while_sanitizing(nvme, || {
-        let running = nvme.raw(log)?;
+        let running: SanitizeStatus = nvme.structure(log)?;
         ensure!(!is_over(&running), "the operation was over at once");
-        expect("status", running[2] & 0b111, 2)?;
+        expect("status", running.status.get() & 0b111, 2)?;
         nvme.text("sanitize-log")?;
         nvme.refused("sanitize --sanact=4", SANITIZE_IN_PROGRESS)?;
         nvme.refused(
@@ -106,8 +116,8 @@ fn sanitize(nvme: &NvmeCli) -> Result<()> {
     })?;
     nvme.json("id-ctrl")?;
     let done = wait_for(nvme, log, is_over)?;
-    expect("status", done[2] & 0b111, 1)?;
-    expect("dword 10", &done[4..8], &[2, 0, 0, 0])?;
+    expect("status", done.status.get() & 0b111, 1)?;
+    expect("dword 10", done.command_dword10.get(), 2)?;
     nvme.text("sanitize-log").map(drop)
 }
 
@@ -136,7 +146,10 @@ fn security(nvme: &NvmeCli) -> Result<()> {
     let list = &printed[start.map_or(0, |newline| newline + 1)..];
     expect("bytes", list.len(), 264)?;
     // One protocol: 00h.
-    expect("protocols", &list[..9], &[0, 0, 0, 0, 0, 0, 0, 1, 0])?;
+    ensure!(
+        list.starts_with(&[0, 0, 0, 0, 0, 0, 0, 1, 0]),
+        "there are other protocols: {list:02x?}"
+    );
     let unknown = "security-recv --secp=0xEA --spsp=0 --size=64 --al=64";
     nvme.refused(unknown, INVALID_FIELD)?;
     std::fs::write("/tmp/security", [0; 64])?;

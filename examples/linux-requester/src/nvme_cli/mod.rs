@@ -1,4 +1,4 @@
-//! nvme-cli against the reference device with its default model: what it prints is checked field by
+//! nvme-cli against the reference device, as a rule with its default model: what it prints is checked field by
 //! field.
 //!
 //! The chapters are run in the order of [`CHAPTERS`]; each leaves the device as the next one
@@ -11,6 +11,7 @@ mod media;
 mod namespaces;
 mod program;
 mod settings;
+mod slow_firmware;
 
 use std::fmt::Debug;
 use std::path::PathBuf;
@@ -38,6 +39,8 @@ pub(crate) enum Chapter {
     Media,
     /// The download of a large image, interrupted and started over
     LargeFirmware,
+    /// A commit of 45 s, with the model `slow-firmware.toml`
+    SlowFirmware,
 }
 
 /// Runs a chapter with nvme-cli in `folder`. The large image has `size` bytes.
@@ -51,6 +54,7 @@ pub(crate) fn run(folder: PathBuf, endpoint_id: u8, chapter: Chapter, size: usiz
         Chapter::Namespaces => namespaces::check(&nvme),
         Chapter::Media => media::check(&nvme),
         Chapter::LargeFirmware => firmware::download_large(&nvme, size),
+        Chapter::SlowFirmware => slow_firmware::check(&nvme),
     }
 }
 

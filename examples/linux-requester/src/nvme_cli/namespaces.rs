@@ -1,6 +1,8 @@
 //! Namespace management and attachment: what is created here is gone at the end.
 
 use anyhow::Result;
+use nvme_mi_responder::wire::NamespaceManagementData;
+use zerocopy::IntoBytes;
 
 use super::identify::{expect_controllers, expect_namespaces};
 use super::program::NvmeCli;
@@ -75,12 +77,12 @@ impl<'n> Creator<'n> {
                 "create-ns --nsze={blocks} --ncap={capacity} --flbas={format} --nmic={shared}"
             ));
         }
-        let mut data = [0; 4096];
-        data[..8].copy_from_slice(&blocks.to_le_bytes());
-        data[8..16].copy_from_slice(&capacity.to_le_bytes());
-        data[26] = format;
-        data[30] = shared.into();
-        std::fs::write(FILE, data)?;
+        let mut data = NamespaceManagementData::default();
+        data.size.set(blocks);
+        data.capacity.set(capacity);
+        data.formatted_size = format;
+        data.sharing = shared.into();
+        std::fs::write(FILE, data.as_bytes())?;
         Ok(format!(
             "admin-passthru --opcode=0x0d --write --data-len=4096 --input-file={FILE}"
         ))

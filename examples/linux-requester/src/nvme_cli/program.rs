@@ -1,13 +1,14 @@
 //! nvme-cli as a program.
 
 use std::path::PathBuf;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{self, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread::{spawn, yield_now};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::Value;
+use zerocopy::FromBytes;
 
 /// The bit of a printed status that says Do Not Retry.
 const DO_NOT_RETRY: u16 = 0x4000;
@@ -28,6 +29,16 @@ struct Output {
     status: ExitStatus,
     stdout: Vec<u8>,
     stderr: String,
+}
+
+impl From<process::Output> for Output {
+    fn from(output: process::Output) -> Self {
+        Self {
+            status: output.status,
+            stdout: output.stdout,
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
 }
 
 impl Output {
@@ -75,11 +86,7 @@ impl NvmeCli {
     fn run(&self, command: &str) -> Result<Output> {
         let mut program = self.command(command);
         let output = with_signs_of_life(|| program.output()).with_context(|| self.no_start())?;
-        Ok(Output {
-            status: output.status,
-            stdout: output.stdout,
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        })
+        Ok(output.into())
     }
 
     fn no_start(&self) -> String {
@@ -105,6 +112,43 @@ impl NvmeCli {
         child.wait()?;
         println!("nvme {command}: killed on its way: {runs}");
         Ok(runs)
+    }
+
+    /// What a command prints that has to succeed within `limit`. Meanwhile `others` is called again
+    /// and again.
+    pub(crate) fn text_with_others(
+        &self,
+        command: &str,
+        limit: Duration,
+        mut others: impl FnMut() -> Result<()>,
+    ) -> Result<String> {
+        let start = Instant::now();
+        let mut program = self.command(command);
+        let piped = program.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = piped.spawn().with_context(|| self.no_start())?;
+        let mut last_sign = start;
+        let outcome = loop {
+            if child.try_wait()?.is_some() {
+                break Ok(());
+            }
+            if start.elapsed() > limit {
+                break Err(anyhow!("it has not ended within {} s", limit.as_secs()));
+            }
+            if let Err(error) = others() {
+                break Err(error);
+            }
+            if last_sign.elapsed() > SIGN_OF_LIFE {
+                println!("... still running");
+                last_sign = Instant::now();
+            }
+        };
+        if outcome.is_err() {
+            child.kill()?;
+        }
+        let output = Output::from(child.wait_with_output()?);
+        outcome.with_context(|| format!("nvme {command}, which said: {}", output.all()))?;
+        let stdout = succeeded(command, output)?;
+        Ok(String::from_utf8_lossy(&stdout).into_owned())
     }
 
     /// Whether this version sends the command over NVMe-MI at all. It is run for that, and may
@@ -136,15 +180,17 @@ impl NvmeCli {
 
     /// What a command prints that has to succeed.
     pub(crate) fn raw(&self, command: &str) -> Result<Vec<u8>> {
-        let output = self.run(command)?;
-        ensure!(
-            output.status.success(),
-            "nvme {command} ended with {} and said: {}",
-            output.status,
-            output.all().trim()
-        );
-        println!("nvme {command}: {} bytes", output.stdout.len());
-        Ok(output.stdout)
+        succeeded(command, self.run(command)?)
+    }
+
+    /// The structure that a command with `-b` prints.
+    pub(crate) fn structure<T: FromBytes>(&self, command: &str) -> Result<T> {
+        let bytes = self.raw(command)?;
+        let found = bytes.len();
+        T::read_from_bytes(&bytes).map_err(|_| {
+            let expected = size_of::<T>();
+            anyhow!("nvme {command} printed {found} bytes instead of {expected}")
+        })
     }
 
     pub(crate) fn text(&self, command: &str) -> Result<String> {
@@ -192,6 +238,18 @@ impl NvmeCli {
         println!("nvme {command}: {line}");
         Ok(())
     }
+}
+
+/// What a run of `command` printed, if it succeeded.
+fn succeeded(command: &str, output: Output) -> Result<Vec<u8>> {
+    ensure!(
+        output.status.success(),
+        "nvme {command} ended with {} and said: {}",
+        output.status,
+        output.all().trim()
+    );
+    println!("nvme {command}: {} bytes", output.stdout.len());
+    Ok(output.stdout)
 }
 
 /// Says every now and then that the guest is alive, as long as `work` lasts.

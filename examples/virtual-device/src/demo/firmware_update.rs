@@ -4,8 +4,15 @@ use std::time::Instant;
 
 use crc::{CRC_32_ISCSI, Crc};
 
+use nvme_mi_responder::wire::{
+    ConfigurationGet, ConfigurationIdentifier, FirmwareCommit, FirmwareImageDownload,
+    FirmwareSlotInformation, IdentifyController, IdentifyStructure, LogPageId, Reset,
+    SetTransmissionUnitSize, SubsystemHealth, TransmissionUnitSizeResult,
+};
+use zerocopy::IntoBytes;
+
 use super::control::DEVICE;
-use super::expected::{padded, same, same_fields};
+use super::expected::{firmware_slots, padded, read, same};
 use super::management::{Host, size};
 use super::nvme_mi::{AdminCommand, Completion, MiCommand};
 use super::screen::{Screen, bar};
@@ -19,7 +26,14 @@ const PIECE: usize = 4096;
 
 /// Composite Controller Status Flags of a subsystem reset with new firmware: ready, subsystem
 /// reset, enabled, firmware activated, and that of the status as a whole.
-const AFTER_UPDATE: u16 = 1 << 0 | 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8;
+const AFTER_UPDATE: u16 = SubsystemHealth::READY
+    | SubsystemHealth::SUBSYSTEM_RESET_OCCURRED
+    | SubsystemHealth::ENABLE_CHANGE_OCCURRED
+    | SubsystemHealth::FIRMWARE_ACTIVATED
+    | SubsystemHealth::CONTROLLER_STATUS_CHANGE;
+
+/// Commit Action: store the image, and activate it at the next reset.
+const STORE_AND_ACTIVATE_ON_RESET: u8 = 1;
 
 /// The transmission unit after a reset.
 const BASELINE_UNIT: u16 = 64;
@@ -49,15 +63,8 @@ impl Slots {
     }
 
     /// The Firmware Slot Information log page.
-    fn page(&self) -> Vec<u8> {
-        let mut page = vec![0; 512];
-        page[0] = (self.next.unwrap_or(0) << 4 | self.active) as u8;
-        for (offset, revision) in (8..).step_by(8).zip(&self.revisions) {
-            if !revision.is_empty() {
-                page[offset..][..8].copy_from_slice(&padded(revision, 8));
-            }
-        }
-        page
+    fn page(&self) -> FirmwareSlotInformation {
+        firmware_slots(self.active, self.next, &self.revisions)
     }
 
     fn text(&self) -> String {
@@ -105,6 +112,10 @@ impl Host<'_, '_, '_, '_> {
             screen.note("none of them can be written")?;
             return Ok(());
         };
+        if firmware.commit_milliseconds != 0 {
+            screen.note("a commit takes longer than this host waits: commit_seconds")?;
+            return Ok(());
+        }
         screen.check(
             "Configuration Set, transmission unit",
             self.enlarge_unit().await,
@@ -140,8 +151,10 @@ impl Host<'_, '_, '_, '_> {
 
     /// The Firmware Slot Information log page must be this.
     async fn slots(&self, slots: &Slots) -> Result<String, String> {
-        let found = self.log_page(0x03).await?;
-        same("Firmware Slot Information", &found, &slots.page())?;
+        const LENGTH: u16 = size_of::<FirmwareSlotInformation>() as u16;
+        let id = LogPageId::FIRMWARE_SLOT_INFORMATION;
+        let found = self.log_page(id, LENGTH).await?;
+        same("Firmware Slot Information", &found, slots.page().as_bytes())?;
         Ok(slots.text())
     }
 
@@ -151,32 +164,30 @@ impl Host<'_, '_, '_, '_> {
         let port = model.management_port.0;
         let most = model.ports[usize::from(port)].max_transmission_unit;
         let unit = most.min(self.settings.usb.max_packet() - 4);
-        let identifier = u32::from_le_bytes([0x03, 0, 0, port]);
-        let set = MiCommand {
-            opcode: 0x03,
-            dwords: [identifier, unit.into()],
-        };
-        set.run(self.exchanger, 0).await?;
+        let mut set = SetTransmissionUnitSize::default();
+        set.identifier = ConfigurationIdentifier::TRANSMISSION_UNIT_SIZE;
+        set.port_id = port;
+        set.size.set(unit);
+        MiCommand::new(set).run(self.exchanger, 0).await?;
         self.exchanger.set_unit(unit.into());
-        let get = MiCommand {
-            opcode: 0x04,
-            dwords: [identifier, 0],
-        };
-        let answer = get.run(self.exchanger, 0).await?;
-        if answer.value != unit.into() {
-            return Err(format!("it is {} and should be {unit}", answer.value));
+        let mut get = ConfigurationGet::default();
+        get.identifier = ConfigurationIdentifier::TRANSMISSION_UNIT_SIZE;
+        get.port_id = port;
+        let answer = MiCommand::new(get).run(self.exchanger, 0).await?;
+        let found = TransmissionUnitSizeResult::from(answer.result).size.get();
+        if found != unit {
+            return Err(format!("it is {found} and should be {unit}"));
         }
         let packet = unit + 4;
         Ok(format!("{unit}: now packets have up to {packet} bytes"))
     }
 
     async fn send_piece(&self, offset: usize, piece: &[u8]) -> Result<(), String> {
-        let command = AdminCommand {
-            opcode: 0x11,
-            dwords: [(piece.len() / 4 - 1) as u32, (offset / 4) as u32],
-            data: piece,
-            ..AdminCommand::default()
-        };
+        let mut download = FirmwareImageDownload::default();
+        let dwords = (piece.len() / 4 - 1) as u32;
+        download.number_of_dwords.set(dwords);
+        download.offset.set((offset / 4) as u32);
+        let command = AdminCommand::new(0, download).with_data(piece);
         command.run(self.exchanger).await.map(drop)
     }
 
@@ -201,11 +212,8 @@ impl Host<'_, '_, '_, '_> {
 
     /// Firmware Commit: stores the image, to be activated at the next reset.
     async fn complete_commit(&self, slot: usize) -> Result<Completion, String> {
-        let command = AdminCommand {
-            opcode: 0x10,
-            dwords: [1 << 3 | slot as u32, 0],
-            ..AdminCommand::default()
-        };
+        let commit = FirmwareCommit::new(slot as u8, STORE_AND_ACTIVATE_ON_RESET);
+        let command = AdminCommand::new(0, commit);
         command.complete(self.exchanger).await
     }
 
@@ -230,10 +238,7 @@ impl Host<'_, '_, '_, '_> {
 
     /// Resets the subsystem, which has no answer.
     async fn reset(&self) -> Result<String, String> {
-        let command = MiCommand {
-            opcode: 0x07,
-            dwords: [0, 0],
-        };
+        let command = MiCommand::new(Reset::default());
         let message = command.message();
         self.exchanger.ask_in_vain(DEVICE, &message).await?;
         self.exchanger.set_unit(BASELINE_UNIT.into());
@@ -243,14 +248,11 @@ impl Host<'_, '_, '_, '_> {
     }
 
     async fn runs(&self, revision: &str) -> Result<String, String> {
-        let command = AdminCommand {
-            opcode: 0x06,
-            dwords: [0x01, 0],
-            returns: 4096,
-            ..AdminCommand::default()
-        };
-        let found = command.run(self.exchanger).await?;
-        same_fields("it", &found, &[(64, padded(revision, 8))])?;
+        let structure = IdentifyStructure::CONTROLLER;
+        let found = self.ask_identity(structure, 0, 0).await?;
+        let found: IdentifyController = read("it", &found)?;
+        let expected = padded::<8>(revision);
+        same("its revision", &found.firmware_revision, &expected)?;
         Ok(format!("firmware {revision} runs"))
     }
 
@@ -270,7 +272,7 @@ fn image(length: usize) -> Vec<u8> {
     const HEADER: usize = 24;
     let content = (0..length - HEADER).map(|index| (index >> 8 ^ index) as u8);
     let mut image = b"NVMI-IMG".to_vec();
-    image.extend(padded(REVISION, 8));
+    image.extend(padded::<8>(REVISION));
     image.extend(((length - HEADER) as u32).to_le_bytes());
     let start = image.len();
     image.extend(content);
@@ -285,13 +287,14 @@ mod tests {
 
     fn firmware(slots: &[&str], first_slot_read_only: bool) -> FirmwareModel {
         let slot = |text: &&str| {
-            let revision = padded(text, 8).try_into().unwrap();
+            let revision = padded(text);
             (!text.is_empty()).then_some(revision)
         };
         FirmwareModel {
             slots: slots.iter().map(slot).collect(),
             first_slot_read_only,
             activates_without_reset: true,
+            commit_milliseconds: 0,
         }
     }
 
@@ -314,6 +317,7 @@ mod tests {
         let mut slots = Slots::of(&firmware(&["REF00001", "X", ""], true));
         slots.next = Some(2);
         let page = slots.page();
+        let page = page.as_bytes();
         assert_eq!(page[..24], *b"\x21\0\0\0\0\0\0\0REF00001X       ");
         assert!(page[24..].iter().all(|byte| *byte == 0));
         assert_eq!(slots.text(), "1: REF00001 runs, 2: X next, 3: empty");

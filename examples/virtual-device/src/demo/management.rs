@@ -1,11 +1,17 @@
 //! NVMe-MI: what a management controller asks a drive first (NVMe-MI 1.2, section 5; NVM Express
 //! Base 2.0, section 5).
 
+use nvme_mi_responder::wire::{
+    ControllerHealthPoll, ControllerHealthPollResult, DataStructureType, GetLogPage, Identify,
+    IdentifyStructure, LogPageId, PortInformation, ReadDataStructure, ReadDataStructureResult,
+    SmartHealth, SubsystemHealth, SubsystemHealthPoll,
+};
 use nvme_mi_responder::{NamespaceId, PciAddress, PortKind, SmbusFrequency};
+use zerocopy::IntoBytes;
 
 use super::control::DEVICE;
 use super::exchange::Exchanger;
-use super::expected::{self, same, same_fields};
+use super::expected::{self, read, same};
 use super::nvme_mi::{AdminCommand, LONGEST_REQUEST, MiCommand};
 use super::screen::Screen;
 use crate::cli::DeviceSettings;
@@ -72,20 +78,19 @@ impl Host<'_, '_, '_, '_> {
         &self.settings.model
     }
 
-    /// Read NVMe-MI Data Structure.
-    async fn structure(&self, data_type: u8, id: u8, length: usize) -> Result<Vec<u8>, String> {
-        // A controller's ID is in the first two bytes, a port's in the third.
-        let [controller, port] = if data_type == 0x01 { [0, id] } else { [id, 0] };
-        let command = MiCommand {
-            opcode: 0x00,
-            dwords: [u32::from_le_bytes([controller, 0, port, data_type]), 0],
-        };
+    /// Read NVMe-MI Data Structure, of the controller or port that `command` names.
+    async fn structure(
+        &self,
+        data_structure_type: DataStructureType,
+        mut command: ReadDataStructure,
+        length: usize,
+    ) -> Result<Vec<u8>, String> {
+        command.data_structure_type = data_structure_type;
+        let command = MiCommand::new(command);
         let answer = command.run(self.exchanger, length).await?;
-        if answer.value as usize != length {
-            return Err(format!(
-                "the structure is said to have {} bytes",
-                answer.value
-            ));
+        let told = ReadDataStructureResult::from(answer.result).length.get();
+        if usize::from(told) != length {
+            return Err(format!("the structure is said to have {told} bytes"));
         }
         Ok(answer.data)
     }
@@ -93,40 +98,40 @@ impl Host<'_, '_, '_, '_> {
     /// Identify.
     pub(super) async fn ask_identity(
         &self,
-        structure: u32,
+        structure: IdentifyStructure,
         controller: u16,
         namespace: u32,
     ) -> Result<Vec<u8>, String> {
-        let command = AdminCommand {
-            opcode: 0x06,
-            controller,
-            namespace,
-            dwords: [structure, 0],
-            returns: 4096,
-            ..AdminCommand::default()
-        };
+        let mut identify = Identify::default();
+        identify.structure = structure;
+        let command = AdminCommand::new(controller, identify)
+            .of_namespace(namespace)
+            .returning(4096);
         command.run(self.exchanger).await
     }
 
-    /// A log page of 512 bytes.
-    pub(super) async fn log_page(&self, page: u32) -> Result<Vec<u8>, String> {
-        let command = AdminCommand {
-            opcode: 0x02,
-            namespace: NO_NAMESPACE,
-            dwords: [page | (512 / 4 - 1) << 16, 0],
-            returns: 512,
-            ..AdminCommand::default()
-        };
+    /// A whole log page.
+    pub(super) async fn log_page(&self, id: LogPageId, length: u16) -> Result<Vec<u8>, String> {
+        let mut get = GetLogPage::default();
+        get.log_page_id = id;
+        get.number_of_dwords_lower.set(length / 4 - 1);
+        let command = AdminCommand::new(0, get)
+            .of_namespace(NO_NAMESPACE)
+            .returning(length.into());
         command.run(self.exchanger).await
     }
 
     async fn subsystem(&self) -> Result<String, String> {
         let model = self.model();
-        let found = self.structure(0x00, 0, 32).await?;
-        same("Subsystem Information", &found, &expected::subsystem(model))?;
-        let ids = 0..model.controllers.len() as u16;
-        let list = expected::controller_list(ids);
-        let found = self.structure(0x02, 0, list.len()).await?;
+        let expected = expected::subsystem(model);
+        let kind = DataStructureType::SUBSYSTEM_INFORMATION;
+        let any = ReadDataStructure::default();
+        let found = self.structure(kind, any, size_of_val(&expected)).await?;
+        same("Subsystem Information", &found, expected.as_bytes())?;
+        let ids: Vec<_> = (0..model.controllers.len() as u16).collect();
+        let list = expected::short_controller_list(&ids);
+        let kind = DataStructureType::CONTROLLER_LIST;
+        let found = self.structure(kind, any, list.len()).await?;
         same("the Controller List", &found, &list)?;
         Ok(format!(
             "NVMe-MI 2.0, {}, {}",
@@ -137,9 +142,13 @@ impl Host<'_, '_, '_, '_> {
 
     async fn port(&self, index: usize) -> Result<String, String> {
         let model = self.model();
-        let found = self.structure(0x01, index as u8, 32).await?;
-        let port = expected::port(model, index, &found);
-        same("Port Information", &found, &port)?;
+        let mut one = ReadDataStructure::default();
+        one.port_id = index as u8;
+        let kind = DataStructureType::PORT_INFORMATION;
+        let length = size_of::<PortInformation>();
+        let found = self.structure(kind, one, length).await?;
+        let port = expected::port(model, index, &read("Port Information", &found)?);
+        same("Port Information", &found, port.as_bytes())?;
         let unit = model.ports[index].max_transmission_unit;
         Ok(match model.ports[index].kind {
             PortKind::Pcie(pcie) => {
@@ -160,13 +169,17 @@ impl Host<'_, '_, '_, '_> {
     async fn controller(&self, id: u16) -> Result<String, String> {
         let model = self.model();
         let controller = &model.controllers[usize::from(id)];
-        let found = self.structure(0x03, id as u8, 32).await?;
         let information = expected::controller(model, controller);
-        same("Controller Information", &found, &information)?;
-        let found = self.ask_identity(0x02, id, 0).await?;
+        let mut one = ReadDataStructure::default();
+        one.controller_id.set(id);
+        let kind = DataStructureType::CONTROLLER_INFORMATION;
+        let found = self.structure(kind, one, size_of_val(&information)).await?;
+        same("Controller Information", &found, information.as_bytes())?;
+        let structure = IdentifyStructure::ACTIVE_NAMESPACES;
+        let found = self.ask_identity(structure, id, 0).await?;
         let namespaces = self.attached_namespaces(id);
         let list = expected::namespace_list(namespaces.iter().copied());
-        same("its list of namespaces", &found, &list)?;
+        same("its list of namespaces", &found, list.as_bytes())?;
         let place = match controller.config.address {
             Some(PciAddress {
                 bus,
@@ -197,9 +210,11 @@ impl Host<'_, '_, '_, '_> {
     async fn identify(&self) -> Result<String, String> {
         let model = self.model();
         for id in 0..model.controllers.len() as u16 {
-            let found = self.ask_identity(0x01, id, 0).await?;
-            let fields = expected::identify_controller(self.settings, id);
-            same_fields("Identify Controller", &found, &fields)?;
+            let structure = IdentifyStructure::CONTROLLER;
+            let found = self.ask_identity(structure, id, 0).await?;
+            let what = "Identify Controller";
+            let identity = expected::identify_controller(self.settings, id, &read(what, &found)?);
+            same(what, &found, identity.as_bytes())?;
         }
         Ok(format!(
             "{}, {}, firmware {}",
@@ -211,10 +226,11 @@ impl Host<'_, '_, '_, '_> {
 
     async fn namespaces(&self) -> Result<String, String> {
         let model = self.model();
-        let found = self.ask_identity(0x10, 0, 0).await?;
+        let structure = IdentifyStructure::ALLOCATED_NAMESPACES;
+        let found = self.ask_identity(structure, 0, 0).await?;
         let ids: Vec<u32> = (1..).zip(&model.namespaces).map(|(id, _)| id).collect();
         let list = expected::namespace_list(ids.iter().copied());
-        same("the list of allocated namespaces", &found, &list)?;
+        same("the list of allocated namespaces", &found, list.as_bytes())?;
         Ok(format!(
             "{} of {}, in {}",
             ids.len(),
@@ -224,14 +240,16 @@ impl Host<'_, '_, '_, '_> {
     }
 
     async fn namespace(&self, id: u32, blocks: u64) -> Result<String, String> {
-        let found = self.ask_identity(0x11, 0, id).await?;
-        let fields = expected::identify_namespace(blocks);
-        same_fields("Identify Namespace", &found, &fields)?;
-        let found = self.ask_identity(0x12, 0, id).await?;
-        let attached: Vec<u16> = expected::attached_to(self.model(), NamespaceId(id)).collect();
-        let mut list = expected::controller_list(attached.iter().copied());
-        list.resize(4096, 0);
-        same("its list of controllers", &found, &list)?;
+        let structure = IdentifyStructure::ALLOCATED_NAMESPACE;
+        let found = self.ask_identity(structure, 0, id).await?;
+        let what = "Identify Namespace";
+        let identity = expected::identify_namespace(blocks, &read(what, &found)?);
+        same(what, &found, identity.as_bytes())?;
+        let structure = IdentifyStructure::NAMESPACE_CONTROLLERS;
+        let found = self.ask_identity(structure, 0, id).await?;
+        let attached = expected::attached_to(self.model(), NamespaceId(id));
+        let list = expected::controller_list(&attached);
+        same("its list of controllers", &found, list.as_bytes())?;
         Ok(format!(
             "{blocks} blocks of 512 bytes, {}; {}",
             size(blocks * 512),
@@ -242,13 +260,12 @@ impl Host<'_, '_, '_, '_> {
     /// NVM Subsystem Health Status Poll, which clears the composite flags. They must have been
     /// these.
     pub(super) async fn poll_subsystem(&self, flags: u16) -> Result<(), String> {
-        let command = MiCommand {
-            opcode: 0x01,
-            dwords: [0, 1 << 31],
-        };
-        let answer = command.run(self.exchanger, 8).await?;
+        let mut poll = SubsystemHealthPoll::default();
+        poll.flags = SubsystemHealthPoll::CLEAR_STATUS;
         let health = expected::subsystem_health(self.model(), flags);
-        same("Subsystem Health", &answer.data, &health)
+        let command = MiCommand::new(poll);
+        let answer = command.run(self.exchanger, size_of_val(&health)).await?;
+        same("Subsystem Health", &answer.data, health.as_bytes())
     }
 
     async fn subsystem_health(&self) -> Result<String, String> {
@@ -269,20 +286,21 @@ impl Host<'_, '_, '_, '_> {
         let model = self.model();
         let count = model.controllers.len();
         // All of them, whether something changed in them or not, from 0 on.
-        let selection = 1 << 31 | 0b111 << 24 | (count as u32 - 1) << 16;
-        let command = MiCommand {
-            opcode: 0x02,
-            dwords: [selection, 0],
-        };
-        let answer = command.run(self.exchanger, count * 16).await?;
-        let health = (0..count as u16).flat_map(|id| expected::controller_health(model, id));
-        let health: Vec<u8> = health.collect();
-        same("Controller Health", &answer.data, &health)?;
-        if answer.value >> 16 != count as u32 {
-            return Err(format!(
-                "it is said to be of {} controllers",
-                answer.value >> 16
-            ));
+        let mut poll = ControllerHealthPoll::default();
+        poll.functions = ControllerHealthPoll::ALL
+            | ControllerHealthPoll::INCLUDE_FUNCTIONS
+            | ControllerHealthPoll::INCLUDE_PHYSICAL_FUNCTIONS
+            | ControllerHealthPoll::INCLUDE_VIRTUAL_FUNCTIONS;
+        poll.maximum_entries = (count - 1) as u8;
+        let health = (0..count as u16).map(|id| expected::controller_health(model, id));
+        let health: Vec<_> = health.collect();
+        let health = health.as_bytes();
+        let command = MiCommand::new(poll);
+        let answer = command.run(self.exchanger, health.len()).await?;
+        same("Controller Health", &answer.data, health)?;
+        let told = ControllerHealthPollResult::from(answer.result).entries;
+        if usize::from(told) != count {
+            return Err(format!("it is said to be of {told} controllers"));
         }
         Ok(format!(
             "{count} of {count} ready, {} K, {} % spare",
@@ -292,8 +310,10 @@ impl Host<'_, '_, '_, '_> {
 
     async fn smart_log(&self) -> Result<String, String> {
         let model = self.model();
-        let found = self.log_page(0x02).await?;
-        same("the SMART log", &found, &expected::smart_log(model))?;
+        const LENGTH: u16 = size_of::<SmartHealth>() as u16;
+        let found = self.log_page(LogPageId::SMART_HEALTH, LENGTH).await?;
+        let expected = expected::smart_log(model);
+        same("the SMART log", &found, expected.as_bytes())?;
         Ok(format!(
             "the same; {} on, {}, {}",
             count(model.health.power_on_hours, "hour"),
@@ -304,16 +324,14 @@ impl Host<'_, '_, '_, '_> {
 
     /// A request whose integrity check is wrong gets no answer, and the next one does.
     async fn damaged(&self) -> Result<String, String> {
-        let command = MiCommand {
-            opcode: 0x01,
-            dwords: [0, 0],
-        };
+        let command = MiCommand::new(SubsystemHealthPoll::default());
         let mut message = command.message();
         if let Some(last) = message.last_mut() {
             *last ^= 0x01;
         }
         self.exchanger.ask_in_vain(DEVICE, &message).await?;
-        command.run(self.exchanger, 8).await?;
+        let length = size_of::<SubsystemHealth>();
+        command.run(self.exchanger, length).await?;
         Ok("not answered, and the one after it is".into())
     }
 }

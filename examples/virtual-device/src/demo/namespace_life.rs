@@ -1,5 +1,11 @@
 //! A namespace from its creation to its end (NVM Express Base 2.0, sections 5.22 and 5.23).
 
+use nvme_mi_responder::wire::{
+    self, IdentifyStructure, NamespaceAttachment, NamespaceManagement, NamespaceManagementData,
+    SubsystemHealth,
+};
+use zerocopy::IntoBytes;
+
 use super::expected::{controller_list, namespace_list, same};
 use super::management::{Host, size};
 use super::nvme_mi::AdminCommand;
@@ -9,10 +15,14 @@ const BLOCKS: u64 = 2048;
 
 /// Composite Controller Status Flags: namespace attribute changed, and that of the status as a
 /// whole.
-const NAMESPACES_CHANGED: u16 = 1 << 6 | 1 << 8;
+const NAMESPACES_CHANGED: u16 =
+    SubsystemHealth::NAMESPACE_ATTRIBUTE_CHANGED | SubsystemHealth::CONTROLLER_STATUS_CHANGE;
 
-const NAMESPACE_MANAGEMENT: u8 = 0x0D;
-const NAMESPACE_ATTACHMENT: u8 = 0x15;
+/// What Namespace Attachment selects.
+const ATTACH: u8 = 0;
+const DETACH: u8 = 1;
+/// What Namespace Management selects. 0 is to create one.
+const DELETE: u8 = 1;
 
 impl Host<'_, '_, '_, '_> {
     /// Whether the model has room for one more, and lets hosts make it.
@@ -29,16 +39,15 @@ impl Host<'_, '_, '_, '_> {
     pub(super) async fn create_and_delete(&self) -> Result<String, String> {
         let id = self.create().await?;
         self.expect_lists(Some(id), None).await?;
-        let controller = controller_list([0].into_iter());
-        self.change(NAMESPACE_ATTACHMENT, 0, id, &controller)
-            .await?;
+        self.attach(ATTACH, id).await?;
         self.expect_lists(Some(id), Some(id)).await?;
         self.poll_subsystem(NAMESPACES_CHANGED).await?;
-        self.change(NAMESPACE_ATTACHMENT, 1, id, &controller)
-            .await?;
+        self.attach(DETACH, id).await?;
         self.expect_lists(Some(id), None).await?;
         self.poll_subsystem(NAMESPACES_CHANGED).await?;
-        self.change(NAMESPACE_MANAGEMENT, 1, id, &[]).await?;
+        let mut delete = NamespaceManagement::default();
+        delete.select = DELETE;
+        self.change(delete, id, &[]).await?;
         self.expect_lists(None, None).await?;
         self.poll_subsystem(0).await?;
         Ok(format!(
@@ -49,14 +58,11 @@ impl Host<'_, '_, '_, '_> {
 
     /// Namespace Management, create. Returns the ID.
     async fn create(&self) -> Result<u32, String> {
-        let mut data = vec![0; 4096];
-        data[..8].copy_from_slice(&BLOCKS.to_le_bytes());
-        data[8..16].copy_from_slice(&BLOCKS.to_le_bytes());
-        let command = AdminCommand {
-            opcode: NAMESPACE_MANAGEMENT,
-            data: &data,
-            ..AdminCommand::default()
-        };
+        let mut data = NamespaceManagementData::default();
+        data.size.set(BLOCKS);
+        data.capacity.set(BLOCKS);
+        let create = NamespaceManagement::default();
+        let command = AdminCommand::new(0, create).with_data(data.as_bytes());
         let id = command.succeed(self.exchanger).await?.value;
         // The lowest that is free.
         let expected = self.model().namespaces.len() as u32 + 1;
@@ -66,19 +72,24 @@ impl Host<'_, '_, '_, '_> {
         Ok(id)
     }
 
-    /// Namespace Management or Attachment with this selection and page of data.
-    async fn change(&self, opcode: u8, selection: u32, id: u32, data: &[u8]) -> Result<(), String> {
-        let mut page = data.to_vec();
-        if !page.is_empty() {
-            page.resize(4096, 0);
-        }
-        let command = AdminCommand {
-            opcode,
-            namespace: id,
-            dwords: [selection, 0],
-            data: &page,
-            ..AdminCommand::default()
-        };
+    /// Namespace Attachment of controller 0.
+    async fn attach(&self, select: u8, id: u32) -> Result<(), String> {
+        let mut attachment = NamespaceAttachment::default();
+        attachment.select = select;
+        let controllers = controller_list(&[0]);
+        self.change(attachment, id, controllers.as_bytes()).await
+    }
+
+    /// A command on a namespace, with these data.
+    async fn change(
+        &self,
+        command: impl wire::AdminCommand,
+        id: u32,
+        data: &[u8],
+    ) -> Result<(), String> {
+        let command = AdminCommand::new(0, command)
+            .of_namespace(id)
+            .with_data(data);
         command.run(self.exchanger).await.map(drop)
     }
 
@@ -89,13 +100,17 @@ impl Host<'_, '_, '_, '_> {
         allocated: Option<u32>,
         attached: Option<u32>,
     ) -> Result<(), String> {
-        let found = self.ask_identity(0x10, 0, 0).await?;
+        let found = self
+            .ask_identity(IdentifyStructure::ALLOCATED_NAMESPACES, 0, 0)
+            .await?;
         let ids = (1..).zip(&self.model().namespaces).map(|(id, _)| id);
         let list = namespace_list(ids.chain(allocated));
-        same("the list of allocated namespaces", &found, &list)?;
-        let found = self.ask_identity(0x02, 0, 0).await?;
+        same("the list of allocated namespaces", &found, list.as_bytes())?;
+        let found = self
+            .ask_identity(IdentifyStructure::ACTIVE_NAMESPACES, 0, 0)
+            .await?;
         let ids = self.attached_namespaces(0).into_iter();
         let list = namespace_list(ids.chain(attached));
-        same("the list of controller 0", &found, &list)
+        same("the list of controller 0", &found, list.as_bytes())
     }
 }

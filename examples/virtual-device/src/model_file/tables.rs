@@ -12,7 +12,7 @@ use toml::Spanned;
 use super::values::{Number, Problem, one_of, problem, within, within_or};
 use super::{
     BadModel, BrokenRule, CONTROLLERS, ControllerModel, DeviceModel, FIRMWARE_SLOTS, FirmwareModel,
-    PORTS, Part, ROOMS,
+    LONGEST_VPD, PORTS, Part, ROOMS,
 };
 
 /// Reads the text of a model file.
@@ -60,6 +60,8 @@ struct File {
     namespace: Vec<Spanned<NamespaceTable>>,
     #[serde(default)]
     health: HealthTable,
+    #[serde(default)]
+    vpd: VpdTable,
     firmware: FirmwareTable,
 }
 
@@ -110,6 +112,7 @@ impl File {
             controllers: controllers.collect::<Result<_, _>>()?,
             namespaces: namespaces.collect::<Result<_, _>>()?,
             health: self.health.report()?,
+            vpd: self.vpd.content()?,
             firmware: self.firmware.slots()?,
         })
     }
@@ -574,6 +577,39 @@ impl HealthTable {
     }
 }
 
+#[derive(Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct VpdTable {
+    content: Option<Spanned<String>>,
+}
+
+impl VpdTable {
+    fn content(&self) -> Result<Option<Vec<u8>>, Problem> {
+        let Some(text) = &self.content else {
+            return Ok(None);
+        };
+        let bytes: Vec<_> = text
+            .as_ref()
+            .split_whitespace()
+            .map(|byte| hex_byte(byte).ok_or_else(|| problem(text, not_a_byte(byte))))
+            .collect::<Result<_, _>>()?;
+        if !(1..=LONGEST_VPD).contains(&bytes.len()) {
+            let sentence = format!("content has 1 to {LONGEST_VPD} bytes, not {}", bytes.len());
+            return Err(problem(text, sentence));
+        }
+        Ok(Some(bytes))
+    }
+}
+
+fn not_a_byte(text: &str) -> String {
+    format!("content is bytes from 00 to ff with spaces between, as \"01 00\", not {text:?}")
+}
+
+fn hex_byte(text: &str) -> Option<u8> {
+    let is_byte = text.len() == 2 && text.bytes().all(|digit| digit.is_ascii_hexdigit());
+    u8::from_str_radix(text, 16).ok().filter(|_| is_byte)
+}
+
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FirmwareTable {
@@ -582,7 +618,11 @@ struct FirmwareTable {
     first_slot_read_only: bool,
     #[serde(default)]
     activates_without_reset: bool,
+    commit_seconds: Option<Spanned<Number>>,
 }
+
+/// The longest time of a commit in seconds, which More Processing Required can still announce.
+const LONGEST_COMMIT: i64 = 3600;
 
 impl FirmwareTable {
     fn slots(&self) -> Result<FirmwareModel, Problem> {
@@ -601,10 +641,17 @@ impl FirmwareTable {
                 "slot 1 is active, so it cannot be empty",
             ));
         }
+        let seconds: u32 = within_or(
+            "commit_seconds",
+            &self.commit_seconds,
+            0..=LONGEST_COMMIT,
+            0,
+        )?;
         Ok(FirmwareModel {
             slots,
             first_slot_read_only: self.first_slot_read_only,
             activates_without_reset: self.activates_without_reset,
+            commit_milliseconds: seconds.saturating_mul(1000),
         })
     }
 }

@@ -76,17 +76,18 @@ fn the_default_model_file_has_the_firmware_slots_of_the_boards() {
 }
 
 #[test]
-fn every_key_that_is_commented_out_has_the_value_that_is_shown() {
+fn every_key_that_is_commented_out_is_one_with_the_value_that_is_shown() {
     let shown: Vec<_> = DEFAULT.lines().map(uncommented).collect();
     let text = shown.join("\n");
     let changed = DEFAULT
         .lines()
         .zip(&shown)
         .filter(|(line, now)| line != *now);
-    assert_eq!(changed.count(), 24, "{text}");
+    assert_eq!(changed.count(), 27, "{text}");
     let expected = DeviceModel {
         serial_number: Some(SERIAL_NUMBER.into()),
         vendor: Vendor::NOT_FOR_DISTRIBUTION,
+        vpd: Some(vec![1, 0, 0, 0, 0, 0, 0, 0xFF]),
         ..DeviceModel::default()
     };
     assert_eq!(DeviceModel::parse(&text).unwrap(), expected);
@@ -117,7 +118,7 @@ fn every_example_is_a_good_model() {
         DeviceModel::read(&path).unwrap();
         count += 1;
     }
-    assert_eq!(count, 3);
+    assert_eq!(count, 4);
 }
 
 #[test]
@@ -134,6 +135,43 @@ fn an_example_arrives_in_the_model_as_it_is_written() {
     assert!(!model.firmware.first_slot_read_only);
     let address = model.controllers[0].config.address.unwrap();
     assert_eq!(address.routing_id(), 0x4100);
+}
+
+#[test]
+fn the_time_of_a_commit_is_none_unless_it_is_given() {
+    assert_eq!(DeviceModel::default().firmware.commit_milliseconds, 0);
+    let slow = DeviceModel::parse(include_str!("../../models/slow-firmware.toml")).unwrap();
+    assert_eq!(slow.firmware.commit_milliseconds, 45_000);
+}
+
+#[test]
+fn vital_product_data_are_bytes_in_hexadecimal() {
+    let vpd = |content: &str| {
+        let text = format!("{DEFAULT}[vpd]\ncontent = {content}\n");
+        DeviceModel::parse(&text).map(|model| model.vpd.unwrap())
+    };
+    let written = vpd("\"\"\"\n01 aB\n  FF\n\"\"\"");
+    assert_eq!(written, Ok(vec![0x01, 0xAB, 0xFF]));
+    assert_eq!(vpd(&format!("{:?}", "00 ".repeat(4096))), Ok(vec![0; 4096]));
+    let form = "content is bytes from 00 to ff with spaces between, as \"01 00\", not";
+    for (content, sentence) in [
+        ("\"01 0\"", format!("{form} \"0\"")),
+        ("\"0100\"", format!("{form} \"0100\"")),
+        ("\"+1\"", format!("{form} \"+1\"")),
+        ("\"0g\"", format!("{form} \"0g\"")),
+        ("\"\"", "content has 1 to 4096 bytes, not 0".into()),
+        (
+            &format!("{:?}", "00 ".repeat(4097)),
+            "content has 1 to 4096 bytes, not 4097".into(),
+        ),
+        ("\"00\"\ncontent = \"00\"", "duplicate key".into()),
+    ] {
+        let bad = vpd(content).unwrap_err();
+        assert!(bad.line > Some(DEFAULT.lines().count()), "{bad}");
+        assert_eq!(bad.sentence, sentence);
+    }
+    let bad = vpd("1").unwrap_err();
+    assert!(bad.sentence.contains("expected a string"), "{bad}");
 }
 
 #[test]
@@ -212,6 +250,16 @@ fn a_value_of_the_wrong_type_is_shown_with_the_right_one() {
             "pci_address = \"+1:00.1\"",
             "as \"01:00.0\", not \"+1:00.1\"",
         ),
+        (
+            "# commit_seconds",
+            "commit_seconds = \"45 s\"",
+            "string \"45 s\", expected a whole number",
+        ),
+        (
+            "# commit_seconds",
+            "first_slot_read_only = true",
+            "duplicate key",
+        ),
         ("[port.pcie]", "[port.pcie", "]"),
     ] {
         let sentence = complaint(key, line);
@@ -276,6 +324,16 @@ fn a_value_out_of_range_is_shown_with_the_range() {
             "slots = [",
             "slots = []",
             "there are 1 to 7 firmware slots, not 0",
+        ),
+        (
+            "# commit_seconds",
+            "commit_seconds = 3601",
+            "commit_seconds is 0 to 3600, not 3601",
+        ),
+        (
+            "# commit_seconds",
+            "commit_seconds = -1",
+            "commit_seconds is 0 to 3600, not -1",
         ),
         (
             "management_port = 1",
