@@ -13,7 +13,8 @@
 //!   Pause and Resume does not matter, and a Pause for slot 1, which 1.2 would rather refuse, is
 //!   taken: libnvme sends all that it does in the slot that it was set to.
 //! - A command with CIAP in its header pauses when it comes; that has no response of its own.
-//! - **Resume** (section 4.2.1.2) ends a pause.
+//! - **Resume** (section 4.2.1.2) ends a pause. More Processing Required that fell due meanwhile is
+//!   sent at once; the text lets its time begin anew.
 //! - **Abort** (section 4.2.1.3, Figure 39) ends the command of its slot alone, or discards its
 //!   response, and ends a pause. What a command whose response is discarded has done stays done. A
 //!   command here begins when it comes, unless it waits for one in the other slot: one that is

@@ -267,7 +267,10 @@ fn buffer_commands<W: World>(
     port: PortId,
     exchange: &mut Exchange<'_>,
 ) -> Written {
-    context.model.port(port).ok_or(WRONG_PORT)?;
+    let port = context.model.port(port).ok_or(WRONG_PORT)?;
+    if port.endpoint.unwrap_or(0) == 0 {
+        return Err(WRONG_TYPE);
+    }
     Ok(List::new(exchange)?.finish())
 }
 

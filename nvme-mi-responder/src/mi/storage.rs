@@ -88,12 +88,16 @@ fn holds(vpd: &mut dyn VpdStore, offset: u16, data: &[u8]) -> bool {
     /// Bytes that are read at once: they are on the stack.
     const CHUNK: usize = 32;
     let mut buffer = [0; CHUNK];
-    let offsets = (offset..).step_by(CHUNK);
-    offsets.zip(data.chunks(CHUNK)).all(|(offset, expected)| {
+    let mut offset = offset;
+    for expected in data.chunks(CHUNK) {
         let chunk = buffer.get_mut(..expected.len()).unwrap_or_default();
         vpd.read(offset, chunk);
-        chunk == expected
-    })
+        if chunk != expected {
+            return false;
+        }
+        offset = offset.saturating_add(CHUNK as u16);
+    }
+    true
 }
 
 /// Management Endpoint Buffer Read.
