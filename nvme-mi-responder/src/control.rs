@@ -1,16 +1,16 @@
-//! Control primitives (NVMe-MI 1.2, section 4.2.1, Figures 33 to 43): what a requester does to command
-//! slots, message kind 0.
+//! Control primitives (NVMe-MI 1.2, section 4.2.1, Figures 33 to 43): what a requester does to
+//! command slots, message kind 0.
 //!
-//! The request is [`ControlPrimitiveRequest`], the response [`ControlPrimitiveResponse`]. A primitive
-//! is carried out as soon as it comes, whatever its slot does, and takes no slot. A second one for
-//! the same slot before the response to the first was sent takes its place, and only the second gets
-//! a response.
+//! The request is [`ControlPrimitiveRequest`], the response [`ControlPrimitiveResponse`]. A
+//! primitive is carried out as soon as it comes, whatever its slot does, and takes no slot. A
+//! second one for the same slot before the response to the first was sent takes its place, and only
+//! the second gets a response.
 //!
 //! - **Pause** (section 4.2.1.1, Figure 38) holds back the responses of both slots, and More
 //!   Processing Required with them, until Resume, Replay, Abort or a reset. Commands are still
 //!   carried out. This is 2.0's pause, one for the endpoint, and its response is 11b; in 1.2 each
-//!   slot has a pause of its own, and the response says of each whether it is paused. So the slot of
-//!   Pause and Resume does not matter, and a Pause for slot 1, which 1.2 would rather refuse, is
+//!   slot has a pause of its own, and the response says of each whether it is paused. So the slot
+//!   of Pause and Resume does not matter, and a Pause for slot 1, which 1.2 would rather refuse, is
 //!   taken: libnvme sends all that it does in the slot that it was set to.
 //! - A command with CIAP in its header pauses when it comes; that has no response of its own.
 //! - **Resume** (section 4.2.1.2) ends a pause. More Processing Required that fell due meanwhile is
@@ -18,20 +18,22 @@
 //! - **Abort** (section 4.2.1.3, Figure 39) ends the command of its slot alone, or discards its
 //!   response, and ends a pause. What a command whose response is discarded has done stays done. A
 //!   command here begins when it comes, unless it waits for one in the other slot: one that is
-//!   aborted is one that takes long, of which some was done, or one that waits, of which nothing was.
+//!   aborted is one that takes long, of which some was done, or one that waits, of which nothing
+//!   was.
 //! - **Get State** (section 4.2.1.4, Figures 40 and 41) says of a slot whether it is Idle (0),
-//!   processes (2) or has a response to send (3), never that it receives. The error flags, bits 14:3,
-//!   are those of the endpoint: which slot a broken message was meant for cannot be known. Bits 13:5
-//!   are as [`TransportError`](crate::TransportError) has them, if the transport
-//!   [says so](crate::ManagementEndpoint::note).
-//! - **Replay** (section 4.2.1.5, Figures 42 and 43) ends a pause, and sends the last response of its
-//!   slot once more, to whoever sent the Replay, behind the response to it: RR is 1. While the slot
-//!   processes, what was sent is More Processing Required, which is sent once more with the time that
-//!   then remains; the response follows it, to whoever sent the Replay, too. RR is 0 if nothing was
-//!   sent: the slot processes and said nothing yet, or a command was aborted, or a reset came.
+//!   processes (2) or has a response to send (3), never that it receives. The error flags, bits
+//!   14:3, are those of the endpoint: which slot a broken message was meant for cannot be known.
+//!   Bits 13:5 are as [`TransportError`](crate::TransportError) has them, if the transport [says
+//!   so](crate::ManagementEndpoint::note).
+//! - **Replay** (section 4.2.1.5, Figures 42 and 43) ends a pause, and sends the last response of
+//!   its slot once more, to whoever sent the Replay, behind the response to it: RR is 1. While the
+//!   slot processes, what was sent is More Processing Required, which is sent once more with the
+//!   time that then remains; the response follows it, to whoever sent the Replay, too. RR is 0 if
+//!   nothing was sent: the slot processes and said nothing yet, or a command was aborted, or a
+//!   reset came.
 //!
-//! Replay from within a response, RRO other than 0, would need the help of whatever makes packets of
-//! messages, which the MCTP traits do not give: it is refused as if the response ended there.
+//! Replay from within a response, RRO other than 0, would need the help of whatever makes packets
+//! of messages, which the MCTP traits do not give: it is refused as if the response ended there.
 //!
 //! Get State, Pause, Resume and Replay can be sent again by a requester that did not get the
 //! response, but that error flags which were cleared are gone; an Abort that is sent again finds

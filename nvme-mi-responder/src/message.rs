@@ -157,8 +157,8 @@ pub(crate) fn open<'b>(
     })
 }
 
-/// The Message Integrity Check of a message whose body without it is `content` (NVMe-MI 1.2, section
-/// 3.1.1.1).
+/// The Message Integrity Check of a message whose body without it is `content` (NVMe-MI 1.2,
+/// section 3.1.1.1).
 fn check_of(world: &mut impl World, content: &[u8]) -> u32 {
     world.crc32c(&[&[MESSAGE_TYPE], content])
 }
