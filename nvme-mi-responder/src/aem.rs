@@ -30,19 +30,19 @@
 //! The request is [`SetAsynchronousEvents`] with an AE Enable List of the same form. AERD 0 is
 //! taken as 1.
 //!
-//! With entries it is a *Sync*: whoever sent it gets the messages from now on; events that are not
-//! named stay as they are; AERD, AEMD and the functions are set, and events are armed. The response
-//! has an occurrence list, here always one without occurrences: what happened before is in the
-//! health polls. (A draft of a client takes that for an error; libnvme does not.) When nothing is
-//! enabled any more, the subscription ends. A Sync from somebody else takes the subscription over,
-//! and ends a message that is out. One from the subscriber itself, perhaps sent again since its
-//! response was lost, leaves that message out.
+//! With entries it is a *Sync*: the endpoint that sent it, the subscriber, gets the messages from
+//! now on; events that are not named stay as they are; AERD, AEMD and the functions are set, and
+//! events are armed. The response has an occurrence list, here always one without occurrences: what
+//! happened before is in the health polls. (A draft of a client takes that for an error; libnvme
+//! does not.) When nothing is enabled any more, the subscription ends. A Sync from another endpoint
+//! takes the subscription over, and ends a message that is out. One from the subscriber itself,
+//! perhaps sent again since its response was lost, leaves that message out.
 //!
 //! Without entries it is an *Ack* of the message that was sent, and arms events again. The response
 //! has an occurrence list of what happened since that message; that counts as reported, so a
 //! requester that did not get the response gets it again with [Replay](crate::control), not with a
 //! second Ack. An Ack with no message out succeeds, since libnvme sends one to disable nothing; it
-//! and one from somebody else acknowledge nothing, and the list is without occurrences.
+//! and one from another endpoint acknowledge nothing, and the list is without occurrences.
 //!
 //! Errors: Invalid Command Input Data Size if the Request Data are shorter than a header, or not as
 //! long as AEETL; Invalid Parameter at AEELVER, at AEETL if it is not that of so many entries, at

@@ -11,7 +11,7 @@
 //!   carried out. This is 2.0's pause, one for the endpoint, and its response is 11b; in 1.2 each
 //!   slot has a pause of its own, and the response says of each whether it is paused. So the slot
 //!   of Pause and Resume does not matter, and a Pause for slot 1, which 1.2 would rather refuse, is
-//!   taken: libnvme sends all that it does in the slot that it was set to.
+//!   taken: libnvme sends every request in the slot that it was set to.
 //! - A command with CIAP in its header pauses when it comes; that has no response of its own.
 //! - **Resume** (section 4.2.1.2) ends a pause. More Processing Required that fell due meanwhile is
 //!   sent at once; the text lets its time begin anew.
@@ -26,14 +26,15 @@
 //!   Bits 13:5 are as [`TransportError`](crate::TransportError) has them, if the transport [says
 //!   so](crate::ManagementEndpoint::note).
 //! - **Replay** (section 4.2.1.5, Figures 42 and 43) ends a pause, and sends the last response of
-//!   its slot once more, to whoever sent the Replay, behind the response to it: RR is 1. While the
-//!   slot processes, what was sent is More Processing Required, which is sent once more with the
-//!   time that then remains; the response follows it, to whoever sent the Replay, too. RR is 0 if
+//!   its slot once more, to the requester that sent the Replay, behind the response to it: RR is 1.
+//!   While the slot processes, what was sent is More Processing Required, which is sent once more
+//!   with the time that then remains; the response follows it, to the same requester. RR is 0 if
 //!   nothing was sent: the slot processes and said nothing yet, or a command was aborted, or a
 //!   reset came.
 //!
-//! Replay from within a response, RRO other than 0, would need the help of whatever makes packets
-//! of messages, which the MCTP traits do not give: it is refused as if the response ended there.
+//! Replay from within a response, RRO other than 0, would need the help of the code that makes
+//! packets of messages, which the MCTP traits do not give: it is refused as if the response ended
+//! there.
 //!
 //! Get State, Pause, Resume and Replay can be sent again by a requester that did not get the
 //! response, but that error flags which were cleared are gone; an Abort that is sent again finds

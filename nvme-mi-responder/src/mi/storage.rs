@@ -144,8 +144,8 @@ fn report_loss(lost: &mut bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The bytes of the VPD that a request wants. Whatever is outside is wrong with DLEN (sections 5.12
-/// and 5.13).
+/// The bytes of the VPD that a request wants. If some are outside, DLEN is what is wrong (sections
+/// 5.12 and 5.13).
 fn part_of_vpd(offset: u16, length: u16, size: u16) -> Result<Range<usize>, Failure> {
     let part = part_of(u32::from(offset), length, usize::from(size));
     part.ok_or(Failure::parameter(location!(VpdRead, length), 0))
