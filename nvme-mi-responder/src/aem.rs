@@ -17,8 +17,8 @@
 //! | 0Bh | PCIe link up or down | subsystem | |
 //! | 0Ch | a sanitize operation failed | subsystem | |
 //!
-//! Which scope an event has, no source of this crate says but the clients, and libnvme takes any.
-//! Clients disagree on whether 00h has information; here it has none.
+//! That the events have these scopes is our reading: the text was not at hand, and libnvme takes
+//! any. Clients disagree on whether 00h has information; here it has none.
 //!
 //! # Configuration Get
 //!
@@ -27,22 +27,22 @@
 //!
 //! # Configuration Set
 //!
-//! The request is [`SetAsynchronousEvents`] with an AE Enable List of the same form. AERD 0 is taken
-//! as 1.
+//! The request is [`SetAsynchronousEvents`] with an AE Enable List of the same form. AERD 0 is
+//! taken as 1.
 //!
-//! With entries it is a *Sync*: whoever sent it gets the messages from now on; events that are not
-//! named stay as they are; AERD, AEMD and the functions are set, and events are armed. The response
-//! has an occurrence list, here always one without occurrences: what happened before is in the
-//! health polls. (A draft of a client takes that for an error; libnvme does not.) When nothing is
-//! enabled any more, the subscription ends. A Sync from somebody else takes the subscription over,
-//! and ends a message that is out. One from the subscriber itself, perhaps sent again since its
-//! response was lost, leaves that message out.
+//! With entries it is a *Sync*: the endpoint that sent it, the subscriber, gets the messages from
+//! now on; events that are not named stay as they are; AERD, AEMD and the functions are set, and
+//! events are armed. The response has an occurrence list, here always one without occurrences: what
+//! happened before is in the health polls. (A draft of a client takes that for an error; libnvme
+//! does not.) When nothing is enabled any more, the subscription ends. A Sync from another endpoint
+//! takes the subscription over, and ends a message that is out. One from the subscriber itself,
+//! perhaps sent again since its response was lost, leaves that message out.
 //!
 //! Without entries it is an *Ack* of the message that was sent, and arms events again. The response
 //! has an occurrence list of what happened since that message; that counts as reported, so a
 //! requester that did not get the response gets it again with [Replay](crate::control), not with a
 //! second Ack. An Ack with no message out succeeds, since libnvme sends one to disable nothing; it
-//! and one from somebody else acknowledge nothing, and the list is without occurrences.
+//! and one from another endpoint acknowledge nothing, and the list is without occurrences.
 //!
 //! Errors: Invalid Command Input Data Size if the Request Data are shorter than a header, or not as
 //! long as AEETL; Invalid Parameter at AEELVER, at AEETL if it is not that of so many entries, at
@@ -54,17 +54,17 @@
 //! each event, without padding. It goes to the endpoint that sent the last Sync, with a message tag
 //! that the device owns.
 //!
-//! - *Armed*: the Delay Interval, AEMD, begins with the Sync or the Ack. Events that happen in it are
-//!   in one message, which is sent at its end; an event after it is sent at once.
-//! - *Transmission Interval*: there is one message until it is acknowledged. It is sent again 7 times
-//!   after AERD each, with the same generation and a retry count from 1 to 7; events that happen
-//!   meanwhile are not added to it.
+//! - *Armed*: the Delay Interval, AEMD, begins with the Sync or the Ack. Events that happen in it
+//!   are in one message, which is sent at its end; an event after it is sent at once.
+//! - *Transmission Interval*: there is one message until it is acknowledged. It is sent again 7
+//!   times after AERD each, with the same generation and a retry count from 1 to 7; events that
+//!   happen meanwhile are not added to it.
 //! - *Given up*: after the last AERD the health poll says so (NSS.ATF), nothing is sent, and events
 //!   are not kept, until an Ack or a Sync.
 //!
-//! The first list with occurrences has generation 0, and each list with occurrences, in a message or
-//! in the response to an Ack, the next one: libnvme ignores one with the generation of the last. A
-//! list without occurrences has the last generation, which libnvme does not look at. A reset
+//! The first list with occurrences has generation 0, and each list with occurrences, in a message
+//! or in the response to an Ack, the next one: libnvme ignores one with the generation of the last.
+//! A list without occurrences has the last generation, which libnvme does not look at. A reset
 //! disables all events.
 
 use zerocopy::{FromBytes, IntoBytes};

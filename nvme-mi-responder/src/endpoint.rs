@@ -227,7 +227,7 @@ impl<'e> ManagementEndpoint<'e> {
             header, content, ..
         } = opened;
         if header.kind == Kind::ControlPrimitive {
-            self.control(device, requester, header, content);
+            self.control(device, now, requester, header, content);
             return Ok(());
         }
         let Some(slot) = self.slots.get_mut(header.slot) else {
@@ -472,7 +472,7 @@ impl<'e> ManagementEndpoint<'e> {
         let request = received.map_or(Request::Stored(slot.length), Request::InPlace);
         let carried = carry_out(&mut context, slot.header.kind, slot.buffer, request);
         let handled = carried.handled;
-        let longest = context.longest;
+        slot.longest = context.longest;
         slot.begun |= handled != Err(Refusal::WAITING);
         match handled {
             Err(Refusal::PENDING | Refusal::WAITING) => {
@@ -480,7 +480,7 @@ impl<'e> ManagementEndpoint<'e> {
                     slot.keep(request);
                 }
                 slot.next_look = now.after(LOOK_INTERVAL);
-                slot.tell_if_late(now, longest, &mut device.world);
+                slot.tell_if_late(now, &mut device.world);
             }
             Err(Refusal::SILENCE) => {
                 let effect = slot.effect.take();
@@ -534,14 +534,19 @@ fn output<'s>(part: Part, index: u8, slot: &'s Slot<'_>) -> Option<Transmission<
 }
 
 impl Slot<'_> {
-    /// Gets More Processing Required ready, once, if the command has been taking long. It may take
-    /// `longest` milliseconds in all.
-    fn tell_if_late(&mut self, now: Instant, longest: u32, world: &mut impl World) {
-        if self.told || now < self.received.after(TELL_AFTER) {
-            return;
+    /// Gets More Processing Required ready, once, if the command has been taking long.
+    fn tell_if_late(&mut self, now: Instant, world: &mut impl World) {
+        if !self.told && now >= self.received.after(TELL_AFTER) {
+            self.tell(now, world);
         }
+    }
+
+    /// Gets More Processing Required ready, with what remains of the longest time.
+    pub(crate) fn tell(&mut self, now: Instant, world: &mut impl World) {
         let elapsed = now.since(self.received);
-        let further = u64::from(longest).saturating_sub(elapsed).div_ceil(100);
+        let further = u64::from(self.longest)
+            .saturating_sub(elapsed)
+            .div_ceil(100);
         // 0 would be no time, and FFFFh is that much or more.
         let further = u16::try_from(further).unwrap_or(u16::MAX).max(1);
         let [low, high] = further.to_le_bytes();

@@ -184,8 +184,8 @@ impl Events {
         any != 0
     }
 
-    /// Writes a list of the occurrences of all events that wait, which are then taken, with the next
-    /// generation.
+    /// Writes a list of the occurrences of all events that wait, which are then taken, with the
+    /// next generation.
     fn compose<W: World>(&mut self, port: PortId, model: &mut Model<'_>, world: &mut W) {
         let health = observe(model, world);
         let firmware = world.firmware();

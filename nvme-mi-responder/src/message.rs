@@ -157,8 +157,8 @@ pub(crate) fn open<'b>(
     })
 }
 
-/// The Message Integrity Check of a message whose body without it is `content` (NVMe-MI 1.2, section
-/// 3.1.1.1).
+/// The Message Integrity Check of a message whose body without it is `content` (NVMe-MI 1.2,
+/// section 3.1.1.1).
 fn check_of(world: &mut impl World, content: &[u8]) -> u32 {
     world.crc32c(&[&[MESSAGE_TYPE], content])
 }
@@ -172,8 +172,8 @@ pub(crate) fn seal_exactly(world: &mut impl World, buffer: &mut [u8], length: us
 }
 
 /// The same, and pads the message before with zeros to a multiple of 4 bytes, since libnvme before
-/// 1.6 takes no other. Only for data whose length the device chooses: who asked for so many bytes
-/// has room for so many, and libnvme takes the 4 bytes behind them for the check.
+/// 1.6 takes no other. Only for data whose length the device chooses: a requester that asked for so
+/// many bytes has room for no more, and libnvme takes the 4 bytes behind them for the check.
 pub(crate) fn seal(world: &mut impl World, buffer: &mut [u8], length: usize) -> usize {
     let limit = buffer.len().saturating_sub(CHECK_LENGTH);
     let padded = (length | 3).min(limit);

@@ -1,5 +1,5 @@
-//! The PCIe command set (NVMe-MI 1.2, chapter 7, Figures 126 to 144): access to the PCI functions of
-//! controllers, message kind 4.
+//! The PCIe command set (NVMe-MI 1.2, chapter 7, Figures 126 to 144): access to the PCI functions
+//! of controllers, message kind 4.
 //!
 //! The request of each command is [`PcieRequest`], then data to write; the response
 //! [`PcieResponse`], then the data that were read.
@@ -15,9 +15,10 @@
 //!
 //! Errors, in the order in which they are looked for: Invalid Command Size; Invalid Command Opcode;
 //! Invalid Parameter at MEB for data in the Management Endpoint Buffer, which no command uses, at
-//! CTLID for a controller that is not there, at LENGTH for more than 4096, at BAR for a Base Address
-//! Register that is not there, at OFFSET for a range outside of its space; Invalid Command Input Data
-//! Size; Access Denied, but never for a read of Base Address Registers alone; PCIe Inaccessible.
+//! CTLID for a controller that is not there, at LENGTH for more than 4096, at BAR for a Base
+//! Address Register that is not there, at OFFSET for a range outside of its space; Invalid Command
+//! Input Data Size; Access Denied, but never for a read of Base Address Registers alone; PCIe
+//! Inaccessible.
 
 use core::task::Poll;
 

@@ -16,6 +16,7 @@ use mctp_time::Instant;
 use crate::context::Effect;
 use crate::message::{Header, Kind, MAX_MESSAGE_LENGTH, Opened};
 use crate::requester::Requester;
+use crate::world::World;
 
 /// What a slot does. The numbers are those of Get State.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,6 +77,8 @@ pub(crate) struct Slot<'m> {
     pub(crate) begun: bool,
     /// While it is: when to look at it again.
     pub(crate) next_look: Instant,
+    /// How long the pending command may take in all, in milliseconds.
+    pub(crate) longest: u32,
     /// Whether the requester was told of More Processing Required.
     pub(crate) told: bool,
     /// More Processing Required, until it is sent.
@@ -112,6 +115,7 @@ impl<'m> Slot<'m> {
             received: Instant::START,
             begun: false,
             next_look: Instant::NEVER,
+            longest: 0,
             told: false,
             more_processing: None,
             primitive: None,
@@ -151,15 +155,31 @@ impl<'m> Slot<'m> {
         self.length = 0;
     }
 
-    /// Gets the last response ready to be sent once more, to `requester`. `false` if there is none.
-    pub(crate) fn replay(&mut self, requester: Requester) -> bool {
-        let has_response = self.state != SlotState::Process && self.length > 0;
-        if has_response {
-            self.state = SlotState::Transmit;
-            self.requester = requester;
-            self.serial = self.serial.wrapping_add(1);
+    /// Gets the last response ready to be sent once more, to `requester`: More Processing Required,
+    /// if that is what the pending command sent. `false` if there is none.
+    pub(crate) fn replay(
+        &mut self,
+        now: Instant,
+        requester: Requester,
+        world: &mut impl World,
+    ) -> bool {
+        let is_pending = self.state == SlotState::Process;
+        let has_response = if is_pending {
+            self.told
+        } else {
+            self.length > 0
+        };
+        if !has_response {
+            return false;
         }
-        has_response
+        self.requester = requester;
+        self.serial = self.serial.wrapping_add(1);
+        if is_pending {
+            self.tell(now, world);
+        } else {
+            self.state = SlotState::Transmit;
+        }
+        true
     }
 
     /// The response without its message type byte.

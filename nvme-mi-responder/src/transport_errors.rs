@@ -1,8 +1,10 @@
 //! Error flags of Get State (NVMe-MI 1.2, section 4.2.1.4, Figure 41).
 
+use crate::wire::ControlPrimitiveResponse as State;
+
 /// Flags of Get State that are the endpoint's own. The rest of 13:5 are [`TransportError`]s.
 pub(crate) mod flag {
-    use crate::wire::ControlPrimitiveResponse as State;
+    use super::State;
 
     pub(crate) const SLOT_BUSY: u16 = State::COMMAND_TO_BUSY_SLOT;
     pub(crate) const BAD_INTEGRITY_CHECK: u16 = State::BAD_INTEGRITY_CHECK;
@@ -17,23 +19,28 @@ pub(crate) mod flag {
 #[repr(u8)]
 pub enum TransportError {
     /// The next packet of a message did not come in time. Of 1.x.
-    Timeout = 5,
+    Timeout = bit(State::PACKET_TIMEOUT),
     /// A packet is longer than the transmission unit that is supported (UTUNT).
-    UnsupportedUnit = 6,
+    UnsupportedUnit = bit(State::UNSUPPORTED_TRANSMISSION_UNIT),
     /// The packet header has another version (BHVS).
-    HeaderVersion = 7,
+    HeaderVersion = bit(State::BAD_HEADER_VERSION),
     /// The destination is an endpoint that is not here (UDSTID).
-    UnknownDestination = 8,
+    UnknownDestination = bit(State::UNKNOWN_DESTINATION),
     /// A packet is not of the transmission unit of its message (ITU).
-    IncorrectUnit = 9,
+    IncorrectUnit = bit(State::INCORRECT_TRANSMISSION_UNIT),
     /// A packet from the middle or the end of a message came without its start (UMEP).
-    UnexpectedMiddle = 10,
+    UnexpectedMiddle = bit(State::UNEXPECTED_MIDDLE_OR_END),
     /// A packet is out of sequence (OSPSN).
-    OutOfSequence = 11,
+    OutOfSequence = bit(State::OUT_OF_SEQUENCE),
     /// A message tag is bad, unexpected or expired (BUEMT).
-    MessageTag = 12,
+    MessageTag = bit(State::BAD_MESSAGE_TAG),
     /// A packet is bad, or something else went wrong in the medium (BPOPL).
-    PhysicalLayer = 13,
+    PhysicalLayer = bit(State::BAD_PACKET),
+}
+
+/// The number of the only bit of `flag`.
+const fn bit(flag: u16) -> u8 {
+    flag.trailing_zeros() as u8
 }
 
 /// A set of [`TransportError`]s.

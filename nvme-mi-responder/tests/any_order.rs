@@ -153,7 +153,7 @@ impl Chaos {
         }
         let most_primitives = u32::from(!exchange.is_command);
         let most_responses = u32::from(exchange.is_command || exchange.is_replay);
-        assert!(exchange.excuses <= u32::from(exchange.is_command));
+        assert!(exchange.excuses <= most_responses, "{exchange:?}");
         assert!(exchange.primitives <= most_primitives, "{exchange:?}");
         assert!(exchange.responses <= most_responses, "{exchange:?}");
         let source = transmission.source;

@@ -342,6 +342,37 @@ fn the_endpoint_buffer_is_written_and_read_in_any_part() {
 }
 
 #[test]
+fn the_length_of_an_access_to_the_endpoint_buffer_has_16_bits_and_the_offset_32() {
+    let mut device = device().with_endpoint_buffer(16);
+    assert_eq!(device.mi(0x0B, 0, 0xFFFF_0004, b"abcd"), [0; 4]);
+    assert_eq!(device.mi(0x0A, 0, 0xFFFF_0004, &[])[4..], *b"abcd");
+    assert_eq!(device.mi(0x0A, 0x0001_0000, 4, &[]), [4, 0, 8, 0]);
+}
+
+#[test]
+fn a_write_to_the_endpoint_buffer_can_be_sent_again() {
+    let mut device = device().with_endpoint_buffer(16);
+    for _ in 0..2 {
+        assert_eq!(device.mi(0x0B, 1, 3, b"abc"), [0; 4]);
+        assert_eq!(device.mi(0x0A, 0, 5, &[])[4..], *b"\0abc\0");
+    }
+}
+
+#[test]
+fn a_reset_that_is_sent_again_resets_again() {
+    let mut device = device();
+    for resets in 1..=2 {
+        assert_eq!(
+            device.raw(&sealed(&[
+                0x84, 8, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
+            ])),
+            None
+        );
+        assert_eq!(device.world().reset.resets, resets);
+    }
+}
+
+#[test]
 fn a_reset_has_no_response() {
     let mut device = device();
     assert_eq!(

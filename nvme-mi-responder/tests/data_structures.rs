@@ -53,9 +53,10 @@ fn reserved_data_types_are_refused_at_byte_11() {
 
 #[test]
 fn any_request_data_are_a_wrong_size() {
+    let mut device = device().with_endpoint_buffer(512);
     for data_type in 0..=5 {
         assert_eq!(
-            device().mi(0, dword0(0, 0, data_type), 0, &[0; 4]),
+            device.mi(0, dword0(0, 1, data_type), 0, &[0; 4]),
             [6, 0, 0, 0]
         );
     }
@@ -260,7 +261,19 @@ fn a_device_without_options_lists_and_carries_out_none() {
 
 #[test]
 fn no_command_uses_the_endpoint_buffer() {
-    assert_eq!(read(&mut device(), 0, 1, 5), [0, 2, 0, 0, 0, 0, 0, 0]);
+    let mut device = device().with_endpoint_buffer(512);
+    assert_eq!(read(&mut device, 0, 1, 5), [0, 2, 0, 0, 0, 0, 0, 0]);
+}
+
+#[test]
+fn the_list_of_a_port_without_an_endpoint_buffer_is_a_reserved_type() {
+    assert_eq!(read(&mut device(), 0, 1, 5), [4, 0, 11, 0]);
+    let mut device = device().with_endpoint_buffer(512);
+    assert_eq!(
+        read(&mut device, 0, 0, 5),
+        [4, 0, 11, 0],
+        "without endpoint"
+    );
 }
 
 #[test]

@@ -535,3 +535,19 @@ fn a_device_that_somebody_else_has_for_a_moment_is_waited_for() {
     assert!(settle(&mut serving).is_none());
     assert_eq!(outside.0.responses.borrow().len(), 1);
 }
+
+#[test]
+fn a_replay_takes_over_a_slow_command_and_the_listener_of_the_command_is_free() {
+    let mut bench = bench::<2>();
+    bench.outside.0.pcie_is_slow.set(true);
+    bench.send(8, &READ_PCIE);
+    bench.wait(110);
+    assert_eq!(bench.responses(), [(8, 0, 0xA0, 1)]);
+    bench.send(8, &REPLAY);
+    assert_eq!(bench.responses(), [(8, 1, 0x80, 0), (8, 1, 0xA0, 1)]);
+    bench.send(9, &in_slot_1(POLL));
+    assert_eq!(bench.responses(), [(9, 2, 0x89, 0)]);
+    bench.outside.0.pcie_is_slow.set(false);
+    bench.wait(10);
+    assert_eq!(bench.responses(), [(8, 1, 0xA0, 0)]);
+}

@@ -12,8 +12,11 @@ use mctp::Eid;
 use mctp_router::wire::Version;
 use mctp_router::{Clock, Listener, Message, PortConfig, Responder, Router, Service, Target};
 use mctp_transport::DropCounters;
+use nvme_mi_responder::wire::{MessageKind, RequestHeader};
 use nvme_mi_responder::world::World;
 use nvme_mi_responder::{Listen, ReceivedMessage, Server};
+
+use zerocopy::FromBytes;
 
 use crate::management::{ManagementLink, errors_between};
 use crate::observer::Observer;
@@ -89,7 +92,7 @@ pub fn manage<M: RawMutex, C: Clock, W: World>(
         };
         let listeners = [(); NVME_MI_LISTENERS].map(|()| InPlace {
             listener: &listener,
-            received: &note_drops,
+            before_a_primitive: &note_drops,
         });
         let serve = server.serve(
             listeners,
@@ -118,8 +121,8 @@ pub async fn report_events<M: RawMutex, C: Clock>(
 /// Requests in the router's buffers.
 struct InPlace<'l, 'r, 'b, M: RawMutex, C: Clock, F> {
     listener: &'l Listener<'r, 'b, M, C>,
-    /// Called when one was received.
-    received: &'l F,
+    /// Called when a control primitive was received.
+    before_a_primitive: &'l F,
 }
 
 impl<'l, 'b, M: RawMutex, C: Clock, F: Fn()> Listen for InPlace<'l, '_, 'b, M, C, F> {
@@ -130,7 +133,11 @@ impl<'l, 'b, M: RawMutex, C: Clock, F: Fn()> Listen for InPlace<'l, '_, 'b, M, C
 
     async fn listen(&mut self) -> mctp::Result<Self::Message<'_>> {
         let message = self.listener.receive().await;
-        (self.received)();
+        let header = RequestHeader::ref_from_prefix(message.bytes());
+        // Get State is one.
+        if header.is_ok_and(|(header, _)| header.kind() == MessageKind::CONTROL_PRIMITIVE) {
+            (self.before_a_primitive)();
+        }
         Ok(Request(message))
     }
 }

@@ -46,7 +46,7 @@ pub(crate) const STARTS: Starts = Starts {
 };
 
 /// Carries out the command in `exchange`. Checked in this order: size of the fixed part, opcode;
-/// then each command its own fields, the size of its Request Data, and whatever else.
+/// then each command checks its own fields, the size of its Request Data, and the rest.
 pub(crate) fn run<W: World>(
     context: &mut Context<'_, '_, W>,
     exchange: &mut Exchange<'_>,

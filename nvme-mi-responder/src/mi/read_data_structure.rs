@@ -11,14 +11,14 @@
 //! | 04h | Optionally Supported Command List, [`CommandListHeader`] | CTRLID says for which controller; all support the same |
 //! | 05h | Management Endpoint Buffer Supported Command List, [`CommandListHeader`], of PORTID | empty: no command but Management Endpoint Buffer Read and Write, which are not listed, uses the buffer |
 //!
-//! IOCSI is ignored: all lists here are the same for each I/O command set. NNSC and PCIESN (2.0) are
-//! 0, and so is bit 7 of the frequency of a two-wire management endpoint (2.0: I3C), which OpenBMC
-//! reads as a part of the number.
+//! IOCSI is ignored: all lists here are the same for each I/O command set. NNSC and PCIESN (2.0)
+//! are 0, and so is bit 7 of the frequency of a two-wire management endpoint (2.0: I3C), which
+//! OpenBMC reads as a part of the number.
 //!
-//! Errors: Invalid Parameter at DTYP for one that is not listed here, and for 05h of a port without a
-//! Management Endpoint Buffer, for which that value is reserved (Figure 92); at PORTID for a port and
-//! at CTRLID for a controller that is not there; Invalid Command Input Data Size for any Request
-//! Data.
+//! Errors: Invalid Parameter at DTYP for one that is not listed here, and for 05h of a port without
+//! a Management Endpoint Buffer, for which that value is reserved (Figure 92); at PORTID for a port
+//! and at CTRLID for a controller that is not there; Invalid Command Input Data Size for any
+//! Request Data.
 
 use crate::commands::{ADMIN, Entry, MANAGEMENT, PCIE};
 use crate::context::Context;
@@ -267,7 +267,10 @@ fn buffer_commands<W: World>(
     port: PortId,
     exchange: &mut Exchange<'_>,
 ) -> Written {
-    context.model.port(port).ok_or(WRONG_PORT)?;
+    let port = context.model.port(port).ok_or(WRONG_PORT)?;
+    if port.endpoint.unwrap_or(0) == 0 {
+        return Err(WRONG_TYPE);
+    }
     Ok(List::new(exchange)?.finish())
 }
 

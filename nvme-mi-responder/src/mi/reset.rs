@@ -5,9 +5,9 @@
 //! subsystem is shut down after the response to Shutdown was sent: every controller then shows that
 //! its shutdown is complete. Both activate firmware that waits for a reset.
 //!
-//! A Reset that is sent again resets again: the requester sees from NSSRO of Get State that the first
-//! one was carried out. A Shutdown that is sent again succeeds, and no controller changes; the
-//! [`ResetHook`](crate::world::ResetHook) is told again.
+//! A Reset that is sent again resets again: the requester sees from NSSRO of Get State that the
+//! first one was carried out. A Shutdown that is sent again succeeds, and no controller changes;
+//! the [`ResetHook`](crate::world::ResetHook) is told again.
 //!
 //! Errors: Invalid Parameter at RSTTYP or SHDNTYP for another type; Invalid Command Input Data Size
 //! for any Request Data.

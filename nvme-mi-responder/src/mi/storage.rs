@@ -1,23 +1,23 @@
 //! VPD Read 05h and Write 06h (NVMe-MI 1.2, sections 5.12 and 5.13, Figures 108 to 113), Management
 //! Endpoint Buffer Read 0Ah and Write 0Bh (NVMe-MI 1.2, sections 5.4 and 5.5, Figures 82 to 87).
 //!
-//! The requests are [`VpdRead`], [`VpdWrite`], [`EndpointBufferRead`] and [`EndpointBufferWrite`]. A
-//! read returns those bytes from byte 8 of the response, exactly so many, without the padding that
-//! other responses have: libnvme makes room for them and takes what follows for the Message
-//! Integrity Check. A write has them as Request Data. At most 4096 bytes; none is a success wherever
-//! they start.
+//! The requests are [`VpdRead`], [`VpdWrite`], [`EndpointBufferRead`] and [`EndpointBufferWrite`].
+//! A read returns those bytes from byte 8 of the response, exactly so many, without the padding
+//! that other responses have: libnvme makes room for them and takes what follows for the Message
+//! Integrity Check. A write has them as Request Data. At most 4096 bytes; none is a success
+//! wherever they start.
 //!
-//! A VPD Write of the bytes that are there already succeeds, also when no updates are left, and is no
-//! update: a requester that did not get the response sends the command again. A write to the buffer
-//! is the same twice. Reads change nothing.
+//! A VPD Write of the bytes that are there already succeeds, also when no updates are left, and is
+//! no update: a requester that did not get the response sends the command again. A write to the
+//! buffer is the same twice. Reads change nothing.
 //!
-//! After a sanitize operation emptied the buffer, the first access to it fails, and only that one: a
-//! requester that did not get this response gets it again with [Replay](crate::control).
+//! After a sanitize operation emptied the buffer, the first access to it fails, and only that one:
+//! a requester that did not get this response gets it again with [Replay](crate::control).
 //!
 //! Errors: Invalid Parameter at DLEN if a part of the bytes is outside of the VPD; at DOFST if the
-//! first byte, at DLEN if the last is outside of the buffer; Invalid Command Input Data Size if there
-//! are more or fewer Request Data than DLEN; VPD Updates Exceeded; Management Endpoint Buffer Cleared
-//! Due to Sanitize.
+//! first byte, at DLEN if the last is outside of the buffer; Invalid Command Input Data Size if
+//! there are more or fewer Request Data than DLEN; VPD Updates Exceeded; Management Endpoint Buffer
+//! Cleared Due to Sanitize.
 
 use core::ops::Range;
 
@@ -88,12 +88,16 @@ fn holds(vpd: &mut dyn VpdStore, offset: u16, data: &[u8]) -> bool {
     /// Bytes that are read at once: they are on the stack.
     const CHUNK: usize = 32;
     let mut buffer = [0; CHUNK];
-    let offsets = (offset..).step_by(CHUNK);
-    offsets.zip(data.chunks(CHUNK)).all(|(offset, expected)| {
+    let mut offset = offset;
+    for expected in data.chunks(CHUNK) {
         let chunk = buffer.get_mut(..expected.len()).unwrap_or_default();
         vpd.read(offset, chunk);
-        chunk == expected
-    })
+        if chunk != expected {
+            return false;
+        }
+        offset = offset.saturating_add(CHUNK as u16);
+    }
+    true
 }
 
 /// Management Endpoint Buffer Read.
@@ -140,8 +144,8 @@ fn report_loss(lost: &mut bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The bytes of the VPD that a request wants. Whatever is outside is wrong with DLEN (sections 5.12
-/// and 5.13).
+/// The bytes of the VPD that a request wants. If some are outside, DLEN is what is wrong (sections
+/// 5.12 and 5.13).
 fn part_of_vpd(offset: u16, length: u16, size: u16) -> Result<Range<usize>, Failure> {
     let part = part_of(u32::from(offset), length, usize::from(size));
     part.ok_or(Failure::parameter(location!(VpdRead, length), 0))

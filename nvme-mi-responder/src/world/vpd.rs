@@ -27,8 +27,8 @@ pub trait VpdStore {
         false
     }
 
-    /// Writes `data` from `offset`, all or nothing. The responder calls this only if a byte of it is
-    /// different from what [`read`](Self::read) returns: a requester that did not get a response
+    /// Writes `data` from `offset`, all or nothing. The responder calls this only if a byte of it
+    /// is different from what [`read`](Self::read) returns: a requester that did not get a response
     /// sends the same VPD Write again, which is no update.
     ///
     /// # Errors
