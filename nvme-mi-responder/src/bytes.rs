@@ -6,11 +6,6 @@ pub(crate) fn u8_at(bytes: &[u8], offset: usize) -> u8 {
     u8::from_le_bytes(array_at(bytes, offset))
 }
 
-/// The 2-byte field at `offset`.
-pub(crate) fn u16_at(bytes: &[u8], offset: usize) -> u16 {
-    u16::from_le_bytes(array_at(bytes, offset))
-}
-
 /// The 4-byte field at `offset`.
 pub(crate) fn u32_at(bytes: &[u8], offset: usize) -> u32 {
     u32::from_le_bytes(array_at(bytes, offset))

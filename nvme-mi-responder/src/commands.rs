@@ -1,10 +1,12 @@
 //! Tables of commands: the one source of what is carried out and of what is reported as supported.
 
+use core::mem::offset_of;
+
 use crate::bytes::u8_at;
 use crate::context::{Ability, Context};
 use crate::exchange::Exchange;
 use crate::failure::{Failure, Status};
-use crate::wire::{AdminOpcode, ManagementOpcode, PcieOpcode};
+use crate::wire::{AdminOpcode, ManagementOpcode, ManagementRequest, PcieOpcode};
 use crate::world::World;
 
 /// A command that exists if the device has what it needs.
@@ -124,7 +126,8 @@ pub(crate) fn find<W: World>(
     context: &mut Context<'_, '_, W>,
     exchange: &Exchange<'_>,
 ) -> Result<&'static Entry, Failure> {
-    let opcode = u8_at(exchange.request(), 3);
+    // It is at the same place in each kind of request.
+    let opcode = u8_at(exchange.request(), offset_of!(ManagementRequest, opcode));
     let found = commands.iter().find(|entry| entry.opcode == opcode);
     let entry = found.filter(|entry| context.has(entry.needs));
     let entry = entry.ok_or(Failure::new(Status::InvalidOpcode))?;

@@ -2,17 +2,21 @@
 
 use mctp::Eid;
 use mctp_time::Instant;
+use zerocopy::IntoBytes;
 
-use crate::bytes::{put, put_u32};
+use crate::bytes::put;
 use crate::context::{Context, Effect, EndpointState};
 use crate::device::{self, Device};
 use crate::exchange::{Exchange, Request, Starts};
-use crate::failure::{Handled, Refusal, Status};
-use crate::message::{self, DropReason, Drops, HEADER_LENGTH, Kind, Opened};
+use crate::failure::{Handled, Refusal};
+use crate::message::{self, DropReason, Drops, Header, Kind, Opened};
 use crate::model::{ModelError, PortId};
 use crate::requester::Requester;
 use crate::slots::{MessageBuffer, Notice, SHORT_LENGTH, Slot, SlotState};
 use crate::transport_errors::{TransportErrors, flag};
+use crate::wire::{
+    AdminResponse, ManagementResponse, MoreProcessingRequiredResponse, ResponseStatus,
+};
 use crate::world::World;
 use crate::{admin, mi, pcie};
 
@@ -88,7 +92,7 @@ const OBSERVE_INTERVAL: u32 = 500;
 /// | | link lost: [`reset`](Self::reset) | [NVM Subsystem Reset](Device::reset_subsystem) | Controller Level Reset |
 /// |-|-|-|-|
 /// | commands, responses, Replay | no | no, at every endpoint | yes |
-/// | Pause, error flags of Get State | no | no; NSSRO is set | yes |
+/// | Pause, error flags of Get State | no, but NSSRO | no; NSSRO is set | yes |
 /// | subscription to events | no | no | yes |
 /// | changed flags (CCS, CHSCF) | no | only what the reset changed | yes |
 /// | transmission unit and frequency of the port | 64 bytes, 100 kHz | the same, of all ports | yes |
@@ -406,7 +410,10 @@ impl<'e> ManagementEndpoint<'e> {
     /// requesters reach this endpoint was lost. Commands are aborted, and what one requester set up
     /// is not there for the next: see [What survives](Self#what-survives).
     pub fn reset<W: World>(&mut self, device: &mut Device<'_, W>) {
+        // That the subsystem was reset, only Get State clears.
+        let errors = self.state.errors & flag::SUBSYSTEM_RESET;
         self.forget(device);
+        self.state.errors = errors;
         device.model.forget_changes_of(self.state.port);
         device.reset_port(self.state.port);
     }
@@ -491,9 +498,8 @@ impl<'e> ManagementEndpoint<'e> {
             }
             _ => {
                 slot.more_processing = None;
-                put(slot.buffer, 0, &slot.header.response());
-                let (kind, world) = (slot.header.kind, &mut device.world);
-                let end = write_status(kind, handled, slot.buffer, carried.end);
+                let world = &mut device.world;
+                let end = write_status(slot.header, handled, slot.buffer, carried.end);
                 slot.length = if carried.is_exact {
                     message::seal_exactly(world, slot.buffer, end)
                 } else {
@@ -549,11 +555,10 @@ impl Slot<'_> {
             .div_ceil(100);
         // 0 would be no time, and FFFFh is that much or more.
         let further = u16::try_from(further).unwrap_or(u16::MAX).max(1);
-        let [low, high] = further.to_le_bytes();
+        let Header { kind, slot, .. } = self.header;
+        let response = MoreProcessingRequiredResponse::new(kind.into(), slot as u8, further);
         let mut message = [0; SHORT_LENGTH];
-        put(&mut message, 0, &self.header.response());
-        let status = Status::MoreProcessingRequired as u8;
-        put(&mut message, HEADER_LENGTH, &[status, 0, low, high]);
+        put(&mut message, 0, response.as_bytes());
         message::seal(world, &mut message, mi::STARTS.response_start);
         self.told = true;
         self.more_processing = Some(Notice {
@@ -595,21 +600,13 @@ fn carry_out<W: World>(
     }
 }
 
-/// Writes what comes before Response Data, which end at `data_end`. Returns where the response
-/// ends.
-///
-/// | byte | MI and PCIe commands | Admin commands |
-/// |-|-|-|
-/// | 4 | status | status |
-/// | 7:5 | NMRESP, or where the invalid parameter is | 0, or where the invalid parameter is |
-/// | 11:8 | | dword 0 of the completion |
-/// | 15:12 | | dword 1, 0 |
-/// | 19:16 | | dword 3: [`CompletionStatus`](crate::CompletionStatus) |
-///
-/// A command that was refused has no data, and one that no controller refused has no completion.
-fn write_status(kind: Kind, handled: Handled, buffer: &mut [u8], data_end: usize) -> usize {
+/// Writes what comes before Response Data, which end at `data_end`: a [`ManagementResponse`], which
+/// is also what a command gets that no controller refused, or an [`AdminResponse`]. Returns where
+/// the response ends. A command that was refused has no data.
+fn write_status(header: Header, handled: Handled, buffer: &mut [u8], data_end: usize) -> usize {
+    let is_admin = header.kind == Kind::Admin;
     let (status, completion, end) = match handled {
-        Ok(dword0) if kind == Kind::Admin => (0, Some((dword0, 0)), data_end),
+        Ok(dword0) if is_admin => (0, Some((dword0, 0)), data_end),
         Ok(management_response) => (management_response << 8, None, data_end),
         Err(refusal) => match refusal.completion() {
             Some(status) => (
@@ -620,11 +617,26 @@ fn write_status(kind: Kind, handled: Handled, buffer: &mut [u8], data_end: usize
             None => (refusal.to_dword(), None, mi::STARTS.response_start),
         },
     };
-    put_u32(buffer, 3, status);
-    if let Some((dword0, dword3)) = completion {
-        put_u32(buffer, 7, dword0);
-        put_u32(buffer, 11, 0);
-        put_u32(buffer, 15, dword3);
+    let header = header.response();
+    match completion {
+        Some((dword0, dword3)) => {
+            let response = AdminResponse {
+                header,
+                dword0: dword0.into(),
+                dword3: dword3.into(),
+                ..AdminResponse::default()
+            };
+            put(buffer, 0, response.as_bytes());
+        }
+        None => {
+            let [status, a, b, c] = status.to_le_bytes();
+            let response = ManagementResponse {
+                header,
+                status: ResponseStatus(status),
+                result: [a, b, c],
+            };
+            put(buffer, 0, response.as_bytes());
+        }
     }
     end
 }

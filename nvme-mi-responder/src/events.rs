@@ -8,7 +8,7 @@ use zerocopy::little_endian::U32;
 
 use crate::bytes::put;
 use crate::device::observe;
-use crate::message::{self, CHECK_LENGTH, HEADER_LENGTH};
+use crate::message::{self, CHECK_LENGTH};
 use crate::model::{Controller, Flags, Function, Model, PortId, status};
 use crate::wire::{
     EventId, EventMessage, EventScope, MessageKind, Occurrence, OccurrenceListHeader,
@@ -275,7 +275,9 @@ impl Events {
     /// The occurrence list that was composed last.
     pub(crate) fn list(&self) -> &[u8] {
         let end = self.length.saturating_sub(CHECK_LENGTH);
-        self.message.get(HEADER_LENGTH..end).unwrap_or_default()
+        self.message
+            .get(size_of::<RequestHeader>()..end)
+            .unwrap_or_default()
     }
 
     /// A list without occurrences.
@@ -345,7 +347,7 @@ impl Occurrences<'_> {
     /// Writes what comes before the occurrences. Returns the length of the message, Message
     /// Integrity Check included.
     fn finish(self, transmission_information: u8) -> usize {
-        let total = self.end.saturating_sub(HEADER_LENGTH) as u16;
+        let total = self.end.saturating_sub(size_of::<RequestHeader>()) as u16;
         let mut list = OccurrenceListHeader::new(self.count, total, self.overflow);
         list.transmission_information = transmission_information;
         let header = RequestHeader::request(MessageKind::ASYNCHRONOUS_EVENT, 0);

@@ -8,10 +8,11 @@
 //! Offsets into messages count from behind the message type byte, where the bodies of the `mctp`
 //! traits begin: one less than the standard's.
 
-use zerocopy::{Immutable, IntoBytes};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::bytes;
 use crate::failure::{Failure, Status};
+use crate::wire::{RequestHeader, location};
 
 /// A request, and the buffer of its command slot.
 ///
@@ -94,11 +95,11 @@ impl<'b> Exchange<'b> {
     /// 2): no command here uses it, and to answer in the message instead would not be what the
     /// requester waits for.
     pub(crate) fn refuse_endpoint_buffer(&self) -> Result<(), Failure> {
-        if bytes::u8_at(self.request(), 1) & 1 == 0 {
-            Ok(())
-        } else {
-            Err(Failure::parameter(2, 0))
+        let header = RequestHeader::ref_from_prefix(self.request());
+        if header.is_ok_and(|(header, _)| header.uses_endpoint_buffer()) {
+            return Err(Failure::parameter(location!(RequestHeader, flags), 0));
         }
+        Ok(())
     }
 
     /// Ends the request. The Response Data are the `length` bytes from `start` of the page that the

@@ -3,7 +3,10 @@
 //!
 //! The MCTP traits keep the message type byte to themselves: a body begins behind it.
 
+use zerocopy::FromBytes;
+
 use crate::bytes::{put_u32, u32_at};
+use crate::wire::{MessageKind, RequestHeader};
 use crate::world::World;
 
 /// The longest message, message type byte and Message Integrity Check included (NVMe-MI 1.2,
@@ -12,8 +15,6 @@ pub const MAX_MESSAGE_LENGTH: usize = 4224;
 
 /// Message type NVMe-MI (04h) with the integrity check bit: byte 0 of every message.
 pub(crate) const MESSAGE_TYPE: u8 = 0x84;
-/// Bytes of the message header behind the message type byte.
-pub(crate) const HEADER_LENGTH: usize = 3;
 /// Bytes of the Message Integrity Check.
 pub(crate) const CHECK_LENGTH: usize = 4;
 
@@ -73,17 +74,7 @@ pub(crate) enum Kind {
     Pcie = 4,
 }
 
-/// The header of a request.
-///
-/// | byte | bits | field |
-/// |-|-|-|
-/// | 0 | 7 | integrity check, 1 |
-/// | 0 | 6:0 | message type, 04h |
-/// | 1 | 7 | ROR: 0 request, 1 response |
-/// | 1 | 6:3 | NMIMT: 0 control primitive, 1 MI command, 2 Admin command, 4 PCIe command |
-/// | 1 | 0 | CSI, the command slot; a response has that of its request |
-/// | 2 | 1 | CIAP, pause when the response is ready |
-/// | 2 | 0 | MEB, the data are in the Management Endpoint Buffer: for the command to refuse |
+/// The header of a request, as a [`RequestHeader`] says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) kind: Kind,
@@ -93,28 +84,33 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    fn parse(flags: u8, more_flags: u8) -> Result<Self, DropReason> {
-        if flags & 0x80 != 0 {
+    fn parse(header: RequestHeader) -> Result<Self, DropReason> {
+        if header.is_response() {
             return Err(DropReason::NotARequest);
         }
-        let kind = match flags >> 3 & 0xF {
-            0 => Kind::ControlPrimitive,
-            1 => Kind::Management,
-            2 => Kind::Admin,
-            4 => Kind::Pcie,
+        let kind = match header.kind() {
+            MessageKind::CONTROL_PRIMITIVE => Kind::ControlPrimitive,
+            MessageKind::MANAGEMENT => Kind::Management,
+            MessageKind::ADMIN => Kind::Admin,
+            MessageKind::PCIE => Kind::Pcie,
             _ => return Err(DropReason::UnknownKind),
         };
         Ok(Self {
             kind,
-            slot: usize::from(flags & 1),
-            auto_pause: more_flags & 2 != 0,
+            slot: usize::from(header.slot()),
+            auto_pause: header.pauses(),
         })
     }
 
     /// The header of the response.
-    pub(crate) fn response(self) -> [u8; HEADER_LENGTH] {
-        let flags = 0x80 | (self.kind as u8) << 3 | self.slot as u8;
-        [flags, 0, 0]
+    pub(crate) fn response(self) -> RequestHeader {
+        RequestHeader::response(self.kind.into(), self.slot as u8)
+    }
+}
+
+impl From<Kind> for MessageKind {
+    fn from(kind: Kind) -> Self {
+        Self(kind as u8)
     }
 }
 
@@ -143,7 +139,7 @@ pub(crate) fn open<'b>(
     let (content, check) = body
         .split_last_chunk::<CHECK_LENGTH>()
         .ok_or(DropReason::TooShort)?;
-    let [flags, more_flags, _, ..] = content else {
+    let Ok((header, _)) = RequestHeader::read_from_prefix(content) else {
         return Err(DropReason::TooShort);
     };
     let check = u32_at(check, 0);
@@ -151,7 +147,7 @@ pub(crate) fn open<'b>(
         return Err(DropReason::BadIntegrityCheck);
     }
     Ok(Opened {
-        header: Header::parse(*flags, *more_flags)?,
+        header: Header::parse(header)?,
         content,
         check,
     })
@@ -185,6 +181,8 @@ pub(crate) fn seal(world: &mut impl World, buffer: &mut [u8], length: usize) -> 
 
 #[cfg(test)]
 mod tests {
+    use zerocopy::IntoBytes;
+
     use super::*;
     use crate::world::Health;
     use crate::{Crc32c, SoftwareCrc32c};
@@ -296,7 +294,7 @@ mod tests {
     #[test]
     fn a_response_carries_the_command_slot_of_its_request() {
         let Opened { header, .. } = open(&mut OnlyCrc, true, &sealed(&[0x09, 0, 0])).unwrap();
-        assert_eq!(header.response(), [0x89, 0, 0]);
+        assert_eq!(header.response().as_bytes(), [0x89, 0, 0]);
     }
 
     #[test]

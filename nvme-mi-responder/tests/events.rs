@@ -436,6 +436,7 @@ fn every_event_of_the_model_has_its_scope_and_information() {
     let model = bench.0.model();
     let id = ControllerId(1);
     model.set_ready(id, false).unwrap();
+    model.set_ready(id, true).unwrap();
     model.set_fatal(id, true).unwrap();
     model.set_shutdown_status(id, 2).unwrap();
     model.set_enabled(id, false).unwrap();
@@ -503,6 +504,7 @@ fn controller_events_are_only_of_the_functions_that_are_wanted() {
         for id in 0..3 {
             let model = bench.0.model();
             model.set_ready(ControllerId(id), false).unwrap();
+            model.set_ready(ControllerId(id), true).unwrap();
         }
         bench.warm_up(343);
         let message = bench.message(1000);
@@ -530,6 +532,7 @@ fn more_occurrences_than_fit_are_cut_off_and_the_list_says_so() {
     for id in 0..32 {
         let model = bench.0.model();
         model.set_ready(ControllerId(id), false).unwrap();
+        model.set_ready(ControllerId(id), true).unwrap();
     }
     bench.0.endpoint.advance(&mut bench.0.inner, Instant::START);
     let message = bench.message(1000);

@@ -152,6 +152,8 @@ fn each_change_of_status_sets_its_own_flag_and_that_of_the_status() {
     let mut device = device();
     let first = ControllerId(0);
     device.model().set_ready(first, false).unwrap();
+    assert_eq!(composite(&mut device), 0, "that it ends is no change");
+    device.model().set_ready(first, true).unwrap();
     assert_eq!(composite(&mut device), RDY | CSTS);
     device.model().set_fatal(first, true).unwrap();
     assert_eq!(composite(&mut device), CFS | CSTS);
@@ -182,6 +184,21 @@ fn a_fatal_status_that_ends_is_not_a_change() {
     assert_eq!(composite(&mut device), CFS | CSTS);
     device.model().set_fatal(ControllerId(0), false).unwrap();
     assert_eq!(composite(&mut device), 0);
+}
+
+#[test]
+fn a_warning_that_ends_is_not_a_change() {
+    let mut device = device();
+    for (warning, changed) in [
+        (0b011, CWARN),
+        (0b001, 0),
+        (0b101, CWARN),
+        (0b010, CWARN),
+        (0, 0),
+    ] {
+        health(&mut device).critical_warning = warning;
+        assert_eq!(composite(&mut device), changed, "{warning:03b}");
+    }
 }
 
 #[test]
@@ -220,7 +237,9 @@ fn only_the_flags_of_controllers_that_are_returned_are_cleared() {
 #[test]
 fn a_selected_change_is_what_includes_a_controller() {
     let mut device = device();
-    device.model().set_ready(ControllerId(1), false).unwrap();
+    for ready in [false, true] {
+        device.model().set_ready(ControllerId(1), ready).unwrap();
+    }
     for (selection, expected) in [
         (1u32 << 0, &[1u64][..]),
         (1 << 1, &[]),

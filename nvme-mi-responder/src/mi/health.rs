@@ -19,9 +19,8 @@
 //! cleared here or with [Configuration Set 02h](super::configuration). It is set by each change,
 //! also while the controller's own flag is still set: the text sets it when that flag goes from 0
 //! to 1 (Figure 89), but OpenBMC clears the composite flags only, and would then be told of one
-//! change. What holds when the endpoint starts is no change, nor is CFS that ends. RDY that
-//! ends and a warning that ends are changes here; the text counts neither (section 5.3.2, Figures
-//! 80 and 81).
+//! change. What holds when the endpoint starts is no change, nor is RDY, CFS or a warning that ends
+//! (section 5.3.2, Figures 80 and 81).
 //!
 //! # Controller Health Status Poll
 //!

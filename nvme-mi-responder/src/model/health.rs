@@ -86,7 +86,7 @@ impl Model<'_> {
             Change::Spare,
         );
         raise_if(
-            before.critical_warning != seen.critical_warning,
+            seen.critical_warning & !before.critical_warning != 0,
             Change::Warning,
         );
     }
@@ -164,8 +164,9 @@ impl Model<'_> {
             .controllers
             .get_mut(index)
             .is_some_and(|found| found.set_status(mask, value));
-        // Recovery from a fatal status is not a reported change.
-        if changed && !(mask == status::FATAL && value == 0) {
+        // The end of RDY and of CFS is no change (NVMe-MI 1.2, section 5.3.2, Figure 81).
+        let ends = value == 0 && mask & (status::READY | status::FATAL) != 0;
+        if changed && !ends {
             self.raise(index, change);
         }
         Ok(())
