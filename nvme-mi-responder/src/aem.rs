@@ -66,6 +66,22 @@
 //! or in the response to an Ack, the next one: libnvme ignores one with the generation of the last.
 //! A list without occurrences has the last generation, which libnvme does not look at. A reset
 //! disables all events.
+//!
+//! **Reading.** How often an event message is sent, and what then: 8 times; then nothing is sent,
+//! and events are not kept, until an Ack or a Sync.
+//!
+//! **Reading.** What the response to a Sync has: a list without occurrences, which libnvme takes; a
+//! draft client wants the present state.
+//!
+//! **Reading.** What the response to an Ack has: what happened since the message, as a list with
+//! the next generation; it counts as reported.
+//!
+//! **Reading.** The first generation: 0; libnvme starts without one.
+//!
+//! **Reading.** A Sync while a message is out: the message stays out, unless the subscriber is
+//! another or nothing is enabled any more.
+//!
+//! **Reading.** Whether event 00h has information: it has none: clients disagree.
 
 use zerocopy::{FromBytes, IntoBytes};
 

@@ -44,6 +44,33 @@
 //! Check included; Invalid Parameter at CIAP or MEB, which only commands can have, and at RRO;
 //! Invalid Command Opcode for another CPO. The location of an invalid parameter stands in place of
 //! TAG and CPSR, as in every [`InvalidParameterResponse`](crate::wire::InvalidParameterResponse).
+//!
+//! **Reading.** What Pause pauses: the endpoint, both slots with one flag; in 1.2 each slot has its
+//! flag, and an idle one is not paused.
+//!
+//! **Reading.** The response to Pause: 11b, obsolete; in 1.2 whether each slot is paused.
+//!
+//! **Reading.** What a command to a busy slot does: it is dropped, and Get State says so.
+//!
+//! **Reading.** When CIAP pauses: when the command comes, which is when it is processed.
+//!
+//! **Reading.** More Processing Required that falls due in a pause: sent at the Resume; the text
+//! lets its time begin anew.
+//!
+//! **Reading.** Pause for slot 1: taken, though it should be refused: libnvme sends every primitive
+//! in the slot that it was set to.
+//!
+//! **Reading.** CIAP or MEB in a control primitive: Invalid Parameter at that bit.
+//!
+//! **Reading.** Replay from within a response: Invalid Parameter at RRO, as past its end.
+//!
+//! **Reading.** Replay of a command that said More Processing Required: that again, with the time
+//! that remains, and then the response, both to the Replay.
+//!
+//! **Reading.** Where a refused control primitive has the location: in place of TAG and CPSR, as
+//! every Invalid Parameter.
+//!
+//! **Reading.** Whose the error flags of Get State are: the endpoint's.
 
 use mctp_time::Instant;
 use zerocopy::IntoBytes;

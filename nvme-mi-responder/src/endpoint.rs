@@ -103,6 +103,11 @@ const OBSERVE_INTERVAL: u32 = 500;
 /// A host that suspends, or whose own link goes down, changes nothing here. (NVMe-MI 1.2, sections
 /// 8.3.1 to 8.3.3; that a lost USB link is a Management Endpoint Reset is our reading, as no text
 /// says what a lost link is.)
+///
+/// **Reading.** How long More Processing Required asks for, and how often: as long as the world may
+/// take, once, after 100 ms.
+///
+/// **Reading.** What a lost link is: a Management Endpoint Reset.
 #[derive(Debug)]
 pub struct ManagementEndpoint<'e> {
     pub(crate) state: EndpointState,

@@ -35,6 +35,8 @@ pub enum DropReason {
     /// The message type field (NMIMT) is reserved, or an Asynchronous Event Message. The sources
     /// for this crate disagree on whether a reserved one is dropped or answered; one whose
     /// layout is unknown cannot be answered with a location, so it is dropped.
+    ///
+    /// **Reading.** A reserved message kind: dropped, and counted.
     UnknownKind,
     /// A command for a slot that is not idle.
     SlotBusy,

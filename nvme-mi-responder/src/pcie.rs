@@ -19,6 +19,8 @@
 //! Address Register that is not there, at OFFSET for a range outside of its space; Invalid Command
 //! Input Data Size; Access Denied, but never for a read of Base Address Registers alone; PCIe
 //! Inaccessible.
+//!
+//! **Reading.** PCIe reads and writes of no bytes: succeed.
 
 use core::task::Poll;
 

@@ -111,7 +111,7 @@ fn readings(name: &str, text: &str) -> Result<Vec<Reading>> {
             item(&lines, index).with_context(|| format!("src/{name}: of which item is {line}"))?
         };
         found.push(Reading {
-            question: lower(question),
+            question: question.to_owned(),
             answer: answer.to_owned(),
             place,
         });
@@ -126,17 +126,6 @@ fn doc(line: &str) -> Option<&str> {
         .strip_prefix("//!")
         .or_else(|| line.strip_prefix("///"))?;
     Some(text.trim())
-}
-
-/// With a small first letter, unless it is that of an abbreviation.
-fn lower(text: &str) -> String {
-    let mut letters = text.chars();
-    match (letters.next(), letters.clone().next()) {
-        (Some(first), Some(second)) if second.is_lowercase() || second == ' ' => {
-            first.to_lowercase().chain(letters).collect()
-        }
-        _ => text.to_owned(),
-    }
 }
 
 /// The path of a module, by the name of its file.
@@ -205,7 +194,7 @@ mod tests {
         );
         assert_eq!(readings("admin/firmware.rs", text).unwrap(), [expected]);
         let expected = readings("mi/mod.rs", "//! **Reading.** One: two.").unwrap();
-        assert_eq!(expected, [reading("one", "two", "mi")]);
+        assert_eq!(expected, [reading("One", "two", "mi")]);
     }
 
     #[test]
@@ -231,7 +220,7 @@ mod tests {
             "mi/mod.rs".to_owned(),
             "//! **Reading.** One: two.".to_owned(),
         )];
-        let table = "| question | answer | place |\n|-|-|-|\n| one | two | [`mi`] |\n";
+        let table = "| question | answer | place |\n|-|-|-|\n| One | two | [`mi`] |\n";
         let expected = format!("before\n{BEGIN}{table}{END}\nafter");
         assert_eq!(with_table(&readme, &sources).unwrap(), expected);
         assert!(with_table("nothing", &sources).is_err());

@@ -51,6 +51,19 @@
 //! Activation sets the Firmware Activated flag of all controllers, and the Asynchronous Event 05h
 //! of 2.0. Dword 0 of the completion is 0: the device does not detect overlapping updates (FRMW bit
 //! 5 is 0).
+//!
+//! **Reading.** NUMD or TL that is not what DLEN says: Invalid Parameter at DLEN, byte 32.
+//!
+//! **Reading.** A piece of firmware that repeats the last one taken: succeeds, and is not written
+//! again.
+//!
+//! **Reading.** A piece of firmware at offset 0 where there is one: the download starts over; any
+//! other overlap is refused.
+//!
+//! **Reading.** What a commit to a wrong slot does to the download: it stays, until the next piece.
+//!
+//! **Reading.** An image stored over the one that runs, without activation: runs after the next
+//! reset.
 
 use core::task::Poll;
 

@@ -19,6 +19,8 @@
 //! | Invalid Format (type 1, 0Ah) | there is no such LBA format, it cannot have protection information, or no block of it fits into the namespace |
 //! | Internal Error (06h), may be tried again | the media failed |
 //! | Sanitize In Progress (1Dh), Sanitize Failed (1Ch) | see [Sanitize](super::sanitize) |
+//!
+//! **Reading.** All namespaces, as Format names them: those attached to the controller.
 
 use core::task::Poll;
 

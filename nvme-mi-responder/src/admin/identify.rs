@@ -38,6 +38,14 @@
 //! rule for all commands (section 3.2.1.5, Figure 87), to which the other structures are exceptions.
 //! By the same rule an NSID should be 0 where the table ignores it; `nvme list-secondary` sends the
 //! one of its user, and gets an answer.
+//!
+//! **Reading.** An NSID that a command does not use: ignored: `nvme list-secondary` and `nvme
+//! security-recv` send one.
+//!
+//! **Reading.** NSID FFFFFFFFh where it has no meaning: Invalid Field; Invalid Namespace or Format
+//! for Identify 00h, 05h, 11h and 1Bh, and for lists.
+//!
+//! **Reading.** The controllers of namespace 0: Invalid Field.
 
 pub mod controller;
 pub mod namespace;

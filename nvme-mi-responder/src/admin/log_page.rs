@@ -64,6 +64,12 @@
 //! bit 0 with LID 07h) increases the generation, a repeated one too. Reading LID 08h with RAE 0
 //! clears that there is telemetry of the controller that was not read. Parts need not be multiples
 //! of 512 bytes here, which the specification asks of requesters.
+//!
+//! **Reading.** A log that there is not, for which the text asks for Invalid Field: Invalid Log
+//! Page, as clients know it.
+//!
+//! **Reading.** Get Log Page with RAE 0, which 1.2 refuses: carried out: nvme-cli clears RAE for
+//! the last part.
 
 use core::mem::offset_of;
 

@@ -52,6 +52,11 @@
 //! device would do twice it does twice (create a namespace), and what is already as the command
 //! wants it is refused with the status that says so (attach, delete). The page of each command has
 //! its own answer.
+//!
+//! **Reading.** DLEN 0 where data move, which the text refuses: as libnvme 1.x means it.
+//!
+//! **Reading.** A command that is repeated as its response was lost: succeeds again if it cannot be
+//! meant twice.
 
 /// Puts text into a field of a structure, by name, with spaces up to the length of the field.
 macro_rules! put_text {

@@ -46,6 +46,11 @@
 //! Every controller to which a namespace is attached, or from which it is detached, sets its
 //! Namespace Attribute Changed flag and adds it to its Changed Namespace List; the Asynchronous
 //! Event of 2.0 is 04h.
+//!
+//! **Reading.** An ID that no namespace has: Invalid Field up to NN; Invalid Namespace or Format
+//! above.
+//!
+//! **Reading.** An empty list of controllers: Controller List Invalid.
 
 use core::mem::offset_of;
 

@@ -24,6 +24,9 @@
 //!
 //! A [`SanitizeStatus`] (section 5.16.1.25, Figure 267). Passes count those that are done, or all
 //! of an operation that is. GDE is set if nobody has written since. No estimate is reported.
+//!
+//! **Reading.** What goes on while sanitizing, and in failure mode: Get Log Page, Identify, Get and
+//! Set Features, all MI commands.
 
 use mctp_time::Instant;
 

@@ -18,6 +18,10 @@
 //! Errors: Invalid Parameter at CID for another CID, at PORTID for a port that is not there or, for
 //! 01h, not two-wire, at SFREQ for a frequency and at MTUS for a size that the port cannot have;
 //! Invalid Command Input Data Size for any Request Data of 01h to 03h.
+//!
+//! **Reading.** The same configuration set again: succeeds, and the world is told again.
+//!
+//! **Reading.** When a new transmission unit takes effect: when the response was sent.
 
 use crate::aem;
 use crate::context::{Context, Effect};

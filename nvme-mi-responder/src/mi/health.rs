@@ -37,6 +37,16 @@
 //!
 //! Errors: Invalid Parameter at MAXRENT for 255; Invalid Command Input Data Size for any Request
 //! Data.
+//!
+//! **Reading.** Reserved bits of the inverted smart warnings: 1, as the text has them: no warning
+//! is FFh; clients look at bits 5:0.
+//!
+//! **Reading.** The changed flags of a controller: bytes 10:9, reserved in 1.2.
+//!
+//! **Reading.** When a composite flag is set: with each change, as OpenBMC clears these flags only;
+//! the text: when the controller's own flag goes from 0 to 1.
+//!
+//! **Reading.** What CCF clears of a controller's status: NSSRO, CECO, NAC, FA, TCIDA.
 
 use crate::admin;
 use crate::context::Context;

@@ -23,6 +23,11 @@
 //! Check, request bit, kind, size of the fixed part, opcode, the Management Endpoint Buffer bit
 //! (Invalid Parameter at byte 2: no command uses the buffer), the command's own fields, size of the
 //! Request Data.
+//!
+//! **Reading.** A prohibited opcode: Invalid Command Opcode.
+//!
+//! **Reading.** The buffer bit in a command that does not use the buffer: Invalid Parameter at byte
+//! 2.
 
 pub mod configuration;
 pub mod health;

@@ -19,6 +19,16 @@
 //! a Management Endpoint Buffer, for which that value is reserved (Figure 92); at PORTID for a port
 //! and at CTRLID for a controller that is not there; Invalid Command Input Data Size for any
 //! Request Data.
+//!
+//! **Reading.** The version: 2.0, which is followed where it differs from 1.2, as other
+//! readings say.
+//!
+//! **Reading.** PRTCAP bit 1, Asynchronous Events: there; in 1.2 reserved.
+//!
+//! **Reading.** The response length of a padded structure: without the padding.
+//!
+//! **Reading.** The buffer's command list without a buffer: a reserved DTYP: Invalid Parameter; no
+//! client reads that list.
 
 use crate::commands::{ADMIN, Entry, MANAGEMENT, PCIE};
 use crate::context::Context;

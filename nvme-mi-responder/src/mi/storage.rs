@@ -18,6 +18,11 @@
 //! first byte, at DLEN if the last is outside of the buffer; Invalid Command Input Data Size if
 //! there are more or fewer Request Data than DLEN; VPD Updates Exceeded; Management Endpoint Buffer
 //! Cleared Due to Sanitize.
+//!
+//! **Reading.** The last byte of the Management Endpoint Buffer: can be read and written, though
+//! the text refuses a sum that is not below the size.
+//!
+//! **Reading.** A VPD Write of the bytes that are there already: succeeds, and is no update.
 
 use core::ops::Range;
 

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use super::{layers, nvme_mi, once, wire};
 use crate::process::output;
 use crate::project::{Project, PublishedCrate};
-use crate::shipped;
+use crate::{readings, shipped};
 
 /// Lines of code a reader finds their way in; tests, at the end of a file or in one of their own,
 /// do not count.
@@ -44,6 +44,7 @@ pub(super) fn check(project: &Project) -> Result<String> {
         complaints.extend(wrong_layers(project, name, &files));
     }
     complaints.extend(shipped::differences(project)?);
+    complaints.extend(readings::complaints(project)?);
     if !complaints.is_empty() {
         bail!("{}", complaints.join("\n"));
     }
