@@ -160,7 +160,8 @@ enum Step {
     Management,
     /// nvme-cli's commands, each output checked.
     NvmeCli,
-    /// nvme-cli's Firmware Commit to a device that takes 45 s for it, and serves others meanwhile.
+    /// nvme-cli's firmware update of a device that takes 45 s for the commit, and serves others
+    /// meanwhile. One response of the download is lost.
     SlowFirmware,
     /// Streams of messages of these lengths and counts from the device, with control requests
     /// meanwhile.
@@ -637,6 +638,9 @@ impl Scenario {
             Board::An500 => 128 << 10,
         };
         commands.extend(self.nvme_cli_chapter(&format!("large-firmware --size {size}")));
+        if self.board == Board::Pc {
+            commands.extend(self.nvme_cli_chapter("stopped-firmware"));
+        }
         commands
     }
 

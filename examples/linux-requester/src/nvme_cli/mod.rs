@@ -39,8 +39,11 @@ pub(crate) enum Chapter {
     Media,
     /// The download of a large image, interrupted and started over
     LargeFirmware,
-    /// A commit of 45 s, with the model `slow-firmware.toml`
+    /// A download in which a response is lost and a commit of 45 s, with the model
+    /// `slow-firmware.toml`
     SlowFirmware,
+    /// Downloads in which the machine is stopped
+    StoppedFirmware,
 }
 
 /// Runs a chapter with nvme-cli in `folder`. The large image has `size` bytes.
@@ -55,6 +58,7 @@ pub(crate) fn run(folder: PathBuf, endpoint_id: u8, chapter: Chapter, size: usiz
         Chapter::Media => media::check(&nvme),
         Chapter::LargeFirmware => firmware::download_large(&nvme, size),
         Chapter::SlowFirmware => slow_firmware::check(&nvme),
+        Chapter::StoppedFirmware => firmware::download_stopped(&nvme),
     }
 }
 
