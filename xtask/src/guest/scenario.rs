@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::fullness::Stream;
 use super::management;
-use super::nvme_cli::Release;
+use super::nvme_cli::{self, Release};
 
 /// A kernel version that the scenarios are written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,6 +163,10 @@ enum Step {
     /// nvme-cli's firmware update of a device that takes 45 s for the commit, and serves others
     /// meanwhile. One response of the download is lost.
     SlowFirmware,
+    /// A host sets up the management endpoint, and its USB link is lost.
+    LeaveBehind,
+    /// The next host finds the endpoint as it was in the beginning.
+    FindDefaults,
     /// Streams of messages of these lengths and counts from the device, with control requests
     /// meanwhile.
     Bench(&'static [(u16, u32)]),
@@ -253,6 +257,14 @@ const SLOW_BENCH: &[Step] = &[
     Step::Bench(&[(100, 200), (987, 100), (3951, 25)]),
 ];
 const SLOW_FIRMWARE: &[Step] = &[Step::Bind, Step::Control, Step::SlowFirmware];
+const LINK_LOSS: &[Step] = &[
+    Step::Bind,
+    Step::Control,
+    Step::LeaveBehind,
+    Step::Reset,
+    Step::Control,
+    Step::FindDefaults,
+];
 const NVME_CLI: &[Step] = &[Step::Bind, Step::Control, Step::Management, Step::NvmeCli];
 
 const SERIAL_LOG: &[Step] = &[
@@ -261,15 +273,6 @@ const SERIAL_LOG: &[Step] = &[
     Step::SerialLog,
     Step::Control,
     Step::ShortEcho,
-];
-
-const NVME_CLI_CHAPTERS: &[&str] = &[
-    "identify",
-    "logs",
-    "settings",
-    "namespaces",
-    "media",
-    "firmware",
 ];
 
 /// The short run.
@@ -360,6 +363,10 @@ pub(super) fn all() -> Vec<Scenario> {
         slow_firmware(
             Release::Trixie,
             linux_7_3("7.3-xhci-slow-firmware-2.13", "1.0", 251, SLOW_FIRMWARE),
+        ),
+        nvme_cli(
+            Release::Trixie,
+            linux_7_3("7.3-xhci-link-loss", "1.0", 251, LINK_LOSS),
         ),
         an500(linux_7_2("an500-7.2-ehci", 68, BOARD)),
         an500(linux_7_2("an500-7.2-ehci-bench", 251, SLOW_BENCH)),
@@ -596,6 +603,11 @@ impl Scenario {
                 .collect(),
             Step::Management => self.management_commands(),
             Step::NvmeCli => self.nvme_cli_commands(),
+            Step::LeaveBehind => [set_unit(self.mtu)]
+                .into_iter()
+                .chain(self.nvme_cli_chapter("before-link-loss"))
+                .collect(),
+            Step::FindDefaults => Vec::from_iter(self.nvme_cli_chapter("after-link-loss")),
             Step::SlowFirmware => [set_unit(self.mtu)]
                 .into_iter()
                 .chain(self.nvme_cli_chapter("slow-firmware"))
@@ -627,7 +639,7 @@ impl Scenario {
     }
 
     fn nvme_cli_commands(&self) -> Vec<String> {
-        let chapters = NVME_CLI_CHAPTERS.iter();
+        let chapters = nvme_cli::CHAPTERS.iter();
         let mut commands: Vec<_> = chapters
             .flat_map(|name| self.nvme_cli_chapter(name))
             .collect();

@@ -32,7 +32,7 @@ const REVISION: Range<usize> = 8..16;
 /// Of a file that nvme-cli reads without huge pages.
 const PART: usize = 256 << 10;
 /// Actions of Firmware Commit.
-const STORE: u8 = 0;
+pub(super) const STORE: u8 = 0;
 const STORE_AND_ACTIVATE_ON_RESET: u8 = 1;
 const ACTIVATE_ON_RESET: u8 = 2;
 const ACTIVATE_NOW: u8 = 3;
@@ -229,7 +229,7 @@ pub(super) fn download_command(offset: usize) -> String {
     format!("fw-download --fw={FILE} --offset={}", offset / 4)
 }
 
-fn commit(nvme: &NvmeCli, slot: u8, action: u8) -> Result<()> {
+pub(super) fn commit(nvme: &NvmeCli, slot: u8, action: u8) -> Result<()> {
     let text = nvme.text(&format!("fw-commit --slot={slot} --action={action}"))?;
     ensure!(text.contains("Success"), "no success: {text}");
     Ok(())

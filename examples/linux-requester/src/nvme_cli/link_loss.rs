@@ -72,7 +72,8 @@ pub(super) fn find(nvme: &NvmeCli) -> Result<()> {
     let mut peer = Peer::new(nvme)?;
     for slot in [0, 1] {
         let state = peer.primitive(slot, ControlPrimitive::GET_STATE)?;
-        let left = state & (ControlPrimitiveResponse::PAUSED | ControlPrimitiveResponse::SLOT_STATE);
+        let left =
+            state & (ControlPrimitiveResponse::PAUSED | ControlPrimitiveResponse::SLOT_STATE);
         expect("pause flag and slot state", left, 0)?;
         peer.send(&Command::new(slot, SubsystemHealthPoll::default()))?;
     }

@@ -6,6 +6,7 @@
 
 mod firmware;
 mod identify;
+mod link_loss;
 mod logs;
 mod media;
 mod namespaces;
@@ -44,6 +45,10 @@ pub(crate) enum Chapter {
     SlowFirmware,
     /// Downloads in which the machine is stopped
     StoppedFirmware,
+    /// What a host leaves behind
+    BeforeLinkLoss,
+    /// What the next host finds
+    AfterLinkLoss,
 }
 
 /// Runs a chapter with nvme-cli in `folder`. The large image has `size` bytes.
@@ -59,6 +64,8 @@ pub(crate) fn run(folder: PathBuf, endpoint_id: u8, chapter: Chapter, size: usiz
         Chapter::LargeFirmware => firmware::download_large(&nvme, size),
         Chapter::SlowFirmware => slow_firmware::check(&nvme),
         Chapter::StoppedFirmware => firmware::download_stopped(&nvme),
+        Chapter::BeforeLinkLoss => link_loss::leave_behind(&nvme),
+        Chapter::AfterLinkLoss => link_loss::find(&nvme),
     }
 }
 
