@@ -146,7 +146,7 @@ fn interrupted_download(nvme: &NvmeCli, image: &[u8]) -> Result<()> {
 }
 
 /// Downloads and commits an image, and has the host see that the device stored every byte of it.
-fn install(nvme: &NvmeCli, image: &[u8], slot: u8, action: u8) -> Result<()> {
+pub(super) fn install(nvme: &NvmeCli, image: &[u8], slot: u8, action: u8) -> Result<()> {
     download(nvme, image)?;
     commit(nvme, slot, action)?;
     expect_stored(image, slot);
@@ -216,7 +216,7 @@ fn download(nvme: &NvmeCli, image: &[u8]) -> Result<()> {
 }
 
 /// Downloads the first bytes of the file to `offset`.
-fn piece(length: usize, offset: usize) -> String {
+pub(super) fn piece(length: usize, offset: usize) -> String {
     format!(
         "admin-passthru --opcode=0x11 --write --input-file={FILE} --data-len={length} --cdw10={} --cdw11={}",
         length / 4 - 1,

@@ -16,7 +16,7 @@ use zerocopy::{FromBytes, IntoBytes};
 
 use super::expect;
 use super::firmware::{FILE, PAGE, STORE, commit, download_command, expect_slots};
-use super::firmware::{expect_stored, image};
+use super::firmware::{expect_stored, image, install, piece};
 use super::program::NvmeCli;
 
 const WAIT: Duration = Duration::from_secs(3);
@@ -28,6 +28,8 @@ const PORT: u8 = 1;
 /// The transmission unit that an endpoint begins with.
 const BASELINE_UNIT: u32 = 64;
 
+const MARK: &str = "MARK0001";
+
 const PAGES: usize = 4;
 const DOWNLOADED: usize = 2 * PAGE;
 
@@ -38,10 +40,20 @@ fn new_image() -> Vec<u8> {
     image("LINK0001", PAGES * PAGE)
 }
 
+/// What two computers do that the same device is plugged into, one after the other. The first one
+/// leaves a mark in slot 2.
+pub(super) fn replugged(nvme: &NvmeCli) -> Result<()> {
+    if expect_slots(nvme, 0x01, ["REF00001", MARK, ""]).is_ok() {
+        return find(nvme);
+    }
+    expect_slots(nvme, 0x01, ["REF00001", "REF00002", ""])?;
+    install(nvme, &image(MARK, PAGE), 2, STORE)?;
+    leave_behind(nvme)
+}
+
 /// Downloads the first part of an image, subscribes to an event, pauses, and has a response held
 /// back.
 pub(super) fn leave_behind(nvme: &NvmeCli) -> Result<()> {
-    expect_slots(nvme, 0x01, ["REF00001", "REF00002", ""])?;
     fs::write(FILE, &new_image()[..DOWNLOADED])?;
     nvme.raw(&download_command(0))?;
     let mut peer = Peer::new(nvme)?;
@@ -88,8 +100,11 @@ pub(super) fn find(nvme: &NvmeCli) -> Result<()> {
         "an event is still enabled"
     );
     let image = new_image();
-    fs::write(FILE, &image[DOWNLOADED..])?;
-    nvme.raw(&download_command(DOWNLOADED))?;
+    // nvme-cli 2.3 takes the offset for one in the file as well.
+    for offset in (DOWNLOADED..image.len()).step_by(PAGE) {
+        fs::write(FILE, &image[offset..])?;
+        nvme.raw(&piece(PAGE, offset))?;
+    }
     commit(nvme, 3, STORE)?;
     expect_stored(&image, 3);
     Ok(())

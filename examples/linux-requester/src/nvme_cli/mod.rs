@@ -49,6 +49,8 @@ pub(crate) enum Chapter {
     BeforeLinkLoss,
     /// What the next host finds
     AfterLinkLoss,
+    /// One of these, in two computers with the same device
+    Replugged,
 }
 
 /// Runs a chapter with nvme-cli in `folder`. The large image has `size` bytes.
@@ -66,6 +68,7 @@ pub(crate) fn run(folder: PathBuf, endpoint_id: u8, chapter: Chapter, size: usiz
         Chapter::StoppedFirmware => firmware::download_stopped(&nvme),
         Chapter::BeforeLinkLoss => link_loss::leave_behind(&nvme),
         Chapter::AfterLinkLoss => link_loss::find(&nvme),
+        Chapter::Replugged => link_loss::replugged(&nvme),
     }
 }
 
