@@ -26,8 +26,6 @@ const CONTROL_WAIT: Duration = Duration::from_secs(3);
 const AROUND_STOP: usize = 500;
 /// A stream that stands still for this long, the time of the stop included, has ended.
 const STOP_TIME: Duration = Duration::from_secs(40);
-/// What the host says when this machine goes on.
-const WAS_STOPPED: &str = "was stopped";
 const INSTANCE_ID: u32 = 0x1122_3344;
 
 #[derive(Args)]
@@ -124,20 +122,11 @@ pub(crate) fn run_stopped(arguments: &StoppedArguments) -> Result<()> {
 
     request(destination, arguments.length, u64::MAX)?;
     some_of_stream()?;
-    let host = thread::spawn(|| -> std::io::Result<String> {
-        let mut line = String::new();
-        std::io::stdin().read_line(&mut line)?;
-        Ok(line)
-    });
-    guest_init::tell_host(&format!("stop {}", arguments.stop));
+    let host = guest_init::stop(arguments.stop);
     while !host.is_finished() {
         some_of_stream()?;
     }
-    let answer = host.join().map_err(|_| anyhow!("nothing was read"))??;
-    ensure!(
-        answer.trim() == WAS_STOPPED,
-        "the host answered {answer:?} to the request to stop this machine"
-    );
+    guest_init::expect_was_stopped(host)?;
     some_of_stream()?;
     // The answer comes behind the last message.
     request(destination, arguments.length, 0)?;

@@ -7,9 +7,10 @@
 use std::fs;
 use std::io::{self, Read, Write};
 use std::path::Path;
+use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::Parser;
 use rustix::fs::OFlags;
 use rustix::mount::{MountFlags, mount};
@@ -18,6 +19,9 @@ use rustix::system::{RebootCommand, reboot};
 use crate::commands::{self, Arguments};
 
 const MARK: &str = "@guest ";
+
+/// What the host says when this machine goes on.
+const WAS_STOPPED: &str = "was stopped";
 
 /// How many packets the kernel keeps that have arrived and have not been looked at; it drops those
 /// beyond. Of its own accord it keeps 1000: fewer than short messages fill the transfers that its
@@ -39,6 +43,28 @@ pub(crate) fn run(plan: &Path) -> Result<()> {
 /// Prints a line for the host to act on.
 pub(crate) fn tell_host(request: &str) {
     say(&format!("ask: {request}"));
+}
+
+/// Has the host stop this machine for so many milliseconds. What the thread returns is what the host
+/// says when the machine goes on, for [`expect_was_stopped`].
+pub(crate) fn stop(milliseconds: u64) -> JoinHandle<io::Result<String>> {
+    let host = thread::spawn(|| {
+        let mut line = String::new();
+        io::stdin().read_line(&mut line)?;
+        Ok(line)
+    });
+    tell_host(&format!("stop {milliseconds}"));
+    host
+}
+
+/// Checks what the host said.
+pub(crate) fn expect_was_stopped(host: JoinHandle<io::Result<String>>) -> Result<()> {
+    let answer = host.join().map_err(|_| anyhow!("nothing was read"))??;
+    ensure!(
+        answer.trim() == WAS_STOPPED,
+        "the host answered {answer:?} to the request to stop this machine"
+    );
+    Ok(())
 }
 
 /// Has the host check that the device has logged a line with this in it.

@@ -17,6 +17,7 @@ const AF_MCTP: u8 = 45;
 const NLMSG_ERROR: u16 = 2;
 const RTM_NEWLINK: u16 = 16;
 const RTM_NEWADDR: u16 = 20;
+const RTM_DELADDR: u16 = 21;
 const RTM_NEWROUTE: u16 = 24;
 const RTM_DELROUTE: u16 = 25;
 
@@ -67,6 +68,13 @@ pub enum Change {
         /// 8 to 254.
         endpoint_id: u8,
     },
+    /// Undoes [`Change::AddAddress`]: what comes for that endpoint ID is dropped.
+    RemoveAddress {
+        /// The kernel's number of the interface.
+        interface_index: u32,
+        /// 8 to 254.
+        endpoint_id: u8,
+    },
     /// Sends what is for `endpoint_id` through the interface.
     AddRoute {
         /// The kernel's number of the interface.
@@ -107,6 +115,11 @@ pub fn encode(change: Change, sequence: u32) -> Vec<u8> {
             interface_index,
             endpoint_id,
         } => Message::new(RTM_NEWADDR, NLM_F_CREATE, &address_header(interface_index))
+            .attribute(IFA_LOCAL, &[endpoint_id]),
+        Change::RemoveAddress {
+            interface_index,
+            endpoint_id,
+        } => Message::new(RTM_DELADDR, 0, &address_header(interface_index))
             .attribute(IFA_LOCAL, &[endpoint_id]),
         Change::AddRoute {
             interface_index,

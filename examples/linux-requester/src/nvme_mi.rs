@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use crc::{CRC_32_ISCSI, Crc};
 use nvme_mi_responder::wire::{
-    ManagementCommand, ManagementOpcode, ManagementRequest, ManagementResponse, MessageKind,
-    RequestHeader, ResponseStatus,
+    ControlPrimitive, ControlPrimitiveRequest, ControlPrimitiveResponse, ManagementCommand,
+    ManagementOpcode, ManagementRequest, ManagementResponse, MessageKind, RequestHeader,
+    ResponseStatus,
 };
 use zerocopy::little_endian::U32;
 use zerocopy::{FromBytes, IntoBytes};
@@ -19,6 +20,9 @@ use crate::exchange::{Exchange, Request};
 
 /// NVMe-MI with integrity check.
 pub const MESSAGE_TYPE: u8 = 0x84;
+
+/// Of every control primitive: there is one at a time.
+const TAG: u8 = 0xA5;
 
 /// Bytes of a message's integrity check.
 const CHECK: usize = size_of::<u32>();
@@ -129,6 +133,40 @@ impl Command {
     }
 }
 
+/// Sends a control primitive to a command slot, and returns the parameter of the response.
+pub fn send_primitive(
+    socket: &mut impl Exchange,
+    destination: Destination,
+    slot: u8,
+    primitive: ControlPrimitive,
+    wait: Duration,
+) -> Result<u16, ManagementError> {
+    let opcode = primitive.0;
+    let asked = ControlPrimitiveRequest::new(slot, primitive, TAG);
+    let mut body = asked.as_bytes().to_vec();
+    body.extend(check_of(&body).to_le_bytes());
+    let request = Request {
+        destination,
+        message_type: MESSAGE_TYPE,
+        body: &body,
+    };
+    let answer = socket
+        .exchange(request, wait, &mut |_| true)
+        .map_err(|source| ManagementError::Socket { opcode, source })?
+        .ok_or(ManagementError::NoAnswer { opcode, wait })?;
+    let mut expected = ControlPrimitiveResponse::new(slot, ResponseStatus::SUCCESS, TAG);
+    let found = checked(&answer).and_then(|content| {
+        ControlPrimitiveResponse::read_from_bytes(content).map_err(|_| "it has another length")
+    });
+    let bad = |reason| ManagementError::BadAnswer { opcode, reason };
+    let found = found.map_err(bad)?;
+    expected.parameter = found.parameter;
+    if found != expected {
+        return Err(bad("it is no success of that slot and tag"));
+    }
+    Ok(found.parameter.get())
+}
+
 /// The integrity check of a message, which is without its type byte here.
 fn check_of(message: &[u8]) -> u32 {
     let mut digest = CRC32C.digest();
@@ -137,14 +175,20 @@ fn check_of(message: &[u8]) -> u32 {
     digest.finalize()
 }
 
-/// Reads a response from this command slot, without its message type byte.
-fn decode(answer: &[u8], slot: u8) -> Result<Response, &'static str> {
+/// A message without its integrity check, which is right.
+fn checked(answer: &[u8]) -> Result<&[u8], &'static str> {
     let (content, check) = answer
         .split_last_chunk::<CHECK>()
         .ok_or("it is too short")?;
-    if check_of(content) != u32::from_le_bytes(*check) {
-        return Err("its integrity check is wrong");
+    match check_of(content) == u32::from_le_bytes(*check) {
+        true => Ok(content),
+        false => Err("its integrity check is wrong"),
     }
+}
+
+/// Reads a response from this command slot, without its message type byte.
+fn decode(answer: &[u8], slot: u8) -> Result<Response, &'static str> {
+    let content = checked(answer)?;
     let (response, data) =
         ManagementResponse::ref_from_prefix(content).map_err(|_| "it is too short")?;
     let expected = RequestHeader::response(MessageKind::MANAGEMENT, slot);

@@ -147,8 +147,7 @@ pub async fn run_with_log<T>(
     };
     let surroundings = DefaultWorld {
         health: model.health,
-        firmware: (slots > 0)
-            .then(|| SlowFirmware::new(firmware, clock, model.firmware.commit_milliseconds)),
+        firmware: (slots > 0).then(|| SlowFirmware::new(firmware, clock, model.firmware.times)),
         vpd: ModelVpd::new(model, &serial_number),
         reset: MemoryReset::default(),
         link: &management_link,

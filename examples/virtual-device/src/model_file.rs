@@ -17,6 +17,7 @@ use nvme_mi_responder::{
     Vendor,
 };
 
+use crate::slow_firmware::FirmwareTimes;
 pub use vpd::ModelVpd;
 
 /// The model of a device without `--model`.
@@ -87,8 +88,8 @@ pub struct FirmwareModel {
     pub first_slot_read_only: bool,
     /// Whether images can be activated without a reset.
     pub activates_without_reset: bool,
-    /// How long a Firmware Commit that stores an image takes. 0: no time at all.
-    pub commit_milliseconds: u32,
+    /// How long it takes to keep a piece of an image, and to store an image.
+    pub times: FirmwareTimes,
 }
 
 /// What is wrong with a model file.

@@ -1,59 +1,66 @@
-//! Firmware slots that take their time, as those in flash memory do: `commit_seconds` of a model
-//! file.
+//! Firmware slots that take their time, as those in flash memory do: `piece_seconds` and
+//! `commit_seconds` of a model file.
 
 use std::task::Poll;
 
 use mctp_router::{Clock, Instant};
 use nvme_mi_responder::world::{FirmwareError, FirmwareStore};
 
-/// How much longer than a commit takes, in milliseconds, a requester is asked to wait: for the
+/// How much longer than something takes, in milliseconds, a requester is asked to wait: for the
 /// responder to look again, and for the response to arrive.
 const ALLOWANCE: u32 = 1000;
 
-/// Another store, in which each commit is pending for a time.
+/// How long a store takes, in milliseconds. 0: as long as it does by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FirmwareTimes {
+    /// For each piece of an image that it keeps.
+    pub piece: u32,
+    /// For an image that it stores in a slot.
+    pub commit: u32,
+}
+
+/// Another store, in which each piece and each commit is pending for a time.
 #[derive(Debug)]
 pub struct SlowFirmware<S, C> {
     store: S,
     clock: C,
-    /// In milliseconds. 0: as long as the other store takes.
-    commit_time: u32,
-    commit: Option<PendingCommit>,
+    times: FirmwareTimes,
+    pending: Option<(Operation, Instant)>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct PendingCommit {
-    slot: u8,
-    length: u32,
-    ends_at: Instant,
+/// What can be pending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Operation {
+    Write { offset: u32 },
+    Commit { slot: u8, length: u32 },
 }
 
 impl<S: FirmwareStore, C: Clock> SlowFirmware<S, C> {
-    /// Commits to `store` take `commit_time` milliseconds by this clock.
-    pub fn new(store: S, clock: C, commit_time: u32) -> Self {
+    /// `store` takes these times by this clock.
+    pub fn new(store: S, clock: C, times: FirmwareTimes) -> Self {
         Self {
             store,
             clock,
-            commit_time,
-            commit: None,
+            times,
+            pending: None,
         }
     }
 
-    /// Whether the time of this commit, which begins unless it has begun, is over.
-    fn has_taken_its_time(&mut self, slot: u8, length: u32) -> bool {
+    /// The store once the operation, which begins unless it has begun, has taken its time.
+    fn after(&mut self, operation: Operation, time: u32) -> Poll<&mut S> {
         let now = self.clock.now();
-        let is_this = |pending: &PendingCommit| (pending.slot, pending.length) == (slot, length);
-        let commit = self.commit.filter(is_this).unwrap_or(PendingCommit {
-            slot,
-            length,
-            ends_at: now.after(self.commit_time),
-        });
-        self.commit = Some(commit);
-        now >= commit.ends_at
+        let begun = self.pending.filter(|(pending, _)| *pending == operation);
+        let (_, ends_at) = begun.unwrap_or((operation, now.after(time)));
+        self.pending = Some((operation, ends_at));
+        match now < ends_at {
+            true => Poll::Pending,
+            false => Poll::Ready(self.free()),
+        }
     }
 
-    /// The store, for a call that means that a pending commit was given up.
+    /// The store, for a call that means that what is pending was given up.
     fn free(&mut self) -> &mut S {
-        self.commit = None;
+        self.pending = None;
         &mut self.store
     }
 }
@@ -100,29 +107,27 @@ impl<S: FirmwareStore, C: Clock> FirmwareStore for SlowFirmware<S, C> {
     }
 
     fn write(&mut self, offset: u32, data: &[u8]) -> Poll<Result<(), FirmwareError>> {
-        self.free().write(offset, data)
+        let time = self.times.piece;
+        match self.after(Operation::Write { offset }, time) {
+            Poll::Ready(store) => store.write(offset, data),
+            Poll::Pending => Poll::Pending,
+        }
     }
 
     fn longest_write(&self) -> u32 {
-        self.store.longest_write()
+        longest(self.times.piece).unwrap_or_else(|| self.store.longest_write())
     }
 
     fn commit(&mut self, slot: u8, length: u32) -> Poll<Result<(), FirmwareError>> {
-        if self.commit_time != 0 && !self.has_taken_its_time(slot, length) {
-            return Poll::Pending;
+        let time = self.times.commit;
+        match self.after(Operation::Commit { slot, length }, time) {
+            Poll::Ready(store) => store.commit(slot, length),
+            Poll::Pending => Poll::Pending,
         }
-        let result = self.store.commit(slot, length);
-        if result.is_ready() {
-            self.commit = None;
-        }
-        result
     }
 
     fn longest_commit(&self) -> u32 {
-        match self.commit_time {
-            0 => self.store.longest_commit(),
-            time => time.saturating_add(ALLOWANCE),
-        }
+        longest(self.times.commit).unwrap_or_else(|| self.store.longest_commit())
     }
 
     fn activate_on_reset(&mut self, slot: u8) -> Result<(), FirmwareError> {
@@ -136,6 +141,11 @@ impl<S: FirmwareStore, C: Clock> FirmwareStore for SlowFirmware<S, C> {
     fn reset(&mut self) -> bool {
         self.free().reset()
     }
+}
+
+/// What a requester is told of something that takes this time; `None`: that is for the store to say.
+fn longest(time: u32) -> Option<u32> {
+    (time != 0).then(|| time.saturating_add(ALLOWANCE))
 }
 
 #[cfg(test)]
@@ -164,9 +174,10 @@ mod tests {
     type Slow<'b, 'c> = SlowFirmware<MemoryFirmware<'b, 2>, &'c Moved>;
 
     /// Slot 1 has firmware; an image of 32 bytes was downloaded.
-    fn downloaded<'b, 'c>(memory: &'b mut [u8], clock: &'c Moved, time: u32) -> Slow<'b, 'c> {
+    fn downloaded<'b, 'c>(memory: &'b mut [u8], clock: &'c Moved, commit: u32) -> Slow<'b, 'c> {
         let slots = [Some(*b"OLD00001"), None];
-        let mut store = SlowFirmware::new(MemoryFirmware::new(memory, slots), clock, time);
+        let times = FirmwareTimes { piece: 0, commit };
+        let mut store = SlowFirmware::new(MemoryFirmware::new(memory, slots), clock, times);
         let content = [7; 8];
         let image = [&firmware_image_header(*b"NEW00001", &content)[..], &content].concat();
         assert_eq!(store.write(0, &image), Poll::Ready(Ok(())));
@@ -200,6 +211,23 @@ mod tests {
         store.discard();
         clock.0.set(1500);
         assert_eq!(store.commit(1, 32), Poll::Pending);
+    }
+
+    #[test]
+    fn each_piece_is_pending_for_its_time() {
+        let (mut memory, clock) = ([0; 96], Moved::default());
+        let mut store = downloaded(&mut memory, &clock, 0);
+        store.discard();
+        store.times.piece = 1000;
+        assert_eq!(store.longest_write(), 2000);
+        for (start, offset) in [(0, 0), (5000, 8)] {
+            clock.0.set(start);
+            assert_eq!(store.write(offset, &[7; 8]), Poll::Pending);
+            clock.0.set(start + 999);
+            assert_eq!(store.write(offset, &[7; 8]), Poll::Pending);
+            clock.0.set(start + 1000);
+            assert_eq!(store.write(offset, &[7; 8]), Poll::Ready(Ok(())));
+        }
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod kernel;
 mod kernel_build;
 mod management;
 mod nvme_cli;
+mod parts;
 mod scenario;
 mod unfinished;
 mod vm;

@@ -4,69 +4,8 @@ use std::fmt;
 
 use super::fullness::Stream;
 use super::management;
-use super::nvme_cli::Release;
-
-/// A kernel version that the scenarios are written for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Linux {
-    /// MCTP over USB 1.0, one packet in each OUT transfer.
-    V7_2,
-    /// MCTP over USB 1.0 and 1.1, OUT transfers packed.
-    V7_3,
-}
-
-impl Linux {
-    /// As in the names of kernel images and of Debian's source packages.
-    pub(super) fn version(self) -> &'static str {
-        match self {
-            Self::V7_2 => "7.2",
-            Self::V7_3 => "7.3",
-        }
-    }
-}
-
-/// The emulated USB host controller.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Controller {
-    Ehci,
-    Xhci,
-}
-
-impl Controller {
-    /// QEMU's name.
-    pub(super) fn device(self) -> &'static str {
-        match self {
-            Self::Ehci => "usb-ehci",
-            Self::Xhci => "qemu-xhci",
-        }
-    }
-}
-
-/// What the device is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Board {
-    /// `virtual-device`.
-    Pc,
-    /// `qemu-an500`, whose UART takes some 15,000 bytes a second.
-    An500,
-}
-
-impl Board {
-    /// The example that it is.
-    fn program(self) -> &'static str {
-        match self {
-            Self::Pc => "virtual-device",
-            Self::An500 => "qemu-an500",
-        }
-    }
-}
-
-/// Who waits for the other on the usbredir socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Listener {
-    Qemu,
-    Device,
-}
+use super::nvme_cli::{self, Release};
+pub(super) use super::parts::{Board, Controller, End, Linux, Listener};
 
 /// One boot, or several.
 pub(super) struct Scenario {
@@ -103,31 +42,6 @@ pub(super) struct Scenario {
     steps: &'static [Step],
 }
 
-/// How a device can end that is asked to: `settings.rs` of the emulated board.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
-    Panic,
-    StackOverflow,
-}
-
-impl End {
-    /// As the board's settings have it.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Panic => "panic",
-            Self::StackOverflow => "stack-overflow",
-        }
-    }
-
-    /// The status with which QEMU has to end, and what has to be in the log.
-    pub(super) fn signs(self) -> (i32, &'static str) {
-        match self {
-            Self::Panic => (101, "panicked at src/fault.rs:"),
-            Self::StackOverflow => (102, "stack overflow: the stack pointer is "),
-        }
-    }
-}
-
 /// Part of a plan.
 #[derive(Clone, Copy)]
 enum Step {
@@ -160,8 +74,15 @@ enum Step {
     Management,
     /// nvme-cli's commands, each output checked.
     NvmeCli,
-    /// nvme-cli's Firmware Commit to a device that takes 45 s for it, and serves others meanwhile.
+    /// nvme-cli's firmware update of a device that takes 45 s for the commit, and serves others
+    /// meanwhile. One response of the download is lost.
     SlowFirmware,
+    /// A host sets up the management endpoint, and its USB link is lost.
+    LeaveBehind,
+    /// The next host finds the endpoint as it was in the beginning.
+    FindDefaults,
+    /// The first computer does the one, the second the other.
+    Replug,
     /// Streams of messages of these lengths and counts from the device, with control requests
     /// meanwhile.
     Bench(&'static [(u16, u32)]),
@@ -252,6 +173,15 @@ const SLOW_BENCH: &[Step] = &[
     Step::Bench(&[(100, 200), (987, 100), (3951, 25)]),
 ];
 const SLOW_FIRMWARE: &[Step] = &[Step::Bind, Step::Control, Step::SlowFirmware];
+const LINK_LOSS: &[Step] = &[
+    Step::Bind,
+    Step::Control,
+    Step::LeaveBehind,
+    Step::Reset,
+    Step::Control,
+    Step::FindDefaults,
+];
+const REPLUG: &[Step] = &[Step::Bind, Step::Control, Step::Replug];
 const NVME_CLI: &[Step] = &[Step::Bind, Step::Control, Step::Management, Step::NvmeCli];
 
 const SERIAL_LOG: &[Step] = &[
@@ -260,15 +190,6 @@ const SERIAL_LOG: &[Step] = &[
     Step::SerialLog,
     Step::Control,
     Step::ShortEcho,
-];
-
-const NVME_CLI_CHAPTERS: &[&str] = &[
-    "identify",
-    "logs",
-    "settings",
-    "namespaces",
-    "media",
-    "firmware",
 ];
 
 /// The short run.
@@ -360,6 +281,15 @@ pub(super) fn all() -> Vec<Scenario> {
             Release::Trixie,
             linux_7_3("7.3-xhci-slow-firmware-2.13", "1.0", 251, SLOW_FIRMWARE),
         ),
+        nvme_cli(
+            Release::Trixie,
+            linux_7_3("7.3-xhci-link-loss", "1.0", 251, LINK_LOSS),
+        ),
+        Scenario {
+            listener: Listener::Device,
+            boots: 2,
+            ..nvme_cli(Release::Bookworm, linux_7_2("7.2-ehci-replug", 68, REPLUG))
+        },
         an500(linux_7_2("an500-7.2-ehci", 68, BOARD)),
         an500(linux_7_2("an500-7.2-ehci-bench", 251, SLOW_BENCH)),
         an500(nvme_cli(
@@ -595,6 +525,12 @@ impl Scenario {
                 .collect(),
             Step::Management => self.management_commands(),
             Step::NvmeCli => self.nvme_cli_commands(),
+            Step::LeaveBehind => [set_unit(self.mtu)]
+                .into_iter()
+                .chain(self.nvme_cli_chapter("before-link-loss"))
+                .collect(),
+            Step::Replug => Vec::from_iter(self.nvme_cli_chapter("replugged")),
+            Step::FindDefaults => Vec::from_iter(self.nvme_cli_chapter("after-link-loss")),
             Step::SlowFirmware => [set_unit(self.mtu)]
                 .into_iter()
                 .chain(self.nvme_cli_chapter("slow-firmware"))
@@ -626,7 +562,7 @@ impl Scenario {
     }
 
     fn nvme_cli_commands(&self) -> Vec<String> {
-        let chapters = NVME_CLI_CHAPTERS.iter();
+        let chapters = nvme_cli::CHAPTERS.iter();
         let mut commands: Vec<_> = chapters
             .flat_map(|name| self.nvme_cli_chapter(name))
             .collect();
@@ -637,6 +573,9 @@ impl Scenario {
             Board::An500 => 128 << 10,
         };
         commands.extend(self.nvme_cli_chapter(&format!("large-firmware --size {size}")));
+        if self.board == Board::Pc {
+            commands.extend(self.nvme_cli_chapter("stopped-firmware"));
+        }
         commands
     }
 

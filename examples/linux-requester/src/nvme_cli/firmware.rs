@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use crc::{CRC_32_ISCSI, Crc};
 use linux_requester::address::Destination;
 use linux_requester::interface::{self, Interface};
@@ -23,14 +23,16 @@ const INVALID_SLOT: u16 = 0x106;
 const INVALID_IMAGE: u16 = 0x107;
 const OVERLAPPING_RANGE: u16 = 0x114;
 
-const FILE: &str = "/tmp/image";
-const PAGE: usize = 4096;
+pub(super) const FILE: &str = "/tmp/image";
+pub(super) const PAGE: usize = 4096;
+/// Of a download in which the machine is stopped.
+const DOWNLOAD_TIME: Duration = Duration::from_secs(50);
 /// Where an image has its revision.
 const REVISION: Range<usize> = 8..16;
 /// Of a file that nvme-cli reads without huge pages.
 const PART: usize = 256 << 10;
 /// Actions of Firmware Commit.
-const STORE: u8 = 0;
+pub(super) const STORE: u8 = 0;
 const STORE_AND_ACTIVATE_ON_RESET: u8 = 1;
 const ACTIVATE_ON_RESET: u8 = 2;
 const ACTIVATE_NOW: u8 = 3;
@@ -144,9 +146,15 @@ fn interrupted_download(nvme: &NvmeCli, image: &[u8]) -> Result<()> {
 }
 
 /// Downloads and commits an image, and has the host see that the device stored every byte of it.
-fn install(nvme: &NvmeCli, image: &[u8], slot: u8, action: u8) -> Result<()> {
+pub(super) fn install(nvme: &NvmeCli, image: &[u8], slot: u8, action: u8) -> Result<()> {
     download(nvme, image)?;
     commit(nvme, slot, action)?;
+    expect_stored(image, slot);
+    Ok(())
+}
+
+/// Has the host see that the device stored every byte of an image.
+pub(super) fn expect_stored(image: &[u8], slot: u8) {
     let digest: String = Sha256::digest(image)
         .iter()
         .map(|byte| format!("{byte:02x}"))
@@ -156,11 +164,44 @@ fn install(nvme: &NvmeCli, image: &[u8], slot: u8, action: u8) -> Result<()> {
         "firmware slot {slot} has {revision}: {} bytes, SHA-256 {digest}",
         image.len()
     ));
+}
+
+/// A download that goes on after this machine was stopped in the middle of it, for less than the
+/// device waits and for as long as libnvme does.
+pub(super) fn download_stopped(nvme: &NvmeCli) -> Result<()> {
+    for (stop, revision) in [(3000, "STOP0003"), (5000, "STOP0005")] {
+        let image = image(revision, PART);
+        fs::write(FILE, &image)?;
+        let interface = Interface::named(interface::ANY)?;
+        let before = interface.sent_bytes()?;
+        let sent = || Ok::<_, anyhow::Error>(interface.sent_bytes()? - before);
+        let (mut host, mut sent_before_stop) = (None, None);
+        nvme.text_with_others(&download_command(0), DOWNLOAD_TIME, || {
+            match &host {
+                None if sent()? > image.len() as u64 / 4 => host = Some(guest_init::stop(stop)),
+                Some(host) if host.is_finished() && sent_before_stop.is_none() => {
+                    sent_before_stop = Some(sent()?);
+                }
+                _ => sleep(Duration::from_millis(1)),
+            }
+            Ok(())
+        })?;
+        let host = host.context("the download was over before this machine could be stopped")?;
+        guest_init::expect_was_stopped(host)?;
+        let (before_stop, all) = (sent_before_stop.unwrap_or(u64::MAX), sent()?);
+        ensure!(
+            before_stop < all,
+            "this machine was not stopped in the middle of the download"
+        );
+        println!("stopped for {stop} ms after {before_stop} bytes of {all}");
+        commit(nvme, 3, STORE)?;
+        expect_stored(&image, 3);
+    }
     Ok(())
 }
 
 /// Downloads an image from its beginning.
-pub(super) fn download(nvme: &NvmeCli, image: &[u8]) -> Result<()> {
+fn download(nvme: &NvmeCli, image: &[u8]) -> Result<()> {
     fs::write(FILE, image)?;
     if nvme.has_memory_for(&download_command(0))? {
         return Ok(());
@@ -175,7 +216,7 @@ pub(super) fn download(nvme: &NvmeCli, image: &[u8]) -> Result<()> {
 }
 
 /// Downloads the first bytes of the file to `offset`.
-fn piece(length: usize, offset: usize) -> String {
+pub(super) fn piece(length: usize, offset: usize) -> String {
     format!(
         "admin-passthru --opcode=0x11 --write --input-file={FILE} --data-len={length} --cdw10={} --cdw11={}",
         length / 4 - 1,
@@ -183,12 +224,12 @@ fn piece(length: usize, offset: usize) -> String {
     )
 }
 
-fn download_command(offset: usize) -> String {
+pub(super) fn download_command(offset: usize) -> String {
     // Of dwords.
     format!("fw-download --fw={FILE} --offset={}", offset / 4)
 }
 
-fn commit(nvme: &NvmeCli, slot: u8, action: u8) -> Result<()> {
+pub(super) fn commit(nvme: &NvmeCli, slot: u8, action: u8) -> Result<()> {
     let text = nvme.text(&format!("fw-commit --slot={slot} --action={action}"))?;
     ensure!(text.contains("Success"), "no success: {text}");
     Ok(())

@@ -6,6 +6,7 @@
 
 mod firmware;
 mod identify;
+mod link_loss;
 mod logs;
 mod media;
 mod namespaces;
@@ -39,8 +40,17 @@ pub(crate) enum Chapter {
     Media,
     /// The download of a large image, interrupted and started over
     LargeFirmware,
-    /// A commit of 45 s, with the model `slow-firmware.toml`
+    /// A download in which a response is lost and a commit of 45 s, with the model
+    /// `slow-firmware.toml`
     SlowFirmware,
+    /// Downloads in which the machine is stopped
+    StoppedFirmware,
+    /// What a host leaves behind
+    BeforeLinkLoss,
+    /// What the next host finds
+    AfterLinkLoss,
+    /// One of these, in two computers with the same device
+    Replugged,
 }
 
 /// Runs a chapter with nvme-cli in `folder`. The large image has `size` bytes.
@@ -55,6 +65,10 @@ pub(crate) fn run(folder: PathBuf, endpoint_id: u8, chapter: Chapter, size: usiz
         Chapter::Media => media::check(&nvme),
         Chapter::LargeFirmware => firmware::download_large(&nvme, size),
         Chapter::SlowFirmware => slow_firmware::check(&nvme),
+        Chapter::StoppedFirmware => firmware::download_stopped(&nvme),
+        Chapter::BeforeLinkLoss => link_loss::leave_behind(&nvme),
+        Chapter::AfterLinkLoss => link_loss::find(&nvme),
+        Chapter::Replugged => link_loss::replugged(&nvme),
     }
 }
 

@@ -17,6 +17,7 @@ use super::management::{Host, size};
 use super::nvme_mi::{AdminCommand, Completion, MiCommand};
 use super::screen::{Screen, bar};
 use crate::model_file::FirmwareModel;
+use crate::slow_firmware::FirmwareTimes;
 
 /// The revision of the new image.
 const REVISION: &str = "DEMO0001";
@@ -112,8 +113,8 @@ impl Host<'_, '_, '_, '_> {
             screen.note("none of them can be written")?;
             return Ok(());
         };
-        if firmware.commit_milliseconds != 0 {
-            screen.note("a commit takes longer than this host waits: commit_seconds")?;
+        if firmware.times != FirmwareTimes::default() {
+            screen.note("they take longer than this host waits: piece_seconds, commit_seconds")?;
             return Ok(());
         }
         screen.check(
@@ -294,7 +295,7 @@ mod tests {
             slots: slots.iter().map(slot).collect(),
             first_slot_read_only,
             activates_without_reset: true,
-            commit_milliseconds: 0,
+            times: FirmwareTimes::default(),
         }
     }
 

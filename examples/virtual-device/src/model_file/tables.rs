@@ -14,6 +14,7 @@ use super::{
     BadModel, BrokenRule, CONTROLLERS, ControllerModel, DeviceModel, FIRMWARE_SLOTS, FirmwareModel,
     LONGEST_VPD, PORTS, Part, ROOMS,
 };
+use crate::slow_firmware::FirmwareTimes;
 
 /// Reads the text of a model file.
 pub(super) fn parse(text: &str) -> Result<DeviceModel, BadModel> {
@@ -618,11 +619,12 @@ struct FirmwareTable {
     first_slot_read_only: bool,
     #[serde(default)]
     activates_without_reset: bool,
+    piece_seconds: Option<Spanned<Number>>,
     commit_seconds: Option<Spanned<Number>>,
 }
 
-/// The longest time of a commit in seconds, which More Processing Required can still announce.
-const LONGEST_COMMIT: i64 = 3600;
+/// The longest time of a piece and of a commit in seconds, which More Processing Required can still announce.
+const LONGEST_TIME: i64 = 3600;
 
 impl FirmwareTable {
     fn slots(&self) -> Result<FirmwareModel, Problem> {
@@ -641,17 +643,18 @@ impl FirmwareTable {
                 "slot 1 is active, so it cannot be empty",
             ));
         }
-        let seconds: u32 = within_or(
-            "commit_seconds",
-            &self.commit_seconds,
-            0..=LONGEST_COMMIT,
-            0,
-        )?;
+        let milliseconds = |key, value| {
+            let seconds: u32 = within_or(key, value, 0..=LONGEST_TIME, 0)?;
+            Ok::<_, Problem>(seconds.saturating_mul(1000))
+        };
         Ok(FirmwareModel {
             slots,
             first_slot_read_only: self.first_slot_read_only,
             activates_without_reset: self.activates_without_reset,
-            commit_milliseconds: seconds.saturating_mul(1000),
+            times: FirmwareTimes {
+                piece: milliseconds("piece_seconds", &self.piece_seconds)?,
+                commit: milliseconds("commit_seconds", &self.commit_seconds)?,
+            },
         })
     }
 }

@@ -83,7 +83,7 @@ fn every_key_that_is_commented_out_is_one_with_the_value_that_is_shown() {
         .lines()
         .zip(&shown)
         .filter(|(line, now)| line != *now);
-    assert_eq!(changed.count(), 27, "{text}");
+    assert_eq!(changed.count(), 28, "{text}");
     let expected = DeviceModel {
         serial_number: Some(SERIAL_NUMBER.into()),
         vendor: Vendor::NOT_FOR_DISTRIBUTION,
@@ -138,10 +138,12 @@ fn an_example_arrives_in_the_model_as_it_is_written() {
 }
 
 #[test]
-fn the_time_of_a_commit_is_none_unless_it_is_given() {
-    assert_eq!(DeviceModel::default().firmware.commit_milliseconds, 0);
+fn pieces_and_commits_take_no_time_unless_it_is_given() {
+    let times = DeviceModel::default().firmware.times;
+    assert_eq!((times.piece, times.commit), (0, 0));
     let slow = DeviceModel::parse(include_str!("../../models/slow-firmware.toml")).unwrap();
-    assert_eq!(slow.firmware.commit_milliseconds, 45_000);
+    let times = slow.firmware.times;
+    assert_eq!((times.piece, times.commit), (1000, 45_000));
 }
 
 #[test]
@@ -329,6 +331,11 @@ fn a_value_out_of_range_is_shown_with_the_range() {
             "# commit_seconds",
             "commit_seconds = 3601",
             "commit_seconds is 0 to 3600, not 3601",
+        ),
+        (
+            "# piece_seconds",
+            "piece_seconds = 3601",
+            "piece_seconds is 0 to 3600, not 3601",
         ),
         (
             "# commit_seconds",
