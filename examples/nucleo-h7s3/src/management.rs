@@ -56,12 +56,8 @@ pub fn start(identity: &Identity<'_>, crc: Crc) -> Management {
         .with_read_only_first_slot()
         .with_immediate_activation();
     let mut world = default_world(firmware, link, crc);
-    // The flash inside the chip has no room for the code: there the VPD are blank.
-    if cfg!(feature = "run-from-sram")
-        && let Ok(vpd) = default_vpd(serial_number)
-    {
-        world.vpd = vpd;
-    }
+    let vpd = default_vpd(serial_number).ok();
+    world.vpd = vpd.unwrap_or_else(|| fault::stop());
     let device = DEVICE.init(RefCell::new(Device::new(subsystem.model(), world)));
     let buffers = messages.each_mut();
     let endpoint = ManagementEndpoint::new(device.get_mut(), MANAGEMENT_PORT, buffers);
