@@ -1,7 +1,7 @@
 //! The managed device: what exists once, however many management endpoints it has.
 
 use crate::model::{Model, Observed, PortId};
-use crate::world::{World, report_of};
+use crate::world::World;
 
 /// An NVM subsystem: its [`Model`], and the [`World`] around it. It exists once.
 /// [`ManagementEndpoint`](crate::ManagementEndpoint)s, one for each port at which requesters reach
@@ -84,6 +84,7 @@ impl SubsystemHealth {
 /// all warnings and the worst of each value.
 pub(crate) fn observe<W: World>(model: &mut Model<'_>, world: &mut W) -> SubsystemHealth {
     let health = world.health();
+    let warning_temperature = health.warning_temperature();
     let mut worst = Observed {
         available_spare: u8::MAX,
         ..Observed::default()
@@ -92,7 +93,10 @@ pub(crate) fn observe<W: World>(model: &mut Model<'_>, world: &mut W) -> Subsyst
         let Some(controller) = model.controllers.get(index) else {
             continue;
         };
-        let seen = Observed::of(&report_of(controller, health));
+        let mut report = health.report(controller.id);
+        let thresholds = &controller.settings.thresholds;
+        thresholds.apply(&mut report, warning_temperature);
+        let seen = Observed::of(&report);
         if controller.observed != Some(seen) {
             model.observe(index, seen);
         }

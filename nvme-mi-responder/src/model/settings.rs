@@ -97,13 +97,16 @@ impl Thresholds {
 
     /// Sets bit 1 of the critical warning if a temperature is at or beyond a threshold of its own.
     pub(crate) fn apply(&self, report: &mut HealthReport, warning_temperature: u16) {
-        let mut sensors = (1..).zip(&report.sensors);
-        // Looked at one by one only if there are any.
-        let has_sensors = report.sensors != [0; 8];
-        let is_beyond = |index, kelvins| self.is_beyond(index, kelvins, warning_temperature);
-        if is_beyond(0, report.temperature)
-            || has_sensors && sensors.any(|(sensor, kelvins)| is_beyond(sensor, *kelvins))
-        {
+        let is_warning = if self.over.set | self.under.set == 0 {
+            // By default only the composite temperature has a threshold.
+            report.temperature >= warning_temperature.max(1)
+        } else {
+            let mut sensors = (1..).zip(&report.sensors);
+            self.is_beyond(0, report.temperature, warning_temperature)
+                || sensors
+                    .any(|(sensor, kelvins)| self.is_beyond(sensor, *kelvins, warning_temperature))
+        };
+        if is_warning {
             report.critical_warning |= TEMPERATURE_WARNING;
         }
     }
