@@ -432,7 +432,11 @@ impl<T> Shared<T> {
             };
             return Poll::Ready((used, result));
         }
-        self.waker.set(Some(context.waker().clone()));
+        // Mostly it is the one that is there already, and a clone would be a call.
+        let waker = self.waker.take();
+        let same = waker.filter(|waker| waker.will_wake(context.waker()));
+        let waker = same.unwrap_or_else(|| context.waker().clone());
+        self.waker.set(Some(waker));
         Poll::Pending
     }
 

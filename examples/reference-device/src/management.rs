@@ -242,8 +242,10 @@ pub struct ManagementLink {
     router_port: mctp_router::PortId,
     /// The port whose unit is that of the link.
     port: Cell<Option<PortId>>,
-    unit: Signal<NoopRawMutex, u16>,
-    lost: Signal<NoopRawMutex, ()>,
+    /// What changed since somebody looked.
+    unit: Cell<Option<u16>>,
+    lost: Cell<bool>,
+    changed: Signal<NoopRawMutex, ()>,
 }
 
 impl Default for ManagementLink {
@@ -271,8 +273,9 @@ impl ManagementLink {
             network,
             router_port,
             port: Cell::new(None),
-            unit: Signal::new(),
-            lost: Signal::new(),
+            unit: Cell::new(None),
+            lost: Cell::new(false),
+            changed: Signal::new(),
         }
     }
 
@@ -291,14 +294,19 @@ impl ManagementLink {
         self.port.set(Some(port));
     }
 
-    /// The next change of the transmission unit, in bytes.
-    pub(crate) fn next_unit(&self) -> impl Future<Output = u16> {
-        self.unit.wait()
+    /// Waits for a new transmission unit, and for a loss of the link.
+    pub(crate) fn changed(&self) -> impl Future<Output = ()> {
+        self.changed.wait()
     }
 
-    /// The next loss of the link.
-    pub(crate) fn next_loss(&self) -> impl Future<Output = ()> {
-        self.lost.wait()
+    /// The new transmission unit in bytes, if there is one.
+    pub(crate) fn take_unit(&self) -> Option<u16> {
+        self.unit.take()
+    }
+
+    /// Whether the link was lost.
+    pub(crate) fn take_loss(&self) -> bool {
+        self.lost.take()
     }
 
     /// An observer for [`report_events`](crate::report_events) by which the managed subsystem gets
@@ -326,7 +334,8 @@ impl<O: Observer> Observer for LinkWatch<'_, O> {
 
     fn event(&self, event: Event, drops: &DropCounters) {
         if event == Event::LinkDown(self.link.router_port) {
-            self.link.lost.signal(());
+            self.link.lost.set(true);
+            self.link.changed.signal(());
         }
         self.observer.event(event, drops);
     }
@@ -389,7 +398,8 @@ const ERRORS: [(DropReason, TransportError); 11] = [
 impl Effects for &ManagementLink {
     fn transmission_unit_changed(&mut self, port: PortId, unit: u16) {
         if self.port.get() == Some(port) {
-            self.unit.signal(unit);
+            self.unit.set(Some(unit));
+            self.changed.signal(());
         }
     }
 }
@@ -475,7 +485,8 @@ mod tests {
         let mut effects = &link;
         effects.transmission_unit_changed(PortId(1), 64);
         effects.transmission_unit_changed(PortId(2), 128);
-        assert_eq!(link.unit.try_take(), Some(64));
+        assert_eq!(link.take_unit(), Some(64));
+        assert_eq!(link.changed.try_take(), Some(()));
     }
 
     #[test]
@@ -484,8 +495,9 @@ mod tests {
         let event = |event| link.watched_by(&()).event(event, &DropCounters::new());
         event(Event::LinkUp(USB));
         event(Event::LinkDown(mctp_router::PortId(7)));
-        assert_eq!(link.lost.try_take(), None);
+        assert_eq!(link.changed.try_take(), None);
         event(Event::LinkDown(USB));
-        assert_eq!(link.lost.try_take(), Some(()));
+        assert_eq!(link.changed.try_take(), Some(()));
+        assert!(link.take_loss() && !link.take_loss());
     }
 }

@@ -5,7 +5,7 @@ use core::cell::RefCell;
 use core::convert::Infallible;
 use core::future::pending;
 
-use embassy_futures::select::{Either3, select3};
+use embassy_futures::select::{Either, select};
 use embassy_futures::yield_now;
 use embassy_sync::blocking_mutex::raw::RawMutex;
 use mctp::Eid;
@@ -99,10 +99,10 @@ pub fn manage<M: RawMutex, C: Clock, W: World>(
             |endpoint_id| router.request_channel(Target::Endpoint(link.network(), endpoint_id)),
             &clock,
         );
-        match select3(serve, follow_unit(router, link), follow_loss(server, link)).await {
+        match select(serve, follow_link(router, server, link)).await {
             // It ends only if the listener does, which this one does not.
-            Either3::First(_) => pending().await,
-            Either3::Second(never) | Either3::Third(never) => never,
+            Either::First(_) => pending().await,
+            Either::Second(never) => never,
         }
     })
 }
@@ -164,25 +164,21 @@ impl<'m, 'b, M: RawMutex, C: Clock> ReceivedMessage for Request<'m, 'b, M, C> {
     }
 }
 
-/// Resets the management endpoint whenever its link is lost.
-async fn follow_loss<W: World>(
+/// Lets the link follow the transmission unit of the subsystem's port, and resets the management
+/// endpoint when the link is lost.
+async fn follow_link<M: RawMutex, C: Clock, W: World>(
+    router: &Router<'_, M, C>,
     server: &Server<'_, '_, '_, W>,
     link: &ManagementLink,
 ) -> Infallible {
     loop {
-        link.next_loss().await;
-        server.reset();
-    }
-}
-
-/// Lets the link follow the transmission unit of the subsystem's port.
-async fn follow_unit<M: RawMutex, C: Clock>(
-    router: &Router<'_, M, C>,
-    link: &ManagementLink,
-) -> Infallible {
-    loop {
-        let unit = link.next_unit().await.into();
-        router.configure_port(link.router_port(), PortConfig::new(unit));
+        link.changed().await;
+        if let Some(unit) = link.take_unit() {
+            router.configure_port(link.router_port(), PortConfig::new(unit.into()));
+        }
+        if link.take_loss() {
+            server.reset();
+        }
     }
 }
 
