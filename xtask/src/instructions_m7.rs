@@ -107,14 +107,14 @@ fn within_budget(over: &[String]) -> Result<()> {
 fn measure(project: &Project) -> Result<(String, Vec<String>)> {
     let budgets = &budgets(project)?;
     let (round_trips, streams) = shipped(project)?;
-    let mut table = "Instructions for a round trip on the emulated Cortex-M7\n".to_owned();
+    let mut table = "Instructions for a round trip on the emulated Cortex-M7, and for NVMe-MI commands from body to body\n".to_owned();
     let mut over = Vec::new();
     for Round {
         name, instructions, ..
     } in &round_trips
     {
         let budget = budget(budgets, name)?;
-        writeln!(table, "{name:>20} {instructions:>8.0} of {budget}")?;
+        writeln!(table, "{name:>25} {instructions:>8.0} of {budget}")?;
         over.extend(over_budget(name, *instructions, budget));
     }
     table += "Instructions for a packet, of these for each further one of a message, and bytes of message at 600 MHz\n";

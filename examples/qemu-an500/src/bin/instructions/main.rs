@@ -1,5 +1,5 @@
-//! What packets and messages cost, to be counted: [`round_trip`]s, and [`stream`]s in one
-//! direction.
+//! What packets and messages cost, to be counted: [`round_trip`]s, [`commands`] from body to body,
+//! and [`stream`]s in one direction.
 //!
 //! The settings are those of the boards: every lock is a critical section, transfer buffers have
 //! 512 bytes, the clock runs. With the feature `mctp-estack` it is the round trips through that
@@ -12,6 +12,8 @@
 // Of ours it then uses the cases and the link.
 #![cfg_attr(feature = "mctp-estack", allow(dead_code))]
 
+#[cfg(not(feature = "mctp-estack"))]
+mod commands;
 #[cfg(feature = "mctp-estack")]
 mod estack;
 mod round_trip;
@@ -56,6 +58,7 @@ fn start() -> ! {
     #[cfg(not(feature = "mctp-estack"))]
     {
         round_trip::measure_all();
+        commands::measure_all();
         stream::measure_all();
     }
     #[cfg(feature = "mctp-estack")]
