@@ -85,7 +85,7 @@ async fn keep_time(router: &'static OurRouter) {
 #[embassy_executor::task]
 async fn echo(router: &'static OurRouter) {
     let service = Service::vendor_pci(mctp_echo::VENDOR_ID, &[mctp_echo::SUBTYPE]);
-    let Ok(mut listener) = router.listener(service) else {
+    let Ok(listener) = router.listener(service) else {
         return;
     };
     loop {
