@@ -90,10 +90,10 @@ pub struct Routes<const COUNT: usize> {
 /// |-|-|-|-|
 /// | [`Ports`] | 0 | 96 | 1 to 255 |
 /// | [`Networks`] | 256 | 280 | 1 to 255 |
-/// | [`ShortMessages`] | 0 | 256 + 60 | 0 to 127 |
-/// | [`LongMessages`] | 0 | `LEN` + 60 | 1 to 127, of 256 or more bytes |
+/// | [`ShortMessages`] | 0 | 256 + 56 | 0 to 127 |
+/// | [`LongMessages`] | 0 | `LEN` + 56 | 1 to 127, of 256 or more bytes |
 /// | [`Channels`] | 160 | 67 | 1 to 255 |
-/// | [`Routes`] | 0 | 20 | 0 to 255 |
+/// | [`Routes`] | 0 | 16 | 0 to 255 |
 ///
 /// A number outside of its range does not compile, and so no two of them can be swapped:
 ///
@@ -366,9 +366,11 @@ const _: () = {
     }
     assert!(bytes::<Ports<'static, 3>>() == 3 * 96);
     assert!(bytes::<Networks<3>>() == 256 + 3 * 280);
-    assert!(bytes::<ShortMessages<'static, 3>>() == 3 * (256 + 60));
-    assert!(bytes::<LongMessages<'static, 3, 4224>>() == 3 * (4224 + 60));
+    assert!(bytes::<ShortMessages<'static, 3>>() == 3 * (256 + 56));
+    assert!(bytes::<LongMessages<'static, 3, 4224>>() == 3 * (4224 + 56));
     assert!(bytes::<Channels<'static, 4>>() == 160 + 4 * 67);
-    assert!(bytes::<Routes<3>>() == 3 * 20);
-    assert!(bytes::<PortBuffers<'static, 512>>() == 2 * 512 + 528);
+    assert!(bytes::<Routes<3>>() == 3 * 16);
+    assert!(bytes::<PortBuffers<'static, 512>>() == 2 * 512 + 488);
+    // A two-wire port of the baseline transmission unit, in a network of its own.
+    assert!(bytes::<PortBuffers<'static, 80>>() + 96 + 280 <= 1024);
 };

@@ -17,28 +17,29 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct PhysicalAddress {
-    /// The address, zeros, and in the last byte its length: eight bytes, so that comparing and
+    /// The address, zeros, and in the last byte its length: four bytes, so that comparing and
     /// copying are one instruction or two.
-    bytes: [u8; 8],
+    bytes: [u8; 4],
 }
 
 impl PhysicalAddress {
-    /// The longest address, in bytes.
-    pub const MAX_LEN: usize = 7;
+    /// The longest address, in bytes: those of the bindings above, and a segment before bus, device
+    /// and function.
+    pub const MAX_LEN: usize = 3;
 
     /// The only address there is on a point-to-point link.
-    pub const POINT_TO_POINT: Self = Self { bytes: [0; 8] };
+    pub const POINT_TO_POINT: Self = Self { bytes: [0; 4] };
 
     /// An address of one byte, such as an I2C target address.
     pub const fn from_byte(byte: u8) -> Self {
         Self {
-            bytes: [byte, 0, 0, 0, 0, 0, 0, 1],
+            bytes: [byte, 0, 0, 1],
         }
     }
 
     /// An address of up to [`MAX_LEN`](Self::MAX_LEN) bytes; `None` when `address` is longer.
     pub fn new(address: &[u8]) -> Option<Self> {
-        let mut bytes = [0; 8];
+        let mut bytes = [0; 4];
         let [place @ .., len] = &mut bytes;
         place.get_mut(..address.len())?.copy_from_slice(address);
         *len = address.len().try_into().ok()?;
@@ -59,7 +60,7 @@ mod tests {
     #[test]
     fn keeps_the_bytes_it_was_given() {
         for len in 0..=PhysicalAddress::MAX_LEN {
-            let bytes = &[1, 2, 3, 4, 5, 6, 7][..len];
+            let bytes = &[1, 2, 3][..len];
             assert_eq!(PhysicalAddress::new(bytes).unwrap().as_bytes(), bytes);
         }
     }

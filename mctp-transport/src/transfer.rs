@@ -31,7 +31,7 @@ use crate::{HEADER_LEN, PhysicalAddress, RawHeader};
 pub struct TransferLayout {
     /// Bytes before each packet for the transport's header; at least
     /// [`MIN_HEADROOM`](Self::MIN_HEADROOM). A stack may have little room around its shortest
-    /// packets: 16 bytes before and behind together are what `mctp-router` has around control
+    /// packets: 12 bytes before and behind together are what `mctp-router` has around control
     /// responses.
     pub headroom: u8,
     /// Bytes after each packet for the transport's trailer. 0 unless set.

@@ -6,16 +6,16 @@ use mctp_transport::Transfer;
 pub(crate) const RESPONSES: usize = 4;
 
 /// A control response of one packet with the room that a transport may ask for around it.
-pub(crate) const RESPONSE_LEN: usize = 84;
+pub(crate) const RESPONSE_LEN: usize = 80;
 
 /// The transfer buffers of one port: two of `TRANSFER_LEN` bytes for messages, and four for control
-/// responses. On a 32-bit target they take 2 × `TRANSFER_LEN` + 528 bytes.
+/// responses. On a 32-bit target they take 2 × `TRANSFER_LEN` + 488 bytes.
 ///
 /// `TRANSFER_LEN` is what the transport takes at once: 512 for one transfer of USB 1.0 (4,096, for
-/// eight, is faster), 8,191 for USB 1.1, the longest packet with its frame for I2C. Less than 84 does
+/// eight, is faster), 8,191 for USB 1.1, the longest packet with its frame for I2C. Less than 80 does
 /// not compile.
 ///
-/// A transport may ask for up to 16 bytes of header and trailer around a control response.
+/// A transport may ask for up to 12 bytes of header and trailer around a control response.
 #[derive(Debug)]
 pub struct PortBuffers<'b, const TRANSFER_LEN: usize> {
     transfers: [Option<Transfer<'b>>; 2],
@@ -30,7 +30,7 @@ impl<'b, const TRANSFER_LEN: usize> PortBuffers<'b, TRANSFER_LEN> {
         const {
             assert!(
                 TRANSFER_LEN >= RESPONSE_LEN,
-                "a transfer buffer has at least 84 bytes"
+                "a transfer buffer has at least 80 bytes"
             );
         }
         Self {
