@@ -1,7 +1,7 @@
 //! What the device does besides the control protocol, which its router does: a function for each
 //! service.
 
-use core::cell::RefCell;
+use core::cell::Cell;
 use core::convert::Infallible;
 use core::future::pending;
 
@@ -83,7 +83,7 @@ pub fn manage<M: RawMutex, C: Clock, W: World>(
     let listener = router.listener(service.at(link.network()))?;
     link.follow(server.port());
     Ok(async move {
-        let dropped = RefCell::new(DropCounters::new());
+        let dropped = Cell::new(DropCounters::new());
         // A Get State says what was dropped before it came.
         let note_drops = || {
             let now = router.drop_counters();
@@ -186,7 +186,7 @@ async fn follow_link<M: RawMutex, C: Clock, W: World>(
 mod tests {
     extern crate std;
 
-    use core::cell::Cell;
+    use core::cell::{Cell, RefCell};
     use core::future::pending;
     use core::pin::pin;
     use std::boxed::Box;

@@ -1,5 +1,7 @@
 //! Vital Product Data (NVMe-MI 1.2, section 8.2).
 
+use crate::bytes::copy;
+
 /// Why the VPD could not be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -84,7 +86,7 @@ impl<const N: usize> VpdStore for MemoryVpd<N> {
     fn read(&mut self, offset: u16, into: &mut [u8]) {
         let rest = self.content.get(usize::from(offset)..).unwrap_or_default();
         if let Some(bytes) = rest.get(..into.len()) {
-            into.copy_from_slice(bytes);
+            copy(into, bytes);
         }
     }
 
@@ -99,7 +101,7 @@ impl<const N: usize> VpdStore for MemoryVpd<N> {
         };
         let rest = self.content.get_mut(usize::from(offset)..);
         let into = rest.and_then(|rest| rest.get_mut(..data.len()));
-        into.ok_or(VpdError::Failed)?.copy_from_slice(data);
+        copy(into.ok_or(VpdError::Failed)?, data);
         self.remaining_writes = remaining;
         Ok(())
     }
