@@ -51,6 +51,17 @@ const REMAINING: &[(&str, &str)] = &[
 const MERGED: &[(&str, &str)] = &[
     ("qemu_an500::__cortex_m_rt_start", WHY_STATICS),
     ("qemu_an500::management::start", WHY_STATICS),
+    ("nucleo_h7s3::__cortex_m_rt_main", WHY_STATICS),
+    ("nucleo_h7s3::management::start", WHY_STATICS),
+    ("reference_device::serial_log::send", WHY_BORROWED),
+    (
+        "embassy_usb_guard::control::GuardedControlPipe<P>::end",
+        WHY_BORROWED,
+    ),
+    (
+        "embassy_usb_guard::synopsys_otg::SynopsysBus<B>::reset_data_toggle",
+        "only for an endpoint that no descriptor names",
+    ),
     ("qemu_an500::__usb_link_task", WHY_BORROWED),
     ("usbredir_device::runner::Runner", WHY_BORROWED),
 ];

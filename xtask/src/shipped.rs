@@ -26,8 +26,16 @@ const FOR_A_HOST: &str = "bench";
 /// Built with the features of the shipped build and without them, on the command line.
 const WITH_AND_WITHOUT: &str = "xtask/panic-free";
 
+/// The profile of the shipped build.
+pub(crate) const PROFILE: &str = "release";
+
 /// `cargo build` of the nested workspace in `folder`, as it is shipped.
 pub(crate) fn build(project: &Project, folder: &str) -> Command {
+    build_with(project, folder, PROFILE)
+}
+
+/// The same with another profile of [`CONFIG`].
+pub(crate) fn build_with(project: &Project, folder: &str, profile: &str) -> Command {
     let mut cargo = project.cargo(folder);
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(overrides_config) {
@@ -38,7 +46,14 @@ pub(crate) fn build(project: &Project, folder: &str) -> Command {
     if !finds_config(project, folder) {
         cargo.arg("--config").arg(config);
     }
-    cargo.args(["build", "--locked", "--release", "--target", TARGET]);
+    cargo.args([
+        "build",
+        "--locked",
+        "--profile",
+        profile,
+        "--target",
+        TARGET,
+    ]);
     cargo
 }
 
@@ -49,7 +64,7 @@ fn overrides_config(name: &str) -> bool {
         "CARGO_ENCODED_RUSTFLAGS",
         "CARGO_TARGET_THUMBV7EM_NONE_EABIHF_RUSTFLAGS",
     ];
-    flags.contains(&name) || name.starts_with("CARGO_PROFILE_RELEASE_")
+    flags.contains(&name) || name.starts_with("CARGO_PROFILE_")
 }
 
 /// Whether Cargo reads the file without being told. Read twice, flags would be given twice.

@@ -18,11 +18,9 @@ const FOLDER: &str = "xtask/panic-free";
 const UNDEFINED: &str = "a_panic_can_be_reached";
 /// Other code, and other optimisation, than in the shipped build: as a device has it that has flash
 /// enough.
-const FAST: [&str; 6] = [
+const FAST: [&str; 4] = [
     "--config",
     "profile.release.opt-level=3",
-    "--config",
-    "profile.release.package.mctp-usb.opt-level=3",
     "--features",
     "v1-1",
 ];

@@ -8,6 +8,7 @@
 //! features = ["defmt"]                # none if not given
 //! all-features = false                # false if not given
 //! program = "nucleo-h7s3"             # the package's name if not given
+//! profile = "smallest"                # of examples/.cargo/config.toml; that of the shipped build if not given
 //! environment = { DEFMT_LOG = "off" } # for the compiler; none if not given
 //! search-for-panics = true            # in docs/panics.md; false if not given
 //! flash = 65536                       # bytes it may take at most; no limit if not given
@@ -48,6 +49,8 @@ pub(super) struct FeatureSet {
     #[serde(default)]
     all_features: bool,
     program: Option<String>,
+    #[serde(default = "shipped")]
+    profile: String,
     #[serde(default)]
     environment: BTreeMap<String, String>,
     #[serde(default)]
@@ -71,6 +74,10 @@ pub(super) struct Comparable {
 
 fn yes() -> bool {
     true
+}
+
+fn shipped() -> String {
+    shipped::PROFILE.to_owned()
 }
 
 impl Firmware {
@@ -106,12 +113,12 @@ impl Firmware {
 
     pub(super) fn build(&self, project: &Project, set: &FeatureSet) -> Result<Image> {
         output(
-            shipped::build(project, self.folder)
+            shipped::build_with(project, self.folder, &set.profile)
                 .args(set.arguments())
                 .envs(&set.environment),
         )?;
-        let release = project.target_dir.join(TARGET).join("release");
-        Image::open(&release.join(set.program.as_ref().unwrap_or(&self.name)))
+        let built = project.target_dir.join(TARGET).join(&set.profile);
+        Image::open(&built.join(set.program.as_ref().unwrap_or(&self.name)))
     }
 }
 
