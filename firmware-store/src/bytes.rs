@@ -1,6 +1,8 @@
 //! Fields at byte offsets. A field that lies past the end, wholly or in part, reads as zero and is
 //! not written.
 
+use zerocopy::IntoBytes;
+
 /// The 4-byte field at `offset`, least significant byte first.
 pub(crate) fn u32_at(bytes: &[u8], offset: usize) -> u32 {
     let field = bytes.get(offset..).and_then(<[u8]>::first_chunk);
@@ -9,14 +11,7 @@ pub(crate) fn u32_at(bytes: &[u8], offset: usize) -> u32 {
 
 /// Writes `data` at `offset`, if all of it fits.
 pub(crate) fn put(bytes: &mut [u8], offset: usize, data: &[u8]) {
-    let rest = bytes.get_mut(offset..).unwrap_or_default();
-    if let Some(field) = rest.get_mut(..data.len()) {
-        copy(field, data);
-    }
-}
-
-/// Copies as many bytes as both have. Unlike `copy_from_slice` it has no panic for the compiler to
-/// leave out, which takes inlining that opt-level z does not do.
-fn copy(to: &mut [u8], from: &[u8]) {
-    to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+    // Unlike `copy_from_slice` this has no panic for the compiler to leave out, which takes
+    // inlining that opt-level z does not do.
+    let _ = data.write_to_prefix(bytes.get_mut(offset..).unwrap_or_default());
 }

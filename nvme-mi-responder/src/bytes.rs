@@ -1,6 +1,8 @@
 //! Little-endian fields at byte offsets. A field that lies past the end, wholly or in part, reads
 //! as zero and is not written.
 
+use zerocopy::IntoBytes;
+
 /// The byte at `offset`.
 pub(crate) fn u8_at(bytes: &[u8], offset: usize) -> u8 {
     u8::from_le_bytes(array_at(bytes, offset))
@@ -28,14 +30,7 @@ pub(crate) fn put_u32(bytes: &mut [u8], offset: usize, value: u32) {
 
 /// Writes `data` at `offset`, if it fits.
 pub(crate) fn put(bytes: &mut [u8], offset: usize, data: &[u8]) {
-    let rest = bytes.get_mut(offset..).unwrap_or_default();
-    if let Some(field) = rest.get_mut(..data.len()) {
-        copy(field, data);
-    }
-}
-
-/// Copies as many bytes as both have. Unlike `copy_from_slice` it has no panic for the compiler to
-/// leave out, which takes inlining that opt-level z does not do.
-pub(crate) fn copy(to: &mut [u8], from: &[u8]) {
-    to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+    // Unlike `copy_from_slice` this has no panic for the compiler to leave out, which takes
+    // inlining that opt-level z does not do.
+    let _ = data.write_to_prefix(bytes.get_mut(offset..).unwrap_or_default());
 }

@@ -3,7 +3,7 @@
 use mctp_time::Instant;
 
 use super::health_report::HealthReport;
-use crate::bytes::copy;
+use crate::bytes::put;
 
 /// Bytes of host metadata that each of a controller's, and a namespace's, metadata features holds,
 /// in descriptors.
@@ -143,7 +143,7 @@ impl Metadata {
     /// Adds a descriptor at the end. `None`: there is no room.
     pub(crate) fn push(&mut self, descriptor: &[u8]) -> Option<()> {
         let end = self.length.checked_add(descriptor.len())?;
-        copy(self.bytes.get_mut(self.length..end)?, descriptor);
+        put(self.bytes.get_mut(..end)?, self.length, descriptor);
         self.length = end;
         Some(())
     }

@@ -1,6 +1,6 @@
 //! Vital Product Data (NVMe-MI 1.2, section 8.2).
 
-use crate::bytes::copy;
+use zerocopy::IntoBytes;
 
 /// Why the VPD could not be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +86,7 @@ impl<const N: usize> VpdStore for MemoryVpd<N> {
     fn read(&mut self, offset: u16, into: &mut [u8]) {
         let rest = self.content.get(usize::from(offset)..).unwrap_or_default();
         if let Some(bytes) = rest.get(..into.len()) {
-            copy(into, bytes);
+            let _ = bytes.write_to(into);
         }
     }
 
@@ -100,8 +100,8 @@ impl<const N: usize> VpdStore for MemoryVpd<N> {
             remaining => remaining.map(|writes| writes.saturating_sub(1)),
         };
         let rest = self.content.get_mut(usize::from(offset)..);
-        let into = rest.and_then(|rest| rest.get_mut(..data.len()));
-        copy(into.ok_or(VpdError::Failed)?, data);
+        let written = rest.and_then(|rest| data.write_to_prefix(rest).ok());
+        written.ok_or(VpdError::Failed)?;
         self.remaining_writes = remaining;
         Ok(())
     }
