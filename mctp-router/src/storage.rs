@@ -22,11 +22,10 @@ pub struct Ports<'b, const COUNT: usize> {
 }
 
 /// The networks that the ports are in: in each the device has an endpoint ID, a bus owner and
-/// routes of its own.
+/// [routes](Routes) of its own.
 #[derive(Debug)]
 pub struct Networks<const COUNT: usize> {
     endpoints: [Endpoint; COUNT],
-    routes: [RouteIndex; COUNT],
     newest: Newest,
 }
 
@@ -58,10 +57,12 @@ pub struct Channels<'b, const COUNT: usize> {
     wakers: [ChannelWakers; COUNT],
 }
 
-/// Room for `COUNT` routes, of all networks together.
+/// Room for `COUNT` routes, of the first `NETWORKS` networks together. A network of one port to a
+/// single neighbour needs none, and a device of such networks alone has `Routes<0, 0>`.
 #[derive(Debug)]
-pub struct Routes<const COUNT: usize> {
+pub struct Routes<const COUNT: usize, const NETWORKS: usize = 1> {
     places: [Option<(NetworkId, Route)>; COUNT],
+    indexes: [RouteIndex; NETWORKS],
 }
 
 /// Everything that a router keeps, but for the buffers of its ports: see [`PortBuffers`].
@@ -89,11 +90,11 @@ pub struct Routes<const COUNT: usize> {
 /// | part | in all | and for each | how many |
 /// |-|-|-|-|
 /// | [`Ports`] | 0 | 96 | 1 to 255 |
-/// | [`Networks`] | 256 | 280 | 1 to 255 |
+/// | [`Networks`] | 256 | 24 | 1 to 255 |
 /// | [`ShortMessages`] | 0 | 256 + 56 | 0 to 127 |
 /// | [`LongMessages`] | 0 | `LEN` + 56 | 1 to 127, of 256 or more bytes |
 /// | [`Channels`] | 160 | 67 | 1 to 255 |
-/// | [`Routes`] | 0 | 16 | 0 to 255 |
+/// | [`Routes`] | 256 for each network | 16 | 0 to 255 |
 ///
 /// A number outside of its range does not compile, and so no two of them can be swapped:
 ///
@@ -190,11 +191,11 @@ mod sealed {
 impl<'b, P, N, S, L, C, R> Storage<'b> for RouterStorage<P, N, S, L, C, R>
 where
     P: Part<'b, Pieces = (&'b mut [Port<'b>], &'b mut [PortWakers])>,
-    N: Part<'b, Pieces = (&'b mut [Endpoint], &'b mut [RouteIndex], &'b mut Newest)>,
+    N: Part<'b, Pieces = (&'b mut [Endpoint], &'b mut Newest)>,
     S: Part<'b, Pieces = List<'b>>,
     L: Part<'b, Pieces = (List<'b>, usize)>,
     C: Part<'b, Pieces = ChannelPieces<'b>>,
-    R: Part<'b, Pieces = &'b mut [Option<(NetworkId, Route)>]>,
+    R: Part<'b, Pieces = (&'b mut [Option<(NetworkId, Route)>], &'b mut [RouteIndex])>,
 {
     const EMPTY: Self = Self {
         ports: P::EMPTY,
@@ -207,11 +208,11 @@ where
 
     fn parts(&'b mut self, max_message_len: usize) -> AllParts<'b> {
         let (ports, port_wakers) = self.ports.pieces(max_message_len);
-        let (endpoints, route_indexes, newest) = self.networks.pieces(max_message_len);
+        let (endpoints, newest) = self.networks.pieces(max_message_len);
         let short = self.short_messages.pieces(max_message_len);
         let (long, longest) = self.long_messages.pieces(max_message_len);
         let channels = self.channels.pieces(max_message_len);
-        let routes = self.routes.pieces(max_message_len);
+        let (routes, indexes) = self.routes.pieces(max_message_len);
         AllParts {
             core: Parts {
                 ports,
@@ -220,7 +221,7 @@ where
                 channels: channels.table,
                 send_queue: channels.send_queue,
                 newest,
-                routes: RoutingTable::new(routes, route_indexes),
+                routes: RoutingTable::new(routes, indexes),
             },
             channel_wakers: channels.wakers,
             port_wakers,
@@ -248,14 +249,13 @@ impl<'b, const COUNT: usize> Part<'b> for Networks<COUNT> {
         assert!(COUNT >= 1 && COUNT <= 255, "a router has 1 to 255 networks");
         Self {
             endpoints: [const { Endpoint::NEW }; COUNT],
-            routes: [[0; 256]; COUNT],
             newest: NO_REQUESTS,
         }
     };
-    type Pieces = (&'b mut [Endpoint], &'b mut [RouteIndex], &'b mut Newest);
+    type Pieces = (&'b mut [Endpoint], &'b mut Newest);
 
     fn pieces(&'b mut self, _: usize) -> Self::Pieces {
-        (&mut self.endpoints, &mut self.routes, &mut self.newest)
+        (&mut self.endpoints, &mut self.newest)
     }
 }
 
@@ -337,17 +337,19 @@ impl<'b, const COUNT: usize> Part<'b> for Channels<'b, COUNT> {
     }
 }
 
-impl<'b, const COUNT: usize> Part<'b> for Routes<COUNT> {
+impl<'b, const COUNT: usize, const NETWORKS: usize> Part<'b> for Routes<COUNT, NETWORKS> {
     const EMPTY: Self = {
         assert!(COUNT <= 255, "a router has at most 255 routes");
+        assert!(NETWORKS <= 255, "a router has 1 to 255 networks");
         Self {
             places: [const { None }; COUNT],
+            indexes: [[0; 256]; NETWORKS],
         }
     };
-    type Pieces = &'b mut [Option<(NetworkId, Route)>];
+    type Pieces = (&'b mut [Option<(NetworkId, Route)>], &'b mut [RouteIndex]);
 
     fn pieces(&'b mut self, _: usize) -> Self::Pieces {
-        &mut self.places
+        (&mut self.places, &mut self.indexes)
     }
 }
 
@@ -365,12 +367,12 @@ const _: () = {
         size_of::<T>()
     }
     assert!(bytes::<Ports<'static, 3>>() == 3 * 96);
-    assert!(bytes::<Networks<3>>() == 256 + 3 * 280);
+    assert!(bytes::<Networks<3>>() == 256 + 3 * 24);
     assert!(bytes::<ShortMessages<'static, 3>>() == 3 * (256 + 56));
     assert!(bytes::<LongMessages<'static, 3, 4224>>() == 3 * (4224 + 56));
     assert!(bytes::<Channels<'static, 4>>() == 160 + 4 * 67);
-    assert!(bytes::<Routes<3>>() == 3 * 16);
+    assert!(bytes::<Routes<3, 2>>() == 2 * 256 + 3 * 16);
     assert!(bytes::<PortBuffers<'static, 512>>() == 2 * 512 + 488);
-    // A two-wire port of the baseline transmission unit, in a network of its own.
-    assert!(bytes::<PortBuffers<'static, 80>>() + 96 + 280 <= 1024);
+    // A two-wire port of the baseline transmission unit, in a network of its own with routes.
+    assert!(bytes::<PortBuffers<'static, 80>>() + 96 + 24 + 256 <= 1024);
 };

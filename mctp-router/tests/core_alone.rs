@@ -124,7 +124,7 @@ fn without_ports() -> RouterCore<'static> {
         ShortMessages<'static, 2>,
         LongMessages<'static, 2, 4224>,
         Channels<'static, 4>,
-        Routes<2>,
+        Routes<2, 2>,
     >;
     RouterCore::new(Box::leak(Box::new(Storage::new())), &config())
 }

@@ -8,7 +8,7 @@ use embassy_stm32::time::Hertz;
 use embassy_stm32::usb::{self, Driver};
 #[cfg(feature = "watchdog")]
 use embassy_stm32::wdg::IndependentWatchdog;
-use embassy_stm32::{Config, Peripherals, bind_interrupts, pac, peripherals};
+use embassy_stm32::{Config, Peri, Peripherals, bind_interrupts, pac, peripherals};
 use embassy_time::Timer;
 use embassy_usb_guard::SynopsysOtg;
 use embassy_usb_synopsys_otg::otg_v1::Otg;
@@ -37,7 +37,7 @@ const WATCHDOG_MICROSECONDS: u32 = 8_000_000;
 /// The board after its clocks have been set up.
 pub struct Board {
     /// MCTP's port.
-    pub usb: UsbDriver,
+    pub usb: UsbPort,
     /// What shows that the device runs.
     pub life: Life,
     /// Computes the integrity checks of NVMe-MI and of firmware images.
@@ -47,9 +47,8 @@ pub struct Board {
 }
 
 impl Board {
-    /// Starts the clocks and takes the pins. `out_buffer` holds what the host sends until it is
-    /// read.
-    pub fn start(out_buffer: &'static mut [u8; USB_OUT_BUFFER]) -> Self {
+    /// Starts the clocks and takes the pins.
+    pub fn start() -> Self {
         let mut core = cortex_m::Peripherals::take().unwrap_or_else(|| fault::stop());
         // The code stands in SRAM behind a bus of half this speed. The data cache stays off: it
         // would keep the debugger from seeing the log.
@@ -64,12 +63,12 @@ impl Board {
             IWDG,
             ..
         } = embassy_stm32::init(clocks());
-        let usb = Driver::new_hs(USB_OTG_HS, Interrupts, PM6, PM5, out_buffer, usb_config());
-        // SAFETY: these are the registers of the peripheral that the driver has. What both change is
-        // changed in one executor, or in a critical section, and the interrupt handler leaves it alone.
-        let registers = unsafe { Otg::from_ptr(pac::USB_OTG_HS.as_ptr()) };
         Self {
-            usb: SynopsysOtg::new(usb, registers),
+            usb: UsbPort {
+                otg: USB_OTG_HS,
+                plus: PM6,
+                minus: PM5,
+            },
             life: Life {
                 led: Output::new(PD13, Level::Low, Speed::Low),
                 #[cfg(feature = "watchdog")]
@@ -78,6 +77,25 @@ impl Board {
             crc: crate::crc::start(CRC),
             unique_id: embassy_stm32::uid::uid(),
         }
+    }
+}
+
+/// Port CN2 before its driver starts.
+pub struct UsbPort {
+    otg: Peri<'static, peripherals::USB_OTG_HS>,
+    plus: Peri<'static, peripherals::PM6>,
+    minus: Peri<'static, peripherals::PM5>,
+}
+
+impl UsbPort {
+    /// Starts the driver. `out_buffer` holds what the host sends until it is read.
+    pub fn start(self, out_buffer: &'static mut [u8; USB_OUT_BUFFER]) -> UsbDriver {
+        let Self { otg, plus, minus } = self;
+        let driver = Driver::new_hs(otg, Interrupts, plus, minus, out_buffer, usb_config());
+        // SAFETY: these are the registers of the peripheral that the driver has. What both change is
+        // changed in one executor, or in a critical section, and the interrupt handler leaves it alone.
+        let registers = unsafe { Otg::from_ptr(pac::USB_OTG_HS.as_ptr()) };
+        SynopsysOtg::new(driver, registers)
     }
 }
 

@@ -72,7 +72,7 @@ pub fn start() {
         up: {
             0: { size: 1024, name: "Terminal" }
             1: { size: 256, mode: rtt_target::ChannelMode::NoBlockTrim, name: "Last words" }
-            2: { size: 1024, name: "defmt" }
+            2: { size: 256, name: "defmt" }
         }
     };
     #[cfg(all(feature = "text-log", not(feature = "defmt")))]
@@ -85,7 +85,7 @@ pub fn start() {
     #[cfg(all(feature = "defmt", not(feature = "text-log")))]
     let channels = rtt_target::rtt_init! {
         up: {
-            0: { size: 1024, name: "defmt" }
+            0: { size: 256, name: "defmt" }
         }
     };
     #[cfg(feature = "text-log")]

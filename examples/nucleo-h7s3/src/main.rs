@@ -37,7 +37,8 @@ use reference_device::storage::{
 };
 use reference_device::{
     Assembly, ECHO_CHANNELS, Identity, Link, LinkMemory, MANAGE_CHANNELS, MCTP_DESCRIPTORS,
-    Options, RouterStorage, assemble, echo, manage, report_events, uuid_from_unique_id,
+    Options, RouterStorage, SerialNumber, assemble, echo, manage, report_events,
+    uuid_from_unique_id,
 };
 #[cfg(feature = "bench")]
 use reference_device::{BENCH_CHANNELS, Benchmark, NETWORK};
@@ -63,10 +64,10 @@ type UsbMemory =
 type Storage = RouterStorage<
     Ports<'static, 1>,
     Networks<1>,
-    ShortMessages<'static, 4>,
+    ShortMessages<'static, 3>,
     LongMessages<'static, 2, 4224>,
     Channels<'static, CHANNELS>,
-    Routes<2>,
+    Routes<0, 0>,
 >;
 type Transfers = PortBuffers<'static, 512>;
 type Router = mctp_router::Router<'static, CriticalSectionRawMutex, SystemClock>;
@@ -89,38 +90,51 @@ static SERVICES: InterruptExecutor = InterruptExecutor::new();
 #[entry]
 fn main() -> ! {
     log::start();
+    let board = Board::start();
+    interrupt::UART5.set_priority(Priority::P6);
+    let executor = LINK.start(interrupt::UART5);
+    // Spawned once, which is as often as there is room for it.
+    executor.spawn(run_device(board).unwrap_or_else(|_| fault::stop()));
+    loop {
+        cortex_m::asm::wfi();
+    }
+}
+
+/// Makes the device, starts its services, and runs its USB link. Not made in `main`: a task keeps
+/// what it is given beside what it makes of it.
+#[embassy_executor::task]
+async fn run_device(board: Board) {
+    let (router, link) = make_device(board);
+    run_link(router, link).await;
+}
+
+/// The device, whose services run from here on.
+fn make_device(board: Board) -> (&'static Router, Link<'static, UsbDriver>) {
     let (storage, transfers, usb, usb_out) = MEMORY.take();
-    let board = Board::start(usb_out);
     let identity = Identity::from_build(uuid_from_unique_id(&board.unique_id));
     log::identity(&identity);
 
     let options = Options::default();
     let Assembly { router, link } = assemble(
-        board.usb,
+        board.usb.start(usb_out),
         SystemClock,
         &identity,
         &options,
         (usb, transfers),
         storage,
     );
-    let router = ROUTER.init(router);
+    let router = &*ROUTER.init(router);
 
-    // Each task is spawned once, which is as often as there is room for it.
-    interrupt::UART5.set_priority(Priority::P6);
-    let executor = LINK.start(interrupt::UART5);
-    executor.spawn(run_link(link, router).unwrap_or_else(|_| fault::stop()));
     interrupt::UART4.set_priority(Priority::P7);
     let executor = SERVICES.start(interrupt::UART4);
-    let services = run_services(router, identity, board.crc, board.life);
+    let services = run_services(router, identity.serial_number(), board.crc, board.life);
+    // Spawned once, which is as often as there is room for it.
     executor.spawn(services.unwrap_or_else(|_| fault::stop()));
-    loop {
-        cortex_m::asm::wfi();
-    }
+    (router, link)
 }
 
 /// The USB link: the functions that the host sees.
-#[embassy_executor::task]
-async fn run_link(link: Link<'static, UsbDriver>, router: &'static Router) {
+fn run_link(router: &'static Router, link: Link<'static, UsbDriver>) -> impl Future {
     #[cfg(feature = "serial-log")]
     let running = {
         let memory = SERIAL.init_with(SerialMemory::new);
@@ -132,13 +146,13 @@ async fn run_link(link: Link<'static, UsbDriver>, router: &'static Router) {
     #[cfg(not(feature = "serial-log"))]
     let running = link.run(router, &log::EVENTS);
     // It fails only with buffers that are shorter than those above.
-    running.unwrap_or_else(|_| fault::stop()).await;
+    running.unwrap_or_else(|_| fault::stop())
 }
 
 #[embassy_executor::task]
-async fn run_services(router: &'static Router, identity: Identity<'static>, crc: Crc, life: Life) {
+async fn run_services(router: &'static Router, serial_number: SerialNumber, crc: Crc, life: Life) {
     // Made here because it must stay with one executor.
-    let management = management::start(&identity, crc);
+    let management = management::start(serial_number, crc);
     // They fail only with fewer channels than above.
     let echo = echo(router).unwrap_or_else(|_| fault::stop());
     let manage = manage(router, management.server, management.link, SystemClock)

@@ -5,7 +5,7 @@ use core::cell::RefCell;
 use nvme_mi_responder::world::StreamedFirmware;
 use nvme_mi_responder::{Device, ManagementEndpoint, MessageBuffer, Server};
 use reference_device::{
-    DefaultSubsystem, DefaultWorld, Identity, MANAGEMENT_PORT, ManagementLink, SerialNumber,
+    DefaultSubsystem, DefaultWorld, MANAGEMENT_PORT, ManagementLink, SerialNumber,
     default_subsystem, default_vpd, default_world,
 };
 use static_cell::{ConstStaticCell, StaticCell};
@@ -40,14 +40,14 @@ pub struct Management {
 }
 
 /// The default model, with the USB serial number. Call it once.
-pub fn start(identity: &Identity<'_>, crc: Crc) -> Management {
+pub fn start(usb_serial_number: SerialNumber, crc: Crc) -> Management {
     let Memory {
         serial_number,
         link,
         messages,
     } = MEMORY.take();
     let link = &*link;
-    *serial_number = identity.serial_number();
+    *serial_number = usb_serial_number;
     // Neither fails: the default model breaks no rule, and has the port.
     let subsystem = default_subsystem(serial_number).ok();
     let subsystem = SUBSYSTEM.init(subsystem.unwrap_or_else(|| fault::stop()));

@@ -351,15 +351,22 @@ impl<O: Observer> Observer for LinkWatch<'_, O> {
     }
 }
 
-/// What Get State tells of the packets that were dropped between two counts.
-pub(crate) fn errors_between(before: &DropCounters, now: &DropCounters) -> TransportErrors {
-    let mut errors = TransportErrors::NONE;
-    for (reason, error) in &ERRORS {
-        if now.of(*reason) != before.of(*reason) {
-            errors = errors.with(*error);
+/// How many packets had been dropped for each reason of [`ERRORS`] when Get State was last told.
+#[derive(Default)]
+pub(crate) struct ToldDrops([u32; ERRORS.len()]);
+
+impl ToldDrops {
+    /// What Get State is to be told by now, which with this it is.
+    pub(crate) fn tell(&mut self, drops: &DropCounters) -> TransportErrors {
+        let mut errors = TransportErrors::NONE;
+        for (told, (reason, error)) in self.0.iter_mut().zip(&ERRORS) {
+            let dropped = drops.of(*reason);
+            if core::mem::replace(told, dropped) != dropped {
+                errors = errors.with(*error);
+            }
         }
+        errors
     }
-    errors
 }
 
 /// The errors of Get State behind which are reasons of the router.
@@ -441,12 +448,13 @@ mod tests {
             (DropReason::BadLinkIntegrity, TransportError::PhysicalLayer),
             (DropReason::Truncated, TransportError::PhysicalLayer),
         ] {
-            let before = DropCounters::new();
-            let mut now = before.clone();
-            now.count(reason);
+            let mut drops = DropCounters::new();
+            let mut told = ToldDrops::default();
+            assert_eq!(told.tell(&drops), TransportErrors::NONE);
+            drops.count(reason);
             let expected = TransportErrors::NONE.with(error);
-            assert_eq!(errors_between(&before, &now), expected, "{reason:?}");
-            assert_eq!(errors_between(&now, &now), TransportErrors::NONE);
+            assert_eq!(told.tell(&drops), expected, "{reason:?}");
+            assert_eq!(told.tell(&drops), TransportErrors::NONE);
         }
     }
 
@@ -471,10 +479,10 @@ mod tests {
     #[test]
     fn what_is_dropped_for_want_of_memory_is_no_error_of_the_transport() {
         for reason in [DropReason::NoMessageBuffer, DropReason::SendTimeout] {
-            let before = DropCounters::new();
-            let mut now = before.clone();
-            now.count(reason);
-            assert_eq!(errors_between(&before, &now), TransportErrors::NONE);
+            let mut drops = DropCounters::new();
+            drops.count(reason);
+            let mut told = ToldDrops::default();
+            assert_eq!(told.tell(&drops), TransportErrors::NONE);
         }
     }
 

@@ -11,14 +11,13 @@ use embassy_sync::blocking_mutex::raw::RawMutex;
 use mctp::Eid;
 use mctp_router::wire::Version;
 use mctp_router::{Clock, Listener, Message, PortConfig, Responder, Router, Service, Target};
-use mctp_transport::DropCounters;
 use nvme_mi_responder::wire::{MessageKind, RequestHeader};
 use nvme_mi_responder::world::World;
 use nvme_mi_responder::{Listen, ReceivedMessage, Server};
 
 use zerocopy::FromBytes;
 
-use crate::management::{ManagementLink, errors_between};
+use crate::management::{ManagementLink, ToldDrops};
 use crate::observer::Observer;
 
 /// The router's channels that [`echo`] takes: its listener.
@@ -83,12 +82,12 @@ pub fn manage<M: RawMutex, C: Clock, W: World>(
     let listener = router.listener(service.at(link.network()))?;
     link.follow(server.port());
     Ok(async move {
-        let dropped = Cell::new(DropCounters::new());
+        let told_drops = Cell::new(ToldDrops::default());
         // A Get State says what was dropped before it came.
         let note_drops = || {
-            let now = router.drop_counters();
-            let before = dropped.replace(now.clone());
-            server.note(errors_between(&before, &now));
+            let mut told = told_drops.take();
+            server.note(told.tell(&router.drop_counters()));
+            told_drops.set(told);
         };
         let listeners = [(); NVME_MI_LISTENERS].map(|()| InPlace {
             listener: &listener,
@@ -349,7 +348,7 @@ mod tests {
             ShortMessages<'_, 4>,
             LongMessages<'_, 2, 4224>,
             Channels<'_, { 2 * MANAGE_CHANNELS }>,
-            Routes<2>,
+            Routes<2, 2>,
         >::new();
         let config = Config::new([1; 16]);
         let router = Router::<NoopRawMutex, _>::new(&mut storage, Stopped, &config);

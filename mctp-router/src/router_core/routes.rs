@@ -33,8 +33,12 @@ impl<'b> RoutingTable<'b> {
         self.places.get(place)?.as_ref().map(|(_, route)| route)
     }
 
-    /// Adds a route, or replaces the one of the same range. `false` when there is no room for it.
+    /// Adds a route, or replaces the one of the same range. `false` when there is no room for it,
+    /// or none for routes of this network.
     pub(crate) fn add(&mut self, network: NetworkId, route: Route) -> bool {
+        if usize::from(network.0) >= self.indexes.len() {
+            return false;
+        }
         let index = self
             .place_of(network, route.first, route.last)
             .or_else(|| self.places.iter().position(Option::is_none));
@@ -144,6 +148,16 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_network_without_a_table_takes_no_route() {
+        let (mut places, mut indexes) = ([None; 2], [[0; 256]; 1]);
+        let mut routes = RoutingTable::new(&mut places, &mut indexes);
+        assert!(!routes.add(NetworkId(1), route(8, 8, 0)));
+        assert_eq!(routes.of(NetworkId(1)).count(), 0);
+        assert!(routes.add(NetworkId(0), route(8, 8, 0)));
+        assert_eq!(port_to(&routes, 0, 8), Some(0));
     }
 
     #[test]

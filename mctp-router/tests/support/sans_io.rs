@@ -359,7 +359,7 @@ impl Driver for SansIo {
                 ShortMessages<4>,
                 LongMessages<4, 70_000>,
                 Channels<12>,
-                Routes<4>,
+                Routes<4, 2>,
             >::new();
             RouterCore::new(Box::leak(Box::new(storage)), &setup.config)
         } else {
@@ -369,7 +369,7 @@ impl Driver for SansIo {
                 ShortMessages<2>,
                 LongMessages<2, 4224>,
                 Channels<10>,
-                Routes<4>,
+                Routes<4, 2>,
             >::new();
             RouterCore::new(Box::leak(Box::new(storage)), &setup.config)
         };

@@ -589,7 +589,7 @@ impl Running {
             ShortMessages<SHORT_MESSAGES>,
             LongMessages<LONG_MESSAGES, LONG_MESSAGE_LEN>,
             Channels<CHANNELS>,
-            Routes<4>,
+            Routes<4, 2>,
         >::default()));
         let clock: &VirtualClock = Box::leak(Box::new(world.clock.clone()));
         let router: &TestRouter = Box::leak(Box::new(Router::new(storage, clock, config)));

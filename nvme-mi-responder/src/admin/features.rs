@@ -58,7 +58,7 @@
 //!
 //! Dword 11 of Set Features has in bits 14:13 what is done with each descriptor: 0 it replaces all
 //! of its type, 1 all of its type are removed, 2 (7Dh only) it is added. All is done or nothing. A
-//! controller keeps 96 bytes of descriptors for each of its features, a namespace 96; to exceed
+//! controller keeps 79 bytes of descriptors for each of its features, a namespace 79; to exceed
 //! this is an Invalid Field, a status that the specification leaves to the device.
 
 use core::mem::offset_of;

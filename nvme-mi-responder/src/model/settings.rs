@@ -6,8 +6,8 @@ use super::health_report::HealthReport;
 use crate::bytes::put;
 
 /// Bytes of host metadata that each of a controller's, and a namespace's, metadata features holds,
-/// in descriptors.
-pub(crate) const METADATA_CAPACITY: usize = 96;
+/// in descriptors: with the length of them 80 bytes for each.
+pub(crate) const METADATA_CAPACITY: usize = 79;
 
 /// Temperatures that have thresholds: the composite one, and 8 sensors.
 pub(crate) const TEMPERATURES: usize = 9;
@@ -126,7 +126,7 @@ impl Thresholds {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Metadata {
     bytes: [u8; METADATA_CAPACITY],
-    length: usize,
+    length: u8,
 }
 
 impl Metadata {
@@ -137,14 +137,17 @@ impl Metadata {
 
     /// The descriptors.
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.length).unwrap_or_default()
+        self.bytes
+            .get(..usize::from(self.length))
+            .unwrap_or_default()
     }
 
     /// Adds a descriptor at the end. `None`: there is no room.
     pub(crate) fn push(&mut self, descriptor: &[u8]) -> Option<()> {
-        let end = self.length.checked_add(descriptor.len())?;
-        put(self.bytes.get_mut(..end)?, self.length, descriptor);
-        self.length = end;
+        let start = usize::from(self.length);
+        let end = start.checked_add(descriptor.len())?;
+        put(self.bytes.get_mut(..end)?, start, descriptor);
+        self.length = u8::try_from(end).ok()?;
         Some(())
     }
 }

@@ -30,7 +30,7 @@ fn run() {
         ShortMessages<'b, 4>,
         LongMessages<'b, 2, 4224>,
         Channels<'b, 4>,
-        Routes<2>,
+        Routes<2, 2>,
     >;
     let mut storage = Storage::new();
     let (mut first, mut second) = (PortBuffers::<512>::new(), PortBuffers::<512>::new());

@@ -34,7 +34,7 @@ type Storage = RouterStorage<
     ShortMessages<'static, { MESSAGES - LONG_MESSAGES }>,
     LongMessages<'static, LONG_MESSAGES, LONG_MESSAGE>,
     Channels<'static, CHANNELS>,
-    Routes<ROUTES>,
+    Routes<ROUTES, PORTS>,
 >;
 type OurRouter = Router<'static, CriticalSectionRawMutex, Hardware>;
 
