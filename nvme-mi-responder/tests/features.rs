@@ -682,7 +682,7 @@ fn an_element_that_does_not_end_changes_nothing() {
 #[test]
 fn metadata_beyond_what_there_is_room_for_change_nothing() {
     let mut device = device();
-    let text = "0123456789".repeat(7);
+    let text = "01234".repeat(15);
     set_metadata(&mut device, 0x7E, REPLACE, &[(1, &text)]);
     let data = metadata(&[(2, "x")]);
     let status = device.admin_status(set(0x7E, REPLACE, &data));
