@@ -51,7 +51,7 @@ const REMAINING: &[(&str, &str)] = &[
 const MERGED: &[(&str, &str)] = &[
     ("qemu_an500::__cortex_m_rt_start", WHY_STATICS),
     ("qemu_an500::management::start", WHY_STATICS),
-    ("nucleo_h7s3::__cortex_m_rt_main", WHY_STATICS),
+    ("nucleo_h7s3::__run_device_task", WHY_STATICS),
     ("nucleo_h7s3::management::start", WHY_STATICS),
     ("reference_device::serial_log::send", WHY_BORROWED),
     (

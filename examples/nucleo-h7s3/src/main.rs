@@ -100,12 +100,23 @@ fn main() -> ! {
     }
 }
 
-/// Makes the device, starts its services, and runs its USB link. Not made in `main`: a task keeps
-/// what it is given beside what it makes of it.
+/// Makes the device, starts its services, and runs its USB link: the functions that the host sees.
+/// Not made in `main`: a task keeps what it is given beside what it makes of it.
 #[embassy_executor::task]
 async fn run_device(board: Board) {
     let (router, link) = make_device(board);
-    run_link(router, link).await;
+    #[cfg(feature = "serial-log")]
+    let running = {
+        let memory = SERIAL.init_with(SerialMemory::new);
+        let running = link.run_with(router, &log::EVENTS, |builder| {
+            SerialPort::new(builder, memory, 512)
+        });
+        running.map(|(link, serial)| join(link, serial.show(log::TEXT.reader())))
+    };
+    #[cfg(not(feature = "serial-log"))]
+    let running = link.run(router, &log::EVENTS);
+    // It fails only with buffers that are shorter than those above.
+    running.unwrap_or_else(|_| fault::stop()).await;
 }
 
 /// The device, whose services run from here on.
@@ -131,22 +142,6 @@ fn make_device(board: Board) -> (&'static Router, Link<'static, UsbDriver>) {
     // Spawned once, which is as often as there is room for it.
     executor.spawn(services.unwrap_or_else(|_| fault::stop()));
     (router, link)
-}
-
-/// The USB link: the functions that the host sees.
-fn run_link(router: &'static Router, link: Link<'static, UsbDriver>) -> impl Future {
-    #[cfg(feature = "serial-log")]
-    let running = {
-        let memory = SERIAL.init_with(SerialMemory::new);
-        let running = link.run_with(router, &log::EVENTS, |builder| {
-            SerialPort::new(builder, memory, 512)
-        });
-        running.map(|(link, serial)| join(link, serial.show(log::TEXT.reader())))
-    };
-    #[cfg(not(feature = "serial-log"))]
-    let running = link.run(router, &log::EVENTS);
-    // It fails only with buffers that are shorter than those above.
-    running.unwrap_or_else(|_| fault::stop())
 }
 
 #[embassy_executor::task]
