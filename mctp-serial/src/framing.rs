@@ -14,11 +14,12 @@
 //!
 //! # The frame check sequence
 //!
-//! The FCS-16 of RFC 1662, appendix C.2 (polynomial 8408h, bits reflected, initial value FFFFh), but
-//! without the final inversion, and with its most significant byte first: that of the ASCII text
-//! `123456789` is 6F91h. It covers revision, byte count and packet **before** escaping.
+//! The FCS-16 of RFC 1662, appendix C.2 (polynomial 8408h, bits reflected, initial value FFFFh),
+//! but without the final inversion, and with its most significant byte first: that of the ASCII
+//! text `123456789` is 6F91h. It covers revision, byte count and packet **before** escaping.
 //!
-//! We know the rules of the frame check sequence from what others send, not from the text of DSP0253:
+//! We know the rules of the frame check sequence from what others send, not from the text of
+//! DSP0253:
 //!
 //! | | check covers | its bytes 7Eh and 7Dh |
 //! |-|-|-|
@@ -26,26 +27,27 @@
 //! | ODP's mctp-rs | escaped bytes | are escaped |
 //! | DMTF PMCI Protocol Validator | sends DEADh, checks nothing | are escaped, as are revision and byte count |
 //!
-//! This crate is with the first. [`FrameCheckSequence`] says whether the bytes of a check that is sent
-//! are escaped; both forms are received. mctp-rs understands frames in which nothing is escaped; the
-//! validator takes every frame of ours, and its own are dropped.
+//! This crate is with the first. [`FrameCheckSequence`] says whether the bytes of a check that is
+//! sent are escaped; both forms are received. mctp-rs understands frames in which nothing is
+//! escaped; the validator takes every frame of ours, and its own are dropped.
 //!
 //! A byte count of 7Dh or 7Eh is escaped here, as bytes of the packet are, so that there is no flag
-//! within a frame but in its check. None of the programs above sends packets of 125 bytes; Linux
-//! sends at most 68 and drops those of more than 74.
+//! within a frame but in its check. Linux has no such counts: it sends packets of at most 68 bytes,
+//! and drops those of more than 74. What the others do with them is not known.
 //!
 //! # Flags
 //!
 //! A frame that is sent has a flag of its own before and behind it, and nothing is sent between
-//! frames. Linux needs exactly this: behind one more flag it receives nothing any more. On receipt, one flag
-//! may close a frame and open the next, and there may be any number of flags between them.
+//! frames. Linux needs exactly this: behind one more flag it receives nothing any more. On receipt,
+//! one flag may close a frame and open the next, and there may be any number of flags between them.
 //!
 //! # The recovery preamble
 //!
 //! Linux 7.2 and 7.3 lose track of frames for good when they see a frame that was cut off, a wrong
 //! revision, a byte too much, or an odd number of flags between frames: each frame behind it is
 //! dropped until the line discipline is attached anew. [`PREAMBLE`] brings them back from wherever
-//! they are. [`Encoder`] puts it before the first frame, and before the next one after a frame that was cut off.
+//! they are. [`Encoder`] puts it before the first frame, and before the next one after a frame that
+//! was cut off.
 
 use mctp_transport::{BASELINE_TRANSMISSION_UNIT, HEADER_LEN};
 
@@ -58,7 +60,8 @@ pub use encoder::{Encoder, frame};
 /// Opens and closes each frame.
 pub const FLAG: u8 = 0x7E;
 
-/// Comes before a byte that would be a flag or an escape. That byte is sent with its bit 5 inverted.
+/// Comes before a byte that would be a flag or an escape. That byte is sent with its bit 5
+/// inverted.
 pub const ESCAPE: u8 = 0x7D;
 
 /// The bit of an escaped byte that is inverted.
@@ -90,15 +93,16 @@ pub const PREAMBLE: [u8; 88] = {
 
 /// How the two bytes of the frame check sequence are sent when they are 7Eh or 7Dh.
 ///
-/// It makes a difference for one frame in 64. [`Decoder`] takes both forms: it knows the two bytes by
-/// then, and no form of the end of a frame is the beginning of another.
+/// It makes a difference for one frame in 64. [`Decoder`] takes both forms: it knows the two bytes
+/// by then, and no form of the end of a frame is the beginning of another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum FrameCheckSequence {
     /// As they are. What Linux, libmctp and mctp-estack send and expect.
     #[default]
     Raw,
-    /// Escaped, as bytes of the packet are. What the DMTF PMCI Protocol Validator sends and expects.
+    /// Escaped, as bytes of the packet are. What the DMTF PMCI Protocol Validator sends and
+    /// expects.
     Escaped,
 }
 
@@ -114,8 +118,8 @@ pub struct BufferTooSmall {
 /// The frame check sequence of no bytes.
 const FCS_OF_NOTHING: u16 = 0xFFFF;
 
-/// The frame check sequence with one byte more: the eight steps of the polynomial 8408h in one, which
-/// takes neither a table nor a loop.
+/// The frame check sequence with one byte more: the eight steps of the polynomial 8408h in one,
+/// which takes neither a table nor a loop.
 const fn add_to_fcs(fcs: u16, byte: u8) -> u16 {
     let [high, low] = fcs.to_be_bytes();
     let mixed = byte ^ low;
@@ -131,7 +135,8 @@ fn sent(byte: u8, is_to_be_escaped: bool) -> impl Iterator<Item = u8> + Clone {
     is_escaped.then_some(ESCAPE).into_iter().chain([byte])
 }
 
-/// What is sent behind the packet: frame check sequence and closing flag. At most [`MAX_END`] bytes.
+/// What is sent behind the packet: frame check sequence and closing flag. At most [`MAX_END`]
+/// bytes.
 fn frame_end(fcs: u16, form: FrameCheckSequence) -> impl Iterator<Item = u8> + Clone {
     let is_to_be_escaped = form == FrameCheckSequence::Escaped;
     let check = fcs.to_be_bytes().into_iter();

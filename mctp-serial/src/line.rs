@@ -5,22 +5,22 @@ use core::future::{Future, pending};
 use embedded_io_async::{ErrorKind, ErrorType, Read};
 
 /// A byte stream whose link can be lost and come back: a USB serial port, a socket, a
-/// pseudo-terminal, a UART with a carrier detect line. For one whose link is simply there, such as a
-/// UART, see [`PermanentLine`].
+/// pseudo-terminal, a UART with a carrier detect line. For one whose link is simply there, such as
+/// a UART, see [`PermanentLine`].
 ///
 /// What [`read`](Read::read) returns says more than bytes:
 ///
-/// - No bytes, or an error of the kind `NotConnected`, `ConnectionReset`, `ConnectionAborted` or `BrokenPipe`: the
-///   link was lost.
-/// - Another error: bytes were lost (an overrun, a framing or parity error, noise, a break), the link
-///   is still there.
+/// - No bytes, or an error of the kind `NotConnected`, `ConnectionReset`, `ConnectionAborted` or
+///   `BrokenPipe`: the link was lost.
+/// - Another error: bytes were lost (an overrun, a framing or parity error, noise, a break), the
+///   link is still there.
 ///
 /// `read` must be side-effect-free on cancel: a byte is gone from the stream only when `read` has
-/// returned it. Drivers with a ring buffer are (in embassy, `BufferedUart` and `RingBufferedUart`);
-/// those that read by DMA into the caller's buffer are not.
+/// returned it. Drivers with a ring buffer of their own are, as a rule; those that read by DMA into
+/// the caller's buffer are not.
 pub trait Line: Read {
-    /// Waits until the link is there. Called before the first byte is read, and again each time that the link
-    /// was lost. The future may be dropped at any time.
+    /// Waits until the link is there. Called before the first byte is read, and again each time
+    /// that the link was lost. The future may be dropped at any time.
     fn wait_connected(&mut self) -> impl Future<Output = ()>;
 }
 

@@ -30,11 +30,11 @@ enum Link {
 /// Receives MCTP packets from a byte stream.
 ///
 /// - Reads may be of any size: one byte, or several frames. Up to 32 bytes are read ahead.
-/// - Read errors that are not the loss of the link ([`Line`]) cost the frame that they hit, counted as
-///   [`DropReason::BadLinkIntegrity`], once for a run of them.
+/// - Read errors that are not the loss of the link ([`Line`]) cost the frame that they hit, counted
+///   as [`DropReason::BadLinkIntegrity`], once for a run of them.
 /// - A link that is lost within a frame costs that frame, counted as [`DropReason::LinkDown`].
-/// - The future of [`receive`](TransportRx::receive) may be dropped at any time without losing a byte, as far
-///   as `read` of the stream may: see [`Line`].
+/// - The future of [`receive`](TransportRx::receive) may be dropped at any time without losing a
+///   byte, as far as `read` of the stream may: see [`Line`].
 ///
 /// See [`Decoder`] for what a bad frame costs.
 #[derive(Debug)]
@@ -50,8 +50,8 @@ pub struct Receiver<'d, L> {
 }
 
 impl<'d, R: Read> Receiver<'d, PermanentLine<R>> {
-    /// Receives from `stream`, whose link is there from the beginning: a UART. `buffer` has room for
-    /// one packet; `resync` is shared with the [`Sender`](crate::Sender).
+    /// Receives from `stream`, whose link is there from the beginning: a UART. `buffer` has room
+    /// for one packet; `resync` is shared with the [`Sender`](crate::Sender).
     ///
     /// # Errors
     ///
@@ -88,8 +88,9 @@ impl<'d, L> Receiver<'d, L> {
         })
     }
 
-    /// Says that the neighbour waits while nothing is read: a UART with RTS and CTS, a USB serial port, a
-    /// socket, a pseudo-terminal. The stack may then leave a packet here until there is room for it.
+    /// Says that the neighbour waits while nothing is read: a UART with RTS and CTS, a USB serial
+    /// port, a socket, a pseudo-terminal. The stack may then leave a packet here until there is
+    /// room for it.
     #[must_use]
     pub fn with_flow_control(mut self) -> Self {
         self.has_flow_control = true;

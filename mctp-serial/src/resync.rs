@@ -7,8 +7,8 @@ use core::sync::atomic::{AtomicBool, Ordering};
 ///
 /// The preamble comes before the first frame in any case, and before the first one after the
 /// [`Receiver`](crate::Receiver) told the stack that the link is up. Firmware asks for it where the
-/// neighbour may have lost track of frames: after many seconds of silence on a link that is polled, after
-/// the line was disturbed, or when a person says so.
+/// neighbour may have lost track of frames: after many seconds of silence on a link that is polled,
+/// after the line was disturbed, or when a person says so.
 ///
 /// A flag that is set and cleared with loads and stores only, as not every core has more.
 #[derive(Debug, Default)]
@@ -25,8 +25,8 @@ impl Resync {
         self.0.store(true, Ordering::Release);
     }
 
-    /// Clears the request before it is acted on: one that comes in between is either this one, or is
-    /// seen next time.
+    /// Clears the request before it is acted on: one that comes in between is either this one, or
+    /// is seen next time.
     pub(crate) fn take(&self) -> bool {
         let is_requested = self.0.load(Ordering::Acquire);
         if is_requested {

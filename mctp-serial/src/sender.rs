@@ -12,15 +12,16 @@ const WRITE_LEN: usize = 32;
 
 /// Sends MCTP packets to a byte stream, one frame for each.
 ///
-/// The recovery preamble ([`framing::PREAMBLE`](crate::framing::PREAMBLE)) comes before the first frame of a
-/// sender, after each `LinkUp` of the [`Receiver`](crate::Receiver) with the same [`Resync`], and where
-/// [`Resync::request`] asks for it.
+/// The recovery preamble ([`framing::PREAMBLE`](crate::framing::PREAMBLE)) comes before the first
+/// frame of a sender, after each `LinkUp` of the [`Receiver`](crate::Receiver) with the same
+/// [`Resync`], and where [`Resync::request`] asks for it.
 ///
 /// # When a send is dropped half-way, or fails
 ///
-/// How much of the frame is on the wire is not known: the writer may have taken bytes that it did not tell of. The
-/// next [`send`](TransportTx::send) begins with the preamble, so the neighbour drops the frame that was cut
-/// off, and not the next one. The packet of the cut-off frame is lost, unless all of its bytes were taken already.
+/// How much of the frame is on the wire is not known: the writer may have taken bytes that it did
+/// not tell of. The next [`send`](TransportTx::send) begins with the preamble, so the neighbour
+/// drops the frame that was cut off, and not the next one. The packet of the cut-off frame is lost,
+/// unless all of its bytes were taken already.
 ///
 /// # Errors
 ///
@@ -29,8 +30,8 @@ const WRITE_LEN: usize = 32;
 /// - It fails in another way, or the transfer has another layout than
 ///   [`layout`](TransportTx::layout): [`SendError::NotAccepted`].
 ///
-/// The writer is flushed behind each frame. On a UART without flow control, `send` returns although nobody
-/// may be listening.
+/// The writer is flushed behind each frame. On a UART without flow control, `send` returns although
+/// nobody may be listening.
 #[derive(Debug)]
 pub struct Sender<'d, W> {
     stream: W,
@@ -57,8 +58,9 @@ impl<'d, W: Write> Sender<'d, W> {
         self
     }
 
-    /// Sends packets of up to so many bytes, packet header included; taken as 68 when less. The neighbour must
-    /// take them: Linux 7.2 and 7.3 drop packets of more than 74 bytes, and lose track of frames.
+    /// Sends packets of up to so many bytes, packet header included; taken as 68 when less. The
+    /// neighbour must take them: Linux 7.2 and 7.3 drop packets of more than 74 bytes, and lose
+    /// track of frames.
     #[must_use]
     pub const fn with_max_packet(mut self, max_packet: u8) -> Self {
         self.max_packet = max_packet;

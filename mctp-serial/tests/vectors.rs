@@ -1,8 +1,8 @@
 //! Frames byte for byte. Do not change these tests: what is sent and received must stay the same.
 //!
-//! The first frame is one that Linux's line discipline was seen to take. The packets behind it are
-//! those of a bus owner (mctpd) that sets up a bridge and an endpoint behind it, as recorded from Linux; frames
-//! and checks were computed bit by bit after RFC 1662, by another program than this crate.
+//! The packets are those with which a bus owner on Linux (mctpd) sets up a bridge and an endpoint
+//! behind it, and an example that was written down before this crate. The frames were computed bit
+//! by bit after RFC 1662 by another program.
 
 use mctp_serial::FrameCheckSequence::{self, Escaped, Raw};
 use mctp_serial::framing::{Decoded, Decoder, Encoder, PREAMBLE, frame};
@@ -61,8 +61,8 @@ const FRAMES: &[(&[u8], &[u8])] = &[
     ),
 ];
 
-/// The beginning of an echo request, and of its frame. Two bytes that make its check special, the end of
-/// its frame as Linux sends it, and with the check escaped.
+/// The beginning of an echo request, and of its frame. Two bytes that make its check special, the
+/// end of its frame as Linux sends it, and with the check escaped.
 const ECHO: &[u8] = b"\x01\x08\x09\xC8\x7E\xCC\xDE\xF0";
 const ECHO_FRAME: &[u8] = b"\x7E\x01\x0A\x01\x08\x09\xC8\x7D\x5E\xCC\xDE\xF0";
 const SPECIAL_CHECKS: &[(&[u8], &[u8], &[u8])] = &[

@@ -40,18 +40,18 @@ enum State {
 ///
 /// # Bad frames
 ///
-/// Each is dropped with one reason, and ends with the next flag. **A good frame with a flag of its own
-/// before it is always found**, whatever came before:
+/// Each is dropped with one reason, and ends with the next flag. **A good frame with a flag of its
+/// own before it is always found**, whatever came before:
 ///
-/// | frame | reason |
+/// | frame | [`DropReason`] |
 /// |-|-|
-/// | anything but a revision of 01h behind a flag; noise between frames | [`BadLinkIntegrity`](DropReason::BadLinkIntegrity) |
+/// | anything but a revision of 01h behind a flag; noise between frames | `BadLinkIntegrity` |
 /// | a flag before the end of the packet: a frame that was cut off | `BadLinkIntegrity` |
 /// | an escape before anything but 5Eh and 5Dh | `BadLinkIntegrity` |
 /// | another frame check sequence, or no flag behind it | `BadLinkIntegrity` |
 /// | bytes that the line lost ([`lost`](Self::lost)) | `BadLinkIntegrity` |
-/// | a byte count below 4 | [`Truncated`](DropReason::Truncated) |
-/// | a byte count above the length of the buffer | [`UnsupportedTransmissionUnit`](DropReason::UnsupportedTransmissionUnit) |
+/// | a byte count below 4 | `Truncated` |
+/// | a byte count above the length of the buffer | `UnsupportedTransmissionUnit` |
 ///
 /// A frame of which the check has an unescaped 7Eh in it is two when it is dropped before that.
 ///
@@ -115,8 +115,8 @@ impl<'d> Decoder<'d> {
         })
     }
 
-    /// Takes bytes off the front of `bytes` up to the next packet or bad frame; `None` when they end
-    /// before that. Call it again until then.
+    /// Takes bytes off the front of `bytes` up to the next packet or bad frame; `None` when they
+    /// end before that. Call it again until then.
     pub fn decode(&mut self, bytes: &mut &[u8]) -> Option<Decoded> {
         if core::mem::take(&mut self.is_put_back) {
             return Some(Decoded::Packet);
@@ -133,8 +133,8 @@ impl<'d> Decoder<'d> {
         None
     }
 
-    /// The packet that [`decode`](Self::decode) found last, packet header first. Empty when that was
-    /// no packet.
+    /// The packet that [`decode`](Self::decode) found last, packet header first. Empty when that
+    /// was no packet.
     pub fn packet(&self) -> &[u8] {
         let len = if self.has_packet { self.count } else { 0 };
         self.buffer.get(..len.into()).unwrap_or_default()
@@ -260,9 +260,9 @@ impl<'d> Decoder<'d> {
         Some(Decoded::Dropped(DropReason::BadLinkIntegrity))
     }
 
-    /// These bytes are not the end of this frame. A flag among them, which may have been taken for a
-    /// byte of the check, can be that of the next frame. No more than two bytes are behind it; whether
-    /// they are bad as well is not told, as the bad frame is.
+    /// These bytes are not the end of this frame. A flag among them, which may have been taken for
+    /// a byte of the check, can be that of the next frame. No more than two bytes are behind it;
+    /// whether they are bad as well is not told, as the bad frame is.
     fn read_again(&mut self, end: &[u8]) {
         self.state = State::Dropped;
         for byte in end {

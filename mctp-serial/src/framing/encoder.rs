@@ -6,8 +6,8 @@ use super::{
     FCS_OF_NOTHING, FLAG, FrameCheckSequence, PREAMBLE, REVISION, add_to_fcs, frame_end, sent,
 };
 
-/// The bytes of a frame that has this MCTP packet in it; `None` when there is no frame for it: it is
-/// shorter than a packet header, or longer than 255 bytes.
+/// The bytes of a frame that has this MCTP packet in it; `None` when there is no frame for it: it
+/// is shorter than a packet header, or longer than 255 bytes.
 ///
 /// ```
 /// use mctp_serial::FrameCheckSequence;
@@ -41,8 +41,8 @@ pub fn frame(packet: &[u8], form: FrameCheckSequence) -> Option<impl Iterator<It
 ///   [`resynchronise`](Self::resynchronise) to have the preamble before the next frame.
 ///
 /// The preamble comes before the first frame, before the next one after `resynchronise`, and before
-/// the next one after a frame that was begun and not finished: that one was cut off, if it was sent at
-/// all.
+/// the next one after a frame that was begun and not finished: that one was cut off, if it was sent
+/// at all.
 ///
 /// ```
 /// use mctp_serial::FrameCheckSequence;
@@ -76,8 +76,8 @@ impl Encoder {
         self.needs_preamble = true;
     }
 
-    /// The bytes to send for this MCTP packet: its [`frame`], behind the preamble if that is due. `None`
-    /// when there is no frame for it; then nothing was begun.
+    /// The bytes to send for this MCTP packet: its [`frame`], behind the preamble if that is due.
+    /// `None` when there is no frame for it; then nothing was begun.
     pub fn begin<'p>(&mut self, packet: &'p [u8]) -> Option<impl Iterator<Item = u8> + use<'p>> {
         let frame = frame(packet, self.form)?;
         let preamble: &'static [u8] = if self.needs_preamble { &PREAMBLE } else { &[] };

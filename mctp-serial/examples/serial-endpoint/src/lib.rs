@@ -54,8 +54,8 @@ impl Default for Memory<'_> {
     }
 }
 
-/// Runs the endpoint for ever. `resync` lets the board ask for the recovery preamble: at the press of a
-/// button, say.
+/// Runs the endpoint for ever. `resync` lets the board ask for the recovery preamble: at the press
+/// of a button, say.
 ///
 /// # Panics
 ///

@@ -275,8 +275,8 @@ fn a_buffer_without_room_for_the_baseline_unit_is_refused() {
     assert!(Decoder::new(&mut [0; 68]).is_ok());
 }
 
-/// Each bit of these frames, flipped: a packet arrives as it was sent, or it is missing and something is
-/// counted.
+/// Each bit of these frames, flipped: a packet arrives as it was sent, or it is missing and
+/// something is counted.
 fn check_every_bit(packets: &[Vec<u8>], form: FrameCheckSequence, has_shared_flags: bool) {
     let frames: Vec<Vec<u8>> = packets
         .iter()
@@ -383,7 +383,11 @@ proptest! {
     }
 
     #[test]
-    fn behind_any_bytes_a_frame_with_its_own_flag_is_found(stream in any_stream(), packet in any_packet(), form in any_form()) {
+    fn behind_any_bytes_a_frame_with_its_own_flag_is_found(
+        stream in any_stream(),
+        packet in any_packet(),
+        form in any_form(),
+    ) {
         let frame = frame(&packet, form).unwrap();
         let stream: Vec<u8> = stream.into_iter().chain(frame).collect();
         prop_assert_eq!(found(&stream).pop(), Some(Ok(packet)));
@@ -407,8 +411,8 @@ proptest! {
     }
 }
 
-// The same packets in every run: an error that adds or removes an escape shifts the bytes, and one in
-// 65,536 of those keeps the check.
+// The same packets in every run: an error that adds or removes an escape shifts the bytes, and one
+// in 65,536 of those keeps the check.
 proptest! {
     #![proptest_config(ProptestConfig { rng_seed: RngSeed::Fixed(0x7E), ..ProptestConfig::default() })]
 
