@@ -55,7 +55,7 @@ mod decoder;
 mod encoder;
 
 pub use decoder::{Decoded, Decoder};
-pub use encoder::{Encoder, frame};
+pub use encoder::{Encoder, Frame, frame};
 
 /// Opens and closes each frame.
 pub const FLAG: u8 = 0x7E;
@@ -128,22 +128,23 @@ const fn add_to_fcs(fcs: u16, byte: u8) -> u16 {
     (high as u16) ^ (wide << 8) ^ (wide << 3) ^ (wide >> 4)
 }
 
-/// What is sent for a byte: two bytes where it is to be escaped and looks like a flag or an escape.
-fn sent(byte: u8, is_to_be_escaped: bool) -> impl Iterator<Item = u8> + Clone {
-    let is_escaped = is_to_be_escaped && matches!(byte, FLAG | ESCAPE);
-    let byte = if is_escaped { byte ^ ESCAPED_BIT } else { byte };
-    is_escaped.then_some(ESCAPE).into_iter().chain([byte])
+/// Whether a byte looks like a flag or an escape.
+const fn is_special(byte: u8) -> bool {
+    matches!(byte, FLAG | ESCAPE)
 }
 
-/// What is sent behind the packet: frame check sequence and closing flag. At most [`MAX_END`]
-/// bytes.
-fn frame_end(fcs: u16, form: FrameCheckSequence) -> impl Iterator<Item = u8> + Clone {
-    let is_to_be_escaped = form == FrameCheckSequence::Escaped;
-    let check = fcs.to_be_bytes().into_iter();
-    check
-        .flat_map(move |byte| sent(byte, is_to_be_escaped))
-        .chain([FLAG])
+/// What is sent behind the packet: frame check sequence and closing flag, at most [`MAX_END`] bytes.
+fn frame_end(fcs: u16, form: FrameCheckSequence) -> FrameEnd {
+    let escaped = |byte| match is_special(byte) && form == FrameCheckSequence::Escaped {
+        true => [Some(ESCAPE), Some(byte ^ ESCAPED_BIT)],
+        false => [None, Some(byte)],
+    };
+    let [high, low] = fcs.to_be_bytes().map(escaped);
+    let bytes = [high[0], high[1], low[0], low[1], Some(FLAG)];
+    bytes.into_iter().flatten()
 }
+
+type FrameEnd = core::iter::Flatten<core::array::IntoIter<Option<u8>, MAX_END>>;
 
 /// The longest [`frame_end`]: two escaped bytes and a flag.
 const MAX_END: usize = 5;

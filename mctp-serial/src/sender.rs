@@ -3,7 +3,7 @@
 use embedded_io_async::{Error, ErrorKind, Write};
 use mctp_transport::{SendError, Transfer, TransferLayout, TransportTx};
 
-use crate::framing::{BASELINE_PACKET, Encoder};
+use crate::framing::{BASELINE_PACKET, Encoder, Frame};
 use crate::line::is_link_lost;
 use crate::{FrameCheckSequence, Resync};
 
@@ -113,10 +113,7 @@ impl<W: Write> TransportTx for Sender<'_, W> {
 }
 
 /// Writes all bytes.
-async fn write(
-    stream: &mut impl Write,
-    mut bytes: impl Iterator<Item = u8>,
-) -> Result<(), ErrorKind> {
+async fn write(stream: &mut impl Write, mut bytes: Frame<'_>) -> Result<(), ErrorKind> {
     loop {
         let mut piece = [0; WRITE_LEN];
         let places = piece.iter_mut().zip(bytes.by_ref());

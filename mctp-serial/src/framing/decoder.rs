@@ -242,31 +242,44 @@ impl<'d> Decoder<'d> {
             *place = byte;
         }
         self.end_len = self.end_len.saturating_add(1);
-        let end = self.end;
-        let end = end.get(..self.end_len.into()).unwrap_or_default();
         let mut is_beginning = false;
         for form in [FrameCheckSequence::Raw, FrameCheckSequence::Escaped] {
-            let expected = frame_end(self.fcs, form);
-            if expected.clone().eq(end.iter().copied()) {
-                self.state = State::Flag;
-                return Some(Decoded::Packet);
+            match self.is_end(form) {
+                Some(true) => {
+                    self.state = State::Flag;
+                    return Some(Decoded::Packet);
+                }
+                Some(false) => is_beginning = true,
+                None => {}
             }
-            is_beginning |= expected.take(end.len()).eq(end.iter().copied());
         }
         if is_beginning {
             return None;
         }
-        self.read_again(end);
+        self.read_end_again();
         Some(Decoded::Dropped(DropReason::BadLinkIntegrity))
+    }
+
+    /// Whether all of the frame's end has come, if it is in this form; `None` if it is not.
+    fn is_end(&self, form: FrameCheckSequence) -> Option<bool> {
+        let mut end = self.end.iter().take(self.end_len.into());
+        for expected in frame_end(self.fcs, form) {
+            match end.next() {
+                Some(byte) if *byte == expected => {}
+                Some(_) => return None,
+                None => return Some(false),
+            }
+        }
+        Some(true)
     }
 
     /// These bytes are not the end of this frame. A flag among them, which may have been taken for
     /// a byte of the check, can be that of the next frame. No more than two bytes are behind it;
     /// whether they are bad as well is not told, as the bad frame is.
-    fn read_again(&mut self, end: &[u8]) {
+    fn read_end_again(&mut self) {
         self.state = State::Dropped;
-        for byte in end {
-            let _ = self.take_before_end(*byte);
+        for byte in self.end.into_iter().take(self.end_len.into()) {
+            let _ = self.take_before_end(byte);
         }
     }
 

@@ -1,10 +1,52 @@
 //! Frames to send, and when the recovery preamble comes before them.
 
-use core::iter::once;
+use core::slice::Iter;
 
 use super::{
-    FCS_OF_NOTHING, FLAG, FrameCheckSequence, PREAMBLE, REVISION, add_to_fcs, frame_end, sent,
+    ESCAPE, ESCAPED_BIT, FCS_OF_NOTHING, FLAG, FrameCheckSequence, FrameEnd, PREAMBLE, REVISION,
+    add_to_fcs, frame_end, is_special,
 };
+
+/// The recovery preamble and what each frame begins with.
+const OPENING: [u8; PREAMBLE.len() + 2] = {
+    let mut opening = [0; PREAMBLE.len() + 2];
+    let (preamble, frame) = opening.split_at_mut(PREAMBLE.len());
+    preamble.copy_from_slice(&PREAMBLE);
+    frame.copy_from_slice(&[FLAG, REVISION]);
+    opening
+};
+
+/// The bytes of a [`frame`], one by one.
+#[derive(Clone, Debug)]
+pub struct Frame<'p> {
+    /// What is not escaped.
+    opening: Iter<'static, u8>,
+    /// What is.
+    count: Option<u8>,
+    packet: Iter<'p, u8>,
+    /// The escape before this byte was returned.
+    escaped: Option<u8>,
+    end: FrameEnd,
+}
+
+impl Iterator for Frame<'_> {
+    type Item = u8;
+
+    fn next(&mut self) -> Option<u8> {
+        if let Some(byte) = self.escaped.take().or_else(|| self.opening.next().copied()) {
+            return Some(byte);
+        }
+        let next = self.count.take().or_else(|| self.packet.next().copied());
+        let Some(byte) = next else {
+            return self.end.next();
+        };
+        if !is_special(byte) {
+            return Some(byte);
+        }
+        self.escaped = Some(byte ^ ESCAPED_BIT);
+        Some(ESCAPE)
+    }
+}
 
 /// The bytes of a frame that has this MCTP packet in it; `None` when there is no frame for it: it
 /// is shorter than a packet header, or longer than 255 bytes.
@@ -20,17 +62,22 @@ use super::{
 /// assert_eq!(bytes[3..10], packet);
 /// assert_eq!(bytes[10..], [0x01, 0xDD, 0x7E]);
 /// ```
-pub fn frame(packet: &[u8], form: FrameCheckSequence) -> Option<impl Iterator<Item = u8>> {
+pub fn frame(packet: &[u8], form: FrameCheckSequence) -> Option<Frame<'_>> {
     let count = u8::try_from(packet.len()).ok()?;
     if packet.len() < mctp_transport::HEADER_LEN {
         return None;
     }
-    let counted = once(count).chain(packet.iter().copied());
-    let covered = once(REVISION).chain(counted.clone());
-    let fcs = covered.fold(FCS_OF_NOTHING, add_to_fcs);
-    let beginning = [FLAG, REVISION].into_iter();
-    let escaped = counted.flat_map(|byte| sent(byte, true));
-    Some(beginning.chain(escaped).chain(frame_end(fcs, form)))
+    let before_packet = [REVISION, count];
+    let covered = before_packet.iter().chain(packet);
+    let fcs = covered.fold(FCS_OF_NOTHING, |fcs, byte| add_to_fcs(fcs, *byte));
+    let (_, opening) = OPENING.split_at(PREAMBLE.len());
+    Some(Frame {
+        opening: opening.iter(),
+        count: Some(count),
+        packet: packet.iter(),
+        escaped: None,
+        end: frame_end(fcs, form),
+    })
 }
 
 /// The send side of a link: the frames, and the recovery preamble where it belongs.
@@ -78,11 +125,13 @@ impl Encoder {
 
     /// The bytes to send for this MCTP packet: its [`frame`], behind the preamble if that is due.
     /// `None` when there is no frame for it; then nothing was begun.
-    pub fn begin<'p>(&mut self, packet: &'p [u8]) -> Option<impl Iterator<Item = u8> + use<'p>> {
-        let frame = frame(packet, self.form)?;
-        let preamble: &'static [u8] = if self.needs_preamble { &PREAMBLE } else { &[] };
+    pub fn begin<'p>(&mut self, packet: &'p [u8]) -> Option<Frame<'p>> {
+        let mut frame = frame(packet, self.form)?;
+        if self.needs_preamble {
+            frame.opening = OPENING.iter();
+        }
         self.needs_preamble = true;
-        Some(preamble.iter().copied().chain(frame))
+        Some(frame)
     }
 
     /// All bytes of the frame that was begun last were sent.
