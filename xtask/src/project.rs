@@ -16,6 +16,7 @@ pub(crate) const NESTED_WORKSPACES: &[&str] = &[
     "xtask/panic-free",
     "xtask/ram",
     "xtask/size",
+    "xtask/serial",
     "bench",
 ];
 

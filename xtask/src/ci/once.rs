@@ -1,7 +1,12 @@
 //! What is decided in one place, and must not come back in another.
 
 /// Crates whose code handles packets.
-const PACKET_CRATES: &[&str] = &["mctp-router/src/", "mctp-transport/src/", "mctp-usb/src/"];
+const PACKET_CRATES: &[&str] = &[
+    "mctp-router/src/",
+    "mctp-serial/src/",
+    "mctp-transport/src/",
+    "mctp-usb/src/",
+];
 
 /// The one place where bits of the packet header are decided.
 const HEADER: &str = "mctp-transport/src/header.rs";
@@ -14,6 +19,7 @@ const NARROW_CRATES: &[&str] = &[
     "firmware-store/",
     "mctp-crc32c/",
     "mctp-router/",
+    "mctp-serial/",
     "mctp-time/",
     "mctp-transport/",
     "mctp-usb/",
