@@ -12,9 +12,9 @@ use mctp_usb::Version;
 use crate::identity::Identity;
 use crate::link::{Link, LinkMemory};
 
-/// The router's port of the USB link.
-pub(crate) const USB: PortId = PortId(0);
-/// The network of the USB link.
+/// The router's port of the link.
+pub const PORT: PortId = PortId(0);
+/// The network of the link.
 pub const NETWORK: NetworkId = NetworkId(0);
 
 /// How the device is set up.
@@ -122,6 +122,21 @@ where
     M: RawMutex,
     C: Clock,
 {
+    Assembly {
+        router: router(clock, identity, options, transfers, storage),
+        link: Link::new(driver, identity, options, TRANSFER, memory),
+    }
+}
+
+/// The router of a device alone, with a port for a link of another kind than USB: [`PORT`] in
+/// [`NETWORK`]. Of the options, those of USB have no effect.
+pub fn router<'d, M: RawMutex, C: Clock, const TRANSFER: usize>(
+    clock: C,
+    identity: &Identity<'d>,
+    options: &Options,
+    transfers: &'d mut PortBuffers<'d, TRANSFER>,
+    storage: &'d mut impl Storage<'d>,
+) -> Router<'d, M, C> {
     let mut config = Config::new(identity.uuid);
     // The router counts messages without their type.
     config.max_message_len = options.max_message.saturating_sub(1);
@@ -130,12 +145,8 @@ where
     // Every router has a network, and room for a port.
     let _ = router.add_port(NETWORK, transfers);
     let unit = usize::from(options.mtu).saturating_sub(HEADER_LEN);
-    router.configure_port(USB, PortConfig::new(unit));
-    let max_transfer = TRANSFER.try_into().unwrap_or(u16::MAX);
-    Assembly {
-        router,
-        link: Link::new(driver, identity, options, max_transfer, memory),
-    }
+    router.configure_port(PORT, PortConfig::new(unit));
+    router
 }
 
 #[cfg(test)]

@@ -59,8 +59,8 @@ impl Observer for EventLog {
                 log::info!("endpoint ID {} was set", endpoint_id.0);
                 log::debug!("the bus owner is {}", bus_owner.endpoint_id.0);
             }
-            Event::LinkUp(_) => log::info!("the USB host has configured the device"),
-            Event::LinkDown(_) => log::info!("the USB host is gone"),
+            Event::LinkUp(_) => log::info!("the link is up"),
+            Event::LinkDown(_) => log::info!("the link is lost"),
             other => log::debug!("{other:?}"),
         }
         self.tell_drops(drops);

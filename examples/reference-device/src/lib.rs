@@ -20,7 +20,7 @@ mod telemetry;
 
 #[cfg(feature = "bench")]
 pub use bench::{BENCH_CHANNELS, Benchmark};
-pub use device::{Assembly, NETWORK, Options, assemble};
+pub use device::{Assembly, NETWORK, Options, PORT, assemble, router};
 #[cfg(feature = "log")]
 pub use event_log::{EventLog, Hex};
 pub use identity::{Identity, SerialNumber, uuid_from_unique_id};
@@ -36,7 +36,7 @@ pub use mctp_bench::{Sent, Statistics};
 pub use mctp_router::{Clock, Event, Instant, LINUX_TAG_LIFETIME, Router, RouterStorage, storage};
 pub use mctp_transport::DropCounters;
 pub use mctp_usb::Version;
-pub use observer::{Direction, Observer};
+pub use observer::{Direction, Observed, Observer};
 #[cfg(feature = "serial-log")]
 pub use serial_log::{SERIAL_DESCRIPTORS, SerialMemory, SerialPort};
 pub use services::{ECHO_CHANNELS, MANAGE_CHANNELS, echo, manage, report_events};

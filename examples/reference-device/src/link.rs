@@ -11,7 +11,7 @@ use mctp_router::{Clock, Router};
 use mctp_transport::HEADER_LEN;
 use mctp_usb::{BufferTooSmall, MctpUsbClass, Receiver, SendLimits, Sender};
 
-use crate::device::{Options, USB};
+use crate::device::{Options, PORT};
 use crate::identity::{Identity, SerialNumber};
 use crate::observer::{Observed, Observer};
 
@@ -88,18 +88,20 @@ pub struct Link<'d, D> {
 }
 
 impl<'d, D: Driver<'d>> Link<'d, D> {
-    pub(crate) fn new<const RECEIVE: usize, const CONFIGURATION: usize>(
+    /// The USB link of a device with this identity, whose router fills transfers of up to
+    /// `max_transfer` bytes.
+    pub fn new<const RECEIVE: usize, const CONFIGURATION: usize>(
         driver: D,
         identity: &Identity<'d>,
         options: &Options,
-        max_transfer: u16,
+        max_transfer: usize,
         memory: &'d mut LinkMemory<'d, RECEIVE, CONFIGURATION>,
     ) -> Self {
         Self {
             driver,
             identity: *identity,
             options: *options,
-            max_transfer,
+            max_transfer: max_transfer.try_into().unwrap_or(u16::MAX),
             memory: &mut memory.stack,
             receive: &mut memory.receive,
             config_descriptor: &mut memory.config_descriptor,
@@ -202,16 +204,8 @@ impl<'d, D: Driver<'d>> Link<'d, D> {
         let (receiver, sender) = class.split(self.receive)?;
         let stack = Stack {
             usb: builder.build(),
-            receiver: Observed {
-                transport: receiver,
-                observer,
-                comes_again: false,
-            },
-            sender: Observed {
-                transport: sender,
-                observer,
-                comes_again: false,
-            },
+            receiver: Observed::new(receiver, observer),
+            sender: Observed::new(sender, observer),
         };
         Ok((stack, added))
     }
@@ -231,8 +225,8 @@ impl<'d, D: Driver<'d>, O: Observer> Stack<'d, '_, D, O> {
         let ended = select4(
             router.run_timers(),
             self.usb.run(),
-            router.run_receive(USB, &mut self.receiver),
-            router.run_send(USB, &mut self.sender),
+            router.run_receive(PORT, &mut self.receiver),
+            router.run_send(PORT, &mut self.sender),
         )
         .await;
         match ended {

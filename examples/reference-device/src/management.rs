@@ -18,7 +18,7 @@ use nvme_mi_responder::{
     TransportErrors, TwoWirePort, Vendor, vendor_from_build,
 };
 
-use crate::device::{NETWORK, USB};
+use crate::device::{NETWORK, PORT};
 use crate::observer::{Direction, Observer};
 use crate::telemetry::TextTelemetry;
 
@@ -263,7 +263,7 @@ impl core::fmt::Debug for ManagementLink {
 impl ManagementLink {
     /// The USB link. Nothing has changed yet.
     pub const fn new() -> Self {
-        Self::at(NETWORK, USB)
+        Self::at(NETWORK, PORT)
     }
 
     /// The link at a port of the router that has a network of its own, as for a second management
@@ -501,10 +501,10 @@ mod tests {
     fn only_the_loss_of_the_usb_link_is_passed_on() {
         let link = ManagementLink::new();
         let event = |event| link.watched_by(&()).event(event, &DropCounters::new());
-        event(Event::LinkUp(USB));
+        event(Event::LinkUp(PORT));
         event(Event::LinkDown(mctp_router::PortId(7)));
         assert_eq!(link.changed.try_take(), None);
-        event(Event::LinkDown(USB));
+        event(Event::LinkDown(PORT));
         assert_eq!(link.changed.try_take(), Some(()));
         assert!(link.take_loss() && !link.take_loss());
     }

@@ -71,11 +71,22 @@ impl<O: Observer> Observer for &O {
 }
 
 /// A transport half that is looked at.
-pub(crate) struct Observed<'o, T, O> {
-    pub(crate) transport: T,
-    pub(crate) observer: &'o O,
+pub struct Observed<'o, T, O> {
+    transport: T,
+    observer: &'o O,
     /// The packet that comes next was looked at before it was put back.
-    pub(crate) comes_again: bool,
+    comes_again: bool,
+}
+
+impl<'o, T, O: Observer> Observed<'o, T, O> {
+    /// A transport half, and who looks at it.
+    pub fn new(transport: T, observer: &'o O) -> Self {
+        Self {
+            transport,
+            observer,
+            comes_again: false,
+        }
+    }
 }
 
 impl<T: TransportRx, O: Observer> TransportRx for Observed<'_, T, O> {

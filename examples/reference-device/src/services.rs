@@ -202,7 +202,7 @@ mod tests {
     use nvme_mi_responder::{Device, ManagementEndpoint, MessageBuffer, SoftwareCrc32c};
 
     use super::*;
-    use crate::device::{NETWORK, USB};
+    use crate::device::{NETWORK, PORT};
     use crate::{MANAGEMENT_PORT, default_firmware, default_subsystem, default_world};
 
     struct Stopped;
@@ -304,7 +304,7 @@ mod tests {
         let (mut storage, mut buffers) = (storage::<ECHO_CHANNELS>(), PortBuffers::<512>::new());
         let config = Config::new([1; 16]);
         let router = Router::<NoopRawMutex, _>::new(&mut storage, Stopped, &config);
-        assert_eq!(router.add_port(NETWORK, &mut buffers), Ok(USB));
+        assert_eq!(router.add_port(NETWORK, &mut buffers), Ok(PORT));
         let answered = Cell::new(0);
         let mut reading = Reading(&answered);
         let mut asking = Asking {
@@ -312,8 +312,8 @@ mod tests {
             requests: REQUESTS.iter(),
         };
         let mut echo = pin!(echo(&router).unwrap());
-        let mut send = pin!(router.run_send(USB, &mut reading));
-        let mut receive = pin!(router.run_receive(USB, &mut asking));
+        let mut send = pin!(router.run_send(PORT, &mut reading));
+        let mut receive = pin!(router.run_receive(PORT, &mut asking));
         let mut poll_all_but_echo = || {
             assert!(poll_once(send.as_mut()).is_pending());
             assert!(poll_once(receive.as_mut()).is_pending());

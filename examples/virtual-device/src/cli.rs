@@ -35,8 +35,10 @@ pub const SMALLEST_MTU: usize = BASELINE_TRANSMISSION_UNIT + HEADER_LEN;
 /// a second.
 const SEND_TIMEOUTS: RangeInclusive<f64> = 0.1..=3600.0;
 
-const ONE_CONNECTION: &str =
-    "usbredir needs one of --listen ADDRESS, --connect ADDRESS and --pty PATH";
+const ONE_CONNECTION: &str = "usbredir needs one of --listen ADDRESS, --connect ADDRESS and --pty PATH; serial takes --tty PATH as well";
+
+/// The longest packet in a frame of MCTP over serial.
+const LARGEST_SERIAL_MTU: usize = mctp_serial::framing::MAX_PACKET;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -52,7 +54,10 @@ Examples:
       Attaches to a guest whose chardev waits on that port, and captures the packets.
   virtual-device usbredir --listen unix:mctp.sock --model my-drive.toml
       Manages another NVM subsystem than the default one; models/default.toml says what may be in such a file.
+  virtual-device serial --tty /dev/ttyUSB0
+      The same device on a serial port: MCTP over serial, without USB.
   virtual-device usbredir --help
+  virtual-device serial --help
       All ways to attach, with the QEMU options for each.";
 
 const USBREDIR_EXAMPLES: &str = "\
@@ -66,7 +71,20 @@ What to give QEMU with each, beside -device usb-ehci,id=usb -device usb-redir,ch
 With --listen, add reconnect-ms=500 (before QEMU 9.2: reconnect=1) to the chardev, and the guest survives a restart of
 the device.";
 
-/// An MCTP-over-USB device without the hardware.
+const SERIAL_EXAMPLES: &str = "\
+What to give QEMU with each, beside -serial chardev:mctp
+  --listen unix:mctp.sock       -chardev socket,id=mctp,path=mctp.sock
+  --listen tcp:127.0.0.1:4000   -chardev socket,id=mctp,host=127.0.0.1,port=4000
+  --connect unix:mctp.sock      -chardev socket,id=mctp,path=mctp.sock,server=on,wait=off
+  --pty mctp.tty                -chardev serial,id=mctp,path=mctp.tty
+  --pty /dev/pts/7              -chardev pty,id=mctp   (QEMU says which /dev/pts/N it took)
+On the Linux at the other end:
+  mctp link serial /dev/ttyS1 &
+  mctp link set mctpserial0 up
+  mctp addr add 8 dev mctpserial0
+  mctp route add 9 via mctpserial0";
+
+/// An MCTP device without the hardware, over USB or a serial line.
 ///
 /// Without a command: starts the device and a host on a USB bus inside this process, and shows what
 /// they say to each other. Exit code 0 when every answer was what the specifications demand.
@@ -89,7 +107,8 @@ struct DeviceArguments {
     #[arg(long, global = true, value_name = "high|full", default_value = "high", value_parser = parse_speed)]
     speed: Speed,
     /// The longest MCTP packet the device sends, in bytes with its 4-byte header, as in `mctp link
-    /// set mtu`: 68 to 251, or to 8187 with --usb 1.1.
+    /// set mtu`: 68 to 251, or to 8187 with --usb 1.1; with serial 68 to 255, of which Linux takes
+    /// 68.
     #[arg(long, global = true, value_name = "N", default_value_t = SMALLEST_MTU)]
     mtu: usize,
     /// The longest message the device takes, in bytes with the message type byte: 64 to 65536.
@@ -119,7 +138,7 @@ struct DeviceArguments {
     #[arg(long, global = true, value_name = "FILE")]
     pcap: Option<PathBuf>,
     /// What to log on standard error: off, error, warn, info, debug or trace [default: warn; info
-    /// with usbredir].
+    /// with usbredir and serial].
     #[arg(long, global = true, value_name = "LEVEL", value_parser = parse_level)]
     log: Option<LevelFilter>,
 }
@@ -131,6 +150,10 @@ enum Command {
     /// QEMU's usb-redir device is the other end. The guest may reboot, and the connection may end
     /// and come back.
     Usbredir(UsbredirArguments),
+    /// Attaches the device to a serial line, until interrupted: MCTP over serial (DSP0253).
+    ///
+    /// The other end is Linux's line discipline, say: on a real port, or in a QEMU guest.
+    Serial(SerialArguments),
 }
 
 #[derive(Args, Debug)]
@@ -151,6 +174,29 @@ struct UsbredirArguments {
     /// guest.
     #[arg(long, help_heading = "Device")]
     serial_log: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = SERIAL_EXAMPLES, next_help_heading = "Connection")]
+#[command(group = ArgGroup::new("connection").required(true).multiple(false).args(["listen", "connect", "pty", "tty"]))]
+struct SerialArguments {
+    /// Accepts one connection after the other: unix:PATH or tcp:HOST:PORT.
+    #[arg(long, value_name = "ADDRESS", value_parser = Address::parse)]
+    listen: Option<Address>,
+    /// Connects, and connects again: unix:PATH or tcp:HOST:PORT.
+    #[arg(long, value_name = "ADDRESS", value_parser = Address::parse)]
+    connect: Option<Address>,
+    /// Uses a pseudo terminal: the one at PATH (from QEMU's chardev pty), or, when nothing is
+    /// there, a new one that PATH is then a link to (for QEMU's chardev serial, or for `mctp link
+    /// serial PATH` on this machine).
+    #[arg(long, value_name = "PATH")]
+    pty: Option<PathBuf>,
+    /// Uses a serial port, such as /dev/ttyUSB0.
+    #[arg(long, value_name = "PATH")]
+    tty: Option<PathBuf>,
+    /// The rate of the serial port, in bits a second.
+    #[arg(long, value_name = "N", requires = "tty", default_value_t = 115_200, value_parser = parse_baud)]
+    baud: u32,
 }
 
 /// How many messages of several packets there are buffers for: the numbers that a test or a demo of
@@ -174,6 +220,8 @@ pub enum Mode {
     Demo,
     /// The device on a guest's bus.
     Usbredir(Connection),
+    /// The device on a serial line.
+    Serial(Connection),
 }
 
 /// The device asked for. All values are legal ones.
@@ -216,8 +264,11 @@ impl DeviceSettings {
         self.uuid.simple().to_string()[..12].to_owned()
     }
 
-    fn check(&self) -> Result<(), String> {
-        check_mtu(self.usb, self.mtu)?;
+    fn check(&self, command: Option<&Command>) -> Result<(), String> {
+        match command {
+            Some(Command::Serial(_)) => check_mtu(self.mtu, LARGEST_SERIAL_MTU, "serial")?,
+            Some(Command::Usbredir(_)) | None => check_usb_mtu(self.usb, self.mtu)?,
+        }
         if !(BASELINE_TRANSMISSION_UNIT..=LARGEST_MAX_MESSAGE).contains(&self.max_message) {
             return Err(format!(
                 "--max-message {} is not in 64 to {LARGEST_MAX_MESSAGE}: every endpoint takes 64 bytes, and Linux assembles no more than 64 KiB",
@@ -293,13 +344,19 @@ impl Invocation {
                 None => DeviceModel::default(),
             },
         };
-        settings.check().map_err(Refusal::BadInput)?;
+        settings
+            .check(command.as_ref())
+            .map_err(Refusal::BadInput)?;
         let (mode, serial_log, default_log) = match command {
             None => (Mode::Demo, false, LevelFilter::Warn),
             Some(Command::Usbredir(arguments)) => {
                 let serial_log = arguments.serial_log;
                 let mode = Mode::Usbredir(arguments.connection()?);
                 (mode, serial_log, LevelFilter::Info)
+            }
+            Some(Command::Serial(arguments)) => {
+                let mode = Mode::Serial(arguments.connection()?);
+                (mode, false, LevelFilter::Info)
             }
         };
         Ok(Self {
@@ -314,17 +371,36 @@ impl Invocation {
 
 impl UsbredirArguments {
     fn connection(self) -> Result<Connection, Refusal> {
-        match (self.listen, self.connect, self.pty) {
-            (Some(address), None, None) => Ok(Connection::Listen(address)),
-            (None, Some(address), None) => Ok(Connection::Connect(address)),
-            (None, None, Some(path)) if cfg!(unix) => Ok(Connection::Pty(path)),
-            (None, None, Some(_)) => Err(Refusal::BadInput(
-                "--pty needs a system with pseudo terminals; use --listen tcp:HOST:PORT here"
-                    .into(),
-            )),
-            _ => Err(Refusal::BadInput(ONE_CONNECTION.into())),
-        }
+        connection(self.listen, self.connect, self.pty, None)
     }
+}
+
+impl SerialArguments {
+    fn connection(self) -> Result<Connection, Refusal> {
+        let baud = self.baud;
+        let tty = self.tty.map(|path| Connection::Tty { path, baud });
+        connection(self.listen, self.connect, self.pty, tty)
+    }
+}
+
+/// The one of these that was given.
+fn connection(
+    listen: Option<Address>,
+    connect: Option<Address>,
+    pty: Option<PathBuf>,
+    tty: Option<Connection>,
+) -> Result<Connection, Refusal> {
+    let terminal = pty.map(Connection::Pty).or(tty);
+    if terminal.is_some() && !cfg!(unix) {
+        return Err(Refusal::BadInput(
+            "--pty and --tty need a Unix system; use --listen tcp:HOST:PORT here".into(),
+        ));
+    }
+    listen
+        .map(Connection::Listen)
+        .or(connect.map(Connection::Connect))
+        .or(terminal)
+        .ok_or_else(|| Refusal::BadInput(ONE_CONNECTION.into()))
 }
 
 impl Refusal {
@@ -363,6 +439,11 @@ fn parse_speed(text: &str) -> Result<Speed, &'static str> {
     }
 }
 
+fn parse_baud(text: &str) -> Result<u32, &'static str> {
+    let baud = text.parse().ok().filter(|baud| *baud > 0);
+    baud.ok_or("a rate is a number of bits a second, such as 115200")
+}
+
 fn parse_level(text: &str) -> Result<LevelFilter, &'static str> {
     text.parse()
         .map_err(|_| "the levels are off, error, warn, info, debug and trace")
@@ -388,24 +469,28 @@ fn check_send_timeout(seconds: f64) -> Result<Duration, String> {
     Ok(Duration::from_secs_f64(seconds))
 }
 
-fn check_mtu(usb: Version, mtu: usize) -> Result<(), String> {
+fn check_usb_mtu(usb: Version, mtu: usize) -> Result<(), String> {
     let largest = usize::from(usb.max_packet());
+    let more = if (largest + 1..=usize::from(Version::V1_1.max_packet())).contains(&mtu) {
+        " (--usb 1.1 has up to 8187)"
+    } else {
+        ""
+    };
+    check_mtu(mtu, largest, &format!("USB {usb}{more}"))
+}
+
+fn check_mtu(mtu: usize, largest: usize, link: &str) -> Result<(), String> {
+    if (SMALLEST_MTU..=largest).contains(&mtu) {
+        return Ok(());
+    }
     if (BASELINE_TRANSMISSION_UNIT..SMALLEST_MTU).contains(&mtu) {
         return Err(format!(
             "--mtu {mtu} leaves room for {} payload bytes only: the MTU counts the 4-byte packet header, so the baseline of 64 payload bytes is --mtu 68",
             mtu - HEADER_LEN
         ));
     }
-    if (SMALLEST_MTU..=largest).contains(&mtu) {
-        return Ok(());
-    }
-    let more = if (largest..=usize::from(Version::V1_1.max_packet())).contains(&mtu) {
-        " (--usb 1.1 has up to 8187)"
-    } else {
-        ""
-    };
     Err(format!(
-        "--mtu {mtu} is not in {SMALLEST_MTU} to {largest}, the packet lengths of MCTP over USB {usb}{more}"
+        "--mtu {mtu} is not in {SMALLEST_MTU} to {largest}, the packet lengths of MCTP over {link}"
     ))
 }
 
@@ -490,6 +575,31 @@ mod tests {
     }
 
     #[test]
+    fn mtu_limits_of_a_serial_line_are_those_of_its_frames() {
+        for good in ["--mtu 68", "--mtu 255"] {
+            parse(&format!("serial --pty tty {good}")).unwrap();
+        }
+        let sentence = refusal("serial --pty tty --mtu 256");
+        assert!(sentence.ends_with("is not in 68 to 255, the packet lengths of MCTP over serial"));
+    }
+
+    #[test]
+    fn a_serial_port_has_a_rate() {
+        let mode = |line: &str| parse(line).unwrap().mode;
+        let port = |baud| {
+            let path = "/dev/ttyS1".into();
+            Mode::Serial(Connection::Tty { path, baud })
+        };
+        assert_eq!(mode("serial --tty /dev/ttyS1"), port(115_200));
+        assert_eq!(mode("serial --tty /dev/ttyS1 --baud 9600"), port(9600));
+        for bad in ["0", "-1", "fast", "4294967296"] {
+            let sentence = refusal(&format!("serial --tty /dev/ttyS1 --baud {bad}"));
+            assert!(sentence.contains("bits a second"), "{sentence}");
+        }
+        assert!(refusal("serial --pty tty --baud 9600").contains("--tty"));
+    }
+
+    #[test]
     fn message_limits_are_kept() {
         for good in ["--max-message 64", "--max-message 65536"] {
             parse(good).unwrap();
@@ -502,7 +612,7 @@ mod tests {
     #[test]
     fn a_model_file_is_read_with_either_command() {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/models/hot-single-port.toml");
-        for command in ["", "usbredir --listen unix:s"] {
+        for command in ["", "usbredir --listen unix:s", "serial --listen unix:s"] {
             let invocation = parse(&format!("{command} --model {file}")).unwrap();
             assert_eq!(invocation.device.model.model_number, "Hot and worn");
         }
@@ -528,6 +638,12 @@ mod tests {
             "usbredir --listen a",
             "usbredir --connect tcp:1",
             "usbredir --listen unix:",
+            "usbredir --tty a",
+            "serial",
+            "serial --listen a",
+            "serial --tty a --pty b",
+            "serial --tty a --baud 0",
+            "serial --pty a --serial-log",
             "serve",
             "--verbose",
         ] {
@@ -544,6 +660,7 @@ mod tests {
         for (line, words) in [
             ("--help", "Examples:"),
             ("usbredir --help", "server=on"),
+            ("serial --help", "mctp link serial"),
             ("--version", "virtual-device"),
         ] {
             let Refusal::Information(text) = parse(line).unwrap_err() else {

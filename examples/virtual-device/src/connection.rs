@@ -1,4 +1,4 @@
-//! The byte streams on which QEMU's `usb-redir` device can be reached.
+//! The byte streams on which QEMU's `usb-redir` device, or a serial port, can be reached.
 
 use std::io;
 use std::path::PathBuf;
@@ -26,6 +26,38 @@ pub enum Connection {
     Connect(Address),
     /// A pseudo terminal.
     Pty(PathBuf),
+    /// A serial port.
+    Tty {
+        /// Its device file.
+        path: PathBuf,
+        /// Its rate, in bits a second.
+        baud: u32,
+    },
+}
+
+/// What of a guest the stream is plugged into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plug {
+    /// A USB port, by way of usbredir.
+    Usbredir,
+    /// A serial port.
+    Serial,
+}
+
+impl Plug {
+    /// What to add to QEMU's command line.
+    fn qemu_options(self, chardev: &str) -> String {
+        match self {
+            Self::Usbredir => format!(
+                "-device usb-ehci,id=usb -chardev {chardev} -device usb-redir,chardev=mctp,bus=usb.0"
+            ),
+            Self::Serial => format!("-chardev {chardev} -serial chardev:mctp"),
+        }
+    }
+
+    fn tell(self, what: &str, chardev: &str) {
+        log::info!("{what}; QEMU: {}", self.qemu_options(chardev));
+    }
 }
 
 /// The address of a stream socket.
@@ -153,17 +185,21 @@ impl Connector {
     /// # Errors
     ///
     /// When that is not possible, and will not be by waiting.
-    pub async fn open(connection: &Connection) -> anyhow::Result<Self> {
+    pub async fn open(connection: &Connection, plug: Plug) -> anyhow::Result<Self> {
         let kind = match connection {
-            Connection::Listen(address) => listen(address).await?,
+            Connection::Listen(address) => listen(address, plug).await?,
             Connection::Connect(address) => {
-                tell(&format!("connecting to {address}"), &address.chardev(true));
+                plug.tell(&format!("connecting to {address}"), &address.chardev(true));
                 Kind::Client(Client::new(address.clone()))
             }
             #[cfg(unix)]
-            Connection::Pty(path) => Kind::Pty(pty::Terminal::new(path)?),
+            Connection::Pty(path) => Kind::Pty(pty::Terminal::new(path, plug)?),
+            #[cfg(unix)]
+            Connection::Tty { path, baud } => Kind::Pty(pty::Terminal::port(path, *baud)?),
             #[cfg(not(unix))]
-            Connection::Pty(_) => anyhow::bail!("this system has no pseudo terminals"),
+            Connection::Pty(_) | Connection::Tty { .. } => {
+                anyhow::bail!("this system has no terminals")
+            }
         };
         Ok(Self(kind))
     }
@@ -185,12 +221,12 @@ impl Connector {
     }
 }
 
-async fn listen(address: &Address) -> anyhow::Result<Kind> {
+async fn listen(address: &Address, plug: Plug) -> anyhow::Result<Kind> {
     match address {
         #[cfg(unix)]
         Address::Unix(path) => {
             let (listener, file) = socket_file::listen(path).await?;
-            tell(&format!("listening on {address}"), &address.chardev(false));
+            plug.tell(&format!("listening on {address}"), &address.chardev(false));
             Ok(Kind::UnixListener(listener, file))
         }
         #[cfg(not(unix))]
@@ -204,19 +240,10 @@ async fn listen(address: &Address) -> anyhow::Result<Kind> {
                 host: host.clone(),
                 port,
             };
-            tell(&format!("listening on {address}"), &address.chardev(false));
+            plug.tell(&format!("listening on {address}"), &address.chardev(false));
             Ok(Kind::TcpListener(listener))
         }
     }
-}
-
-fn tell(what: &str, chardev: &str) {
-    log::info!("{what}; QEMU: {}", qemu_options(chardev));
-}
-
-/// What to add to QEMU's command line.
-fn qemu_options(chardev: &str) -> String {
-    format!("-device usb-ehci,id=usb -chardev {chardev} -device usb-redir,chardev=mctp,bus=usb.0")
 }
 
 fn tcp_stream(stream: TcpStream) -> io::Result<Stream> {
@@ -306,7 +333,7 @@ mod tests {
     #[tokio::test]
     async fn a_listener_serves_one_connection_after_the_other() {
         let connection = Connection::Listen(Address::parse("tcp:127.0.0.1:0").unwrap());
-        let mut connector = Connector::open(&connection).await.unwrap();
+        let mut connector = Connector::open(&connection, Plug::Serial).await.unwrap();
         let Kind::TcpListener(listener) = &connector.0 else {
             panic!()
         };

@@ -13,10 +13,10 @@ use reference_device::storage::{
     Channels, LongMessages, Networks, PortBuffers, Ports, Routes, ShortMessages,
 };
 use reference_device::{
-    Assembly, BENCH_CHANNELS, Benchmark, DefaultWorld, Direction, DropCounters, ECHO_CHANNELS,
-    Event, EventLog, Identity, LinkMemory, LoggedFirmware, MANAGE_CHANNELS, MCTP_DESCRIPTORS,
-    ManagementLink, NETWORK, Observer, Options, RouterStorage, SERIAL_DESCRIPTORS, SerialMemory,
-    SerialPort, TextTelemetry, echo, manage, report_events,
+    BENCH_CHANNELS, Benchmark, DefaultWorld, Direction, DropCounters, ECHO_CHANNELS, Event,
+    EventLog, Identity, Link, LinkMemory, LoggedFirmware, MANAGE_CHANNELS, MCTP_DESCRIPTORS,
+    ManagementLink, NETWORK, Observer, Options, Router, RouterStorage, SERIAL_DESCRIPTORS,
+    SerialMemory, SerialPort, TextTelemetry, echo, manage, report_events,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use usbredir_device::{Buffers, State};
@@ -115,20 +115,52 @@ pub async fn run_with_log<T>(
     let mut port = usbredir_device::Config::default();
     port.speed = settings.speed;
     let (driver, runner, _) = usbredir_device::new(&state, port);
+    let (mut memory, mut serial_memory) =
+        (Box::new(UsbMemory::new()), Box::new(SerialMemory::new()));
+    let serial_memory = &mut *serial_memory;
+    let (identity, options) = (identity(settings), options(settings));
+    let link = Link::new(driver, &identity, &options, LONGEST_TRANSFER, &mut memory);
+    let fits = "the memory's buffers are made for every setting";
+    run_with_link(
+        settings,
+        observer,
+        async move |router: &DeviceRouter<'_>| {
+            let link = async {
+                match log {
+                    Some(log) => {
+                        let functions = link.run_with(router, observer, |builder| {
+                            SerialPort::new(builder, serial_memory, options.usb_max_packet_size)
+                        });
+                        let (link, serial) = functions.expect(fits);
+                        join(link, serial.show(log)).await.0
+                    }
+                    None => link.run(router, observer).expect(fits).await,
+                }
+            };
+            tokio::select! {
+                never = link => match never {},
+                value = world(Cable(runner)) => value,
+            }
+        },
+    )
+    .await
+}
 
-    let identity = Identity::for_development(settings.uuid.into_bytes());
-    let options = Options {
-        usb_version: settings.usb,
-        usb_max_packet_size: settings.bulk_packet(),
-        mtu: settings.mtu.try_into().unwrap_or(u16::MAX),
-        max_message: settings.max_message,
-        send_timeout_ms: settings
-            .send_timeout
-            .as_millis()
-            .try_into()
-            .unwrap_or(u32::MAX),
-    };
-    let mut memory = Box::new(UsbMemory::new());
+/// The router of the device.
+pub type DeviceRouter<'d> = Router<'d, NoopRawMutex, &'d TokioClock>;
+
+/// Switches on a device with another link than USB, for as long as `link` runs: it gets the router,
+/// whose port is [`reference_device::PORT`].
+///
+/// # Panics
+///
+/// Never, but for an error in this function.
+pub async fn run_with_link<T>(
+    settings: &DeviceSettings,
+    observer: &impl Observer,
+    link: impl AsyncFnOnce(&DeviceRouter<'_>) -> T,
+) -> T {
+    let (identity, options) = (identity(settings), options(settings));
     let mut transfers = Box::new(PortBuffers::<LONGEST_TRANSFER>::new());
     let (mut two, mut eight) = (None, None);
     let serial_number = settings.serial_number();
@@ -164,31 +196,15 @@ pub async fn run_with_log<T>(
     let device = RefCell::new(device);
     let server = Server::new(&device, endpoint);
     // The number of buffers is part of the storage's type.
-    macro_rules! assemble_in {
+    macro_rules! router_in {
         ($place:expr, $long_messages:literal) => {{
             let storage = &mut **$place.insert(new_storage::<$long_messages>());
-            let memory = (&mut *memory, &mut *transfers);
-            reference_device::assemble(driver, &clock, &identity, &options, memory, storage)
+            reference_device::router(&clock, &identity, &options, &mut *transfers, storage)
         }};
     }
-    let Assembly { router, link }: Assembly<'_, _, NoopRawMutex, _> = match settings.message_buffers
-    {
-        BufferCount::Two => assemble_in!(two, 2),
-        BufferCount::Eight => assemble_in!(eight, 8),
-    };
-    let mut serial_memory = Box::new(SerialMemory::new());
-    let fits = "the memory's buffers are made for every setting";
-    let link = async {
-        match log {
-            Some(log) => {
-                let functions = link.run_with(&router, observer, |builder| {
-                    SerialPort::new(builder, &mut serial_memory, options.usb_max_packet_size)
-                });
-                let (link, serial) = functions.expect(fits);
-                join(link, serial.show(log)).await.0
-            }
-            None => link.run(&router, observer).expect(fits).await,
-        }
+    let router: DeviceRouter<'_> = match settings.message_buffers {
+        BufferCount::Two => router_in!(two, 2),
+        BufferCount::Eight => router_in!(eight, 8),
     };
     let benchmark = Benchmark::new(router.endpoint_id(NETWORK), observer);
     let counted = "the storage has a channel for each service";
@@ -201,12 +217,29 @@ pub async fn run_with_log<T>(
     // The device is large, and moved no more often than need be.
     let device = Box::pin(async {
         tokio::select! {
-            never = link => match never {},
+            value = link(&router) => value,
             (never, ..) = services => match never {},
-            value = world(Cable(runner)) => value,
         }
     });
     with_one_waker(device).await
+}
+
+fn identity(settings: &DeviceSettings) -> Identity<'static> {
+    Identity::for_development(settings.uuid.into_bytes())
+}
+
+fn options(settings: &DeviceSettings) -> Options {
+    Options {
+        usb_version: settings.usb,
+        usb_max_packet_size: settings.bulk_packet(),
+        mtu: settings.mtu.try_into().unwrap_or(u16::MAX),
+        max_message: settings.max_message,
+        send_timeout_ms: settings
+            .send_timeout
+            .as_millis()
+            .try_into()
+            .unwrap_or(u32::MAX),
+    }
 }
 
 /// A storage on the heap. Here, so that without optimisation the stack has room for one at a time.

@@ -5,9 +5,10 @@
 //! - [`model_file`]: what the device manages, from a file.
 //! - [`host`]: what is at the other end of the cable: USB host, MCTP bus owner, requester.
 //! - [`demo`]: both, joined by a bus in memory.
-//! - [`connection`]: the byte streams on which a QEMU guest's USB bus can be reached.
+//! - [`connection`]: the byte streams on which a QEMU guest's USB bus, or a serial port, can be
+//!   reached.
 //! - [`logger`]: the program's log, which is the device's.
-//! - [`usbredir`]: the device on such a stream.
+//! - [`usbredir`], [`serial`]: the device on such a stream, until [interrupted](interrupt).
 //! - [`slow_firmware`]: firmware slots that take their time.
 //! - [`waker`]: what runs the device as one task of tokio.
 //! - [`pcap`]: what crosses the wire, as a file for Wireshark.
@@ -18,9 +19,11 @@ pub mod connection;
 pub mod demo;
 pub mod device;
 pub mod host;
+pub mod interrupt;
 pub mod logger;
 pub mod model_file;
 pub mod pcap;
+pub mod serial;
 pub mod slow_firmware;
 pub mod usbredir;
 pub mod waker;

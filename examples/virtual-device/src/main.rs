@@ -1,12 +1,13 @@
 //! See the README beside this crate's manifest, or `virtual-device --help`.
 
+use std::convert::Infallible;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use virtual_device::cli::{Invocation, Mode, Refusal};
 use virtual_device::device::Log;
 use virtual_device::pcap::Capture;
-use virtual_device::{demo, logger, usbredir};
+use virtual_device::{demo, interrupt, logger, serial, usbredir};
 
 const BAD_INPUT: u8 = 2;
 
@@ -64,12 +65,30 @@ async fn work(invocation: &Invocation) -> anyhow::Result<ExitCode> {
                 ExitCode::FAILURE
             })
         }
-        Mode::Usbredir(connection) => tokio::select! {
-            result = usbredir::run(&invocation.device, connection, invocation.serial_log, &log) => match result? {},
-            result = usbredir::interrupted() => {
-                result?;
-                Ok(ExitCode::SUCCESS)
-            }
-        },
+        Mode::Usbredir(connection) => {
+            let device = &invocation.device;
+            until_interrupted(usbredir::run(
+                device,
+                connection,
+                invocation.serial_log,
+                &log,
+            ))
+            .await
+        }
+        Mode::Serial(connection) => {
+            until_interrupted(serial::run(&invocation.device, connection, &log)).await
+        }
+    }
+}
+
+async fn until_interrupted(
+    device: impl Future<Output = anyhow::Result<Infallible>>,
+) -> anyhow::Result<ExitCode> {
+    tokio::select! {
+        result = device => match result? {},
+        result = interrupt::interrupted() => {
+            result?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use reference_device::Observer;
 
 use crate::cli::DeviceSettings;
-use crate::connection::{Connection, Connector};
+use crate::connection::{Connection, Connector, Plug};
 use crate::device;
 use crate::logger;
 
@@ -21,7 +21,7 @@ pub async fn run(
     serial_log: bool,
     observer: &impl Observer,
 ) -> anyhow::Result<Infallible> {
-    let mut connector = Connector::open(connection).await?;
+    let mut connector = Connector::open(connection, Plug::Usbredir).await?;
     let log = serial_log.then(logger::reader);
     device::run_with_log(
         settings,
@@ -46,23 +46,4 @@ pub async fn run(
         },
     )
     .await
-}
-
-/// Returns when the process is asked to end: Ctrl-C, or SIGTERM.
-///
-/// # Errors
-///
-/// When the system does not let us know.
-pub async fn interrupted() -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
-        let mut terminate =
-            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-        tokio::select! {
-            result = tokio::signal::ctrl_c() => result,
-            _ = terminate.recv() => Ok(()),
-        }
-    }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await
 }

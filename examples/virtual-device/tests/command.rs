@@ -8,13 +8,19 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use mctp::Eid;
+use mctp_serial::FrameCheckSequence;
+use mctp_serial::framing::{Decoded, Decoder, Encoder, MAX_PACKET, PREAMBLE};
 use pcap_file::DataLink;
 use pcap_file::pcap::PcapReader;
+use rustix::fs::OFlags;
+use rustix::io::FdFlags;
+use rustix::pty::OpenptFlags;
 use support::block_on;
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::unix::pipe;
 use tokio::net::{TcpStream, UnixListener, UnixStream};
 use tokio::process::{Child, ChildStderr, Command};
-use virtual_device::connection::{Connection, Connector};
+use virtual_device::connection::{Connection, Connector, Plug};
 use virtual_device::host::enumeration::enumerate;
 use virtual_device::host::guest::Guest;
 use virtual_device::host::requester;
@@ -36,17 +42,22 @@ async fn output(arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-/// A running `virtual-device usbredir`, and what it says.
+/// A running `virtual-device`, and what it says.
 struct Running {
     child: Child,
     log: tokio::io::Lines<BufReader<ChildStderr>>,
 }
 
 impl Running {
+    /// `virtual-device usbredir`.
     fn start(arguments: &[&str]) -> Self {
+        Self::start_as("usbredir", arguments)
+    }
+
+    fn start_as(subcommand: &str, arguments: &[&str]) -> Self {
         let mut command = program();
         command
-            .arg("usbredir")
+            .arg(subcommand)
             .args(arguments)
             .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -106,6 +117,96 @@ async fn use_device(stream: impl AsyncRead + AsyncWrite + Unpin + 'static) {
     })
     .await;
     assert_eq!(response.unwrap(), echo);
+}
+
+/// A bus owner on a serial line: its endpoint ID is 8.
+struct SerialHost<S> {
+    stream: S,
+    encoder: Encoder,
+    read: Vec<u8>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> SerialHost<S> {
+    fn new(stream: S) -> Self {
+        Self {
+            stream,
+            encoder: Encoder::new(FrameCheckSequence::Raw),
+            read: Vec::new(),
+        }
+    }
+
+    async fn send(&mut self, packet: &[u8]) {
+        let frame: Vec<u8> = self.encoder.begin(packet).unwrap().collect();
+        self.stream.write_all(&frame).await.unwrap();
+        self.encoder.finish();
+    }
+
+    /// The next packets, and whether the recovery preamble was before them.
+    async fn receive(&mut self, count: usize) -> (Vec<Vec<u8>>, bool) {
+        let receive = async {
+            loop {
+                let (packets, is_clean, has_preamble) = packets(&self.read);
+                if packets.len() >= count {
+                    assert!(is_clean || has_preamble);
+                    self.read.clear();
+                    return (packets, has_preamble);
+                }
+                let read = self.stream.read_buf(&mut self.read).await.unwrap();
+                assert!(read > 0, "the device is there");
+            }
+        };
+        tokio::time::timeout(TIME_LIMIT, receive)
+            .await
+            .expect("the device answers")
+    }
+
+    /// Asks for the endpoint ID, and gets 150 bytes echoed in packets of the baseline unit.
+    async fn use_device(mut self) -> Self {
+        self.send(&[0x01, 0, 8, 0xC9, 0x00, 0x80, 0x02]).await;
+        let (packets, has_preamble) = self.receive(1).await;
+        assert_eq!(
+            packets,
+            [[0x01, 8, 0, 0xC1, 0x00, 0x00, 0x02, 0x00, 0x00, 0x00, 0x00]]
+        );
+        assert!(has_preamble, "before the first frame of a connection");
+
+        let body = [&[0x7E, 0xCC, 0xDE, 0xF0][..], &[0x7D; 150]].concat();
+        let flags = [0x8A, 0x1A, 0x6A];
+        for (flags, part) in flags.into_iter().zip(body.chunks(64)) {
+            self.send(&[&[0x01, 0, 8, flags], part].concat()).await;
+        }
+        let (packets, has_preamble) = self.receive(3).await;
+        let header = |packet: &Vec<u8>| packet[..4].to_vec();
+        assert_eq!(
+            packets.iter().map(header).collect::<Vec<_>>(),
+            [0x82, 0x12, 0x62].map(|flags| vec![0x01, 8, 0, flags])
+        );
+        let echoed: Vec<u8> = packets
+            .iter()
+            .flat_map(|packet| &packet[4..])
+            .copied()
+            .collect();
+        assert_eq!(echoed, body);
+        assert!(!has_preamble);
+        self
+    }
+}
+
+/// The packets in what was read, whether there was nothing else, and whether it begins with the
+/// recovery preamble.
+fn packets(mut read: &[u8]) -> (Vec<Vec<u8>>, bool, bool) {
+    let has_preamble = read.starts_with(&PREAMBLE);
+    let mut is_clean = true;
+    let mut buffer = [0; MAX_PACKET];
+    let mut decoder = Decoder::new(&mut buffer).unwrap();
+    let mut packets = Vec::new();
+    while let Some(decoded) = decoder.decode(&mut read) {
+        match decoded {
+            Decoded::Packet => packets.push(decoder.packet().to_vec()),
+            Decoded::Dropped(_) => is_clean = false,
+        }
+    }
+    (packets, is_clean, has_preamble)
 }
 
 async fn connect_unix(path: &Path) -> UnixStream {
@@ -320,7 +421,7 @@ fn a_pseudo_terminal_serves_one_guest_after_the_other_and_leaves_no_link() {
         for _ in 0..2 {
             let line = device.says("waiting at").await;
             assert!(line.contains("-chardev serial,id=mctp,path="), "{line}");
-            let mut guest = Connector::open(&Connection::Pty(path.clone()))
+            let mut guest = Connector::open(&Connection::Pty(path.clone()), Plug::Usbredir)
                 .await
                 .unwrap();
             use_device(guest.next().await.unwrap()).await;
@@ -339,11 +440,90 @@ fn a_peer_that_does_not_speak_usbredir_is_sent_away_and_the_next_one_served() {
         let mut device = Running::start(&["--listen", &format!("unix:{}", socket.display())]);
         device.says("listening").await;
         let mut stranger = connect_unix(&socket).await;
-        tokio::io::AsyncWriteExt::write_all(&mut stranger, &[0xFF; 200])
-            .await
-            .unwrap();
+        stranger.write_all(&[0xFF; 200]).await.unwrap();
         device.says("does not speak the usbredir protocol").await;
         use_device(connect_unix(&socket).await).await;
         assert!(device.terminate().await);
+    });
+}
+
+#[test]
+fn a_serial_line_serves_one_host_after_the_other() {
+    block_on(async {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("s");
+        let address = format!("unix:{}", socket.display());
+        let mut device = Running::start_as("serial", &["--listen", &address]);
+        let line = device.says("listening on unix:").await;
+        assert!(line.contains("-serial chardev:mctp"), "{line}");
+        for _ in 0..3 {
+            let host = SerialHost::new(connect_unix(&socket).await);
+            drop(host.use_device().await);
+            device.says("disconnected").await;
+        }
+        assert!(device.terminate().await);
+        assert!(!socket.exists());
+    });
+}
+
+#[test]
+fn noise_on_a_serial_line_costs_nothing_else() {
+    block_on(async {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("s");
+        let address = format!("unix:{}", socket.display());
+        let device = Running::start_as("serial", &["--listen", &address]);
+        let mut stream = connect_unix(&socket).await;
+        let noise: Vec<u8> = (0..=255).cycle().take(3000).collect();
+        stream.write_all(&noise).await.unwrap();
+        drop(SerialHost::new(stream).use_device().await);
+        assert!(device.terminate().await);
+    });
+}
+
+/// A pseudo terminal is a serial port too, whose rate nobody keeps to.
+#[test]
+fn a_serial_port_is_set_up_and_used() {
+    block_on(async {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
+        let controller = rustix::pty::openpt(flags).unwrap();
+        rustix::pty::grantpt(&controller).unwrap();
+        rustix::pty::unlockpt(&controller).unwrap();
+        let name = rustix::pty::ptsname(&controller, Vec::new()).unwrap();
+        rustix::fs::fcntl_setfl(&controller, OFlags::RDWR | OFlags::NONBLOCK).unwrap();
+        // The program must not have the other end as well.
+        rustix::io::fcntl_setfd(&controller, FdFlags::CLOEXEC).unwrap();
+
+        let arguments = ["--tty", name.to_str().unwrap(), "--baud", "230400"];
+        let mut device = Running::start_as("serial", &arguments);
+        device.says("at 230400 bits a second").await;
+        device.says("connected").await;
+        let settings = rustix::termios::tcgetattr(&controller).unwrap();
+        assert_eq!(settings.output_speed(), 230_400);
+        let copy = std::fs::File::from(controller.try_clone().unwrap());
+        let stream = tokio::io::join(
+            pipe::Receiver::from_file_unchecked(std::fs::File::from(controller)).unwrap(),
+            pipe::Sender::from_file_unchecked(copy).unwrap(),
+        );
+        let host = SerialHost::new(stream).use_device().await;
+        drop(host);
+        device.says("disconnected").await;
+        assert!(device.terminate().await);
+    });
+}
+
+#[test]
+fn a_serial_port_that_is_not_there_is_one_sentence_and_exit_code_1() {
+    block_on(async {
+        for (path, why) in [
+            ("/no/such/port", "cannot open /no/such/port: "),
+            ("/dev/null", "/dev/null is not a serial port"),
+        ] {
+            let refused = output(&["serial", "--tty", path]).await;
+            assert_eq!(refused.status.code(), Some(1));
+            let said = String::from_utf8(refused.stderr).unwrap();
+            assert!(said.contains(why), "{said}");
+            assert_eq!(said.lines().count(), 1, "{said}");
+        }
     });
 }

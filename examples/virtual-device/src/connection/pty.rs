@@ -1,5 +1,5 @@
-//! Pseudo terminals, raw: for QEMU's chardevs `pty` (its terminal, which we open) and `serial`
-//! (ours, which it opens).
+//! Terminals, raw: serial ports, and pseudo terminals for QEMU's chardevs `pty` (its terminal,
+//! which we open) and `serial` (ours, which it opens).
 
 use std::fs::{self, File};
 use std::os::fd::{AsFd, OwnedFd};
@@ -10,29 +10,29 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::OpenptFlags;
-use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+use rustix::termios::{ControlModes, OptionalActions, tcgetattr, tcsetattr};
 use tokio::net::unix::pipe;
 
-use super::{Stream, tell};
+use super::{Plug, Stream};
 
 /// The least time between two attempts to open a terminal.
 const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 
-/// A pseudo terminal by its path.
+/// A terminal by its path.
 pub(super) enum Terminal {
-    /// Somebody else's, opened again for each stream.
-    Theirs(PathBuf),
+    /// Somebody else's, opened again for each stream; with its rate, if it has one.
+    Theirs(PathBuf, Option<u32>),
     /// Ours: a new one for each stream, because on one whose other end was closed nobody can wait
     /// for the next. The path is a link to it.
-    Ours(PathBuf, Option<Link>),
+    Ours(PathBuf, Option<Link>, Plug),
 }
 
 impl Terminal {
     /// The terminal at `path`, or new ones if nothing is there.
-    pub(super) fn new(path: &Path) -> anyhow::Result<Self> {
+    pub(super) fn new(path: &Path, plug: Plug) -> anyhow::Result<Self> {
         // A link that leads nowhere is what is left when one of us was killed.
         if !path.exists() {
-            return Ok(Self::Ours(path.to_owned(), None));
+            return Ok(Self::Ours(path.to_owned(), None, plug));
         }
         if !is_terminal(path) {
             bail!(
@@ -40,18 +40,30 @@ impl Terminal {
                 path.display()
             );
         }
-        tell(&format!("opening {}", path.display()), "pty,id=mctp");
-        Ok(Self::Theirs(path.to_owned()))
+        plug.tell(&format!("opening {}", path.display()), "pty,id=mctp");
+        Ok(Self::Theirs(path.to_owned(), None))
+    }
+
+    /// The serial port at `path`, at `baud` bits a second.
+    pub(super) fn port(path: &Path, baud: u32) -> anyhow::Result<Self> {
+        let there = open(path).with_context(|| format!("cannot open {}", path.display()))?;
+        if !rustix::termios::isatty(&there) {
+            bail!("{} is not a serial port", path.display());
+        }
+        RawTerminal::new(there, Some(baud))
+            .with_context(|| format!("cannot set {} to {baud} bits a second", path.display()))?;
+        log::info!("opening {} at {baud} bits a second", path.display());
+        Ok(Self::Theirs(path.to_owned(), Some(baud)))
     }
 
     /// Waits for the next stream.
     pub(super) async fn next(&mut self) -> anyhow::Result<Stream> {
         match self {
-            Self::Theirs(path) => Ok(open_when_there(path).await),
-            Self::Ours(path, link) => {
+            Self::Theirs(path, baud) => Ok(open_when_there(path, *baud).await),
+            Self::Ours(path, link, plug) => {
                 // First the old link, so that its removal does not take the new one.
                 drop(link.take());
-                let (stream, new) = create(path).await?;
+                let (stream, new) = create(path, *plug).await?;
                 *link = Some(new);
                 Ok(stream)
             }
@@ -69,13 +81,14 @@ fn open(path: &Path) -> rustix::io::Result<OwnedFd> {
     rustix::fs::open(path, flags, Mode::empty())
 }
 
-async fn open_when_there(path: &Path) -> Stream {
+async fn open_when_there(path: &Path, baud: Option<u32>) -> Stream {
     let mut told = false;
     loop {
         // Before the first attempt as well: a terminal that ends at once is not to be opened in a
         // tight loop.
         tokio::time::sleep(RETRY_INTERVAL).await;
-        match open(path).map_err(Into::into).and_then(RawTerminal::new) {
+        let there = open(path).map_err(Into::into);
+        match there.and_then(|there| RawTerminal::new(there, baud)) {
             Ok(terminal) => return Box::new(terminal.into_stream()),
             Err(error) if !std::mem::replace(&mut told, true) => log::info!(
                 "{} cannot be opened yet ({error}); trying again until it can",
@@ -86,7 +99,7 @@ async fn open_when_there(path: &Path) -> Stream {
     }
 }
 
-async fn create(path: &Path) -> anyhow::Result<(Stream, Link)> {
+async fn create(path: &Path, plug: Plug) -> anyhow::Result<(Stream, Link)> {
     let cannot = "cannot create a pseudo terminal";
     let controller =
         rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).context(cannot)?;
@@ -94,9 +107,9 @@ async fn create(path: &Path) -> anyhow::Result<(Stream, Link)> {
     rustix::pty::unlockpt(&controller).context(cannot)?;
     let name = rustix::pty::ptsname(&controller, Vec::new()).context(cannot)?;
     rustix::fs::fcntl_setfl(&controller, OFlags::RDWR | OFlags::NONBLOCK).context(cannot)?;
-    let terminal = RawTerminal::new(controller).context(cannot)?;
+    let terminal = RawTerminal::new(controller, None).context(cannot)?;
     let link = Link::create(path, Path::new(name.to_str()?))?;
-    tell(
+    plug.tell(
         &format!("waiting at {}", path.display()),
         &format!("serial,id=mctp,path={}", path.display()),
     );
@@ -105,7 +118,7 @@ async fn create(path: &Path) -> anyhow::Result<(Stream, Link)> {
     Ok((Box::new(terminal.into_stream()), link))
 }
 
-/// One end of a pseudo terminal that passes every byte on as it is.
+/// One end of a terminal that passes every byte on as it is.
 ///
 /// tokio reads and writes it as it does a pipe: by readiness, without a look at the kind of file.
 struct RawTerminal {
@@ -114,9 +127,14 @@ struct RawTerminal {
 }
 
 impl RawTerminal {
-    fn new(terminal: OwnedFd) -> std::io::Result<Self> {
+    fn new(terminal: OwnedFd, baud: Option<u32>) -> std::io::Result<Self> {
         let mut settings = tcgetattr(&terminal)?;
         settings.make_raw();
+        // No modem lines.
+        settings.control_modes |= ControlModes::CLOCAL | ControlModes::CREAD;
+        if let Some(baud) = baud {
+            settings.set_speed(baud)?;
+        }
         tcsetattr(&terminal, OptionalActions::Now, &settings)?;
         let copy = terminal.as_fd().try_clone_to_owned()?;
         Ok(Self {
@@ -197,11 +215,11 @@ mod tests {
     async fn a_new_terminal_passes_every_byte_and_is_followed_by_another() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("tty");
-        let mut ours = Terminal::new(&path).unwrap();
+        let mut ours = Terminal::new(&path, Plug::Serial).unwrap();
         for _ in 0..2 {
             let peer = async {
                 wait_for(&path).await;
-                let mut peer = Box::new(open_when_there(&path).await) as Stream;
+                let mut peer = Box::new(open_when_there(&path, None).await) as Stream;
                 peer.write_all(b"!").await.unwrap();
                 peer
             };
@@ -222,16 +240,31 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("tty");
         std::os::unix::fs::symlink("/no/such/terminal", &path).unwrap();
-        let mut ours = Terminal::new(&path).unwrap();
+        let mut ours = Terminal::new(&path, Plug::Serial).unwrap();
         assert!(matches!(ours, Terminal::Ours(..)));
         let waiting = tokio::time::timeout(Duration::from_millis(100), ours.next()).await;
         assert!(waiting.is_err(), "nobody is there");
     }
 
     #[test]
+    fn a_serial_port_that_is_none_is_refused() {
+        let error = |path: &Path| format!("{:#}", Terminal::port(path, 115_200).err().unwrap());
+        let missing = error(Path::new("/no/such/port"));
+        assert!(
+            missing.starts_with("cannot open /no/such/port: "),
+            "{missing}"
+        );
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert!(error(file.path()).ends_with("is not a serial port"));
+    }
+
+    #[test]
     fn a_file_that_is_no_terminal_is_left_alone() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let error = Terminal::new(file.path()).err().unwrap().to_string();
+        let error = Terminal::new(file.path(), Plug::Serial)
+            .err()
+            .unwrap()
+            .to_string();
         assert!(error.contains("not a terminal"), "{error}");
     }
 }
