@@ -1,4 +1,4 @@
-//! MCTP network interfaces of USB devices, found through sysfs.
+//! MCTP network interfaces of USB devices and of serial ports, found through sysfs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,8 @@ const NETWORK_INTERFACES: &str = "/sys/class/net";
 const HARDWARE_TYPE: &str = "290";
 /// USB class code of MCTP, in the hexadecimal of sysfs.
 const USB_CLASS: &str = "14";
+/// What the names of interfaces of serial ports begin with.
+const SERIAL: &str = "mctpserial";
 /// The name that stands for the first MCTP interface over USB.
 pub const ANY: &str = "usb";
 
@@ -100,6 +102,20 @@ pub fn first() -> Result<Option<Interface>> {
     names.sort();
     // An interface may vanish while it is looked at: then it is not there.
     Ok(names.iter().find_map(|name| Interface::named(name).ok()))
+}
+
+/// All MCTP interfaces of serial ports.
+pub fn all_serial() -> Result<Vec<Interface>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(NETWORK_INTERFACES).context("cannot list the network interfaces")? {
+        let Ok(name) = entry?.file_name().into_string() else {
+            continue;
+        };
+        if name.starts_with(SERIAL) {
+            found.push(Interface::named(&name)?);
+        }
+    }
+    Ok(found)
 }
 
 fn is_mctp_over_usb(name: &str) -> bool {

@@ -7,8 +7,9 @@
 //! |---|---|
 //! | [`address`] | `struct sockaddr_mctp` and its extended form as bytes |
 //! | [`netlink`] | rtnetlink requests: link state and MTU, local endpoint ID, routes |
-//! | `socket` | the `AF_MCTP` socket; the only unsafe code |
+//! | `socket` | the `AF_MCTP` socket; unsafe code is here and in `line_discipline` alone |
 //! | `interface`, `usb` | network interfaces found through sysfs; USB reset, driver binding, raw transfers |
+//! | `line_discipline` | an interface made of a serial port |
 //! | [`control`] | the control protocol: requests with retries, decoded answers |
 //! | [`bus_owner`] | how a bus owner takes a new endpoint into service |
 //! | [`echo`] | the echo service of the Linux MCTP tools, checked byte by byte |
@@ -30,6 +31,8 @@ pub mod nvme_mi;
 
 #[cfg(target_os = "linux")]
 pub mod interface;
+#[cfg(target_os = "linux")]
+pub mod line_discipline;
 #[cfg(target_os = "linux")]
 pub mod socket;
 #[cfg(target_os = "linux")]

@@ -1,5 +1,5 @@
 //! `AF_MCTP` datagram sockets. The four system calls that no safe library makes for this family are
-//! here, and nowhere else is there unsafe code.
+//! here; nowhere else but in the line discipline is there unsafe code.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::Result;
 
-use super::scenario::{Board, Listener, Scenario};
+use super::scenario::{Board, Listener, Scenario, Wire};
 use crate::emulate::{self, Cable, Log};
 
 /// The programs that there are.
@@ -72,16 +72,17 @@ impl Devices {
             Listener::Device => "--listen",
         };
         let mut command = Command::new(&self.virtual_device);
+        let (wire, usb) = match scenario.wire {
+            Wire::Usb(_) => (
+                "usbredir",
+                &["--usb", scenario.usb, "--speed", scenario.speed][..],
+            ),
+            Wire::Serial => ("serial", &[][..]),
+        };
         command
-            .args(["usbredir", how, &format!("unix:{}", socket.display())])
-            .args([
-                "--usb",
-                scenario.usb,
-                "--speed",
-                scenario.speed,
-                "--mtu",
-                &scenario.device_mtu().to_string(),
-            ])
+            .args([wire, how, &format!("unix:{}", socket.display())])
+            .args(usb)
+            .args(["--mtu", &scenario.device_mtu().to_string()])
             .args(["--max-message", "65536"])
             .args(["--message-buffers", &scenario.message_buffers.to_string()])
             .args(["--log", scenario.log_level()])

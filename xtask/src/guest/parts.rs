@@ -20,7 +20,7 @@ impl Linux {
 }
 
 /// The emulated USB host controller.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Controller {
     Ehci,
     Xhci,
@@ -32,6 +32,33 @@ impl Controller {
         match self {
             Self::Ehci => "usb-ehci",
             Self::Xhci => "qemu-xhci",
+        }
+    }
+}
+
+/// What joins the device to the guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wire {
+    /// The USB host controller, by usbredir.
+    Usb(Controller),
+    /// The second serial port, with Linux's line discipline.
+    Serial,
+}
+
+impl Wire {
+    /// What `linux-requester` calls the interface.
+    pub(super) fn interface(self) -> &'static str {
+        match self {
+            Self::Usb(_) => "usb",
+            Self::Serial => "mctpserial0",
+        }
+    }
+
+    /// QEMU's name.
+    pub(super) fn device(self) -> &'static str {
+        match self {
+            Self::Usb(controller) => controller.device(),
+            Self::Serial => "16550A",
         }
     }
 }

@@ -5,14 +5,14 @@ use std::fmt;
 use super::fullness::Stream;
 use super::management;
 use super::nvme_cli::{self, Release};
-pub(super) use super::parts::{Board, Controller, End, Linux, Listener};
+pub(super) use super::parts::{Board, Controller, End, Linux, Listener, Wire};
 
 /// One boot, or several.
 pub(super) struct Scenario {
     pub(super) name: &'static str,
     pub(super) board: Board,
     pub(super) linux: Linux,
-    pub(super) controller: Controller,
+    pub(super) wire: Wire,
     pub(super) listener: Listener,
     /// `--usb` of the device.
     pub(super) usb: &'static str,
@@ -59,6 +59,11 @@ enum Step {
     /// Twelve echoes of 3,000 bytes at once, twenty times, with this MTU. The device has to answer
     /// those that Linux has a tag for, as far as it has a buffer for them when they begin.
     EchoesAtOnce(u32),
+    /// The serial port becomes an interface.
+    Attach,
+    /// The device is killed and started again while the interface stays. Before that, Linux
+    /// receives what makes it lose track of frames for good: the fault of this number.
+    Garble(u8),
     /// The device logs what it has dropped.
     LogDrops,
     /// Ten times down and up.
@@ -184,6 +189,28 @@ const LINK_LOSS: &[Step] = &[
 const REPLUG: &[Step] = &[Step::Bind, Step::Control, Step::Replug];
 const NVME_CLI: &[Step] = &[Step::Bind, Step::Control, Step::Management, Step::NvmeCli];
 
+/// Linux's line discipline, which the device brings back from four of its faults by the preamble
+/// that it sends at its start.
+const SERIAL: &[Step] = &[
+    Step::Attach,
+    Step::Control,
+    Step::SlowEchoes,
+    Step::CycleLink,
+    Step::Control,
+    Step::Management,
+    Step::Garble(0),
+    Step::Control,
+    Step::ShortEcho,
+    Step::Garble(1),
+    Step::Garble(2),
+    Step::Garble(3),
+    Step::Garble(4),
+    Step::Control,
+    Step::ShortEcho,
+];
+/// Without resets, after which a host has to set the endpoint up again.
+const SERIAL_NVME_CLI: &[Step] = &[Step::Attach, Step::Control, Step::Management, Step::NvmeCli];
+
 const SERIAL_LOG: &[Step] = &[
     Step::Bind,
     Step::Control,
@@ -203,7 +230,7 @@ pub(super) fn all() -> Vec<Scenario> {
     vec![
         linux_7_2("7.2-ehci-68", 68, ROBUST),
         Scenario {
-            controller: Xhci,
+            wire: Wire::Usb(Xhci),
             ..linux_7_2("7.2-xhci-251", 251, ROBUST)
         },
         Scenario {
@@ -220,13 +247,13 @@ pub(super) fn all() -> Vec<Scenario> {
             ..linux_7_3("7.3-xhci-full-speed-spanning", "1.1", 8187, ECHOES)
         },
         Scenario {
-            controller: Ehci,
+            wire: Wire::Usb(Ehci),
             ..linux_7_3("7.3-ehci-251", "1.0", 251, ROBUST)
         },
         linux_7_3("7.3-xhci-spanning", "1.1", 8187, ROBUST),
         linux_7_3("7.3-xhci-spanning-68", "1.1", 68, ECHOES),
         Scenario {
-            controller: Ehci,
+            wire: Wire::Usb(Ehci),
             listener: Listener::Device,
             boots: 2,
             ..linux_7_3("7.3-ehci-spanning", "1.1", 8187, ECHOES)
@@ -290,6 +317,12 @@ pub(super) fn all() -> Vec<Scenario> {
             boots: 2,
             ..nvme_cli(Release::Bookworm, linux_7_2("7.2-ehci-replug", 68, REPLUG))
         },
+        serial(linux_7_2("7.2-serial", 68, SERIAL)),
+        serial(linux_7_3("7.3-serial", "1.0", 68, SERIAL)),
+        serial(nvme_cli(
+            Release::Trixie,
+            linux_7_3("7.3-serial-nvme-cli-2.13", "1.0", 68, SERIAL_NVME_CLI),
+        )),
         an500(linux_7_2("an500-7.2-ehci", 68, BOARD)),
         an500(linux_7_2("an500-7.2-ehci-bench", 251, SLOW_BENCH)),
         an500(nvme_cli(
@@ -343,6 +376,13 @@ fn an500(scenario: Scenario) -> Scenario {
     }
 }
 
+fn serial(scenario: Scenario) -> Scenario {
+    Scenario {
+        wire: Wire::Serial,
+        ..scenario
+    }
+}
+
 /// Two processors, so that messages do not reach the driver one after the other.
 fn at_once(message_buffers: u8, scenario: Scenario) -> Scenario {
     Scenario {
@@ -371,7 +411,7 @@ fn linux_7_2(name: &'static str, mtu: u32, steps: &'static [Step]) -> Scenario {
         name,
         board: Board::Pc,
         linux: Linux::V7_2,
-        controller: Controller::Ehci,
+        wire: Wire::Usb(Controller::Ehci),
         listener: Listener::Qemu,
         usb: "1.0",
         speed: "high",
@@ -391,7 +431,7 @@ fn linux_7_2(name: &'static str, mtu: u32, steps: &'static [Step]) -> Scenario {
 fn linux_7_3(name: &'static str, usb: &'static str, mtu: u32, steps: &'static [Step]) -> Scenario {
     Scenario {
         linux: Linux::V7_3,
-        controller: Controller::Xhci,
+        wire: Wire::Usb(Controller::Xhci),
         usb,
         ..linux_7_2(name, mtu, steps)
     }
@@ -483,14 +523,17 @@ impl Scenario {
         // machine on a busy host is slow at times, so that the try is longer than the four
         // of mctpd together.
         let control = |rest: &str| format!("control {rest} --tries 1 --wait 3000");
+        let interface = self.wire.interface();
         match step {
             Step::Bind => vec!["wait-interface --timeout 30".into()],
             Step::Control => vec![
                 format!(
-                    "setup usb --eid {ENDPOINT} --mtu {} --tries 1 --wait 3000",
+                    "setup {interface} --eid {ENDPOINT} --mtu {} --tries 1 --wait 3000",
                     self.mtu
                 ),
-                control(&format!("physical:usb 01 00{ENDPOINT:02x} --expect 00")),
+                control(&format!(
+                    "physical:{interface} 01 00{ENDPOINT:02x} --expect 00"
+                )),
                 control(&format!("{ENDPOINT} 01 00ff --expect 02")),
                 control(&format!("{ENDPOINT} 04 ff --expect 00")),
                 control(&format!("{ENDPOINT} 04 00 --expect 00")),
@@ -502,26 +545,30 @@ impl Scenario {
             Step::AllEchoes => vec![echo("0-1100"), echo("4095-4097"), echo("65000-65000")],
             Step::SlowEchoes => vec![echo("0-300"), echo("490-520"), echo("4095-4097")],
             Step::EchoesAtOnce(mtu) => vec![
-                format!("setup usb --eid {ENDPOINT} --mtu {mtu} --tries 1 --wait 3000"),
+                format!("setup {interface} --eid {ENDPOINT} --mtu {mtu} --tries 1 --wait 3000"),
                 set_unit(mtu),
                 format!("echo {ENDPOINT} --size 3000 --at-once 12 --count 20 --may-lose"),
             ],
             // It logs its counters when its endpoint ID is set, which this forces (DSP0236 1.3.3,
             // section 12.4) even where it would be a retransmission.
             Step::LogDrops => vec![control(&format!(
-                "physical:usb 01 01{ENDPOINT:02x} --expect 00"
+                "physical:{interface} 01 01{ENDPOINT:02x} --expect 00"
             ))],
-            Step::CycleLink => vec![format!("cycle-link usb {ENDPOINT} --count 10")],
-            Step::Reset => vec!["reset-usb usb".into()],
+            Step::Attach => vec!["attach-serial /dev/ttyS1".into()],
+            Step::Garble(fault) => vec![format!(
+                "disturb-serial {interface} {ENDPOINT} garble {fault}"
+            )],
+            Step::CycleLink => vec![format!("cycle-link {interface} {ENDPOINT} --count 10")],
+            Step::Reset => vec![format!("reset-usb {interface}")],
             Step::RestartDevice => vec!["ask-host restart-device".into()],
             Step::End => vec![
                 control(&format!(
-                    "physical:usb 01 00{ENDING_ENDPOINT:02x} --expect 00"
+                    "physical:{interface} 01 00{ENDING_ENDPOINT:02x} --expect 00"
                 )),
                 "ask-host await-end".into(),
             ],
             Step::Inject => (1..=3)
-                .map(|seed| format!("inject usb --seed {seed}"))
+                .map(|seed| format!("inject {interface} --seed {seed}"))
                 .collect(),
             Step::Management => self.management_commands(),
             Step::NvmeCli => self.nvme_cli_commands(),
@@ -555,7 +602,7 @@ impl Scenario {
                     Board::An500 => ("--first mps2-an500 --expect ccde:0000", "0-300"),
                 };
                 vec![format!(
-                    "serial-log {ENDPOINT} /dev/ttyACM0 {lines} --expect configured --busy {busy} --loss"
+                    "serial-log {ENDPOINT} /dev/ttyACM0 {lines} --expect up --busy {busy} --loss"
                 )]
             }
         }
@@ -608,12 +655,15 @@ impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{}: {}, Linux {}, {}, MCTP over USB {}, MTU {}\n  {}",
+            "{}: {}, Linux {}, {}, {}, MTU {}\n  {}",
             self.name,
             self.board.program(),
             self.linux.version(),
-            self.controller.device(),
-            self.usb,
+            self.wire.device(),
+            match self.wire {
+                Wire::Usb(_) => format!("MCTP over USB {}", self.usb),
+                Wire::Serial => "MCTP over serial".to_owned(),
+            },
             self.mtu,
             self.plan().replace('\n', "\n  ")
         )
@@ -625,13 +675,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_kernels_meet_both_controllers() {
+    fn both_kernels_meet_every_wire() {
         for linux in [Linux::V7_2, Linux::V7_3] {
-            for controller in ["usb-ehci", "qemu-xhci"] {
+            for controller in ["usb-ehci", "qemu-xhci", "16550A"] {
                 assert!(
                     all()
                         .iter()
-                        .any(|s| s.linux == linux && s.controller.device() == controller),
+                        .any(|s| s.linux == linux && s.wire.device() == controller),
                     "{linux:?} {controller}"
                 );
             }

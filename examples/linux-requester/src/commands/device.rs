@@ -1,5 +1,6 @@
 //! What is done to the device: unplugging, resets, malformed transfers.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -8,7 +9,7 @@ use linux_requester::control::InWords;
 use linux_requester::interface::{self, Interface};
 use linux_requester::netlink::Rtnetlink;
 use linux_requester::socket::MctpSocket;
-use linux_requester::{echo, inject, usb};
+use linux_requester::{echo, inject, line_discipline, usb};
 
 use super::messages::Retries;
 use super::setup::set_link;
@@ -87,6 +88,30 @@ pub(super) fn inject_transfers(name: &str, seed: u64, count: usize) -> Result<()
         Some(before.index),
         Duration::from_secs(20),
     )?)
+}
+
+pub(super) fn attach_serial(port: &Path) -> Result<()> {
+    let attached = line_discipline::attach(port)?;
+    let Interface { name, index } = &attached.interface;
+    println!("interface {name} (index {index}): {}", port.display());
+    // Until the machine ends.
+    std::mem::forget(attached);
+    Ok(())
+}
+
+/// The device answers physical addressing whatever its endpoint ID, which it is then given anew.
+pub(super) fn disturb_serial(name: &str, endpoint_id: u8, request: &str) -> Result<()> {
+    let interface = Interface::named(name)?;
+    guest_init::tell_host(request);
+    let mut socket = MctpSocket::open()?;
+    let destination = Destination::Physical {
+        interface_index: interface.index,
+    };
+    let mut client = Retries::PATIENT.client(&mut socket);
+    let answer = client.endpoint_id(destination)?;
+    println!("the device answers again: {}", InWords(&answer));
+    client.set_endpoint_id(destination, endpoint_id)?;
+    check_alive(endpoint_id)
 }
 
 pub(super) fn ask_host(request: &str) -> Result<()> {

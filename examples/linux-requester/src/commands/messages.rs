@@ -117,6 +117,12 @@ impl Retries {
         tries: 1,
     };
 
+    /// As long as a device may take to come back.
+    pub(super) const PATIENT: Self = Self {
+        wait: 500,
+        tries: 60,
+    };
+
     pub(super) fn client<'a>(&self, socket: &'a mut MctpSocket) -> ControlClient<'a, MctpSocket> {
         let mut client = ControlClient::new(socket);
         client.wait = Duration::from_millis(self.wait);

@@ -107,8 +107,18 @@ enum Command {
         #[arg(long, default_value_t = 3 << 20)]
         size: usize,
     },
+    /// In a test guest: make an interface of a serial port, for as long as this machine runs
+    AttachSerial { port: PathBuf },
     /// In a test guest: ask the host for something, then wait for a new interface
     AskHost { request: String },
+    /// In a test guest: ask the host for something to be done to the device behind an interface that
+    /// stays, then ask the device until it answers
+    DisturbSerial {
+        interface: String,
+        endpoint_id: u8,
+        #[arg(trailing_var_arg = true, required = true)]
+        request: Vec<String>,
+    },
     /// In a test guest, as process 1: run the commands in a file, one a line, and power off
     #[command(hide = true)]
     GuestInit { plan: PathBuf },
@@ -151,7 +161,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             chapter,
             size,
         } => nvme_cli::run(folder.clone(), *endpoint_id, *chapter, *size),
+        Command::AttachSerial { port } => device::attach_serial(port),
         Command::AskHost { request } => device::ask_host(request),
+        Command::DisturbSerial {
+            interface,
+            endpoint_id,
+            request,
+        } => device::disturb_serial(interface, *endpoint_id, &request.join(" ")),
         Command::GuestInit { plan } => guest_init::run(plan),
     }
 }
