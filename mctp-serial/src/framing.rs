@@ -28,8 +28,8 @@
 //! | DMTF PMCI Protocol Validator | sends DEADh, checks nothing | are escaped, as are revision and byte count |
 //!
 //! This crate is with the first. [`FrameCheckSequence`] says whether the bytes of a check that is
-//! sent are escaped; both forms are received. mctp-rs understands frames in which nothing is
-//! escaped; the validator takes every frame of ours, and its own are dropped.
+//! sent are escaped; both forms are received. With mctp-rs only frames agree in which nothing is
+//! escaped. The frames of the validator are dropped.
 //!
 //! A byte count of 7Dh or 7Eh is escaped here, as bytes of the packet are, so that there is no flag
 //! within a frame but in its check. Linux has no such counts: it sends packets of at most 68 bytes,

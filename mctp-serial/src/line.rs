@@ -18,6 +18,34 @@ use embedded_io_async::{ErrorKind, ErrorType, Read};
 /// `read` must be side-effect-free on cancel: a byte is gone from the stream only when `read` has
 /// returned it. Drivers with a ring buffer of their own are, as a rule; those that read by DMA into
 /// the caller's buffer are not.
+///
+/// ```
+/// use embedded_io_async::{ErrorType, Read};
+/// use mctp_serial::Line;
+///
+/// /// The host opens and closes this port; while it is closed, reads fail with `NotConnected`.
+/// trait UsbSerial: Read {
+///     async fn wait_opened(&mut self);
+/// }
+///
+/// struct UsbLine<U>(U);
+///
+/// impl<U: ErrorType> ErrorType for UsbLine<U> {
+///     type Error = U::Error;
+/// }
+///
+/// impl<U: Read> Read for UsbLine<U> {
+///     async fn read(&mut self, buffer: &mut [u8]) -> Result<usize, U::Error> {
+///         self.0.read(buffer).await
+///     }
+/// }
+///
+/// impl<U: UsbSerial> Line for UsbLine<U> {
+///     async fn wait_connected(&mut self) {
+///         self.0.wait_opened().await;
+///     }
+/// }
+/// ```
 pub trait Line: Read {
     /// Waits until the link is there. Called before the first byte is read, and again each time
     /// that the link was lost. The future may be dropped at any time.

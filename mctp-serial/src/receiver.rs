@@ -14,8 +14,8 @@ use crate::{BufferTooSmall, Line, PermanentLine, Resync};
 /// How many bytes are read at once, at most.
 const READ_LEN: usize = 32;
 
-/// After how many reads without a packet other tasks get a turn: more than a packet takes when each
-/// read is of two bytes, so only noise without end is slowed down.
+/// After how many reads without a packet other tasks get a turn, so that neither noise without end
+/// nor a driver that always fails keeps them from running.
 const READS_BEFORE_PAUSE: u8 = 64;
 
 /// Where the link is.
@@ -162,8 +162,7 @@ impl<L: Line> TransportRx for Receiver<'_, L> {
                 return Received::Dropped(reason);
             }
             reads = reads.wrapping_add(1);
-            // A driver that fails again at once must not keep others from running either.
-            if read.is_err() || reads.is_multiple_of(READS_BEFORE_PAUSE) {
+            if reads.is_multiple_of(READS_BEFORE_PAUSE) {
                 let_others_run().await;
             }
         }

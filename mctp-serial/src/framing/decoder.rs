@@ -85,8 +85,9 @@ pub struct Decoder<'d> {
     /// What has come behind the packet.
     end: [u8; MAX_END],
     end_len: u8,
-    /// The packet is complete; the next `decode` is to return it once more.
+    /// The last `decode` found a packet.
     has_packet: bool,
+    /// The next one is to return it once more.
     is_put_back: bool,
 }
 

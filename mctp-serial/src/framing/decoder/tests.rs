@@ -114,6 +114,9 @@ fn an_escape_before_anything_but_its_two_bytes_is_dropped() {
         let bad = |bad: &mut Vec<u8>| drop(bad.splice(10..12, [0x7D, behind]));
         costs(bad, BadLinkIntegrity);
     }
+    // Nor is a byte accepted that need not be escaped, though the check is right.
+    let escaped = |bad: &mut Vec<u8>| drop(bad.splice(10..11, [0x7D, 0x55 ^ 0x20]));
+    costs(escaped, BadLinkIntegrity);
     // An escape before a flag: the flag is one.
     let good = good();
     let stream = [&raw(&good)[..10], &[0x7D], &raw(&good)].concat();
