@@ -261,6 +261,7 @@ impl<'e> ManagementEndpoint<'e> {
         if self.state.events.is_subscribed() {
             admin::observe(&mut device.model, &mut device.world, now);
             device::observe(&mut device.model, &mut device.world);
+            self.observe_at = Instant::NEVER;
         }
         self.advance_events(device, now);
     }
@@ -269,7 +270,8 @@ impl<'e> ManagementEndpoint<'e> {
         if self.state.events.is_subscribed() {
             let (port, events) = (self.state.port, &mut self.state.events);
             events.advance(port, now, &mut device.model, &mut device.world);
-            self.observe_at = now.after(OBSERVE_INTERVAL);
+            // A command does not put off the next look, which only `advance` does.
+            self.observe_at = self.observe_at.min(now.after(OBSERVE_INTERVAL));
         } else {
             self.observe_at = Instant::NEVER;
         }

@@ -361,6 +361,21 @@ fn a_change_that_nobody_asks_about_is_seen_within_half_a_second() {
 }
 
 #[test]
+fn a_change_is_seen_within_half_a_second_however_often_commands_come() {
+    let mut bench = Bench::new();
+    bench.enable(&[6]);
+    bench.0.world().health.temperature = 343;
+    let mut messages = Vec::new();
+    for _ in 0..15 {
+        // Configuration Get of the transmission unit, which tells of no health.
+        assert_eq!(bench.mi_from(SUBSCRIBER, 4, 0x0100_0003, &[])[0], 0);
+        messages.extend(bench.messages(100));
+    }
+    assert_eq!(messages.len(), 1);
+    assert!(is_temperature(&messages[0], 0, 0));
+}
+
+#[test]
 fn events_within_the_delay_are_in_one_message() {
     let mut bench = Bench::new();
     bench.enable(&[1, 6, 9]);
