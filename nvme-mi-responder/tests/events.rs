@@ -376,6 +376,20 @@ fn a_change_is_seen_within_half_a_second_however_often_commands_come() {
 }
 
 #[test]
+fn what_is_seen_first_when_the_message_is_made_is_sent_only_if_it_is_enabled() {
+    let mut bench = Bench::new();
+    bench.enable(&[9]);
+    bench.0.world().health.critical_warning = 1;
+    assert_eq!(bench.messages(900), []);
+    bench.0.world().health.temperature = 313;
+    bench.0.now = bench.0.now.after(100);
+    // The message is made when this command comes.
+    assert_eq!(bench.mi_from(SUBSCRIBER, 4, 0x0100_0003, &[])[0], 0);
+    let message = bench.message(0);
+    assert_eq!(message.occurrences, [(9, 2, 0, vec![0xFE])]);
+}
+
+#[test]
 fn events_within_the_delay_are_in_one_message() {
     let mut bench = Bench::new();
     bench.enable(&[1, 6, 9]);
