@@ -459,6 +459,21 @@ fn what_the_sync_itself_makes_the_device_see_was_before() {
 }
 
 #[test]
+fn a_sanitize_operation_that_failed_before_the_sync_is_not_sent() {
+    let mut bench = Bench::new();
+    bench.0.world().media.sanitize_fails = true;
+    let block_erase = Admin {
+        opcode: 0x84,
+        dwords: [2, 0, 0, 0, 0, 0],
+        ..ADMIN
+    };
+    bench.0.admin_ok(block_erase);
+    bench.0.now = bench.0.now.after(6_000);
+    bench.enable(&[0x0C]);
+    assert_eq!(bench.messages(10_000), []);
+}
+
+#[test]
 fn every_event_of_the_model_has_its_scope_and_information() {
     let mut bench = Bench::new();
     bench.enable(&[0, 1, 2, 3, 4, 6, 7, 8, 9]);
