@@ -395,14 +395,17 @@ impl<'e> ManagementEndpoint<'e> {
 
     pub(crate) fn apply<W: World>(&mut self, device: &mut Device<'_, W>, effect: Effect) {
         match effect {
-            Effect::TransmissionUnit(port, unit) => {
-                if let Some(effects) = device.world.effects() {
-                    effects.transmission_unit_changed(port, unit);
+            // What the port has by now: the command may not have been the last to set it.
+            Effect::TransmissionUnit(id) => {
+                if let (Some(effects), Some(port)) = (device.world.effects(), device.model.port(id))
+                {
+                    effects.transmission_unit_changed(id, port.transmission_unit);
                 }
             }
-            Effect::Frequency(port, frequency) => {
-                if let Some(effects) = device.world.effects() {
-                    effects.smbus_frequency_changed(port, frequency);
+            Effect::Frequency(id) => {
+                if let (Some(effects), Some(port)) = (device.world.effects(), device.model.port(id))
+                {
+                    effects.smbus_frequency_changed(id, port.frequency);
                 }
             }
             Effect::Shutdown(kind) => device.shut_down(kind),
