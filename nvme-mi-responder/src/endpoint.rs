@@ -418,8 +418,11 @@ impl<'e> ManagementEndpoint<'e> {
 
     /// A Management Endpoint Reset (NVMe-MI 1.2, section 8.3.3): call it when the link over which
     /// requesters reach this endpoint was lost. Commands are aborted, and what one requester set up
-    /// is not there for the next: see [What survives](Self#what-survives).
+    /// is not there for the next: see [What survives](Self#what-survives). A command of which only
+    /// the response was left is done: what it does after its response happens now.
     pub fn reset<W: World>(&mut self, device: &mut Device<'_, W>) {
+        // What commands that were carried out do after their responses, they do now.
+        self.abort_all(device);
         // That the subsystem was reset, only Get State clears.
         let errors = self.state.errors & flag::SUBSYSTEM_RESET;
         self.forget(device);

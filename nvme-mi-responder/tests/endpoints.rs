@@ -9,7 +9,7 @@ use std::task::Poll;
 use mctp::Eid;
 use nvme_mi_responder::world::{
     HealthReport, MemoryEffects, MemoryFirmware, MemoryMedia, MemoryReset, PcieAccess,
-    PcieDirection, PcieError, PcieRange, SecurityInformation,
+    PcieDirection, PcieError, PcieRange, SecurityInformation, ShutdownKind,
 };
 use nvme_mi_responder::{
     Device, Instant, ManagementEndpoint, PortId, Requester, TransportError, TransportErrors,
@@ -551,4 +551,34 @@ fn a_lost_link_leaves_the_other_endpoint_and_the_device_as_they_are() {
         ..ADMIN
     };
     assert_eq!(bench.ask(TWO_WIRE, &commit.message())[4..], [0; 16]);
+}
+
+/// Configuration Set of the transmission unit of port 1 to 128.
+const SET_UNIT: [u8; 16] = [0x84, 8, 0, 0, 3, 0, 0, 0, 3, 0, 0, 1, 128, 0, 0, 0];
+const SHUTDOWN: [u8; 16] = [0x84, 8, 0, 0, 0x0C, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
+#[test]
+fn what_a_command_does_after_its_response_is_done_when_the_link_is_lost_instead() {
+    let mut bench = Bench::new();
+    bench.take(PCIE, &SET_UNIT);
+    bench.endpoints[PCIE].reset(&mut bench.device);
+    assert_eq!(bench.sent(PCIE), None);
+    let effects = bench.device.world().effects;
+    assert_eq!(effects.transmission_unit, Some((PortId(1), 128)));
+    assert_eq!(bench.unit(TWO_WIRE, 1), 128);
+    bench.take(PCIE, &SHUTDOWN);
+    bench.endpoints[PCIE].reset(&mut bench.device);
+    let reset = bench.device.world().reset;
+    assert_eq!(reset.last_shutdown, Some(ShutdownKind::Normal));
+}
+
+#[test]
+fn a_unit_that_a_lost_link_took_back_is_not_told_again() {
+    let mut bench = Bench::new();
+    bench.take(PCIE, &SET_UNIT);
+    bench.endpoints[TWO_WIRE].reset(&mut bench.device);
+    assert!(bench.sent(PCIE).is_some());
+    let effects = bench.device.world().effects;
+    assert_eq!(effects.transmission_unit, Some((PortId(1), 64)));
+    assert_eq!(bench.unit(TWO_WIRE, 1), 64);
 }
