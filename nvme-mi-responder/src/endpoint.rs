@@ -394,6 +394,10 @@ impl<'e> ManagementEndpoint<'e> {
     }
 
     pub(crate) fn apply<W: World>(&mut self, device: &mut Device<'_, W>, effect: Effect) {
+        if device.resets != self.followed.resets {
+            // A reset that this endpoint follows only later discarded the command.
+            return;
+        }
         match effect {
             // What the port has by now: the command may not have been the last to set it.
             Effect::TransmissionUnit(id) => {

@@ -582,3 +582,13 @@ fn a_unit_that_a_lost_link_took_back_is_not_told_again() {
     assert_eq!(effects.transmission_unit, Some((PortId(1), 64)));
     assert_eq!(bench.unit(TWO_WIRE, 1), 64);
 }
+
+#[test]
+fn a_command_whose_response_a_subsystem_reset_discards_does_nothing_more() {
+    let mut bench = Bench::new();
+    bench.take(PCIE, &SHUTDOWN);
+    let source = bench.endpoints[PCIE].transmission().unwrap().source;
+    bench.take(TWO_WIRE, &RESET);
+    bench.endpoints[PCIE].sent(&mut bench.device, source);
+    assert_eq!(bench.device.world().reset.last_shutdown, None);
+}
