@@ -425,6 +425,7 @@ impl<'e> ManagementEndpoint<'e> {
     /// is not there for the next: see [What survives](Self#what-survives). A command of which only
     /// the response was left is done: what it does after its response happens now.
     pub fn reset<W: World>(&mut self, device: &mut Device<'_, W>) {
+        self.follow(device);
         // What commands that were carried out do after their responses, they do now.
         self.abort_all(device);
         // That the subsystem was reset, only Get State clears.

@@ -592,3 +592,11 @@ fn a_command_whose_response_a_subsystem_reset_discards_does_nothing_more() {
     bench.endpoints[PCIE].sent(&mut bench.device, source);
     assert_eq!(bench.device.world().reset.last_shutdown, None);
 }
+
+#[test]
+fn a_lost_link_does_not_hide_that_the_other_endpoint_reset_the_subsystem() {
+    let mut bench = Bench::new();
+    bench.take(TWO_WIRE, &RESET);
+    bench.endpoints[PCIE].reset(&mut bench.device);
+    assert_eq!(bench.state(PCIE), SUBSYSTEM_RESET);
+}
