@@ -399,6 +399,17 @@ fn formatting_its_namespace_ends_a_self_test() {
 }
 
 #[test]
+fn formatting_all_namespaces_ends_a_self_test_of_one_of_them() {
+    let mut device = device();
+    device.admin_ok(self_test(EXTENDED, 1));
+    device.admin_ok(format(ALL, 0));
+    assert_eq!(device.result(), 0x24);
+    device.admin_ok(self_test(EXTENDED, 0));
+    device.admin_ok(format(ALL, 0));
+    assert_eq!(device.tests()[0], 2, "one of the controller alone goes on");
+}
+
+#[test]
 fn sanitizing_ends_a_self_test_and_lets_none_begin() {
     let mut device = device();
     device.admin_ok(self_test(EXTENDED, 0));
