@@ -1289,6 +1289,24 @@ fn a_reset_while_the_store_works_does_not_keep_the_next_command_waiting() {
 }
 
 #[test]
+fn a_commit_whose_image_a_controller_reset_takes_activates_no_other() {
+    for action in [STORE_AND_ACTIVATE_ON_RESET, ACTIVATE] {
+        let mut device = device_with(Slow::new());
+        let image = image(b"REF00003", 1);
+        device.finish(piece(0, &image));
+        device.send(commit(2, action));
+        device.inner.reset_controller(ControllerId(0)).unwrap();
+        let response = device.wait().1;
+        assert_eq!(
+            field(&response, 12, 4) >> 17 & 0x7FF,
+            u64::from(INVALID_IMAGE)
+        );
+        assert_eq!(device.firmware().next_slot(), None);
+        assert_eq!(device.firmware().revision(2), Some(*b"REF00002"));
+    }
+}
+
+#[test]
 fn an_aborted_piece_keeps_nobody_waiting_and_can_be_sent_again() {
     let mut device = device_with(Slow::new());
     let image = image(b"REF00003", 1);

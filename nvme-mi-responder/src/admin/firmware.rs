@@ -177,11 +177,12 @@ pub(super) fn commit<W: World>(
     let action = Action::of(command)?;
     let store = context.world.firmware().ok_or(NO_STORE)?;
     let update = &mut context.model.state.firmware;
-    // Action 3 is that of a new image if there is one, and always if the slot is not named.
+    // Action 3 is that of a new image if there is one, and always if the slot is not named. Only a
+    // commit that stores is pending, and still means the image that a reset took meanwhile.
     let stores = match action {
         Action::Store | Action::StoreAndActivateOnReset => true,
         Action::ActivateOnReset => false,
-        Action::Activate => command.slot() == 0 || !update.download.is_empty(),
+        Action::Activate => context.resumed || command.slot() == 0 || !update.download.is_empty(),
     };
     update.ended = true;
     let slot = slot_for(store, command.slot(), stores)?;
