@@ -255,7 +255,10 @@ impl<'e> ManagementEndpoint<'e> {
     /// Time has passed: goes on with commands that are pending, and with events.
     pub fn advance<W: World>(&mut self, device: &mut Device<'_, W>, now: Instant) {
         self.follow(device);
-        for index in 0..self.slots.len() {
+        // A command that waits for the other slot comes second: it begins as soon as that is done.
+        let [first, _] = &self.slots;
+        let order = if first.begun { [0, 1] } else { [1, 0] };
+        for index in order {
             self.process(device, now, index, None);
         }
         if self.state.events.is_subscribed() {

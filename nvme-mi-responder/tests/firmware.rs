@@ -1307,6 +1307,28 @@ fn a_commit_whose_image_a_controller_reset_takes_activates_no_other() {
 }
 
 #[test]
+fn a_command_that_waits_begins_as_soon_as_the_other_slot_is_done() {
+    for slot in [0, 1] {
+        let mut device = device_with(Slow::new());
+        let image = image(b"REF00003", 1);
+        let first = Admin {
+            slot: 1 - slot,
+            ..piece(0, &image)
+        };
+        device.send(first);
+        // It fails at once when it begins, as there is no such firmware slot.
+        let waits = Admin {
+            slot,
+            ..commit(7, STORE)
+        };
+        device.send(waits);
+        assert_eq!(device.wait().0, 0);
+        // Before the requester can send the next piece, for which it would wait again.
+        assert!(device.response().is_some(), "slot {slot}");
+    }
+}
+
+#[test]
 fn an_aborted_piece_keeps_nobody_waiting_and_can_be_sent_again() {
     let mut device = device_with(Slow::new());
     let image = image(b"REF00003", 1);
