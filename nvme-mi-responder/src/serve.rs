@@ -133,6 +133,7 @@ impl<'s, 'd, 'e, W: World> Server<'s, 'd, 'e, W> {
     /// The link was lost: [`ManagementEndpoint::reset`], as soon as the message that is being sent
     /// has ended.
     pub fn reset(&self) {
+        self.noted.set(TransportErrors::NONE);
         self.link_lost.set(true);
         self.endpoint.wake();
     }
