@@ -840,6 +840,24 @@ fn firmware_that_waits_for_a_reset_comes_before_sanitizing() {
 }
 
 #[test]
+fn firmware_that_waits_no_more_lets_sanitizing_begin() {
+    let mut device = device();
+    for slot in [2, 1] {
+        device.admin_ok(Admin {
+            opcode: 0x10,
+            dwords: [2 << 3 | slot, 0, 0, 0, 0, 0],
+            ..ADMIN
+        });
+    }
+    assert_eq!(
+        device.log(0x03, 512)[0],
+        1,
+        "slot 1 runs, and no other waits"
+    );
+    device.admin_ok(sanitize(BLOCK_ERASE));
+}
+
+#[test]
 fn sanitizing_empties_the_endpoint_buffer_and_says_so_once() {
     let subsystem = Box::leak(Box::new(support::reference_subsystem()));
     let world = Parts::new(HealthReport::healthy()).with_media(MemoryMedia::new());
