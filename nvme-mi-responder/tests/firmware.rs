@@ -812,6 +812,17 @@ fn a_commit_discards_the_download() {
 }
 
 #[test]
+fn a_commit_that_only_activates_ends_the_download_too() {
+    let mut device = device_with(store().with_immediate_activation());
+    device.download(&image(b"REF00003", 1));
+    device.admin_ok(commit(2, ACTIVATE_ON_RESET));
+    // There is nothing to store before: what is activated is the image of the slot.
+    device.admin_ok(commit(2, ACTIVATE));
+    assert_eq!(device.firmware().running_revision(), Some(*b"REF00002"));
+    assert_eq!(device.admin_status(commit(3, STORE)), INVALID_IMAGE);
+}
+
+#[test]
 fn the_first_piece_after_a_commit_begins_another_download() {
     let mut device = device();
     let image = image(b"REF00003", 2);

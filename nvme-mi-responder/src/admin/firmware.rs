@@ -186,19 +186,18 @@ pub(super) fn commit<W: World>(
     };
     update.ended = true;
     let slot = slot_for(store, command.slot(), stores)?;
-    if stores {
-        let stored = match update.download.length() {
-            Some(length) => store.commit(slot, length),
-            None => Poll::Ready(Err(FirmwareError::InvalidImage)),
-        };
-        let Poll::Ready(stored) = stored else {
-            return Err(Refusal::PENDING);
-        };
-        if stored != Err(FirmwareError::Failed) {
-            discard(update, store);
-        }
-        stored.map_err(status_of)?;
+    let stored = match update.download.length() {
+        _ if !stores => Poll::Ready(Ok(())),
+        Some(length) => store.commit(slot, length),
+        None => Poll::Ready(Err(FirmwareError::InvalidImage)),
+    };
+    let Poll::Ready(stored) = stored else {
+        return Err(Refusal::PENDING);
+    };
+    if stored != Err(FirmwareError::Failed) {
+        discard(update, store);
     }
+    stored.map_err(status_of)?;
     activate(context, action, slot)
 }
 
