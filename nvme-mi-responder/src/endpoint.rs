@@ -500,10 +500,19 @@ impl<'e> ManagementEndpoint<'e> {
         let request = received.map_or(Request::Stored(slot.length), Request::InPlace);
         let carried = carry_out(&mut context, slot.header.kind, slot.buffer, request);
         let handled = carried.handled;
-        slot.longest = context.longest;
-        slot.begun |= handled != Err(Refusal::WAITING);
+        let longest = context.longest;
         match handled {
             Err(Refusal::PENDING | Refusal::WAITING) => {
+                if !slot.begun {
+                    slot.begun = handled == Err(Refusal::PENDING);
+                    // It counts from when the command came, which may have waited before it began.
+                    let waited = if slot.begun {
+                        now.since(slot.received)
+                    } else {
+                        0
+                    };
+                    slot.longest = longest.saturating_add(waited as u32);
+                }
                 if let Some(request) = received {
                     slot.keep(request);
                 }

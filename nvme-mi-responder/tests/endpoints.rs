@@ -411,6 +411,23 @@ fn a_command_that_must_be_alone_waits_for_the_one_of_the_other_endpoint() {
 }
 
 #[test]
+fn the_time_that_a_command_may_take_counts_from_when_it_begins() {
+    let mut bench = Bench::new();
+    bench.take(PCIE, &FORMAT.message());
+    bench.take(TWO_WIRE, &FORMAT.message());
+    bench.wait(500);
+    assert_eq!(field(&bench.sent(PCIE).unwrap(), 4, 4), 5_999 << 16 | 1);
+    let both = field(&bench.sent(TWO_WIRE).unwrap(), 4, 4);
+    assert_eq!(both, 11_999 << 16 | 1);
+    // The first ends after a second, and the second one begins.
+    bench.wait(600);
+    assert_eq!(bench.sent(PCIE).unwrap()[4..], [0; 16]);
+    assert_eq!(bench.ask(TWO_WIRE, &REPLAY)[6], 1);
+    let second = field(&bench.sent(TWO_WIRE).unwrap(), 4, 4);
+    assert_eq!(second, 5_999 << 16 | 1);
+}
+
+#[test]
 fn one_that_waits_begins_when_the_other_is_aborted_or_its_link_lost() {
     for is_lost in [false, true] {
         let mut bench = Bench::new();
