@@ -44,7 +44,7 @@
 //! |-|-|
 //! | Invalid Field (02h) | actions 4 and 5, and 6 and 7, of boot partitions, which are not supported |
 //! | Invalid Firmware Slot (type 1, 06h) | there is no such slot, none to choose, or an image is to be stored in a read-only one |
-//! | Invalid Firmware Image (type 1, 07h) | nothing was downloaded; it has gaps; the store does not take it; the slot to activate is empty, or not named in action 3 |
+//! | Invalid Firmware Image (type 1, 07h) | nothing was downloaded, or a reset took it while the commit was pending; it has gaps; the store does not take it; the slot to activate is empty, or not named in action 3 |
 //! | 0Bh, 10h, 11h (type 1) | done, but the image runs only after a conventional, NVM Subsystem, or Controller Level Reset |
 //! | 12h, 13h (type 1) | stored but not activated: it would take too long; it is prohibited |
 //!
