@@ -34,6 +34,8 @@ struct Outside {
     taken: Cell<usize>,
     is_broken: Cell<bool>,
     refuses_responses: Cell<bool>,
+    /// A response takes until this ends.
+    is_sending_slowly: Cell<bool>,
     pcie_is_slow: Cell<bool>,
     kelvins: Cell<u16>,
 }
@@ -87,6 +89,11 @@ impl AsyncRespChannel for Response {
         if self.outside.0.refuses_responses.get() {
             return Err(Error::TxFailure);
         }
+        poll_fn(|_| match self.outside.0.is_sending_slowly.get() {
+            true => Poll::Pending,
+            false => Poll::Ready(()),
+        })
+        .await;
         let message = [&[0x84], &*bufs.concat()].concat();
         let response = (self.requester, self.tag, message);
         self.outside.0.responses.borrow_mut().push(response);
@@ -395,6 +402,21 @@ fn one_listener_at_a_time_uses_the_buffer() {
     let mut bench = bench::<3>();
     bench.send(8, &POLL);
     assert_eq!(bench.outside.0.listening.get(), 1);
+}
+
+#[test]
+fn a_message_that_waits_for_a_response_to_be_sent_is_not_taken_for_a_drop() {
+    let mut bench = bench::<3>();
+    bench.outside.0.is_sending_slowly.set(true);
+    bench.send(8, &POLL);
+    bench.send(9, &in_slot_1(POLL));
+    assert_eq!(bench.responses(), []);
+    bench.outside.0.is_sending_slowly.set(false);
+    assert!(bench.settle().is_none());
+    assert_eq!(bench.responses(), [(8, 0, 0x88, 0), (9, 1, 0x89, 0)]);
+    bench.outside.0.is_broken.set(true);
+    let (_, drops) = bench.settle().unwrap();
+    assert_eq!(drops, Drops::default());
 }
 
 #[test]
