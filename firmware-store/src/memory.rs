@@ -196,6 +196,17 @@ mod tests {
     }
 
     #[test]
+    fn an_activation_of_the_active_slot_takes_that_of_another_back() {
+        let slots = [Some(*b"REF00001"), REVISION];
+        let mut store = MemoryFirmware::new(&mut [], slots);
+        assert_eq!(store.activate_on_reset(2), Ok(()));
+        assert_eq!(store.activate_on_reset(1), Ok(()));
+        assert_eq!(store.next_slot(), None, "the active one stays");
+        assert!(!store.reset());
+        assert_eq!(store.active_slot(), 1);
+    }
+
+    #[test]
     fn nothing_takes_time() {
         let store = MemoryFirmware::new(&mut [], [REVISION]);
         assert_eq!((store.longest_write(), store.longest_commit()), (1, 1));

@@ -161,7 +161,7 @@ impl<I: Images, const SLOTS: usize> FirmwareStore for FirmwareSlots<I, SLOTS> {
     }
 
     fn activate_on_reset(&mut self, slot: u8) -> Result<(), FirmwareError> {
-        self.next = Some(slot);
+        self.next = (slot != self.active).then_some(slot);
         Ok(())
     }
 

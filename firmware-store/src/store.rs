@@ -94,7 +94,8 @@ pub trait FirmwareStore {
         TEN_MINUTES
     }
 
-    /// Makes the image in `slot`, which is not empty, run after the next reset.
+    /// Makes the image in `slot`, which is not empty, run after the next reset. The active slot
+    /// takes back what was said of another one: there is no [`next_slot`](Self::next_slot) then.
     ///
     /// # Errors
     ///

@@ -85,6 +85,7 @@
 
 use zerocopy::{FromBytes, IntoBytes};
 
+use crate::admin;
 use crate::context::Context;
 use crate::device::observe;
 use crate::events::{EVENTS, bit};
@@ -122,6 +123,7 @@ pub(crate) fn set<W: World>(
 ) -> Handled {
     let change = Enabling::parse(exchange.request_data())?;
     // What the device sees only now was before.
+    admin::observe(context.model, context.world, context.now);
     observe(context.model, context.world);
     let has_occurrences = if change.count == 0 {
         acknowledge(context)

@@ -5,7 +5,7 @@ use mctp_time::Instant;
 
 use crate::device::Exclusive;
 use crate::events::Events;
-use crate::model::{Model, PortId, SmbusFrequency};
+use crate::model::{Model, PortId};
 use crate::world::{ShutdownKind, World};
 
 /// Everything but the message. Handlers take it first.
@@ -63,8 +63,10 @@ impl EndpointState {
 /// What happens after the response to its command was sent, or instead of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
-    TransmissionUnit(PortId, u16),
-    Frequency(PortId, SmbusFrequency),
+    /// The world is told of the transmission unit of the port.
+    TransmissionUnit(PortId),
+    /// The world is told of the frequency of the port.
+    Frequency(PortId),
     Shutdown(ShutdownKind),
     Reset,
 }

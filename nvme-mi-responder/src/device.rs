@@ -76,7 +76,7 @@ pub(crate) struct SubsystemHealth {
 impl SubsystemHealth {
     /// SW: the critical warnings, inverted. Bits 7:6, which no warning has, are 1.
     pub(crate) const fn smart_warnings(&self) -> u8 {
-        !(self.critical_warning & 0x3F)
+        !self.critical_warning
     }
 }
 

@@ -255,12 +255,16 @@ impl<'e> ManagementEndpoint<'e> {
     /// Time has passed: goes on with commands that are pending, and with events.
     pub fn advance<W: World>(&mut self, device: &mut Device<'_, W>, now: Instant) {
         self.follow(device);
-        for index in 0..self.slots.len() {
+        // A command that waits for the other slot comes second: it begins as soon as that is done.
+        let [first, _] = &self.slots;
+        let order = if first.begun { [0, 1] } else { [1, 0] };
+        for index in order {
             self.process(device, now, index, None);
         }
         if self.state.events.is_subscribed() {
             admin::observe(&mut device.model, &mut device.world, now);
             device::observe(&mut device.model, &mut device.world);
+            self.observe_at = Instant::NEVER;
         }
         self.advance_events(device, now);
     }
@@ -269,7 +273,8 @@ impl<'e> ManagementEndpoint<'e> {
         if self.state.events.is_subscribed() {
             let (port, events) = (self.state.port, &mut self.state.events);
             events.advance(port, now, &mut device.model, &mut device.world);
-            self.observe_at = now.after(OBSERVE_INTERVAL);
+            // A command does not put off the next look, which only `advance` does.
+            self.observe_at = self.observe_at.min(now.after(OBSERVE_INTERVAL));
         } else {
             self.observe_at = Instant::NEVER;
         }
@@ -392,15 +397,22 @@ impl<'e> ManagementEndpoint<'e> {
     }
 
     pub(crate) fn apply<W: World>(&mut self, device: &mut Device<'_, W>, effect: Effect) {
+        if device.resets != self.followed.resets {
+            // A reset that this endpoint follows only later discarded the command.
+            return;
+        }
         match effect {
-            Effect::TransmissionUnit(port, unit) => {
-                if let Some(effects) = device.world.effects() {
-                    effects.transmission_unit_changed(port, unit);
+            // What the port has by now: the command may not have been the last to set it.
+            Effect::TransmissionUnit(id) => {
+                if let (Some(effects), Some(port)) = (device.world.effects(), device.model.port(id))
+                {
+                    effects.transmission_unit_changed(id, port.transmission_unit);
                 }
             }
-            Effect::Frequency(port, frequency) => {
-                if let Some(effects) = device.world.effects() {
-                    effects.smbus_frequency_changed(port, frequency);
+            Effect::Frequency(id) => {
+                if let (Some(effects), Some(port)) = (device.world.effects(), device.model.port(id))
+                {
+                    effects.smbus_frequency_changed(id, port.frequency);
                 }
             }
             Effect::Shutdown(kind) => device.shut_down(kind),
@@ -413,8 +425,12 @@ impl<'e> ManagementEndpoint<'e> {
 
     /// A Management Endpoint Reset (NVMe-MI 1.2, section 8.3.3): call it when the link over which
     /// requesters reach this endpoint was lost. Commands are aborted, and what one requester set up
-    /// is not there for the next: see [What survives](Self#what-survives).
+    /// is not there for the next: see [What survives](Self#what-survives). A command of which only
+    /// the response was left is done: what it does after its response happens now.
     pub fn reset<W: World>(&mut self, device: &mut Device<'_, W>) {
+        self.follow(device);
+        // What commands that were carried out do after their responses, they do now.
+        self.abort_all(device);
         // That the subsystem was reset, only Get State clears.
         let errors = self.state.errors & flag::SUBSYSTEM_RESET;
         self.forget(device);
@@ -484,10 +500,19 @@ impl<'e> ManagementEndpoint<'e> {
         let request = received.map_or(Request::Stored(slot.length), Request::InPlace);
         let carried = carry_out(&mut context, slot.header.kind, slot.buffer, request);
         let handled = carried.handled;
-        slot.longest = context.longest;
-        slot.begun |= handled != Err(Refusal::WAITING);
+        let longest = context.longest;
         match handled {
             Err(Refusal::PENDING | Refusal::WAITING) => {
+                if !slot.begun {
+                    slot.begun = handled == Err(Refusal::PENDING);
+                    // It counts from when the command came, which may have waited before it began.
+                    let waited = if slot.begun {
+                        now.since(slot.received)
+                    } else {
+                        0
+                    };
+                    slot.longest = longest.saturating_add(waited as u32);
+                }
                 if let Some(request) = received {
                     slot.keep(request);
                 }

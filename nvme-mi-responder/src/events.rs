@@ -188,6 +188,8 @@ impl Events {
     /// next generation.
     fn compose<W: World>(&mut self, port: PortId, model: &mut Model<'_>, world: &mut W) {
         let health = observe(model, world);
+        // What was seen only now may be none of the events that are enabled.
+        self.forget_unwanted(port, model);
         let firmware = world.firmware();
         let slots = firmware.map_or(1, |store| {
             store.active_slot() & 7 | (store.next_slot().unwrap_or(0) & 7) << 4

@@ -26,10 +26,17 @@ impl<W: World> Device<'_, W> {
         self.exclusive = None;
         let model = &mut self.model;
         model.forget_changes();
-        for controller in model.controllers.iter_mut() {
+        for index in 0..model.controllers.len() {
+            let Some(controller) = model.controllers.get_mut(index) else {
+                continue;
+            };
             controller.enabled = true;
-            controller.status = status::READY;
             controller.settings = Settings::DEFAULT;
+            let was_shut_down = controller.status & status::SHUTDOWN != 0;
+            controller.status = status::READY;
+            if was_shut_down {
+                model.raise(index, Change::Shutdown);
+            }
         }
         model.raise_all(Change::Ready);
         model.raise_all(Change::Enabled);

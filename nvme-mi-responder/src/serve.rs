@@ -133,6 +133,7 @@ impl<'s, 'd, 'e, W: World> Server<'s, 'd, 'e, W> {
     /// The link was lost: [`ManagementEndpoint::reset`], as soon as the message that is being sent
     /// has ended.
     pub fn reset(&self) {
+        self.noted.set(TransportErrors::NONE);
         self.link_lost.set(true);
         self.endpoint.wake();
     }
@@ -204,7 +205,6 @@ impl<'s, 'd, 'e, W: World> Server<'s, 'd, 'e, W> {
                 }
                 Err(error) => return error,
             };
-            drop(turn);
             let free = &self.free_listeners;
             free.set(free.get().saturating_sub(1));
             let requester = Requester {
@@ -216,6 +216,8 @@ impl<'s, 'd, 'e, W: World> Server<'s, 'd, 'e, W> {
                 Some(endpoint.receive(device, now, requester, check, message.body()))
             };
             let received = self.use_both(receive).await.1;
+            // Until now the message may have been in the buffer that listeners share.
+            drop(turn);
             match received {
                 // A message that is dropped is counted.
                 Err(DropReason::BadIntegrityCheck) => message.discard_bad_integrity_check(),

@@ -439,6 +439,15 @@ fn a_reset_is_reported_as_a_change_of_each_controller() {
 }
 
 #[test]
+fn a_reset_after_a_shutdown_is_a_change_of_the_shutdown_status_too() {
+    let mut device = device();
+    assert_eq!(device.mi(0x0C, 0, 0, &[])[0], 0);
+    device.inner.reset_subsystem();
+    // RDY, SHST, NSSRO, CECO and CSTS.
+    assert_eq!(field(&device.mi(0x01, 0, 0, &[]), 8, 2), 0x0135);
+}
+
+#[test]
 fn other_types_of_reset_and_shutdown_are_refused_at_byte_11() {
     let mut device = device();
     for kind in 1..=255u32 {

@@ -523,6 +523,20 @@ fn what_an_aborted_response_was_about_to_do_is_done() {
     assert_eq!(effects.transmission_unit, Some((PortId(1), 128)));
 }
 
+#[test]
+fn the_unit_that_is_told_last_is_the_one_that_is_set() {
+    let mut bench = Bench::new();
+    let mut set_200 = in_slot_1(SET_UNIT);
+    set_200[12] = 200;
+    bench.take(&set_200).unwrap();
+    bench.take(&SET_UNIT).unwrap();
+    assert_eq!(bench.kinds(), [(0x88, 0), (0x89, 0)]);
+    let effects = bench.device.world().effects;
+    assert_eq!(effects.transmission_unit, Some((PortId(1), 128)));
+    let unit = bench.device.mi(4, 0x0100_0003, 0, &[]);
+    assert_eq!(unit, [0, 128, 0, 0]);
+}
+
 // Replay.
 
 #[test]

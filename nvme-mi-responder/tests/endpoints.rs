@@ -9,7 +9,7 @@ use std::task::Poll;
 use mctp::Eid;
 use nvme_mi_responder::world::{
     HealthReport, MemoryEffects, MemoryFirmware, MemoryMedia, MemoryReset, PcieAccess,
-    PcieDirection, PcieError, PcieRange, SecurityInformation,
+    PcieDirection, PcieError, PcieRange, SecurityInformation, ShutdownKind,
 };
 use nvme_mi_responder::{
     Device, Instant, ManagementEndpoint, PortId, Requester, TransportError, TransportErrors,
@@ -411,6 +411,23 @@ fn a_command_that_must_be_alone_waits_for_the_one_of_the_other_endpoint() {
 }
 
 #[test]
+fn the_time_that_a_command_may_take_counts_from_when_it_begins() {
+    let mut bench = Bench::new();
+    bench.take(PCIE, &FORMAT.message());
+    bench.take(TWO_WIRE, &FORMAT.message());
+    bench.wait(500);
+    assert_eq!(field(&bench.sent(PCIE).unwrap(), 4, 4), 5_999 << 16 | 1);
+    let both = field(&bench.sent(TWO_WIRE).unwrap(), 4, 4);
+    assert_eq!(both, 11_999 << 16 | 1);
+    // The first ends after a second, and the second one begins.
+    bench.wait(600);
+    assert_eq!(bench.sent(PCIE).unwrap()[4..], [0; 16]);
+    assert_eq!(bench.ask(TWO_WIRE, &REPLAY)[6], 1);
+    let second = field(&bench.sent(TWO_WIRE).unwrap(), 4, 4);
+    assert_eq!(second, 5_999 << 16 | 1);
+}
+
+#[test]
 fn one_that_waits_begins_when_the_other_is_aborted_or_its_link_lost() {
     for is_lost in [false, true] {
         let mut bench = Bench::new();
@@ -551,4 +568,52 @@ fn a_lost_link_leaves_the_other_endpoint_and_the_device_as_they_are() {
         ..ADMIN
     };
     assert_eq!(bench.ask(TWO_WIRE, &commit.message())[4..], [0; 16]);
+}
+
+/// Configuration Set of the transmission unit of port 1 to 128.
+const SET_UNIT: [u8; 16] = [0x84, 8, 0, 0, 3, 0, 0, 0, 3, 0, 0, 1, 128, 0, 0, 0];
+const SHUTDOWN: [u8; 16] = [0x84, 8, 0, 0, 0x0C, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
+#[test]
+fn what_a_command_does_after_its_response_is_done_when_the_link_is_lost_instead() {
+    let mut bench = Bench::new();
+    bench.take(PCIE, &SET_UNIT);
+    bench.endpoints[PCIE].reset(&mut bench.device);
+    assert_eq!(bench.sent(PCIE), None);
+    let effects = bench.device.world().effects;
+    assert_eq!(effects.transmission_unit, Some((PortId(1), 128)));
+    assert_eq!(bench.unit(TWO_WIRE, 1), 128);
+    bench.take(PCIE, &SHUTDOWN);
+    bench.endpoints[PCIE].reset(&mut bench.device);
+    let reset = bench.device.world().reset;
+    assert_eq!(reset.last_shutdown, Some(ShutdownKind::Normal));
+}
+
+#[test]
+fn a_unit_that_a_lost_link_took_back_is_not_told_again() {
+    let mut bench = Bench::new();
+    bench.take(PCIE, &SET_UNIT);
+    bench.endpoints[TWO_WIRE].reset(&mut bench.device);
+    assert!(bench.sent(PCIE).is_some());
+    let effects = bench.device.world().effects;
+    assert_eq!(effects.transmission_unit, Some((PortId(1), 64)));
+    assert_eq!(bench.unit(TWO_WIRE, 1), 64);
+}
+
+#[test]
+fn a_command_whose_response_a_subsystem_reset_discards_does_nothing_more() {
+    let mut bench = Bench::new();
+    bench.take(PCIE, &SHUTDOWN);
+    let source = bench.endpoints[PCIE].transmission().unwrap().source;
+    bench.take(TWO_WIRE, &RESET);
+    bench.endpoints[PCIE].sent(&mut bench.device, source);
+    assert_eq!(bench.device.world().reset.last_shutdown, None);
+}
+
+#[test]
+fn a_lost_link_does_not_hide_that_the_other_endpoint_reset_the_subsystem() {
+    let mut bench = Bench::new();
+    bench.take(TWO_WIRE, &RESET);
+    bench.endpoints[PCIE].reset(&mut bench.device);
+    assert_eq!(bench.state(PCIE), SUBSYSTEM_RESET);
 }

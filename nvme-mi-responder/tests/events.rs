@@ -361,6 +361,35 @@ fn a_change_that_nobody_asks_about_is_seen_within_half_a_second() {
 }
 
 #[test]
+fn a_change_is_seen_within_half_a_second_however_often_commands_come() {
+    let mut bench = Bench::new();
+    bench.enable(&[6]);
+    bench.0.world().health.temperature = 343;
+    let mut messages = Vec::new();
+    for _ in 0..15 {
+        // Configuration Get of the transmission unit, which tells of no health.
+        assert_eq!(bench.mi_from(SUBSCRIBER, 4, 0x0100_0003, &[])[0], 0);
+        messages.extend(bench.messages(100));
+    }
+    assert_eq!(messages.len(), 1);
+    assert!(is_temperature(&messages[0], 0, 0));
+}
+
+#[test]
+fn what_is_seen_first_when_the_message_is_made_is_sent_only_if_it_is_enabled() {
+    let mut bench = Bench::new();
+    bench.enable(&[9]);
+    bench.0.world().health.critical_warning = 1;
+    assert_eq!(bench.messages(900), []);
+    bench.0.world().health.temperature = 313;
+    bench.0.now = bench.0.now.after(100);
+    // The message is made when this command comes.
+    assert_eq!(bench.mi_from(SUBSCRIBER, 4, 0x0100_0003, &[])[0], 0);
+    let message = bench.message(0);
+    assert_eq!(message.occurrences, [(9, 2, 0, vec![0xFE])]);
+}
+
+#[test]
 fn events_within_the_delay_are_in_one_message() {
     let mut bench = Bench::new();
     bench.enable(&[1, 6, 9]);
@@ -426,6 +455,21 @@ fn what_the_sync_itself_makes_the_device_see_was_before() {
     let mut bench = Bench::new();
     bench.0.world().health.temperature = 313;
     bench.enable(&[6]);
+    assert_eq!(bench.messages(10_000), []);
+}
+
+#[test]
+fn a_sanitize_operation_that_failed_before_the_sync_is_not_sent() {
+    let mut bench = Bench::new();
+    bench.0.world().media.sanitize_fails = true;
+    let block_erase = Admin {
+        opcode: 0x84,
+        dwords: [2, 0, 0, 0, 0, 0],
+        ..ADMIN
+    };
+    bench.0.admin_ok(block_erase);
+    bench.0.now = bench.0.now.after(6_000);
+    bench.enable(&[0x0C]);
     assert_eq!(bench.messages(10_000), []);
 }
 

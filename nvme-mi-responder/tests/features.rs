@@ -406,6 +406,29 @@ fn the_default_threshold_is_that_of_the_health_source() {
     assert_eq!(warnings(&mut device), [TOO_HOT; 3]);
 }
 
+/// Does not say from which temperature on it is too hot.
+struct Silent;
+
+impl Health for Silent {
+    fn report(&mut self, _: ControllerId) -> HealthReport {
+        HealthReport::healthy()
+    }
+    fn warning_temperature(&self) -> u16 {
+        0
+    }
+}
+
+#[test]
+fn a_warning_temperature_that_is_not_reported_is_no_threshold() {
+    let mut device = Device::reference(Parts::new(Silent));
+    assert_eq!(warnings(&mut device), [0; 3]);
+    assert_eq!(threshold(&mut device, DEFAULT, 0), 0xFFFF);
+    device.admin_ok(set(0x04, UNDER | 280, &[]));
+    assert_eq!(warnings(&mut device), [0; 3]);
+    device.admin_ok(set(0x04, 303, &[]));
+    assert_eq!(warnings(&mut device), [TOO_HOT; 3]);
+}
+
 #[test]
 fn a_reset_brings_default_thresholds_back() {
     let mut device = device();

@@ -812,6 +812,17 @@ fn a_commit_discards_the_download() {
 }
 
 #[test]
+fn a_commit_that_only_activates_ends_the_download_too() {
+    let mut device = device_with(store().with_immediate_activation());
+    device.download(&image(b"REF00003", 1));
+    device.admin_ok(commit(2, ACTIVATE_ON_RESET));
+    // There is nothing to store before: what is activated is the image of the slot.
+    device.admin_ok(commit(2, ACTIVATE));
+    assert_eq!(device.firmware().running_revision(), Some(*b"REF00002"));
+    assert_eq!(device.admin_status(commit(3, STORE)), INVALID_IMAGE);
+}
+
+#[test]
 fn the_first_piece_after_a_commit_begins_another_download() {
     let mut device = device();
     let image = image(b"REF00003", 2);
@@ -1286,6 +1297,46 @@ fn a_reset_while_the_store_works_does_not_keep_the_next_command_waiting() {
     assert_eq!(device.finish(piece(0, &image)), [0; 16]);
     assert_eq!(device.finish(commit(3, STORE)), [0; 16]);
     assert_eq!(device.firmware().inner.image(3), Some(&image[..]));
+}
+
+#[test]
+fn a_commit_whose_image_a_controller_reset_takes_activates_no_other() {
+    for action in [STORE_AND_ACTIVATE_ON_RESET, ACTIVATE] {
+        let mut device = device_with(Slow::new());
+        let image = image(b"REF00003", 1);
+        device.finish(piece(0, &image));
+        device.send(commit(2, action));
+        device.inner.reset_controller(ControllerId(0)).unwrap();
+        let response = device.wait().1;
+        assert_eq!(
+            field(&response, 12, 4) >> 17 & 0x7FF,
+            u64::from(INVALID_IMAGE)
+        );
+        assert_eq!(device.firmware().next_slot(), None);
+        assert_eq!(device.firmware().revision(2), Some(*b"REF00002"));
+    }
+}
+
+#[test]
+fn a_command_that_waits_begins_as_soon_as_the_other_slot_is_done() {
+    for slot in [0, 1] {
+        let mut device = device_with(Slow::new());
+        let image = image(b"REF00003", 1);
+        let first = Admin {
+            slot: 1 - slot,
+            ..piece(0, &image)
+        };
+        device.send(first);
+        // It fails at once when it begins, as there is no such firmware slot.
+        let waits = Admin {
+            slot,
+            ..commit(7, STORE)
+        };
+        device.send(waits);
+        assert_eq!(device.wait().0, 0);
+        // Before the requester can send the next piece, for which it would wait again.
+        assert!(device.response().is_some(), "slot {slot}");
+    }
 }
 
 #[test]

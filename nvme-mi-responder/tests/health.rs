@@ -82,6 +82,14 @@ fn reserved_warning_bits_are_no_warnings() {
 }
 
 #[test]
+fn reserved_warning_bits_are_no_changes() {
+    let mut device = device();
+    composite(&mut device);
+    health(&mut device).critical_warning = 0xC0;
+    assert_eq!(composite(&mut device), 0);
+}
+
+#[test]
 fn both_polls_report_the_same_health_each_in_its_units() {
     let mut device = device();
     *health(&mut device) = HealthReport {

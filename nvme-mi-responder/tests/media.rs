@@ -2,11 +2,13 @@
 
 mod support;
 
+use std::task::Poll;
+
 use nvme_mi_responder::ControllerId;
 use nvme_mi_responder::Instant;
 use nvme_mi_responder::world::{
-    HealthReport, Media, MediaError, MemoryFirmware, MemoryMedia, SanitizeAction, SanitizeProgress,
-    SelfTestProgress,
+    Format, HealthReport, Media, MediaError, MemoryFirmware, MemoryMedia, SanitizeAction,
+    SanitizeProgress, SelfTestProgress,
 };
 use support::{ADMIN, Admin, Device, NotSupported, Parts, field};
 
@@ -399,6 +401,17 @@ fn formatting_its_namespace_ends_a_self_test() {
 }
 
 #[test]
+fn formatting_all_namespaces_ends_a_self_test_of_one_of_them() {
+    let mut device = device();
+    device.admin_ok(self_test(EXTENDED, 1));
+    device.admin_ok(format(ALL, 0));
+    assert_eq!(device.result(), 0x24);
+    device.admin_ok(self_test(EXTENDED, 0));
+    device.admin_ok(format(ALL, 0));
+    assert_eq!(device.tests()[0], 2, "one of the controller alone goes on");
+}
+
+#[test]
 fn sanitizing_ends_a_self_test_and_lets_none_begin() {
     let mut device = device();
     device.admin_ok(self_test(EXTENDED, 0));
@@ -576,6 +589,38 @@ fn a_format_that_waited_for_the_other_slot_still_ends_a_self_test() {
         assert_eq!(device.response().unwrap()[1], 0x90 | slot);
     }
     assert_eq!(device.result(), 0x24);
+}
+
+/// Media that cannot be formatted any more while they are.
+#[derive(Default)]
+struct Breaking(bool);
+
+impl Media for Breaking {
+    fn supports_format(&self) -> bool {
+        !self.0
+    }
+    fn format(&mut self, _: Instant, _: Format) -> Poll<Result<(), MediaError>> {
+        self.0 = true;
+        Poll::Pending
+    }
+}
+
+#[test]
+fn a_format_that_ends_as_the_media_break_keeps_nobody_waiting() {
+    let media = Parts::new(HealthReport::healthy()).with_media(Breaking::default());
+    let mut device = Device::reference(media);
+    assert_eq!(device.raw(&support::sealed(&format(1, 0).message())), None);
+    device.endpoint.advance(&mut device.inner, device.now);
+    let response = device.response().unwrap();
+    assert_eq!(response[4], 3, "Invalid Command Opcode");
+    // Namespace Management, to delete, waits for commands that must be alone.
+    device.admin_ok(Admin {
+        slot: 1,
+        opcode: 0x0D,
+        namespace: 2,
+        dwords: [1, 0, 0, 0, 0, 0],
+        ..ADMIN
+    });
 }
 
 #[test]
@@ -791,6 +836,24 @@ fn firmware_that_waits_for_a_reset_comes_before_sanitizing() {
     device.admin_ok(commit);
     assert_eq!(device.admin_status(sanitize(BLOCK_ERASE)), NEEDS_RESET);
     device.inner.reset_subsystem();
+    device.admin_ok(sanitize(BLOCK_ERASE));
+}
+
+#[test]
+fn firmware_that_waits_no_more_lets_sanitizing_begin() {
+    let mut device = device();
+    for slot in [2, 1] {
+        device.admin_ok(Admin {
+            opcode: 0x10,
+            dwords: [2 << 3 | slot, 0, 0, 0, 0, 0],
+            ..ADMIN
+        });
+    }
+    assert_eq!(
+        device.log(0x03, 512)[0],
+        1,
+        "slot 1 runs, and no other waits"
+    );
     device.admin_ok(sanitize(BLOCK_ERASE));
 }
 

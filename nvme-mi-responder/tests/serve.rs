@@ -17,7 +17,7 @@ use nvme_mi_responder::world::{
 };
 use nvme_mi_responder::{
     Clock, ControllerId, Device, DropReason, Drops, Instant, Listener, MAX_MESSAGE_LENGTH,
-    ManagementEndpoint, PortId, Server,
+    ManagementEndpoint, PortId, Server, TransportError, TransportErrors,
 };
 use support::{NotSupported, Parts, buffers, reference_subsystem, sealed};
 
@@ -34,6 +34,8 @@ struct Outside {
     taken: Cell<usize>,
     is_broken: Cell<bool>,
     refuses_responses: Cell<bool>,
+    /// A response takes until this ends.
+    is_sending_slowly: Cell<bool>,
     pcie_is_slow: Cell<bool>,
     kelvins: Cell<u16>,
 }
@@ -87,6 +89,11 @@ impl AsyncRespChannel for Response {
         if self.outside.0.refuses_responses.get() {
             return Err(Error::TxFailure);
         }
+        poll_fn(|_| match self.outside.0.is_sending_slowly.get() {
+            true => Poll::Pending,
+            false => Poll::Ready(()),
+        })
+        .await;
         let message = [&[0x84], &*bufs.concat()].concat();
         let response = (self.requester, self.tag, message);
         self.outside.0.responses.borrow_mut().push(response);
@@ -261,6 +268,7 @@ const READ_PCIE: [u8; 20] = [
 const PAUSE: [u8; 8] = [0x84, 0, 0, 0, 0, 0, 0, 0];
 const RESUME: [u8; 8] = [0x84, 0, 0, 0, 1, 0, 0, 0];
 const ABORT: [u8; 8] = [0x84, 0, 0, 0, 2, 0, 0, 0];
+const GET_STATE: [u8; 8] = [0x84, 0, 0, 0, 3, 0, 0, 0];
 const REPLAY: [u8; 8] = [0x84, 0, 0, 0, 4, 0, 0, 0];
 
 fn in_slot_1<const N: usize>(mut message: [u8; N]) -> [u8; N] {
@@ -394,6 +402,21 @@ fn one_listener_at_a_time_uses_the_buffer() {
     let mut bench = bench::<3>();
     bench.send(8, &POLL);
     assert_eq!(bench.outside.0.listening.get(), 1);
+}
+
+#[test]
+fn a_message_that_waits_for_a_response_to_be_sent_is_not_taken_for_a_drop() {
+    let mut bench = bench::<3>();
+    bench.outside.0.is_sending_slowly.set(true);
+    bench.send(8, &POLL);
+    bench.send(9, &in_slot_1(POLL));
+    assert_eq!(bench.responses(), []);
+    bench.outside.0.is_sending_slowly.set(false);
+    assert!(bench.settle().is_none());
+    assert_eq!(bench.responses(), [(8, 0, 0x88, 0), (9, 1, 0x89, 0)]);
+    bench.outside.0.is_broken.set(true);
+    let (_, drops) = bench.settle().unwrap();
+    assert_eq!(drops, Drops::default());
 }
 
 #[test]
@@ -550,4 +573,35 @@ fn a_replay_takes_over_a_slow_command_and_the_listener_of_the_command_is_free() 
     bench.outside.0.pcie_is_slow.set(false);
     bench.wait(10);
     assert_eq!(bench.responses(), [(8, 1, 0xA0, 0)]);
+}
+
+#[test]
+fn what_was_noted_before_the_link_was_lost_is_forgotten_with_it() {
+    let outside = Handle(Rc::default());
+    outside.0.kelvins.set(303);
+    let world = Parts::new(outside.clone()).with_pcie(outside.clone());
+    let mut subsystem = reference_subsystem();
+    let mut device = Device::new(subsystem.model(), world);
+    let endpoint = ManagementEndpoint::new(&mut device, PortId(1), buffers()).unwrap();
+    let device = RefCell::new(device);
+    let server = Server::new(&device, endpoint);
+    let mut buffer = [0; MAX_MESSAGE_LENGTH];
+    let buffer = RefCell::new(&mut buffer[..]);
+    let listeners = [(); 3].map(|()| Listener::new(outside.clone(), &buffer));
+    let event_channel = |endpoint_id| Events(outside.clone(), endpoint_id);
+    let mut serving = pin!(server.serve(listeners, event_channel, &outside));
+    let mut state = || {
+        let request = (8, sealed(&GET_STATE));
+        outside.0.requests.borrow_mut().push_back(request);
+        assert!(settle(&mut serving).is_none());
+        let (_, _, response) = outside.0.responses.take().remove(0);
+        u16::from_le_bytes([response[6], response[7]])
+    };
+    let out_of_sequence = TransportErrors::NONE.with(TransportError::OutOfSequence);
+    server.note(out_of_sequence);
+    server.reset();
+    assert_eq!(state(), 0);
+    server.reset();
+    server.note(out_of_sequence);
+    assert_eq!(state(), 1 << 11, "what was noted after it is not");
 }

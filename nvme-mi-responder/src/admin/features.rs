@@ -43,8 +43,8 @@
 //!
 //! Dword 0 of Get Features has the same fields. A temperature at or over the one, or at or under
 //! the other, sets bit 1 of the critical warning, wherever it is reported. The default is the
-//! warning temperature (WCTEMP) over for the composite temperature; otherwise FFFFh over
-//! and 0 under, which do not warn.
+//! warning temperature (WCTEMP), if it is reported, over for the composite temperature; otherwise
+//! FFFFh over and 0 under, which do not warn.
 //!
 //! # Timestamp
 //!

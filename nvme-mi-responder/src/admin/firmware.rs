@@ -44,7 +44,7 @@
 //! |-|-|
 //! | Invalid Field (02h) | actions 4 and 5, and 6 and 7, of boot partitions, which are not supported |
 //! | Invalid Firmware Slot (type 1, 06h) | there is no such slot, none to choose, or an image is to be stored in a read-only one |
-//! | Invalid Firmware Image (type 1, 07h) | nothing was downloaded; it has gaps; the store does not take it; the slot to activate is empty, or not named in action 3 |
+//! | Invalid Firmware Image (type 1, 07h) | nothing was downloaded, or a reset took it while the commit was pending; it has gaps; the store does not take it; the slot to activate is empty, or not named in action 3 |
 //! | 0Bh, 10h, 11h (type 1) | done, but the image runs only after a conventional, NVM Subsystem, or Controller Level Reset |
 //! | 12h, 13h (type 1) | stored but not activated: it would take too long; it is prohibited |
 //!
@@ -177,27 +177,27 @@ pub(super) fn commit<W: World>(
     let action = Action::of(command)?;
     let store = context.world.firmware().ok_or(NO_STORE)?;
     let update = &mut context.model.state.firmware;
-    // Action 3 is that of a new image if there is one, and always if the slot is not named.
+    // Action 3 is that of a new image if there is one, and always if the slot is not named. Only a
+    // commit that stores is pending, and still means the image that a reset took meanwhile.
     let stores = match action {
         Action::Store | Action::StoreAndActivateOnReset => true,
         Action::ActivateOnReset => false,
-        Action::Activate => command.slot() == 0 || !update.download.is_empty(),
+        Action::Activate => context.resumed || command.slot() == 0 || !update.download.is_empty(),
     };
     update.ended = true;
     let slot = slot_for(store, command.slot(), stores)?;
-    if stores {
-        let stored = match update.download.length() {
-            Some(length) => store.commit(slot, length),
-            None => Poll::Ready(Err(FirmwareError::InvalidImage)),
-        };
-        let Poll::Ready(stored) = stored else {
-            return Err(Refusal::PENDING);
-        };
-        if stored != Err(FirmwareError::Failed) {
-            discard(update, store);
-        }
-        stored.map_err(status_of)?;
+    let stored = match update.download.length() {
+        _ if !stores => Poll::Ready(Ok(())),
+        Some(length) => store.commit(slot, length),
+        None => Poll::Ready(Err(FirmwareError::InvalidImage)),
+    };
+    let Poll::Ready(stored) = stored else {
+        return Err(Refusal::PENDING);
+    };
+    if stored != Err(FirmwareError::Failed) {
+        discard(update, store);
     }
+    stored.map_err(status_of)?;
     activate(context, action, slot)
 }
 

@@ -47,8 +47,7 @@ pub(super) fn run<W: World>(
     let targets = Targets::new(context.model, request)?;
     targets.check(context.model, format)?;
     if !context.resumed {
-        let (model, world) = (&mut *context.model, &mut *context.world);
-        self_test::stop_of_namespace(model, world, request.namespace_id(), Outcome::Formatted);
+        targets.end_self_test(context.model, context.world);
     }
     let order = Format {
         controller: targets.controller,
@@ -136,6 +135,19 @@ impl Targets {
             Ok(())
         } else {
             Err(CompletionStatus::INVALID_NAMESPACE)
+        }
+    }
+
+    /// Ends a self-test of one of them.
+    fn end_self_test<W: World>(&self, model: &mut Model<'_>, world: &mut W) {
+        for index in 0..model.namespaces.len() {
+            let found = model.namespaces.get(index);
+            if let Some(id) = found
+                .filter(|found| self.include(found))
+                .map(|found| found.id)
+            {
+                self_test::stop_of_namespace(model, world, id.0, Outcome::Formatted);
+            }
         }
     }
 

@@ -180,6 +180,10 @@ pub(crate) fn run<W: World>(
     context: &mut Context<'_, '_, W>,
     exchange: &mut Exchange<'_>,
 ) -> Handled {
+    if context.resumed {
+        // Only what must be alone is pending. However it ends now, others may begin.
+        *context.exclusive = None;
+    }
     let (fixed, _) = AdminRequest::ref_from_prefix(exchange.request())
         .map_err(|_| Failure::new(Status::InvalidCommandSize))?;
     let entry = commands::find(ADMIN, context, exchange)?;

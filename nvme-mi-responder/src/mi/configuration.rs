@@ -122,7 +122,7 @@ fn set_frequency<W>(
     ))?;
     exchange.expect_request_data(0)?;
     port.frequency = wanted;
-    *context.effect = Some(Effect::Frequency(id, wanted));
+    *context.effect = Some(Effect::Frequency(id));
     Ok(0)
 }
 
@@ -156,6 +156,6 @@ fn set_transmission_unit<W>(
     }
     exchange.expect_request_data(0)?;
     port.transmission_unit = unit;
-    *context.effect = Some(Effect::TransmissionUnit(id, unit));
+    *context.effect = Some(Effect::TransmissionUnit(id));
     Ok(0)
 }

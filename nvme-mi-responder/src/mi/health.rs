@@ -53,7 +53,7 @@ use crate::context::Context;
 use crate::device::observe;
 use crate::exchange::{Exchange, Page, put};
 use crate::failure::{Failure, Handled};
-use crate::model::{Controller, Flags, Function, PortId, PortKind, status};
+use crate::model::{Controller, Flags, Function, PortId, PortKind, WARNINGS, status};
 use crate::wire::{
     ControllerHealth, ControllerHealthPoll, ControllerHealthPollResult, ManagementRequest,
     SubsystemHealth, SubsystemHealthPoll, location,
@@ -62,9 +62,6 @@ use crate::world::{HealthReport, World, report_of};
 
 /// Bytes of a Controller Health Data Structure.
 const CONTROLLER_LENGTH: usize = size_of::<ControllerHealth>();
-
-/// The warnings that there are: bits 5:0 of the SMART log's critical warning.
-const WARNINGS: u8 = 0x3F;
 
 /// NVM Subsystem Health Status Poll.
 pub(super) fn poll_subsystem<W: World>(

@@ -156,6 +156,9 @@ impl Flags {
     }
 }
 
+/// The warnings that there are: bits 5:0 of the SMART log's critical warning.
+pub(crate) const WARNINGS: u8 = 0x3F;
+
 /// The health values of which changes are reported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Observed {
@@ -172,7 +175,7 @@ impl Observed {
             temperature: report.temperature,
             percentage_used: report.percentage_used,
             available_spare: report.available_spare,
-            critical_warning: report.critical_warning,
+            critical_warning: report.critical_warning & WARNINGS,
         }
     }
 }

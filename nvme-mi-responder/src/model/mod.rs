@@ -17,7 +17,7 @@ mod settings;
 pub(crate) use background::{
     FirmwareUpdate, Outcome, RunningTest, Sanitize, SanitizeState, SelfTests, TestResult,
 };
-pub(crate) use controller::{Change, Controller, Flags, Observed, event, status};
+pub(crate) use controller::{Change, Controller, Flags, Observed, WARNINGS, event, status};
 pub use controller::{ControllerConfig, ControllerId, Function, PciAddress};
 pub use error::{IdentityText, ModelError};
 pub use health_report::{CriticalWarning, HealthReport};

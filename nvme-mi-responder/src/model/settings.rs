@@ -70,9 +70,9 @@ impl Kelvins {
 }
 
 /// The thresholds of temperature `index` by default, over and under: the device's warning
-/// temperature for the composite one, and none.
+/// temperature for the composite one, if it is reported, and none.
 pub(crate) fn default_thresholds(index: usize, warning_temperature: u16) -> (u16, u16) {
-    let over = if index == 0 {
+    let over = if index == 0 && warning_temperature != 0 {
         warning_temperature
     } else {
         u16::MAX
@@ -99,8 +99,9 @@ impl Thresholds {
     /// Sets bit 1 of the critical warning if a temperature is at or beyond a threshold of its own.
     pub(crate) fn apply(&self, report: &mut HealthReport, warning_temperature: u16) {
         let is_warning = if self.over.set | self.under.set == 0 {
-            // By default only the composite temperature has a threshold.
-            report.temperature >= warning_temperature.max(1)
+            // By default only the composite temperature has a threshold. One of 0, which is not
+            // reported, wraps to the highest.
+            report.temperature > warning_temperature.wrapping_sub(1)
         } else {
             let mut sensors = (1..).zip(&report.sensors);
             self.is_beyond(0, report.temperature, warning_temperature)

@@ -11,7 +11,8 @@ pub trait Health {
     fn report(&mut self, controller: ControllerId) -> HealthReport;
 
     /// The composite temperature in kelvins from which on the device is too hot to perform well
-    /// (WCTEMP), and from which on feature 04h warns by default.
+    /// (WCTEMP), and from which on feature 04h warns by default. 0: that is not reported, and
+    /// nothing warns by default.
     fn warning_temperature(&self) -> u16 {
         343
     }

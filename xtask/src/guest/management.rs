@@ -16,7 +16,7 @@ pub(super) const COMMANDS: &[&str] = &[
     "00 04000000 --expect 00",
     "00 06000000 --expect 04 --expect-value 000b00",
     // Health of the subsystem, 30 degrees and 3 % used, and of both controllers, 303 K.
-    "01 00000000 80000000 --expect 00 --expect-data 383f1e03",
+    "01 00000000 80000000 --expect 00 --expect-data 38ff1e03",
     "02 81ff0000 --expect 04",
     "02 81010000 --expect 00 --expect-value 020000 --expect-data 000001002f01036400",
     // SMBus frequency 100 kHz, then 1 MHz; not on the PCIe port, and there is no fourth one.
