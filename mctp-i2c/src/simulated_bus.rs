@@ -169,14 +169,9 @@ impl State {
         }
     }
 
+    /// Wakers stay until something happens; one that waits twice is woken twice.
     fn wait(&mut self, context: &Context<'_>) {
-        if !self
-            .waiting
-            .iter()
-            .any(|waker| waker.will_wake(context.waker()))
-        {
-            self.waiting.push(context.waker().clone());
-        }
+        self.waiting.push(context.waker().clone());
     }
 
     fn pass(&mut self, time: Duration) {

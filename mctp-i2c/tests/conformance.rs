@@ -113,10 +113,10 @@ impl Neighbour for OtherDevice {
     }
 }
 
-fn check_role(role: Role) {
-    for bits_per_second in [100_000, 400_000, 1_000_000] {
+fn check_role(role: Role, rates: &[u32]) {
+    for bits_per_second in rates {
         check(|| {
-            let bus = SimulatedBus::new(bits_per_second);
+            let bus = SimulatedBus::new(*bits_per_second);
             bus.set_connected(false);
             let target = bus.target(OWN, 8);
             let buffer = Vec::leak(vec![0; RECEIVE_BUFFER_LEN]);
@@ -132,10 +132,10 @@ fn check_role(role: Role) {
 
 #[test]
 fn mctp_over_i2c_is_a_transport_by_all_checks() {
-    check_role(Role::Device);
+    check_role(Role::Device, &[100_000, 1_000_000]);
 }
 
 #[test]
 fn a_bus_owner_is_a_transport_by_all_checks() {
-    check_role(Role::BusOwner);
+    check_role(Role::BusOwner, &[400_000]);
 }
