@@ -2,7 +2,8 @@
 
 mod support;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::future::pending;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -61,7 +62,11 @@ fn at_every_byte(fate: impl Fn(usize) -> Fate + Copy + 'static) {
             );
             assert_eq!(bus.usage().transactions, 2);
             let arrived = Seen::Packet(DRIVE, packet(&payload));
-            assert_eq!(seen(&bus, &mut bmc), [arrived.clone()], "byte {byte}");
+            assert_eq!(
+                seen(&bus, &mut bmc),
+                std::slice::from_ref(&arrived),
+                "byte {byte}"
+            );
 
             bus.decide(move |_, _| fate(byte));
             let begin = bus.elapsed();
@@ -173,6 +178,52 @@ fn a_bus_owner_clears_a_bus_that_hangs_for_two_seconds_and_a_device_does_not() {
             Role::Device => assert_eq!(lost, 100),
         }
     }
+}
+
+/// Counts how often the bus was to be cleared, which never comes to an end.
+struct NeverCleared(Rc<Cell<u32>>);
+
+impl BusStatus for NeverCleared {
+    async fn clear_stuck_bus(&mut self) {
+        self.0.set(self.0.get() + 1);
+        pending().await
+    }
+}
+
+#[test]
+fn a_bus_that_works_in_between_is_not_cleared_and_clearing_has_its_time() {
+    let bus = SimulatedBus::new(100_000);
+    let _bmc = bus.target(BMC, 64);
+    let cleared = Rc::new(Cell::new(0));
+    let config = CONFIG.with_role(Role::BusOwner);
+    let status = NeverCleared(cleared.clone());
+    let mut sender = Sender::with_status(bus.controller(), bus.delay(), status, config);
+    let mut send = |fate| {
+        bus.decide(move |_, _| fate);
+        let mut buffer = [0; 259];
+        let mut transfer = Transfer::new(&mut buffer, sender.layout());
+        let header = RawHeader::from_bytes(support::HEADER);
+        assert!(transfer.push(BMC.into(), header, 64).is_some());
+        let begin = bus.elapsed();
+        let sent = bus.block_on(sender.send(&mut transfer)).unwrap();
+        (sent, bus.elapsed() - begin)
+    };
+    for _ in 0..50 {
+        assert_eq!(send(Fate::Stretched).0, Err(SendError::NotAccepted));
+        assert_eq!(send(Fate::Delivered).0, Ok(()));
+    }
+    assert_eq!(cleared.get(), 0);
+    let mut longest = Duration::ZERO;
+    while cleared.get() < 2 {
+        let (sent, time) = send(Fate::Stretched);
+        assert_eq!(sent, Err(SendError::NotAccepted));
+        longest = longest.max(time);
+    }
+    let timing = Timing::KHZ_100;
+    let clearing = timing.transaction_limit_us(transaction_len(250));
+    let limit = timing.transaction_limit_us(transaction_len(64)) + clearing;
+    assert_eq!(longest, micros(limit + 60 + 31));
+    assert_eq!(send(Fate::Delivered).0, Ok(()));
 }
 
 #[test]
