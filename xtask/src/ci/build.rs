@@ -138,8 +138,14 @@ pub(super) fn no_std(project: &Project) -> Result<String> {
     ))
 }
 
-/// Crates as others would write them: one uses a transport, one is one, one is a stack.
-const OUTSIDERS: &[&str] = &["packet-counter", "line-transport", "tiny-endpoint"];
+/// Crates as others would write them: one uses a transport, one is one, one is a stack, one is the
+/// firmware of an endpoint on a two-wire bus.
+const OUTSIDERS: &[&str] = &[
+    "packet-counter",
+    "line-transport",
+    "tiny-endpoint",
+    "two-wire-endpoint",
+];
 
 /// They build for the smallest target, and none needs a USB device stack.
 fn outsiders(project: &Project) -> Result<()> {

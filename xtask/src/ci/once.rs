@@ -1,7 +1,12 @@
 //! What is decided in one place, and must not come back in another.
 
 /// Crates whose code handles packets.
-const PACKET_CRATES: &[&str] = &["mctp-router/src/", "mctp-transport/src/", "mctp-usb/src/"];
+const PACKET_CRATES: &[&str] = &[
+    "mctp-i2c/src/",
+    "mctp-router/src/",
+    "mctp-transport/src/",
+    "mctp-usb/src/",
+];
 
 /// The one place where bits of the packet header are decided.
 const HEADER: &str = "mctp-transport/src/header.rs";
@@ -13,6 +18,7 @@ const TIME: &str = "mctp-time/";
 const NARROW_CRATES: &[&str] = &[
     "firmware-store/",
     "mctp-crc32c/",
+    "mctp-i2c/",
     "mctp-router/",
     "mctp-time/",
     "mctp-transport/",
