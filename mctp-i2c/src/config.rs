@@ -167,7 +167,8 @@ impl Timing {
     /// After how long at the latest the sender of a packet, of `len` bytes in its transaction, is told
     /// that it was not taken, in microseconds. That is every retry as slow as can be: a neighbour that
     /// is not there is told within 3 ms, a bus that hangs within
-    /// [`transaction_limit_us`](Self::transaction_limit_us) and the fair idle time.
+    /// [`transaction_limit_us`](Self::transaction_limit_us) and the fair idle time. The attempt of a
+    /// bus owner to clear the bus comes on top.
     pub const fn send_limit_us(&self, len: usize) -> u32 {
         let each = self
             .transaction_limit_us(len)

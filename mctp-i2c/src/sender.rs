@@ -37,10 +37,11 @@ const STUCK_BUS_US: u32 = 2_000_000;
 ///   (DSP0237, section 6.17).
 /// - It ends with a STOP, also when a byte was not acknowledged.
 /// - Its error kind tells lost arbitration ([`ErrorKind::ArbitrationLoss`]) from the rest. A
-///   controller that does not know is as good, but waits without need.
+///   controller that cannot tell is good enough: the sender then waits without need.
 /// - Its future may be dropped: that is how the time limit works. The controller then lets go of the
 ///   bus, and its next write is good. A controller that hangs within `poll` can't be helped.
-/// - It is an own address on the bus while it sends, see [`Target`](crate::Target).
+/// - The peripheral still answers to the device's own address while it sends: see
+///   [`Target`](crate::Target) on arbitration.
 #[derive(Debug)]
 pub struct Sender<I, D, S = Unknown> {
     controller: I,
