@@ -51,8 +51,8 @@ impl TargetAddress {
         self.0 << 1
     }
 
-    /// The fourth byte of a transaction from the device at this address: the address in bits 7:1, and
-    /// bit 0 set.
+    /// The fourth byte of a transaction from the device at this address: the address in bits 7:1,
+    /// and bit 0 set.
     #[inline]
     pub const fn source_byte(self) -> u8 {
         (self.0 << 1) | 1

@@ -14,19 +14,19 @@ pub trait BusStatus {
         true
     }
 
-    /// Whether a transaction is on the bus: between START and STOP. Asked for at the end of each idle
-    /// window (DSP0237, section 6.13.4 allows to look at its end alone). `false` by default: the
-    /// device then waits for one window after its own transaction, and leaves the rest to the
+    /// Whether a transaction is on the bus: between START and STOP. Asked for at the end of each
+    /// idle window (DSP0237, section 6.13.4 allows to look at its end alone). `false` by default:
+    /// the device then waits for one window after its own transaction, and leaves the rest to the
     /// hardware, which waits until the bus is free.
     fn is_busy(&mut self) -> bool {
         false
     }
 
-    /// Clears a bus on which a target holds the data wire low: drive the clock until the target lets go,
-    /// then make a STOP (section 6.20). Does nothing by default.
+    /// Clears a bus on which a target holds the data wire low: drive the clock until the target
+    /// lets go, then make a STOP (section 6.20). Does nothing by default.
     ///
-    /// Called of a [bus owner](crate::Role::BusOwner) only, when its transactions have waited for two
-    /// seconds in all (PT3: 2 to 5 s), and none came through in between. A future that takes
+    /// Called for a [bus owner](crate::Role::BusOwner) only, when its transactions have waited for
+    /// two seconds in all (PT3: 2 to 5 s), and none came through in between. A future that takes
     /// longer than a transaction may is dropped.
     fn clear_stuck_bus(&mut self) -> impl Future<Output = ()> {
         core::future::ready(())

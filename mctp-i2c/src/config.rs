@@ -60,35 +60,39 @@ impl Config {
 ///
 /// | | 100 kHz | 400 kHz | 1 MHz | from |
 /// |-|-|-|-|-|
-/// | [`idle_window_us`](Self::idle_window_us), T<sub>IDLE_WINDOW</sub> | 30 to **60** | 5 to **20** | 3 to **6** | 6.17, Tables 5 to 7 |
-/// | [`idle_delay_us`](Self::idle_delay_us), T<sub>IDLE_DELAY</sub> | at least **31** | at least **16** | at least 3.1, so **4** | 6.17 |
-/// | [`retries`](Self::retries), PN1 | at least **8** | the same | the same | 6.18, Table 8 |
-/// | [`bus_free_limit_us`](Self::bus_free_limit_us), PT2a | **100,000** | the same | the same | 6.18 |
-/// | [`byte_limit_us`](Self::byte_limit_us), PT1a and PT1c | 250 and 250, so **500** | the same | the same | 6.18 |
+/// | `idle_window_us`, T<sub>IDLE_WINDOW</sub> | 30 to **60** | 5 to **20** | 3 to **6** | 6.17 |
+/// | `idle_delay_us`, T<sub>IDLE_DELAY</sub> | **31** or more | **16** or more | 3.1 or more: **4** | 6.17 |
+/// | `retries`, PN1 | **8** or more | the same | the same | 6.18 |
+/// | `bus_free_limit_us`, PT2a | **100,000** | the same | the same | 6.18 |
+/// | `byte_limit_us`, PT1a and PT1c | 250 and 250: **500** | the same | the same | 6.18 |
 ///
-/// Bold is what the constants have. A part of the bus that hardware keeps is not here: the bus-free
-/// time before a START (4.7, 1.3, 0.5 µs), and the window in which a device that lost arbitration
-/// begins again (20, 4, 2 µs after the bus is free).
+/// Bold is what the constants have; the numbers are those of Tables 5 to 7 in section 6.17, and of
+/// Table 8 in 6.18. What hardware keeps is not here: the bus-free time before a START (4.7, 1.3,
+/// 0.5 µs), and the window in which a device that lost arbitration begins again (20, 4, 2 µs after
+/// the bus is free).
 ///
-/// Numbers of DSP0237 1.1.0; those of 1.2.0 that are public are the same.
+/// Numbers of DSP0237 1.1.0; those of 1.2.0 that are public are the same. PT2a is the time after
+/// which a controller that sees neither START nor STOP may take the bus for free, and so an upper
+/// bound of another device's transaction: that it is the longest wait for a free bus, too, is our
+/// reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub struct Timing {
-    /// Fairness: after a transaction of its own, the device waits until the bus was free for so long,
-    /// in microseconds, so that whoever lost arbitration meanwhile comes first (FAIR_IDLE, section
-    /// 6.13). 0, together with `idle_delay_us`, is no fairness at all.
+    /// Fairness: after a transaction of its own, the device waits until the bus was free for so
+    /// long, in microseconds, so that whoever lost arbitration meanwhile comes first (FAIR_IDLE,
+    /// section 6.13). 0, together with `idle_delay_us`, is no fairness at all.
     pub idle_window_us: u32,
-    /// Then for so long, in microseconds, whatever is on the bus, because the windows of other devices
-    /// may be longer.
+    /// Then for so long, in microseconds, whatever is on the bus, because the windows of other
+    /// devices may be longer.
     pub idle_delay_us: u32,
     /// How often a packet is sent again that was not acknowledged, or lost arbitration. The binding
     /// asks for 8 of an endpoint, and for 12 of a bridge that forwards the packet (PN2).
     pub retries: u8,
-    /// How long a packet that was not acknowledged waits beyond the fair idle time before it is sent
-    /// again, in microseconds. 0 unless set, as the binding names no time. All retries to a target
-    /// that does not take the command code are over in about 3 ms at 100 kHz: more time helps a
-    /// neighbour that is busy for longer.
+    /// How long a packet that was not acknowledged waits beyond the fair idle time before it is
+    /// sent again, in microseconds. 0 unless set, as the binding names no time. All retries to a
+    /// target that does not take the command code are over in about 3 ms at 100 kHz: more time
+    /// helps a neighbour that is busy for longer.
     pub retry_pause_us: u32,
     /// How long a transaction may wait for the bus to become free, in microseconds.
     pub bus_free_limit_us: u32,
@@ -164,11 +168,11 @@ impl Timing {
             .saturating_add(self.idle_delay_us)
     }
 
-    /// After how long at the latest the sender of a packet, of `len` bytes in its transaction, is told
-    /// that it was not taken, in microseconds. That is every retry as slow as can be: a neighbour that
-    /// is not there is told within 3 ms, a bus that hangs within
-    /// [`transaction_limit_us`](Self::transaction_limit_us) and the fair idle time. The attempt of a
-    /// bus owner to clear the bus comes on top.
+    /// After how long at the latest the sender of a packet, of `len` bytes in its transaction, is
+    /// told that it was not taken, in microseconds. That is every retry as slow as can be: a
+    /// neighbour that is not there is told within 3 ms, a bus that hangs within
+    /// [`transaction_limit_us`](Self::transaction_limit_us) and the fair idle time. The attempt of
+    /// a bus owner to clear the bus comes on top.
     pub const fn send_limit_us(&self, len: usize) -> u32 {
         let each = self
             .transaction_limit_us(len)

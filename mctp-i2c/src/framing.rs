@@ -1,4 +1,5 @@
-//! A transaction with one MCTP packet (DSP0237, section 6.3, Table 1 and Figure 1), without any I/O.
+//! A transaction with one MCTP packet (DSP0237, section 6.3, Table 1 and Figure 1), without any
+//! I/O.
 //!
 //! Every MCTP packet is one SMBus block write with a packet error code, from START to STOP:
 //!
@@ -15,8 +16,9 @@
 //! | 8 to n - 1 | payload, 0 to 250 bytes; 64 unless more was negotiated |
 //! | n | packet error code ([`pec`]) over bytes 0 to n - 1 |
 //!
-//! DSP0237 counts from 1: its byte 4 is the source here called byte 3. A payload of 64 bytes has byte
-//! count 69 and 73 bytes in all, the longest one of 250 bytes has byte count 255 and 259 bytes in all.
+//! DSP0237 counts from 1: its byte 4 is the source here called byte 3. A payload of 64 bytes has
+//! byte count 69 and 73 bytes in all, the longest one of 250 bytes has byte count 255 and 259 bytes
+//! in all.
 //!
 //! A sender makes the first four bytes and the last one; [`encode`] does it for a whole transaction
 //! in a buffer. [`decode`] takes a transaction apart, or says what is wrong with it.
@@ -50,8 +52,8 @@ pub const HEADER_LEN: usize = 4;
 /// Bytes behind the packet: the packet error code.
 pub const TRAILER_LEN: usize = 1;
 
-/// The longest MCTP packet, in bytes, packet header included: the byte count, at most 255, counts the
-/// source byte too.
+/// The longest MCTP packet, in bytes, packet header included: the byte count, at most 255, counts
+/// the source byte too.
 pub const MAX_PACKET: usize = 254;
 
 /// The longest transaction, in bytes, destination and packet error code included.
@@ -111,8 +113,8 @@ impl From<FrameError> for DropReason {
 ///
 /// # Errors
 ///
-/// When it is not a whole MCTP packet with the right packet error code. The form is checked first, so
-/// that another protocol is told from a damaged packet.
+/// When it is not a whole MCTP packet with the right packet error code. The form is checked first,
+/// so that another protocol is told from a damaged packet.
 pub fn decode(bytes: &[u8]) -> Result<Decoded<'_>, FrameError> {
     if bytes.len() < MIN_TRANSACTION {
         return Err(FrameError::TooShort);
@@ -153,8 +155,8 @@ pub struct WrongLength;
 ///
 /// # Errors
 ///
-/// When the packet is shorter than its header or longer than [`MAX_PACKET`], or the buffer has no room
-/// for it.
+/// When the packet is shorter than its header or longer than [`MAX_PACKET`], or the buffer has no
+/// room for it.
 pub fn encode<'b>(
     destination: TargetAddress,
     source: TargetAddress,
@@ -187,7 +189,8 @@ pub fn encode<'b>(
 ///
 /// # Errors
 ///
-/// When the frame has other room, or the packet is longer than [`MAX_PACKET`]. Nothing is written then.
+/// When the frame has other room, or the packet is longer than [`MAX_PACKET`]. Nothing is written
+/// then.
 pub fn complete(
     destination: TargetAddress,
     source: TargetAddress,

@@ -21,15 +21,18 @@ const STUCK_BUS_US: u32 = 2_000_000;
 ///
 /// | what happens to a transaction | what the sender does |
 /// |-|-|
-/// | all bytes are acknowledged | done; [fairness](crate::Timing::idle_window_us) before the next one |
-/// | arbitration is lost | begins again at once, which is its right; at most [`retries`](crate::Timing::retries) times |
-/// | address or a byte is not acknowledged, or another error of the controller | begins again after the fair idle time and [`retry_pause_us`](crate::Timing::retry_pause_us); the same retries |
-/// | it takes longer than [`transaction_limit_us`](crate::Timing::transaction_limit_us) | gives up at once |
-/// | the bus is [not connected](BusStatus::is_connected) | gives up at once, with [`SendError::LinkDown`] |
+/// | all bytes are acknowledged | done, and fair: it leaves the bus idle for a while |
+/// | arbitration is lost | begins again at once, which is its right |
+/// | address or a byte is not acknowledged | begins again after the fair idle time, and a pause if set |
+/// | any other error of the controller | the same |
+/// | takes longer than the time limit | gives up at once: the bus hangs |
+/// | the bus is [not connected](BusStatus::is_connected) | [`SendError::LinkDown`] at once |
 ///
-/// Whoever sent the packet is told by [`SendError::NotAccepted`] when the retries are used up, within
-/// [`send_limit_us`](crate::Timing::send_limit_us). A packet that the target may have taken all the
-/// same is sent again as it is: its receiver sees the same packet sequence number twice.
+/// [`Timing`](crate::Timing) has the number of retries, of whatever kind, and the times.
+///
+/// Whoever sent the packet is told by [`SendError::NotAccepted`] when the retries are used up,
+/// within [`send_limit_us`](crate::Timing::send_limit_us). A packet that the target may have taken
+/// all the same is sent again as it is: its receiver sees the same packet sequence number twice.
 ///
 /// # What the controller has to do
 ///
@@ -38,8 +41,8 @@ const STUCK_BUS_US: u32 = 2_000_000;
 /// - It ends with a STOP, also when a byte was not acknowledged.
 /// - Its error kind tells lost arbitration ([`ErrorKind::ArbitrationLoss`]) from the rest. A
 ///   controller that cannot tell is good enough: the sender then waits without need.
-/// - Its future may be dropped: that is how the time limit works. The controller then lets go of the
-///   bus, and its next write is good. A controller that hangs within `poll` can't be helped.
+/// - Its future may be dropped: that is how the time limit works. The controller then lets go of
+///   the bus, and its next write is good. A controller that hangs within `poll` can't be helped.
 /// - The peripheral still answers to the device's own address while it sends: see
 ///   [`Target`](crate::Target) on arbitration.
 #[derive(Debug)]

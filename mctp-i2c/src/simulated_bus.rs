@@ -1,16 +1,16 @@
 //! A two-wire bus in memory, on a virtual clock: a component for tests.
 //!
-//! Any number of controllers and targets are on one [`SimulatedBus`]. Each write of a controller is a
-//! transaction that takes its time on the virtual clock, and reaches the target it addresses, until a
-//! test says otherwise: a rule decides the [`Fate`] of each.
+//! Any number of controllers and targets are on one [`SimulatedBus`]. Each write of a controller is
+//! a transaction that takes its time on the virtual clock, and reaches the target it addresses,
+//! until a test says otherwise: a rule decides the [`Fate`] of each.
 //!
 //! - *Time* passes by transactions, by [`pass`](SimulatedBus::pass), and in
-//!   [`block_on`](SimulatedBus::block_on) by the shortest delay when all tasks wait. No test waits for
-//!   real time.
+//!   [`block_on`](SimulatedBus::block_on) by the shortest delay when all tasks wait. No test waits
+//!   for real time.
 //! - *Bus time* is reported: how long the bus was in use, and for how many transactions
-//!   ([`usage`](SimulatedBus::usage)). A transaction of `n` bytes, the destination byte included, takes
-//!   `9 n + 2` periods of the clock (with START and STOP as one each), and the bus-free time (4.7 µs up
-//!   to 100 kHz, 1.3 µs up to 400 kHz, else 0.5 µs).
+//!   ([`usage`](SimulatedBus::usage)). A transaction of `n` bytes, the destination byte included,
+//!   takes `9 n + 2` periods of the clock (with START and STOP as one each), and the bus-free time
+//!   (4.7 µs up to 100 kHz, 1.3 µs up to 400 kHz, else 0.5 µs).
 //! - *Targets* have room for a number of transactions, and refuse the command code of the next one
 //!   (DSP0237, section 6.14).
 //!
@@ -65,11 +65,11 @@ use crate::{BusStatus, Target, TargetAddress, TargetError};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fate {
-    /// It reaches its target. If there is none, its address is not acknowledged; if the target has no
-    /// room, the command code.
+    /// It reaches its target. If there is none, its address is not acknowledged; if the target has
+    /// no room, the command code.
     Delivered,
-    /// Another controller wins arbitration within this byte. Its transaction, which reaches no target
-    /// here, is as long as this one would have been: until then the bus is busy.
+    /// Another controller wins arbitration within this byte. Its transaction, which reaches no
+    /// target here, is as long as this one would have been: until then the bus is busy.
     ArbitrationLost {
         /// The byte.
         byte: usize,
@@ -79,8 +79,8 @@ pub enum Fate {
         /// The byte.
         byte: usize,
     },
-    /// The target sees this bit otherwise than it was sent: bit 0 is the most significant one of the
-    /// destination byte.
+    /// The target sees this bit otherwise than it was sent: bit 0 is the most significant one of
+    /// the destination byte.
     BitFlipped {
         /// The bit.
         bit: usize,
@@ -184,8 +184,8 @@ impl State {
         targets.find(|target| target.is_present && target.address.as_byte() == address)
     }
 
-    /// So many bytes pass on the bus, from START to STOP; `seen` of them until the controller knows what
-    /// became of its transaction.
+    /// So many bytes pass on the bus, from START to STOP; `seen` of them until the controller knows
+    /// what became of its transaction.
     fn use_bus(&mut self, bytes: usize, seen: usize) {
         let time = |bytes: usize| self.period * (9 * bytes as u32 + 2) + self.bus_free;
         let (whole, seen) = (time(bytes), time(seen.min(bytes)));
@@ -286,13 +286,13 @@ impl fmt::Debug for SimulatedBus {
     }
 }
 
-/// How often the tasks are polled without anything happening before they all count as waiting: a task
-/// may let others run now and then.
+/// How often the tasks are polled without anything happening before they all count as waiting: a
+/// task may let others run now and then.
 const IDLE_POLLS: usize = 32;
 
 impl SimulatedBus {
-    /// A bus of so many bits in a second, at least 1: 100,000, 400,000 or 1,000,000. It is connected,
-    /// and nobody is on it.
+    /// A bus of so many bits in a second, at least 1: 100,000, 400,000 or 1,000,000. It is
+    /// connected, and nobody is on it.
     pub fn new(bits_per_second: u32) -> Self {
         let rate = bits_per_second.max(1);
         let bus_free = match rate {

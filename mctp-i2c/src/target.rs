@@ -2,10 +2,11 @@
 
 use core::future::Future;
 
-/// An I2C peripheral in target mode, which takes what controllers write to the device's own address.
+/// An I2C peripheral in target mode, which takes what controllers write to the device's own
+/// address.
 ///
-/// `embedded-hal-async` has no such trait, hence this one. It is implemented for a HAL's peripheral,
-/// or by a firmware on a wrapper of it.
+/// `embedded-hal-async` has no such trait, hence this one. It is implemented for a HAL's
+/// peripheral, or by a firmware on a wrapper of it.
 ///
 /// # For users
 ///
@@ -19,16 +20,16 @@ use core::future::Future;
 ///   read is FFh.
 /// - The address is acknowledged always: one that is not says that there is no device (DSP0237,
 ///   section 6.12.1).
-/// - While no `receive` is pending, keep what comes: best in a buffer for one whole transaction in the
-///   driver, filled by interrupt or DMA. Or stretch the clock, by at most 250 µs for each byte of the
-///   packet (section 6.18, Table 8, PT1c), not past the acknowledge bit of other targets' addresses
-///   (6.12.2).
-/// - Only a device that has no room for a whole packet may refuse it: the command code or one of the
-///   bytes behind it, up to the message tag, is not acknowledged, nor anything behind it until the next
-///   START or STOP (6.14, Figure 3: bytes 2 to 8, counted from 1). The sender tries again, at least
-///   eight times. Never refuse because the device has something to send itself (6.16). Linux does not
-///   try again beyond what its bus driver does: it drops the rest of the message, without a
-///   word to the requester. So refuse as a last resort.
+/// - While no `receive` is pending, keep what comes: best in a buffer for one whole transaction in
+///   the driver, filled by interrupt or DMA. Or stretch the clock, by at most 250 µs for each byte
+///   of the packet (section 6.18, Table 8, PT1c), not past the acknowledge bit of other targets'
+///   addresses (6.12.2).
+/// - Only a device that has no room for a whole packet may refuse it: the command code or one of
+///   the bytes behind it, up to the message tag, is not acknowledged, nor anything behind it until
+///   the next START or STOP (6.14, Figure 3: bytes 2 to 8, counted from 1). The sender tries again,
+///   at least eight times. Never refuse because the device has something to send itself (6.16).
+///   Linux does not try again beyond what its bus driver does: it drops the rest of the message,
+///   without a word to the requester. So refuse as a last resort.
 /// - Arbitration: when the device's own transaction loses to one that addresses the device, the
 ///   peripheral has to turn target within that byte. Both halves of the transport are used at the
 ///   same time; a driver that has one object for both shares it inside.
@@ -59,18 +60,18 @@ use core::future::Future;
 /// }
 /// ```
 pub trait Target {
-    /// Waits until the device is on a bus that can carry packets: it has power, and the
-    /// peripheral listens. The default returns at once: that is right for a device that has no power
-    /// itself without the bus.
+    /// Waits until the device is on a bus that can carry packets: it has power, and the peripheral
+    /// listens. The default returns at once: that is right for a device that has no power itself
+    /// without the bus.
     ///
     /// For HAL authors: what was received before is forgotten.
     fn wait_enabled(&mut self) -> impl Future<Output = ()> {
         core::future::ready(())
     }
 
-    /// Waits for the next write to the device's own address, and puts its bytes into `buffer`, without
-    /// the address byte. Returns how many there were, at most as many as `buffer` has: the rest
-    /// is acknowledged and forgotten.
+    /// Waits for the next write to the device's own address, and puts its bytes into `buffer`,
+    /// without the address byte. Returns how many there were, at most as many as `buffer` has: the
+    /// rest is acknowledged and forgotten.
     ///
     /// # Errors
     ///
@@ -99,8 +100,8 @@ pub enum TargetError {
     /// back.
     #[error("the device is not on the bus")]
     Disabled,
-    /// Bytes of a transaction were lost, because nobody took them from the peripheral in time. Costs
-    /// that transaction.
+    /// Bytes of a transaction were lost, because nobody took them from the peripheral in time.
+    /// Costs that transaction.
     #[error("bytes of a transaction were lost")]
     Overrun,
     /// A START or STOP came within a byte, or another fault of the bus. Costs that transaction.
