@@ -5,8 +5,8 @@ use super::*;
 const BMC: TargetAddress = TargetAddress::new(0x10).unwrap();
 const DRIVE: TargetAddress = TargetAddress::new(0x1D).unwrap();
 
-/// Transactions that Linux 7.2 and 7.3 sent and took, and one computed by another program: where
-/// from, where to, the packet, and all bytes. Do not change them.
+/// Where from, where to, the packet, and all bytes of the transaction. Linux (7.2 and 7.3 alike) sent
+/// the first and took the second; the third was computed apart from this crate. Do not change them.
 const VECTORS: &[(u8, u8, &[u8], &[u8])] = &[
     // mctp-i2c of Linux at 10h asks 1Dh for its endpoint ID.
     (
