@@ -40,6 +40,11 @@ pub trait Neighbour {
     /// Does something.
     fn act(&mut self, act: Act);
 
+    /// Where it is on its bus: packets are sent there, and come from there.
+    fn address(&self) -> PhysicalAddress {
+        PhysicalAddress::POINT_TO_POINT
+    }
+
     /// What it took since the last call of this: MCTP packets, in their order.
     fn taken(&mut self) -> Vec<Vec<u8>>;
 
@@ -105,7 +110,8 @@ fn header() -> PacketHeader {
 impl<R: TransportRx, T: TransportTx, N: Neighbour> Subject<R, T, N> {
     fn next(&mut self) -> Option<Seen> {
         Some(match poll(self.receiver.receive())? {
-            Received::Packet { bytes, .. } | Received::Broadcast { bytes, .. } => {
+            Received::Packet { source, bytes } | Received::Broadcast { source, bytes } => {
+                assert_eq!(source, self.neighbour.address(), "the neighbour sent it");
                 Packet(bytes.to_vec())
             }
             Received::Dropped(reason) => Dropped(reason),
@@ -145,8 +151,8 @@ impl<R: TransportRx, T: TransportTx, N: Neighbour> Subject<R, T, N> {
         let mut count = 0;
         for packet in packets {
             let payload = packet.get(HEADER_LEN..).expect("longer than a header");
-            let place = transfer.push(PhysicalAddress::POINT_TO_POINT, header(), payload.len());
-            let Some(place) = place else {
+            let destination = self.neighbour.address();
+            let Some(place) = transfer.push(destination, header(), payload.len()) else {
                 break;
             };
             place.copy_from_slice(payload);

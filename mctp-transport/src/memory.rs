@@ -503,6 +503,10 @@ mod tests {
             }
         }
 
+        fn address(&self) -> PhysicalAddress {
+            ADDRESSES[1]
+        }
+
         fn taken(&mut self) -> Vec<Vec<u8>> {
             let mut taken = Vec::new();
             while let Some(received) = poll(self.receiver.receive()) {

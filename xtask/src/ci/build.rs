@@ -139,11 +139,12 @@ pub(super) fn no_std(project: &Project) -> Result<String> {
 }
 
 /// Crates as others would write them: one uses a transport, one is one, one is a stack, one is the
-/// firmware of an endpoint on a UART.
+/// firmware of an endpoint on a UART, and on a two-wire bus.
 const OUTSIDERS: &[&str] = &[
     "packet-counter",
     "line-transport",
     "tiny-endpoint",
+    "two-wire-endpoint",
     "serial-endpoint",
 ];
 

@@ -2,6 +2,7 @@
 
 /// Crates whose code handles packets.
 const PACKET_CRATES: &[&str] = &[
+    "mctp-i2c/src/",
     "mctp-router/src/",
     "mctp-serial/src/",
     "mctp-transport/src/",
@@ -18,6 +19,7 @@ const TIME: &str = "mctp-time/";
 const NARROW_CRATES: &[&str] = &[
     "firmware-store/",
     "mctp-crc32c/",
+    "mctp-i2c/",
     "mctp-router/",
     "mctp-serial/",
     "mctp-time/",

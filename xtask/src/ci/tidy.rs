@@ -25,6 +25,7 @@ const CRATE_PROMISES: &[&str] = &[
 const LAYERED: &[&str] = &[
     "mctp-transport",
     "mctp-usb",
+    "mctp-i2c",
     "mctp-serial",
     "mctp-router",
     "nvme-mi-responder",
