@@ -592,7 +592,7 @@ mod tests {
         };
         assert_eq!(mode("serial --tty /dev/ttyS1"), port(115_200));
         assert_eq!(mode("serial --tty /dev/ttyS1 --baud 9600"), port(9600));
-        for bad in ["0", "-1", "fast", "4294967296"] {
+        for bad in ["0", "fast", "4294967296"] {
             let sentence = refusal(&format!("serial --tty /dev/ttyS1 --baud {bad}"));
             assert!(sentence.contains("bits a second"), "{sentence}");
         }
