@@ -104,6 +104,16 @@ pub fn first() -> Result<Option<Interface>> {
     Ok(names.iter().find_map(|name| Interface::named(name).ok()))
 }
 
+/// The interface by which a test guest has its device: the first one over USB, or of a serial port.
+pub fn of_the_device() -> Result<Interface> {
+    let serial = || Ok::<_, anyhow::Error>(all_serial()?.into_iter().next());
+    let interface = match first()? {
+        None => serial()?,
+        usb => usb,
+    };
+    interface.context("there is no MCTP interface over USB or serial")
+}
+
 /// All MCTP interfaces of serial ports.
 pub fn all_serial() -> Result<Vec<Interface>> {
     let mut found = Vec::new();

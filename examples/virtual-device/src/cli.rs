@@ -194,9 +194,9 @@ struct SerialArguments {
     /// Uses a serial port, such as /dev/ttyUSB0.
     #[arg(long, value_name = "PATH")]
     tty: Option<PathBuf>,
-    /// The rate of the serial port, in bits a second.
-    #[arg(long, value_name = "N", requires = "tty", default_value_t = 115_200, value_parser = parse_baud)]
-    baud: u32,
+    /// The rate of the serial port, in bits a second [default: 115200].
+    #[arg(long, value_name = "N", value_parser = parse_baud)]
+    baud: Option<u32>,
 }
 
 /// How many messages of several packets there are buffers for: the numbers that a test or a demo of
@@ -377,7 +377,11 @@ impl UsbredirArguments {
 
 impl SerialArguments {
     fn connection(self) -> Result<Connection, Refusal> {
-        let baud = self.baud;
+        if self.baud.is_some() && self.tty.is_none() {
+            let sentence = "--baud is the rate of the serial port at --tty";
+            return Err(Refusal::BadInput(sentence.into()));
+        }
+        let baud = self.baud.unwrap_or(115_200);
         let tty = self.tty.map(|path| Connection::Tty { path, baud });
         connection(self.listen, self.connect, self.pty, tty)
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use crc::{CRC_32_ISCSI, Crc};
 use linux_requester::address::Destination;
-use linux_requester::interface::{self, Interface};
+use linux_requester::interface;
 use linux_requester::nvme_mi::{Command, ManagementError};
 use linux_requester::socket::MctpSocket;
 use nvme_mi_responder::wire::Reset;
@@ -134,7 +134,7 @@ pub(super) fn download_large(nvme: &NvmeCli, size: usize) -> Result<()> {
 fn interrupted_download(nvme: &NvmeCli, image: &[u8]) -> Result<()> {
     let length = 2 * PART.min(image.len() / 4) - PAGE;
     fs::write(FILE, &image[..length])?;
-    let interface = Interface::named(interface::ANY)?;
+    let interface = interface::of_the_device()?;
     let before = interface.sent_bytes()?;
     let quarter_sent = || Ok(interface.sent_bytes()? - before > length as u64 / 4);
     let killed = nvme.kill_when(&download_command(0), quarter_sent)?;
@@ -172,7 +172,7 @@ pub(super) fn download_stopped(nvme: &NvmeCli) -> Result<()> {
     for (stop, revision) in [(3000, "STOP0003"), (5000, "STOP0005")] {
         let image = image(revision, PART);
         fs::write(FILE, &image)?;
-        let interface = Interface::named(interface::ANY)?;
+        let interface = interface::of_the_device()?;
         let before = interface.sent_bytes()?;
         let sent = || Ok::<_, anyhow::Error>(interface.sent_bytes()? - before);
         let (mut host, mut sent_before_stop) = (None, None);

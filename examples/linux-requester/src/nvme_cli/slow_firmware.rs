@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use linux_requester::address::Destination;
 use linux_requester::echo;
-use linux_requester::interface::{self, Interface};
+use linux_requester::interface;
 use linux_requester::netlink::{Change, Rtnetlink};
 use linux_requester::nvme_mi::Command;
 use linux_requester::socket::MctpSocket;
@@ -71,7 +71,7 @@ pub(super) fn check(nvme: &NvmeCli) -> Result<()> {
 /// A download in which the response to the first piece is lost: it comes when this computer does
 /// not have its endpoint ID. nvme-cli sends that piece again.
 fn lose_a_response(nvme: &NvmeCli) -> Result<()> {
-    let interface = Interface::named(interface::ANY)?;
+    let interface = interface::of_the_device()?;
     let mut netlink = Rtnetlink::open()?;
     let before = interface.sent_bytes()?;
     let pieces_sent = || Ok::<_, anyhow::Error>((interface.sent_bytes()? - before) / PAGE as u64);
