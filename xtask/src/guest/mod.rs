@@ -23,6 +23,7 @@ mod kernel_build;
 mod management;
 mod nvme_cli;
 mod parts;
+mod plans;
 mod scenario;
 mod unfinished;
 mod vm;
