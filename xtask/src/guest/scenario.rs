@@ -388,9 +388,7 @@ impl Scenario {
                 "physical:{interface} 01 01{ENDPOINT:02x} --expect 00"
             ))],
             Step::Attach => vec!["attach-serial /dev/ttyS1".into()],
-            Step::Garble(fault) => vec![format!(
-                "disturb-serial {interface} {ENDPOINT} garble {fault}"
-            )],
+            Step::Garble(fault) => vec![format!("disturb {interface} {ENDPOINT} garble {fault}")],
             Step::CycleLink => vec![format!("cycle-link {interface} {ENDPOINT} --count 10")],
             Step::Reset => vec![format!("reset-usb {interface}")],
             Step::RestartDevice => vec!["ask-host restart-device".into()],
