@@ -242,7 +242,7 @@ fn run_one(
         };
         for capture in &outcome.captures {
             let packets = capture::check(tshark, capture, judged)?;
-            if scenario.nvme_cli.is_some() {
+            if scenario.sets_unit() {
                 let longest = capture::longest_sent(tshark, capture)?;
                 ensure!(
                     longest == scenario.mtu,

@@ -11,13 +11,19 @@ pub(super) enum Step {
     ShortEcho,
     /// Every size from 1 to 1100, sizes around 4096, and 65,000.
     AllEchoes,
+    /// Sizes around those of the packets of an I2C bus.
+    BusEchoes,
+    /// The device's transmission unit is that of this MTU, as it says itself.
+    SetUnit(u32),
+    /// The device is killed and started again while the interface stays.
+    ReplaceDevice,
     /// Sizes up to some packets, and around 4096: the longest messages of the emulated board have
     /// 4224 bytes.
     SlowEchoes,
     /// Twelve echoes of 3,000 bytes at once, twenty times, with this MTU. The device has to answer
     /// those that Linux has a tag for, as far as it has a buffer for them when they begin.
     EchoesAtOnce(u32),
-    /// The serial port becomes an interface.
+    /// The serial port becomes an interface, or the end of a bus with one.
     Attach,
     /// The device is killed and started again while the interface stays. Before that, Linux
     /// receives what makes it lose track of frames for good: the fault of this number.
@@ -162,8 +168,27 @@ pub(super) const SERIAL: &[Step] = &[
     Step::ShortEcho,
 ];
 /// Without resets, after which a host has to set the endpoint up again.
-pub(super) const SERIAL_NVME_CLI: &[Step] =
+pub(super) const ATTACHED_NVME_CLI: &[Step] =
     &[Step::Attach, Step::Control, Step::Management, Step::NvmeCli];
+
+/// Linux's `mctp-i2c`, which sends the longest packets from the beginning. The device's own are as
+/// long as is configured over NVMe-MI.
+pub(super) const I2C: &[Step] = &[
+    Step::Attach,
+    Step::Control,
+    Step::BusEchoes,
+    Step::Management,
+    Step::BusEchoes,
+    Step::SlowEchoes,
+    Step::SetUnit(68),
+    Step::BusEchoes,
+    Step::CycleLink,
+    Step::ReplaceDevice,
+    Step::Control,
+    Step::BusEchoes,
+    Step::SetUnit(254),
+    Step::BusEchoes,
+];
 
 pub(super) const SERIAL_LOG: &[Step] = &[
     Step::Bind,

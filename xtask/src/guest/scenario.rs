@@ -7,9 +7,9 @@ use super::management;
 use super::nvme_cli::{self, Release};
 pub(super) use super::parts::{Board, Controller, End, Linux, Listener, Wire};
 use super::plans::{
-    AT_ONCE, BOARD, ECHOES, ENDS, GARBAGE, LINK_LOSS, LONG_BENCH, NVME_CLI, REPLUG, ROBUST, SERIAL,
-    SERIAL_LOG, SERIAL_NVME_CLI, SHORT, SHORT_BENCH, SLOW_BENCH, SLOW_FIRMWARE, STOPPED_BENCH,
-    STOPPED_SPANNING_BENCH, Step,
+    AT_ONCE, ATTACHED_NVME_CLI, BOARD, ECHOES, ENDS, GARBAGE, I2C, LINK_LOSS, LONG_BENCH, NVME_CLI,
+    REPLUG, ROBUST, SERIAL, SERIAL_LOG, SHORT, SHORT_BENCH, SLOW_BENCH, SLOW_FIRMWARE,
+    STOPPED_BENCH, STOPPED_SPANNING_BENCH, Step,
 };
 
 /// One boot, or several.
@@ -154,7 +154,12 @@ pub(super) fn all() -> Vec<Scenario> {
         serial(linux_7_3("7.3-serial", "1.0", 68, SERIAL)),
         serial(nvme_cli(
             Release::Trixie,
-            linux_7_3("7.3-serial-nvme-cli-2.13", "1.0", 68, SERIAL_NVME_CLI),
+            linux_7_3("7.3-serial-nvme-cli-2.13", "1.0", 68, ATTACHED_NVME_CLI),
+        )),
+        i2c(linux_7_3("7.3-i2c", "1.0", 254, I2C)),
+        i2c(nvme_cli(
+            Release::Trixie,
+            linux_7_3("7.3-i2c-nvme-cli-2.13", "1.0", 254, ATTACHED_NVME_CLI),
         )),
         an500(linux_7_2("an500-7.2-ehci", 68, BOARD)),
         an500(linux_7_2("an500-7.2-ehci-bench", 251, SLOW_BENCH)),
@@ -212,6 +217,13 @@ fn an500(scenario: Scenario) -> Scenario {
 fn serial(scenario: Scenario) -> Scenario {
     Scenario {
         wire: Wire::Serial,
+        ..scenario
+    }
+}
+
+fn i2c(scenario: Scenario) -> Scenario {
+    Scenario {
+        wire: Wire::I2c,
         ..scenario
     }
 }
@@ -278,14 +290,15 @@ fn malformed(scenario: Scenario) -> Scenario {
 }
 
 impl Scenario {
-    /// `--mtu` of the device. Where nvme-cli runs, it is the Configuration Set of a larger one that
-    /// has to have an effect.
+    /// `--mtu` of the device.
     pub(super) fn device_mtu(&self) -> u32 {
-        if self.nvme_cli.is_some() {
-            68
-        } else {
-            self.mtu
-        }
+        if self.sets_unit() { 68 } else { self.mtu }
+    }
+
+    /// Whether it is the Configuration Set of a larger transmission unit that has to have an effect:
+    /// where nvme-cli runs, and on the bus for which NVMe-MI has it.
+    pub(super) fn sets_unit(&self) -> bool {
+        self.nvme_cli.is_some() || self.wire == Wire::I2c
     }
 
     /// What the device logs: with a serial port every packet, so that a reader who is slow misses
@@ -387,8 +400,16 @@ impl Scenario {
             Step::LogDrops => vec![control(&format!(
                 "physical:{interface} 01 01{ENDPOINT:02x} --expect 00"
             ))],
-            Step::Attach => vec!["attach-serial /dev/ttyS1".into()],
+            Step::BusEchoes => [1, 60, 249, 250, 1000, 4096]
+                .map(|size| format!("echo {ENDPOINT} --size {size}"))
+                .into(),
+            Step::SetUnit(mtu) => set_and_read_unit(mtu).into(),
+            Step::Attach => vec![match self.wire {
+                Wire::I2c => "attach-i2c /dev/ttyS1".into(),
+                _ => "attach-serial /dev/ttyS1".into(),
+            }],
             Step::Garble(fault) => vec![format!("disturb {interface} {ENDPOINT} garble {fault}")],
+            Step::ReplaceDevice => vec![format!("disturb {interface} {ENDPOINT} restart-device")],
             Step::CycleLink => vec![format!("cycle-link {interface} {ENDPOINT} --count 10")],
             Step::Reset => vec![format!("reset-usb {interface}")],
             Step::RestartDevice => vec!["ask-host restart-device".into()],
@@ -467,11 +488,7 @@ impl Scenario {
     fn management_commands(&self) -> Vec<String> {
         let mi = |rest: &str| format!("mi {ENDPOINT} {rest}");
         let mut commands: Vec<_> = management::COMMANDS.iter().map(|rest| mi(rest)).collect();
-        commands.push(set_unit(self.mtu));
-        let unit = self.mtu - 4;
-        commands.push(mi(&format!(
-            "04 01000003 --expect 00 --expect-value {unit:x}"
-        )));
+        commands.extend(set_and_read_unit(self.mtu));
         commands
     }
 }
@@ -480,6 +497,13 @@ impl Scenario {
 fn set_unit(mtu: u32) -> String {
     let unit = mtu - 4;
     format!("mi {ENDPOINT} 03 01000003 {unit:x} --expect 00")
+}
+
+/// The same, and has the device say which unit it has.
+fn set_and_read_unit(mtu: u32) -> [String; 2] {
+    let unit = mtu - 4;
+    let read = format!("mi {ENDPOINT} 04 01000003 --expect 00 --expect-value {unit:x}");
+    [set_unit(mtu), read]
 }
 
 impl fmt::Display for Scenario {
@@ -494,6 +518,7 @@ impl fmt::Display for Scenario {
             match self.wire {
                 Wire::Usb(_) => format!("MCTP over USB {}", self.usb),
                 Wire::Serial => "MCTP over serial".to_owned(),
+                Wire::I2c => "MCTP over I2C".to_owned(),
             },
             self.mtu,
             self.plan().replace('\n', "\n  ")
@@ -517,6 +542,16 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn the_bus_in_software_is_of_the_newer_kernel_alone() {
+        let on_the_bus = |linux| {
+            let is_there = |s: &&Scenario| s.wire == Wire::I2c && s.linux == linux;
+            all().iter().filter(is_there).count()
+        };
+        assert_eq!(on_the_bus(Linux::V7_2), 0);
+        assert!(on_the_bus(Linux::V7_3) > 0);
     }
 
     #[test]
