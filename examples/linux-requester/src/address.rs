@@ -14,8 +14,9 @@
 //! | 11 | padding |
 //!
 //! `struct sockaddr_mctp_ext`, 52 bytes, appends the physical address: 12..16 interface index, 16
-//! length of the hardware address, 17..20 padding, 20..52 hardware address. USB is point to point
-//! and has no hardware address (length 0).
+//! length of the hardware address, 17..20 padding, 20..52 hardware address. USB and serial lines are
+//! point to point and have no hardware address (length 0); that of I2C is the 7-bit address of the
+//! target, in one byte.
 
 /// `AF_MCTP`.
 pub const FAMILY: u16 = 45;
@@ -38,11 +39,13 @@ const ANY_ENDPOINT_ID: u8 = 0xff;
 pub enum Destination {
     /// Routed by endpoint ID.
     EndpointId(u8),
-    /// Whatever endpoint is at the other end of a point-to-point interface, by the null endpoint
-    /// ID.
+    /// Whatever endpoint is at the other end of a point-to-point interface, or at a hardware address
+    /// of a bus, by the null endpoint ID.
     Physical {
         /// The kernel's number of the network interface.
         interface_index: u32,
+        /// Of a bus such as I2C: the 7-bit address of the target.
+        hardware_address: Option<u8>,
     },
 }
 
@@ -50,9 +53,17 @@ impl std::fmt::Display for Destination {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::EndpointId(endpoint_id) => write!(f, "EID {endpoint_id}"),
-            Self::Physical { interface_index } => {
-                write!(f, "physical address on interface {interface_index}")
-            }
+            Self::Physical {
+                interface_index,
+                hardware_address: None,
+            } => write!(f, "physical address on interface {interface_index}"),
+            Self::Physical {
+                interface_index,
+                hardware_address: Some(address),
+            } => write!(
+                f,
+                "physical address {address:02x}h on interface {interface_index}"
+            ),
         }
     }
 }
@@ -68,8 +79,15 @@ pub fn request_address(destination: Destination, message_type: u8) -> Vec<u8> {
     bytes.extend([0; 2]);
     bytes.extend(0u32.to_ne_bytes());
     bytes.extend([endpoint_id, message_type, TAG_OWNER, 0]);
-    if let Destination::Physical { interface_index } = destination {
+    if let Destination::Physical {
+        interface_index,
+        hardware_address,
+    } = destination
+    {
         bytes.extend(interface_index.to_ne_bytes());
+        let length = u8::from(hardware_address.is_some());
+        bytes.extend([length, 0, 0, 0]);
+        bytes.extend(hardware_address);
         bytes.resize(EXTENDED_LENGTH, 0);
     }
     bytes
@@ -122,11 +140,33 @@ mod tests {
 
     #[test]
     fn physical_request_has_the_null_endpoint_id_and_the_interface() {
-        let bytes = request_address(Destination::Physical { interface_index: 3 }, 0);
+        let destination = Destination::Physical {
+            interface_index: 3,
+            hardware_address: None,
+        };
+        let bytes = request_address(destination, 0);
         assert_eq!(bytes.len(), EXTENDED_LENGTH);
         assert_eq!(bytes[8..12], [0, 0, 8, 0]);
         assert_eq!(bytes[12..16], 3u32.to_ne_bytes());
         assert!(bytes[16..].iter().all(|&byte| byte == 0));
+    }
+
+    #[test]
+    fn physical_request_on_a_bus_has_the_hardware_address_and_its_length() {
+        let destination = Destination::Physical {
+            interface_index: 3,
+            hardware_address: Some(0x1d),
+        };
+        let bytes = request_address(destination, 0);
+        assert_eq!(bytes.len(), EXTENDED_LENGTH);
+        assert_eq!(bytes[8..12], [0, 0, 8, 0]);
+        assert_eq!(bytes[12..16], 3u32.to_ne_bytes());
+        assert_eq!(bytes[16..21], [1, 0, 0, 0, 0x1d]);
+        assert!(bytes[21..].iter().all(|&byte| byte == 0));
+        assert_eq!(
+            destination.to_string(),
+            "physical address 1dh on interface 3"
+        );
     }
 
     #[test]

@@ -39,8 +39,8 @@ pub trait Routes {
 /// What the bus owner decides.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    /// The interface that the endpoint is on.
-    pub interface_index: u32,
+    /// Where the endpoint is: its physical address.
+    pub physical: Destination,
     /// This computer's own EID.
     pub local_endpoint_id: u8,
     /// The EID that the endpoint shall have; without one it keeps its own, or gets the lowest free
@@ -88,10 +88,7 @@ pub fn set_up(
     plan: Plan,
     report: &mut dyn FnMut(&str),
 ) -> Result<Endpoint, BusOwnerError> {
-    let physical = Destination::Physical {
-        interface_index: plan.interface_index,
-    };
-    let present = client.endpoint_id(physical)?;
+    let present = client.endpoint_id(plan.physical)?;
     report(&format!(
         "Get Endpoint ID (physical): {}",
         InWords(&present)
@@ -134,10 +131,7 @@ fn assign(
         )));
     }
     add_route(routes, wanted)?;
-    let physical = Destination::Physical {
-        interface_index: plan.interface_index,
-    };
-    let answer = client.set_endpoint_id(physical, wanted)?;
+    let answer = client.set_endpoint_id(plan.physical, wanted)?;
     let accepted = answer.status.assignment() == AssignmentStatus::Accepted;
     let verdict = if accepted { "accepted" } else { "rejected" };
     let pool = match answer.pool_size {
@@ -335,9 +329,12 @@ mod tests {
         }
     }
 
-    const PHYSICAL: Destination = Destination::Physical { interface_index: 3 };
-    const PLAN: Plan = Plan {
+    const PHYSICAL: Destination = Destination::Physical {
         interface_index: 3,
+        hardware_address: None,
+    };
+    const PLAN: Plan = Plan {
+        physical: PHYSICAL,
         local_endpoint_id: 8,
         endpoint_id: None,
     };

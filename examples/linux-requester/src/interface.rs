@@ -1,10 +1,12 @@
-//! MCTP network interfaces of USB devices and of serial ports, found through sysfs.
+//! MCTP network interfaces of USB devices, serial ports and I2C buses, found through sysfs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+
+use crate::address::Destination;
 
 const NETWORK_INTERFACES: &str = "/sys/class/net";
 /// `ARPHRD_MCTP`, the hardware type of MCTP interfaces.
@@ -13,6 +15,8 @@ const HARDWARE_TYPE: &str = "290";
 const USB_CLASS: &str = "14";
 /// What the names of interfaces of serial ports begin with.
 const SERIAL: &str = "mctpserial";
+/// What the names of interfaces of I2C buses begin with; the number of the bus follows.
+pub(crate) const I2C: &str = "mctpi2c";
 /// The name that stands for the first MCTP interface over USB.
 pub const ANY: &str = "usb";
 
@@ -75,6 +79,45 @@ impl Interface {
     }
 }
 
+/// An endpoint by its place: an interface, and where that is of a bus, a hardware address there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Neighbour {
+    /// The interface.
+    pub interface: Interface,
+    /// The 7-bit address of an I2C target.
+    pub hardware_address: Option<u8>,
+}
+
+impl Neighbour {
+    /// The neighbour on the [interface with this name](Interface::named); behind `/`, if there is
+    /// one, stands the hardware address in hexadecimal: `mctpi2c0/1d`.
+    pub fn named(text: &str) -> Result<Self> {
+        let (name, hardware_address) = match text.split_once('/') {
+            None => (text, None),
+            Some((name, address)) => (name, Some(hardware_address(address)?)),
+        };
+        Ok(Self {
+            interface: Interface::named(name)?,
+            hardware_address,
+        })
+    }
+
+    /// Its physical address.
+    pub fn destination(&self) -> Destination {
+        Destination::Physical {
+            interface_index: self.interface.index,
+            hardware_address: self.hardware_address,
+        }
+    }
+}
+
+fn hardware_address(text: &str) -> Result<u8> {
+    match u8::from_str_radix(text, 16) {
+        Ok(address @ 0..=0x7f) => Ok(address),
+        _ => bail!("`{text}` is no 7-bit hardware address in hexadecimal"),
+    }
+}
+
 /// Waits until there is an MCTP interface over USB whose index is not `other_than`.
 pub fn wait_for_another(other_than: Option<u32>, timeout: Duration) -> Result<Interface> {
     let deadline = Instant::now() + timeout;
@@ -104,24 +147,29 @@ pub fn first() -> Result<Option<Interface>> {
     Ok(names.iter().find_map(|name| Interface::named(name).ok()))
 }
 
-/// The interface by which a test guest has its device: the first one over USB, or of a serial port.
+/// The interface by which a test guest has its device: the first one over USB, of a serial port or
+/// of an I2C bus.
 pub fn of_the_device() -> Result<Interface> {
-    let serial = || Ok::<_, anyhow::Error>(all_serial()?.into_iter().next());
-    let interface = match first()? {
-        None => serial()?,
-        usb => usb,
-    };
-    interface.context("there is no MCTP interface over USB or serial")
+    if let Some(usb) = first()? {
+        return Ok(usb);
+    }
+    let others = [all_serial()?, all_with_prefix(I2C)?].concat();
+    let first = others.into_iter().next();
+    first.context("there is no MCTP interface over USB, serial or I2C")
 }
 
 /// All MCTP interfaces of serial ports.
 pub fn all_serial() -> Result<Vec<Interface>> {
+    all_with_prefix(SERIAL)
+}
+
+fn all_with_prefix(prefix: &str) -> Result<Vec<Interface>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(NETWORK_INTERFACES).context("cannot list the network interfaces")? {
         let Ok(name) = entry?.file_name().into_string() else {
             continue;
         };
-        if name.starts_with(SERIAL) {
+        if name.starts_with(prefix) {
             found.push(Interface::named(&name)?);
         }
     }
@@ -139,4 +187,25 @@ pub(crate) fn read(path: &Path) -> Result<String> {
     let text =
         fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     Ok(text.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hardware_address_has_seven_bits() {
+        assert_eq!(hardware_address("1d").unwrap(), 0x1d);
+        assert_eq!(hardware_address("7F").unwrap(), 0x7f);
+        for wrong in ["", "80", "0x1d", "g"] {
+            assert!(hardware_address(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_neighbour_needs_an_interface() {
+        for wrong in ["", "/1d", "no-such-interface/1d", "lo/", "lo/1d/2"] {
+            assert!(Neighbour::named(wrong).is_err(), "{wrong}");
+        }
+    }
 }

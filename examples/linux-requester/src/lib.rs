@@ -6,10 +6,11 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`address`] | `struct sockaddr_mctp` and its extended form as bytes |
-//! | [`netlink`] | rtnetlink requests: link state and MTU, local endpoint ID, routes |
+//! | [`netlink`] | rtnetlink requests: link state and MTU, local endpoint ID, routes, neighbours |
 //! | `socket` | the `AF_MCTP` socket; unsafe code is here and in `line_discipline` alone |
 //! | `interface`, `usb` | network interfaces found through sysfs; USB reset, driver binding, raw transfers |
 //! | `line_discipline` | an interface made of a serial port |
+//! | `i2c_link` | an interface on an I2C bus in software, joined to a serial port |
 //! | [`control`] | the control protocol: requests with retries, decoded answers |
 //! | [`bus_owner`] | how a bus owner takes a new endpoint into service |
 //! | [`echo`] | the echo service of the Linux MCTP tools, checked byte by byte |
@@ -29,6 +30,8 @@ pub mod inject;
 pub mod netlink;
 pub mod nvme_mi;
 
+#[cfg(target_os = "linux")]
+pub mod i2c_link;
 #[cfg(target_os = "linux")]
 pub mod interface;
 #[cfg(target_os = "linux")]

@@ -25,14 +25,7 @@ pub struct Attached {
 
 /// Makes an interface of the serial port at `path`.
 pub fn attach(path: &Path) -> Result<Attached> {
-    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let port = rustix::fs::open(path, flags, Mode::empty())
-        .with_context(|| format!("cannot open {}", path.display()))?;
-    let mut settings =
-        tcgetattr(&port).with_context(|| format!("{} is not a serial port", path.display()))?;
-    settings.make_raw();
-    tcsetattr(&port, OptionalActions::Now, &settings)
-        .with_context(|| format!("cannot set up {}", path.display()))?;
+    let port = open_raw(path)?;
     let before = interface::all_serial()?;
     set_line_discipline(&port).context("the kernel has no line discipline for MCTP")?;
     let mut after = interface::all_serial()?;
@@ -47,6 +40,19 @@ pub fn attach(path: &Path) -> Result<Attached> {
         interface,
         _port: File::from(port),
     })
+}
+
+/// Opens the serial port at `path`, so that it passes every byte on as it is.
+pub(crate) fn open_raw(path: &Path) -> Result<OwnedFd> {
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let port = rustix::fs::open(path, flags, Mode::empty())
+        .with_context(|| format!("cannot open {}", path.display()))?;
+    let mut settings =
+        tcgetattr(&port).with_context(|| format!("{} is not a serial port", path.display()))?;
+    settings.make_raw();
+    tcsetattr(&port, OptionalActions::Now, &settings)
+        .with_context(|| format!("cannot set up {}", path.display()))?;
+    Ok(port)
 }
 
 fn set_line_discipline(port: &OwnedFd) -> std::io::Result<()> {

@@ -1,4 +1,4 @@
-//! rtnetlink requests for MCTP: link state and MTU, local endpoint ID, routes (Linux
+//! rtnetlink requests for MCTP: link state and MTU, local endpoint ID, routes, neighbours (Linux
 //! `rtnetlink(7)`, `net/mctp`).
 //!
 //! A request is a 16-byte header `length u32, type u16, flags u16, sequence u32, port u32`, a fixed
@@ -6,7 +6,7 @@
 //! bytes; all in the machine's byte order. The kernel answers with an error message whose code is 0
 //! for success or a negative `errno`.
 //!
-//! No neighbour entry is made: it would map an endpoint ID to a hardware address, and USB has none.
+//! A neighbour entry maps an endpoint ID to a hardware address. USB and serial lines have none.
 
 use std::io;
 
@@ -20,6 +20,8 @@ const RTM_NEWADDR: u16 = 20;
 const RTM_DELADDR: u16 = 21;
 const RTM_NEWROUTE: u16 = 24;
 const RTM_DELROUTE: u16 = 25;
+const RTM_NEWNEIGH: u16 = 28;
+const RTM_DELNEIGH: u16 = 29;
 
 const NLM_F_REQUEST: u16 = 0x001;
 const NLM_F_ACK: u16 = 0x004;
@@ -30,6 +32,8 @@ const IFLA_TXQLEN: u16 = 13;
 const IFA_LOCAL: u16 = 2;
 const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
+const NDA_DST: u16 = 1;
+const NDA_LLADDR: u16 = 2;
 
 const IFF_UP: u32 = 1;
 const RTN_UNICAST: u8 = 1;
@@ -89,6 +93,22 @@ pub enum Change {
         /// 8 to 254.
         endpoint_id: u8,
     },
+    /// Tells the kernel at which hardware address of the interface's bus `endpoint_id` is.
+    AddNeighbour {
+        /// The kernel's number of the interface.
+        interface_index: u32,
+        /// 8 to 254.
+        endpoint_id: u8,
+        /// On I2C, the 7-bit address of the target.
+        hardware_address: u8,
+    },
+    /// Undoes [`Change::AddNeighbour`].
+    RemoveNeighbour {
+        /// The kernel's number of the interface.
+        interface_index: u32,
+        /// 8 to 254.
+        endpoint_id: u8,
+    },
 }
 
 /// The whole netlink message that asks for `change`.
@@ -129,6 +149,16 @@ pub fn encode(change: Change, sequence: u32) -> Vec<u8> {
             interface_index,
             endpoint_id,
         } => route(RTM_DELROUTE, 0, interface_index, endpoint_id),
+        Change::AddNeighbour {
+            interface_index,
+            endpoint_id,
+            hardware_address,
+        } => neighbour(RTM_NEWNEIGH, NLM_F_CREATE, interface_index, endpoint_id)
+            .attribute(NDA_LLADDR, &[hardware_address]),
+        Change::RemoveNeighbour {
+            interface_index,
+            endpoint_id,
+        } => neighbour(RTM_DELNEIGH, 0, interface_index, endpoint_id),
     }
     .finish(sequence)
 }
@@ -170,6 +200,14 @@ fn route(kind: u16, flags: u16, interface_index: u32, endpoint_id: u8) -> Messag
     Message::new(kind, flags, &header)
         .attribute(RTA_DST, &[endpoint_id])
         .attribute(RTA_OIF, &interface_index.to_ne_bytes())
+}
+
+/// `struct ndmsg`: family, padding u8 and u16, interface index u32, state u16, flags, type.
+fn neighbour(kind: u16, flags: u16, interface_index: u32, endpoint_id: u8) -> Message {
+    let mut header = vec![AF_MCTP, 0, 0, 0];
+    header.extend(interface_index.to_ne_bytes());
+    header.extend([0; 4]);
+    Message::new(kind, flags, &header).attribute(NDA_DST, &[endpoint_id])
 }
 
 struct Message(Vec<u8>);
@@ -360,6 +398,52 @@ mod tests {
             (u16_at(&bytes, 36), u16_at(&bytes, 38), u32_at(&bytes, 40)),
             (8, 4, 7)
         );
+    }
+
+    #[test]
+    fn neighbour_names_the_interface_the_endpoint_id_and_the_hardware_address() {
+        let bytes = encode(
+            Change::AddNeighbour {
+                interface_index: 7,
+                endpoint_id: 9,
+                hardware_address: 0x1d,
+            },
+            2,
+        );
+        assert_eq!(u32_at(&bytes, 0) as usize, bytes.len());
+        assert_eq!((u16_at(&bytes, 4), u32_at(&bytes, 8)), (28, 2));
+        assert_eq!((bytes[16], u32_at(&bytes, 20)), (45, 7));
+        assert_eq!(
+            (u16_at(&bytes, 28), u16_at(&bytes, 30), bytes[32]),
+            (5, 1, 9)
+        );
+        assert_eq!(
+            (u16_at(&bytes, 36), u16_at(&bytes, 38), bytes[40]),
+            (5, 2, 0x1d)
+        );
+        assert_eq!(bytes.len(), 44);
+    }
+
+    #[test]
+    fn neighbour_is_removed_by_interface_and_endpoint_id() {
+        let bytes = encode(
+            Change::RemoveNeighbour {
+                interface_index: 7,
+                endpoint_id: 9,
+            },
+            2,
+        );
+        assert_eq!((u16_at(&bytes, 4), u16_at(&bytes, 6)), (29, 5));
+        assert_eq!((bytes[16], u32_at(&bytes, 20)), (45, 7));
+        assert_eq!(bytes[28..], encode_attribute(1, 9));
+    }
+
+    /// One of one byte.
+    fn encode_attribute(kind: u16, value: u8) -> Vec<u8> {
+        let mut bytes = 5u16.to_ne_bytes().to_vec();
+        bytes.extend(kind.to_ne_bytes());
+        bytes.extend([value, 0, 0, 0]);
+        bytes
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use log::LevelFilter;
+use mctp_i2c::TargetAddress;
 use mctp_transport::{BASELINE_TRANSMISSION_UNIT, HEADER_LEN};
 use mctp_usb::Version;
 use reference_device::LINUX_TAG_LIFETIME;
@@ -35,10 +36,13 @@ pub const SMALLEST_MTU: usize = BASELINE_TRANSMISSION_UNIT + HEADER_LEN;
 /// a second.
 const SEND_TIMEOUTS: RangeInclusive<f64> = 0.1..=3600.0;
 
-const ONE_CONNECTION: &str = "usbredir needs one of --listen ADDRESS, --connect ADDRESS and --pty PATH; serial takes --tty PATH as well";
+const ONE_CONNECTION: &str = "usbredir needs one of --listen ADDRESS, --connect ADDRESS and --pty PATH; serial and i2c take --tty PATH as well";
 
 /// The longest packet in a frame of MCTP over serial.
 const LARGEST_SERIAL_MTU: usize = mctp_serial::framing::MAX_PACKET;
+
+/// The longest packet in a write of MCTP over I2C.
+const LARGEST_I2C_MTU: usize = mctp_i2c::framing::MAX_PACKET;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -56,8 +60,11 @@ Examples:
       Manages another NVM subsystem than the default one; models/default.toml says what may be in such a file.
   virtual-device serial --tty /dev/ttyUSB0
       The same device on a serial port: MCTP over serial, without USB.
+  virtual-device i2c --listen unix:mctp.sock --address 1D
+      The same device on an I2C bus in software: every write on the bus is a record on the stream.
   virtual-device usbredir --help
   virtual-device serial --help
+  virtual-device i2c --help
       All ways to attach, with the QEMU options for each.";
 
 const USBREDIR_EXAMPLES: &str = "\
@@ -84,7 +91,20 @@ On the Linux at the other end:
   mctp addr add 8 dev mctpserial0
   mctp route add 9 via mctpserial0";
 
-/// An MCTP device without the hardware, over USB or a serial line.
+const I2C_EXAMPLES: &str = "\
+The stream has one record for each write on the bus, in both directions: two bytes that say how many follow, the low byte
+first, then these: the target's address, shifted left by one, and what is written to it. So does Linux's i2c-vlink, a test
+driver, at /dev/i2c-vlink. What to give QEMU with each, beside -serial chardev:mctp
+  --listen unix:mctp.sock       -chardev socket,id=mctp,path=mctp.sock
+  --connect unix:mctp.sock      -chardev socket,id=mctp,path=mctp.sock,server=on,wait=off
+In the guest, which is at address 10h of its bus, here the one of number 0:
+  linux-requester attach-i2c /dev/ttyS1
+  mctp link set mctpi2c0 up
+  mctp addr add 8 dev mctpi2c0
+  mctp route add 9 via mctpi2c0
+  mctp neigh add 9 dev mctpi2c0 lladdr 0x1d";
+
+/// An MCTP device without the hardware, over USB, a serial line or an I2C bus.
 ///
 /// Without a command: starts the device and a host on a USB bus inside this process, and shows what
 /// they say to each other. Exit code 0 when every answer was what the specifications demand.
@@ -108,7 +128,7 @@ struct DeviceArguments {
     speed: Speed,
     /// The longest MCTP packet the device sends, in bytes with its 4-byte header, as in `mctp link
     /// set mtu`: 68 to 251, or to 8187 with --usb 1.1; with serial 68 to 255, of which Linux takes
-    /// 68.
+    /// 68; with i2c 68 to 254.
     #[arg(long, global = true, value_name = "N", default_value_t = SMALLEST_MTU)]
     mtu: usize,
     /// The longest message the device takes, in bytes with the message type byte: 64 to 65536.
@@ -138,7 +158,7 @@ struct DeviceArguments {
     #[arg(long, global = true, value_name = "FILE")]
     pcap: Option<PathBuf>,
     /// What to log on standard error: off, error, warn, info, debug or trace [default: warn; info
-    /// with usbredir and serial].
+    /// with usbredir, serial and i2c].
     #[arg(long, global = true, value_name = "LEVEL", value_parser = parse_level)]
     log: Option<LevelFilter>,
 }
@@ -154,6 +174,12 @@ enum Command {
     ///
     /// The other end is Linux's line discipline, say: on a real port, or in a QEMU guest.
     Serial(SerialArguments),
+    /// Attaches the device to an I2C bus in software, until interrupted: MCTP over SMBus/I2C
+    /// (DSP0237).
+    ///
+    /// Each write on the bus is a record on a byte stream. The other end is a QEMU guest whose
+    /// Linux has the bus driver i2c-vlink, say.
+    I2c(I2cArguments),
 }
 
 #[derive(Args, Debug)]
@@ -177,9 +203,28 @@ struct UsbredirArguments {
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = SERIAL_EXAMPLES, next_help_heading = "Connection")]
-#[command(group = ArgGroup::new("connection").required(true).multiple(false).args(["listen", "connect", "pty", "tty"]))]
+#[command(after_help = SERIAL_EXAMPLES)]
 struct SerialArguments {
+    #[command(flatten)]
+    line: LineArguments,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = I2C_EXAMPLES)]
+struct I2cArguments {
+    #[command(flatten)]
+    line: LineArguments,
+    /// The device's own address on the bus, in hexadecimal, without the bit for the direction: 08
+    /// to 77.
+    #[arg(long, help_heading = "Device", value_name = "HEX", default_value = "1D", value_parser = parse_target_address)]
+    address: TargetAddress,
+}
+
+/// A byte stream, which may be that of a serial port.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Connection")]
+#[command(group = ArgGroup::new("connection").required(true).multiple(false).args(["listen", "connect", "pty", "tty"]))]
+struct LineArguments {
     /// Accepts one connection after the other: unix:PATH or tcp:HOST:PORT.
     #[arg(long, value_name = "ADDRESS", value_parser = Address::parse)]
     listen: Option<Address>,
@@ -222,6 +267,8 @@ pub enum Mode {
     Usbredir(Connection),
     /// The device on a serial line.
     Serial(Connection),
+    /// The device on an I2C bus in software, at this address.
+    I2c(Connection, TargetAddress),
 }
 
 /// The device asked for. All values are legal ones.
@@ -267,6 +314,7 @@ impl DeviceSettings {
     fn check(&self, command: Option<&Command>) -> Result<(), String> {
         match command {
             Some(Command::Serial(_)) => check_mtu(self.mtu, LARGEST_SERIAL_MTU, "serial")?,
+            Some(Command::I2c(_)) => check_mtu(self.mtu, LARGEST_I2C_MTU, "I2C")?,
             Some(Command::Usbredir(_)) | None => check_usb_mtu(self.usb, self.mtu)?,
         }
         if !(BASELINE_TRANSMISSION_UNIT..=LARGEST_MAX_MESSAGE).contains(&self.max_message) {
@@ -355,7 +403,11 @@ impl Invocation {
                 (mode, serial_log, LevelFilter::Info)
             }
             Some(Command::Serial(arguments)) => {
-                let mode = Mode::Serial(arguments.connection()?);
+                let mode = Mode::Serial(arguments.line.connection()?);
+                (mode, false, LevelFilter::Info)
+            }
+            Some(Command::I2c(arguments)) => {
+                let mode = Mode::I2c(arguments.line.connection()?, arguments.address);
                 (mode, false, LevelFilter::Info)
             }
         };
@@ -375,7 +427,7 @@ impl UsbredirArguments {
     }
 }
 
-impl SerialArguments {
+impl LineArguments {
     fn connection(self) -> Result<Connection, Refusal> {
         if self.baud.is_some() && self.tty.is_none() {
             let sentence = "--baud is the rate of the serial port at --tty";
@@ -446,6 +498,14 @@ fn parse_speed(text: &str) -> Result<Speed, &'static str> {
 fn parse_baud(text: &str) -> Result<u32, &'static str> {
     let baud = text.parse().ok().filter(|baud| *baud > 0);
     baud.ok_or("a rate is a number of bits a second, such as 115200")
+}
+
+fn parse_target_address(text: &str) -> Result<TargetAddress, &'static str> {
+    let address = Some(text).filter(|text| text.bytes().all(|digit| digit.is_ascii_hexdigit()));
+    address
+        .and_then(|digits| u8::from_str_radix(digits, 16).ok())
+        .and_then(TargetAddress::new)
+        .ok_or("an address on an I2C bus is 08 to 77, in hexadecimal, such as 1D")
 }
 
 fn parse_level(text: &str) -> Result<LevelFilter, &'static str> {
@@ -588,6 +648,38 @@ mod tests {
     }
 
     #[test]
+    fn mtu_limits_of_an_i2c_bus_are_those_of_its_writes() {
+        for good in ["--mtu 68", "--mtu 254"] {
+            parse(&format!("i2c --pty tty {good}")).unwrap();
+        }
+        let sentence = refusal("i2c --pty tty --mtu 255");
+        assert!(sentence.ends_with("is not in 68 to 254, the packet lengths of MCTP over I2C"));
+    }
+
+    #[test]
+    fn a_device_on_an_i2c_bus_has_an_address() {
+        let mode = |line: &str| parse(line).unwrap().mode;
+        let device = |address| {
+            let connection = Connection::Pty("tty".into());
+            Mode::I2c(connection, TargetAddress::new(address).unwrap())
+        };
+        assert_eq!(mode("i2c --pty tty"), device(0x1D));
+        for (text, address) in [("08", 0x08), ("8", 0x08), ("3a", 0x3A), ("77", 0x77)] {
+            assert_eq!(
+                mode(&format!("i2c --pty tty --address {text}")),
+                device(address)
+            );
+        }
+        for bad in ["07", "78", "0", "1D0", "0x1D", "+1D", "here"] {
+            let sentence = refusal(&format!("i2c --pty tty --address {bad}"));
+            assert!(
+                sentence.contains("is 08 to 77, in hexadecimal"),
+                "{sentence}"
+            );
+        }
+    }
+
+    #[test]
     fn a_serial_port_has_a_rate() {
         let mode = |line: &str| parse(line).unwrap().mode;
         let port = |baud| {
@@ -616,7 +708,12 @@ mod tests {
     #[test]
     fn a_model_file_is_read_with_either_command() {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/models/hot-single-port.toml");
-        for command in ["", "usbredir --listen unix:s", "serial --listen unix:s"] {
+        for command in [
+            "",
+            "usbredir --listen unix:s",
+            "serial --listen unix:s",
+            "i2c --listen unix:s",
+        ] {
             let invocation = parse(&format!("{command} --model {file}")).unwrap();
             assert_eq!(invocation.device.model.model_number, "Hot and worn");
         }
@@ -648,6 +745,11 @@ mod tests {
             "serial --tty a --pty b",
             "serial --tty a --baud 0",
             "serial --pty a --serial-log",
+            "serial --pty a --address 1D",
+            "i2c",
+            "i2c --listen a",
+            "i2c --pty a --tty b",
+            "i2c --pty a --address",
             "serve",
             "--verbose",
         ] {
@@ -665,6 +767,7 @@ mod tests {
             ("--help", "Examples:"),
             ("usbredir --help", "server=on"),
             ("serial --help", "mctp link serial"),
+            ("i2c --help", "mctp neigh add"),
             ("--version", "virtual-device"),
         ] {
             let Refusal::Information(text) = parse(line).unwrap_err() else {

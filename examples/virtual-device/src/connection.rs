@@ -42,6 +42,8 @@ pub enum Plug {
     Usbredir,
     /// A serial port.
     Serial,
+    /// A serial port that is joined to an I2C bus in the guest.
+    I2c,
 }
 
 impl Plug {
@@ -51,7 +53,9 @@ impl Plug {
             Self::Usbredir => format!(
                 "-device usb-ehci,id=usb -chardev {chardev} -device usb-redir,chardev=mctp,bus=usb.0"
             ),
-            Self::Serial => format!("-chardev {chardev} -serial chardev:mctp"),
+            Self::Serial | Self::I2c => {
+                format!("-chardev {chardev} -serial chardev:mctp")
+            }
         }
     }
 

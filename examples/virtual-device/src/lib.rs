@@ -8,7 +8,9 @@
 //! - [`connection`]: the byte streams on which a QEMU guest's USB bus, or a serial port, can be
 //!   reached.
 //! - [`logger`]: the program's log, which is the device's.
-//! - [`usbredir`], [`serial`]: the device on such a stream, until [interrupted](interrupt).
+//! - [`usbredir`], [`serial`], [`i2c`]: the device on such a stream, until
+//!   [interrupted](interrupt).
+//! - [`wire`], [`records`]: a stream that comes and goes, and the writes of an I2C bus on it.
 //! - [`slow_firmware`]: firmware slots that take their time.
 //! - [`waker`]: what runs the device as one task of tokio.
 //! - [`pcap`]: what crosses the wire, as a file for Wireshark.
@@ -19,11 +21,14 @@ pub mod connection;
 pub mod demo;
 pub mod device;
 pub mod host;
+pub mod i2c;
 pub mod interrupt;
 pub mod logger;
 pub mod model_file;
 pub mod pcap;
+pub mod records;
 pub mod serial;
 pub mod slow_firmware;
 pub mod usbredir;
 pub mod waker;
+pub mod wire;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use virtual_device::cli::{Invocation, Mode, Refusal};
 use virtual_device::device::Log;
 use virtual_device::pcap::Capture;
-use virtual_device::{demo, interrupt, logger, serial, usbredir};
+use virtual_device::{demo, i2c, interrupt, logger, serial, usbredir};
 
 const BAD_INPUT: u8 = 2;
 
@@ -77,6 +77,10 @@ async fn work(invocation: &Invocation) -> anyhow::Result<ExitCode> {
         }
         Mode::Serial(connection) => {
             until_interrupted(serial::run(&invocation.device, connection, &log)).await
+        }
+        Mode::I2c(connection, address) => {
+            let device = &invocation.device;
+            until_interrupted(i2c::run(device, connection, *address, &log)).await
         }
     }
 }

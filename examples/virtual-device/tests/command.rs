@@ -192,6 +192,90 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SerialHost<S> {
     }
 }
 
+/// Linux at address 10h of an I2C bus, with endpoint ID 8; the device is at 1Dh.
+struct I2cHost {
+    stream: UnixStream,
+}
+
+impl I2cHost {
+    const ADDRESS: u8 = 0x10;
+    const DEVICE: u8 = 0x1D;
+
+    async fn connect(socket: &Path) -> Self {
+        let stream = connect_unix(socket).await;
+        Self { stream }
+    }
+
+    /// One record.
+    async fn write(&mut self, bytes: &[u8]) {
+        let length = (bytes.len() as u16).to_le_bytes();
+        let record = [&length, bytes].concat();
+        self.stream.write_all(&record).await.unwrap();
+    }
+
+    /// One packet to the device.
+    async fn send(&mut self, packet: &[u8]) {
+        let byte_count = packet.len() as u8 + 1;
+        let header = [
+            Self::DEVICE << 1,
+            0x0F,
+            byte_count,
+            (Self::ADDRESS << 1) | 1,
+        ];
+        let bytes = [&header, packet].concat();
+        let check = mctp_i2c::pec(&bytes);
+        self.write(&[&bytes[..], &[check]].concat()).await;
+    }
+
+    /// The next record.
+    async fn read(&mut self) -> Vec<u8> {
+        let read = async {
+            let mut record = vec![0; self.stream.read_u16_le().await.unwrap().into()];
+            self.stream.read_exact(&mut record).await.unwrap();
+            record
+        };
+        tokio::time::timeout(TIME_LIMIT, read)
+            .await
+            .expect("the device answers")
+    }
+
+    /// The next packet, which has to be from the device to Linux.
+    async fn receive(&mut self) -> Vec<u8> {
+        let record = self.read().await;
+        assert_eq!(record[0], Self::ADDRESS << 1);
+        let decoded = mctp_i2c::framing::decode(&record).unwrap();
+        assert_eq!(decoded.source.as_byte(), Self::DEVICE);
+        decoded.packet.to_vec()
+    }
+
+    /// As Linux and this device have been seen to (the bytes are those of mctp-i2c's tests).
+    async fn get_endpoint_id(&mut self) {
+        self.write(b"\x3A\x0F\x08\x21\x01\x00\x08\xC8\x00\x80\x02\x56")
+            .await;
+        assert_eq!(
+            self.read().await,
+            b"\x20\x0F\x0C\x3B\x01\x08\x00\xC0\x00\x00\x02\x00\x00\x00\x00\x02"
+        );
+    }
+
+    /// Has 600 bytes echoed. They come in packets of the longest unit, and return in such of
+    /// `unit`.
+    async fn echo(&mut self, unit: usize) {
+        let body = [&[0x7E, 0xCC, 0xDE, 0xF0][..], &[0x7D; 600]].concat();
+        for (flags, part) in [0x8A, 0x1A, 0x6A].into_iter().zip(body.chunks(250)) {
+            self.send(&[&[0x01, 0, 8, flags], part].concat()).await;
+        }
+        let mut echoed = Vec::new();
+        while echoed.len() < body.len() {
+            let packet = self.receive().await;
+            assert_eq!(packet.len() - 4, unit.min(body.len() - echoed.len()));
+            assert_eq!(packet[..3], [0x01, 8, 0]);
+            echoed.extend_from_slice(&packet[4..]);
+        }
+        assert_eq!(echoed, body);
+    }
+}
+
 /// The packets in what was read, whether there was nothing else, and whether it begins with the
 /// recovery preamble.
 fn packets(mut read: &[u8]) -> (Vec<Vec<u8>>, bool, bool) {
@@ -242,6 +326,11 @@ fn bad_input_is_one_sentence_and_exit_code_2() {
             &["nonsense"],
             &["--model", "no-such-file.toml"],
             &["usbredir", "--listen", "unix:s", "--model", BAD_MODEL],
+            &["i2c"],
+            &["i2c", "--listen", "unix:s", "--address", "78"],
+            &["i2c", "--listen", "unix:s", "--address", "07"],
+            &["i2c", "--listen", "unix:s", "--address", "drive"],
+            &["i2c", "--listen", "unix:s", "--mtu", "255"],
         ] {
             let output = output(arguments).await;
             let text = String::from_utf8(output.stderr).unwrap();
@@ -525,5 +614,90 @@ fn a_serial_port_that_is_not_there_is_one_sentence_and_exit_code_1() {
             assert!(said.contains(why), "{said}");
             assert_eq!(said.lines().count(), 1, "{said}");
         }
+    });
+}
+
+#[test]
+fn an_i2c_bus_serves_one_host_after_the_other() {
+    block_on(async {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("s");
+        let address = format!("unix:{}", socket.display());
+        for (arguments, unit) in [(&[][..], 64), (&["--mtu", "254", "--address", "1d"], 250)] {
+            let arguments = [&["--listen", &address], arguments].concat();
+            let mut device = Running::start_as("i2c", &arguments);
+            let line = device.says("listening on unix:").await;
+            assert!(line.contains("-serial chardev:mctp"), "{line}");
+            for _ in 0..3 {
+                let mut host = I2cHost::connect(&socket).await;
+                host.get_endpoint_id().await;
+                host.echo(unit).await;
+                // Of this record there will be no more.
+                host.stream.write_all(&[12, 0, 0x3A]).await.unwrap();
+                drop(host);
+                device.says("disconnected").await;
+            }
+            assert!(device.terminate().await);
+            assert!(!socket.exists());
+        }
+    });
+}
+
+#[test]
+fn writes_to_others_and_bad_packets_on_an_i2c_bus_cost_nothing_else() {
+    block_on(async {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("s");
+        let address = format!("unix:{}", socket.display());
+        let device = Running::start_as("i2c", &["--listen", &address]);
+        let mut host = I2cHost::connect(&socket).await;
+        let request = b"\x3A\x0F\x08\x21\x01\x00\x08\xC8\x00\x80\x02\x56";
+        for (index, byte) in [
+            // Another target, a read, another command code, another packet error code.
+            (0, 0x3C),
+            (0, 0x3B),
+            (1, 0x0E),
+            (11, 0x57),
+        ] {
+            let mut other = *request;
+            other[index] = byte;
+            host.write(&other).await;
+        }
+        // As if somebody looked who is there; and the longest record, of something else.
+        host.write(&[0x3A]).await;
+        host.write(&[0x3A; 300]).await;
+        // The answers are to these alone.
+        host.get_endpoint_id().await;
+        host.echo(64).await;
+        drop(host);
+        assert!(device.terminate().await);
+    });
+}
+
+#[test]
+fn a_stream_without_i2c_records_is_dropped_and_the_next_one_served() {
+    block_on(async {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("s");
+        let address = format!("unix:{}", socket.display());
+        let mut device = Running::start_as("i2c", &["--listen", &address]);
+        device.says("listening").await;
+        for (length, words) in [
+            (0_u16, "a record has 0 bytes instead of 1 to 300"),
+            (301, "a record has 301 bytes instead of 1 to 300"),
+            (u16::MAX, "a record has 65535 bytes instead of 1 to 300"),
+        ] {
+            let mut host = I2cHost::connect(&socket).await;
+            host.get_endpoint_id().await;
+            host.stream.write_all(&length.to_le_bytes()).await.unwrap();
+            device.says(words).await;
+            device.says("disconnected").await;
+            let end = host.stream.read_u8().await;
+            assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::UnexpectedEof);
+        }
+        let mut host = I2cHost::connect(&socket).await;
+        host.get_endpoint_id().await;
+        host.echo(64).await;
+        assert!(device.terminate().await);
     });
 }

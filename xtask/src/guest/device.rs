@@ -78,6 +78,7 @@ impl Devices {
                 &["--usb", scenario.usb, "--speed", scenario.speed][..],
             ),
             Wire::Serial => ("serial", &[][..]),
+            Wire::I2c => ("i2c", &["--address", "1D"][..]),
         };
         command
             .args([wire, how, &format!("unix:{}", socket.display())])

@@ -3,10 +3,12 @@
 //! Each scenario boots a kernel that has MCTP over USB built in. Its only program is
 //! `linux-requester`, which runs a plan as process 1; its USB host controller is joined to the
 //! device by usbredir: to `virtual-device`, or to UART0 of the emulated board, which runs in a QEMU
-//! of its own. The scenario passes when every step of the plan did and tshark finds no malformed
-//! packet in what the virtual device captured, but for those that a scenario injects. The emulated
-//! board captures nothing: QEMU's own USB captures have only the first 256 bytes of a transfer.
-//! They are for how full the transfers of a benchmark's stream are.
+//! of its own. Some scenarios join the guest's second serial port to `virtual-device` instead, for
+//! MCTP over serial, or for what is written on an I2C bus in software. The scenario passes when
+//! every step of the plan did and tshark finds no malformed packet in what the virtual device
+//! captured, but for those that a scenario injects. The emulated board captures nothing: QEMU's own
+//! USB captures have only the first 256 bytes of a transfer. They are for how full the transfers of
+//! a benchmark's stream are.
 //! Where the guest sends requests at once, the device may lose those alone for which the capture
 //! shows that it had no buffer.
 //! Some scenarios have Debian's nvme-cli in the guest, of an old and of a current release, whose
@@ -23,6 +25,7 @@ mod kernel_build;
 mod management;
 mod nvme_cli;
 mod parts;
+mod plans;
 mod scenario;
 mod unfinished;
 mod vm;
@@ -241,7 +244,7 @@ fn run_one(
         };
         for capture in &outcome.captures {
             let packets = capture::check(tshark, capture, judged)?;
-            if scenario.nvme_cli.is_some() {
+            if scenario.sets_unit() {
                 let longest = capture::longest_sent(tshark, capture)?;
                 ensure!(
                     longest == scenario.mtu,

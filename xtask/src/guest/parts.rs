@@ -43,14 +43,18 @@ pub(super) enum Wire {
     Usb(Controller),
     /// The second serial port, with Linux's line discipline.
     Serial,
+    /// The second serial port, which carries what is written on an I2C bus of the guest's kernel:
+    /// that of the test driver `i2c-vlink`, which only the kernel image in the shared folder has.
+    I2c,
 }
 
 impl Wire {
-    /// What `linux-requester` calls the interface.
+    /// What `linux-requester` calls the interface, or on a bus the device's place there.
     pub(super) fn interface(self) -> &'static str {
         match self {
             Self::Usb(_) => "usb",
             Self::Serial => "mctpserial0",
+            Self::I2c => "mctpi2c0/1d",
         }
     }
 
@@ -59,6 +63,7 @@ impl Wire {
         match self {
             Self::Usb(controller) => controller.device(),
             Self::Serial => "16550A",
+            Self::I2c => "i2c-vlink",
         }
     }
 }

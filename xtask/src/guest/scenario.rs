@@ -6,6 +6,11 @@ use super::fullness::Stream;
 use super::management;
 use super::nvme_cli::{self, Release};
 pub(super) use super::parts::{Board, Controller, End, Linux, Listener, Wire};
+use super::plans::{
+    AT_ONCE, ATTACHED_NVME_CLI, BOARD, ECHOES, ENDS, GARBAGE, I2C, LINK_LOSS, LONG_BENCH, NVME_CLI,
+    REPLUG, ROBUST, SERIAL, SERIAL_LOG, SHORT, SHORT_BENCH, SLOW_BENCH, SLOW_FIRMWARE,
+    STOPPED_BENCH, STOPPED_SPANNING_BENCH, Step,
+};
 
 /// One boot, or several.
 pub(super) struct Scenario {
@@ -42,182 +47,10 @@ pub(super) struct Scenario {
     steps: &'static [Step],
 }
 
-/// Part of a plan.
-#[derive(Clone, Copy)]
-enum Step {
-    /// The kernel's driver binds.
-    Bind,
-    /// The bus owner's sequence, then an unknown command and a repetition of Set Endpoint ID.
-    Control,
-    /// A few sizes around the packet boundaries.
-    ShortEcho,
-    /// Every size from 1 to 1100, sizes around 4096, and 65,000.
-    AllEchoes,
-    /// Sizes up to some packets, and around 4096: the longest messages of the emulated board have
-    /// 4224 bytes.
-    SlowEchoes,
-    /// Twelve echoes of 3,000 bytes at once, twenty times, with this MTU. The device has to answer
-    /// those that Linux has a tag for, as far as it has a buffer for them when they begin.
-    EchoesAtOnce(u32),
-    /// The serial port becomes an interface.
-    Attach,
-    /// The device is killed and started again while the interface stays. Before that, Linux
-    /// receives what makes it lose track of frames for good: the fault of this number.
-    Garble(u8),
-    /// The device logs what it has dropped.
-    LogDrops,
-    /// Ten times down and up.
-    CycleLink,
-    Reset,
-    /// The device is killed and started again.
-    RestartDevice,
-    /// The device ends by itself, says why, and is started again.
-    End,
-    /// Malformed transfers in place of the kernel's driver.
-    Inject,
-    /// Commands of the NVMe Management Interface.
-    Management,
-    /// nvme-cli's commands, each output checked.
-    NvmeCli,
-    /// nvme-cli's firmware update of a device that takes 45 s for the commit, and serves others
-    /// meanwhile. One response of the download is lost.
-    SlowFirmware,
-    /// A host sets up the management endpoint, and its USB link is lost.
-    LeaveBehind,
-    /// The next host finds the endpoint as it was in the beginning.
-    FindDefaults,
-    /// The first computer does the one, the second the other.
-    Replug,
-    /// Streams of messages of these lengths and counts from the device, with control requests
-    /// meanwhile.
-    Bench(&'static [(u16, u32)]),
-    /// The guest is stopped in the middle of streams of messages of these lengths, for so many
-    /// milliseconds each.
-    BenchStopped(&'static [(u16, u32)]),
-    /// The device's log on its serial port: first lines, a slow reader, one who does not read.
-    SerialLog,
-}
-
 /// The device's endpoint ID.
 const ENDPOINT: u8 = 9;
 /// The one that makes the emulated board end, if it is asked to.
 const ENDING_ENDPOINT: u8 = 253;
-
-const ROBUST: &[Step] = &[
-    Step::Bind,
-    Step::Control,
-    Step::AllEchoes,
-    Step::CycleLink,
-    Step::Reset,
-    Step::Control,
-    Step::ShortEcho,
-    Step::RestartDevice,
-    Step::Control,
-    Step::ShortEcho,
-];
-const SHORT: &[Step] = &[Step::Bind, Step::Control, Step::ShortEcho];
-const AT_ONCE: &[Step] = &[
-    Step::Bind,
-    Step::Control,
-    Step::EchoesAtOnce(68),
-    Step::EchoesAtOnce(251),
-    Step::LogDrops,
-    Step::Control,
-];
-const ECHOES: &[Step] = &[Step::Bind, Step::Control, Step::AllEchoes];
-const GARBAGE: &[Step] = &[
-    Step::Bind,
-    Step::Control,
-    Step::Inject,
-    Step::Control,
-    Step::ShortEcho,
-];
-const BOARD: &[Step] = &[
-    Step::Bind,
-    Step::Control,
-    Step::SlowEchoes,
-    Step::CycleLink,
-    Step::Reset,
-    Step::Control,
-    Step::Management,
-    Step::RestartDevice,
-    Step::Control,
-    Step::ShortEcho,
-];
-const ENDS: &[Step] = &[Step::Bind, Step::Control, Step::End, Step::Control];
-const SHORT_BENCH: &[Step] = &[
-    Step::Bind,
-    Step::Control,
-    Step::Bench(&[(100, 2000), (987, 1000), (3951, 250), (65_000, 10)]),
-];
-/// Linux forgets the beginning of a message after 6 s: where a stop comes near that, messages have
-/// one packet.
-const STOPPED_BENCH: &[Step] = &[
-    Step::Bind,
-    Step::Control,
-    Step::BenchStopped(&[(987, 1500), (987, 3000), (200, 5000), (200, 8000)]),
-    Step::Control,
-];
-/// Behind its USB driver the guest has no flow control, and these streams have no end until it goes
-/// on. In packets as long as these, even a slow guest takes as many as come.
-const STOPPED_SPANNING_BENCH: &[Step] = &[
-    Step::Bind,
-    Step::Control,
-    Step::BenchStopped(&[(7000, 1500), (7000, 3000), (7000, 5000), (7000, 8000)]),
-    Step::Control,
-];
-const LONG_BENCH: &[Step] = &[
-    Step::Bind,
-    Step::Control,
-    Step::Bench(&[(100, 50_000), (987, 50_000), (3951, 10_000), (65_000, 300)]),
-];
-/// For the emulated board.
-const SLOW_BENCH: &[Step] = &[
-    Step::Bind,
-    Step::Control,
-    Step::Bench(&[(100, 200), (987, 100), (3951, 25)]),
-];
-const SLOW_FIRMWARE: &[Step] = &[Step::Bind, Step::Control, Step::SlowFirmware];
-const LINK_LOSS: &[Step] = &[
-    Step::Bind,
-    Step::Control,
-    Step::LeaveBehind,
-    Step::Reset,
-    Step::Control,
-    Step::FindDefaults,
-];
-const REPLUG: &[Step] = &[Step::Bind, Step::Control, Step::Replug];
-const NVME_CLI: &[Step] = &[Step::Bind, Step::Control, Step::Management, Step::NvmeCli];
-
-/// Linux's line discipline, which the device brings back from four of its faults by the preamble
-/// that it sends at its start.
-const SERIAL: &[Step] = &[
-    Step::Attach,
-    Step::Control,
-    Step::SlowEchoes,
-    Step::CycleLink,
-    Step::Control,
-    Step::Management,
-    Step::Garble(0),
-    Step::Control,
-    Step::ShortEcho,
-    Step::Garble(1),
-    Step::Garble(2),
-    Step::Garble(3),
-    Step::Garble(4),
-    Step::Control,
-    Step::ShortEcho,
-];
-/// Without resets, after which a host has to set the endpoint up again.
-const SERIAL_NVME_CLI: &[Step] = &[Step::Attach, Step::Control, Step::Management, Step::NvmeCli];
-
-const SERIAL_LOG: &[Step] = &[
-    Step::Bind,
-    Step::Control,
-    Step::SerialLog,
-    Step::Control,
-    Step::ShortEcho,
-];
 
 /// The short run.
 pub(super) fn smoke() -> Vec<Scenario> {
@@ -321,7 +154,12 @@ pub(super) fn all() -> Vec<Scenario> {
         serial(linux_7_3("7.3-serial", "1.0", 68, SERIAL)),
         serial(nvme_cli(
             Release::Trixie,
-            linux_7_3("7.3-serial-nvme-cli-2.13", "1.0", 68, SERIAL_NVME_CLI),
+            linux_7_3("7.3-serial-nvme-cli-2.13", "1.0", 68, ATTACHED_NVME_CLI),
+        )),
+        i2c(linux_7_3("7.3-i2c", "1.0", 254, I2C)),
+        i2c(nvme_cli(
+            Release::Trixie,
+            linux_7_3("7.3-i2c-nvme-cli-2.13", "1.0", 254, ATTACHED_NVME_CLI),
         )),
         an500(linux_7_2("an500-7.2-ehci", 68, BOARD)),
         an500(linux_7_2("an500-7.2-ehci-bench", 251, SLOW_BENCH)),
@@ -379,6 +217,13 @@ fn an500(scenario: Scenario) -> Scenario {
 fn serial(scenario: Scenario) -> Scenario {
     Scenario {
         wire: Wire::Serial,
+        ..scenario
+    }
+}
+
+fn i2c(scenario: Scenario) -> Scenario {
+    Scenario {
+        wire: Wire::I2c,
         ..scenario
     }
 }
@@ -445,14 +290,15 @@ fn malformed(scenario: Scenario) -> Scenario {
 }
 
 impl Scenario {
-    /// `--mtu` of the device. Where nvme-cli runs, it is the Configuration Set of a larger one that
-    /// has to have an effect.
+    /// `--mtu` of the device.
     pub(super) fn device_mtu(&self) -> u32 {
-        if self.nvme_cli.is_some() {
-            68
-        } else {
-            self.mtu
-        }
+        if self.sets_unit() { 68 } else { self.mtu }
+    }
+
+    /// Whether it is the Configuration Set of a larger transmission unit that has to have an effect:
+    /// where nvme-cli runs, and on the bus for which NVMe-MI has it.
+    pub(super) fn sets_unit(&self) -> bool {
+        self.nvme_cli.is_some() || self.wire == Wire::I2c
     }
 
     /// What the device logs: with a serial port every packet, so that a reader who is slow misses
@@ -554,10 +400,16 @@ impl Scenario {
             Step::LogDrops => vec![control(&format!(
                 "physical:{interface} 01 01{ENDPOINT:02x} --expect 00"
             ))],
-            Step::Attach => vec!["attach-serial /dev/ttyS1".into()],
-            Step::Garble(fault) => vec![format!(
-                "disturb-serial {interface} {ENDPOINT} garble {fault}"
-            )],
+            Step::BusEchoes => [1, 60, 249, 250, 1000, 4096]
+                .map(|size| format!("echo {ENDPOINT} --size {size}"))
+                .into(),
+            Step::SetUnit(mtu) => set_and_read_unit(mtu).into(),
+            Step::Attach => vec![match self.wire {
+                Wire::I2c => "attach-i2c /dev/ttyS1".into(),
+                _ => "attach-serial /dev/ttyS1".into(),
+            }],
+            Step::Garble(fault) => vec![format!("disturb {interface} {ENDPOINT} garble {fault}")],
+            Step::ReplaceDevice => vec![format!("disturb {interface} {ENDPOINT} restart-device")],
             Step::CycleLink => vec![format!("cycle-link {interface} {ENDPOINT} --count 10")],
             Step::Reset => vec![format!("reset-usb {interface}")],
             Step::RestartDevice => vec!["ask-host restart-device".into()],
@@ -620,7 +472,9 @@ impl Scenario {
             Board::An500 => 128 << 10,
         };
         commands.extend(self.nvme_cli_chapter(&format!("large-firmware --size {size}")));
-        if self.board == Board::Pc {
+        // After the stop libnvme may have sent a piece again, and then takes each response for that of
+        // the next piece. Linux's `mctp-i2c` drops what is left of a request whose response is there.
+        if self.board == Board::Pc && self.wire != Wire::I2c {
             commands.extend(self.nvme_cli_chapter("stopped-firmware"));
         }
         commands
@@ -636,11 +490,7 @@ impl Scenario {
     fn management_commands(&self) -> Vec<String> {
         let mi = |rest: &str| format!("mi {ENDPOINT} {rest}");
         let mut commands: Vec<_> = management::COMMANDS.iter().map(|rest| mi(rest)).collect();
-        commands.push(set_unit(self.mtu));
-        let unit = self.mtu - 4;
-        commands.push(mi(&format!(
-            "04 01000003 --expect 00 --expect-value {unit:x}"
-        )));
+        commands.extend(set_and_read_unit(self.mtu));
         commands
     }
 }
@@ -649,6 +499,13 @@ impl Scenario {
 fn set_unit(mtu: u32) -> String {
     let unit = mtu - 4;
     format!("mi {ENDPOINT} 03 01000003 {unit:x} --expect 00")
+}
+
+/// The same, and has the device say which unit it has.
+fn set_and_read_unit(mtu: u32) -> [String; 2] {
+    let unit = mtu - 4;
+    let read = format!("mi {ENDPOINT} 04 01000003 --expect 00 --expect-value {unit:x}");
+    [set_unit(mtu), read]
 }
 
 impl fmt::Display for Scenario {
@@ -663,6 +520,7 @@ impl fmt::Display for Scenario {
             match self.wire {
                 Wire::Usb(_) => format!("MCTP over USB {}", self.usb),
                 Wire::Serial => "MCTP over serial".to_owned(),
+                Wire::I2c => "MCTP over I2C".to_owned(),
             },
             self.mtu,
             self.plan().replace('\n', "\n  ")
@@ -686,6 +544,16 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn the_bus_in_software_is_of_the_newer_kernel_alone() {
+        let on_the_bus = |linux| {
+            let is_there = |s: &&Scenario| s.wire == Wire::I2c && s.linux == linux;
+            all().iter().filter(is_there).count()
+        };
+        assert_eq!(on_the_bus(Linux::V7_2), 0);
+        assert!(on_the_bus(Linux::V7_3) > 0);
     }
 
     #[test]

@@ -243,7 +243,7 @@ impl Machine<'_> {
                     "-device".to_owned(),
                     format!("usb-redir,chardev=link,bus=controller.0{usb_capture}"),
                 ],
-                Wire::Serial => vec!["-serial".to_owned(), "chardev:link".to_owned()],
+                Wire::Serial | Wire::I2c => vec!["-serial".to_owned(), "chardev:link".to_owned()],
             })
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -6,10 +6,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use linux_requester::address::Destination;
 use linux_requester::control::InWords;
-use linux_requester::interface::{self, Interface};
+use linux_requester::interface::{self, Interface, Neighbour};
 use linux_requester::netlink::Rtnetlink;
 use linux_requester::socket::MctpSocket;
-use linux_requester::{echo, inject, line_discipline, usb};
+use linux_requester::{echo, i2c_link, inject, line_discipline, usb};
 
 use super::messages::Retries;
 use super::setup::set_link;
@@ -29,7 +29,7 @@ pub(super) fn announce(interface: &Interface) -> Result<()> {
 }
 
 pub(super) fn cycle_link(name: &str, endpoint_id: u8, count: u32) -> Result<()> {
-    let interface = Interface::named(name)?;
+    let interface = Neighbour::named(name)?.interface;
     let mut netlink = Rtnetlink::open()?;
     for round in 1..=count {
         set_link(&mut netlink, &interface, false)?;
@@ -99,14 +99,17 @@ pub(super) fn attach_serial(port: &Path) -> Result<()> {
     Ok(())
 }
 
+pub(super) fn attach_i2c(port: &Path) -> Result<()> {
+    let Interface { name, index } = i2c_link::attach(port)?;
+    println!("interface {name} (index {index}): {}", port.display());
+    Ok(())
+}
+
 /// The device answers physical addressing whatever its endpoint ID, which it is then given anew.
-pub(super) fn disturb_serial(name: &str, endpoint_id: u8, request: &str) -> Result<()> {
-    let interface = Interface::named(name)?;
+pub(super) fn disturb(name: &str, endpoint_id: u8, request: &str) -> Result<()> {
+    let destination = Neighbour::named(name)?.destination();
     guest_init::tell_host(request);
     let mut socket = MctpSocket::open()?;
-    let destination = Destination::Physical {
-        interface_index: interface.index,
-    };
     let mut client = Retries::PATIENT.client(&mut socket);
     let answer = client.endpoint_id(destination)?;
     println!("the device answers again: {}", InWords(&answer));

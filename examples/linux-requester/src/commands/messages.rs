@@ -8,7 +8,7 @@ use clap::Args;
 use linux_requester::address::Destination;
 use linux_requester::control::ControlClient;
 use linux_requester::echo;
-use linux_requester::interface::Interface;
+use linux_requester::interface::Neighbour;
 use linux_requester::nvme_mi::{self, ManagementError};
 use linux_requester::socket::MctpSocket;
 use mctp_router::wire::{Command, CompletionCode, Operation, Request, SetEndpointIdRequest};
@@ -22,7 +22,8 @@ const PROGRESS: Duration = Duration::from_secs(5);
 
 #[derive(Args)]
 pub(super) struct ControlArguments {
-    /// An endpoint ID, or `physical:` and an interface
+    /// An endpoint ID, or `physical:` and an interface, on I2C with `/` and the hexadecimal address
+    /// there: `physical:mctpi2c0/1d`
     destination: String,
     /// Command code, hexadecimal
     #[arg(value_parser = hex_byte)]
@@ -203,12 +204,11 @@ pub(super) fn management(arguments: &ManagementArguments) -> Result<()> {
 
 pub(super) fn parse_destination(text: &str) -> Result<Destination> {
     if let Some(name) = text.strip_prefix("physical:") {
-        let interface_index = Interface::named(name)?.index;
-        return Ok(Destination::Physical { interface_index });
+        return Ok(Neighbour::named(name)?.destination());
     }
-    let endpoint_id = text
-        .parse()
-        .with_context(|| format!("`{text}` is neither an endpoint ID nor `physical:INTERFACE`"))?;
+    let endpoint_id = text.parse().with_context(|| {
+        format!("`{text}` is neither an endpoint ID nor `physical:INTERFACE[/ADDRESS]`")
+    })?;
     Ok(Destination::EndpointId(endpoint_id))
 }
 
@@ -320,7 +320,13 @@ mod tests {
     #[test]
     fn destination_is_an_endpoint_id_or_an_interface() {
         assert_eq!(parse_destination("9").unwrap(), Destination::EndpointId(9));
-        for wrong in ["", "256", "usb", "physical:no-such-interface"] {
+        for wrong in [
+            "",
+            "256",
+            "usb",
+            "physical:no-such-interface",
+            "physical:no-such-interface/1d",
+        ] {
             assert!(parse_destination(wrong).is_err(), "{wrong}");
         }
     }

@@ -109,11 +109,14 @@ enum Command {
     },
     /// In a test guest: make an interface of a serial port, for as long as this machine runs
     AttachSerial { port: PathBuf },
+    /// In a test guest: make an interface on an I2C bus that ends at a serial port, for as long as
+    /// this machine runs
+    AttachI2c { port: PathBuf },
     /// In a test guest: ask the host for something, then wait for a new interface
     AskHost { request: String },
     /// In a test guest: ask the host for something to be done to the device behind an interface that
     /// stays, then ask the device until it answers
-    DisturbSerial {
+    Disturb {
         interface: String,
         endpoint_id: u8,
         #[arg(trailing_var_arg = true, required = true)]
@@ -162,12 +165,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             size,
         } => nvme_cli::run(folder.clone(), *endpoint_id, *chapter, *size),
         Command::AttachSerial { port } => device::attach_serial(port),
+        Command::AttachI2c { port } => device::attach_i2c(port),
         Command::AskHost { request } => device::ask_host(request),
-        Command::DisturbSerial {
+        Command::Disturb {
             interface,
             endpoint_id,
             request,
-        } => device::disturb_serial(interface, *endpoint_id, &request.join(" ")),
+        } => device::disturb(interface, *endpoint_id, &request.join(" ")),
         Command::GuestInit { plan } => guest_init::run(plan),
     }
 }

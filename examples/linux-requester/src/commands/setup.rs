@@ -5,7 +5,7 @@ use std::io;
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use linux_requester::bus_owner::{self, Plan, Routes};
-use linux_requester::interface::Interface;
+use linux_requester::interface::{Interface, Neighbour};
 use linux_requester::netlink::{Change, Rtnetlink};
 use linux_requester::socket::MctpSocket;
 
@@ -23,6 +23,7 @@ pub(super) enum LinkState {
 
 #[derive(Args)]
 pub(super) struct SetupArguments {
+    /// On I2C with the address of the endpoint: `mctpi2c0/1d`
     interface: String,
     /// This computer's endpoint ID
     #[arg(long, default_value_t = 8)]
@@ -32,7 +33,7 @@ pub(super) struct SetupArguments {
     #[arg(long)]
     eid: Option<u8>,
     /// The largest packet in bytes, with the 4-byte MCTP header: 68 to 251, to 8187 with MCTP over
-    /// USB 1.1
+    /// USB 1.1, to 254 over I2C
     #[arg(long)]
     mtu: Option<u32>,
     #[command(flatten)]
@@ -61,27 +62,24 @@ pub(super) fn set_link(netlink: &mut Rtnetlink, interface: &Interface, up: bool)
 }
 
 pub(super) fn set_up(arguments: &SetupArguments) -> Result<()> {
-    let interface = Interface::named(&arguments.interface)?;
+    let neighbour = Neighbour::named(&arguments.interface)?;
     let mut netlink = Rtnetlink::open()?;
-    configure(&mut netlink, &interface, arguments)?;
+    configure(&mut netlink, &neighbour.interface, arguments)?;
 
     let mut socket = MctpSocket::open()?;
     let mut client = arguments.retries.client(&mut socket);
-    let mut routes = InterfaceRoutes {
-        netlink,
-        interface_index: interface.index,
-    };
     let plan = Plan {
-        interface_index: interface.index,
+        physical: neighbour.destination(),
         local_endpoint_id: arguments.local,
         endpoint_id: arguments.eid,
     };
+    let mut routes = NeighbourRoutes { netlink, neighbour };
     let endpoint = bus_owner::set_up(&mut client, &mut routes, plan, &mut |line| {
         println!("{line}")
     })?;
     println!(
         "endpoint {} on {} is in service",
-        endpoint.endpoint_id, interface.name
+        endpoint.endpoint_id, routes.neighbour.interface.name
     );
     Ok(())
 }
@@ -123,14 +121,22 @@ pub(super) fn configure(
     Ok(())
 }
 
-pub(super) struct InterfaceRoutes {
+/// Routes to a neighbour; on a bus the kernel is also told where it is.
+pub(super) struct NeighbourRoutes {
     netlink: Rtnetlink,
-    interface_index: u32,
+    neighbour: Neighbour,
 }
 
-impl Routes for InterfaceRoutes {
+impl Routes for NeighbourRoutes {
     fn add(&mut self, endpoint_id: u8) -> io::Result<()> {
-        let interface_index = self.interface_index;
+        let interface_index = self.neighbour.interface.index;
+        if let Some(hardware_address) = self.neighbour.hardware_address {
+            self.netlink.apply(Change::AddNeighbour {
+                interface_index,
+                endpoint_id,
+                hardware_address,
+            })?;
+        }
         self.netlink.apply(Change::AddRoute {
             interface_index,
             endpoint_id,
@@ -138,10 +144,17 @@ impl Routes for InterfaceRoutes {
     }
 
     fn remove(&mut self, endpoint_id: u8) -> io::Result<()> {
-        let interface_index = self.interface_index;
+        let interface_index = self.neighbour.interface.index;
         self.netlink.apply(Change::RemoveRoute {
             interface_index,
             endpoint_id,
-        })
+        })?;
+        if self.neighbour.hardware_address.is_some() {
+            self.netlink.apply(Change::RemoveNeighbour {
+                interface_index,
+                endpoint_id,
+            })?;
+        }
+        Ok(())
     }
 }

@@ -1,0 +1,53 @@
+//! The device on an I2C bus in software, until interrupted: its wire carries [records].
+//!
+//! [records]: crate::records
+
+use std::convert::Infallible;
+
+use mctp_i2c::{Config, RECEIVE_BUFFER_LEN, Receiver, Sender, TargetAddress, Timing};
+use reference_device::{Observed, Observer, PORT};
+
+use crate::cli::DeviceSettings;
+use crate::connection::{Connection, Connector, Plug};
+use crate::device::{self, DeviceRouter};
+use crate::records::{RecordController, RecordTarget, TokioDelay, WireStatus};
+use crate::wire::{ReceivingEnd, Wire};
+
+/// Serves one connection after the other, for ever, as the target at `address`.
+///
+/// # Errors
+///
+/// When there can be no connection.
+pub async fn run(
+    settings: &DeviceSettings,
+    connection: &Connection,
+    address: TargetAddress,
+    observer: &impl Observer,
+) -> anyhow::Result<Infallible> {
+    let wire = Wire::default();
+    let connector = Connector::open(connection, Plug::I2c).await?;
+    let config = Config::new(address).with_timing(timing(settings));
+    device::run_with_link(settings, observer, async |router: &DeviceRouter<'_>| {
+        let mut buffer = [0; RECEIVE_BUFFER_LEN];
+        let target = RecordTarget::new(ReceivingEnd::new(connector, &wire), address);
+        let receiver = Receiver::new(target, address, &mut buffer)?;
+        let controller = RecordController::new(&wire);
+        let sender = Sender::with_status(controller, TokioDelay, WireStatus(&wire), config);
+        let mut receiver = Observed::new(receiver, observer);
+        let mut sender = Observed::new(sender, observer);
+        tokio::select! {
+            never = router.run(PORT, &mut receiver, &mut sender) => match never {},
+            error = wire.failure() => Err(error),
+        }
+    })
+    .await
+}
+
+/// No other device waits for the bus, so nothing has to be fair. It is busy while the other end
+/// reads nothing, for which the router has its own limit.
+fn timing(settings: &DeviceSettings) -> Timing {
+    let mut timing = Timing::KHZ_100.without_fairness();
+    let limit = settings.send_timeout.as_micros();
+    timing.bus_free_limit_us = limit.try_into().unwrap_or(u32::MAX);
+    timing
+}

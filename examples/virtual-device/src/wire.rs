@@ -1,0 +1,171 @@
+//! A byte stream that comes and goes, as both halves of a device's link have it.
+
+use std::cell::{Cell, RefCell};
+use std::future::{pending, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use embedded_io_async::{ErrorType, Read, Write};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
+
+use crate::connection::{Connector, Stream};
+
+/// The wire: with a stream while somebody is connected.
+#[derive(Default)]
+pub struct Wire {
+    stream: RefCell<Option<Stream>>,
+    /// How many streams there were.
+    connections: Cell<u64>,
+    /// A write that waits for the stream, which is gone when the receiving end says so.
+    writer: Cell<Option<Waker>>,
+    /// Why there will be no stream any more.
+    failure: Cell<Option<anyhow::Error>>,
+    failed: Notify,
+}
+
+impl Wire {
+    /// Waits until there can be no stream any more, and says why.
+    pub async fn failure(&self) -> anyhow::Error {
+        loop {
+            self.failed.notified().await;
+            if let Some(error) = self.failure.take() {
+                return error;
+            }
+        }
+    }
+
+    /// Whether there is a stream.
+    pub fn is_connected(&self) -> bool {
+        self.stream.borrow().is_some()
+    }
+
+    /// How many streams there were, the present one included: what a sender knows of one is not so
+    /// of the next.
+    pub fn connections(&self) -> u64 {
+        self.connections.get()
+    }
+
+    pub(crate) fn connect(&self, stream: Stream) {
+        log::info!("connected");
+        self.stream.replace(Some(stream));
+        self.connections.set(self.connections.get() + 1);
+    }
+
+    fn disconnect(&self) {
+        if self.stream.replace(None).is_some() {
+            log::info!("disconnected");
+        }
+        if let Some(writer) = self.writer.take() {
+            writer.wake();
+        }
+    }
+
+    fn fail(&self, error: anyhow::Error) {
+        self.failure.set(Some(error));
+        self.failed.notify_one();
+    }
+
+    /// Asks the stream; [`io::ErrorKind::NotConnected`] when there is none.
+    fn poll<T>(
+        &self,
+        context: &mut Context<'_>,
+        ask: impl FnOnce(Pin<&mut Stream>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        match self.stream.borrow_mut().as_mut() {
+            Some(stream) => ask(Pin::new(stream), context),
+            None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
+
+    /// The same, for a write.
+    fn poll_write<T>(
+        &self,
+        context: &mut Context<'_>,
+        ask: impl FnOnce(Pin<&mut Stream>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        self.writer.set(Some(context.waker().clone()));
+        self.poll(context, ask)
+    }
+}
+
+/// What the device receives from. It makes the connections.
+pub struct ReceivingEnd<'w> {
+    connector: Connector,
+    wire: &'w Wire,
+}
+
+impl<'w> ReceivingEnd<'w> {
+    /// The end of `wire` whose streams are made by `connector`.
+    pub fn new(connector: Connector, wire: &'w Wire) -> Self {
+        Self { connector, wire }
+    }
+
+    /// Waits for the next stream. The one before must have ended.
+    pub async fn connected(&mut self) {
+        match self.connector.next().await {
+            Ok(stream) => self.wire.connect(stream),
+            Err(error) => {
+                self.wire.fail(error);
+                pending().await
+            }
+        }
+    }
+
+    /// Ends the stream.
+    pub fn disconnect(&mut self) {
+        self.wire.disconnect();
+    }
+}
+
+impl ErrorType for ReceivingEnd<'_> {
+    type Error = io::Error;
+}
+
+/// Reads nothing when the stream has ended.
+impl Read for ReceivingEnd<'_> {
+    async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = poll_fn(|context| {
+            let mut bytes = ReadBuf::new(buffer);
+            let read = self.wire.poll(context, |stream, context| {
+                stream.poll_read(context, &mut bytes)
+            });
+            read.map_ok(|()| bytes.filled().len())
+        });
+        match read.await {
+            Ok(len @ 1..) => Ok(len),
+            // However a stream fails, the other end is gone: a pseudo terminal knows no other end.
+            ended => {
+                log::debug!("{ended:?}");
+                self.wire.disconnect();
+                Ok(0)
+            }
+        }
+    }
+}
+
+/// What the device sends to.
+pub struct SendingEnd<'w>(pub &'w Wire);
+
+impl ErrorType for SendingEnd<'_> {
+    type Error = io::Error;
+}
+
+impl Write for SendingEnd<'_> {
+    async fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        poll_fn(|context| {
+            self.0
+                .poll_write(context, |stream, context| stream.poll_write(context, bytes))
+        })
+        .await
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        poll_fn(|context| {
+            self.0
+                .poll_write(context, |stream, context| stream.poll_flush(context))
+        })
+        .await
+    }
+}
