@@ -50,6 +50,13 @@ const OTHER_LISTENERS: u64 = 31;
 /// may have one more.
 const LISTENER_BOUND: f64 = 1.0;
 
+/// Controllers beside the first one.
+const OTHER_CONTROLLERS: u32 = 7;
+/// The command that asks about every controller, and the most for each of them. No other command
+/// knows how many there are.
+const ASKS_ALL_CONTROLLERS: &str = "health-poll";
+const CONTROLLER_BOUND: f64 = 90.0;
+
 /// Four packets: what growth is measured with.
 pub(crate) const GROWTH_SIZE: (u64, u64) = (4 * 247 - 1, 247);
 
@@ -169,6 +176,7 @@ impl<'p> Report<'p> {
         report.listeners()?;
         report.usb_receive()?;
         report.commands()?;
+        report.controllers()?;
         Ok(report)
     }
 
@@ -370,6 +378,26 @@ impl<'p> Report<'p> {
                 line += &format!(" {:>16}", self.within_budget(command, check, figure)?);
             }
             self.line(&line);
+        }
+        Ok(())
+    }
+
+    fn controllers(&mut self) -> Result<()> {
+        self.line(&format!(
+            "\nInstructions of a command: one controller, {OTHER_CONTROLLERS} more, for each of them"
+        ));
+        for command in COMMANDS {
+            let alone = self.bench.command_among(command, 1)?;
+            let among_others = self.bench.command_among(command, 1 + OTHER_CONTROLLERS)?;
+            let each = (among_others - alone) / f64::from(OTHER_CONTROLLERS);
+            let most = match *command {
+                ASKS_ALL_CONTROLLERS => CONTROLLER_BOUND,
+                _ => 0.0,
+            };
+            let each = self.at_most(&format!("{command}, each controller"), each, most);
+            self.line(&format!(
+                "{command:>21} {alone:>8.0} {among_others:>8.0} {each:>12}"
+            ));
         }
         Ok(())
     }

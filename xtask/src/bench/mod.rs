@@ -281,6 +281,14 @@ impl<'p> Bench<'p> {
         Ok(cost.instructions)
     }
 
+    /// The same of a model with so many controllers, and an integrity check that costs nothing.
+    pub(crate) fn command_among(&self, command: &str, controllers: u32) -> Result<f64> {
+        let controllers = controllers.to_string();
+        let arguments = [command, "engine", "100", &controllers].map(str::to_owned);
+        let cost = self.run(self.usual, "nvme-mi", &arguments)?;
+        Ok(cost.instructions)
+    }
+
     /// What a packet of USB transfers costs the receiver.
     pub(crate) fn usb_packet(
         &self,
