@@ -340,7 +340,7 @@ impl<'b, const COUNT: usize> Part<'b> for Channels<'b, COUNT> {
 impl<'b, const COUNT: usize, const NETWORKS: usize> Part<'b> for Routes<COUNT, NETWORKS> {
     const EMPTY: Self = {
         assert!(COUNT <= 255, "a router has at most 255 routes");
-        assert!(NETWORKS <= 255, "a router has 1 to 255 networks");
+        assert!(NETWORKS <= 255, "a router has at most 255 networks");
         Self {
             places: [const { None }; COUNT],
             indexes: [[0; 256]; NETWORKS],

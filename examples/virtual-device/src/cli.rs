@@ -36,7 +36,8 @@ pub const SMALLEST_MTU: usize = BASELINE_TRANSMISSION_UNIT + HEADER_LEN;
 /// a second.
 const SEND_TIMEOUTS: RangeInclusive<f64> = 0.1..=3600.0;
 
-const ONE_CONNECTION: &str = "usbredir needs one of --listen ADDRESS, --connect ADDRESS and --pty PATH; serial and i2c take --tty PATH as well";
+const ONE_CONNECTION: &str = "usbredir needs one of --listen ADDRESS, --connect ADDRESS and --pty PATH; \
+    serial and i2c take --tty PATH as well";
 
 /// The longest packet in a frame of MCTP over serial.
 const LARGEST_SERIAL_MTU: usize = mctp_serial::framing::MAX_PACKET;

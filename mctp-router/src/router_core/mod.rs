@@ -346,7 +346,8 @@ impl<'b> RouterCore<'b> {
     }
 
     /// Adds a route to the network of its port, or replaces the one of the same range. `false` when
-    /// there is no such port, or no room for it.
+    /// there is no such port, no room for it, or when the network is not among those that
+    /// [`Routes`](crate::storage::Routes) has a table for.
     ///
     /// Where several cover an endpoint ID, the one of the fewest endpoint IDs holds.
     pub fn add_route(&mut self, route: Route) -> bool {
