@@ -7,22 +7,22 @@ use embassy_sync::blocking_mutex::raw::RawMutex;
 use embassy_usb_driver::EndpointError;
 
 use crate::State;
-use crate::wire::Status;
+use crate::engine::Outcome;
 
 /// Endpoint 0 of the driver.
 ///
-/// Besides the guest's requests it hands embassy-usb a few of the driver's own: SET_ADDRESS, which
-/// the guest's host controller keeps to itself, and GET_DESCRIPTOR, to learn what to announce.
+/// Besides the host's requests it hands embassy-usb a few of the driver's own: SET_ADDRESS, which
+/// the host controller keeps to itself, and GET_DESCRIPTOR, to learn what to announce.
 pub struct ControlPipe<'d, M: RawMutex> {
     pub(crate) state: &'d State<'d, M>,
 }
 
 impl<M: RawMutex> ControlPipe<'_, M> {
-    async fn finish(&mut self, status: Status) {
+    async fn finish(&mut self, outcome: Outcome) {
         poll_fn(|cx| {
             self.state.with(|engine| {
                 engine.control_waker().register(cx.waker());
-                engine.poll_status(status)
+                engine.poll_status(outcome)
             })
         })
         .await;
@@ -69,14 +69,14 @@ impl<M: RawMutex> embassy_usb_driver::ControlPipe for ControlPipe<'_, M> {
     }
 
     async fn accept(&mut self) {
-        self.finish(Status::SUCCESS).await;
+        self.finish(Outcome::Done).await;
     }
 
     async fn reject(&mut self) {
-        self.finish(Status::STALL).await;
+        self.finish(Outcome::Stall).await;
     }
 
     async fn accept_set_address(&mut self, _addr: u8) {
-        self.finish(Status::SUCCESS).await;
+        self.finish(Outcome::Done).await;
     }
 }

@@ -4,30 +4,27 @@
 //! Everything here returns at once. The async shells (`runner`, `bus`, `control`, `endpoint`) poll
 //! it and register a waker.
 
+mod answer;
 mod control;
 mod receive;
 mod transmit;
 
 use embassy_sync::waitqueue::WakerRegistration;
-use embassy_usb_driver::{EndpointAddress, EndpointInfo as PortInfo, Event};
+use embassy_usb_driver::{EndpointAddress, EndpointInfo as PortInfo, Event, Speed};
 use heapless::Deque;
 
 use crate::descriptors::Descriptors;
 use crate::queue::{InQueue, OutQueue};
-use crate::wire::{
-    BulkHeader, Capabilities, ControlHeader, InterruptHeader, Message, Speed, Status,
-};
+pub(crate) use answer::{Answer, ControlRequest, Form, Outcome};
 use control::{Control, Step};
-pub(crate) use receive::Blocked;
-use receive::Decoder;
+pub(crate) use receive::{Act, Blocked, Output, Received, Sink};
 use transmit::Sending;
 
-/// Messages that wait to be sent, besides answers to transfers, which wait in their endpoint's
-/// queue.
+/// Answers that wait to be sent, besides those to transfers, which wait in their endpoint's queue.
 const OUTBOX: usize = 16;
-/// The most messages that one step of the device adds: ep_info, interface_info and one more.
-const ROOM_FOR_STEP: usize = 3;
-/// The most that one message of the guest adds: its own answer, and those to two control requests
+/// The most answers that one step of the device adds: that the endpoints changed, and one more.
+const ROOM_FOR_STEP: usize = 2;
+/// The most that one message of the host adds: its own answer, and those to two control requests
 /// it replaces.
 const ROOM_FOR_MESSAGE: usize = 3;
 
@@ -48,61 +45,20 @@ pub struct Counters {
     pub protocol_errors: u32,
 }
 
-/// A message to send; the parts that depend on the state are filled in when it is sent.
-#[derive(Clone, Copy)]
-enum Outgoing {
-    Hello,
-    EndpointInfo,
-    InterfaceInfo,
-    DeviceConnect,
-    DeviceDisconnect,
-    ConfigurationStatus {
-        id: u64,
-        status: Status,
-        configuration: u8,
-    },
-    AltSettingStatus {
-        id: u64,
-        status: Status,
-        interface: u8,
-        alt_setting: u8,
-    },
-    InterruptReceivingStatus {
-        id: u64,
-        status: Status,
-        endpoint: u8,
-    },
-    /// With `data`, its length of bytes from the control buffer follows.
-    Control {
-        id: u64,
-        header: ControlHeader,
-        data: bool,
-    },
-    Bulk {
-        id: u64,
-        header: BulkHeader,
-    },
-    Interrupt {
-        id: u64,
-        header: InterruptHeader,
-    },
-}
-
-/// The connection to the guest.
+/// The connection to the host.
 struct Link {
     /// A stream is being served.
     up: bool,
-    /// What is in force, once the guest said hello.
-    caps: Option<Capabilities>,
+    /// There is a host at its other end.
+    connected: bool,
     /// The user wants the device to be plugged in.
     attached: bool,
     /// Counts power cycles, so that the bus sees each of them even if it looks late.
     power_cycle: u32,
-    /// The guest was told of the device.
+    /// The descriptors are known, and requests of the host are taken.
     announced: bool,
-    decoder: Decoder,
     sending: Option<Sending>,
-    outbox: Deque<Outgoing, OUTBOX>,
+    outbox: Deque<Answer, OUTBOX>,
     reader: WakerRegistration,
     writer: WakerRegistration,
 }
@@ -150,17 +106,16 @@ pub(crate) struct Storage<'d> {
 impl<'d> Engine<'d> {
     pub(crate) fn new(storage: Storage<'d>) -> Self {
         Self {
-            speed: Speed::HIGH,
+            speed: Speed::High,
             control_size: 64,
             descriptors: Descriptors::new(),
             configuration: 0,
             link: Link {
                 up: false,
-                caps: None,
+                connected: false,
                 attached: true,
                 power_cycle: 0,
                 announced: false,
-                decoder: Decoder::new(),
                 sending: None,
                 outbox: Deque::new(),
                 reader: WakerRegistration::new(),
@@ -264,15 +219,20 @@ impl<'d> Engine<'d> {
     pub(crate) fn link_up(&mut self) {
         self.link_down();
         self.link.up = true;
-        self.push(Outgoing::Hello);
+    }
+
+    /// A host is at the other end of the stream: the device gets power.
+    pub(crate) fn connect(&mut self) {
+        self.counters.connections = self.counters.connections.wrapping_add(1);
+        self.link.connected = true;
+        self.bus.waker.wake();
     }
 
     /// The stream is gone, and with it all that was outstanding.
     pub(crate) fn link_down(&mut self) {
         self.link.up = false;
-        self.link.caps = None;
+        self.link.connected = false;
         self.link.announced = false;
-        self.link.decoder = Decoder::new();
         self.link.sending = None;
         self.link.outbox.clear();
         self.control.forget_reply();
@@ -282,7 +242,7 @@ impl<'d> Engine<'d> {
         self.wake_stream();
     }
 
-    /// Plugs the device in or out, as far as the guest can tell.
+    /// Plugs the device in or out, as far as the host can tell.
     pub(crate) fn set_attached(&mut self, attached: bool) {
         if self.link.attached != attached {
             self.link.attached = attached;
@@ -300,19 +260,37 @@ impl<'d> Engine<'d> {
         self.link.announced && self.configuration != 0
     }
 
+    /// Requests of the host are taken.
+    pub(crate) fn is_announced(&self) -> bool {
+        self.link.announced
+    }
+
+    pub(crate) fn speed(&self) -> Speed {
+        self.speed
+    }
+
+    pub(crate) fn descriptors(&self) -> &Descriptors {
+        &self.descriptors
+    }
+
     /// The power cycle we are in, if there is power.
     fn power(&self) -> Option<u32> {
-        (self.link.caps.is_some() && self.link.attached).then_some(self.link.power_cycle)
+        (self.link.connected && self.link.attached).then_some(self.link.power_cycle)
+    }
+
+    /// Whether an answer to one more message of the host has room.
+    pub(crate) fn has_room_for_message(&self) -> bool {
+        self.has_room(ROOM_FOR_MESSAGE)
     }
 
     fn has_room(&self, count: usize) -> bool {
         !self.link.up || OUTBOX.saturating_sub(self.link.outbox.len()) >= count
     }
 
-    fn push(&mut self, outgoing: Outgoing) {
+    pub(crate) fn push(&mut self, answer: Answer) {
         if self.link.up {
             // Callers made sure that there is room.
-            let _ = self.link.outbox.push_back(outgoing);
+            let _ = self.link.outbox.push_back(answer);
             self.link.writer.wake();
         }
     }
@@ -341,13 +319,13 @@ impl<'d> Engine<'d> {
         self.control.run(Step::Address);
     }
 
-    /// The device leaves. False when there is no room yet to tell the guest.
+    /// The device leaves. False when there is no room yet to tell the host.
     pub(crate) fn disable(&mut self) -> bool {
         if self.link.announced {
             if !self.has_room(1) {
                 return false;
             }
-            self.push(Outgoing::DeviceDisconnect);
+            self.push(Answer::Detached);
             self.link.announced = false;
         }
         self.clear_transfers();
@@ -384,7 +362,7 @@ impl<'d> Engine<'d> {
         {
             queue.port.stalled = stalled;
             if stalled {
-                queue.flush(Status::STALL);
+                queue.flush(Outcome::Stall);
                 interrupt_halted = queue.receiving;
                 queue.receiving = false;
             }
@@ -396,15 +374,15 @@ impl<'d> Engine<'d> {
         {
             queue.port.stalled = stalled;
             if stalled {
-                queue.flush(Status::STALL);
+                queue.flush(Outcome::Stall);
             }
             queue.port.waker.wake();
         }
         if interrupt_halted && self.has_room(ROOM_FOR_STEP) {
-            self.push(Outgoing::InterruptReceivingStatus {
+            self.push(Answer::Receiving {
                 id: 0,
-                status: Status::STALL,
                 endpoint: address,
+                outcome: Outcome::Stall,
             });
         }
         self.wake_stream();
@@ -423,9 +401,9 @@ impl<'d> Engine<'d> {
         input.or(output).is_some_and(|port| port.stalled)
     }
 
-    /// Bus reset from the guest: back to unconfigured at once; embassy-usb hears of it when it
+    /// Bus reset from the host: back to unconfigured at once; embassy-usb hears of it when it
     /// polls the bus.
-    fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.cancel_control();
         self.stop_transfers();
         self.bus.reset_pending = true;
@@ -451,76 +429,19 @@ impl<'d> Engine<'d> {
         self.wake_stream();
     }
 
-    /// The message for the stream: its id, itself, and how many bytes of data follow.
-    fn message(&self, outgoing: Outgoing) -> (u64, Message, usize) {
-        match outgoing {
-            Outgoing::Hello => (0, Message::Hello(crate::hello()), 0),
-            Outgoing::EndpointInfo => (0, Message::EndpointInfo(self.endpoint_info()), 0),
-            Outgoing::InterfaceInfo => (
-                0,
-                Message::InterfaceInfo(self.descriptors.interface_info()),
-                0,
-            ),
-            Outgoing::DeviceConnect => (
-                0,
-                Message::DeviceConnect(self.descriptors.connect(self.speed)),
-                0,
-            ),
-            Outgoing::DeviceDisconnect => (0, Message::DeviceDisconnect, 0),
-            Outgoing::ConfigurationStatus {
-                id,
-                status,
-                configuration,
-            } => (
-                id,
-                Message::ConfigurationStatus {
-                    status,
-                    configuration,
-                },
-                0,
-            ),
-            Outgoing::AltSettingStatus {
-                id,
-                status,
-                interface,
-                alt_setting,
-            } => (
-                id,
-                Message::AltSettingStatus {
-                    status,
-                    interface,
-                    alt_setting,
-                },
-                0,
-            ),
-            Outgoing::InterruptReceivingStatus {
-                id,
-                status,
-                endpoint,
-            } => (
-                id,
-                Message::InterruptReceivingStatus { status, endpoint },
-                0,
-            ),
-            Outgoing::Control { id, header, data } => (
-                id,
-                Message::Control(header),
-                if data { header.length.into() } else { 0 },
-            ),
-            Outgoing::Bulk { id, header } => (id, Message::Bulk(header), 0),
-            Outgoing::Interrupt { id, header } => (id, Message::Interrupt(header), 0),
-        }
+    pub(crate) fn control_size(&self) -> u16 {
+        self.control_size
     }
 
-    fn endpoint_info(&self) -> crate::wire::EndpointInfo {
+    /// The endpoints that are on.
+    pub(crate) fn enabled_endpoints(&self) -> impl Iterator<Item = PortInfo> {
         let ports = self
             .ins
             .iter()
             .map(|queue| &queue.port)
             .chain(self.outs.iter().map(|queue| &queue.port));
-        let enabled = ports
+        ports
             .filter(|port| port.enabled)
-            .filter_map(|port| port.info);
-        self.descriptors.endpoint_info(self.control_size, enabled)
+            .filter_map(|port| port.info)
     }
 }

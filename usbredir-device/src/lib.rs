@@ -14,15 +14,18 @@
 )]
 
 mod bus;
+mod collector;
 mod control;
 mod copy;
 mod descriptors;
 mod driver;
 mod endpoint;
 mod engine;
+mod protocol;
 mod queue;
 mod runner;
 mod state;
+mod usbredir;
 pub mod wire;
 
 pub use bus::Bus;
@@ -93,19 +96,6 @@ pub fn new<'d, M: RawMutex>(
     state: &'d State<'d, M>,
     config: Config,
 ) -> (Driver<'d, M>, Runner<'d, M>, Handle<'d, M>) {
-    let speed = match config.speed {
-        Speed::Low => wire::Speed::LOW,
-        Speed::Full => wire::Speed::FULL,
-        Speed::High => wire::Speed::HIGH,
-    };
-    state.with(|engine| engine.set_speed(speed));
+    state.with(|engine| engine.set_speed(config.speed));
     (Driver { state }, Runner { state }, Handle { state })
-}
-
-/// Our hello.
-fn hello() -> wire::Hello {
-    wire::Hello::new(
-        concat!("usbredir-device ", env!("CARGO_PKG_VERSION")),
-        wire::Capabilities::DEVICE,
-    )
 }

@@ -12,7 +12,7 @@ pub(crate) use output::{Begin, OutAnswer, OutQueue};
 use embassy_sync::waitqueue::WakerRegistration;
 use embassy_usb_driver::{EndpointInfo, EndpointType};
 
-use crate::wire::Status;
+use crate::engine::Outcome;
 
 /// How many transfers each endpoint can have outstanding.
 ///
@@ -47,13 +47,13 @@ impl Port {
         self.info.map_or(0, |info| info.max_packet_size.into())
     }
 
-    /// Whether a transfer of this type can be queued now, and with what status to refuse it if not.
-    fn admit(&self, kind: EndpointType) -> Result<(), Status> {
+    /// Whether a transfer of this type can be queued now, and with what outcome to refuse it if not.
+    fn admit(&self, kind: EndpointType) -> Result<(), Outcome> {
         if !self.enabled || self.info.is_none_or(|info| info.ep_type != kind) {
-            return Err(Status::INVALID);
+            return Err(Outcome::Invalid);
         }
         if self.stalled {
-            Err(Status::STALL)
+            Err(Outcome::Stall)
         } else {
             Ok(())
         }

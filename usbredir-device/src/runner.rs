@@ -1,15 +1,19 @@
 //! Serves the byte stream.
 
+use core::cell::RefCell;
 use core::future::poll_fn;
 use core::task::Poll;
 
 use embassy_futures::select::{Either, select};
 use embassy_futures::yield_now;
+use embassy_sync::blocking_mutex::Mutex;
 use embassy_sync::blocking_mutex::raw::RawMutex;
 use embedded_io_async::{Error as _, ErrorKind, Read, Write};
 
 use crate::State;
-use crate::engine::Blocked;
+use crate::engine::{Blocked, Engine};
+use crate::protocol::{Protocol, ProtocolError};
+use crate::usbredir::Usbredir;
 
 /// Bytes moved in one call of the stream.
 const CHUNK: usize = 1024;
@@ -34,10 +38,6 @@ pub enum Error {
     Protocol,
 }
 
-/// What came is not this protocol.
-#[derive(Debug)]
-pub(crate) struct ProtocolError;
-
 /// How many bytes were taken, and what the rest has to wait for; without the latter, all were
 /// taken.
 type Progress = (usize, Option<Blocked>);
@@ -52,15 +52,6 @@ async fn yield_times(times: u32) {
 /// Serves the connection to a guest; without it, nothing of the driver moves.
 pub struct Runner<'d, M: RawMutex> {
     pub(crate) state: &'d State<'d, M>,
-}
-
-/// Makes the connection end however the future ends.
-struct Connection<'a, 'd, M: RawMutex>(&'a State<'d, M>);
-
-impl<M: RawMutex> Drop for Connection<'_, '_, M> {
-    fn drop(&mut self) {
-        self.0.with(|engine| engine.link_down());
-    }
 }
 
 impl<M: RawMutex> Runner<'_, M> {
@@ -96,11 +87,58 @@ impl<M: RawMutex> Runner<'_, M> {
         write: impl Write,
         patience: impl AsyncFnMut(),
     ) -> Result<(), Error> {
-        self.state.with(|engine| engine.link_up());
-        let _connection = Connection(self.state);
-        match select(self.receive(read, patience), self.transmit(write)).await {
+        self.serve(Usbredir::new(), read, write, patience).await
+    }
+
+    async fn serve<P: Protocol>(
+        &mut self,
+        protocol: P,
+        read: impl Read,
+        write: impl Write,
+        patience: impl AsyncFnMut(),
+    ) -> Result<(), Error> {
+        let connection = Connection::open(self.state, protocol);
+        let receive = connection.receive(read, patience);
+        match select(receive, connection.transmit(write)).await {
             Either::First(result) | Either::Second(result) => result,
         }
+    }
+}
+
+/// A connection, which ends however the future of it ends.
+struct Connection<'a, 'd, M: RawMutex, P> {
+    state: &'a State<'d, M>,
+    /// Borrowed after the state only, so that it is free whenever it is asked for.
+    protocol: Mutex<M, RefCell<P>>,
+}
+
+impl<M: RawMutex, P> Drop for Connection<'_, '_, M, P> {
+    fn drop(&mut self) {
+        self.state.with(|engine| engine.link_down());
+    }
+}
+
+impl<'a, 'd, M: RawMutex, P: Protocol> Connection<'a, 'd, M, P> {
+    fn open(state: &'a State<'d, M>, protocol: P) -> Self {
+        let connection = Self {
+            state,
+            protocol: Mutex::new(RefCell::new(protocol)),
+        };
+        connection.with(|engine, protocol| {
+            engine.link_up();
+            protocol.open(engine);
+        });
+        connection
+    }
+
+    /// Works on both. `None` would mean that `f` came back here.
+    fn with<R>(&self, f: impl FnOnce(&mut Engine<'d>, &mut P) -> R) -> Option<R> {
+        self.state.with(|engine| {
+            self.protocol.lock(|protocol| {
+                let mut protocol = protocol.try_borrow_mut().ok()?;
+                Some(f(engine, &mut protocol))
+            })
+        })
     }
 
     async fn receive(
@@ -144,10 +182,10 @@ impl<M: RawMutex> Runner<'_, M> {
         blocked: Blocked,
         patience: &mut impl AsyncFnMut(),
     ) -> Result<Progress, Error> {
-        let Blocked::Endpoint(index) = blocked else {
+        let Some(given_up) = self.state.with(|engine| engine.has_given_up(blocked)) else {
             return self.receive_soon(bytes, blocked).await;
         };
-        if !self.state.with(|engine| engine.has_given_up(index))
+        if !given_up
             && let Either::First(result) = select(self.receive_soon(bytes, blocked), async {
                 patience().await;
                 yield_times(YIELDS_AFTER_PATIENCE).await;
@@ -156,18 +194,19 @@ impl<M: RawMutex> Runner<'_, M> {
         {
             return result;
         }
-        self.state.with(|engine| engine.give_up(index));
+        self.state.with(|engine| engine.give_up(blocked));
         Ok((0, Some(blocked)))
     }
 
     fn receive_now(&self, bytes: &[u8]) -> Result<Progress, Error> {
-        self.state.with(|engine| match engine.receive(bytes) {
+        let received = self.with(|engine, protocol| match protocol.receive(engine, bytes) {
             Ok(received) => Ok((received.used, received.blocked)),
             Err(ProtocolError) => {
                 engine.counters.protocol_errors = engine.counters.protocol_errors.wrapping_add(1);
                 Err(Error::Protocol)
             }
-        })
+        });
+        received.unwrap_or(Ok((0, Some(Blocked::Answers))))
     }
 
     /// Tries again whenever the state changes, until it is not `blocked` in the same way.
@@ -186,7 +225,7 @@ impl<M: RawMutex> Runner<'_, M> {
     async fn transmit(&self, mut write: impl Write) -> Result<(), Error> {
         let mut chunk = [0; CHUNK];
         loop {
-            let mut length = self.state.with(|engine| engine.transmit(&mut chunk));
+            let mut length = self.transmit_now(&mut chunk);
             if length == 0 {
                 write
                     .flush()
@@ -210,14 +249,18 @@ impl<M: RawMutex> Runner<'_, M> {
 
     async fn wait_for_output(&self, chunk: &mut [u8]) -> usize {
         poll_fn(|cx| {
-            self.state.with(|engine| match engine.transmit(chunk) {
-                0 => {
-                    engine.writer_waker().register(cx.waker());
-                    Poll::Pending
-                }
+            self.state
+                .with(|engine| engine.writer_waker().register(cx.waker()));
+            match self.transmit_now(chunk) {
+                0 => Poll::Pending,
                 length => Poll::Ready(length),
-            })
+            }
         })
         .await
+    }
+
+    fn transmit_now(&self, chunk: &mut [u8]) -> usize {
+        self.with(|engine, protocol| engine.transmit(protocol, chunk))
+            .unwrap_or(0)
     }
 }

@@ -1,18 +1,20 @@
-//! Endpoint 0: one control transfer at a time, from the guest or from ourselves.
+//! Endpoint 0: one control transfer at a time, from the host or from ourselves.
 //!
-//! Three kinds of work end up as SETUP packets for embassy-usb: control_packet messages; the
-//! messages of their own that usbredir has for configurations and alternate settings; and a few
-//! requests that this driver makes itself, to learn the descriptors and because SET_ADDRESS never
-//! leaves the guest's host controller.
+//! Two kinds of work end up as SETUP packets for embassy-usb: the requests of the host, in whatever
+//! form the wire carried them; and a few requests that this driver makes itself, to learn the
+//! descriptors and because SET_ADDRESS never leaves the host controller.
 
 use core::task::Poll;
 
 use embassy_sync::waitqueue::WakerRegistration;
 use embassy_usb_driver::EndpointError;
 
-use super::{Engine, Outgoing, ROOM_FOR_STEP};
+use super::{Answer, ControlRequest, Engine, Outcome, ROOM_FOR_STEP};
 use crate::copy::copy;
-use crate::wire::{ControlHeader, Status};
+
+/// bmRequestType and bRequest of the standard requests that change endpoints (USB 2.0, section 9.4).
+const SET_CONFIGURATION: [u8; 2] = [0x00, 9];
+const SET_INTERFACE: [u8; 2] = [0x01, 11];
 
 /// A request that the driver makes itself.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -38,84 +40,41 @@ impl Step {
 
 /// Who waits for the outcome.
 #[derive(Clone, Copy)]
-pub(super) enum Job {
+enum Job {
     Internal(Step),
-    Packet {
-        id: u64,
-        header: ControlHeader,
-    },
-    SetConfiguration {
-        id: u64,
-        configuration: u8,
-    },
-    GetConfiguration {
-        id: u64,
-    },
-    SetAltSetting {
-        id: u64,
-        interface: u8,
-        alt_setting: u8,
-    },
-    GetAltSetting {
-        id: u64,
-        interface: u8,
-    },
+    Request(ControlRequest),
 }
 
 impl Job {
-    pub(super) fn setup(&self) -> [u8; 8] {
-        match *self {
+    fn setup(&self) -> [u8; 8] {
+        match self {
             Self::Internal(step) => step.setup(),
-            Self::Packet { header, .. } => {
-                let [v0, v1] = header.value.to_le_bytes();
-                let [i0, i1] = header.index.to_le_bytes();
-                let [l0, l1] = header.length.to_le_bytes();
-                [header.request_type, header.request, v0, v1, i0, i1, l0, l1]
-            }
-            Self::SetConfiguration { configuration, .. } => {
-                [0x00, 0x09, configuration, 0, 0, 0, 0, 0]
-            }
-            Self::GetConfiguration { .. } => [0x80, 0x08, 0, 0, 0, 0, 1, 0],
-            Self::SetAltSetting {
-                interface,
-                alt_setting,
-                ..
-            } => [0x01, 0x0B, alt_setting, 0, interface, 0, 0, 0],
-            Self::GetAltSetting { interface, .. } => [0x81, 0x0A, 0, 0, interface, 0, 1, 0],
+            Self::Request(request) => request.setup,
         }
-    }
-
-    fn id(&self) -> Option<u64> {
-        match *self {
-            Self::Internal(_) => None,
-            Self::Packet { id, .. }
-            | Self::SetConfiguration { id, .. }
-            | Self::GetConfiguration { id }
-            | Self::SetAltSetting { id, .. }
-            | Self::GetAltSetting { id, .. } => Some(id),
-        }
-    }
-
-    fn is_in(&self) -> bool {
-        let [request_type, ..] = self.setup();
-        request_type & 0x80 != 0
     }
 
     fn length(&self) -> usize {
         let [.., low, high] = self.setup();
         u16::from_le_bytes([low, high]).into()
     }
+
+    fn request(self) -> Option<ControlRequest> {
+        match self {
+            Self::Internal(_) => None,
+            Self::Request(request) => Some(request),
+        }
+    }
 }
 
 /// Endpoint 0. The control buffer holds the OUT data of `next` or `active`, or the IN data of
 /// `active` or of a reply.
 pub(super) struct Control {
-    /// What embassy-usb works on. `None` too when the guest took it back meanwhile.
+    /// What embassy-usb works on. `None` too when the host took it back meanwhile.
     active: Option<Job>,
     /// Bytes of the data stage done so far.
     position: usize,
     internal: Option<Step>,
-    next: Option<Job>,
+    next: Option<ControlRequest>,
     /// The control buffer holds a reply that is not sent yet.
     reply_busy: bool,
     pub(super) waker: WakerRegistration,
@@ -150,10 +109,6 @@ impl Control {
         self.reply_busy = false;
         self.waker.wake();
     }
-
-    pub(super) fn reply_busy(&self) -> bool {
-        self.reply_busy
-    }
 }
 
 impl Engine<'_> {
@@ -161,16 +116,13 @@ impl Engine<'_> {
         &mut self.control.waker
     }
 
-    pub(crate) fn control_size(&self) -> u16 {
-        self.control_size
-    }
-
     // From the stream.
 
-    /// A request of the guest; whatever is unfinished is abandoned, as a new SETUP does on a bus.
-    pub(super) fn submit(&mut self, job: Job) {
+    /// A request of the host, whose data are in the control buffer; whatever is unfinished is
+    /// abandoned, as by a new SETUP on a bus.
+    pub(crate) fn submit(&mut self, request: ControlRequest) {
         self.cancel_control();
-        self.control.next = Some(job);
+        self.control.next = Some(request);
         self.control.waker.wake();
     }
 
@@ -182,31 +134,41 @@ impl Engine<'_> {
         }
     }
 
-    pub(super) fn control_capacity(&self) -> usize {
+    pub(crate) fn control_capacity(&self) -> usize {
         self.control_bytes.len()
     }
 
-    /// Answers the guest's outstanding requests as cancelled.
-    pub(super) fn cancel_control(&mut self) {
-        if let Some(job) = self.control.next.take() {
-            self.answer(job, Status::CANCELLED);
-        }
-        if let Some(job) = self.control.active.take_if(|job| job.id().is_some()) {
-            self.answer(job, Status::CANCELLED);
+    /// The control buffer holds an answer that is not sent yet.
+    pub(crate) fn control_reply_waits(&self) -> bool {
+        self.control.reply_busy
+    }
+
+    /// Answers the host's outstanding requests as cancelled.
+    pub(crate) fn cancel_control(&mut self) {
+        while let Some(request) = self.take_control(|_| true) {
+            self.answer(request, Outcome::Cancelled);
         }
         self.control.waker.wake();
     }
 
-    /// The guest takes the request with this id back. False when there is none.
+    /// The host takes the request with this id back. False when there is none.
     pub(super) fn cancel_control_id(&mut self, id: u64) -> bool {
-        let with_id = |job: &mut Job| job.id() == Some(id);
-        let next = self.control.next.take_if(with_id);
-        let Some(job) = next.or_else(|| self.control.active.take_if(with_id)) else {
+        let Some(request) = self.take_control(|request| request.id == id) else {
             return false;
         };
-        self.answer(job, Status::CANCELLED);
+        self.answer(request, Outcome::Cancelled);
         self.control.waker.wake();
         true
+    }
+
+    /// Removes a request of the host that is not finished, the one that did not begin first.
+    fn take_control(&mut self, which: impl Fn(&ControlRequest) -> bool) -> Option<ControlRequest> {
+        if let Some(request) = self.control.next.take_if(|request| which(request)) {
+            return Some(request);
+        }
+        let request = self.control.active?.request().filter(which)?;
+        self.control.active = None;
+        Some(request)
     }
 
     // From embassy-usb.
@@ -223,10 +185,10 @@ impl Engine<'_> {
         }
         if let Some(job) = self.control.active.take() {
             // embassy-usb gave it up without a word.
-            self.finish(job, Status::STALL);
+            self.finish(job, Outcome::Stall);
         }
         let internal = self.control.internal.take().map(Job::Internal);
-        let job = internal.or_else(|| self.control.next.take())?;
+        let job = internal.or_else(|| self.control.next.take().map(Job::Request))?;
         self.control.active = Some(job);
         self.control.position = 0;
         Some(job.setup())
@@ -267,20 +229,20 @@ impl Engine<'_> {
         let end = self.control.position.saturating_add(packet.len());
         let Some(space) = self.control_bytes.get_mut(self.control.position..end) else {
             self.control.active = None;
-            self.finish(job, Status::STALL);
+            self.finish(job, Outcome::Stall);
             return Poll::Ready(Err(EndpointError::BufferOverflow));
         };
         copy(packet, space);
         self.control.position = end;
         if last {
             self.control.active = None;
-            self.finish(job, Status::SUCCESS);
+            self.finish(job, Outcome::Done);
         }
         Poll::Ready(Ok(()))
     }
 
     /// The status stage.
-    pub(crate) fn poll_status(&mut self, status: Status) -> Poll<()> {
+    pub(crate) fn poll_status(&mut self, outcome: Outcome) -> Poll<()> {
         let Some(job) = self.control.active else {
             return Poll::Ready(());
         };
@@ -288,33 +250,25 @@ impl Engine<'_> {
             return Poll::Pending;
         }
         self.control.active = None;
-        self.finish(job, status);
+        self.finish(job, outcome);
         Poll::Ready(())
     }
 
-    fn finish(&mut self, job: Job, status: Status) {
-        if let Job::Internal(step) = job {
-            return self.finish_step(step);
-        }
-        if status == Status::SUCCESS {
-            match job {
-                Job::SetConfiguration { configuration, .. } => self.configuration = configuration,
-                Job::SetAltSetting {
-                    interface,
-                    alt_setting,
-                    ..
-                } => self.descriptors.choose(interface, alt_setting),
-                _ => {}
+    fn finish(&mut self, job: Job, outcome: Outcome) {
+        let request = match job {
+            Job::Internal(step) => return self.finish_step(step),
+            Job::Request(request) => request,
+        };
+        if outcome == Outcome::Done {
+            let [request_type, number, value, _, index, ..] = request.setup;
+            match [request_type, number] {
+                SET_CONFIGURATION => self.configuration = value,
+                SET_INTERFACE => self.descriptors.choose(index, value),
+                _ => return self.answer(request, outcome),
             }
-            if matches!(
-                job,
-                Job::SetConfiguration { .. } | Job::SetAltSetting { .. }
-            ) {
-                self.push(Outgoing::EndpointInfo);
-                self.push(Outgoing::InterfaceInfo);
-            }
+            self.push(Answer::EndpointsChanged);
         }
-        self.answer(job, status);
+        self.answer(request, outcome);
     }
 
     fn finish_step(&mut self, step: Step) {
@@ -331,71 +285,32 @@ impl Engine<'_> {
             Step::ConfigurationDescriptor => {
                 // One that does not fit the buffer is learnt as far as it does.
                 self.descriptors.learn_configuration(data);
-                self.push(Outgoing::EndpointInfo);
-                self.push(Outgoing::InterfaceInfo);
-                self.push(Outgoing::DeviceConnect);
+                self.push(Answer::Attached);
                 self.link.announced = true;
+                self.link.reader.wake();
             }
             Step::ResetAddress => {}
         }
     }
 
-    fn answer(&mut self, job: Job, status: Status) {
-        let success = status == Status::SUCCESS;
-        let first_byte = self.control_bytes.first().copied().unwrap_or(0);
-        match job {
-            Job::Internal(_) => {}
-            Job::Packet { id, mut header } => {
-                header.status = status;
-                header.length = match (success, job.is_in()) {
-                    (true, true) => self.control.position.try_into().unwrap_or(u16::MAX),
-                    (true, false) => header.length,
-                    (false, _) => 0,
-                };
-                let data = success && job.is_in() && header.length > 0;
-                self.control.reply_busy |= data;
-                self.push(Outgoing::Control { id, header, data });
-            }
-            Job::SetConfiguration { id, .. } => {
-                self.push(Outgoing::ConfigurationStatus {
-                    id,
-                    status,
-                    configuration: self.configuration,
-                });
-            }
-            Job::GetConfiguration { id } => {
-                let configuration = if success {
-                    first_byte
-                } else {
-                    self.configuration
-                };
-                self.push(Outgoing::ConfigurationStatus {
-                    id,
-                    status,
-                    configuration,
-                });
-            }
-            Job::SetAltSetting {
-                id,
-                interface,
-                alt_setting,
-            } => {
-                self.push(Outgoing::AltSettingStatus {
-                    id,
-                    status,
-                    interface,
-                    alt_setting,
-                });
-            }
-            Job::GetAltSetting { id, interface } => {
-                let alt_setting = if success { first_byte } else { 0 };
-                self.push(Outgoing::AltSettingStatus {
-                    id,
-                    status,
-                    interface,
-                    alt_setting,
-                });
-            }
-        }
+    fn answer(&mut self, request: ControlRequest, outcome: Outcome) {
+        let done = outcome == Outcome::Done;
+        let length = match (done, request.is_in()) {
+            (true, true) => self.control.position.try_into().unwrap_or(u16::MAX),
+            (true, false) => request.length(),
+            (false, _) => 0,
+        };
+        let value = if done && request.is_in() && length > 0 {
+            self.control_bytes.first().copied().unwrap_or(0)
+        } else {
+            self.configuration
+        };
+        self.control.reply_busy |= done && length > 0 && request.has_data();
+        self.push(Answer::Control {
+            request,
+            outcome,
+            length,
+            value,
+        });
     }
 }

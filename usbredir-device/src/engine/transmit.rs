@@ -1,11 +1,9 @@
-//! To the guest: turns what waits into bytes of the stream.
+//! To the host: turns what waits into bytes of the stream.
 
-use embassy_usb_driver::EndpointType;
-
-use super::{Engine, Outgoing};
+use super::{Answer, Engine, Outcome};
 use crate::copy::copy;
+use crate::protocol::Protocol;
 use crate::queue::{InAnswer, OutAnswer};
-use crate::wire::{BulkHeader, Capabilities, InterruptHeader, MAX_MESSAGE_LENGTH, Message, Status};
 
 /// Where the data of a message come from.
 #[derive(Clone, Copy)]
@@ -27,14 +25,14 @@ pub(super) struct Sending {
 impl Engine<'_> {
     /// Fills `out` with as much as waits, and returns its length; 0 when nothing waits.
     ///
-    /// `out` must hold at least [`MAX_MESSAGE_LENGTH`] bytes.
-    pub(crate) fn transmit(&mut self, out: &mut [u8]) -> usize {
+    /// `out` must hold at least the longest message of the protocol.
+    pub(crate) fn transmit<P: Protocol>(&mut self, protocol: &mut P, out: &mut [u8]) -> usize {
         let mut used = 0usize;
         while let Some(room) = out.get_mut(used..).filter(|room| !room.is_empty()) {
             let count = if self.link.sending.is_some() {
                 self.send_data(room)
             } else {
-                self.send_message(room)
+                self.send_message(protocol, room)
             };
             if count == 0 {
                 break;
@@ -97,104 +95,103 @@ impl Engine<'_> {
         }
     }
 
-    fn send_message(&mut self, out: &mut [u8]) -> usize {
-        if out.len() < MAX_MESSAGE_LENGTH {
+    fn send_message<P: Protocol>(&mut self, protocol: &mut P, out: &mut [u8]) -> usize {
+        if out.len() < P::LONGEST_MESSAGE {
             return 0;
         }
-        if let Some(outgoing) = self.link.outbox.pop_front() {
-            let (id, message, length) = self.message(outgoing);
+        loop {
+            let pending = protocol.emit_pending(self, out);
+            if pending > 0 {
+                return pending;
+            }
+            let Some((answer, source, length)) = self.next_answer() else {
+                return 0;
+            };
+            let count = protocol.emit(self, &answer, length, out);
+            if count > 0 {
+                if length > 0 {
+                    let remaining = length;
+                    self.link.sending = Some(Sending { source, remaining });
+                }
+                return count;
+            }
+        }
+    }
+
+    /// The next answer, where its data are, and how many bytes of them.
+    fn next_answer(&mut self) -> Option<(Answer, Source, usize)> {
+        if let Some(answer) = self.link.outbox.pop_front() {
             self.link.reader.wake();
             self.bus.waker.wake();
             self.control.waker.wake();
-            return self.emit(id, &message, Source::Control(0), length, out);
+            let length = match answer {
+                Answer::Control {
+                    request,
+                    outcome: Outcome::Done,
+                    length,
+                    ..
+                } if request.has_data() => length.into(),
+                _ => 0,
+            };
+            return Some((answer, Source::Control(0), length));
         }
-        self.send_answer(out)
+        let (answer, source, length) = self.next_transfer()?;
+        self.link.reader.wake();
+        Some((answer, source, length))
     }
 
     /// The next answer of an endpoint, each endpoint in turn.
-    fn send_answer(&mut self, out: &mut [u8]) -> usize {
+    fn next_transfer(&mut self) -> Option<(Answer, Source, usize)> {
         let count = self.ins.len().saturating_add(self.outs.len());
         for _ in 0..count {
             let turn = self.turn;
             let next = turn.saturating_add(1);
             self.turn = if next < count { next } else { 0 };
-            let sent = match turn.checked_sub(self.ins.len()) {
-                None => self.send_in_answer(turn, out),
-                Some(index) => self.send_out_answer(index, out),
-            };
-            if let Some(length) = sent {
-                self.link.reader.wake();
-                return length;
+            let answer = self.answer_of(turn);
+            if answer.is_some() {
+                return answer;
             }
         }
-        0
+        None
     }
 
-    fn send_in_answer(&mut self, index: usize, out: &mut [u8]) -> Option<usize> {
-        let queue = self.ins.get_mut(index)?;
-        let info = queue.port.info?;
-        let InAnswer { id, status, length } = queue.next_answer()?;
-        let message = transfer_message(info.ep_type, info.addr.into(), status, length);
-        Some(self.emit(id, &message, Source::Input(index), length, out))
-    }
-
-    fn send_out_answer(&mut self, index: usize, out: &mut [u8]) -> Option<usize> {
-        let queue = self.outs.get_mut(index)?;
-        let info = queue.port.info?;
-        let OutAnswer { id, status, length } = queue.next_answer()?;
-        let message = transfer_message(info.ep_type, info.addr.into(), status, length);
-        Some(self.emit(id, &message, Source::Nowhere, 0, out))
-    }
-
-    fn emit(
-        &mut self,
-        id: u64,
-        message: &Message,
-        source: Source,
-        length: usize,
-        out: &mut [u8],
-    ) -> usize {
-        if length > 0 {
-            self.link.sending = Some(Sending {
-                source,
-                remaining: length,
-            });
+    /// The next answer of one endpoint: IN endpoints first, then OUT endpoints.
+    fn answer_of(&mut self, turn: usize) -> Option<(Answer, Source, usize)> {
+        match turn.checked_sub(self.ins.len()) {
+            None => {
+                let queue = self.ins.get_mut(turn)?;
+                let info = queue.port.info?;
+                let InAnswer {
+                    id,
+                    outcome,
+                    length,
+                } = queue.next_answer()?;
+                let answer = Answer::Transfer {
+                    id,
+                    kind: info.ep_type,
+                    endpoint: info.addr.into(),
+                    outcome,
+                    length,
+                };
+                Some((answer, Source::Input(turn), length))
+            }
+            Some(index) => {
+                let queue = self.outs.get_mut(index)?;
+                let info = queue.port.info?;
+                let OutAnswer {
+                    id,
+                    outcome,
+                    length,
+                } = queue.next_answer()?;
+                let answer = Answer::Transfer {
+                    id,
+                    kind: info.ep_type,
+                    endpoint: info.addr.into(),
+                    outcome,
+                    length,
+                };
+                Some((answer, Source::Nowhere, 0))
+            }
         }
-        let caps = self.link.caps.unwrap_or(Capabilities::NONE);
-        let data_length = u32::try_from(length).unwrap_or(u32::MAX);
-        message.emit(caps, id, data_length, out).unwrap_or(0)
-    }
-
-    /// Refuses a transfer at once.
-    pub(super) fn refuse(&mut self, kind: EndpointType, id: u64, endpoint: u8, status: Status) {
-        self.counters.refused_transfers = self.counters.refused_transfers.wrapping_add(1);
-        self.push(match transfer_message(kind, endpoint, status, 0) {
-            Message::Interrupt(header) => Outgoing::Interrupt { id, header },
-            _ => Outgoing::Bulk {
-                id,
-                header: bulk_header(endpoint, status, 0),
-            },
-        });
-    }
-}
-
-fn transfer_message(kind: EndpointType, endpoint: u8, status: Status, length: usize) -> Message {
-    if kind == EndpointType::Interrupt {
-        let length = u16::try_from(length).unwrap_or(u16::MAX);
-        return Message::Interrupt(InterruptHeader {
-            endpoint,
-            status,
-            length,
-        });
-    }
-    Message::Bulk(bulk_header(endpoint, status, length))
-}
-
-fn bulk_header(endpoint: u8, status: Status, length: usize) -> BulkHeader {
-    BulkHeader {
-        endpoint,
-        status,
-        length: u32::try_from(length).unwrap_or(u32::MAX),
-        stream_id: 0,
     }
 }

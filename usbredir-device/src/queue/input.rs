@@ -1,4 +1,4 @@
-//! IN endpoint: requests of the guest, and the packets collected for them.
+//! IN endpoint: requests of the host, and the packets collected for them.
 
 use core::task::Poll;
 
@@ -6,20 +6,20 @@ use embassy_usb_driver::{EndpointError, EndpointType};
 use heapless::Vec;
 
 use super::{ByteQueue, MAX_TRANSFERS, Port};
-use crate::wire::Status;
+use crate::engine::Outcome;
 
-/// A request of the guest. Once it has an answer, its bytes wait in the queue to be sent.
+/// A request of the host. Once it has an answer, its bytes wait in the queue to be sent.
 struct Request {
     id: u64,
     asked: usize,
     filled: usize,
-    answer: Option<Status>,
+    answer: Option<Outcome>,
 }
 
-/// What to tell the guest; `length` bytes of data are at the front of the byte queue.
+/// What to tell the host; `length` bytes of data are at the front of the byte queue.
 pub(crate) struct InAnswer {
     pub(crate) id: u64,
-    pub(crate) status: Status,
+    pub(crate) outcome: Outcome,
     pub(crate) length: usize,
 }
 
@@ -29,7 +29,7 @@ pub(crate) struct InQueue {
     pub(crate) port: Port,
     pub(crate) bytes: ByteQueue,
     requests: Vec<Request, MAX_TRANSFERS>,
-    /// Interrupt endpoints: the guest wants the packets.
+    /// Interrupt endpoints: the host wants the packets.
     pub(crate) receiving: bool,
 }
 
@@ -48,9 +48,14 @@ impl InQueue {
         self.requests.is_full() && self.requests.iter().any(|request| request.answer.is_some())
     }
 
-    /// The guest asks for up to `asked` bytes.
-    pub(crate) fn request(&mut self, id: u64, asked: usize) -> Result<(), Status> {
-        self.port.admit(EndpointType::Bulk)?;
+    /// The host asks for up to `asked` bytes.
+    pub(crate) fn request(
+        &mut self,
+        kind: EndpointType,
+        id: u64,
+        asked: usize,
+    ) -> Result<(), Outcome> {
+        self.port.admit(kind)?;
         self.requests
             .push(Request {
                 id,
@@ -58,12 +63,12 @@ impl InQueue {
                 filled: 0,
                 answer: None,
             })
-            .map_err(|_| Status::IO_ERROR)?;
+            .map_err(|_| Outcome::Failed)?;
         self.port.waker.wake();
         Ok(())
     }
 
-    /// The device has a packet. `Pending` means that the guest does not take it yet.
+    /// The device has a packet. `Pending` means that the host does not take it yet.
     pub(crate) fn write(
         &mut self,
         storage: &mut [u8],
@@ -97,7 +102,7 @@ impl InQueue {
             return Poll::Pending;
         }
         let length = packet.len();
-        let answer = Some(Status::SUCCESS);
+        let answer = Some(Outcome::Done);
         let _ = self.requests.push(Request {
             id: 0,
             asked: length,
@@ -119,7 +124,7 @@ impl InQueue {
         if packet.len() > request.asked.saturating_sub(request.filled) {
             self.bytes.truncate(request.filled);
             request.filled = 0;
-            request.answer = Some(Status::BABBLE);
+            request.answer = Some(Outcome::Babble);
             return Poll::Ready(Ok(()));
         }
         if !self.bytes.push(storage, packet) {
@@ -130,12 +135,12 @@ impl InQueue {
         // A request longer than the storage ends early, between packets.
         let no_more_room = request.filled.saturating_add(max_packet_size) > storage.len();
         if short || request.filled == request.asked || no_more_room {
-            request.answer = Some(Status::SUCCESS);
+            request.answer = Some(Outcome::Done);
         }
         Poll::Ready(Ok(()))
     }
 
-    /// The guest takes a request back. False when it is not outstanding.
+    /// The host takes a request back. False when it is not outstanding.
     pub(crate) fn cancel(&mut self, id: u64) -> bool {
         let outstanding = |request: &&mut Request| request.answer.is_none() && request.id == id;
         let Some(request) = self.requests.iter_mut().find(outstanding) else {
@@ -143,12 +148,12 @@ impl InQueue {
         };
         self.bytes.truncate(request.filled);
         request.filled = 0;
-        request.answer = Some(Status::CANCELLED);
+        request.answer = Some(Outcome::Cancelled);
         true
     }
 
-    /// Ends every outstanding request with `status`.
-    pub(crate) fn flush(&mut self, status: Status) {
+    /// Ends every outstanding request with `outcome`.
+    pub(crate) fn flush(&mut self, outcome: Outcome) {
         for request in self
             .requests
             .iter_mut()
@@ -156,13 +161,13 @@ impl InQueue {
         {
             self.bytes.truncate(request.filled);
             request.filled = 0;
-            request.answer = Some(status);
+            request.answer = Some(outcome);
         }
     }
 
     /// The endpoint stops; what was outstanding is answered as cancelled.
     pub(crate) fn stop(&mut self) {
-        self.flush(Status::CANCELLED);
+        self.flush(Outcome::Cancelled);
         self.receiving = false;
         self.port.end_session();
     }
@@ -184,7 +189,7 @@ impl InQueue {
         self.port.waker.wake();
         Some(InAnswer {
             id: request.id,
-            status: request.answer?,
+            outcome: request.answer?,
             length: request.filled,
         })
     }

@@ -1,4 +1,4 @@
-//! OUT endpoint: transfers from the guest, and their bytes until the device reads them.
+//! OUT endpoint: transfers from the host, and their bytes until the device reads them.
 
 use core::task::Poll;
 
@@ -6,16 +6,16 @@ use embassy_usb_driver::{EndpointError, EndpointType};
 use heapless::Vec;
 
 use super::{ByteQueue, MAX_TRANSFERS, Port};
-use crate::wire::Status;
+use crate::engine::Outcome;
 
-/// A transfer from the guest. `arrived - taken` of its bytes are in the byte queue while it has no
+/// A transfer from the host. `arrived - taken` of its bytes are in the byte queue while it has no
 /// answer.
 struct Transfer {
     id: u64,
     length: usize,
     arrived: usize,
     taken: usize,
-    answer: Option<Status>,
+    answer: Option<Outcome>,
 }
 
 impl Transfer {
@@ -28,17 +28,17 @@ impl Transfer {
     }
 }
 
-/// What to tell the guest: `length` bytes were taken.
+/// What to tell the host: `length` bytes were taken.
 pub(crate) struct OutAnswer {
     pub(crate) id: u64,
-    pub(crate) status: Status,
+    pub(crate) outcome: Outcome,
     pub(crate) length: usize,
 }
 
 /// What became of a new transfer.
 pub(crate) enum Begin {
     Accepted,
-    Refused(Status),
+    Refused(Outcome),
     /// No slot is free now.
     Full,
 }
@@ -62,10 +62,10 @@ impl OutQueue {
         }
     }
 
-    /// The guest starts a transfer of `length` bytes.
+    /// The host starts a transfer of `length` bytes.
     pub(crate) fn begin(&mut self, kind: EndpointType, id: u64, length: usize) -> Begin {
-        if let Err(status) = self.port.admit(kind) {
-            return Begin::Refused(status);
+        if let Err(outcome) = self.port.admit(kind) {
+            return Begin::Refused(outcome);
         }
         if self
             .transfers
@@ -118,7 +118,7 @@ impl OutQueue {
             return false;
         };
         let queued = transfer.queued();
-        transfer.answer = Some(Status::IO_ERROR);
+        transfer.answer = Some(Outcome::Failed);
         self.bytes.truncate(queued);
         true
     }
@@ -152,7 +152,7 @@ impl OutQueue {
         }
         transfer.taken = transfer.taken.saturating_add(length);
         if transfer.taken == transfer.length {
-            transfer.answer = Some(Status::SUCCESS);
+            transfer.answer = Some(Outcome::Done);
         }
         let Some(packet) = packet.get_mut(..length) else {
             self.bytes.skip(length);
@@ -162,7 +162,7 @@ impl OutQueue {
         Poll::Ready(Ok(length))
     }
 
-    /// The guest takes a transfer back. False when it is not outstanding.
+    /// The host takes a transfer back. False when it is not outstanding.
     pub(crate) fn cancel(&mut self, storage: &mut [u8], id: u64) -> bool {
         let outstanding = |transfer: &Transfer| transfer.answer.is_none() && transfer.id == id;
         let Some(index) = self.transfers.iter().position(outstanding) else {
@@ -176,26 +176,26 @@ impl OutQueue {
             .fold(0, usize::saturating_add);
         if let Some(transfer) = self.transfers.get_mut(index) {
             self.bytes.remove(storage, offset, transfer.queued());
-            transfer.answer = Some(Status::CANCELLED);
+            transfer.answer = Some(Outcome::Cancelled);
         }
         true
     }
 
-    /// Ends every outstanding transfer with `status`.
-    pub(crate) fn flush(&mut self, status: Status) {
+    /// Ends every outstanding transfer with `outcome`.
+    pub(crate) fn flush(&mut self, outcome: Outcome) {
         for transfer in self
             .transfers
             .iter_mut()
             .filter(|transfer| transfer.answer.is_none())
         {
-            transfer.answer = Some(status);
+            transfer.answer = Some(outcome);
         }
         self.bytes.clear();
     }
 
     /// The endpoint stops; what was outstanding is answered as cancelled.
     pub(crate) fn stop(&mut self) {
-        self.flush(Status::CANCELLED);
+        self.flush(Outcome::Cancelled);
         self.given_up = false;
         self.port.end_session();
     }
@@ -215,7 +215,7 @@ impl OutQueue {
         let transfer = self.transfers.remove(index);
         Some(OutAnswer {
             id: transfer.id,
-            status: transfer.answer?,
+            outcome: transfer.answer?,
             length: transfer.taken,
         })
     }
