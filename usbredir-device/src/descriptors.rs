@@ -19,6 +19,8 @@ pub(crate) struct Device {
     pub(crate) product_id: u16,
     /// bcdDevice.
     pub(crate) version: u16,
+    /// bNumConfigurations.
+    pub(crate) configurations: u8,
 }
 
 /// One alternate setting of one interface.
@@ -48,6 +50,7 @@ impl Descriptors {
                 vendor_id: 0,
                 product_id: 0,
                 version: 0,
+                configurations: 0,
             },
             settings: Vec::new(),
             interface: [0; 32],
@@ -72,6 +75,10 @@ impl Descriptors {
             p1,
             d0,
             d1,
+            _,
+            _,
+            _,
+            configurations,
             ..,
         ] = bytes
         else {
@@ -82,6 +89,7 @@ impl Descriptors {
             vendor_id: u16::from_le_bytes([v0, v1]),
             product_id: u16::from_le_bytes([p0, p1]),
             version: u16::from_le_bytes([d0, d1]),
+            configurations,
         };
     }
 
@@ -147,6 +155,15 @@ impl Descriptors {
                 .unwrap_or(0)
                 == setting.alt_setting
         })
+    }
+
+    /// Class, subclass and protocol of each interface in its first setting.
+    pub(crate) fn first_settings(&self) -> impl Iterator<Item = [u8; 3]> {
+        let first = self
+            .settings
+            .iter()
+            .filter(|setting| setting.alt_setting == 0);
+        first.map(|setting| setting.class)
     }
 
     /// The interface that an endpoint belongs to.

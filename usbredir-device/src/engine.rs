@@ -9,8 +9,10 @@ mod control;
 mod receive;
 mod transmit;
 
+use core::task::{Context, Poll};
+
 use embassy_sync::waitqueue::WakerRegistration;
-use embassy_usb_driver::{EndpointAddress, EndpointInfo as PortInfo, Event, Speed};
+use embassy_usb_driver::{EndpointAddress, EndpointInfo as PortInfo, EndpointType, Event, Speed};
 use heapless::Deque;
 
 use crate::descriptors::Descriptors;
@@ -51,6 +53,10 @@ struct Link {
     up: bool,
     /// There is a host at its other end.
     connected: bool,
+    /// The device has power without a host, for its descriptors to be read.
+    learning: bool,
+    /// A host was promised the device, and its requests follow on the same stream.
+    imported: bool,
     /// The user wants the device to be plugged in.
     attached: bool,
     /// Counts power cycles, so that the bus sees each of them even if it looks late.
@@ -76,6 +82,10 @@ pub(crate) struct Engine<'d> {
     speed: Speed,
     control_size: u16,
     descriptors: Descriptors,
+    /// They were read once. They stay the same as long as the device.
+    descriptors_known: bool,
+    /// Waits for them.
+    export_waker: WakerRegistration,
     configuration: u8,
     link: Link,
     bus: BusState,
@@ -109,10 +119,14 @@ impl<'d> Engine<'d> {
             speed: Speed::High,
             control_size: 64,
             descriptors: Descriptors::new(),
+            descriptors_known: false,
+            export_waker: WakerRegistration::new(),
             configuration: 0,
             link: Link {
                 up: false,
                 connected: false,
+                learning: false,
+                imported: false,
                 attached: true,
                 power_cycle: 0,
                 announced: false,
@@ -247,6 +261,8 @@ impl<'d> Engine<'d> {
         if self.link.attached != attached {
             self.link.attached = attached;
             self.power_cycle();
+            self.export_waker.wake();
+            self.wake_stream();
         }
     }
 
@@ -260,9 +276,58 @@ impl<'d> Engine<'d> {
         self.link.announced && self.configuration != 0
     }
 
+    pub(crate) fn is_attached(&self) -> bool {
+        self.link.attached
+    }
+
+    // Export.
+
+    /// Whether the device is plugged in. Reads its descriptors first if that was never done: for
+    /// that, the device has power for a moment.
+    pub(crate) fn poll_export(&mut self, cx: &Context<'_>) -> Poll<bool> {
+        if !self.link.attached {
+            return Poll::Ready(false);
+        }
+        if self.descriptors_known {
+            return Poll::Ready(true);
+        }
+        self.export_waker.register(cx.waker());
+        self.link.learning = true;
+        self.bus.waker.wake();
+        Poll::Pending
+    }
+
+    fn end_learning(&mut self) {
+        self.link.learning = false;
+        self.bus.waker.wake();
+    }
+
+    /// Promises the device to a host. False when another one has it.
+    pub(crate) fn import(&mut self) -> bool {
+        let is_free = !self.link.up && !self.link.imported;
+        self.link.imported |= is_free;
+        is_free
+    }
+
+    /// The promise ends.
+    pub(crate) fn release(&mut self) {
+        self.link.imported = false;
+    }
+
     /// Requests of the host are taken.
     pub(crate) fn is_announced(&self) -> bool {
         self.link.announced
+    }
+
+    pub(crate) fn configuration(&self) -> u8 {
+        self.configuration
+    }
+
+    /// The type of the endpoint at this address, if it was allocated.
+    pub(crate) fn endpoint_type(&self, address: u8) -> Option<EndpointType> {
+        let mut infos = self.in_infos().chain(self.out_infos()).flatten();
+        let info = infos.find(|info| u8::from(info.addr) == address)?;
+        Some(info.ep_type)
     }
 
     pub(crate) fn speed(&self) -> Speed {
@@ -275,7 +340,8 @@ impl<'d> Engine<'d> {
 
     /// The power cycle we are in, if there is power.
     fn power(&self) -> Option<u32> {
-        (self.link.connected && self.link.attached).then_some(self.link.power_cycle)
+        ((self.link.connected || self.link.learning) && self.link.attached)
+            .then_some(self.link.power_cycle)
     }
 
     /// Whether an answer to one more message of the host has room.

@@ -25,6 +25,7 @@ mod protocol;
 mod queue;
 mod runner;
 mod state;
+pub mod usbip;
 mod usbredir;
 pub mod wire;
 
@@ -70,11 +71,16 @@ impl<M: RawMutex> Clone for Handle<'_, M> {
 
 impl<M: RawMutex> Copy for Handle<'_, M> {}
 
-impl<M: RawMutex> Handle<'_, M> {
+impl<'d, M: RawMutex> Handle<'d, M> {
     /// Plugs the device out of the guest (`false`) or in again. It starts plugged in. The
     /// connection stays.
     pub fn set_attached(&self, attached: bool) {
         self.state.with(|engine| engine.set_attached(attached));
+    }
+
+    /// Answers what a USB/IP client asks before it has the device.
+    pub fn usbip(&self) -> usbip::Operations<'d, M> {
+        usbip::Operations { state: self.state }
     }
 
     /// True while a guest has configured the device.

@@ -22,7 +22,15 @@ pub(crate) trait Protocol {
     -> Result<Received, ProtocolError>;
 
     /// Writes a message that is no answer, if one waits, and returns its length.
-    fn emit_pending(&mut self, engine: &Engine<'_>, out: &mut [u8]) -> usize;
+    fn emit_pending(&mut self, _engine: &Engine<'_>, _out: &mut [u8]) -> usize {
+        0
+    }
+
+    /// Our side of the connection has ended: the device was unplugged, and there is no message for
+    /// that.
+    fn has_ended(&self) -> bool {
+        false
+    }
 
     /// Writes the message for an answer that `data_length` bytes will follow, and returns its
     /// length; 0 when the protocol has no such message.

@@ -13,6 +13,7 @@ use embedded_io_async::{Error as _, ErrorKind, Read, Write};
 use crate::State;
 use crate::engine::{Blocked, Engine};
 use crate::protocol::{Protocol, ProtocolError};
+use crate::usbip::Usbip;
 use crate::usbredir::Usbredir;
 
 /// Bytes moved in one call of the stream.
@@ -33,8 +34,9 @@ pub enum Error {
     /// Writing the stream failed.
     #[error("cannot write to the guest: {0:?}")]
     Write(ErrorKind),
-    /// What came is not the usbredir protocol: no hello first, or a length that cannot be.
-    #[error("the peer does not speak the usbredir protocol")]
+    /// What came is not the protocol: of usbredir no hello first, or a length that cannot be; of
+    /// USB/IP an unknown command, or numbers that cannot be.
+    #[error("the peer does not speak this protocol")]
     Protocol,
 }
 
@@ -88,6 +90,38 @@ impl<M: RawMutex> Runner<'_, M> {
         patience: impl AsyncFnMut(),
     ) -> Result<(), Error> {
         self.serve(Usbredir::new(), read, write, patience).await
+    }
+
+    /// Serves the connection to one USB/IP host: from the first request for the device until the
+    /// stream ends (`Ok`) or fails, the device is unplugged (`Ok`), or the future is dropped.
+    ///
+    /// Then the device sees that its power was removed, and this can be called again with the next
+    /// stream. What comes before the first request over TCP is for
+    /// [`Operations::serve`](crate::usbip::Operations::serve). The writer should send at once what
+    /// it is given (TCP_NODELAY).
+    ///
+    /// # Errors
+    ///
+    /// The stream's own errors, and [`Error::Protocol`].
+    pub async fn run_usbip(&mut self, read: impl Read, write: impl Write) -> Result<(), Error> {
+        self.run_usbip_with_patience(read, write, async || yield_times(YIELDS).await)
+            .await
+    }
+
+    /// Like [`run_usbip`](Self::run_usbip), with a clock, as
+    /// [`run_with_patience`](Self::run_with_patience). `patience()` is also how long the stream
+    /// waits for one control request when the next one has come; then that one fails.
+    ///
+    /// # Errors
+    ///
+    /// As [`run_usbip`](Self::run_usbip).
+    pub async fn run_usbip_with_patience(
+        &mut self,
+        read: impl Read,
+        write: impl Write,
+        patience: impl AsyncFnMut(),
+    ) -> Result<(), Error> {
+        self.serve(Usbip::new(), read, write, patience).await
     }
 
     async fn serve<P: Protocol>(
@@ -231,7 +265,10 @@ impl<'a, 'd, M: RawMutex, P: Protocol> Connection<'a, 'd, M, P> {
                     .flush()
                     .await
                     .map_err(|error| Error::Write(error.kind()))?;
-                length = self.wait_for_output(&mut chunk).await;
+                let Some(waited_for) = self.wait_for_output(&mut chunk).await else {
+                    return Ok(());
+                };
+                length = waited_for;
             }
             let mut rest = chunk.get(..length).unwrap_or_default();
             while !rest.is_empty() {
@@ -247,13 +284,17 @@ impl<'a, 'd, M: RawMutex, P: Protocol> Connection<'a, 'd, M, P> {
         }
     }
 
-    async fn wait_for_output(&self, chunk: &mut [u8]) -> usize {
+    /// `None` when our side has ended.
+    async fn wait_for_output(&self, chunk: &mut [u8]) -> Option<usize> {
         poll_fn(|cx| {
             self.state
                 .with(|engine| engine.writer_waker().register(cx.waker()));
             match self.transmit_now(chunk) {
+                0 if self.with(|_, protocol| protocol.has_ended()) == Some(true) => {
+                    Poll::Ready(None)
+                }
                 0 => Poll::Pending,
-                length => Poll::Ready(length),
+                length => Poll::Ready(Some(length)),
             }
         })
         .await

@@ -315,6 +315,7 @@ fn bulk_packet(
         id,
         endpoint,
         length,
+        empty_packet: false,
     }))
 }
 
@@ -333,6 +334,7 @@ fn interrupt_packet(
         id,
         endpoint: header.endpoint,
         length: header.length.into(),
+        empty_packet: false,
     }))
 }
 

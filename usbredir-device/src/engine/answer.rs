@@ -10,6 +10,8 @@ pub(crate) enum Outcome {
     Cancelled,
     /// No such endpoint, not of this type, or not enabled.
     Invalid,
+    /// Something that this device has not: isochronous transfers, data against the SETUP packet.
+    Unsupported,
     /// It failed on the way: no room, or nobody read it.
     Failed,
     Stall,
@@ -88,6 +90,14 @@ pub(crate) enum Answer {
         outcome: Outcome,
         /// Bytes done.
         length: usize,
+    },
+    /// What became of the request `target`, which the host took back by the request `id`.
+    Withdrawn {
+        id: u64,
+        target: u64,
+        /// It was outstanding, and gets no answer of its own. If not, that answer comes before this
+        /// one.
+        found: bool,
     },
     /// Whether packets of this interrupt IN endpoint come unasked from now on; id 0 when nobody
     /// asked.

@@ -77,6 +77,8 @@ pub(super) struct Control {
     next: Option<ControlRequest>,
     /// The control buffer holds a reply that is not sent yet.
     reply_busy: bool,
+    /// The runner gave up waiting for the request that the device works on: do not wait again.
+    given_up: bool,
     pub(super) waker: WakerRegistration,
 }
 
@@ -89,6 +91,7 @@ impl Control {
             internal: None,
             next: None,
             reply_busy: false,
+            given_up: false,
             waker,
         }
     }
@@ -101,6 +104,7 @@ impl Control {
     /// Drops all requests without an answer.
     pub(super) fn forget(&mut self) {
         (self.active, self.internal, self.next) = (None, None, None);
+        self.given_up = false;
         self.waker.wake();
     }
 
@@ -161,13 +165,39 @@ impl Engine<'_> {
         true
     }
 
+    /// The host takes the request with this id back, which gets no answer. False when there is
+    /// none.
+    pub(super) fn withdraw_control(&mut self, id: u64) -> bool {
+        let found = self.take_control(|request| request.id == id).is_some();
+        self.control.waker.wake();
+        found
+    }
+
+    /// A request of the host is not finished.
+    pub(crate) fn control_is_busy(&self) -> bool {
+        let active = self.control.active.and_then(Job::request);
+        self.control.next.is_some() || active.is_some()
+    }
+
+    pub(super) fn give_up_control(&mut self) {
+        self.control.given_up = self.control_is_busy();
+    }
+
+    pub(super) fn has_given_up_control(&self) -> bool {
+        self.control.given_up
+    }
+
     /// Removes a request of the host that is not finished, the one that did not begin first.
     fn take_control(&mut self, which: impl Fn(&ControlRequest) -> bool) -> Option<ControlRequest> {
-        if let Some(request) = self.control.next.take_if(|request| which(request)) {
-            return Some(request);
-        }
-        let request = self.control.active?.request().filter(which)?;
-        self.control.active = None;
+        let request = match self.control.next.take_if(|request| which(request)) {
+            Some(request) => request,
+            None => {
+                let request = self.control.active?.request().filter(which)?;
+                self.control.active = None;
+                request
+            }
+        };
+        self.control.given_up = false;
         Some(request)
     }
 
@@ -255,6 +285,7 @@ impl Engine<'_> {
     }
 
     fn finish(&mut self, job: Job, outcome: Outcome) {
+        self.control.given_up = false;
         let request = match job {
             Job::Internal(step) => return self.finish_step(step),
             Job::Request(request) => request,
@@ -285,9 +316,14 @@ impl Engine<'_> {
             Step::ConfigurationDescriptor => {
                 // One that does not fit the buffer is learnt as far as it does.
                 self.descriptors.learn_configuration(data);
-                self.push(Answer::Attached);
-                self.link.announced = true;
-                self.link.reader.wake();
+                self.descriptors_known = true;
+                self.export_waker.wake();
+                if self.link.connected {
+                    self.push(Answer::Attached);
+                    self.link.announced = true;
+                    self.link.reader.wake();
+                }
+                self.end_learning();
             }
             Step::ResetAddress => {}
         }

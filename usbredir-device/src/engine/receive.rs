@@ -12,6 +12,10 @@ pub(crate) enum Blocked {
     Answers,
     /// The device must read this OUT endpoint first.
     Endpoint(usize),
+    /// The device must finish a control request first.
+    Control,
+    /// The device must be there first.
+    Device,
 }
 
 /// How far a wire came with the bytes of the stream.
@@ -60,6 +64,8 @@ pub(crate) struct Output {
     /// Endpoint address.
     pub(crate) endpoint: u8,
     pub(crate) length: usize,
+    /// A transfer that is a multiple of the packet size ends with an empty packet.
+    pub(crate) empty_packet: bool,
 }
 
 impl Engine<'_> {
@@ -92,6 +98,7 @@ impl Engine<'_> {
             id,
             endpoint,
             length,
+            empty_packet,
         } = output;
         let refused = |outcome| Answer::refused(kind, id, endpoint, outcome);
         let index = self.output_index(endpoint);
@@ -102,7 +109,7 @@ impl Engine<'_> {
         if queue.is_full_of_answers() {
             return Act::Wait(Blocked::Answers);
         }
-        match queue.begin(kind, id, length) {
+        match queue.begin(kind, id, length, empty_packet) {
             Begin::Accepted => Act::Done(Sink::Output(index)),
             Begin::Refused(outcome) => self.refuse(refused(outcome)),
             Begin::Full if queue.given_up => {
@@ -150,6 +157,19 @@ impl Engine<'_> {
         if found {
             self.wake_stream();
         }
+    }
+
+    /// Takes the request `target` back, which gets no answer of its own any more, and answers the
+    /// request `id` to do so.
+    pub(crate) fn withdraw(&mut self, id: u64, target: u64) {
+        let found = self.ins.iter_mut().any(|queue| queue.withdraw(target))
+            || (0..self.outs.len()).any(|index| {
+                self.output(index)
+                    .is_some_and(|(queue, storage)| queue.withdraw(storage, target))
+            })
+            || self.withdraw_control(target);
+        self.push(Answer::Withdrawn { id, target, found });
+        self.wake_stream();
     }
 
     /// Takes up to `remaining` bytes of `input` as data of a message, and acts on the message when
@@ -201,23 +221,27 @@ impl Engine<'_> {
 
     /// The stream has waited long enough.
     pub(crate) fn give_up(&mut self, blocked: Blocked) {
-        let Blocked::Endpoint(index) = blocked else {
-            return;
-        };
-        if self
-            .output(index)
-            .is_some_and(|(queue, _)| queue.fail_arriving())
-        {
-            self.counters.unread_transfers = self.counters.unread_transfers.wrapping_add(1);
+        match blocked {
+            Blocked::Endpoint(index) => {
+                if self
+                    .output(index)
+                    .is_some_and(|(queue, _)| queue.fail_arriving())
+                {
+                    self.counters.unread_transfers = self.counters.unread_transfers.wrapping_add(1);
+                }
+                self.link.writer.wake();
+            }
+            Blocked::Control => self.give_up_control(),
+            Blocked::Answers | Blocked::Device => {}
         }
-        self.link.writer.wake();
     }
 
     /// True when waiting for this was given up before, and the device has done nothing about it
     /// since. `None` for what is waited for as long as it takes.
     pub(crate) fn has_given_up(&mut self, blocked: Blocked) -> Option<bool> {
         match blocked {
-            Blocked::Answers => None,
+            Blocked::Answers | Blocked::Device => None,
+            Blocked::Control => Some(self.has_given_up_control()),
             Blocked::Endpoint(index) => {
                 Some(self.output(index).is_none_or(|(queue, _)| queue.given_up))
             }

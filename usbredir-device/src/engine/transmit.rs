@@ -120,6 +120,15 @@ impl Engine<'_> {
 
     /// The next answer, where its data are, and how many bytes of them.
     fn next_answer(&mut self) -> Option<(Answer, Source, usize)> {
+        if let Some(Answer::Withdrawn {
+            target,
+            found: false,
+            ..
+        }) = self.link.outbox.front()
+            && let Some(turn) = self.answered_at(*target)
+        {
+            return self.answer_of(turn);
+        }
         if let Some(answer) = self.link.outbox.pop_front() {
             self.link.reader.wake();
             self.bus.waker.wake();
@@ -153,6 +162,13 @@ impl Engine<'_> {
             }
         }
         None
+    }
+
+    /// The endpoint where an answer to this request waits.
+    fn answered_at(&self, id: u64) -> Option<usize> {
+        let ins = self.ins.iter().map(|queue| queue.has_answer(id));
+        let outs = self.outs.iter().map(|queue| queue.has_answer(id));
+        ins.chain(outs).position(|has_answer| has_answer)
     }
 
     /// The next answer of one endpoint: IN endpoints first, then OUT endpoints.

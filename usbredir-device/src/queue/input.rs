@@ -29,7 +29,7 @@ pub(crate) struct InQueue {
     pub(crate) port: Port,
     pub(crate) bytes: ByteQueue,
     requests: Vec<Request, MAX_TRANSFERS>,
-    /// Interrupt endpoints: the host wants the packets.
+    /// Interrupt endpoints: packets go to the host without requests.
     pub(crate) receiving: bool,
 }
 
@@ -83,22 +83,19 @@ impl InQueue {
         if self.port.stalled {
             return Poll::Pending;
         }
-        if self
-            .port
-            .info
-            .is_some_and(|info| info.ep_type == EndpointType::Interrupt)
-        {
-            return self.write_interrupt(storage, packet);
+        if self.receiving {
+            self.write_unasked(storage, packet)
+        } else {
+            self.write_requested(storage, packet)
         }
-        self.write_bulk(storage, packet)
     }
 
-    fn write_interrupt(
+    fn write_unasked(
         &mut self,
         storage: &mut [u8],
         packet: &[u8],
     ) -> Poll<Result<(), EndpointError>> {
-        if !self.receiving || self.requests.is_full() || !self.bytes.push(storage, packet) {
+        if self.requests.is_full() || !self.bytes.push(storage, packet) {
             return Poll::Pending;
         }
         let length = packet.len();
@@ -112,7 +109,11 @@ impl InQueue {
         Poll::Ready(Ok(()))
     }
 
-    fn write_bulk(&mut self, storage: &mut [u8], packet: &[u8]) -> Poll<Result<(), EndpointError>> {
+    fn write_requested(
+        &mut self,
+        storage: &mut [u8],
+        packet: &[u8],
+    ) -> Poll<Result<(), EndpointError>> {
         let max_packet_size = self.port.max_packet_size();
         let Some(request) = self
             .requests
@@ -150,6 +151,23 @@ impl InQueue {
         request.filled = 0;
         request.answer = Some(Outcome::Cancelled);
         true
+    }
+
+    /// The host takes a request back, which gets no answer. False when it is not outstanding.
+    pub(crate) fn withdraw(&mut self, id: u64) -> bool {
+        let outstanding = |request: &Request| request.answer.is_none() && request.id == id;
+        let Some(index) = self.requests.iter().position(outstanding) else {
+            return false;
+        };
+        let request = self.requests.remove(index);
+        self.bytes.truncate(request.filled);
+        true
+    }
+
+    /// Whether an answer to this request waits to be sent.
+    pub(crate) fn has_answer(&self, id: u64) -> bool {
+        let mut requests = self.requests.iter();
+        requests.any(|request| request.answer.is_some() && request.id == id)
     }
 
     /// Ends every outstanding request with `outcome`.

@@ -15,6 +15,8 @@ struct Transfer {
     length: usize,
     arrived: usize,
     taken: usize,
+    /// An empty packet comes after the last one, which is as long as a packet can be.
+    empty_packet: bool,
     answer: Option<Outcome>,
 }
 
@@ -62,11 +64,19 @@ impl OutQueue {
         }
     }
 
-    /// The host starts a transfer of `length` bytes.
-    pub(crate) fn begin(&mut self, kind: EndpointType, id: u64, length: usize) -> Begin {
+    /// The host starts a transfer of `length` bytes. With `empty_packet`, one that is a multiple
+    /// of the packet size has an empty packet at its end.
+    pub(crate) fn begin(
+        &mut self,
+        kind: EndpointType,
+        id: u64,
+        length: usize,
+        empty_packet: bool,
+    ) -> Begin {
         if let Err(outcome) = self.port.admit(kind) {
             return Begin::Refused(outcome);
         }
+        let is_multiple = length > 0 && length.checked_rem(self.port.max_packet_size()) == Some(0);
         if self
             .transfers
             .push(Transfer {
@@ -74,6 +84,7 @@ impl OutQueue {
                 length,
                 arrived: 0,
                 taken: 0,
+                empty_packet: empty_packet && is_multiple,
                 answer: None,
             })
             .is_err()
@@ -151,7 +162,9 @@ impl OutQueue {
             return Poll::Pending;
         }
         transfer.taken = transfer.taken.saturating_add(length);
-        if transfer.taken == transfer.length {
+        if transfer.taken == transfer.length
+            && !(length > 0 && core::mem::take(&mut transfer.empty_packet))
+        {
             transfer.answer = Some(Outcome::Done);
         }
         let Some(packet) = packet.get_mut(..length) else {
@@ -164,21 +177,39 @@ impl OutQueue {
 
     /// The host takes a transfer back. False when it is not outstanding.
     pub(crate) fn cancel(&mut self, storage: &mut [u8], id: u64) -> bool {
-        let outstanding = |transfer: &Transfer| transfer.answer.is_none() && transfer.id == id;
-        let Some(index) = self.transfers.iter().position(outstanding) else {
+        let Some(index) = self.drop_bytes(storage, id) else {
             return false;
         };
-        let offset = self
-            .transfers
-            .iter()
-            .take(index)
-            .map(Transfer::queued)
-            .fold(0, usize::saturating_add);
         if let Some(transfer) = self.transfers.get_mut(index) {
-            self.bytes.remove(storage, offset, transfer.queued());
             transfer.answer = Some(Outcome::Cancelled);
         }
         true
+    }
+
+    /// The host takes a transfer back, which gets no answer. False when it is not outstanding.
+    pub(crate) fn withdraw(&mut self, storage: &mut [u8], id: u64) -> bool {
+        let Some(index) = self.drop_bytes(storage, id) else {
+            return false;
+        };
+        self.transfers.remove(index);
+        true
+    }
+
+    /// Drops what the device has not read of an outstanding transfer, and says where it is.
+    fn drop_bytes(&mut self, storage: &mut [u8], id: u64) -> Option<usize> {
+        let outstanding = |transfer: &Transfer| transfer.answer.is_none() && transfer.id == id;
+        let index = self.transfers.iter().position(outstanding)?;
+        let before = self.transfers.iter().take(index).map(Transfer::queued);
+        let offset = before.fold(0, usize::saturating_add);
+        let queued = self.transfers.get(index)?.queued();
+        self.bytes.remove(storage, offset, queued);
+        Some(index)
+    }
+
+    /// Whether an answer to this transfer waits to be sent.
+    pub(crate) fn has_answer(&self, id: u64) -> bool {
+        let mut transfers = self.transfers.iter();
+        transfers.any(|transfer| transfer.answer.is_some() && transfer.id == id)
     }
 
     /// Ends every outstanding transfer with `outcome`.

@@ -65,8 +65,10 @@ impl Protocol for Usbredir {
         data_length: usize,
         out: &mut [u8],
     ) -> usize {
-        let (id, message) = self.message(engine, answer);
-        self.write(&message, id, data_length, out)
+        match self.message(engine, answer) {
+            Some((id, message)) => self.write(&message, id, data_length, out),
+            None => 0,
+        }
     }
 }
 
@@ -77,8 +79,8 @@ impl Usbredir {
         message.emit(caps, id, data_length, out).unwrap_or(0)
     }
 
-    fn message(&mut self, engine: &Engine<'_>, answer: &Answer) -> (u64, Message) {
-        match *answer {
+    fn message(&mut self, engine: &Engine<'_>, answer: &Answer) -> Option<(u64, Message)> {
+        Some(match *answer {
             Answer::Attached | Answer::EndpointsChanged => {
                 self.pending.interface_info = true;
                 self.pending.device_connect |= *answer == Answer::Attached;
@@ -115,7 +117,9 @@ impl Usbredir {
                 let status = status(outcome);
                 (id, Message::InterruptReceivingStatus { status, endpoint })
             }
-        }
+            // Nothing is taken back in this way here.
+            Answer::Withdrawn { .. } => return None,
+        })
     }
 }
 
@@ -131,7 +135,7 @@ fn status(outcome: Outcome) -> Status {
     match outcome {
         Outcome::Done => Status::SUCCESS,
         Outcome::Cancelled => Status::CANCELLED,
-        Outcome::Invalid => Status::INVALID,
+        Outcome::Invalid | Outcome::Unsupported => Status::INVALID,
         Outcome::Failed => Status::IO_ERROR,
         Outcome::Stall => Status::STALL,
         Outcome::Babble => Status::BABBLE,

@@ -1,4 +1,8 @@
-//! A device under test, and a guest that plays QEMU's part word by word.
+//! A device under test, a guest that plays QEMU's part word by word, and a host that plays that of
+//! Linux's USB/IP driver.
+
+mod host;
+mod usbip;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -21,6 +25,11 @@ use usbredir_device::wire::{
     BulkHeader, Capabilities, ControlHeader, Header, Hello, Message, Status, fixed_length,
 };
 use usbredir_device::{Buffers, Config, Driver, EndpointIn, EndpointOut, Error, Handle, State};
+
+#[allow(unused_imports, reason = "not every test has a host on both wires")]
+pub use host::{Host, Outcome};
+#[allow(unused_imports, reason = "not every test has a host on both wires")]
+pub use usbip::{Answer, UsbipHost, submit};
 
 pub type Input = EndpointIn<'static, NoopRawMutex>;
 pub type Output = EndpointOut<'static, NoopRawMutex>;
@@ -186,6 +195,13 @@ impl Handler for Recorder {
     }
 }
 
+/// What the device speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    Usbredir,
+    Usbip,
+}
+
 pub struct Rig {
     pool: LocalPool,
     pub spawner: LocalSpawner,
@@ -258,15 +274,19 @@ impl Rig {
     }
 
     pub fn with_config(config: Config) -> Self {
-        Self::assemble(config, false)
+        Self::assemble(Wire::Usbredir, config, false)
     }
 
     /// The patience with an OUT endpoint is over at once.
     pub fn impatient() -> Self {
-        Self::assemble(Config::default(), true)
+        Self::assemble(Wire::Usbredir, Config::default(), true)
     }
 
-    fn assemble(config: Config, impatient: bool) -> Self {
+    pub fn on(wire: Wire) -> Self {
+        Self::assemble(wire, Config::default(), false)
+    }
+
+    fn assemble(wire: Wire, config: Config, impatient: bool) -> Self {
         let pool = LocalPool::new();
         let spawner = pool.spawner();
         let buffers = leak(Buffers::<3, IN_BUFFER, OUT_BUFFER, CONTROL_BUFFER>::new());
@@ -284,7 +304,9 @@ impl Rig {
             loop {
                 let (read, write) = streams.receive().await;
                 let run = async {
-                    if impatient {
+                    if wire == Wire::Usbip {
+                        runner.run_usbip(read, write).await
+                    } else if impatient {
                         runner.run_with_patience(read, write, async || ()).await
                     } else {
                         runner.run(read, write).await
@@ -314,7 +336,11 @@ impl Rig {
 
     /// A device that sends back on bulk IN each packet it reads on bulk OUT, on both interfaces.
     pub fn echo() -> Self {
-        let mut rig = Self::new();
+        Self::echo_on(Wire::Usbredir)
+    }
+
+    pub fn echo_on(wire: Wire) -> Self {
+        let mut rig = Self::on(wire);
         let endpoints = rig.endpoints();
         rig.spawner
             .spawn_local(echo(endpoints.bulk_out, endpoints.bulk_in))
@@ -335,6 +361,15 @@ impl Rig {
         move || connect(streams)
     }
 
+    /// Opens a stream to the device, for a host on its wire.
+    pub fn host<H: Host>(&self) -> impl Fn() -> H + Clone + 'static {
+        let streams = self.streams;
+        move || {
+            let (read, write) = open(streams);
+            H::new(read, write)
+        }
+    }
+
     pub fn spawn(&self, future: impl Future<Output = ()> + 'static) {
         self.spawner.spawn_local(future).unwrap();
     }
@@ -351,13 +386,21 @@ impl Rig {
     }
 }
 
-fn connect(streams: &'static Channel<NoopRawMutex, (PipeReader, PipeWriter), 4>) -> Guest {
-    let (device_read, guest_write) = pipe();
-    let (guest_read, device_write) = pipe();
+type Streams = &'static Channel<NoopRawMutex, (PipeReader, PipeWriter), 4>;
+
+/// The host's ends of a new stream.
+fn open(streams: Streams) -> (PipeReader, PipeWriter) {
+    let (device_read, host_write) = pipe();
+    let (host_read, device_write) = pipe();
     streams.try_send((device_read, device_write)).ok().unwrap();
+    (host_read, host_write)
+}
+
+fn connect(streams: Streams) -> Guest {
+    let (read, write) = open(streams);
     Guest {
-        read: guest_read,
-        write: guest_write,
+        read,
+        write,
         caps: Capabilities::NONE,
     }
 }

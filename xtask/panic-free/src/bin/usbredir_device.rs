@@ -1,10 +1,12 @@
-//! `usbredir-device`: reading and writing messages of both sides, with any capabilities in force.
+//! `usbredir-device`: reading and writing messages of both sides, of usbredir with any capabilities
+//! in force, and of USB/IP.
 #![no_std]
 #![no_main]
 
 use core::hint::black_box;
 
 use panic_free::{any_bytes, any_number, any_state};
+use usbredir_device::usbip::wire::{Command, Operation, OperationStatus, Reply};
 use usbredir_device::wire::{Capabilities, Header, Message};
 
 panic_free::entry!(run);
@@ -21,5 +23,13 @@ fn run() {
     if let Some(message) = Message::parse(any_number() as u32, capabilities, any_bytes()) {
         let (id, data_length) = (any_number() as u64, any_number() as u32);
         black_box(message.emit(capabilities, id, data_length, out));
+    }
+    if let Some(header) = any_bytes().first_chunk() {
+        black_box(Command::parse(header).map(|command| command.emit()));
+        black_box(Reply::parse(header).map(|reply| reply.emit()));
+    }
+    if let Some(operation) = any_bytes().first_chunk().and_then(Operation::parse) {
+        black_box(operation.request());
+        black_box(operation.reply(black_box(OperationStatus::InUse)));
     }
 }

@@ -1,0 +1,782 @@
+//! What is special about USB/IP: taking requests back, lengths that nobody vouches for, resets that
+//! have no message, and peers that mean no good.
+
+#[allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    reason = "shared with the other tests"
+)]
+mod support;
+
+use embassy_futures::join::join;
+use embassy_futures::select::select;
+use embassy_futures::yield_now;
+use embassy_sync::blocking_mutex::raw::{CriticalSectionRawMutex, NoopRawMutex};
+use embassy_sync::signal::Signal;
+use embassy_usb::driver::{Bus, ControlPipe, Driver, Endpoint, EndpointIn, EndpointOut, Event};
+use proptest::prelude::*;
+use support::*;
+use usbredir_device::usbip::wire::{Command, NOT_ISOCHRONOUS, Submit, Unlink, ZERO_PACKET};
+use usbredir_device::{Buffers, Config, Error, State};
+
+const OUT: u8 = BULK_OUT;
+const IN: u8 = BULK_IN & 0x0F;
+const INTERRUPT: u8 = INTERRUPT_IN & 0x0F;
+
+fn usbip(rig: &Rig) -> impl Fn() -> UsbipHost + Clone + 'static {
+    rig.host::<UsbipHost>()
+}
+
+#[test]
+fn an_idle_in_request_is_never_answered_and_blocks_nothing() {
+    let mut rig = Rig::echo_on(Wire::Usbip);
+    let mut host = usbip(&rig)();
+    rig.play(async move {
+        host.enumerate().await;
+        for number in 1..=16 {
+            host.submit_in(number, INTERRUPT, 16).await;
+            host.submit_in(100 + number, ALT_IN & 0x0F, 512).await;
+        }
+        for number in 1..=16 {
+            // The other setting of the interface is chosen, so that this endpoint is off.
+            host.expect(100 + number, -2, 0, &[]).await;
+        }
+        host.expect_nothing_but_status().await;
+        Host::expect_echo(&mut host).await;
+    });
+}
+
+#[test]
+fn interrupt_packets_answer_requests() {
+    let mut rig = Rig::on(Wire::Usbip);
+    let mut input = rig.endpoints().interrupt_in;
+    let mut host = usbip(&rig)();
+    rig.play(async move {
+        host.enumerate().await;
+        host.submit_in(1, INTERRUPT, 16).await;
+        host.submit_in(2, INTERRUPT, 16).await;
+        input.wait_enabled().await;
+        input.write(&[1; 16]).await.unwrap();
+        host.expect(1, 0, 16, &[1; 16]).await;
+        input.write(&[2; 3]).await.unwrap();
+        host.expect(2, 0, 3, &[2; 3]).await;
+    });
+}
+
+#[test]
+fn alternate_settings_are_chosen_by_plain_requests() {
+    let mut rig = Rig::echo_on(Wire::Usbip);
+    let handle = rig.handle;
+    let mut host = usbip(&rig)();
+    rig.play(async move {
+        host.enumerate().await;
+        let set = host.control(1, [1, 11, 1, 0, 1, 0, 0, 0], &[]).await;
+        assert_eq!(set.0, 0);
+        let get = host.control(2, [0x81, 10, 0, 0, 1, 0, 1, 0], &[]).await;
+        assert_eq!(get, (0, vec![1]));
+        host.submit_in(3, ALT_IN & 0x0F, 512).await;
+        host.submit_out(4, ALT_OUT, b"other", 0).await;
+        let mut answers = [host.receive().await, host.receive().await];
+        answers.sort_by_key(|answer| matches!(answer, Answer::Submit { number: 4, .. }));
+        let [Answer::Submit { data, .. }, _] = answers else {
+            panic!("no answer")
+        };
+        assert_eq!(data, b"other");
+        assert!(handle.is_configured());
+    });
+}
+
+#[test]
+fn an_empty_packet_ends_a_transfer_only_if_the_host_says_so() {
+    let mut rig = Rig::on(Wire::Usbip);
+    let mut output = rig.endpoints().bulk_out;
+    let mut host = usbip(&rig)();
+    rig.play(async move {
+        host.enumerate().await;
+        let mut packet = [0; MAX_PACKET];
+        for (length, flags, packets) in [
+            (1024, 0, &[512, 512][..]),
+            (1024, ZERO_PACKET, &[512, 512, 0]),
+            (512, ZERO_PACKET, &[512, 0]),
+            (513, ZERO_PACKET, &[512, 1]),
+            (0, ZERO_PACKET, &[0]),
+            (0, 0, &[0]),
+            (512, u32::MAX, &[512, 0]),
+        ] {
+            let data = vec![length as u8; length];
+            host.submit_out(1, OUT, &data, flags).await;
+            for wanted in packets {
+                assert!(!host.is_idle());
+                assert_eq!(output.read(&mut packet).await, Ok(*wanted));
+            }
+            host.expect(1, 0, length as u32, &[]).await;
+        }
+    });
+}
+
+#[test]
+fn an_in_transfer_of_the_requested_length_needs_no_empty_packet() {
+    let mut rig = Rig::on(Wire::Usbip);
+    let mut input = rig.endpoints().bulk_in;
+    let mut host = usbip(&rig)();
+    rig.play(async move {
+        host.enumerate().await;
+        host.submit_in(1, IN, 1024).await;
+        input.wait_enabled().await;
+        input.write_transfer(&[1; 1024], false).await.unwrap();
+        host.expect(1, 0, 1024, &[1; 1024]).await;
+    });
+}
+
+/// The host takes an IN transfer of four packets back when `packets` of them were written; with
+/// `settled` only after the device has come to rest.
+fn unlink_after(packets: usize, settled: bool) {
+    let mut rig = Rig::on(Wire::Usbip);
+    let mut input = rig.endpoints().bulk_in;
+    let mut host = usbip(&rig)();
+    rig.play(async move {
+        host.enumerate().await;
+        host.submit_in(1, IN, 2048).await;
+        host.submit_in(2, IN, 2048).await;
+        if settled {
+            host.expect_nothing_but_status().await;
+        } else {
+            input.wait_enabled().await;
+        }
+        for _ in 0..packets {
+            input.write(&[1; 512]).await.unwrap();
+        }
+        if settled && packets == 4 {
+            host.expect(1, 0, 2048, &[1; 2048]).await;
+        }
+        host.unlink(9, 1).await;
+        if packets == 4 {
+            if !settled {
+                host.expect(1, 0, 2048, &[1; 2048]).await;
+            }
+            host.expect_unlink(9, 0).await;
+        } else {
+            host.expect_unlink(9, -104).await;
+        }
+        host.expect_nothing_but_status().await;
+        input.write(&[2; 10]).await.unwrap();
+        host.expect(2, 0, 10, &[2; 10]).await;
+        assert!(host.is_idle());
+    });
+}
+
+#[test]
+fn an_in_transfer_can_be_taken_back_at_every_point() {
+    for packets in 0..=4 {
+        unlink_after(packets, false);
+        unlink_after(packets, true);
+    }
+}
+
+#[test]
+fn an_out_transfer_can_be_taken_back_at_every_point() {
+    for packets in 0..=3 {
+        let mut rig = Rig::on(Wire::Usbip);
+        let mut output = rig.endpoints().bulk_out;
+        let mut host = usbip(&rig)();
+        rig.play(async move {
+            host.enumerate().await;
+            host.submit_out(1, OUT, &[1; 1024], ZERO_PACKET).await;
+            host.submit_out(2, OUT, &[2; 7], 0).await;
+            let mut packet = [0; MAX_PACKET];
+            for _ in 0..packets {
+                output.read(&mut packet).await.unwrap();
+            }
+            host.unlink(9, 1).await;
+            if packets == 3 {
+                host.expect(1, 0, 1024, &[]).await;
+                host.expect_unlink(9, 0).await;
+            } else {
+                host.expect_unlink(9, -104).await;
+            }
+            assert_eq!(output.read(&mut packet).await, Ok(7));
+            assert_eq!(packet[..7], [2; 7]);
+            host.expect(2, 0, 7, &[]).await;
+        });
+    }
+}
+
+/// An answer that waits behind others of its endpoint goes out before the unlink's.
+#[test]
+fn an_answer_that_waits_goes_before_the_unlink_that_is_too_late() {
+    let mut rig = Rig::on(Wire::Usbip);
+    let mut input = rig.endpoints().bulk_in;
+    let mut host = usbip(&rig)();
+    rig.play(async move {
+        host.enumerate().await;
+        for number in 1..=8 {
+            host.submit_in(number, IN, 512).await;
+        }
+        input.wait_enabled().await;
+        for number in 1..=6 {
+            input.write(&[number; 512]).await.unwrap();
+        }
+        host.unlink(20, 5).await;
+        host.unlink(21, 8).await;
+        for number in 1..=5 {
+            host.expect(number, 0, 512, &[number as u8; 512]).await;
+        }
+        let mut rest = [
+            host.receive().await,
+            host.receive().await,
+            host.receive().await,
+        ];
+        rest.sort_by_key(|answer| match answer {
+            Answer::Submit { number, .. } | Answer::Unlink { number, .. } => *number,
+        });
+        assert!(matches!(rest[0], Answer::Submit { number: 6, .. }));
+        assert!(matches!(
+            rest[1],
+            Answer::Unlink {
+                number: 20,
+                status: 0
+            }
+        ));
+        assert!(matches!(
+            rest[2],
+            Answer::Unlink {
+                number: 21,
+                status: -104
+            }
+        ));
+    });
+}
+
+#[test]
+fn unlinks_of_nothing_are_answered_with_success() {
+    let mut rig = Rig::echo_on(Wire::Usbip);
+    let mut host = usbip(&rig)();
+    rig.play(async move {
+        host.enumerate().await;
+        host.submit_in(5, IN, 512).await;
+        for (number, target, status) in [(10, 99, 0), (11, 5, -104), (12, 5, 0), (13, 13, 0)] {
+            host.unlink(number, target).await;
+            host.expect_unlink(number, status).await;
+        }
+        let setup = [0x80, 6, 0, 1, 0, 0, 18, 0];
+        let submit = Submit {
+            setup,
+            ..submit(20, true, 0, 18)
+        };
+        host.submit(submit, &[]).await;
+        host.unlink(21, 20).await;
+        // Both orders of the race are good; the host checks that they fit together.
+        while !host.is_idle() {
+            host.receive().await;
+        }
+        Host::expect_echo(&mut host).await;
+    });
+}
+
+#[test]
+fn isochronous_transfers_are_refused_after_draining() {
+    let mut rig = Rig::echo_on(Wire::Usbip);
+    let mut host = usbip(&rig)();
+    rig.play(async move {
+        host.enumerate().await;
+        for (is_in, length, packets) in [(false, 1000, 3), (true, 1000, 3), (false, 0, 1024)] {
+            let header = Submit {
+                packets,
+                ..submit(1, is_in, 0x0D, length)
+            };
+            let data = if is_in { 0 } else { length };
+            let drained = vec![0xEE; (data + 16 * packets) as usize];
+            host.submit(header, &drained).await;
+            host.expect(1, -22, 0, &[]).await;
+        }
+        // What is not isochronous has no packets, whatever the number.
+        for packets in [0, NOT_ISOCHRONOUS, 1] {
+            let header = Submit {
+                packets,
+                ..submit(2, false, OUT, 10)
+            };
+            host.submit(header, &[3; 10]).await;
+            host.expect(2, 0, 10, &[]).await;
+            host.submit_in(3, IN, 512).await;
+            host.expect(3, 0, 10, &[3; 10]).await;
+            let header = Submit {
+                packets,
+                ..submit(4, false, 0x0D, 10)
+            };
+            if packets != 1 {
+                host.submit(header, &[3; 10]).await;
+                host.expect(4, -2, 0, &[]).await;
+            }
+        }
+    });
+}
+
+#[test]
+fn control_requests_get_no_more_than_there_is_room_for() {
+    let mut rig = Rig::echo_on(Wire::Usbip);
+    let mut host = usbip(&rig)();
+    rig.play(async move {
+        host.enumerate().await;
+        let setup = [0x80, 6, 0, 1, 0, 0, 18, 0];
+        for length in [1, 17, 18, 64] {
+            let header = Submit {
+                setup,
+                ..submit(1, true, 0, length)
+            };
+            host.submit(header, &[]).await;
+            let Answer::Submit {
+                status: 0,
+                length: got,
+                ..
+            } = host.receive().await
+            else {
+                panic!("no answer")
+            };
+            assert_eq!(got, length.min(18));
+        }
+        // The direction, or the length, is not that of the SETUP packet.
+        let header = Submit {
+            setup,
+            ..submit(2, false, 0, 18)
+        };
+        host.submit(header, &[0; 18]).await;
+        host.expect(2, -22, 0, &[]).await;
+        let setup = [0x40, 1, 0, 0, 0, 0, 4, 0];
+        let header = Submit {
+            setup,
+            ..submit(3, true, 0, 4)
+        };
+        host.submit(header, &[]).await;
+        host.expect(3, -22, 0, &[]).await;
+        for length in [3, 5, 100_000] {
+            let header = Submit {
+                setup,
+                ..submit(4, false, 0, length)
+            };
+            host.submit(header, &vec![0; length as usize]).await;
+            host.expect(4, -22, 0, &[]).await;
+        }
+        Host::expect_echo(&mut host).await;
+    });
+}
+
+#[test]
+fn many_control_requests_at_once_are_answered_in_order() {
+    let mut rig = Rig::echo_on(Wire::Usbip);
+    let mut host = usbip(&rig)();
+    rig.play(async move {
+        host.enumerate().await;
+        for number in 1..=50 {
+            let setup = [0x80, 6, 0, 1, 0, 0, 18, 0];
+            let header = Submit {
+                setup,
+                ..submit(number, true, 0, 18)
+            };
+            host.submit(header, &[]).await;
+        }
+        for number in 1..=50 {
+            match host.receive().await {
+                Answer::Submit {
+                    number: got,
+                    status: 0,
+                    length: 18,
+                    ..
+                } if got == number => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    });
+}
+
+/// On a driver without embassy-usb: a device that works on vendor requests until it is told to go on.
+#[test]
+fn a_control_request_that_never_ends_fails_the_next_one_and_can_be_taken_back() {
+    static GO_ON: Signal<CriticalSectionRawMutex, ()> = Signal::new();
+    let mut rig = Rig::new();
+    let (host_read, device_write) = pipe();
+    let (device_read, host_write) = pipe();
+    let mut host = UsbipHost::new(host_read, host_write);
+    rig.spawn(async move {
+        let mut buffers = Buffers::<1, 512, 512, 256>::new();
+        let state = State::<NoopRawMutex>::new(&mut buffers);
+        let (driver, mut runner, _) = usbredir_device::new(&state, Config::default());
+        let (mut bus, mut pipe) = driver.start(64);
+        let device = async {
+            loop {
+                match bus.poll().await {
+                    Event::PowerDetected => bus.enable().await,
+                    Event::PowerRemoved => bus.disable().await,
+                    _ => {}
+                }
+            }
+        };
+        let control = async {
+            loop {
+                match pipe.setup().await {
+                    [0xC0, ..] => GO_ON.wait().await,
+                    [0x80, 0, ..] => drop(pipe.data_in(&[0, 0], true, true).await),
+                    [request_type, ..] if request_type & 0x80 != 0 => pipe.reject().await,
+                    _ => pipe.accept().await,
+                }
+            }
+        };
+        let serve = runner.run_usbip(device_read, device_write);
+        let _ = select(join(device, control), serve).await;
+    });
+    rig.play(async move {
+        host.expect_nothing_but_status().await;
+        let setup = [0xC0, 1, 0, 0, 0, 0, 2, 0];
+        let stuck = Submit {
+            setup,
+            ..submit(1, true, 0, 2)
+        };
+        host.submit(stuck, &[]).await;
+        let setup = [0x80, 0, 0, 0, 0, 0, 2, 0];
+        for number in [2, 3] {
+            assert_eq!(host.try_control(number, setup).await, -71);
+        }
+        host.unlink(4, 1).await;
+        host.expect_unlink(4, -104).await;
+        GO_ON.signal(());
+        host.expect_nothing_but_status().await;
+    });
+}
+
+#[test]
+fn a_device_that_is_unplugged_ends_the_connection_and_is_there_again_when_plugged_in() {
+    let mut rig = Rig::echo_on(Wire::Usbip);
+    let connect = usbip(&rig);
+    let handle = rig.handle;
+    rig.play(async move {
+        let mut host = connect();
+        host.enumerate().await;
+        host.submit_in(1, IN, 512).await;
+        handle.set_attached(false);
+        assert_eq!(host.try_receive().await, None);
+        let mut host = connect();
+        assert_eq!(host.try_receive().await, None, "still unplugged");
+        handle.set_attached(true);
+        let mut host = connect();
+        host.enumerate().await;
+        Host::expect_echo(&mut host).await;
+        handle.set_attached(false);
+        handle.set_attached(true);
+        assert_eq!(host.try_receive().await, None, "not the same device");
+    });
+    assert_eq!(*rig.ends.borrow(), [Ok(()); 3]);
+}
+
+#[test]
+fn only_a_configured_device_is_reset_by_the_first_request_of_an_enumeration() {
+    let mut rig = Rig::echo_on(Wire::Usbip);
+    let mut host = usbip(&rig)();
+    let events = rig.events.clone();
+    rig.play(async move {
+        let resets = || {
+            let log = &events.borrow().log;
+            log.iter().filter(|event| *event == "reset").count()
+        };
+        let first = [0x80, 6, 0, 1, 0, 0, 64, 0];
+        for number in 1..=3 {
+            assert_eq!(host.control(number, first, &[]).await.0, 0);
+        }
+        let at_attaching = resets();
+        host.enumerate().await;
+        assert_eq!(resets(), at_attaching);
+        host.submit_in(7, IN, 512).await;
+        let header = Submit {
+            setup: first,
+            ..submit(8, true, 0, 64)
+        };
+        host.submit(header, &[]).await;
+        let mut answers = [host.receive().await, host.receive().await];
+        answers.sort_by_key(|answer| matches!(answer, Answer::Submit { number: 8, .. }));
+        assert!(matches!(
+            answers[0],
+            Answer::Submit {
+                number: 7,
+                status: -108,
+                ..
+            }
+        ));
+        assert!(matches!(
+            answers[1],
+            Answer::Submit {
+                number: 8,
+                status: 0,
+                ..
+            }
+        ));
+        assert_eq!(resets(), at_attaching + 1);
+        host.enumerate().await;
+        Host::expect_echo(&mut host).await;
+    });
+}
+
+#[test]
+fn writes_that_are_given_up_tear_no_answer() {
+    let mut rig = Rig::on(Wire::Usbip);
+    let mut input = rig.endpoints().bulk_in;
+    rig.spawn(async move {
+        loop {
+            input.wait_enabled().await;
+            select(input.write_transfer(&[7; 900], false), yield_now()).await;
+        }
+    });
+    let mut host = usbip(&rig)();
+    rig.play(async move {
+        host.enumerate().await;
+        for round in 0..200 {
+            host.submit_in(round, IN, 4096).await;
+            let Answer::Submit {
+                status: 0, data, ..
+            } = host.receive().await
+            else {
+                panic!("no answer")
+            };
+            assert!(data.iter().all(|byte| *byte == 7));
+        }
+    });
+}
+
+/// Sends `bytes` to a device, and says whether it closes the connection for them. Another
+/// connection has to work after that.
+fn closes_after(bytes: Vec<u8>, enumerated: bool) -> bool {
+    let mut rig = Rig::echo_on(Wire::Usbip);
+    let connect = usbip(&rig);
+    rig.play(async move {
+        let mut host = connect();
+        if enumerated {
+            host.enumerate().await;
+        }
+        host.send_bytes(&bytes).await;
+        drop(host);
+        let mut host = connect();
+        host.enumerate().await;
+        Host::expect_echo(&mut host).await;
+    });
+    rig.ends.borrow()[0] == Err(Error::Protocol)
+}
+
+#[test]
+fn what_cannot_be_ends_the_connection() {
+    let good = Command::Submit(submit(1, true, IN, 512)).emit();
+    assert!(!closes_after(good.to_vec(), true));
+    for (offset, value) in [
+        (0, 0),
+        (0, 3),
+        (0, u32::MAX),
+        (12, 2),
+        (16, 16),
+        (16, 0x81),
+        (24, 1 << 31),
+        (24, u32::MAX),
+        (32, 1 << 31),
+        (32, u32::MAX - 1),
+    ] {
+        for enumerated in [false, true] {
+            let mut bad = good.to_vec();
+            bad[offset..offset + 4].copy_from_slice(&value.to_be_bytes());
+            assert!(closes_after(bad, enumerated), "{value:x} at {offset}");
+        }
+    }
+    let packets = 1025;
+    let too_many = Submit {
+        packets,
+        ..submit(1, true, 0x0D, 0)
+    };
+    assert!(closes_after(
+        Command::Submit(too_many).emit().to_vec(),
+        true
+    ));
+}
+
+#[test]
+fn the_greatest_lengths_are_taken_as_they_come() {
+    let mut rig = Rig::echo_on(Wire::Usbip);
+    let connect = usbip(&rig);
+    rig.play(async move {
+        for endpoint in [IN, INTERRUPT, 0x0D] {
+            let mut host = connect();
+            host.enumerate().await;
+            host.submit_in(1, endpoint, i32::MAX as u32).await;
+            if endpoint == 0x0D {
+                host.expect(1, -2, 0, &[]).await;
+            }
+            host.expect_nothing_but_status().await;
+            // Two gibibytes are promised, and half a megabyte comes.
+            let header = Command::Submit(submit(2, false, endpoint, i32::MAX as u32)).emit();
+            host.send_bytes(&header).await;
+            host.send_bytes(&[7; 500_000]).await;
+        }
+        let mut host = connect();
+        host.enumerate().await;
+        Host::expect_echo(&mut host).await;
+    });
+}
+
+#[test]
+fn a_connection_cut_anywhere_leaves_nothing_behind() {
+    let header = Command::Submit(submit(1, false, OUT, 1000)).emit();
+    let transfer = [&header[..], &[5; 1000]].concat();
+    for cut in [1, 20, 47, 48, 49, 500, transfer.len() - 1, transfer.len()] {
+        assert!(!closes_after(transfer[..cut].to_vec(), true));
+        assert!(!closes_after(transfer[..cut].to_vec(), false));
+    }
+}
+
+/// A command that makes sense, more or less, and its data.
+fn any_command(number: u32) -> impl Strategy<Value = (Command, Vec<u8>)> {
+    let endpoint = prop_oneof![
+        Just(0u8),
+        Just(OUT),
+        Just(INTERRUPT),
+        Just(ALT_OUT),
+        Just(ALT_IN & 0x0F),
+        0u8..16
+    ];
+    let setup = prop_oneof![
+        Just([0x80, 6, 0, 1, 0, 0, 64, 0]),
+        Just([0, 9, 1, 0, 0, 0, 0, 0]),
+        Just([0, 9, 0, 0, 0, 0, 0, 0]),
+        Just([1, 11, 1, 0, 1, 0, 0, 0]),
+        (any::<[u8; 8]>(), 0u8..13).prop_map(|(mut setup, request)| {
+            (setup[0], setup[1]) = (setup[0] & 0x83, request);
+            setup
+        }),
+        any::<[u8; 8]>(),
+    ];
+    let numbers = (
+        0u32..2000,
+        prop_oneof![Just(0), Just(u32::MAX), 0u32..4],
+        0..number,
+    );
+    (
+        0u8..4,
+        endpoint,
+        setup,
+        any::<bool>(),
+        numbers,
+        any::<u32>(),
+    )
+        .prop_map(
+            move |(choice, endpoint, setup, is_in, (mut length, packets, target), flags)| {
+                if choice == 0 {
+                    let device_id = flags;
+                    let unlink = Unlink {
+                        number,
+                        device_id,
+                        target,
+                    };
+                    return (Command::Unlink(unlink), Vec::new());
+                }
+                let mut is_in = is_in;
+                if endpoint == 0 && choice > 1 {
+                    is_in = setup[0] & 0x80 != 0;
+                    length = u16::from_le_bytes([setup[6], setup[7]]).into();
+                    length = if is_in { length } else { length.min(4000) };
+                }
+                let header = Submit {
+                    flags,
+                    packets,
+                    setup,
+                    ..submit(number, is_in, endpoint, length)
+                };
+                let is_there =
+                    |endpoint| [0, OUT, INTERRUPT, ALT_OUT, ALT_IN & 0x0F].contains(&endpoint);
+                let isochronous =
+                    (!is_there(endpoint) || !has_direction(endpoint, is_in)) && packets != u32::MAX;
+                let descriptors = if isochronous { 16 * packets } else { 0 };
+                let data = if is_in { 0 } else { length } + descriptors;
+                (Command::Submit(header), vec![0x5A; data as usize])
+            },
+        )
+}
+
+/// Whether the device has this endpoint in this direction.
+fn has_direction(endpoint: u8, is_in: bool) -> bool {
+    match endpoint {
+        0 | 1 => true,
+        2 => true,
+        3 => true,
+        _ => is_in,
+    }
+}
+
+fn commands() -> impl Strategy<Value = Vec<(Command, Vec<u8>)>> {
+    let numbers: Vec<_> = (1..=30).map(any_command).collect();
+    (numbers, 1usize..30).prop_map(|(mut commands, count)| {
+        commands.truncate(count);
+        commands
+    })
+}
+
+fn bytes_of(commands: &[(Command, Vec<u8>)]) -> Vec<u8> {
+    let messages = commands.iter();
+    messages
+        .flat_map(|(command, data)| [&command.emit()[..], data].concat())
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn survives_any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..3000), enumerated in any::<bool>()) {
+        closes_after(bytes, enumerated);
+    }
+
+    #[test]
+    fn survives_random_headers(
+        headers in proptest::collection::vec((0u32..4, any::<u32>(), 0u32..3, 0u32..18, any::<[u32; 5]>(), any::<[u8; 8]>()), 1..20)
+    ) {
+        let mut bytes = Vec::new();
+        for (command, number, direction, endpoint, rest, setup) in headers {
+            for word in [command, number, 0x1_0002, direction, endpoint] {
+                bytes.extend(word.to_be_bytes());
+            }
+            bytes.extend(rest.into_iter().flat_map(u32::to_be_bytes));
+            bytes.extend(setup);
+        }
+        closes_after(bytes, true);
+    }
+
+    #[test]
+    fn survives_commands_with_one_byte_changed(
+        commands in commands(), at in any::<prop::sample::Index>(), byte in any::<u8>()
+    ) {
+        let mut bytes = bytes_of(&commands);
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        closes_after(bytes, true);
+    }
+
+    /// The host fails for an answer too many, one after an unlink, and one that is too long.
+    #[test]
+    fn answers_every_request_once_as_linux_wants_it(commands in commands(), enumerated in any::<bool>()) {
+        let mut rig = Rig::echo_on(Wire::Usbip);
+        let mut host = usbip(&rig)();
+        rig.play(async move {
+            if enumerated {
+                host.enumerate().await;
+            }
+            for (command, data) in commands {
+                match command {
+                    Command::Submit(header) => host.submit(header, &data).await,
+                    Command::Unlink(unlink) => host.unlink(unlink.number, unlink.target).await,
+                }
+            }
+            // Ends whatever is outstanding.
+            for (number, setup) in [(500, [0x80, 6, 0, 1, 0, 0, 64, 0]), (501, [0, 9, 0, 0, 0, 0, 0, 0])] {
+                let length = u32::from(setup[6]);
+                host.submit(Submit { setup, ..submit(number, length > 0, 0, length) }, &[]).await;
+            }
+            while !host.is_idle() {
+                host.receive().await;
+            }
+            host.enumerate().await;
+            Host::expect_echo(&mut host).await;
+        });
+    }
+}
