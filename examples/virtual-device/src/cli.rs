@@ -59,11 +59,16 @@ Examples:
       Attaches to a guest whose chardev waits on that port, and captures the packets.
   virtual-device usbredir --listen unix:mctp.sock --model my-drive.toml
       Manages another NVM subsystem than the default one; models/default.toml says what may be in such a file.
+  virtual-device usbip
+      Waits for a Linux with vhci-hcd: usbip attach -r 127.0.0.1 -b 1-1
+  virtual-device usbip --attach
+      Attaches the device to this machine itself. Needs root and vhci-hcd, and no network.
   virtual-device serial --tty /dev/ttyUSB0
       The same device on a serial port: MCTP over serial, without USB.
   virtual-device i2c --listen unix:mctp.sock --address 1D
       The same device on an I2C bus in software: every write on the bus is a record on the stream.
   virtual-device usbredir --help
+  virtual-device usbip --help
   virtual-device serial --help
   virtual-device i2c --help
       All ways to attach, with the QEMU options for each.";
@@ -78,6 +83,17 @@ What to give QEMU with each, beside -device usb-ehci,id=usb -device usb-redir,ch
   --pty /dev/pts/7              -chardev pty,id=mctp   (QEMU says which /dev/pts/N it took)
 With --listen, add reconnect-ms=500 (before QEMU 9.2: reconnect=1) to the chardev, and the guest survives a restart of
 the device.";
+
+const USBIP_EXAMPLES: &str = "\
+On the Linux that attaches the device, as root:
+  modprobe vhci-hcd
+  usbip list -r 127.0.0.1
+  usbip attach -r 127.0.0.1 -b 1-1
+  usbip port
+  usbip detach -p 0
+The tool is in Debian's package usbip. With --attach, only the first of these is needed.
+Nobody is authenticated, so that --listen is for the loopback interface, or for a network whose members may all have the
+device.";
 
 const SERIAL_EXAMPLES: &str = "\
 What to give QEMU with each, beside -serial chardev:mctp
@@ -159,7 +175,7 @@ struct DeviceArguments {
     #[arg(long, global = true, value_name = "FILE")]
     pcap: Option<PathBuf>,
     /// What to log on standard error: off, error, warn, info, debug or trace [default: warn; info
-    /// with usbredir, serial and i2c].
+    /// with usbredir, usbip, serial and i2c].
     #[arg(long, global = true, value_name = "LEVEL", value_parser = parse_level)]
     log: Option<LevelFilter>,
 }
@@ -171,6 +187,11 @@ enum Command {
     /// QEMU's usb-redir device is the other end. The guest may reboot, and the connection may end
     /// and come back.
     Usbredir(UsbredirArguments),
+    /// Offers the device to a Linux whose kernel has vhci-hcd, by USB/IP, until interrupted; or
+    /// attaches it to this machine.
+    ///
+    /// One host can have the device at a time. When it detaches it, the next one can have it.
+    Usbip(UsbipArguments),
     /// Attaches the device to a serial line, until interrupted: MCTP over serial (DSP0253).
     ///
     /// The other end is Linux's line discipline, say: on a real port, or in a QEMU guest.
@@ -199,6 +220,22 @@ struct UsbredirArguments {
     pty: Option<PathBuf>,
     /// Gives the device a serial port beside MCTP, which shows its log: /dev/ttyACM0 of a Linux
     /// guest.
+    #[arg(long, help_heading = "Device")]
+    serial_log: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = USBIP_EXAMPLES, next_help_heading = "Connection")]
+#[command(group = ArgGroup::new("connection").multiple(false).args(["listen", "attach"]))]
+struct UsbipArguments {
+    /// Serves `usbip list` and `usbip attach` at this TCP address: HOST:PORT.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3240", value_parser = parse_usbip_address)]
+    listen: (String, u16),
+    /// Attaches the device to this machine, without network and tools, and detaches it at the end.
+    /// Needs root.
+    #[arg(long)]
+    attach: bool,
+    /// Gives the device a serial port beside MCTP, which shows its log: /dev/ttyACM0.
     #[arg(long, help_heading = "Device")]
     serial_log: bool,
 }
@@ -266,10 +303,26 @@ pub enum Mode {
     Demo,
     /// The device on a guest's bus.
     Usbredir(Connection),
+    /// The device for a Linux that attaches it by USB/IP.
+    Usbip(UsbipPort),
     /// The device on a serial line.
     Serial(Connection),
     /// The device on an I2C bus in software, at this address.
     I2c(Connection, TargetAddress),
+}
+
+/// How a Linux gets the device by USB/IP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UsbipPort {
+    /// It connects to this TCP address.
+    Listen {
+        /// A name or an IP address, an IPv6 one without its brackets.
+        host: String,
+        /// The port; 0 to listen on any.
+        port: u16,
+    },
+    /// It is that of this machine.
+    Attach,
 }
 
 /// The device asked for. All values are legal ones.
@@ -316,7 +369,9 @@ impl DeviceSettings {
         match command {
             Some(Command::Serial(_)) => check_mtu(self.mtu, LARGEST_SERIAL_MTU, "serial")?,
             Some(Command::I2c(_)) => check_mtu(self.mtu, LARGEST_I2C_MTU, "I2C")?,
-            Some(Command::Usbredir(_)) | None => check_usb_mtu(self.usb, self.mtu)?,
+            Some(Command::Usbredir(_) | Command::Usbip(_)) | None => {
+                check_usb_mtu(self.usb, self.mtu)?
+            }
         }
         if !(BASELINE_TRANSMISSION_UNIT..=LARGEST_MAX_MESSAGE).contains(&self.max_message) {
             return Err(format!(
@@ -402,6 +457,15 @@ impl Invocation {
                 let serial_log = arguments.serial_log;
                 let mode = Mode::Usbredir(arguments.connection()?);
                 (mode, serial_log, LevelFilter::Info)
+            }
+            Some(Command::Usbip(arguments)) => {
+                let (host, port) = arguments.listen;
+                let port = if arguments.attach {
+                    UsbipPort::Attach
+                } else {
+                    UsbipPort::Listen { host, port }
+                };
+                (Mode::Usbip(port), arguments.serial_log, LevelFilter::Info)
             }
             Some(Command::Serial(arguments)) => {
                 let mode = Mode::Serial(arguments.line.connection()?);
@@ -493,6 +557,20 @@ fn parse_speed(text: &str) -> Result<Speed, &'static str> {
         "high" => Ok(Speed::High),
         "full" => Ok(Speed::Full),
         _ => Err("the speeds are high and full"),
+    }
+}
+
+fn parse_usbip_address(text: &str) -> Result<(String, u16), String> {
+    if text.starts_with("unix:") {
+        return Err("USB/IP clients connect by TCP: HOST:PORT, such as 127.0.0.1:3240".into());
+    }
+    let address = text.strip_prefix("tcp:").unwrap_or(text);
+    if !address.contains(':') {
+        return Err("an address is HOST:PORT here, such as 127.0.0.1:3240".into());
+    }
+    match Address::parse(&format!("tcp:{address}"))? {
+        Address::Tcp { host, port } => Ok((host, port)),
+        Address::Unix(_) => Err("an address is HOST:PORT here, such as 127.0.0.1:3240".into()),
     }
 }
 
@@ -697,6 +775,25 @@ mod tests {
     }
 
     #[test]
+    fn usbip_listens_on_the_loopback_interface_unless_told_otherwise() {
+        let mode = |line: &str| parse(line).unwrap().mode;
+        let listen = |host: &str, port| {
+            let host = host.to_owned();
+            Mode::Usbip(UsbipPort::Listen { host, port })
+        };
+        assert_eq!(mode("usbip"), listen("127.0.0.1", 3240));
+        assert_eq!(mode("usbip --listen 0.0.0.0:0"), listen("0.0.0.0", 0));
+        assert_eq!(mode("usbip --listen tcp:host:1"), listen("host", 1));
+        assert_eq!(mode("usbip --listen [::1]:3240"), listen("::1", 3240));
+        assert_eq!(mode("usbip --attach"), Mode::Usbip(UsbipPort::Attach));
+        assert!(parse("usbip --attach --serial-log").unwrap().serial_log);
+        assert_eq!(parse("usbip").unwrap().log, LevelFilter::Info);
+        assert!(refusal("usbip --listen unix:s").contains("by TCP"));
+        assert!(refusal("usbip --listen 3240").contains("HOST:PORT"));
+        assert!(refusal("usbip --listen :3240").contains("host is missing"));
+    }
+
+    #[test]
     fn message_limits_are_kept() {
         for good in ["--max-message 64", "--max-message 65536"] {
             parse(good).unwrap();
@@ -712,6 +809,7 @@ mod tests {
         for command in [
             "",
             "usbredir --listen unix:s",
+            "usbip",
             "serial --listen unix:s",
             "i2c --listen unix:s",
         ] {
@@ -741,6 +839,11 @@ mod tests {
             "usbredir --connect tcp:1",
             "usbredir --listen unix:",
             "usbredir --tty a",
+            "usbip --listen a",
+            "usbip --listen 127.0.0.1:70000",
+            "usbip --attach --listen 127.0.0.1:3240",
+            "usbip --connect tcp:a:1",
+            "usbip --mtu 252",
             "serial",
             "serial --listen a",
             "serial --tty a --pty b",
@@ -767,6 +870,7 @@ mod tests {
         for (line, words) in [
             ("--help", "Examples:"),
             ("usbredir --help", "server=on"),
+            ("usbip --help", "modprobe vhci-hcd"),
             ("serial --help", "mctp link serial"),
             ("i2c --help", "mctp neigh add"),
             ("--version", "virtual-device"),

@@ -1,4 +1,5 @@
-//! The reference device, assembled for a PC: its USB driver speaks usbredir, its clock is tokio's.
+//! The reference device, assembled for a PC: its USB driver speaks usbredir and USB/IP, its clock is
+//! tokio's.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -62,9 +63,15 @@ type Storage<'d, const LONG_MESSAGES: usize> = RouterStorage<
 >;
 
 /// The device's USB cable: joins it to a host for as long as a byte stream lasts.
-pub struct Cable<'d>(usbredir_device::Runner<'d, NoopRawMutex>);
+pub struct Cable<'d> {
+    runner: usbredir_device::Runner<'d, NoopRawMutex>,
+    handle: usbredir_device::Handle<'d, NoopRawMutex>,
+}
 
-impl Cable<'_> {
+/// Answers the clients that list or import the device.
+pub type UsbipOperations<'d> = usbredir_device::usbip::Operations<'d, NoopRawMutex>;
+
+impl<'d> Cable<'d> {
     /// Serves one connection to its end, and returns why it ended if the peer did not just close
     /// it.
     ///
@@ -78,11 +85,33 @@ impl Cable<'_> {
         stream: impl AsyncRead + AsyncWrite,
     ) -> Result<(), usbredir_device::Error> {
         let (read, write) = tokio::io::split(stream);
-        self.0
+        self.runner
             .run_with_patience(FromTokio::new(read), FromTokio::new(write), async || {
                 tokio::time::sleep(PATIENCE).await;
             })
             .await
+    }
+
+    /// As [`plug_into`](Self::plug_into), with a USB/IP host that has the device.
+    ///
+    /// # Errors
+    ///
+    /// When the stream fails, or the peer does not speak USB/IP.
+    pub async fn plug_into_usbip(
+        &mut self,
+        read: impl AsyncRead + Unpin,
+        write: impl AsyncWrite + Unpin,
+    ) -> Result<(), usbredir_device::Error> {
+        self.runner
+            .run_usbip_with_patience(FromTokio::new(read), FromTokio::new(write), async || {
+                tokio::time::sleep(PATIENCE).await;
+            })
+            .await
+    }
+
+    /// Answers what USB/IP clients ask before one of them has the device.
+    pub fn usbip_operations(&self) -> UsbipOperations<'d> {
+        self.handle.usbip()
     }
 }
 
@@ -114,7 +143,7 @@ pub async fn run_with_log<T>(
     let state = State::<NoopRawMutex>::new(&mut buffers);
     let mut port = usbredir_device::Config::default();
     port.speed = settings.speed;
-    let (driver, runner, _) = usbredir_device::new(&state, port);
+    let (driver, runner, handle) = usbredir_device::new(&state, port);
     let (mut memory, mut serial_memory) =
         (Box::new(UsbMemory::new()), Box::new(SerialMemory::new()));
     let serial_memory = &mut *serial_memory;
@@ -139,7 +168,7 @@ pub async fn run_with_log<T>(
             };
             tokio::select! {
                 never = link => match never {},
-                value = world(Cable(runner)) => value,
+                value = world(Cable { runner, handle }) => value,
             }
         },
     )

@@ -10,6 +10,7 @@
 //! - [`logger`]: the program's log, which is the device's.
 //! - [`usbredir`], [`serial`], [`i2c`]: the device on such a stream, until
 //!   [interrupted](interrupt).
+//! - [`usbip`]: the device for a Linux that attaches it by USB/IP.
 //! - [`wire`], [`records`]: a stream that comes and goes, and the writes of an I2C bus on it.
 //! - [`slow_firmware`]: firmware slots that take their time.
 //! - [`waker`]: what runs the device as one task of tokio.
@@ -29,6 +30,7 @@ pub mod pcap;
 pub mod records;
 pub mod serial;
 pub mod slow_firmware;
+pub mod usbip;
 pub mod usbredir;
 pub mod waker;
 pub mod wire;

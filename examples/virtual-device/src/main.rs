@@ -4,10 +4,10 @@ use std::convert::Infallible;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use virtual_device::cli::{Invocation, Mode, Refusal};
+use virtual_device::cli::{Invocation, Mode, Refusal, UsbipPort};
 use virtual_device::device::Log;
 use virtual_device::pcap::Capture;
-use virtual_device::{demo, i2c, interrupt, logger, serial, usbredir};
+use virtual_device::{demo, i2c, interrupt, logger, serial, usbip, usbredir};
 
 const BAD_INPUT: u8 = 2;
 
@@ -75,6 +75,18 @@ async fn work(invocation: &Invocation) -> anyhow::Result<ExitCode> {
             ))
             .await
         }
+        Mode::Usbip(UsbipPort::Listen { host, port }) => {
+            let (device, serial_log) = (&invocation.device, invocation.serial_log);
+            until_interrupted(usbip::listen(device, host, *port, serial_log, &log)).await
+        }
+        Mode::Usbip(UsbipPort::Attach) => {
+            let device = &invocation.device;
+            let attached = async {
+                usbip::attach(device, invocation.serial_log, &log).await?;
+                Ok(ExitCode::SUCCESS)
+            };
+            until_interrupted_or_done(attached).await
+        }
         Mode::Serial(connection) => {
             until_interrupted(serial::run(&invocation.device, connection, &log)).await
         }
@@ -88,8 +100,14 @@ async fn work(invocation: &Invocation) -> anyhow::Result<ExitCode> {
 async fn until_interrupted(
     device: impl Future<Output = anyhow::Result<Infallible>>,
 ) -> anyhow::Result<ExitCode> {
+    until_interrupted_or_done(async { match device.await? {} }).await
+}
+
+async fn until_interrupted_or_done(
+    device: impl Future<Output = anyhow::Result<ExitCode>>,
+) -> anyhow::Result<ExitCode> {
     tokio::select! {
-        result = device => match result? {},
+        result = device => result,
         result = interrupt::interrupted() => {
             result?;
             Ok(ExitCode::SUCCESS)
