@@ -11,7 +11,7 @@
 //! - An IN request with nothing to send stays outstanding, and nothing is sent unasked.
 //! - There is no message for a bus reset. The device sees one when a host attaches it, and when the
 //!   host asks a configured device for 64 bytes of the device descriptor, as Linux does to
-//!   enumerate it again.
+//!   enumerate it again; so it does a device that was given another address.
 //! - A request that the host takes back is never answered after that: not even if an answer of it
 //!   was about to be sent.
 //! - A device that is unplugged ends the connection.

@@ -515,6 +515,21 @@ fn only_a_configured_device_is_reset_by_the_first_request_of_an_enumeration() {
 }
 
 #[test]
+fn a_device_that_was_given_another_address_is_enumerated_again() {
+    let mut rig = Rig::echo_on(Wire::Usbip);
+    let mut host = usbip(&rig)();
+    rig.play(async move {
+        host.enumerate().await;
+        for address in [0, 5] {
+            host.control(1, [0, 9, 0, 0, 0, 0, 0, 0], &[]).await;
+            host.control(2, [0, 5, address, 0, 0, 0, 0, 0], &[]).await;
+            host.enumerate().await;
+            Host::expect_echo(&mut host).await;
+        }
+    });
+}
+
+#[test]
 fn writes_that_are_given_up_tear_no_answer() {
     let mut rig = Rig::on(Wire::Usbip);
     let mut input = rig.endpoints().bulk_in;

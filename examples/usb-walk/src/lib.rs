@@ -5,5 +5,6 @@ pub mod descriptors;
 pub mod host;
 pub mod mctp;
 pub mod random;
+pub mod usbip;
 pub mod usbredir;
 pub mod walk;

@@ -16,6 +16,8 @@ use crate::protocol::{Protocol, ProtocolError};
 /// The most packets of an isochronous transfer, as in Linux (drivers/usb/usbip/usbip_common.h).
 const MAX_PACKETS: u32 = 1024;
 
+/// bmRequestType and bRequest of SET_ADDRESS (USB 2.0, section 9.4.6).
+const SET_ADDRESS: [u8; 2] = [0x00, 5];
 /// GET_DESCRIPTOR for 64 bytes of the device descriptor: the first request of an enumeration.
 const ENUMERATION: [u8; 8] = [0x80, 6, 0, 1, 0, 0, 64, 0];
 
@@ -33,6 +35,9 @@ pub(crate) struct Usbip {
     head: Collector<HEADER_LENGTH>,
     /// The device was shown the reset that comes before the first request.
     reset_shown: bool,
+    /// The host gave the device another address since, which Linux does not: it would keep that to
+    /// itself.
+    address_changed: bool,
     /// The device was unplugged.
     ended: bool,
 }
@@ -43,6 +48,7 @@ impl Usbip {
             stage: Stage::Header,
             head: Collector::new(),
             reset_shown: false,
+            address_changed: false,
             ended: false,
         }
     }
@@ -73,10 +79,57 @@ impl Usbip {
             }
             Command::Submit(submit) if submit.endpoint == 0 => {
                 let data = if submit.is_in { 0 } else { submit.length };
-                Ok((control(engine, submit), data))
+                Ok((self.control(engine, submit), data))
             }
             Command::Submit(submit) => transfer(engine, submit),
         }
+    }
+
+    fn control(&mut self, engine: &mut Engine<'_>, submit: &Submit) -> Act {
+        let [request_type, number, v0, v1, i0, i1, l0, l1] = submit.setup;
+        let wanted = u32::from(u16::from_le_bytes([l0, l1]));
+        // The device must not answer with more than the host has room for.
+        let length = if submit.is_in {
+            wanted.min(submit.length)
+        } else {
+            wanted
+        };
+        let [l0, l1, ..] = length.to_le_bytes();
+        let request = ControlRequest {
+            id: submit.number.into(),
+            setup: [request_type, number, v0, v1, i0, i1, l0, l1],
+            form: Form::Setup,
+        };
+        let has_data = length > 0;
+        if (has_data && request.is_in() != submit.is_in)
+            || (!submit.is_in && submit.length != wanted)
+        {
+            return Act::Done(Sink::Refused(request.refused(Outcome::Unsupported)));
+        }
+        if engine.control_reply_waits() {
+            return Act::Wait(Blocked::Answers);
+        }
+        if engine.control_is_busy() {
+            return match engine.has_given_up(Blocked::Control) {
+                Some(true) => Act::Done(Sink::Refused(request.refused(Outcome::Failed))),
+                _ => Act::Wait(Blocked::Control),
+            };
+        }
+        if submit.setup == ENUMERATION && (engine.is_configured() || self.address_changed) {
+            engine.reset();
+            self.address_changed = false;
+        }
+        self.address_changed |= [request_type, number] == SET_ADDRESS;
+        if submit.is_in || !has_data {
+            engine.submit(request);
+            return Act::DISCARD;
+        }
+        let fits = usize::try_from(length).is_ok_and(|length| length <= engine.control_capacity());
+        Act::Done(if fits {
+            Sink::Control(request, 0)
+        } else {
+            Sink::Refused(request.refused(Outcome::Stall))
+        })
     }
 
     fn step(&mut self, engine: &mut Engine<'_>, input: &[u8]) -> Result<Received, ProtocolError> {
@@ -120,49 +173,6 @@ impl Usbip {
             Stage::Data(_, remaining) => remaining > 0,
         }
     }
-}
-
-fn control(engine: &mut Engine<'_>, submit: &Submit) -> Act {
-    let [request_type, number, v0, v1, i0, i1, l0, l1] = submit.setup;
-    let wanted = u32::from(u16::from_le_bytes([l0, l1]));
-    // The device must not answer with more than the host has room for.
-    let length = if submit.is_in {
-        wanted.min(submit.length)
-    } else {
-        wanted
-    };
-    let [l0, l1, ..] = length.to_le_bytes();
-    let request = ControlRequest {
-        id: submit.number.into(),
-        setup: [request_type, number, v0, v1, i0, i1, l0, l1],
-        form: Form::Setup,
-    };
-    let has_data = length > 0;
-    if (has_data && request.is_in() != submit.is_in) || (!submit.is_in && submit.length != wanted) {
-        return Act::Done(Sink::Refused(request.refused(Outcome::Unsupported)));
-    }
-    if engine.control_reply_waits() {
-        return Act::Wait(Blocked::Answers);
-    }
-    if engine.control_is_busy() {
-        return match engine.has_given_up(Blocked::Control) {
-            Some(true) => Act::Done(Sink::Refused(request.refused(Outcome::Failed))),
-            _ => Act::Wait(Blocked::Control),
-        };
-    }
-    if submit.setup == ENUMERATION && engine.is_configured() {
-        engine.reset();
-    }
-    if submit.is_in || !has_data {
-        engine.submit(request);
-        return Act::DISCARD;
-    }
-    let fits = usize::try_from(length).is_ok_and(|length| length <= engine.control_capacity());
-    Act::Done(if fits {
-        Sink::Control(request, 0)
-    } else {
-        Sink::Refused(request.refused(Outcome::Stall))
-    })
 }
 
 fn transfer(engine: &mut Engine<'_>, submit: &Submit) -> Result<(Act, u32), ProtocolError> {

@@ -8,6 +8,7 @@
 )]
 
 pub mod memory;
+pub mod stream;
 
 use std::pin::Pin;
 use std::task::{Context, Waker};
