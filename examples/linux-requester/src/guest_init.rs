@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use clap::Parser;
+use linux_requester::usbip_device::LOG;
 use rustix::fs::OFlags;
 use rustix::mount::{MountFlags, mount};
 use rustix::system::{RebootCommand, reboot};
@@ -34,6 +35,7 @@ pub(crate) fn run(plan: &Path) -> Result<()> {
         Ok(()) => say("pass"),
         Err(error) => {
             print_kernel_log();
+            print!("{}", fs::read_to_string(LOG).unwrap_or_default());
             say(&format!("fail: {error:#}"));
         }
     }

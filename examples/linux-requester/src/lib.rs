@@ -11,6 +11,7 @@
 //! | `interface`, `usb` | network interfaces found through sysfs; USB reset, driver binding, raw transfers |
 //! | `line_discipline` | an interface made of a serial port |
 //! | `i2c_link` | an interface on an I2C bus in software, joined to a serial port |
+//! | `usbip_device` | a device program that attaches itself by USB/IP |
 //! | [`control`] | the control protocol: requests with retries, decoded answers |
 //! | [`bus_owner`] | how a bus owner takes a new endpoint into service |
 //! | [`echo`] | the echo service of the Linux MCTP tools, checked byte by byte |
@@ -40,3 +41,5 @@ pub mod line_discipline;
 pub mod socket;
 #[cfg(target_os = "linux")]
 pub mod usb;
+#[cfg(target_os = "linux")]
+pub mod usbip_device;

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::scenario::{Board, Listener, Scenario, Wire};
 use crate::emulate::{self, Cable, Log};
@@ -12,6 +12,8 @@ use crate::emulate::{self, Cable, Log};
 /// The programs that there are.
 pub(super) struct Devices {
     pub(super) virtual_device: PathBuf,
+    /// The same for a guest. Built only if a scenario needs it.
+    pub(super) in_the_guest: Option<PathBuf>,
     /// Where its model files are.
     pub(super) models: PathBuf,
     /// Built only if a scenario needs it.
@@ -51,7 +53,7 @@ impl Devices {
             Some(firmware) if scenario.board == Board::An500 => {
                 an500(firmware, scenario, socket, &files.log)
             }
-            _ => self.pc(scenario, socket, files),
+            _ => self.pc(scenario, socket, files)?,
         };
         command.stdin(Stdio::null());
         match scenario.board {
@@ -66,7 +68,7 @@ impl Devices {
         Ok(command)
     }
 
-    fn pc(&self, scenario: &Scenario, socket: &Path, files: &Files) -> Command {
+    fn pc(&self, scenario: &Scenario, socket: &Path, files: &Files) -> Result<Command> {
         let how = match scenario.listener {
             Listener::Qemu => "--connect",
             Listener::Device => "--listen",
@@ -77,6 +79,7 @@ impl Devices {
                 "usbredir",
                 &["--usb", scenario.usb, "--speed", scenario.speed][..],
             ),
+            Wire::Usbip => bail!("the device is in the guest"),
             Wire::Serial => ("serial", &[][..]),
             Wire::I2c => ("i2c", &["--address", "1D"][..]),
         };
@@ -94,7 +97,7 @@ impl Devices {
         if let Some(capture) = &files.capture {
             command.arg("--pcap").arg(capture);
         }
-        command
+        Ok(command)
     }
 }
 

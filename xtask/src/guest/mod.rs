@@ -11,6 +11,8 @@
 //! a benchmark's stream are.
 //! Where the guest sends requests at once, the device may lose those alone for which the capture
 //! shows that it had no buffer.
+//! In others the device is a program in the guest, which attaches itself to the kernel's own virtual
+//! USB host controller by USB/IP. Nothing is captured there.
 //! Some scenarios have Debian's nvme-cli in the guest, of an old and of a current release, whose
 //! every output is checked.
 
@@ -41,7 +43,7 @@ use crate::process::output;
 use crate::project::Project;
 use capture::Judged;
 use device::Devices;
-use scenario::{Board, Scenario};
+use scenario::{Board, Scenario, Wire};
 
 const GUEST_TARGET: &str = "x86_64-unknown-linux-musl";
 
@@ -159,9 +161,14 @@ fn programs(project: &Project, args: &Args, scenarios: &[Scenario]) -> Result<Pr
         None
     };
     crate::install::targets(&[GUEST_TARGET])?;
+    let in_the_guest = match scenarios.iter().any(|one| one.wire == Wire::Usbip) {
+        true => Some(build(project, "virtual-device", Some(GUEST_TARGET))?),
+        false => None,
+    };
     Ok(Programs {
         devices: Devices {
             virtual_device,
+            in_the_guest,
             models: project.root.join("examples/virtual-device/models"),
             an500,
         },
@@ -200,10 +207,16 @@ fn run_one(
     }
     std::fs::create_dir_all(&folder)?;
     let initramfs = folder.join("initramfs");
-    let files = match scenario.nvme_cli {
+    let mut files = match scenario.nvme_cli {
         Some(release) => release.files(&programs.tools)?,
         None => Vec::new(),
     };
+    if let (Wire::Usbip, Some(program)) = (scenario.wire, &programs.devices.in_the_guest) {
+        files.push(initramfs::File {
+            name: scenario::DEVICE.into(),
+            content: std::fs::read(program)?,
+        });
+    }
     std::fs::write(
         &initramfs,
         initramfs::image(

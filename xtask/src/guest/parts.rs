@@ -41,6 +41,9 @@ impl Controller {
 pub(super) enum Wire {
     /// The USB host controller, by usbredir.
     Usb(Controller),
+    /// The guest's own virtual USB host controller, by USB/IP: the device is a program in the
+    /// guest.
+    Usbip,
     /// The second serial port, with Linux's line discipline.
     Serial,
     /// The second serial port, which carries what is written on an I2C bus of the guest's kernel:
@@ -52,7 +55,7 @@ impl Wire {
     /// What `linux-requester` calls the interface, or on a bus the device's place there.
     pub(super) fn interface(self) -> &'static str {
         match self {
-            Self::Usb(_) => "usb",
+            Self::Usb(_) | Self::Usbip => "usb",
             Self::Serial => "mctpserial0",
             Self::I2c => "mctpi2c0/1d",
         }
@@ -62,6 +65,7 @@ impl Wire {
     pub(super) fn device(self) -> &'static str {
         match self {
             Self::Usb(controller) => controller.device(),
+            Self::Usbip => "vhci-hcd",
             Self::Serial => "16550A",
             Self::I2c => "i2c-vlink",
         }

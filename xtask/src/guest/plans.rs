@@ -35,6 +35,8 @@ pub(super) enum Step {
     Reset,
     /// The device is killed and started again.
     RestartDevice,
+    /// The device is detached and attached again so many times, and works each time.
+    Reattach(u8),
     /// The device ends by itself, says why, and is started again.
     End,
     /// Malformed transfers in place of the kernel's driver.
@@ -71,6 +73,22 @@ pub(super) const ROBUST: &[Step] = &[
     Step::Control,
     Step::ShortEcho,
     Step::RestartDevice,
+    Step::Control,
+    Step::ShortEcho,
+];
+/// The same, and then the device comes and goes.
+pub(super) const USBIP: &[Step] = &[
+    Step::Bind,
+    Step::Control,
+    Step::AllEchoes,
+    Step::CycleLink,
+    Step::Reset,
+    Step::Control,
+    Step::ShortEcho,
+    Step::RestartDevice,
+    Step::Control,
+    Step::Management,
+    Step::Reattach(100),
     Step::Control,
     Step::ShortEcho,
 ];

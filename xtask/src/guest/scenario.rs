@@ -9,7 +9,7 @@ pub(super) use super::parts::{Board, Controller, End, Linux, Listener, Wire};
 use super::plans::{
     AT_ONCE, ATTACHED_NVME_CLI, BOARD, ECHOES, ENDS, GARBAGE, I2C, LINK_LOSS, LONG_BENCH, NVME_CLI,
     REPLUG, ROBUST, SERIAL, SERIAL_LOG, SHORT, SHORT_BENCH, SLOW_BENCH, SLOW_FIRMWARE,
-    STOPPED_BENCH, STOPPED_SPANNING_BENCH, Step,
+    STOPPED_BENCH, STOPPED_SPANNING_BENCH, Step, USBIP,
 };
 
 /// One boot, or several.
@@ -47,6 +47,8 @@ pub(super) struct Scenario {
     steps: &'static [Step],
 }
 
+/// Where the device is in a guest that has it as a program.
+pub(super) const DEVICE: &str = "device/virtual-device";
 /// The device's endpoint ID.
 const ENDPOINT: u8 = 9;
 /// The one that makes the emulated board end, if it is asked to.
@@ -167,6 +169,9 @@ pub(super) fn all() -> Vec<Scenario> {
             Release::Trixie,
             linux_7_3("an500-7.3-xhci-nvme-cli-2.13", "1.0", 251, NVME_CLI),
         )),
+        usbip(linux_7_2("7.2-usbip", 68, USBIP)),
+        usbip(linux_7_3("7.3-usbip", "1.0", 251, USBIP)),
+        usbip(linux_7_3("7.3-usbip-spanning", "1.1", 8187, ECHOES)),
         serial_log(linux_7_2("7.2-ehci-serial-log", 68, SERIAL_LOG)),
         serial_log(linux_7_3("7.3-xhci-serial-log", "1.0", 251, SERIAL_LOG)),
         an500(serial_log(linux_7_2(
@@ -217,6 +222,13 @@ fn an500(scenario: Scenario) -> Scenario {
 fn serial(scenario: Scenario) -> Scenario {
     Scenario {
         wire: Wire::Serial,
+        ..scenario
+    }
+}
+
+fn usbip(scenario: Scenario) -> Scenario {
+    Scenario {
+        wire: Wire::Usbip,
         ..scenario
     }
 }
@@ -371,6 +383,7 @@ impl Scenario {
         let control = |rest: &str| format!("control {rest} --tries 1 --wait 3000");
         let interface = self.wire.interface();
         match step {
+            Step::Bind if self.wire == Wire::Usbip => vec![self.attach_usbip()],
             Step::Bind => vec!["wait-interface --timeout 30".into()],
             Step::Control => vec![
                 format!(
@@ -412,6 +425,14 @@ impl Scenario {
             Step::ReplaceDevice => vec![format!("disturb {interface} {ENDPOINT} restart-device")],
             Step::CycleLink => vec![format!("cycle-link {interface} {ENDPOINT} --count 10")],
             Step::Reset => vec![format!("reset-usb {interface}")],
+            Step::RestartDevice if self.wire == Wire::Usbip => {
+                vec!["detach-usbip".into(), self.attach_usbip()]
+            }
+            Step::Reattach(times) => vec![format!(
+                "cycle-usbip {interface} --eid {ENDPOINT} --mtu {} --tries 1 --wait 3000 --count {times} {}",
+                self.mtu,
+                self.device_in_the_guest()
+            )],
             Step::RestartDevice => vec!["ask-host restart-device".into()],
             Step::End => vec![
                 control(&format!(
@@ -458,6 +479,21 @@ impl Scenario {
                 )]
             }
         }
+    }
+
+    /// Starts the device in the guest.
+    fn attach_usbip(&self) -> String {
+        format!("attach-usbip {}", self.device_in_the_guest())
+    }
+
+    /// The command line of the device in the guest.
+    fn device_in_the_guest(&self) -> String {
+        format!(
+            "/{DEVICE} usbip --attach --usb {} --speed {} --mtu {} --max-message 65536",
+            self.usb,
+            self.speed,
+            self.device_mtu()
+        )
     }
 
     fn nvme_cli_commands(&self) -> Vec<String> {
@@ -518,7 +554,7 @@ impl fmt::Display for Scenario {
             self.linux.version(),
             self.wire.device(),
             match self.wire {
-                Wire::Usb(_) => format!("MCTP over USB {}", self.usb),
+                Wire::Usb(_) | Wire::Usbip => format!("MCTP over USB {}", self.usb),
                 Wire::Serial => "MCTP over serial".to_owned(),
                 Wire::I2c => "MCTP over I2C".to_owned(),
             },
@@ -535,7 +571,7 @@ mod tests {
     #[test]
     fn both_kernels_meet_every_wire() {
         for linux in [Linux::V7_2, Linux::V7_3] {
-            for controller in ["usb-ehci", "qemu-xhci", "16550A"] {
+            for controller in ["usb-ehci", "qemu-xhci", "vhci-hcd", "16550A"] {
                 assert!(
                     all()
                         .iter()

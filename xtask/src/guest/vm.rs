@@ -124,14 +124,16 @@ struct Machine<'a> {
 
 impl Machine<'_> {
     fn run(&mut self) -> Result<()> {
-        let device_first = self.setup.scenario.listener == Listener::Device;
+        let scenario = self.setup.scenario;
+        let device_first = scenario.listener == Listener::Device;
+        let device_later = !device_first && scenario.wire != Wire::Usbip;
         let (computers, boots_of_each) = self.setup.scenario.computers_and_boots_of_each();
         if device_first {
             self.start_device()?;
         }
         for _ in 0..computers {
             let mut qemu = self.start_qemu()?;
-            if !device_first {
+            if device_later {
                 self.start_device()?;
             }
             let lines = lines_of(&mut qemu.0)?;
@@ -235,15 +237,19 @@ impl Machine<'_> {
             .arg(kernel)
             .arg("-initrd")
             .arg(initramfs)
-            .args(["-chardev", &chardev])
             .args(match scenario.wire {
                 Wire::Usb(controller) => vec![
+                    "-chardev".to_owned(),
+                    chardev,
                     "-device".to_owned(),
                     format!("{},id=controller", controller.device()),
                     "-device".to_owned(),
                     format!("usb-redir,chardev=link,bus=controller.0{usb_capture}"),
                 ],
-                Wire::Serial | Wire::I2c => vec!["-serial".to_owned(), "chardev:link".to_owned()],
+                Wire::Usbip => Vec::new(),
+                Wire::Serial | Wire::I2c => ["-chardev", &chardev, "-serial", "chardev:link"]
+                    .map(str::to_owned)
+                    .into(),
             })
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

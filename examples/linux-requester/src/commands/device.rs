@@ -9,10 +9,10 @@ use linux_requester::control::InWords;
 use linux_requester::interface::{self, Interface, Neighbour};
 use linux_requester::netlink::Rtnetlink;
 use linux_requester::socket::MctpSocket;
-use linux_requester::{echo, i2c_link, inject, line_discipline, usb};
+use linux_requester::{echo, i2c_link, inject, line_discipline, usb, usbip_device};
 
 use super::messages::Retries;
-use super::setup::set_link;
+use super::setup::{SetupArguments, set_link, set_up};
 use crate::guest_init;
 
 pub(super) fn wait_interface(timeout: Duration) -> Result<()> {
@@ -37,6 +37,27 @@ pub(super) fn cycle_link(name: &str, endpoint_id: u8, count: u32) -> Result<()> 
         check_alive(endpoint_id).with_context(|| format!("after {round} times down and up"))?;
     }
     println!("control and echo worked after each of {count} times down and up");
+    Ok(())
+}
+
+/// Detaches a device that attaches itself, and attaches it again.
+pub(super) fn cycle_usbip(
+    setup: &SetupArguments,
+    count: u32,
+    program: &str,
+    arguments: &[String],
+) -> Result<()> {
+    let endpoint_id = setup.eid.context("--eid is needed here")?;
+    for round in 1..=count {
+        let cycle = || {
+            usbip_device::detach()?;
+            announce(&usbip_device::attach(program, arguments)?)?;
+            set_up(setup)?;
+            check_alive(endpoint_id)
+        };
+        cycle().with_context(|| format!("after {round} times detached and attached"))?;
+    }
+    println!("control and echo worked after each of {count} times detached and attached");
     Ok(())
 }
 

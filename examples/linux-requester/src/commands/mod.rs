@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use linux_requester::usbip_device;
 
 use crate::benchmark::{self, BenchArguments, StoppedArguments};
 use crate::guest_init;
@@ -112,6 +113,25 @@ enum Command {
     /// In a test guest: make an interface on an I2C bus that ends at a serial port, for as long as
     /// this machine runs
     AttachI2c { port: PathBuf },
+    /// In a test guest: start a device program that attaches itself by USB/IP, and wait for its
+    /// interface
+    AttachUsbip {
+        program: String,
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// In a test guest: end that program, and wait until its interface is gone
+    DetachUsbip,
+    /// In a test guest: do both so many times, and take the device into service each time
+    CycleUsbip {
+        #[command(flatten)]
+        setup: SetupArguments,
+        #[arg(long, default_value_t = 10)]
+        count: u32,
+        program: String,
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// In a test guest: ask the host for something, then wait for a new interface
     AskHost { request: String },
     /// In a test guest: ask the host for something to be done to the device behind an interface that
@@ -166,6 +186,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         } => nvme_cli::run(folder.clone(), *endpoint_id, *chapter, *size),
         Command::AttachSerial { port } => device::attach_serial(port),
         Command::AttachI2c { port } => device::attach_i2c(port),
+        Command::AttachUsbip { program, arguments } => {
+            device::announce(&usbip_device::attach(program, arguments)?)
+        }
+        Command::DetachUsbip => usbip_device::detach(),
+        Command::CycleUsbip {
+            setup,
+            count,
+            program,
+            arguments,
+        } => device::cycle_usbip(setup, *count, program, arguments),
         Command::AskHost { request } => device::ask_host(request),
         Command::Disturb {
             interface,

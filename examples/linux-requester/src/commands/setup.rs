@@ -31,7 +31,7 @@ pub(super) struct SetupArguments {
     /// The endpoint ID to assign; without it the endpoint keeps the one it has, or gets the lowest
     /// free one
     #[arg(long)]
-    eid: Option<u8>,
+    pub(super) eid: Option<u8>,
     /// The largest packet in bytes, with the 4-byte MCTP header: 68 to 251, to 8187 with MCTP over
     /// USB 1.1, to 254 over I2C
     #[arg(long)]
