@@ -3,12 +3,12 @@
 //! Each scenario boots a kernel that has MCTP over USB built in. Its only program is
 //! `linux-requester`, which runs a plan as process 1; its USB host controller is joined to the
 //! device by usbredir: to `virtual-device`, or to UART0 of the emulated board, which runs in a QEMU
-//! of its own. Some scenarios join the guest's second serial port to `virtual-device` instead, for
-//! MCTP over serial, or for what is written on an I2C bus in software. The scenario passes when
-//! every step of the plan did and tshark finds no malformed packet in what the virtual device
-//! captured, but for those that a scenario injects. The emulated board captures nothing: QEMU's own
-//! USB captures have only the first 256 bytes of a transfer. They are for how full the transfers of
-//! a benchmark's stream are.
+//! of its own. Some scenarios join the guest's second serial port to the device instead, for MCTP
+//! over serial, or to `virtual-device` for what is written on an I2C bus in software. The scenario
+//! passes when every step of the plan did and tshark finds no malformed packet in what the virtual
+//! device captured, but for those that a scenario injects. The emulated board captures nothing:
+//! QEMU's own USB captures have only the first 256 bytes of a transfer. They are for how full the
+//! transfers of a benchmark's stream are.
 //! Where the guest sends requests at once, the device may lose those alone for which the capture
 //! shows that it had no buffer.
 //! Some scenarios have Debian's nvme-cli in the guest, of an old and of a current release, whose
@@ -30,6 +30,7 @@ mod scenario;
 mod unfinished;
 mod vm;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -41,7 +42,7 @@ use crate::process::output;
 use crate::project::Project;
 use capture::Judged;
 use device::Devices;
-use scenario::{Board, Scenario};
+use scenario::Scenario;
 
 const GUEST_TARGET: &str = "x86_64-unknown-linux-musl";
 
@@ -148,16 +149,14 @@ fn programs(project: &Project, args: &Args, scenarios: &[Scenario]) -> Result<Pr
             .context("there is no such virtual device")?,
         None => build(project, "virtual-device", None)?,
     };
-    let an500 = if scenarios.iter().any(|one| one.board == Board::An500) {
-        install::qemu(&install::ARM)?;
-        Some(emulate::build(
-            project,
-            emulate::FIRMWARE,
-            emulate::FEATURES,
-        )?)
-    } else {
-        None
-    };
+    let mut an500 = BTreeMap::new();
+    for firmware in scenarios.iter().filter_map(Scenario::firmware) {
+        if !an500.contains_key(firmware) {
+            install::qemu(&install::ARM)?;
+            let built = emulate::build(project, firmware, emulate::FEATURES)?;
+            an500.insert(firmware, built);
+        }
+    }
     crate::install::targets(&[GUEST_TARGET])?;
     Ok(Programs {
         devices: Devices {

@@ -11,6 +11,7 @@ use super::plans::{
     REPLUG, ROBUST, SERIAL, SERIAL_LOG, SHORT, SHORT_BENCH, SLOW_BENCH, SLOW_FIRMWARE,
     STOPPED_BENCH, STOPPED_SPANNING_BENCH, Step,
 };
+use crate::emulate;
 
 /// One boot, or several.
 pub(super) struct Scenario {
@@ -163,6 +164,8 @@ pub(super) fn all() -> Vec<Scenario> {
         )),
         an500(linux_7_2("an500-7.2-ehci", 68, BOARD)),
         an500(linux_7_2("an500-7.2-ehci-bench", 251, SLOW_BENCH)),
+        an500(serial(linux_7_2("an500-7.2-serial", 68, SERIAL))),
+        an500(serial(linux_7_3("an500-7.3-serial", "1.0", 68, SERIAL))),
         an500(nvme_cli(
             Release::Trixie,
             linux_7_3("an500-7.3-xhci-nvme-cli-2.13", "1.0", 251, NVME_CLI),
@@ -290,6 +293,15 @@ fn malformed(scenario: Scenario) -> Scenario {
 }
 
 impl Scenario {
+    /// What the emulated board runs, if it is the device.
+    pub(super) fn firmware(&self) -> Option<&'static str> {
+        match (self.board, self.wire) {
+            (Board::Pc, _) => None,
+            (Board::An500, Wire::Serial) => Some(emulate::SERIAL_FIRMWARE),
+            (Board::An500, _) => Some(emulate::FIRMWARE),
+        }
+    }
+
     /// `--mtu` of the device.
     pub(super) fn device_mtu(&self) -> u32 {
         if self.sets_unit() { 68 } else { self.mtu }
