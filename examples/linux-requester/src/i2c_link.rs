@@ -31,14 +31,7 @@ const POLL_PAUSE: Duration = Duration::from_millis(20);
 
 /// Makes an interface whose bus ends at the serial port at `path`, for as long as this process runs.
 pub fn attach(path: &Path) -> Result<Interface> {
-    let port = File::from(line_discipline::open_raw(path)?);
-    let bus = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(DEVICE)
-        .with_context(|| format!("cannot open {DEVICE}"))?;
-    let adapter = adapter()?;
-    relay(port, bus)?;
+    let adapter = join(path)?;
     let request = format!("mctp-i2c-interface {:#06x}", OWN | OWN_ADDRESS);
     fs::write(adapter.join("new_device"), request)
         .context("the kernel has no MCTP over I2C, or that interface already")?;
@@ -47,7 +40,20 @@ pub fn attach(path: &Path) -> Result<Interface> {
     wait_for(&format!("{}{number}", interface::I2C))
 }
 
-/// The folder of the bus, which ends with its number.
+/// Joins the bus to the serial port at `path`, for as long as this process runs; the folder of the
+/// bus, which ends with its number.
+pub fn join(path: &Path) -> Result<PathBuf> {
+    let port = File::from(line_discipline::open_raw(path)?);
+    let bus = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(DEVICE)
+        .with_context(|| format!("cannot open {DEVICE}"))?;
+    let adapter = adapter()?;
+    relay(port, bus)?;
+    Ok(adapter)
+}
+
 fn adapter() -> Result<PathBuf> {
     for entry in fs::read_dir(BUSES).context("the kernel has no I2C")? {
         let entry = entry?;

@@ -105,6 +105,12 @@ pub(super) fn attach_i2c(port: &Path) -> Result<()> {
     Ok(())
 }
 
+pub(super) fn join_i2c(port: &Path) -> Result<()> {
+    let bus = i2c_link::join(port)?;
+    println!("{} ends at {}", bus.display(), port.display());
+    Ok(())
+}
+
 /// The device answers physical addressing whatever its endpoint ID, which it is then given anew.
 pub(super) fn disturb(name: &str, endpoint_id: u8, request: &str) -> Result<()> {
     let destination = Neighbour::named(name)?.destination();

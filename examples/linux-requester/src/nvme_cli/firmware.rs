@@ -284,7 +284,7 @@ fn reset(nvme: &NvmeCli) -> Result<()> {
 
 /// An image as the reference device takes it: magic, revision, length and CRC-32C, then the
 /// content.
-pub(super) fn image(revision: &str, length: usize) -> Vec<u8> {
+pub(crate) fn image(revision: &str, length: usize) -> Vec<u8> {
     let content: Vec<u8> = (0..length - 24)
         .map(|index| (index * 31 + index / PAGE) as u8)
         .collect();
