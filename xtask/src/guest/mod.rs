@@ -12,7 +12,7 @@
 //! Where the guest sends requests at once, the device may lose those alone for which the capture
 //! shows that it had no buffer.
 //! Some scenarios have Debian's nvme-cli in the guest, of an old and of a current release, whose
-//! every output is checked.
+//! every output is checked. One of them runs the commands of `docs/two-wire.md`.
 
 mod apt;
 mod capture;
@@ -24,6 +24,7 @@ mod kernel;
 mod kernel_build;
 mod management;
 mod nvme_cli;
+mod page;
 mod parts;
 mod plans;
 mod scenario;
@@ -41,6 +42,7 @@ use crate::process::output;
 use crate::project::Project;
 use capture::Judged;
 use device::Devices;
+use page::Page;
 use scenario::{Board, Scenario};
 
 const GUEST_TARGET: &str = "x86_64-unknown-linux-musl";
@@ -72,6 +74,10 @@ pub(crate) struct Args {
     /// Print what the guests print, also when they succeed
     #[arg(long)]
     verbose: bool,
+    /// A shell in the guest of the scenario that runs the commands of docs/two-wire.md, in place of
+    /// these commands
+    #[arg(long)]
+    shell: bool,
 }
 
 /// The programs that every scenario uses.
@@ -81,6 +87,7 @@ struct Programs {
     tshark: Option<install::Tshark>,
     /// The folder of what is downloaded.
     tools: PathBuf,
+    page: Page,
 }
 
 /// Runs the scenarios asked for; the first failure ends the run.
@@ -103,7 +110,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             args.kernel.as_deref(),
             args.build_kernel,
         )?;
-        let took = run_one(scenario, &kernel, &programs, &folder, args.verbose)
+        let took = run_one(scenario, &kernel, &programs, &folder, args)
             .with_context(|| format!("guest scenario {} failed", scenario.name))?;
         println!("guest: {}: ok, {} s", scenario.name, took.as_secs());
     }
@@ -130,6 +137,10 @@ fn chosen(args: &Args) -> Result<Vec<Scenario>> {
         });
     }
     ensure!(!scenarios.is_empty(), "no guest scenario has such a name");
+    ensure!(
+        !args.shell || matches!(&scenarios[..], [one] if one.runs_page()),
+        "a shell is only in one scenario that runs the commands of a page: --only 7.3-two-wire-page"
+    );
     Ok(scenarios)
 }
 
@@ -168,6 +179,7 @@ fn programs(project: &Project, args: &Args, scenarios: &[Scenario]) -> Result<Pr
         requester: build(project, "linux-requester", Some(GUEST_TARGET))?,
         tshark,
         tools: project.target_dir.join("guest-tools"),
+        page: Page::read(&project.root)?,
     })
 }
 
@@ -191,7 +203,7 @@ fn run_one(
     kernel: &Path,
     programs: &Programs,
     folder: &Path,
-    verbose: bool,
+    args: &Args,
 ) -> Result<Duration> {
     let start = Instant::now();
     let folder = folder.join(scenario.name);
@@ -200,17 +212,20 @@ fn run_one(
     }
     std::fs::create_dir_all(&folder)?;
     let initramfs = folder.join("initramfs");
-    let files = match scenario.nvme_cli {
-        Some(release) => release.files(&programs.tools)?,
-        None => Vec::new(),
-    };
+    let mut files = Vec::new();
+    let mut plan = scenario.plan();
+    if let Some(release) = scenario.nvme_cli {
+        files.extend(release.files(&programs.tools)?);
+        if scenario.runs_page() {
+            files.extend(programs.page.files(release, &programs.tools)?);
+        }
+    }
+    if args.shell {
+        plan = plan.replace(page::RUN, page::SHELL);
+    }
     std::fs::write(
         &initramfs,
-        initramfs::image(
-            &std::fs::read(&programs.requester)?,
-            &scenario.plan(),
-            &files,
-        ),
+        initramfs::image(&std::fs::read(&programs.requester)?, &plan, &files),
     )?;
     let streams = scenario.full_streams();
     let usb_capture = (!streams.is_empty()).then(|| folder.join("usb.pcap"));
@@ -221,8 +236,12 @@ fn run_one(
         devices: &programs.devices,
         folder: &folder,
         usb_capture: usb_capture.as_deref(),
+        interactive: args.shell,
     })?;
-    if verbose || outcome.result.is_err() {
+    if args.shell {
+        return outcome.result.map(|()| start.elapsed());
+    }
+    if args.verbose || outcome.result.is_err() {
         println!("{}", outcome.log);
     }
     outcome.result?;
@@ -231,6 +250,11 @@ fn run_one(
         for fullness in fullness::check(capture, &streams, unit, scenario.max_transfer())? {
             println!("guest: {}: {fullness}", scenario.name);
         }
+    }
+    if scenario.runs_page() {
+        let checked = programs.page.check(&outcome.log);
+        let commands = checked.inspect_err(|_| println!("{}", outcome.log))?;
+        println!("guest: {}: {commands} commands as printed", scenario.name);
     }
     if scenario.asks_at_once() {
         check_requests(scenario, &outcome.log, &outcome.captures)

@@ -58,6 +58,10 @@ pub(super) enum Step {
     /// The guest is stopped in the middle of streams of messages of these lengths, for so many
     /// milliseconds each.
     BenchStopped(&'static [(u16, u32)]),
+    /// The serial port becomes the end of a bus, without an interface.
+    Join,
+    /// The commands of `docs/two-wire.md`.
+    Page,
     /// The device's log on its serial port: first lines, a slow reader, one who does not read.
     SerialLog,
 }
@@ -189,6 +193,9 @@ pub(super) const I2C: &[Step] = &[
     Step::SetUnit(254),
     Step::BusEchoes,
 ];
+
+/// From nothing to a firmware update, as a person would do it.
+pub(super) const TWO_WIRE_PAGE: &[Step] = &[Step::Join, Step::Page];
 
 pub(super) const SERIAL_LOG: &[Step] = &[
     Step::Bind,

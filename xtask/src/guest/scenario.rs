@@ -5,11 +5,12 @@ use std::fmt;
 use super::fullness::Stream;
 use super::management;
 use super::nvme_cli::{self, Release};
+use super::page;
 pub(super) use super::parts::{Board, Controller, End, Linux, Listener, Wire};
 use super::plans::{
     AT_ONCE, ATTACHED_NVME_CLI, BOARD, ECHOES, ENDS, GARBAGE, I2C, LINK_LOSS, LONG_BENCH, NVME_CLI,
     REPLUG, ROBUST, SERIAL, SERIAL_LOG, SHORT, SHORT_BENCH, SLOW_BENCH, SLOW_FIRMWARE,
-    STOPPED_BENCH, STOPPED_SPANNING_BENCH, Step,
+    STOPPED_BENCH, STOPPED_SPANNING_BENCH, Step, TWO_WIRE_PAGE,
 };
 
 /// One boot, or several.
@@ -160,6 +161,10 @@ pub(super) fn all() -> Vec<Scenario> {
         i2c(nvme_cli(
             Release::Trixie,
             linux_7_3("7.3-i2c-nvme-cli-2.13", "1.0", 254, ATTACHED_NVME_CLI),
+        )),
+        i2c(nvme_cli(
+            Release::Trixie,
+            linux_7_3("7.3-two-wire-page", "1.0", 254, TWO_WIRE_PAGE),
         )),
         an500(linux_7_2("an500-7.2-ehci", 68, BOARD)),
         an500(linux_7_2("an500-7.2-ehci-bench", 251, SLOW_BENCH)),
@@ -319,6 +324,11 @@ impl Scenario {
         steps.any(|step| matches!(step, Step::EchoesAtOnce(_)))
     }
 
+    /// Whether there is [`Step::Page`].
+    pub(super) fn runs_page(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Page))
+    }
+
     /// How many messages of several packets the device takes at once.
     pub(super) fn messages_at_once(&self) -> usize {
         self.message_buffers.into()
@@ -408,6 +418,8 @@ impl Scenario {
                 Wire::I2c => "attach-i2c /dev/ttyS1".into(),
                 _ => "attach-serial /dev/ttyS1".into(),
             }],
+            Step::Join => vec!["join-i2c /dev/ttyS1".into()],
+            Step::Page => vec![page::RUN.into()],
             Step::Garble(fault) => vec![format!("disturb {interface} {ENDPOINT} garble {fault}")],
             Step::ReplaceDevice => vec![format!("disturb {interface} {ENDPOINT} restart-device")],
             Step::CycleLink => vec![format!("cycle-link {interface} {ENDPOINT} --count 10")],

@@ -52,6 +52,8 @@ pub(super) struct Setup<'a> {
     pub(super) folder: &'a Path,
     /// Where QEMU captures the USB transfers, if it is to.
     pub(super) usb_capture: Option<&'a Path>,
+    /// Whether the guest's console is this terminal, for a person who switches the guest off.
+    pub(super) interactive: bool,
 }
 
 /// How it went.
@@ -134,6 +136,10 @@ impl Machine<'_> {
             if !device_first {
                 self.start_device()?;
             }
+            if self.setup.interactive {
+                qemu.0.wait()?;
+                return Ok(());
+            }
             let lines = lines_of(&mut qemu.0)?;
             for _ in 0..boots_of_each {
                 self.follow(&lines, &mut qemu)?;
@@ -204,6 +210,7 @@ impl Machine<'_> {
             initramfs,
             folder,
             usb_capture,
+            interactive,
             ..
         } = self.setup;
         let socket = self.socket.display();
@@ -225,13 +232,18 @@ impl Machine<'_> {
         };
         let append =
             format!("console=ttyS0 loglevel=2 panic={panic} no_timer_check -- guest-init {PLAN}");
+        // With the monitor, QEMU gives the guest all keys, that for an interrupt too.
+        let (console, [input, output]) = match interactive {
+            true => ("mon:stdio", [Stdio::inherit(), Stdio::inherit()]),
+            false => ("stdio", [Stdio::piped(), Stdio::piped()]),
+        };
         let mut command = Command::new("qemu-system-x86_64");
         command
             .args(["-accel", "tcg", "-m", "512", "-nodefaults"])
             .args(["-smp", &scenario.processors.to_string()])
             .args(["-display", "none"])
             .args(no_reboot)
-            .args(["-serial", "stdio", "-append", &append, "-kernel"])
+            .args(["-serial", console, "-append", &append, "-kernel"])
             .arg(kernel)
             .arg("-initrd")
             .arg(initramfs)
@@ -245,8 +257,8 @@ impl Machine<'_> {
                 ],
                 Wire::Serial | Wire::I2c => vec!["-serial".to_owned(), "chardev:link".to_owned()],
             })
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
+            .stdin(input)
+            .stdout(output)
             .stderr(File::create(folder.join("qemu.log"))?);
         Ok(Running(
             command.spawn().context("cannot start qemu-system-x86_64")?,
