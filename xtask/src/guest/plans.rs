@@ -103,6 +103,20 @@ pub(super) const BOARD: &[Step] = &[
     Step::Control,
     Step::ShortEcho,
 ];
+/// All of it in one boot.
+pub(super) const MANAGED: &[Step] = &[
+    Step::Bind,
+    Step::Control,
+    Step::AllEchoes,
+    Step::CycleLink,
+    Step::Reset,
+    Step::Control,
+    Step::ShortEcho,
+    Step::Management,
+    Step::RestartDevice,
+    Step::Control,
+    Step::ShortEcho,
+];
 pub(super) const ENDS: &[Step] = &[Step::Bind, Step::Control, Step::End, Step::Control];
 pub(super) const SHORT_BENCH: &[Step] = &[
     Step::Bind,

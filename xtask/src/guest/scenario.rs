@@ -2,13 +2,14 @@
 
 use std::fmt;
 
+pub(super) use super::computer::Computer;
 use super::fullness::Stream;
 use super::management;
 use super::nvme_cli::{self, Release};
 pub(super) use super::parts::{Board, Controller, End, Linux, Listener, Wire};
 use super::plans::{
-    AT_ONCE, ATTACHED_NVME_CLI, BOARD, ECHOES, ENDS, GARBAGE, I2C, LINK_LOSS, LONG_BENCH, NVME_CLI,
-    REPLUG, ROBUST, SERIAL, SERIAL_LOG, SHORT, SHORT_BENCH, SLOW_BENCH, SLOW_FIRMWARE,
+    AT_ONCE, ATTACHED_NVME_CLI, BOARD, ECHOES, ENDS, GARBAGE, I2C, LINK_LOSS, LONG_BENCH, MANAGED,
+    NVME_CLI, REPLUG, ROBUST, SERIAL, SERIAL_LOG, SHORT, SHORT_BENCH, SLOW_BENCH, SLOW_FIRMWARE,
     STOPPED_BENCH, STOPPED_SPANNING_BENCH, Step,
 };
 
@@ -16,6 +17,8 @@ use super::plans::{
 pub(super) struct Scenario {
     pub(super) name: &'static str,
     pub(super) board: Board,
+    /// The guest's.
+    pub(super) computer: Computer,
     pub(super) linux: Linux,
     pub(super) wire: Wire,
     pub(super) listener: Listener,
@@ -34,7 +37,7 @@ pub(super) struct Scenario {
     pub(super) well_formed: bool,
     /// `--message-buffers` of `virtual-device`.
     pub(super) message_buffers: u8,
-    /// Of the guest.
+    /// Of a guest on x86.
     pub(super) processors: u8,
     /// Which nvme-cli the guest has.
     pub(super) nvme_cli: Option<Release>,
@@ -179,6 +182,8 @@ pub(super) fn all() -> Vec<Scenario> {
             End::StackOverflow,
             linux_7_3("an500-7.3-xhci-stack-overflow", "1.0", 251, ENDS),
         ),
+        ast2600(linux_7_3("ast2600-7.3-ehci-251", "1.0", 251, MANAGED)),
+        ast2600(linux_7_3("ast2600-7.3-ehci-spanning", "1.1", 8187, ECHOES)),
     ]
 }
 
@@ -210,6 +215,18 @@ fn slow_firmware(release: Release, scenario: Scenario) -> Scenario {
 fn an500(scenario: Scenario) -> Scenario {
     Scenario {
         board: Board::An500,
+        ..scenario
+    }
+}
+
+fn ast2600(scenario: Scenario) -> Scenario {
+    Scenario {
+        computer: Computer::Ast2600,
+        wire: match scenario.wire {
+            // Its own.
+            Wire::Usb(_) => Wire::Usb(Controller::Ehci),
+            other => other,
+        },
         ..scenario
     }
 }
@@ -255,6 +272,7 @@ fn linux_7_2(name: &'static str, mtu: u32, steps: &'static [Step]) -> Scenario {
     Scenario {
         name,
         board: Board::Pc,
+        computer: Computer::X86,
         linux: Linux::V7_2,
         wire: Wire::Usb(Controller::Ehci),
         listener: Listener::Qemu,
@@ -363,13 +381,22 @@ impl Scenario {
         lines.join("\n")
     }
 
+    /// What `linux-requester` calls the interface, or on a bus the device's place there.
+    fn interface(&self) -> String {
+        match self.wire {
+            Wire::Usb(_) => "usb".into(),
+            Wire::Serial => "mctpserial0".into(),
+            Wire::I2c => format!("{}/1d", self.computer.i2c_interface()),
+        }
+    }
+
     fn commands(&self, step: Step) -> Vec<String> {
         let echo = |sizes: &str| format!("echo {ENDPOINT} --sizes {sizes}");
         // One try: no request may be lost, least of all the first one after garbage. An emulated
         // machine on a busy host is slow at times, so that the try is longer than the four
         // of mctpd together.
         let control = |rest: &str| format!("control {rest} --tries 1 --wait 3000");
-        let interface = self.wire.interface();
+        let interface = self.interface();
         match step {
             Step::Bind => vec!["wait-interface --timeout 30".into()],
             Step::Control => vec![
@@ -404,10 +431,13 @@ impl Scenario {
                 .map(|size| format!("echo {ENDPOINT} --size {size}"))
                 .into(),
             Step::SetUnit(mtu) => set_and_read_unit(mtu).into(),
-            Step::Attach => vec![match self.wire {
-                Wire::I2c => "attach-i2c /dev/ttyS1".into(),
-                _ => "attach-serial /dev/ttyS1".into(),
-            }],
+            Step::Attach => {
+                let kind = match self.wire {
+                    Wire::I2c => "i2c",
+                    _ => "serial",
+                };
+                vec![format!("attach-{kind} {}", self.computer.device_port())]
+            }
             Step::Garble(fault) => vec![format!("disturb {interface} {ENDPOINT} garble {fault}")],
             Step::ReplaceDevice => vec![format!("disturb {interface} {ENDPOINT} restart-device")],
             Step::CycleLink => vec![format!("cycle-link {interface} {ENDPOINT} --count 10")],
@@ -512,10 +542,11 @@ impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{}: {}, Linux {}, {}, {}, MTU {}\n  {}",
+            "{}: {}, Linux {} on {}, {}, {}, MTU {}\n  {}",
             self.name,
             self.board.program(),
             self.linux.version(),
+            self.computer.name(),
             self.wire.device(),
             match self.wire {
                 Wire::Usb(_) => format!("MCTP over USB {}", self.usb),
@@ -544,6 +575,14 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn the_emulated_management_controller_meets_its_own_usb_host_controller() {
+        let of_usb = |s: &&Scenario| {
+            s.computer == Computer::Ast2600 && s.wire == Wire::Usb(Controller::Ehci)
+        };
+        assert!(all().iter().filter(of_usb).count() > 1);
     }
 
     #[test]

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 
+use super::computer;
 use super::device::{Devices, Files};
-use super::initramfs::PLAN;
-use super::scenario::{Listener, Scenario, Wire};
-use crate::emulate;
+use super::kernel::Kernel;
+use super::scenario::{Listener, Scenario};
 use crate::process::output;
 
 /// A guest that prints nothing for this long hangs.
@@ -45,7 +45,7 @@ const MARK: &str = "@guest ";
 /// What to run.
 pub(super) struct Setup<'a> {
     pub(super) scenario: &'a Scenario,
-    pub(super) kernel: &'a Path,
+    pub(super) kernel: &'a Kernel,
     pub(super) initramfs: &'a Path,
     pub(super) devices: &'a Devices,
     /// For the socket, the captures and the logs.
@@ -206,51 +206,15 @@ impl Machine<'_> {
             usb_capture,
             ..
         } = self.setup;
-        let socket = self.socket.display();
-        let chardev = match scenario.listener {
-            Listener::Qemu => format!("socket,id=link,path={socket},server=on,wait=off"),
-            Listener::Device => format!("socket,id=link,path={socket},reconnect-ms=200"),
-        };
-        let usb_capture = usb_capture.map_or_else(String::new, |path| {
-            format!(",pcap={}", emulate::escaped(path))
-        });
-        // `--` ends the kernel's own options; what follows are the arguments of its first process.
-        // Only emergencies on the console, so that no kernel message lands inside a line meant for
-        // us. On a busy host the emulated timer is too late for the check that it works.
-        // A kernel that panics must not get a second chance: it ends QEMU, or hangs where reboots
-        // are part of the plan.
-        let (panic, no_reboot) = match scenario.computers_and_boots_of_each() {
-            (_, 1) => ("-1", Some("-no-reboot")),
-            _ => ("0", None),
-        };
-        let append =
-            format!("console=ttyS0 loglevel=2 panic={panic} no_timer_check -- guest-init {PLAN}");
-        let mut command = Command::new("qemu-system-x86_64");
+        let mut command =
+            computer::command(scenario, kernel, initramfs, &self.socket, *usb_capture);
         command
-            .args(["-accel", "tcg", "-m", "512", "-nodefaults"])
-            .args(["-smp", &scenario.processors.to_string()])
-            .args(["-display", "none"])
-            .args(no_reboot)
-            .args(["-serial", "stdio", "-append", &append, "-kernel"])
-            .arg(kernel)
-            .arg("-initrd")
-            .arg(initramfs)
-            .args(["-chardev", &chardev])
-            .args(match scenario.wire {
-                Wire::Usb(controller) => vec![
-                    "-device".to_owned(),
-                    format!("{},id=controller", controller.device()),
-                    "-device".to_owned(),
-                    format!("usb-redir,chardev=link,bus=controller.0{usb_capture}"),
-                ],
-                Wire::Serial | Wire::I2c => vec!["-serial".to_owned(), "chardev:link".to_owned()],
-            })
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(File::create(folder.join("qemu.log"))?);
-        Ok(Running(
-            command.spawn().context("cannot start qemu-system-x86_64")?,
-        ))
+        Ok(Running(command.spawn().with_context(|| {
+            format!("cannot start {}", scenario.computer.qemu().program)
+        })?))
     }
 
     fn start_device(&mut self) -> Result<()> {
