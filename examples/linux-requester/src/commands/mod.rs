@@ -1,6 +1,7 @@
 //! The commands: what the command line offers, and which function does it.
 
 mod device;
+mod firmware;
 mod messages;
 mod setup;
 mod values;
@@ -16,6 +17,7 @@ use crate::benchmark::{self, BenchArguments, StoppedArguments};
 use crate::guest_init;
 use crate::nvme_cli::{self, Chapter, NvmeCli};
 use crate::serial_log::SerialLogArguments;
+use firmware::FirmwareArguments;
 use messages::{ControlArguments, EchoArguments, ManagementArguments};
 use setup::{LinkState, SetupArguments};
 use values::size_range;
@@ -53,6 +55,9 @@ enum Command {
     /// In a test guest: have the host stop this machine in the middle of a stream, of which nothing
     /// may be lost
     BenchStopped(StoppedArguments),
+    /// In a test guest: update the firmware of the reference device, and have the host check that it has
+    /// every byte of it
+    Firmware(FirmwareArguments),
     /// Check the device's log on its USB serial port, with echoes to the endpoint meanwhile
     SerialLog {
         endpoint_id: u8,
@@ -136,6 +141,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         Command::Echo(arguments) => messages::echo_sizes(arguments),
         Command::Bench(arguments) => benchmark::run(arguments),
         Command::BenchStopped(arguments) => benchmark::run_stopped(arguments),
+        Command::Firmware(arguments) => firmware::update(arguments),
         Command::SerialLog {
             endpoint_id,
             busy,
