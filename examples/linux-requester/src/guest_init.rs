@@ -50,13 +50,21 @@ pub(crate) fn tell_host(request: &str) {
 /// Has the host stop this machine for so many milliseconds. What the thread returns is what the host
 /// says when the machine goes on, for [`expect_was_stopped`].
 pub(crate) fn stop(milliseconds: u64) -> JoinHandle<io::Result<String>> {
-    let host = thread::spawn(|| {
-        let mut line = String::new();
-        io::stdin().read_line(&mut line)?;
-        Ok(line)
-    });
+    let host = thread::spawn(host_says);
     tell_host(&format!("stop {milliseconds}"));
     host
+}
+
+/// Asks the host for something, and waits until it says what it has done.
+pub(crate) fn ask_host(request: &str) -> Result<String> {
+    tell_host(request);
+    Ok(host_says()?.trim().to_owned())
+}
+
+fn host_says() -> io::Result<String> {
+    let mut line = String::new();
+    io::stdin().read_line(&mut line)?;
+    Ok(line)
 }
 
 /// Checks what the host said.

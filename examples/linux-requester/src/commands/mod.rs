@@ -2,6 +2,7 @@
 
 mod device;
 mod firmware;
+mod i2c;
 mod messages;
 mod setup;
 mod values;
@@ -117,6 +118,19 @@ enum Command {
     /// In a test guest: make an interface on an I2C bus that ends at a serial port, for as long as
     /// this machine runs
     AttachI2c { port: PathBuf },
+    /// In a test guest: damage the packet error code of the next packet on the I2C bus that is in the
+    /// middle of a message to the device
+    DamagePec,
+    /// In a test guest: close the I2C bus in the middle of a record to the device
+    TearI2c,
+    /// In a test guest: close the I2C bus, have the host replace the device, open the bus again, then
+    /// ask the device until it answers
+    ReopenI2c { interface: String, endpoint_id: u8 },
+    /// In a test guest: have the host check that the device has logged a line with this text
+    ExpectLog {
+        #[arg(trailing_var_arg = true, required = true)]
+        text: Vec<String>,
+    },
     /// In a test guest: ask the host for something, then wait for a new interface
     AskHost { request: String },
     /// In a test guest: ask the host for something to be done to the device behind an interface that
@@ -171,7 +185,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             size,
         } => nvme_cli::run(folder.clone(), *endpoint_id, *chapter, *size),
         Command::AttachSerial { port } => device::attach_serial(port),
-        Command::AttachI2c { port } => device::attach_i2c(port),
+        Command::AttachI2c { port } => i2c::attach(port),
+        Command::DamagePec => i2c::damage(),
+        Command::TearI2c => i2c::tear(),
+        Command::ReopenI2c {
+            interface,
+            endpoint_id,
+        } => i2c::reopen(interface, *endpoint_id),
+        Command::ExpectLog { text } => {
+            guest_init::expect_device_log(&text.join(" "));
+            Ok(())
+        }
         Command::AskHost { request } => device::ask_host(request),
         Command::Disturb {
             interface,
