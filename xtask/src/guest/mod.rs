@@ -30,6 +30,7 @@ mod parts;
 mod plans;
 mod scenario;
 mod unfinished;
+mod units;
 mod vm;
 
 use std::path::{Path, PathBuf};
@@ -277,6 +278,9 @@ fn run_one(
         check_requests(scenario, &outcome.log, &outcome.captures)
             .inspect_err(|_| println!("{}", outcome.log))?;
     }
+    if scenario.has_units() {
+        check_units(scenario, &outcome.captures)?;
+    }
     if let Some(tshark) = &programs.tshark {
         let (judged, whose) = if scenario.well_formed {
             (Judged::All, "packets")
@@ -285,7 +289,7 @@ fn run_one(
         };
         for capture in &outcome.captures {
             let packets = capture::check(tshark, capture, judged)?;
-            if scenario.sets_unit() {
+            if scenario.nvme_cli.is_some() {
                 let longest = capture::longest_sent(tshark, capture)?;
                 ensure!(
                     longest == scenario.mtu,
@@ -310,6 +314,26 @@ fn check_requests(scenario: &Scenario, log: &str, captures: &[PathBuf]) -> Resul
         let requests = unfinished::check(capture, log, limit)?;
         println!("guest: {name}: {requests}");
     }
+    Ok(())
+}
+
+/// Checks that the device's packets had the length of each transmission unit that the plan set.
+fn check_units(scenario: &Scenario, captures: &[PathBuf]) -> Result<()> {
+    let mut set = Vec::new();
+    for capture in captures {
+        let periods = units::check(capture, scenario.device_unit())?;
+        set.extend(periods.iter().skip(1).map(|period| period.unit));
+    }
+    ensure!(
+        set == scenario.units(),
+        "transmission units were set to {set:?} instead of {:?}",
+        scenario.units()
+    );
+    println!(
+        "guest: {}: the device's longest packets had the transmission unit of {}, and of {set:?} when set",
+        scenario.name,
+        scenario.device_unit()
+    );
     Ok(())
 }
 

@@ -8,9 +8,9 @@ use super::management;
 use super::nvme_cli::{self, Release};
 pub(super) use super::parts::{Board, Controller, End, Linux, Listener, Wire};
 use super::plans::{
-    AT_ONCE, ATTACHED_NVME_CLI, BOARD, ECHOES, ENDS, GARBAGE, I2C, LINK_LOSS, LONG_BENCH, MANAGED,
-    NVME_CLI, REPLUG, ROBUST, SERIAL, SERIAL_LOG, SHORT, SHORT_BENCH, SLOW_BENCH, SLOW_FIRMWARE,
-    STOPPED_BENCH, STOPPED_SPANNING_BENCH, Step,
+    AT_ONCE, ATTACHED_NVME_CLI, BMC_I2C, BOARD, ECHOES, ENDS, GARBAGE, I2C, I2C_REPLUG, LINK_LOSS,
+    LONG_BENCH, MANAGED, NVME_CLI, REPLUG, ROBUST, SERIAL, SERIAL_LOG, SHORT, SHORT_BENCH,
+    SLOW_BENCH, SLOW_FIRMWARE, STOPPED_BENCH, STOPPED_SPANNING_BENCH, Step,
 };
 
 /// One boot, or several.
@@ -54,6 +54,8 @@ pub(super) struct Scenario {
 const ENDPOINT: u8 = 9;
 /// The one that makes the emulated board end, if it is asked to.
 const ENDING_ENDPOINT: u8 = 253;
+/// Bytes of a packet's header.
+const PACKET_HEADER: u16 = 4;
 
 /// The short run.
 pub(super) fn smoke() -> Vec<Scenario> {
@@ -164,6 +166,7 @@ pub(super) fn all() -> Vec<Scenario> {
             Release::Trixie,
             linux_7_3("7.3-i2c-nvme-cli-2.13", "1.0", 254, ATTACHED_NVME_CLI),
         )),
+        i2c_replug("7.3-i2c-replug"),
         an500(linux_7_2("an500-7.2-ehci", 68, BOARD)),
         an500(linux_7_2("an500-7.2-ehci-bench", 251, SLOW_BENCH)),
         an500(nvme_cli(
@@ -184,6 +187,8 @@ pub(super) fn all() -> Vec<Scenario> {
         ),
         ast2600(linux_7_3("ast2600-7.3-ehci-251", "1.0", 251, MANAGED)),
         ast2600(linux_7_3("ast2600-7.3-ehci-spanning", "1.1", 8187, ECHOES)),
+        ast2600(i2c(linux_7_3("ast2600-7.3-i2c", "1.0", 254, BMC_I2C))),
+        ast2600(i2c_replug("ast2600-7.3-i2c-replug")),
     ]
 }
 
@@ -242,6 +247,14 @@ fn i2c(scenario: Scenario) -> Scenario {
     Scenario {
         wire: Wire::I2c,
         ..scenario
+    }
+}
+
+fn i2c_replug(name: &'static str) -> Scenario {
+    Scenario {
+        listener: Listener::Device,
+        boots: 2,
+        ..i2c(linux_7_3(name, "1.0", 254, I2C_REPLUG))
     }
 }
 
@@ -319,12 +332,34 @@ impl Scenario {
         self.nvme_cli.is_some() || self.wire == Wire::I2c
     }
 
+    /// Whether each transmission unit that the plan sets, and the first one, has to show in packets.
+    /// nvme-cli's chapters have resets, which set it back.
+    pub(super) fn has_units(&self) -> bool {
+        self.wire == Wire::I2c && self.nvme_cli.is_none()
+    }
+
+    /// The transmission unit that the device begins with.
+    pub(super) fn device_unit(&self) -> u16 {
+        self.device_mtu() as u16 - PACKET_HEADER
+    }
+
+    /// The transmission units that the plan sets.
+    pub(super) fn units(&self) -> Vec<u16> {
+        let of_step = |step: &Step| match step {
+            Step::Management => Some(self.mtu),
+            Step::SetUnit(mtu) => Some(*mtu),
+            _ => None,
+        };
+        let units = self.steps.iter().filter_map(of_step);
+        units.map(|mtu| mtu as u16 - PACKET_HEADER).collect()
+    }
+
     /// What the device logs: with a serial port every packet, so that a reader who is slow misses
     /// some; where drops are counted, these.
     pub(super) fn log_level(&self) -> &'static str {
         if self.serial_log {
             "trace"
-        } else if self.asks_at_once() {
+        } else if self.asks_at_once() || self.steps.contains(&Step::BadPacketErrorCode) {
             "debug"
         } else {
             "info"
@@ -397,6 +432,12 @@ impl Scenario {
         // of mctpd together.
         let control = |rest: &str| format!("control {rest} --tries 1 --wait 3000");
         let interface = self.interface();
+        // It logs its counters when its endpoint ID is set, which this forces (DSP0236 1.3.3, section
+        // 12.4) even where it would be a retransmission.
+        let log_drops = control(&format!(
+            "physical:{interface} 01 01{ENDPOINT:02x} --expect 00"
+        ));
+        let dropped = |count, reason| format!("expect-log dropped so far: {count} for {reason}");
         match step {
             Step::Bind => vec!["wait-interface --timeout 30".into()],
             Step::Control => vec![
@@ -422,11 +463,7 @@ impl Scenario {
                 set_unit(mtu),
                 format!("echo {ENDPOINT} --size 3000 --at-once 12 --count 20 --may-lose"),
             ],
-            // It logs its counters when its endpoint ID is set, which this forces (DSP0236 1.3.3,
-            // section 12.4) even where it would be a retransmission.
-            Step::LogDrops => vec![control(&format!(
-                "physical:{interface} 01 01{ENDPOINT:02x} --expect 00"
-            ))],
+            Step::LogDrops => vec![log_drops],
             Step::BusEchoes => [1, 60, 249, 250, 1000, 4096]
                 .map(|size| format!("echo {ENDPOINT} --size {size}"))
                 .into(),
@@ -438,6 +475,19 @@ impl Scenario {
                 };
                 vec![format!("attach-{kind} {}", self.computer.device_port())]
             }
+            Step::ReopenBus => vec![format!("reopen-i2c {interface} {ENDPOINT}")],
+            Step::TearBus => vec!["tear-i2c".into()],
+            // Of five packets the second; the device has no use for the three behind it.
+            Step::BadPacketErrorCode => vec![
+                "damage-pec".into(),
+                format!("echo {ENDPOINT} --size 1000 --silent --wait 1500"),
+                format!("echo {ENDPOINT} --size 1000"),
+                log_drops,
+                dropped(1, "bad link framing, length or checksum"),
+                dropped(1, "packet out of sequence"),
+                dropped(2, "middle or end packet without a start"),
+            ],
+            Step::Firmware => vec![format!("firmware {ENDPOINT}")],
             Step::Garble(fault) => vec![format!("disturb {interface} {ENDPOINT} garble {fault}")],
             Step::ReplaceDevice => vec![format!("disturb {interface} {ENDPOINT} restart-device")],
             Step::CycleLink => vec![format!("cycle-link {interface} {ENDPOINT} --count 10")],

@@ -74,8 +74,13 @@ impl Running {
         signal("-STOP")?;
         thread::sleep(time);
         signal("-CONT")?;
+        self.tell("was stopped")
+    }
+
+    /// Tells the guest something.
+    fn tell(&self, text: &str) -> Result<()> {
         let mut console = self.0.stdin.as_ref().context("no console to write to")?;
-        Ok(writeln!(console, "was stopped")?)
+        Ok(writeln!(console, "{text}")?)
     }
 }
 
@@ -182,6 +187,10 @@ impl Machine<'_> {
                 Some(("fail", reason)) => return Err(anyhow!("in the guest: {reason}")),
                 Some(("log", text)) => self.expect_device_log(text)?,
                 Some(("ask", "restart-device")) => self.restart_device()?,
+                Some(("ask", "replace-device")) => {
+                    self.restart_device()?;
+                    qemu.tell("the device was replaced")?;
+                }
                 Some(("ask", "await-end")) => self.await_end()?,
                 Some(("ask", request)) if request.starts_with("garble ") => {
                     let fault = request.trim_start_matches("garble ").parse::<usize>()?;
