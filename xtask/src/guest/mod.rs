@@ -1,9 +1,10 @@
 //! `cargo xtask guest`: the reference device behind a real Linux kernel in QEMU.
 //!
-//! Each scenario boots a kernel that has MCTP over USB built in. Its only program is
-//! `linux-requester`, which runs a plan as process 1; its USB host controller is joined to the
-//! device by usbredir: to `virtual-device`, or to UART0 of the emulated board, which runs in a QEMU
-//! of its own. Some scenarios join the guest's second serial port to `virtual-device` instead, for
+//! Each scenario boots a kernel that has MCTP over USB built in, that of a PC or that of a board with
+//! an AST2600, the SoC of many BMCs. Its only program is `linux-requester`, which runs a plan as
+//! process 1; its USB host controller is joined to the device by usbredir: to `virtual-device`, or to
+//! UART0 of the emulated board, which runs in a QEMU of its own. Some scenarios join a serial port of
+//! the guest to `virtual-device` instead, for
 //! MCTP over serial, or for what is written on an I2C bus in software. The scenario passes when
 //! every step of the plan did and tshark finds no malformed packet in what the virtual device
 //! captured, but for those that a scenario injects. The emulated board captures nothing: QEMU's own
@@ -16,6 +17,7 @@
 
 mod apt;
 mod capture;
+mod computer;
 mod device;
 mod fullness;
 mod initramfs;
@@ -29,6 +31,7 @@ mod parts;
 mod plans;
 mod scenario;
 mod unfinished;
+mod units;
 mod vm;
 
 use std::path::{Path, PathBuf};
@@ -38,14 +41,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::emulate;
-use crate::process::output;
+use crate::process::{output, succeeds};
 use crate::project::Project;
 use capture::Judged;
+use computer::Computer;
 use device::Devices;
+use kernel::Kernel;
 use page::Page;
 use scenario::{Board, Scenario};
-
-const GUEST_TARGET: &str = "x86_64-unknown-linux-musl";
 
 /// What `cargo xtask guest` can be told.
 #[derive(clap::Args)]
@@ -62,10 +65,10 @@ pub(crate) struct Args {
     /// Name the scenarios and their steps, and run none
     #[arg(long)]
     list: bool,
-    /// A kernel image for all scenarios, instead of one for each Linux version
+    /// A kernel image for all scenarios on x86, instead of one for each Linux version
     #[arg(long)]
     kernel: Option<PathBuf>,
-    /// Build missing kernels from Debian's sources (about ten minutes each)
+    /// Build missing kernels for x86 from Debian's sources (about ten minutes each)
     #[arg(long)]
     build_kernel: bool,
     /// A virtual device that is already built
@@ -83,11 +86,21 @@ pub(crate) struct Args {
 /// The programs that every scenario uses.
 struct Programs {
     devices: Devices,
-    requester: PathBuf,
+    requesters: Vec<(Computer, PathBuf)>,
     tshark: Option<install::Tshark>,
     /// The folder of what is downloaded.
     tools: PathBuf,
     page: Page,
+}
+
+impl Programs {
+    /// `linux-requester` for a guest's computer.
+    fn requester(&self, computer: Computer) -> Result<&Path> {
+        let mut requesters = self.requesters.iter();
+        let found = requesters.find(|(of, _)| *of == computer);
+        let (_, requester) = found.context("linux-requester was not built for this computer")?;
+        Ok(requester)
+    }
 }
 
 /// Runs the scenarios asked for; the first failure ends the run.
@@ -99,13 +112,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let start = Instant::now();
     let project = Project::open()?;
-    install::qemu(&install::X86)?;
     let programs = programs(&project, args, &scenarios)?;
     let folder = project.target_dir.join("guest");
     let runs = (0..args.times).flat_map(|_| &scenarios);
     for scenario in runs {
         let kernel = kernel::find(
             &project,
+            scenario.computer,
             scenario.linux,
             args.kernel.as_deref(),
             args.build_kernel,
@@ -157,7 +170,7 @@ fn programs(project: &Project, args: &Args, scenarios: &[Scenario]) -> Result<Pr
         Some(device) => device
             .canonicalize()
             .context("there is no such virtual device")?,
-        None => build(project, "virtual-device", None)?,
+        None => build_device(project)?,
     };
     let an500 = if scenarios.iter().any(|one| one.board == Board::An500) {
         install::qemu(&install::ARM)?;
@@ -169,38 +182,67 @@ fn programs(project: &Project, args: &Args, scenarios: &[Scenario]) -> Result<Pr
     } else {
         None
     };
-    crate::install::targets(&[GUEST_TARGET])?;
+    let mut requesters = Vec::new();
+    for scenario in scenarios {
+        let computer = scenario.computer;
+        if requesters.iter().all(|(of, _)| *of != computer) {
+            install::qemu(computer.qemu())?;
+            requesters.push((computer, build_requester(project, computer)?));
+        }
+    }
     Ok(Programs {
         devices: Devices {
             virtual_device,
             models: project.root.join("examples/virtual-device/models"),
             an500,
         },
-        requester: build(project, "linux-requester", Some(GUEST_TARGET))?,
+        requesters,
         tshark,
         tools: project.target_dir.join("guest-tools"),
         page: Page::read(&project.root)?,
     })
 }
 
-fn build(project: &Project, package: &str, target: Option<&str>) -> Result<PathBuf> {
-    let mut cargo = project.cargo(".");
-    cargo.args(["build", "--release", "--quiet", "--package", package]);
-    let mut folder = project.target_dir.clone();
-    if let Some(target) = target {
-        // The initramfs is copied in the emulated machine: a tenth of the size starts faster.
-        cargo
-            .args(["--target", target])
-            .env("CARGO_PROFILE_RELEASE_STRIP", "true");
-        folder.push(target);
+fn build_device(project: &Project) -> Result<PathBuf> {
+    output(&mut release_build(project, "virtual-device"))?;
+    Ok(project.target_dir.join("release/virtual-device"))
+}
+
+/// A static program, as there is no other in the guest.
+fn build_requester(project: &Project, computer: Computer) -> Result<PathBuf> {
+    let package = "linux-requester";
+    let target = computer.target();
+    crate::install::targets(&[target])?;
+    let mut cargo = release_build(project, package);
+    // The initramfs is copied in the emulated machine: a tenth of the size starts faster.
+    cargo
+        .args(["--target", target])
+        .env("CARGO_PROFILE_RELEASE_STRIP", "true");
+    if let Some((linker, packages)) = computer.linker() {
+        if !succeeds(Command::new(linker).arg("--version")) {
+            println!("installing {linker}");
+            install::packages(linker, packages)?;
+        }
+        let flags = format!("-Clinker={linker} -Ctarget-feature=+crt-static");
+        cargo.env("RUSTFLAGS", flags);
     }
     output(&mut cargo)?;
-    Ok(folder.join("release").join(package))
+    Ok(project
+        .target_dir
+        .join(target)
+        .join("release")
+        .join(package))
+}
+
+fn release_build(project: &Project, package: &str) -> Command {
+    let mut cargo = project.cargo(".");
+    cargo.args(["build", "--release", "--quiet", "--package", package]);
+    cargo
 }
 
 fn run_one(
     scenario: &Scenario,
-    kernel: &Path,
+    kernel: &Kernel,
     programs: &Programs,
     folder: &Path,
     args: &Args,
@@ -225,7 +267,11 @@ fn run_one(
     }
     std::fs::write(
         &initramfs,
-        initramfs::image(&std::fs::read(&programs.requester)?, &plan, &files),
+        initramfs::image(
+            &std::fs::read(programs.requester(scenario.computer)?)?,
+            &plan,
+            &files,
+        ),
     )?;
     let streams = scenario.full_streams();
     let usb_capture = (!streams.is_empty()).then(|| folder.join("usb.pcap"));
@@ -260,6 +306,9 @@ fn run_one(
         check_requests(scenario, &outcome.log, &outcome.captures)
             .inspect_err(|_| println!("{}", outcome.log))?;
     }
+    if scenario.has_units() {
+        check_units(scenario, &outcome.captures)?;
+    }
     if let Some(tshark) = &programs.tshark {
         let (judged, whose) = if scenario.well_formed {
             (Judged::All, "packets")
@@ -268,7 +317,7 @@ fn run_one(
         };
         for capture in &outcome.captures {
             let packets = capture::check(tshark, capture, judged)?;
-            if scenario.sets_unit() {
+            if scenario.nvme_cli.is_some() {
                 let longest = capture::longest_sent(tshark, capture)?;
                 ensure!(
                     longest == scenario.mtu,
@@ -293,6 +342,26 @@ fn check_requests(scenario: &Scenario, log: &str, captures: &[PathBuf]) -> Resul
         let requests = unfinished::check(capture, log, limit)?;
         println!("guest: {name}: {requests}");
     }
+    Ok(())
+}
+
+/// Checks that the device's packets had the length of each transmission unit that the plan set.
+fn check_units(scenario: &Scenario, captures: &[PathBuf]) -> Result<()> {
+    let mut set = Vec::new();
+    for capture in captures {
+        let periods = units::check(capture, scenario.device_unit())?;
+        set.extend(periods.iter().skip(1).map(|period| period.unit));
+    }
+    ensure!(
+        set == scenario.units(),
+        "transmission units were set to {set:?} instead of {:?}",
+        scenario.units()
+    );
+    println!(
+        "guest: {}: the device's longest packets had the transmission unit of {}, and of {set:?} when set",
+        scenario.name,
+        scenario.device_unit()
+    );
     Ok(())
 }
 

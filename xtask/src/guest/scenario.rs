@@ -2,21 +2,24 @@
 
 use std::fmt;
 
+pub(super) use super::computer::Computer;
 use super::fullness::Stream;
 use super::management;
 use super::nvme_cli::{self, Release};
 use super::page;
 pub(super) use super::parts::{Board, Controller, End, Linux, Listener, Wire};
 use super::plans::{
-    AT_ONCE, ATTACHED_NVME_CLI, BOARD, ECHOES, ENDS, GARBAGE, I2C, LINK_LOSS, LONG_BENCH, NVME_CLI,
-    REPLUG, ROBUST, SERIAL, SERIAL_LOG, SHORT, SHORT_BENCH, SLOW_BENCH, SLOW_FIRMWARE,
-    STOPPED_BENCH, STOPPED_SPANNING_BENCH, Step, TWO_WIRE_PAGE,
+    AT_ONCE, ATTACHED_NVME_CLI, BMC_I2C, BOARD, ECHOES, ENDS, GARBAGE, I2C, I2C_REPLUG, LINK_LOSS,
+    LONG_BENCH, MANAGED, NVME_CLI, REPLUG, ROBUST, SERIAL, SERIAL_LOG, SHORT, SHORT_BENCH,
+    SLOW_BENCH, SLOW_FIRMWARE, STOPPED_BENCH, STOPPED_SPANNING_BENCH, Step, TWO_WIRE_PAGE,
 };
 
 /// One boot, or several.
 pub(super) struct Scenario {
     pub(super) name: &'static str,
     pub(super) board: Board,
+    /// The guest's.
+    pub(super) computer: Computer,
     pub(super) linux: Linux,
     pub(super) wire: Wire,
     pub(super) listener: Listener,
@@ -35,7 +38,7 @@ pub(super) struct Scenario {
     pub(super) well_formed: bool,
     /// `--message-buffers` of `virtual-device`.
     pub(super) message_buffers: u8,
-    /// Of the guest.
+    /// Of a guest on x86.
     pub(super) processors: u8,
     /// Which nvme-cli the guest has.
     pub(super) nvme_cli: Option<Release>,
@@ -52,6 +55,8 @@ pub(super) struct Scenario {
 const ENDPOINT: u8 = 9;
 /// The one that makes the emulated board end, if it is asked to.
 const ENDING_ENDPOINT: u8 = 253;
+/// Bytes of a packet's header.
+const PACKET_HEADER: u16 = 4;
 
 /// The short run.
 pub(super) fn smoke() -> Vec<Scenario> {
@@ -166,6 +171,7 @@ pub(super) fn all() -> Vec<Scenario> {
             Release::Trixie,
             linux_7_3("7.3-two-wire-page", "1.0", 254, TWO_WIRE_PAGE),
         )),
+        i2c_replug("7.3-i2c-replug"),
         an500(linux_7_2("an500-7.2-ehci", 68, BOARD)),
         an500(linux_7_2("an500-7.2-ehci-bench", 251, SLOW_BENCH)),
         an500(nvme_cli(
@@ -184,6 +190,10 @@ pub(super) fn all() -> Vec<Scenario> {
             End::StackOverflow,
             linux_7_3("an500-7.3-xhci-stack-overflow", "1.0", 251, ENDS),
         ),
+        ast2600(linux_7_3("ast2600-7.3-ehci-251", "1.0", 251, MANAGED)),
+        ast2600(linux_7_3("ast2600-7.3-ehci-spanning", "1.1", 8187, ECHOES)),
+        ast2600(i2c(linux_7_3("ast2600-7.3-i2c", "1.0", 254, BMC_I2C))),
+        ast2600(i2c_replug("ast2600-7.3-i2c-replug")),
     ]
 }
 
@@ -219,6 +229,18 @@ fn an500(scenario: Scenario) -> Scenario {
     }
 }
 
+fn ast2600(scenario: Scenario) -> Scenario {
+    Scenario {
+        computer: Computer::Ast2600,
+        wire: match scenario.wire {
+            // Its own.
+            Wire::Usb(_) => Wire::Usb(Controller::Ehci),
+            other => other,
+        },
+        ..scenario
+    }
+}
+
 fn serial(scenario: Scenario) -> Scenario {
     Scenario {
         wire: Wire::Serial,
@@ -230,6 +252,14 @@ fn i2c(scenario: Scenario) -> Scenario {
     Scenario {
         wire: Wire::I2c,
         ..scenario
+    }
+}
+
+fn i2c_replug(name: &'static str) -> Scenario {
+    Scenario {
+        listener: Listener::Device,
+        boots: 2,
+        ..i2c(linux_7_3(name, "1.0", 254, I2C_REPLUG))
     }
 }
 
@@ -260,6 +290,7 @@ fn linux_7_2(name: &'static str, mtu: u32, steps: &'static [Step]) -> Scenario {
     Scenario {
         name,
         board: Board::Pc,
+        computer: Computer::X86,
         linux: Linux::V7_2,
         wire: Wire::Usb(Controller::Ehci),
         listener: Listener::Qemu,
@@ -306,12 +337,34 @@ impl Scenario {
         self.nvme_cli.is_some() || self.wire == Wire::I2c
     }
 
+    /// Whether each transmission unit that the plan sets, and the first one, has to show in packets.
+    /// nvme-cli's chapters have resets, which set it back.
+    pub(super) fn has_units(&self) -> bool {
+        self.wire == Wire::I2c && self.nvme_cli.is_none()
+    }
+
+    /// The transmission unit that the device begins with.
+    pub(super) fn device_unit(&self) -> u16 {
+        self.device_mtu() as u16 - PACKET_HEADER
+    }
+
+    /// The transmission units that the plan sets.
+    pub(super) fn units(&self) -> Vec<u16> {
+        let of_step = |step: &Step| match step {
+            Step::Management => Some(self.mtu),
+            Step::SetUnit(mtu) => Some(*mtu),
+            _ => None,
+        };
+        let units = self.steps.iter().filter_map(of_step);
+        units.map(|mtu| mtu as u16 - PACKET_HEADER).collect()
+    }
+
     /// What the device logs: with a serial port every packet, so that a reader who is slow misses
     /// some; where drops are counted, these.
     pub(super) fn log_level(&self) -> &'static str {
         if self.serial_log {
             "trace"
-        } else if self.asks_at_once() {
+        } else if self.asks_at_once() || self.steps.contains(&Step::BadPacketErrorCode) {
             "debug"
         } else {
             "info"
@@ -373,13 +426,28 @@ impl Scenario {
         lines.join("\n")
     }
 
+    /// What `linux-requester` calls the interface, or on a bus the device's place there.
+    fn interface(&self) -> String {
+        match self.wire {
+            Wire::Usb(_) => "usb".into(),
+            Wire::Serial => "mctpserial0".into(),
+            Wire::I2c => format!("{}/1d", self.computer.i2c_interface()),
+        }
+    }
+
     fn commands(&self, step: Step) -> Vec<String> {
         let echo = |sizes: &str| format!("echo {ENDPOINT} --sizes {sizes}");
         // One try: no request may be lost, least of all the first one after garbage. An emulated
         // machine on a busy host is slow at times, so that the try is longer than the four
         // of mctpd together.
         let control = |rest: &str| format!("control {rest} --tries 1 --wait 3000");
-        let interface = self.wire.interface();
+        let interface = self.interface();
+        // It logs its counters when its endpoint ID is set, which this forces (DSP0236 1.3.3, section
+        // 12.4) even where it would be a retransmission.
+        let log_drops = control(&format!(
+            "physical:{interface} 01 01{ENDPOINT:02x} --expect 00"
+        ));
+        let dropped = |count, reason| format!("expect-log dropped so far: {count} for {reason}");
         match step {
             Step::Bind => vec!["wait-interface --timeout 30".into()],
             Step::Control => vec![
@@ -405,20 +473,32 @@ impl Scenario {
                 set_unit(mtu),
                 format!("echo {ENDPOINT} --size 3000 --at-once 12 --count 20 --may-lose"),
             ],
-            // It logs its counters when its endpoint ID is set, which this forces (DSP0236 1.3.3,
-            // section 12.4) even where it would be a retransmission.
-            Step::LogDrops => vec![control(&format!(
-                "physical:{interface} 01 01{ENDPOINT:02x} --expect 00"
-            ))],
+            Step::LogDrops => vec![log_drops],
             Step::BusEchoes => [1, 60, 249, 250, 1000, 4096]
                 .map(|size| format!("echo {ENDPOINT} --size {size}"))
                 .into(),
             Step::SetUnit(mtu) => set_and_read_unit(mtu).into(),
-            Step::Attach => vec![match self.wire {
-                Wire::I2c => "attach-i2c /dev/ttyS1".into(),
-                _ => "attach-serial /dev/ttyS1".into(),
-            }],
-            Step::Join => vec!["join-i2c /dev/ttyS1".into()],
+            Step::Attach => {
+                let kind = match self.wire {
+                    Wire::I2c => "i2c",
+                    _ => "serial",
+                };
+                vec![format!("attach-{kind} {}", self.computer.device_port())]
+            }
+            Step::ReopenBus => vec![format!("reopen-i2c {interface} {ENDPOINT}")],
+            Step::TearBus => vec!["tear-i2c".into()],
+            // Of five packets the second; the device has no use for the three behind it.
+            Step::BadPacketErrorCode => vec![
+                "damage-pec".into(),
+                format!("echo {ENDPOINT} --size 1000 --silent --wait 1500"),
+                format!("echo {ENDPOINT} --size 1000"),
+                log_drops,
+                dropped(1, "bad link framing, length or checksum"),
+                dropped(1, "packet out of sequence"),
+                dropped(2, "middle or end packet without a start"),
+            ],
+            Step::Firmware => vec![format!("firmware {ENDPOINT}")],
+            Step::Join => vec![format!("join-i2c {}", self.computer.device_port())],
             Step::Page => vec![page::RUN.into()],
             Step::Garble(fault) => vec![format!("disturb {interface} {ENDPOINT} garble {fault}")],
             Step::ReplaceDevice => vec![format!("disturb {interface} {ENDPOINT} restart-device")],
@@ -524,10 +604,11 @@ impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{}: {}, Linux {}, {}, {}, MTU {}\n  {}",
+            "{}: {}, Linux {} on {}, {}, {}, MTU {}\n  {}",
             self.name,
             self.board.program(),
             self.linux.version(),
+            self.computer.name(),
             self.wire.device(),
             match self.wire {
                 Wire::Usb(_) => format!("MCTP over USB {}", self.usb),
@@ -556,6 +637,14 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn the_emulated_management_controller_meets_its_own_usb_host_controller() {
+        let of_usb = |s: &&Scenario| {
+            s.computer == Computer::Ast2600 && s.wire == Wire::Usb(Controller::Ehci)
+        };
+        assert!(all().iter().filter(of_usb).count() > 1);
     }
 
     #[test]

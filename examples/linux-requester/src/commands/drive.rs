@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use linux_requester::address::Destination;
+use linux_requester::firmware::image;
 use linux_requester::nvme_mi::{Command, ManagementError, Response};
 use linux_requester::socket::MctpSocket;
 use nvme_mi_responder::wire::{
@@ -15,8 +16,6 @@ use nvme_mi_responder::wire::{
     TwoWireFrequency, TwoWirePort,
 };
 use zerocopy::FromBytes;
-
-use crate::nvme_cli::image;
 
 const ANSWER_TIME: Duration = Duration::from_secs(5);
 /// How long it is made sure that there is no answer.

@@ -2,6 +2,8 @@
 
 mod device;
 mod drive;
+mod firmware;
+mod i2c;
 mod messages;
 mod network;
 mod setup;
@@ -19,6 +21,7 @@ use crate::guest_init;
 use crate::nvme_cli::{self, Chapter, NvmeCli};
 use crate::serial_log::SerialLogArguments;
 use crate::shell;
+use firmware::FirmwareArguments;
 use messages::{ControlArguments, EchoArguments, ManagementArguments};
 use network::{AddressCommand, LinkCommand, NeighbourCommand, RouteCommand};
 use setup::SetupArguments;
@@ -89,6 +92,9 @@ enum Command {
     /// In a test guest: have the host stop this machine in the middle of a stream, of which nothing
     /// may be lost
     BenchStopped(StoppedArguments),
+    /// In a test guest: update the firmware of the reference device, and have the host check that it has
+    /// every byte of it
+    Firmware(FirmwareArguments),
     /// Check the device's log on its USB serial port, with echoes to the endpoint meanwhile
     SerialLog {
         endpoint_id: u8,
@@ -152,6 +158,19 @@ enum Command {
     JoinI2c { port: PathBuf },
     /// In a test guest: a shell at the console, or a script for it
     Shell { script: Option<PathBuf> },
+    /// In a test guest: damage the packet error code of the next packet on the I2C bus that is in the
+    /// middle of a message to the device
+    DamagePec,
+    /// In a test guest: close the I2C bus in the middle of a record to the device
+    TearI2c,
+    /// In a test guest: close the I2C bus, have the host replace the device, open the bus again, then
+    /// ask the device until it answers
+    ReopenI2c { interface: String, endpoint_id: u8 },
+    /// In a test guest: have the host check that the device has logged a line with this text
+    ExpectLog {
+        #[arg(trailing_var_arg = true, required = true)]
+        text: Vec<String>,
+    },
     /// In a test guest: ask the host for something, then wait for a new interface
     AskHost { request: String },
     /// In a test guest: ask the host for something to be done to the device behind an interface that
@@ -194,6 +213,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         Command::Echo(arguments) => messages::echo_sizes(arguments),
         Command::Bench(arguments) => benchmark::run(arguments),
         Command::BenchStopped(arguments) => benchmark::run_stopped(arguments),
+        Command::Firmware(arguments) => firmware::update(arguments),
         Command::SerialLog {
             endpoint_id,
             busy,
@@ -223,9 +243,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             size,
         } => nvme_cli::run(folder.clone(), *endpoint_id, *chapter, *size),
         Command::AttachSerial { port } => device::attach_serial(port),
-        Command::AttachI2c { port } => device::attach_i2c(port),
-        Command::JoinI2c { port } => device::join_i2c(port),
+        Command::AttachI2c { port } => i2c::attach(port),
+        Command::JoinI2c { port } => i2c::join(port),
         Command::Shell { script } => shell::run(script.as_deref()),
+        Command::DamagePec => i2c::damage(),
+        Command::TearI2c => i2c::tear(),
+        Command::ReopenI2c {
+            interface,
+            endpoint_id,
+        } => i2c::reopen(interface, *endpoint_id),
+        Command::ExpectLog { text } => {
+            guest_init::expect_device_log(&text.join(" "));
+            Ok(())
+        }
         Command::AskHost { request } => device::ask_host(request),
         Command::Disturb {
             interface,

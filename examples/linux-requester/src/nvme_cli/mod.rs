@@ -21,7 +21,6 @@ use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use serde_json::Value;
 
-pub(crate) use firmware::image;
 pub(crate) use program::NvmeCli;
 
 /// What can be checked.
