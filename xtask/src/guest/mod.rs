@@ -29,6 +29,7 @@ mod nvme_cli;
 mod parts;
 mod plans;
 mod scenario;
+mod scenarios;
 mod unfinished;
 mod units;
 mod vm;
@@ -130,12 +131,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 fn chosen(args: &Args) -> Result<Vec<Scenario>> {
     let mut scenarios = if args.smoke {
-        scenario::smoke()
+        scenarios::smoke()
     } else {
-        scenario::all()
+        scenarios::all()
     };
     if let Some(part) = &args.only {
-        scenarios.extend(scenario::on_request());
+        scenarios.extend(scenarios::on_request());
         let is_a_name = scenarios.iter().any(|scenario| scenario.name == part);
         scenarios.retain(|scenario| match is_a_name {
             true => scenario.name == part,
