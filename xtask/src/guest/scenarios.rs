@@ -2,9 +2,9 @@
 
 use super::nvme_cli::Release;
 use super::plans::{
-    AT_ONCE, ATTACHED_NVME_CLI, BMC_I2C, BOARD, ECHOES, ENDS, GARBAGE, I2C, I2C_REPLUG, LINK_LOSS,
-    LONG_BENCH, MANAGED, NVME_CLI, REPLUG, ROBUST, SERIAL, SERIAL_LOG, SHORT, SHORT_BENCH,
-    SLOW_BENCH, SLOW_FIRMWARE, STOPPED_BENCH, STOPPED_SPANNING_BENCH, Step,
+    AT_ONCE, ATTACHED_NVME_CLI, BMC_I2C, BMC_SERIAL, BOARD, ECHOES, ENDS, GARBAGE, I2C, I2C_REPLUG,
+    LINK_LOSS, LONG_BENCH, MANAGED, NVME_CLI, REPLUG, ROBUST, SERIAL, SERIAL_LOG, SHORT,
+    SHORT_BENCH, SLOW_BENCH, SLOW_FIRMWARE, STOPPED_BENCH, STOPPED_SPANNING_BENCH, Step,
 };
 use super::scenario::{Board, Computer, Controller, End, Linux, Listener, Scenario, Wire};
 
@@ -140,6 +140,18 @@ pub(super) fn all() -> Vec<Scenario> {
         ast2600(linux_7_3("ast2600-7.3-ehci-spanning", "1.1", 8187, ECHOES)),
         ast2600(i2c(linux_7_3("ast2600-7.3-i2c", "1.0", 254, BMC_I2C))),
         ast2600(i2c_replug("ast2600-7.3-i2c-replug")),
+        ast2600(serial(linux_7_3(
+            "ast2600-7.3-serial",
+            "1.0",
+            68,
+            BMC_SERIAL,
+        ))),
+        an500(ast2600(linux_7_3(
+            "an500-ast2600-7.3-ehci",
+            "1.0",
+            251,
+            BOARD,
+        ))),
     ]
 }
 
@@ -290,11 +302,19 @@ mod tests {
     }
 
     #[test]
-    fn the_emulated_management_controller_meets_its_own_usb_host_controller() {
-        let of_usb = |s: &&Scenario| {
-            s.computer == Computer::Ast2600 && s.wire == Wire::Usb(Controller::Ehci)
+    fn the_emulated_bmc_meets_every_wire_and_both_devices() {
+        let with = |is_there: &dyn Fn(&Scenario) -> bool| {
+            let mut scenarios = all().into_iter();
+            scenarios.any(|s| s.computer == Computer::Ast2600 && is_there(&s))
         };
-        assert!(all().iter().filter(of_usb).count() > 1);
+        for wire in [Wire::Usb(Controller::Ehci), Wire::Serial, Wire::I2c] {
+            assert!(with(&|s| s.wire == wire), "{wire:?}");
+        }
+        for board in [Board::Pc, Board::An500] {
+            assert!(with(&|s| s.board == board), "{board:?}");
+        }
+        // It has no other one.
+        assert!(!with(&|s| s.wire == Wire::Usb(Controller::Xhci)));
     }
 
     #[test]
