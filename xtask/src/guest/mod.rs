@@ -41,7 +41,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::emulate;
-use crate::process::{output, succeeds};
+use crate::process::output;
 use crate::project::Project;
 use capture::Judged;
 use computer::Computer;
@@ -208,7 +208,9 @@ fn build_requester(project: &Project, computer: Computer) -> Result<PathBuf> {
         .args(["--target", target])
         .env("CARGO_PROFILE_RELEASE_STRIP", "true");
     if let Some((linker, packages)) = computer.linker() {
-        if !succeeds(Command::new(linker).arg("--version")) {
+        // Its answer is a path if it has that file.
+        let library = first_line(Command::new(linker).arg("-print-file-name=libc.a"));
+        if library.is_none_or(|path| !path.starts_with('/')) {
             println!("installing {linker}");
             install::packages(linker, packages)?;
         }
