@@ -30,6 +30,7 @@ mod page;
 mod parts;
 mod plans;
 mod scenario;
+mod scenarios;
 mod unfinished;
 mod units;
 mod vm;
@@ -41,7 +42,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::emulate;
-use crate::process::{output, succeeds};
+use crate::process::output;
 use crate::project::Project;
 use capture::Judged;
 use computer::Computer;
@@ -137,12 +138,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 fn chosen(args: &Args) -> Result<Vec<Scenario>> {
     let mut scenarios = if args.smoke {
-        scenario::smoke()
+        scenarios::smoke()
     } else {
-        scenario::all()
+        scenarios::all()
     };
     if let Some(part) = &args.only {
-        scenarios.extend(scenario::on_request());
+        scenarios.extend(scenarios::on_request());
         let is_a_name = scenarios.iter().any(|scenario| scenario.name == part);
         scenarios.retain(|scenario| match is_a_name {
             true => scenario.name == part,
@@ -219,7 +220,9 @@ fn build_requester(project: &Project, computer: Computer) -> Result<PathBuf> {
         .args(["--target", target])
         .env("CARGO_PROFILE_RELEASE_STRIP", "true");
     if let Some((linker, packages)) = computer.linker() {
-        if !succeeds(Command::new(linker).arg("--version")) {
+        // Its answer is a path if it has that file.
+        let library = first_line(Command::new(linker).arg("-print-file-name=libc.a"));
+        if library.is_none_or(|path| !path.starts_with('/')) {
             println!("installing {linker}");
             install::packages(linker, packages)?;
         }
