@@ -10,7 +10,7 @@ use linux_requester::control::{ControlClient, InWords};
 use linux_requester::interface::{self, Interface, Neighbour};
 use linux_requester::netlink::Rtnetlink;
 use linux_requester::socket::MctpSocket;
-use linux_requester::{echo, i2c_link, inject, line_discipline, usb};
+use linux_requester::{echo, inject, line_discipline, usb};
 
 use super::messages::Retries;
 use super::setup::set_link;
@@ -103,16 +103,14 @@ pub(super) fn attach_serial(port: &Path) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn attach_i2c(port: &Path) -> Result<()> {
-    let Interface { name, index } = i2c_link::attach(port)?;
-    println!("interface {name} (index {index}): {}", port.display());
-    Ok(())
-}
-
-/// The device answers physical addressing whatever its endpoint ID, which it is then given anew.
 pub(super) fn disturb(name: &str, endpoint_id: u8, request: &str) -> Result<()> {
     let destination = Neighbour::named(name)?.destination();
     guest_init::tell_host(request);
+    await_device(destination, endpoint_id)
+}
+
+/// The device answers physical addressing whatever its endpoint ID, which it is then given anew.
+pub(super) fn await_device(destination: Destination, endpoint_id: u8) -> Result<()> {
     let mut socket = MctpSocket::open()?;
     let mut client = Retries::PATIENT.client(&mut socket);
     let answer = answer_of_new_device(&mut client, destination)?;
