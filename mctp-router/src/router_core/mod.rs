@@ -155,7 +155,7 @@ impl From<ListenError> for mctp::Error {
 ///   for the port after [`Receipt::Control`] and each [`send`](Self::send),
 ///   [`take_message`](Self::take_message) for the channel of [`Receipt::Delivered`],
 ///   [`poll_event`](Self::poll_event); [`take_wakes`](Self::take_wakes) says who else has something
-///   to do.
+///   to do. [`is_sent`](Self::is_sent) says whether messages are out.
 /// - **Messages**: [`response`](Origin::response) to a message taken, or
 ///   [`open_request`](Self::open_request); then [`send`](Self::send) until it is done, or
 ///   [`abandon`](Self::abandon); [`give_back`](Self::give_back) what was taken,

@@ -130,6 +130,16 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
         self.look(|shared| shared.core.configure_port(port, config));
     }
 
+    /// [`RouterCore::watch_sent`].
+    pub fn watch_sent(&self, port: PortId) {
+        self.look(|shared| shared.core.watch_sent(port));
+    }
+
+    /// [`RouterCore::is_sent`].
+    pub fn is_sent(&self, port: PortId) -> bool {
+        self.look(|shared| shared.core.is_sent(port))
+    }
+
     /// [`RouterCore::add_route`].
     pub fn add_route(&self, route: Route) -> bool {
         self.look(|shared| shared.core.add_route(route))
