@@ -20,7 +20,7 @@ pub(crate) fn halves<'b>(
 ) -> (Receiver<'b, SimulatedTarget>, PacedSender) {
     let receiver = Receiver::new(bus.target(address, ROOM), address, buffer)
         .expect("the receive buffer is long enough for every packet");
-    let config = Config::new(address).with_timing(Timing::KHZ_100.without_fairness());
+    let config = Config::new(address).with_timing(Timing::new().without_fairness());
     let sender = PacedSender {
         sender: Sender::new(bus.controller(), bus.delay(), config),
         delay: bus.delay(),

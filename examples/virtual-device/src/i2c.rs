@@ -46,7 +46,7 @@ pub async fn run(
 /// No other device waits for the bus, so nothing has to be fair. It is busy while the other end
 /// reads nothing, for which the router has its own limit.
 fn timing(settings: &DeviceSettings) -> Timing {
-    let mut timing = Timing::KHZ_100.without_fairness();
+    let mut timing = Timing::new().without_fairness();
     let limit = settings.send_timeout.as_micros();
     timing.bus_free_limit_us = limit.try_into().unwrap_or(u32::MAX);
     timing
