@@ -180,6 +180,11 @@ impl<I: I2c, D: DelayNs, S: BusStatus> TransportTx for Sender<I, D, S> {
         LAYOUT
     }
 
+    /// Bit 0: the device is fair (DSP0237, section 6.9, Table 4).
+    fn medium_specific(&self) -> u8 {
+        u8::from(self.config.timing.is_fair)
+    }
+
     async fn send(&mut self, transfer: &mut Transfer<'_>) -> Result<(), SendError> {
         let destination = TargetAddress::try_from(transfer.destination());
         let (Ok(destination), true) = (destination, is_sent(transfer.layout())) else {

@@ -42,6 +42,10 @@ impl TransportTx for PacedSender {
         self.sender.layout()
     }
 
+    fn medium_specific(&self) -> u8 {
+        self.sender.medium_specific()
+    }
+
     async fn send(&mut self, transfer: &mut Transfer<'_>) -> Result<(), SendError> {
         let is_start = transfer.first_header().is_some_and(RawHeader::is_start);
         if is_start && !self.turnaround.is_zero() {

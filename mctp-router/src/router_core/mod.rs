@@ -146,6 +146,7 @@ impl From<ListenError> for mctp::Error {
 ///
 /// - **Setting up**: [`new`](Self::new), [`add_port`](Self::add_port),
 ///   [`set_layout`](Self::set_layout), [`set_can_wait`](Self::set_can_wait),
+///   [`set_medium_specific`](Self::set_medium_specific),
 ///   [`configure_port`](Self::configure_port), [`add_route`](Self::add_route),
 ///   [`open_listener`](Self::open_listener).
 /// - **Inputs**, each with the time: [`link_up`](Self::link_up) first, then
@@ -330,6 +331,14 @@ impl<'b> RouterCore<'b> {
     pub fn set_can_wait(&mut self, port: PortId, can_wait: bool) {
         if let Some(port) = self.port(port) {
             port.can_wait = can_wait;
+        }
+    }
+
+    /// Says what Get Endpoint ID answers in its last byte when it comes by the port: what the
+    /// port's transport [has to say](mctp_transport::TransportTx::medium_specific). 0 unless set.
+    pub fn set_medium_specific(&mut self, port: PortId, medium_specific: u8) {
+        if let Some(port) = self.port(port) {
+            port.medium_specific = medium_specific;
         }
     }
 

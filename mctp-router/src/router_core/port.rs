@@ -75,6 +75,8 @@ pub struct Port<'b> {
     /// How many transfers of other messages have to come back until all are gone that
     /// [`watch_sent`](Self::watch_sent) found.
     unsent: u8,
+    /// The last byte of the answer to Get Endpoint ID.
+    pub(crate) medium_specific: u8,
     /// Since when something waits that the neighbour has not taken; `None` when nothing does. Not
     /// known while the link is down.
     waiting_since: Option<Since>,
@@ -109,6 +111,7 @@ impl<'b> Port<'b> {
         queued_responses: 0,
         responses_in_a_row: 0,
         unsent: 0,
+        medium_specific: 0,
         waiting_since: None,
         can_wait: false,
         holds_back: false,

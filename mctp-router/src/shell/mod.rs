@@ -294,7 +294,11 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
 
     /// Gives transfers to `transport` for ever.
     pub async fn run_send(&self, port: PortId, transport: &mut impl TransportTx) -> Infallible {
-        self.lock(|shared| shared.core.set_layout(port, transport.layout()));
+        self.lock(|shared| {
+            let core = &mut shared.core;
+            core.set_medium_specific(port, transport.medium_specific());
+            core.set_layout(port, transport.layout());
+        });
         let mut sending = Sending {
             router: self,
             port,
