@@ -13,9 +13,14 @@
 //!   bus-free time (4.7 µs up to 100 kHz, 1.3 µs up to 400 kHz, else 0.5 µs).
 //! - *Targets* have room for a number of transactions, and refuse the command code of the next one
 //!   (DSP0237, section 6.14).
+//! - *Controllers* that begin at the same moment, as those do that waited for the end of the same
+//!   transaction, arbitrate: who sends a 1 where another sends a 0 has lost, so the lowest bytes win,
+//!   the destination byte first. That is one transaction, at the winner's rate, and its target gets it
+//!   even when a loser has the same address. Losers are told at its end. The same bytes win together;
+//!   of some that go on and some that end, the latter win.
 //!
-//! What is not simulated: two controllers that begin at the same time (arbitration is lost when the
-//! rule says so), reads, 10-bit addresses, and the shape of signals.
+//! What is not simulated: reads, 10-bit addresses, the shape of signals, and what others do within a
+//! transaction: a delay that ends there ends at its end.
 //!
 //! ```
 //! use mctp_i2c::simulated_bus::{Fate, SimulatedBus};
@@ -43,6 +48,7 @@
 
 #![allow(clippy::arithmetic_side_effects)]
 
+mod contention;
 mod delay;
 mod devices;
 mod state;
@@ -72,8 +78,8 @@ pub enum Fate {
     /// It reaches its target. If there is none, its address is not acknowledged; if the target has
     /// no room, the command code.
     Delivered,
-    /// Another controller wins arbitration within this byte. Its transaction, which reaches no
-    /// target here, is as long as this one would have been: until then the bus is busy.
+    /// A controller that is not simulated wins arbitration within this byte. Its transaction, which
+    /// reaches no target here, is as long as this one would have been: until then the bus is busy.
     ArbitrationLost {
         /// The byte.
         byte: usize,
@@ -112,6 +118,8 @@ pub struct Usage {
     pub transactions: u64,
     /// Bytes in them, destination bytes included, as far as they came.
     pub bytes: u64,
+    /// How often a controller lost arbitration.
+    pub arbitrations_lost: u64,
     /// The time that they took, bus-free time included.
     pub time: Duration,
 }
@@ -151,6 +159,8 @@ impl SimulatedBus {
             is_stuck: false,
             releases: 0,
             targets: Vec::new(),
+            attempts: Vec::new(),
+            last_attempt: 0,
             delays: Vec::new(),
             last_delay: 0,
             events: 0,
@@ -197,7 +207,8 @@ impl SimulatedBus {
         self.0.borrow_mut().rule = Box::new(rule);
     }
 
-    /// A transaction of another controller, the destination byte first, whatever bytes they are.
+    /// A transaction of another controller, the destination byte first, whatever bytes they are. It
+    /// contends with nobody.
     ///
     /// # Errors
     ///

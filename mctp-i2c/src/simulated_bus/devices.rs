@@ -5,10 +5,12 @@ use core::future::poll_fn;
 use core::mem;
 use core::task::{Context, Poll};
 
+use embassy_futures::yield_now;
 use embedded_hal_async::i2c::{Error, ErrorKind, ErrorType, I2c, Operation};
 
 use super::SimulatedBus;
-use super::state::{Outcome, Rate};
+use super::contention::Attempting;
+use super::state::Rate;
 use crate::{BusFrequency, BusStatus, Target, TargetAddress, TargetError};
 
 /// A controller on a bus, which writes only.
@@ -38,27 +40,6 @@ impl SimulatedController {
     pub fn set_rate(&mut self, bits_per_second: u32) {
         self.rate = Rate::new(bits_per_second);
     }
-
-    /// One poll of a transaction; `held` is how often the bus had been released when it was held.
-    fn poll(
-        &self,
-        bytes: &[u8],
-        held: &mut Option<u64>,
-        context: &Context<'_>,
-    ) -> Poll<Result<(), ErrorKind>> {
-        let mut state = self.bus.0.borrow_mut();
-        if !state.is_connected || held.is_some_and(|releases| releases < state.releases) {
-            return Poll::Ready(Err(ErrorKind::Bus));
-        }
-        if held.is_none() && !state.is_stuck {
-            match state.transact(self.rate, bytes) {
-                Outcome::Ended(result) => return Poll::Ready(result),
-                Outcome::Held => *held = Some(state.releases),
-            }
-        }
-        state.wait(context);
-        Poll::Pending
-    }
 }
 
 impl I2c for SimulatedController {
@@ -74,8 +55,10 @@ impl I2c for SimulatedController {
                 Operation::Read(_) => return Err(BusError(ErrorKind::Other)),
             }
         }
-        let mut held = None;
-        let result = poll_fn(|context| self.poll(&bytes, &mut held, context)).await;
+        let attempt = Attempting::new(&self.bus, self.rate, bytes);
+        // Whoever begins at the same moment does so now.
+        yield_now().await;
+        let result = poll_fn(|context| attempt.poll(context)).await;
         result.map_err(BusError)
     }
 }

@@ -9,6 +9,7 @@ use core::time::Duration;
 
 use embedded_hal_async::i2c::{ErrorKind, NoAcknowledgeSource};
 
+use super::contention::Attempt;
 use super::{Fate, Usage};
 use crate::{TargetAddress, TargetError};
 
@@ -57,6 +58,9 @@ pub(super) struct State {
     /// How often the bus was released.
     pub(super) releases: u64,
     pub(super) targets: Vec<TargetState>,
+    /// Transactions that controllers begin, and their numbers so far.
+    pub(super) attempts: Vec<Attempt>,
+    pub(super) last_attempt: u64,
     /// Delays under way: a number for each, and when it ends.
     pub(super) delays: Vec<(u64, Duration)>,
     pub(super) last_delay: u64,
@@ -76,6 +80,7 @@ pub(super) struct TargetState {
 }
 
 /// What came of a transaction.
+#[derive(Clone, Copy)]
 pub(super) enum Outcome {
     Ended(Result<(), ErrorKind>),
     /// It lasts until the bus is released.
@@ -152,6 +157,7 @@ impl State {
             }
             Fate::ArbitrationLost { byte } => {
                 self.use_bus(rate, bytes.len(), byte + 1);
+                self.usage.arbitrations_lost += 1;
                 Err(ErrorKind::ArbitrationLoss)
             }
             Fate::Stretched | Fate::Stuck => {
