@@ -2,6 +2,8 @@
 
 use core::future::Future;
 
+use crate::{BusFrequency, SharedBusFrequency};
+
 /// What a firmware knows of the two wires besides what its controller can do with them.
 ///
 /// Every method has a default that is right where the firmware knows nothing: see [`Unknown`].
@@ -20,6 +22,55 @@ pub trait BusStatus {
     /// hardware, which waits until the bus is free.
     fn is_busy(&mut self) -> bool {
         false
+    }
+
+    /// How fast the device may drive the bus now. Asked for before each transaction, whose fairness
+    /// times are those of the answer. 100 kHz by default, whose times are right for every bus.
+    ///
+    /// The controller has to run at that frequency, too, which `embedded-hal-async` cannot tell it:
+    /// an adapter of a HAL's controller reads the same value before each write, and sets the timing
+    /// of its peripheral if it changed.
+    ///
+    /// ```
+    /// use embedded_hal_async::i2c::{ErrorType, I2c, Operation};
+    /// use mctp_i2c::{BusFrequency, SharedBusFrequency};
+    ///
+    /// # struct Peripheral;
+    /// # impl Peripheral { fn set_hertz(&mut self, _: u32) {} }
+    /// # impl ErrorType for Peripheral { type Error = core::convert::Infallible; }
+    /// # impl I2c for Peripheral {
+    /// #     async fn transaction(
+    /// #         &mut self, _: u8, _: &mut [Operation<'_>],
+    /// #     ) -> Result<(), Self::Error> { Ok(()) }
+    /// # }
+    /// /// The peripheral of a HAL that has a `set_hertz`. The sender's status is the same `allowed`.
+    /// struct Clocked<'f> {
+    ///     peripheral: Peripheral,
+    ///     allowed: &'f SharedBusFrequency,
+    ///     runs_at: BusFrequency,
+    /// }
+    ///
+    /// impl ErrorType for Clocked<'_> {
+    ///     type Error = <Peripheral as ErrorType>::Error;
+    /// }
+    ///
+    /// impl I2c for Clocked<'_> {
+    ///     async fn transaction(
+    ///         &mut self,
+    ///         address: u8,
+    ///         operations: &mut [Operation<'_>],
+    ///     ) -> Result<(), Self::Error> {
+    ///         let allowed = self.allowed.get();
+    ///         if self.runs_at != allowed {
+    ///             self.peripheral.set_hertz(allowed.hertz());
+    ///             self.runs_at = allowed;
+    ///         }
+    ///         self.peripheral.transaction(address, operations).await
+    ///     }
+    /// }
+    /// ```
+    fn bus_frequency(&mut self) -> BusFrequency {
+        BusFrequency::Khz100
     }
 
     /// Clears a bus on which a target holds the data wire low: drive the clock until the target
@@ -42,6 +93,10 @@ impl<S: BusStatus> BusStatus for &mut S {
         S::is_busy(self)
     }
 
+    fn bus_frequency(&mut self) -> BusFrequency {
+        S::bus_frequency(self)
+    }
+
     fn clear_stuck_bus(&mut self) -> impl Future<Output = ()> {
         S::clear_stuck_bus(self)
     }
@@ -53,3 +108,18 @@ impl<S: BusStatus> BusStatus for &mut S {
 pub struct Unknown;
 
 impl BusStatus for Unknown {}
+
+/// The status of a bus of which the firmware knows the frequency, which may change, and nothing
+/// else.
+impl BusStatus for &SharedBusFrequency {
+    fn bus_frequency(&mut self) -> BusFrequency {
+        self.get()
+    }
+}
+
+/// The status of a bus of which the firmware knows the frequency and nothing else.
+impl BusStatus for BusFrequency {
+    fn bus_frequency(&mut self) -> BusFrequency {
+        *self
+    }
+}

@@ -1,6 +1,6 @@
 //! Times and roles of a port on a two-wire bus (DSP0237, sections 6.13 to 6.20).
 
-use crate::TargetAddress;
+use crate::{BusFrequency, TargetAddress};
 
 /// What the device is on its bus.
 ///
@@ -26,8 +26,7 @@ pub struct Config {
     pub address: TargetAddress,
     /// What the device is on its bus. [`Role::Device`] unless set.
     pub role: Role,
-    /// The times to keep. Those for 100 kHz unless set: they are right for every faster bus too, on
-    /// which they cost some 80 µs for each packet.
+    /// The times to keep that do not depend on the clock frequency of the bus.
     pub timing: Timing,
 }
 
@@ -37,7 +36,7 @@ impl Config {
         Self {
             address,
             role: Role::Device,
-            timing: Timing::KHZ_100,
+            timing: Timing::new(),
         }
     }
 
@@ -56,20 +55,18 @@ impl Config {
     }
 }
 
-/// The times of the binding, as far as a sender keeps them.
+/// The times of the binding that hold at every clock frequency, as far as a sender keeps them. Those
+/// that come with the frequency are in [`BusFrequency`].
 ///
-/// | | 100 kHz | 400 kHz | 1 MHz | from |
-/// |-|-|-|-|-|
-/// | `idle_window_us`, T<sub>IDLE_WINDOW</sub> | 30 to **60** | 5 to **20** | 3 to **6** | 6.17 |
-/// | `idle_delay_us`, T<sub>IDLE_DELAY</sub> | **31** or more | **16** or more | 3.1 or more: **4** | 6.17 |
-/// | `retries`, PN1 | **8** or more | the same | the same | 6.18 |
-/// | `bus_free_limit_us`, PT2a | **100,000** | the same | the same | 6.18 |
-/// | `byte_limit_us`, PT1a and PT1c | 250 and 250: **500** | the same | the same | 6.18 |
+/// | | value | from |
+/// |-|-|-|
+/// | `retries`, PN1 | **8** or more | 6.18 |
+/// | `bus_free_limit_us`, PT2a | **100,000** | 6.18 |
+/// | `byte_limit_us`, PT1a and PT1c | 250 and 250: **500** | 6.18 |
 ///
-/// Bold is what the constants have; the numbers are those of Tables 5 to 7 in section 6.17, and of
-/// Table 8 in 6.18. What hardware keeps is not here: the bus-free time before a START (4.7, 1.3,
-/// 0.5 µs), and the window in which a device that lost arbitration begins again (20, 4, 2 µs after
-/// the bus is free).
+/// Bold is what is taken; the numbers are those of Table 8. What hardware keeps is not here: the
+/// bus-free time before a START (4.7, 1.3, 0.5 µs), and the window in which a device that lost
+/// arbitration begins again (20, 4, 2 µs after the bus is free).
 ///
 /// Numbers of DSP0237 1.1.0; those of 1.2.0 that are public are the same. PT2a is the time after
 /// which a controller that sees neither START nor STOP may take the bus for free, and so an upper
@@ -79,13 +76,9 @@ impl Config {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub struct Timing {
-    /// Fairness: after a transaction of its own, the device waits until the bus was free for so
-    /// long, in microseconds, so that whoever lost arbitration meanwhile comes first (FAIR_IDLE,
-    /// section 6.13). 0, together with `idle_delay_us`, is no fairness at all.
-    pub idle_window_us: u32,
-    /// Then for so long, in microseconds, whatever is on the bus, because the windows of other
-    /// devices may be longer.
-    pub idle_delay_us: u32,
+    /// Whether the device leaves the bus alone for the idle window and the idle delay of the
+    /// [frequency](BusFrequency) after each transaction of its own (FAIR_IDLE, section 6.13).
+    pub is_fair: bool,
     /// How often a packet is sent again that was not acknowledged, or lost arbitration. The binding
     /// asks for 8 of an endpoint, and for 12 of a bridge that forwards the packet (PN2).
     pub retries: u8,
@@ -101,19 +94,10 @@ pub struct Timing {
 }
 
 impl Timing {
-    /// For a bus of 100 kHz; right for every bus.
-    pub const KHZ_100: Self = Self::of_fairness(60, 31);
-
-    /// For a bus of 400 kHz.
-    pub const KHZ_400: Self = Self::of_fairness(20, 16);
-
-    /// For a bus of 1 MHz.
-    pub const MHZ_1: Self = Self::of_fairness(6, 4);
-
-    const fn of_fairness(idle_window_us: u32, idle_delay_us: u32) -> Self {
+    /// The times of the tables, with fairness.
+    pub const fn new() -> Self {
         Self {
-            idle_window_us,
-            idle_delay_us,
+            is_fair: true,
             retries: 8,
             retry_pause_us: 0,
             bus_free_limit_us: 100_000,
@@ -124,8 +108,7 @@ impl Timing {
     /// Without fairness: the device begins its next transaction at once.
     #[must_use]
     pub const fn without_fairness(mut self) -> Self {
-        self.idle_window_us = 0;
-        self.idle_delay_us = 0;
+        self.is_fair = false;
         self
     }
 
@@ -156,16 +139,17 @@ impl Timing {
             .saturating_add(self.byte_limit_us.saturating_mul(len))
     }
 
-    /// How long the device waits at most before a transaction of its own, in microseconds: on a bus
-    /// that never becomes idle it goes on after
+    /// How long the device waits at most before a transaction of its own, at any frequency, in
+    /// microseconds: on a bus that never becomes idle it goes on after
     /// [`bus_free_limit_us`](Self::bus_free_limit_us).
-    pub(crate) const fn fair_idle_limit_us(&self) -> u32 {
-        if self.idle_window_us == 0 {
-            return self.idle_delay_us;
+    const fn fair_idle_limit_us(&self) -> u32 {
+        if !self.is_fair {
+            return 0;
         }
+        let longest = BusFrequency::Khz100;
         self.bus_free_limit_us
-            .saturating_add(self.idle_window_us)
-            .saturating_add(self.idle_delay_us)
+            .saturating_add(longest.idle_window_us())
+            .saturating_add(longest.idle_delay_us())
     }
 
     /// After how long at the latest the sender of a packet, of `len` bytes in its transaction, is
@@ -184,7 +168,7 @@ impl Timing {
 
 impl Default for Timing {
     fn default() -> Self {
-        Self::KHZ_100
+        Self::new()
     }
 }
 
@@ -193,30 +177,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fair_device_waits_for_longer_than_the_windows_of_others_differ() {
-        // DSP0237 1.1.0, section 6.17, Tables 5 to 7: shortest and longest window, and start window.
-        for (timing, shortest, longest, start) in [
-            (Timing::KHZ_100, 30, 60, 20),
-            (Timing::KHZ_400, 5, 20, 4),
-            (Timing::MHZ_1, 3, 6, 2),
-        ] {
-            assert!((shortest..=longest).contains(&timing.idle_window_us));
-            assert!(timing.idle_window_us > start);
-            assert!(timing.idle_delay_us > longest - shortest);
-        }
-    }
-
-    #[test]
     fn the_longest_transaction_may_take_230_milliseconds() {
-        assert_eq!(Timing::KHZ_100.transaction_limit_us(259), 229_500);
-        assert_eq!(Timing::KHZ_100.transaction_limit_us(usize::MAX), 229_500);
-        assert_eq!(Timing::KHZ_100.transaction_limit_us(73), 136_500);
+        assert_eq!(Timing::new().transaction_limit_us(259), 229_500);
+        assert_eq!(Timing::new().transaction_limit_us(usize::MAX), 229_500);
+        assert_eq!(Timing::new().transaction_limit_us(73), 136_500);
     }
 
     #[test]
     fn a_sender_is_told_within_three_seconds_whatever_happens() {
-        assert_eq!(Timing::KHZ_100.send_limit_us(259), 9 * (229_500 + 100_091));
-        let plain = Timing::KHZ_100.without_fairness();
+        assert_eq!(Timing::new().send_limit_us(259), 9 * (229_500 + 100_091));
+        let plain = Timing::new().without_fairness();
         assert_eq!(plain.send_limit_us(73), 9 * 136_500);
     }
 
@@ -225,7 +195,7 @@ mod tests {
         let timing = Timing {
             byte_limit_us: u32::MAX,
             retry_pause_us: u32::MAX,
-            ..Timing::KHZ_100
+            ..Timing::new()
         };
         assert_eq!(timing.transaction_limit_us(259), u32::MAX);
         assert_eq!(timing.send_limit_us(259), u32::MAX);

@@ -6,7 +6,7 @@ use embedded_hal_async::i2c::{Error, ErrorKind, I2c};
 use mctp_transport::{SendError, Transfer, TransferLayout, TransportTx};
 
 use crate::framing::{self, HEADER_LEN, MAX_PACKET, MAX_TRANSACTION, TRAILER_LEN};
-use crate::{BusStatus, Config, Role, TargetAddress, Unknown};
+use crate::{BusFrequency, BusStatus, Config, Role, TargetAddress, Unknown};
 
 /// One packet in each transfer, as every packet is a transaction of its own.
 const LAYOUT: TransferLayout =
@@ -28,7 +28,9 @@ const STUCK_BUS_US: u32 = 2_000_000;
 /// | takes longer than the time limit | gives up at once: the bus hangs |
 /// | the bus is [not connected](BusStatus::is_connected) | [`SendError::LinkDown`] at once |
 ///
-/// [`Timing`](crate::Timing) has the number of retries, of whatever kind, and the times.
+/// [`Timing`](crate::Timing) has the number of retries, of whatever kind, and the limits. The fair
+/// idle time is that of the [`BusFrequency`] which the [status](BusStatus::bus_frequency) tells
+/// before the transaction.
 ///
 /// Whoever sent the packet is told by [`SendError::NotAccepted`] when the retries are used up,
 /// within [`send_limit_us`](crate::Timing::send_limit_us). A packet that the target may have taken
@@ -39,6 +41,7 @@ const STUCK_BUS_US: u32 = 2_000_000;
 /// - `write` waits until the bus is free, and begins within the start window if it was busy
 ///   (DSP0237, section 6.17).
 /// - It ends with a STOP, also when a byte was not acknowledged.
+/// - It runs at the frequency of [`BusStatus::bus_frequency`].
 /// - Its error kind tells lost arbitration ([`ErrorKind::ArbitrationLoss`]) from the rest. A
 ///   controller that cannot tell is good enough: the sender then waits without need.
 /// - Its future may be dropped: that is how the time limit works. The controller then lets go of
@@ -92,20 +95,19 @@ impl<I: I2c, D: DelayNs, S: BusStatus> Sender<I, D, S> {
         bytes: &[u8],
     ) -> Result<(), SendError> {
         for _ in 0..=self.config.timing.retries {
-            self.fair_idle().await;
+            let frequency = self.status.bus_frequency();
+            self.fair_idle(frequency).await;
             if !self.status.is_connected() {
                 return Err(SendError::LinkDown);
             }
             match self.attempt(destination, bytes).await {
                 Ok(()) => {
                     // Now rather than before the next packet, which then need not wait.
-                    self.fair_idle().await;
+                    self.fair_idle(frequency).await;
                     return Ok(());
                 }
                 Err(Failure::ArbitrationLost) => {}
-                Err(Failure::NotAcknowledged) => {
-                    self.pause(self.config.timing.retry_pause_us).await
-                }
+                Err(Failure::NotAcknowledged) => self.retry_pause().await,
                 Err(Failure::TooLong) => break,
             }
         }
@@ -138,19 +140,20 @@ impl<I: I2c, D: DelayNs, S: BusStatus> Sender<I, D, S> {
     }
 
     /// Waits until others had their chance, if the device was the last one on the bus.
-    async fn fair_idle(&mut self) {
-        if !self.owes_fair_idle {
+    async fn fair_idle(&mut self, frequency: BusFrequency) {
+        let timing = self.config.timing;
+        if !timing.is_fair || !self.owes_fair_idle {
             return;
         }
-        let timing = self.config.timing;
-        let windows = timing.bus_free_limit_us.checked_div(timing.idle_window_us);
+        let window = frequency.idle_window_us();
+        let windows = timing.bus_free_limit_us.checked_div(window);
         for _ in 0..=windows.unwrap_or(0) {
-            self.pause(timing.idle_window_us).await;
+            self.delay.delay_us(window).await;
             if !self.status.is_busy() {
                 break;
             }
         }
-        self.pause(timing.idle_delay_us).await;
+        self.delay.delay_us(frequency.idle_delay_us()).await;
         self.owes_fair_idle = false;
     }
 
@@ -164,9 +167,10 @@ impl<I: I2c, D: DelayNs, S: BusStatus> Sender<I, D, S> {
         }
     }
 
-    async fn pause(&mut self, microseconds: u32) {
-        if microseconds > 0 {
-            self.delay.delay_us(microseconds).await;
+    async fn retry_pause(&mut self) {
+        let pause = self.config.timing.retry_pause_us;
+        if pause > 0 {
+            self.delay.delay_us(pause).await;
         }
     }
 }
@@ -174,6 +178,11 @@ impl<I: I2c, D: DelayNs, S: BusStatus> Sender<I, D, S> {
 impl<I: I2c, D: DelayNs, S: BusStatus> TransportTx for Sender<I, D, S> {
     fn layout(&self) -> TransferLayout {
         LAYOUT
+    }
+
+    /// Bit 0: the device is fair (DSP0237, section 6.9, Table 4).
+    fn medium_specific(&self) -> u8 {
+        u8::from(self.config.timing.is_fair)
     }
 
     async fn send(&mut self, transfer: &mut Transfer<'_>) -> Result<(), SendError> {

@@ -81,7 +81,7 @@ impl Neighbour for OtherDevice {
             Act::SendPart(_) => {}
             Act::Read(reads) => self.reads.set(reads),
             // With all retries.
-            Act::RefuseNext => self.refused.set(1 + u32::from(Timing::KHZ_100.retries)),
+            Act::RefuseNext => self.refused.set(1 + u32::from(Timing::new().retries)),
         }
     }
 

@@ -4,15 +4,18 @@ mod support;
 
 use std::cell::{Cell, RefCell};
 use std::future::pending;
-use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
 use embassy_futures::join::join;
 use embassy_futures::poll_once;
 use embedded_hal_async::delay::DelayNs;
-use mctp_i2c::simulated_bus::{Fate, SimulatedBus};
-use mctp_i2c::{BusStatus, Config, RECEIVE_BUFFER_LEN, Role, Sender, TargetAddress, Timing};
+use embedded_hal_async::i2c::I2c;
+use mctp_i2c::simulated_bus::{Fate, SimulatedBus, SimulatedController};
+use mctp_i2c::{
+    BusFrequency, BusStatus, Config, RECEIVE_BUFFER_LEN, Role, Sender, SharedBusFrequency,
+    TargetAddress, Timing,
+};
 use mctp_transport::{
     PhysicalAddress, RawHeader, SendError, Transfer, TransferLayout, TransportTx,
 };
@@ -41,16 +44,12 @@ fn micros(microseconds: u32) -> Duration {
 /// For each byte of a transaction: `fate` happens there once, and the packet arrives once; `fate`
 /// happens each time, and the sender is told in time. The next packet arrives, both times.
 fn at_every_byte(fate: impl Fn(usize) -> Fate + Copy + 'static) {
-    for (rate, timing) in [
-        (100_000, Timing::KHZ_100),
-        (400_000, Timing::KHZ_400),
-        (1_000_000, Timing::MHZ_1),
-    ] {
+    for rate in [100_000, 400_000, 1_000_000] {
         let payload = [7; 64];
         for byte in 0..transaction_len(64) {
             let bus = SimulatedBus::new(rate);
             let mut bmc = receiver(&bus, BMC, RECEIVE_BUFFER_LEN);
-            let mut sender = sender(&bus, CONFIG.with_timing(timing));
+            let mut sender = sender(&bus, CONFIG);
             bus.decide(move |number, _| match number {
                 0 => fate(byte),
                 _ => Fate::Delivered,
@@ -75,7 +74,7 @@ fn at_every_byte(fate: impl Fn(usize) -> Fate + Copy + 'static) {
                 NOT_ACCEPTED,
                 "byte {byte}"
             );
-            let limit = micros(timing.send_limit_us(transaction_len(64)));
+            let limit = micros(CONFIG.timing.send_limit_us(transaction_len(64)));
             assert!(bus.elapsed() - begin < limit, "byte {byte}");
             assert_eq!(bus.usage().transactions, 2 + 9);
             assert_eq!(seen(&bus, &mut bmc), []);
@@ -99,13 +98,9 @@ fn any_byte_that_is_not_acknowledged_is_told_or_made_good() {
 
 #[test]
 fn a_neighbour_that_is_not_there_is_told_within_three_milliseconds() {
-    for (rate, timing) in [
-        (100_000, Timing::KHZ_100),
-        (400_000, Timing::KHZ_400),
-        (1_000_000, Timing::MHZ_1),
-    ] {
+    for rate in [100_000, 400_000, 1_000_000] {
         let bus = SimulatedBus::new(rate);
-        let mut sender = sender(&bus, CONFIG.with_timing(timing));
+        let mut sender = sender(&bus, CONFIG);
         assert_eq!(send(&mut sender, &bus, &[0; 250]), NOT_ACCEPTED);
         assert!(bus.elapsed() < Duration::from_millis(3), "{bus:?}");
         assert_eq!(bus.usage().bytes, 9, "the address and nothing else");
@@ -143,7 +138,7 @@ fn a_bus_that_hangs_is_told_in_the_time_of_one_transaction() {
             let begin = bus.elapsed();
             assert_eq!(send(&mut sender, &bus, &vec![1; payload]), NOT_ACCEPTED);
             let fair_idle = micros(100_000 + 60 + 31);
-            let limit = Timing::KHZ_100.transaction_limit_us(transaction_len(payload));
+            let limit = Timing::new().transaction_limit_us(transaction_len(payload));
             assert!(bus.elapsed() - begin >= micros(limit));
             assert!(bus.elapsed() - begin <= micros(limit) + fair_idle);
         }
@@ -169,7 +164,7 @@ fn a_bus_owner_clears_a_bus_that_hangs_for_two_seconds_and_a_device_does_not() {
         while send(&mut sender, &bus, &[1; 64]) == NOT_ACCEPTED && lost < 100 {
             lost += 1;
         }
-        let waited = lost * Timing::KHZ_100.transaction_limit_us(transaction_len(64));
+        let waited = lost * Timing::new().transaction_limit_us(transaction_len(64));
         match role {
             Role::BusOwner => {
                 assert!((2_000_000..2_200_000).contains(&waited), "{waited} µs");
@@ -219,7 +214,7 @@ fn a_bus_that_works_in_between_is_not_cleared_and_clearing_has_its_time() {
         assert_eq!(sent, Err(SendError::NotAccepted));
         longest = longest.max(time);
     }
-    let timing = Timing::KHZ_100;
+    let timing = Timing::new();
     let clearing = timing.transaction_limit_us(transaction_len(250));
     let limit = timing.transaction_limit_us(transaction_len(64)) + clearing;
     assert_eq!(longest, micros(limit + 60 + 31));
@@ -267,7 +262,7 @@ fn a_bus_that_loses_its_power_is_a_link_that_is_down() {
 fn a_busy_target_that_frees_room_between_two_tries_gets_the_packet() {
     let bus = SimulatedBus::new(400_000);
     let target = bus.target(BMC, 0);
-    let timing = Timing::KHZ_400.with_retry_pause_us(1_000);
+    let timing = Timing::new().with_retry_pause_us(1_000);
     let mut sender = sender(&bus, CONFIG.with_timing(timing));
     let begin = bus.elapsed();
     assert_eq!(send(&mut sender, &bus, &[1; 64]), NOT_ACCEPTED);
@@ -292,7 +287,7 @@ fn a_busy_target_that_frees_room_between_two_tries_gets_the_packet() {
 fn the_number_of_retries_is_that_of_the_configuration() {
     for retries in [0, 8, 12] {
         let bus = SimulatedBus::new(100_000);
-        let config = CONFIG.with_timing(Timing::KHZ_100.with_retries(retries));
+        let config = CONFIG.with_timing(Timing::new().with_retries(retries));
         let mut sender = sender(&bus, config);
         assert_eq!(send(&mut sender, &bus, &[1]), NOT_ACCEPTED);
         assert_eq!(bus.usage().transactions, u64::from(retries) + 1);
@@ -419,10 +414,10 @@ fn idle(bus: &SimulatedBus) -> Duration {
 #[test]
 fn a_device_lets_others_on_the_bus_after_each_transaction_of_its_own() {
     for (rate, timing, fair_idle) in [
-        (100_000, Timing::KHZ_100, 91),
-        (400_000, Timing::KHZ_400, 36),
-        (1_000_000, Timing::MHZ_1, 10),
-        (1_000_000, Timing::MHZ_1.without_fairness(), 0),
+        (100_000, Timing::new(), 91),
+        (400_000, Timing::new(), 36),
+        (1_000_000, Timing::new(), 10),
+        (1_000_000, Timing::new().without_fairness(), 0),
     ] {
         let bus = SimulatedBus::new(rate);
         let _bmc = bus.target(BMC, 8);
@@ -432,6 +427,50 @@ fn a_device_lets_others_on_the_bus_after_each_transaction_of_its_own() {
             assert_eq!(idle(&bus), micros(fair_idle * packets));
         }
     }
+}
+
+#[test]
+fn a_frequency_that_changes_holds_from_the_next_transaction_on() {
+    let bus = SimulatedBus::new(1_000_000);
+    let _bmc = bus.target(BMC, 8);
+    let frequency = SharedBusFrequency::default();
+    let mut sender = Sender::with_status(bus.controller(), bus.delay(), &frequency, CONFIG);
+    let mut idle_before = Duration::ZERO;
+    let slow_to_fast = [
+        (BusFrequency::Khz100, 91),
+        (BusFrequency::Khz400, 36),
+        (BusFrequency::Mhz1, 10),
+    ];
+    for (allowed, fair_idle) in slow_to_fast.into_iter().chain([slow_to_fast[0]]) {
+        frequency.set(allowed);
+        for _ in 0..2 {
+            let mut buffer = [0; 259];
+            let mut transfer = Transfer::new(&mut buffer, sender.layout());
+            let header = RawHeader::from_bytes(support::HEADER);
+            assert!(transfer.push(BMC.into(), header, 64).is_some());
+            assert_eq!(bus.block_on(sender.send(&mut transfer)), Some(Ok(())));
+            assert_eq!(idle(&bus) - idle_before, micros(fair_idle), "{allowed}");
+            idle_before = idle(&bus);
+        }
+    }
+}
+
+#[test]
+fn a_controller_drives_the_bus_at_its_own_rate() {
+    let bus = SimulatedBus::new(100_000);
+    let _bmc = bus.target(BMC, 8);
+    let (mut controller, mut other) = (bus.controller(), bus.controller());
+    controller.set_rate(400_000);
+    let time = |nanoseconds| Duration::from_nanos(nanoseconds);
+    let writes = async |controller: &mut SimulatedController| {
+        let begin = bus.usage().time;
+        controller.write(BMC.as_byte(), &[0; 9]).await.unwrap();
+        bus.usage().time - begin
+    };
+    let times = async { (writes(&mut controller).await, writes(&mut other).await) };
+    let times = bus.block_on(times);
+    let expected = [(2_500, 1_300), (10_000, 4_700)].map(|(bit, free)| time(92 * bit + free));
+    assert_eq!(times, Some((expected[0], expected[1])));
 }
 
 #[test]
@@ -496,8 +535,11 @@ fn a_send_that_is_dropped_costs_its_packet_and_a_fair_idle_time() {
     let mut transfer = Transfer::new(&mut buffer, sender.layout());
     let header = RawHeader::from_bytes(support::HEADER);
     assert!(transfer.push(BMC.into(), header, 64).is_some());
-    let dropped = poll_once(pin!(sender.send(&mut transfer)));
-    assert!(dropped.is_pending());
+    let mut sending = Box::pin(sender.send(&mut transfer));
+    while bus.usage().transactions == 0 {
+        assert!(poll_once(sending.as_mut()).is_pending());
+    }
+    drop(sending);
     assert_eq!(send(&mut sender, &bus, &[2]), Some(Ok(())));
     assert_eq!(idle(&bus), micros(91 * 2));
     assert_eq!(seen(&bus, &mut bmc), [Seen::Packet(DRIVE, packet(&[2]))]);

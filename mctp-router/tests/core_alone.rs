@@ -563,3 +563,70 @@ fn the_rest_of_a_request_that_was_not_acknowledged_is_not_sent() {
     assert_eq!(sent, Err(SendFailure::NoLink));
     assert!(device.core.is_refused(channel));
 }
+
+// When what was sent is out.
+
+/// Puts the echo of a message with this tag into transfers.
+fn answer(device: &mut BareCore, echo: ChannelId, tag: u8) {
+    device.receive(&REQUEST.tag(tag).packet(&echo_message(9)));
+    let taken = device.core.take_message(echo).unwrap();
+    let mut response = taken.origin().response(taken.origin().integrity_check());
+    let sent = device.send(&mut response, &[taken.bytes()]);
+    assert_eq!(sent, Ok(Progress::Done));
+    device.core.give_back(taken);
+}
+
+#[test]
+fn what_is_watched_is_sent_when_it_is_out_whatever_comes_behind_it_or_overtakes_it() {
+    let (mut device, echo) = BareCore::echo();
+    let now = device.now();
+    device.core.set_layout(USB, USB_LAYOUT.with_packs(false));
+    assert!(device.core.is_sent(USB), "nobody asked");
+    device.core.watch_sent(USB);
+    assert!(device.core.is_sent(USB), "nothing waits");
+
+    // One is with the transport, one waits.
+    answer(&mut device, echo, 0);
+    let first = device.core.poll_transmit(USB).unwrap();
+    answer(&mut device, echo, 1);
+    device.core.watch_sent(USB);
+    assert!(!device.core.is_sent(USB));
+    device.core.transmit_done(now, USB, first, Ok(()));
+    answer(&mut device, echo, 2);
+    device.receive(&REQUEST.to(0).packet(&[0, 0x80, 2]));
+    assert!(device.transfer(USB).is_some(), "the control response");
+    assert!(!device.core.is_sent(USB));
+    let second = device.core.poll_transmit(USB).unwrap();
+    assert!(!device.core.is_sent(USB), "it is on its way");
+    device.core.transmit_done(now, USB, second, Ok(()));
+    assert!(device.core.is_sent(USB));
+    assert!(device.transfer(USB).is_some(), "what was sent later");
+}
+
+#[test]
+fn what_is_watched_is_sent_when_it_is_given_up() {
+    for refused in [SendError::NotAccepted, SendError::LinkDown] {
+        let (mut device, echo) = BareCore::echo();
+        answer(&mut device, echo, 0);
+        device.core.watch_sent(USB);
+        let outbound = device.core.poll_transmit(USB).unwrap();
+        let now = device.now();
+        device.core.transmit_done(now, USB, outbound, Err(refused));
+        assert!(device.core.is_sent(USB));
+    }
+    let give_up: [fn(&mut RouterCore<'_>); 2] = [
+        |core| core.link_down(USB),
+        |core| core.set_layout(USB, USB_LAYOUT),
+    ];
+    for give_up in give_up {
+        let (mut device, echo) = BareCore::echo();
+        answer(&mut device, echo, 0);
+        device.core.watch_sent(USB);
+        assert!(!device.core.is_sent(USB));
+        give_up(&mut device.core);
+        assert!(device.core.is_sent(USB));
+    }
+    let (mut device, _) = BareCore::echo();
+    device.core.watch_sent(PortId(9));
+    assert!(device.core.is_sent(PortId(9)), "there is no such port");
+}

@@ -112,6 +112,15 @@ pub trait TransportTx {
     /// How packets are to be laid out for this transport. Constant for as long as the link is up.
     fn layout(&self) -> TransferLayout;
 
+    /// What Get Endpoint ID answers in its last byte when it comes by this transport (DSP0236 1.3.3,
+    /// section 12.5): as the binding says. Constant for as long as the transport is used.
+    ///
+    /// For implementers: the default, 0, is right for a binding that says nothing. A transport around
+    /// another one passes that one's on.
+    fn medium_specific(&self) -> u8 {
+        0
+    }
+
     /// Sends one transfer to `transfer.destination()`, and returns when its buffer may be filled
     /// again.
     ///

@@ -51,6 +51,21 @@ async fn yield_times(times: u32) {
     }
 }
 
+/// Writes all bytes. False when the stream takes no more.
+pub(crate) async fn write_whole(write: &mut impl Write, mut bytes: &[u8]) -> Result<bool, Error> {
+    while !bytes.is_empty() {
+        let written = write
+            .write(bytes)
+            .await
+            .map_err(|error| Error::Write(error.kind()))?;
+        if written == 0 {
+            return Ok(false);
+        }
+        bytes = bytes.get(written..).unwrap_or_default();
+    }
+    Ok(true)
+}
+
 /// Serves the connection to a guest; without it, nothing of the driver moves.
 pub struct Runner<'d, M: RawMutex> {
     pub(crate) state: &'d State<'d, M>,
@@ -270,16 +285,8 @@ impl<'a, 'd, M: RawMutex, P: Protocol> Connection<'a, 'd, M, P> {
                 };
                 length = waited_for;
             }
-            let mut rest = chunk.get(..length).unwrap_or_default();
-            while !rest.is_empty() {
-                let written = write
-                    .write(rest)
-                    .await
-                    .map_err(|error| Error::Write(error.kind()))?;
-                if written == 0 {
-                    return Ok(());
-                }
-                rest = rest.get(written..).unwrap_or_default();
+            if !write_whole(&mut write, chunk.get(..length).unwrap_or_default()).await? {
+                return Ok(());
             }
         }
     }

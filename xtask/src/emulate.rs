@@ -13,6 +13,8 @@ use crate::shipped::{self, TARGET};
 pub(crate) const FOLDER: &str = "examples/qemu-an500";
 /// The firmware.
 pub(crate) const FIRMWARE: &str = "qemu-an500";
+/// The firmware with MCTP over serial in place of USB.
+pub(crate) const SERIAL_FIRMWARE: &str = "qemu-an500-serial";
 /// The features of the firmware for guests: all services that the reference device has.
 pub(crate) const FEATURES: &[&str] = &["bench"];
 /// A socket's path ends with a zero byte, and has to fit in so many bytes (`unix(7)`).
@@ -21,6 +23,9 @@ const LONGEST_SOCKET_PATH: usize = 107;
 /// What `cargo xtask emulate` can be told.
 #[derive(clap::Args)]
 pub(crate) struct Args {
+    /// MCTP over serial, in place of USB
+    #[arg(long)]
+    serial: bool,
     /// Where to listen for the guest's QEMU [default: emulate.sock in the build folder]
     #[arg(long)]
     socket: Option<PathBuf>,
@@ -32,7 +37,7 @@ pub(crate) struct Args {
     mtu: Option<u16>,
 }
 
-/// Which end of the USB cable's socket the board is.
+/// Which end of the socket the board is that stands for its cable: USB or serial.
 pub(crate) enum Cable<'p> {
     /// Waits for the guest's QEMU before it starts.
     Listen(&'p Path),
@@ -52,13 +57,18 @@ pub(crate) enum Log<'p> {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let project = Project::open()?;
     install::qemu(&install::ARM)?;
-    let firmware = build(&project, FIRMWARE, FEATURES)?;
+    let program = if args.serial {
+        SERIAL_FIRMWARE
+    } else {
+        FIRMWARE
+    };
+    let firmware = build(&project, program, FEATURES)?;
     let socket = match &args.socket {
         Some(socket) => std::path::absolute(socket)?,
         None => project.target_dir.join("emulate.sock"),
     };
     check_socket(&socket)?;
-    println!("{}", how_to_attach(&socket));
+    println!("{}", how_to_attach(&socket, args.serial));
     let mut board = board(
         &firmware,
         &Cable::Listen(&socket),
@@ -95,11 +105,22 @@ fn check_socket(socket: &Path) -> Result<()> {
     Ok(())
 }
 
-fn how_to_attach(socket: &Path) -> String {
+fn how_to_attach(socket: &Path, serial: bool) -> String {
     let socket = escaped(socket);
+    let (options, then) = if serial {
+        (
+            "-serial stdio -chardev socket,id=mctp,path={socket} -serial chardev:mctp",
+            "\nand in it: mctp link serial /dev/ttyS1\n",
+        )
+    } else {
+        (
+            "-device usb-ehci,id=usb -chardev socket,id=mctp,path={socket} -device usb-redir,chardev=mctp,bus=usb.0",
+            "",
+        )
+    };
+    let options = options.replace("{socket}", &socket);
     format!(
-        "The board starts when a Linux guest attaches:\n\n  \
-         qemu-system-x86_64 ... -device usb-ehci,id=usb -chardev socket,id=mctp,path={socket} -device usb-redir,chardev=mctp,bus=usb.0\n"
+        "The board starts when a Linux guest attaches:\n\n  qemu-system-x86_64 ... {options}\n{then}"
     )
 }
 
@@ -144,8 +165,8 @@ pub(crate) fn board(
         .collect();
     let mut command = qemu(firmware);
     command
-        .args(["-chardev", &format!("socket,id=usb,path={cable}")])
-        .args(["-serial", "chardev:usb"])
+        .args(["-chardev", &format!("socket,id=link,path={cable}")])
+        .args(["-serial", "chardev:link"])
         .args(["-chardev", &log])
         .args(["-serial", "chardev:log"])
         .args([
@@ -194,8 +215,16 @@ mod tests {
             &[],
         );
         let arguments: Vec<_> = command.get_args().collect();
-        assert!(arguments.contains(&"socket,id=usb,path=a,,b".as_ref()));
+        assert!(arguments.contains(&"socket,id=link,path=a,,b".as_ref()));
         assert!(arguments.contains(&"file,id=log,path=c,,d".as_ref()));
+    }
+
+    #[test]
+    fn a_guest_is_told_the_port_that_the_board_has() {
+        let told = |serial| how_to_attach(Path::new("a,b"), serial);
+        assert!(told(false).contains("path=a,,b -device usb-redir,"));
+        assert!(told(true).contains("path=a,,b -serial chardev:mctp\n"));
+        assert!(told(true).contains("mctp link serial /dev/ttyS1\n"));
     }
 
     #[test]

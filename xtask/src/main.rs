@@ -37,8 +37,8 @@ struct Arguments {
 enum Command {
     /// Run every check, or the named ones, and stop at the first that fails
     Ci(ci::Args),
-    /// Run the reference device on an emulated Cortex-M7, its USB port on a socket for a guest of
-    /// another QEMU
+    /// Run the reference device on an emulated Cortex-M7, its USB or serial port on a socket for
+    /// a guest of another QEMU
     Emulate(emulate::Args),
     /// Run the virtual device, and the one on the emulated board, against Linux kernels in QEMU
     Guest(guest::Args),

@@ -39,10 +39,8 @@ const REMAINING: &[(&str, &str)] = &[
         "usbredir_device::state::State<M>::with",
         "only if a waker of the executor calls the driver instead of scheduling its task",
     ),
-    (
-        "qemu_an500::fault::__end_when_asked_task",
-        "on purpose, when a test asks for it",
-    ),
+    ("qemu_an500::fault::__end_when_asked_task", WHY_ASKED),
+    ("qemu_an500_serial::fault::__end_when_asked_task", WHY_ASKED),
 ];
 
 /// Functions in which several of the same calls stand, and why none is reached. The compiler makes one
@@ -51,6 +49,7 @@ const REMAINING: &[(&str, &str)] = &[
 const MERGED: &[(&str, &str)] = &[
     ("qemu_an500::__cortex_m_rt_start", WHY_STATICS),
     ("qemu_an500::management::start", WHY_STATICS),
+    ("qemu_an500_serial::management::start", WHY_STATICS),
     ("nucleo_h7s3::__run_device_task", WHY_STATICS),
     ("nucleo_h7s3::management::start", WHY_STATICS),
     ("reference_device::serial_log::send", WHY_BORROWED),
@@ -65,6 +64,7 @@ const MERGED: &[(&str, &str)] = &[
     ("qemu_an500::__usb_link_task", WHY_BORROWED),
     ("usbredir_device::runner::", WHY_BORROWED),
 ];
+const WHY_ASKED: &str = "on purpose, when a test asks for it";
 /// static_cell panics when one is taken twice.
 const WHY_STATICS: &str = "only if a static were taken twice";
 const WHY_BORROWED: &str =

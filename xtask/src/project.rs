@@ -17,6 +17,7 @@ pub(crate) const NESTED_WORKSPACES: &[&str] = &[
     "xtask/ram",
     "xtask/size",
     "xtask/serial",
+    "xtask/two-wire",
     "bench",
 ];
 

@@ -183,15 +183,17 @@ fn measure(
     })
 }
 
-/// Names, as in code, of the crates in this repository.
+/// Names, as in code, of the crates in this repository, the programs of `firmware` among them.
 pub(crate) fn our_crates(project: &Project, firmware: &Firmware) -> Result<Vec<String>> {
     let main = metadata(&project.root)?;
     let names = main
         .workspace_packages()
         .into_iter()
         .map(|p| p.name.to_string());
+    let sets = firmware.feature_sets.iter();
     Ok(names
         .chain([firmware.name.clone()])
+        .chain(sets.filter_map(|set| set.program.clone()))
         .map(|name| name.replace('-', "_"))
         .collect())
 }

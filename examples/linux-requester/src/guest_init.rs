@@ -12,10 +12,12 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use clap::Parser;
+use linux_requester::firmware;
 use linux_requester::usbip_device::LOG;
 use rustix::fs::OFlags;
 use rustix::mount::{MountFlags, mount};
 use rustix::system::{RebootCommand, reboot};
+use sha2::{Digest, Sha256};
 
 use crate::commands::{self, Arguments};
 
@@ -50,13 +52,21 @@ pub(crate) fn tell_host(request: &str) {
 /// Has the host stop this machine for so many milliseconds. What the thread returns is what the host
 /// says when the machine goes on, for [`expect_was_stopped`].
 pub(crate) fn stop(milliseconds: u64) -> JoinHandle<io::Result<String>> {
-    let host = thread::spawn(|| {
-        let mut line = String::new();
-        io::stdin().read_line(&mut line)?;
-        Ok(line)
-    });
+    let host = thread::spawn(host_says);
     tell_host(&format!("stop {milliseconds}"));
     host
+}
+
+/// Asks the host for something, and waits until it says what it has done.
+pub(crate) fn ask_host(request: &str) -> Result<String> {
+    tell_host(request);
+    Ok(host_says()?.trim().to_owned())
+}
+
+fn host_says() -> io::Result<String> {
+    let mut line = String::new();
+    io::stdin().read_line(&mut line)?;
+    Ok(line)
 }
 
 /// Checks what the host said.
@@ -72,6 +82,19 @@ pub(crate) fn expect_was_stopped(host: JoinHandle<io::Result<String>>) -> Result
 /// Has the host check that the device has logged a line with this in it.
 pub(crate) fn expect_device_log(text: &str) {
     say(&format!("log: {text}"));
+}
+
+/// Has the host check that the device has stored every byte of a firmware image.
+pub(crate) fn expect_stored(image: &[u8], slot: u8) {
+    let digest: String = Sha256::digest(image)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let revision = String::from_utf8_lossy(&image[firmware::REVISION]);
+    expect_device_log(&format!(
+        "firmware slot {slot} has {revision}: {} bytes, SHA-256 {digest}",
+        image.len()
+    ));
 }
 
 fn say(text: &str) {

@@ -6,12 +6,15 @@
 //! first, then so many bytes: the target's address in bits 7:1, and what is written.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::path::{Path, PathBuf};
-use std::thread;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
+use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::interface::{self, Interface, read};
 use crate::line_discipline;
@@ -26,25 +29,71 @@ const OWN_ADDRESS: u16 = 0x10;
 const OWN: u16 = 0x1000;
 /// The longest record that the driver takes.
 const LONGEST_RECORD: usize = 512;
+/// Where a record has the last byte of the MCTP header: behind length, address, command code, byte
+/// count and source address. Two of its bits are set in the first and in the last packet of a message.
+const FLAGS: usize = 2 + 4 + 3;
+const START_AND_END: u8 = 0xc0;
+/// The first bytes of a record of 20.
+const TORN_RECORD: [u8; 5] = [20, 0, 0x3a, 0x0f, 17];
 const INTERFACE_TIME: Duration = Duration::from_secs(5);
 const POLL_PAUSE: Duration = Duration::from_millis(20);
 
-/// Makes an interface whose bus ends at the serial port at `path`, for as long as this process runs.
-pub fn attach(path: &Path) -> Result<Interface> {
-    let port = File::from(line_discipline::open_raw(path)?);
-    let bus = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(DEVICE)
-        .with_context(|| format!("cannot open {DEVICE}"))?;
-    let adapter = adapter()?;
-    relay(port, bus)?;
-    let request = format!("mctp-i2c-interface {:#06x}", OWN | OWN_ADDRESS);
-    fs::write(adapter.join("new_device"), request)
-        .context("the kernel has no MCTP over I2C, or that interface already")?;
-    let number = adapter.to_string_lossy();
-    let number = number.rsplit('-').next().unwrap_or_default();
-    wait_for(&format!("{}{number}", interface::I2C))
+/// A bus that ends at a serial port while the link is open.
+#[derive(Debug)]
+pub struct Link {
+    /// The folder of the bus, which ends with its number.
+    pub bus: PathBuf,
+    port: PathBuf,
+    relay: Option<Relay>,
+    fault: Arc<Fault>,
+}
+
+/// Joins the bus to the serial port at `path`.
+pub fn join(path: &Path) -> Result<Link> {
+    let fault = Arc::default();
+    let relay = Relay::start(path, &fault)?;
+    Ok(Link {
+        bus: adapter()?,
+        port: path.to_owned(),
+        relay: Some(relay),
+        fault,
+    })
+}
+
+impl Link {
+    /// Makes an interface of the bus, which stays while the link is closed.
+    pub fn make_interface(&self) -> Result<Interface> {
+        let request = format!("mctp-i2c-interface {:#06x}", OWN | OWN_ADDRESS);
+        fs::write(self.bus.join("new_device"), request)
+            .context("the kernel has no MCTP over I2C, or that interface already")?;
+        let number = self.bus.to_string_lossy();
+        let number = number.rsplit('-').next().unwrap_or_default();
+        wait_for(&format!("{}{number}", interface::I2C))
+    }
+
+    /// Ends the relay, and closes the bus and the serial port: nobody acknowledges on that bus.
+    pub fn close(&mut self) -> Result<()> {
+        self.relay.take().map_or(Ok(()), Relay::stop)
+    }
+
+    /// Joins the bus and the serial port again.
+    pub fn open(&mut self) -> Result<()> {
+        self.close()?;
+        self.relay = Some(Relay::start(&self.port, &self.fault)?);
+        Ok(())
+    }
+
+    /// Closes the link in the middle of a record to the device.
+    pub fn tear(&mut self) -> Result<()> {
+        self.close()?;
+        let mut port = File::from(line_discipline::open_raw(&self.port)?);
+        Ok(port.write_all(&TORN_RECORD)?)
+    }
+
+    /// Damages the packet error code of the next packet that Linux sends in the middle of a message.
+    pub fn damage_next_middle_packet(&self) {
+        self.fault.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// The folder of the bus, which ends with its number.
@@ -71,44 +120,96 @@ fn wait_for(name: &str) -> Result<Interface> {
     }
 }
 
-/// Passes on what is read at either side, in two threads.
-fn relay(port: File, bus: File) -> io::Result<()> {
-    let (from_bus, to_port) = (bus.try_clone()?, port.try_clone()?);
-    let outward = move || copy(from_bus, to_port);
-    let inward = move || copy_records(port, bus);
-    spawn("from the bus", outward)?;
-    spawn("to the bus", inward)
+/// Two threads, each of which passes on what is read at one side.
+#[derive(Debug)]
+struct Relay {
+    /// They end when this is closed.
+    stop: PipeWriter,
+    threads: [JoinHandle<io::Result<()>>; 2],
+}
+
+impl Relay {
+    fn start(port: &Path, fault: &Arc<Fault>) -> Result<Self> {
+        let port = File::from(line_discipline::open_raw(port)?);
+        let bus = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(DEVICE)
+            .with_context(|| format!("cannot open {DEVICE}"))?;
+        let (stopped, stop) = io::pipe()?;
+        let from_bus = Side(bus.try_clone()?, stopped.try_clone()?);
+        let (from_port, to_port) = (Side(port.try_clone()?, stopped), port);
+        let fault = Arc::clone(fault);
+        let outward = move || copy_records(from_bus, to_port, |record| fault.apply(record));
+        let inward = move || copy_records(from_port, bus, |_| {});
+        Ok(Self {
+            stop,
+            threads: [
+                spawn("from the bus", outward)?,
+                spawn("to the bus", inward)?,
+            ],
+        })
+    }
+
+    fn stop(self) -> Result<()> {
+        drop(self.stop);
+        for thread in self.threads {
+            thread
+                .join()
+                .map_err(|_| anyhow!("a relay has panicked"))??;
+        }
+        Ok(())
+    }
+}
+
+/// A file of which nothing more is read when the other one has ended.
+struct Side(File, PipeReader);
+
+impl Read for Side {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut files = [
+            PollFd::new(&self.0, PollFlags::IN),
+            PollFd::new(&self.1, PollFlags::IN),
+        ];
+        poll(&mut files, None)?;
+        if files[1].revents().is_empty() {
+            self.0.read(buffer)
+        } else {
+            Ok(0)
+        }
+    }
 }
 
 fn spawn(
     name: &'static str,
     copy: impl FnOnce() -> io::Result<()> + Send + 'static,
-) -> io::Result<()> {
-    let said = move || match copy() {
-        Ok(()) => println!("nothing more comes {name}"),
-        Err(error) => println!("nothing more comes {name}: {error}"),
-    };
-    thread::Builder::new()
-        .name(name.into())
-        .spawn(said)
-        .map(drop)
+) -> io::Result<JoinHandle<io::Result<()>>> {
+    let said = move || copy().inspect_err(|error| println!("nothing more comes {name}: {error}"));
+    thread::Builder::new().name(name.into()).spawn(said)
 }
 
-/// The serial port does not need to know where records end.
-fn copy(mut from: impl Read, mut to: impl Write) -> io::Result<()> {
-    let mut bytes = [0; 4096];
-    loop {
-        match from.read(&mut bytes) {
-            Ok(0) => return Ok(()),
-            Ok(len) => to.write_all(&bytes[..len])?,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+/// Whether the next packet in the middle of a message gets a wrong packet error code.
+#[derive(Debug, Default)]
+struct Fault(AtomicBool);
+
+impl Fault {
+    fn apply(&self, record: &mut [u8]) {
+        let flags = record.get(FLAGS).copied().unwrap_or(START_AND_END);
+        if flags & START_AND_END == 0 && self.0.swap(false, Ordering::Relaxed) {
+            // The last byte of each packet.
+            if let Some(code) = record.last_mut() {
+                *code ^= 0x01;
+            }
         }
     }
 }
 
-/// The driver gets whole records, one in each write.
-fn copy_records(mut from: impl Read, mut to: impl Write) -> io::Result<()> {
+/// Each side gets whole records, one in each write.
+fn copy_records(
+    mut from: impl Read,
+    mut to: impl Write,
+    change: impl Fn(&mut [u8]),
+) -> io::Result<()> {
     let mut records = Records::default();
     let mut bytes = [0; 4096];
     loop {
@@ -118,7 +219,8 @@ fn copy_records(mut from: impl Read, mut to: impl Write) -> io::Result<()> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
-        while let Some(record) = records.next()? {
+        while let Some(mut record) = records.next()? {
+            change(&mut record);
             to.write_all(&record)?;
         }
     }
@@ -179,7 +281,7 @@ mod tests {
         let bytes = [records.concat(), records.concat(), vec![9, 0, 1]].concat();
         for size in [1, 2, 3, 302, 5000] {
             let mut writes = Writes::default();
-            copy_records(Pieces(&bytes, size), &mut writes).unwrap();
+            copy_records(Pieces(&bytes, size), &mut writes, |_| {}).unwrap();
             assert_eq!(writes.0, [&records[..], &records[..]].concat());
         }
     }
@@ -189,8 +291,46 @@ mod tests {
         for length in [0_u16, 513, u16::MAX] {
             let bytes = [&[1, 0, 0x20][..], &length.to_le_bytes()].concat();
             let mut writes = Writes::default();
-            assert!(copy_records(&bytes[..], &mut writes).is_err());
+            assert!(copy_records(&bytes[..], &mut writes, |_| {}).is_err());
             assert_eq!(writes.0, [[1, 0, 0x20]]);
         }
+    }
+
+    /// A packet with these flags and a packet error code of 56h.
+    fn record(flags: u8) -> Vec<u8> {
+        vec![11, 0, 0x3a, 0x0f, 8, 0x21, 1, 9, 8, flags, 0x7e, 0xcc, 0x56]
+    }
+
+    #[test]
+    fn a_fault_is_for_one_packet_in_the_middle_of_a_message() {
+        let flags = [0x88, 0x18, 0x28, 0x78, 0xc8];
+        let bytes = flags.map(record).concat();
+        let fault = Fault(AtomicBool::new(true));
+        let mut writes = Writes::default();
+        copy_records(&bytes[..], &mut writes, |record| fault.apply(record)).unwrap();
+        let mut expected = flags.map(record);
+        *expected[1].last_mut().unwrap() = 0x57;
+        assert_eq!(writes.0, expected);
+    }
+
+    #[test]
+    fn without_a_fault_every_packet_is_as_it_was() {
+        let mut packet = record(0x18);
+        Fault::default().apply(&mut packet);
+        assert_eq!(packet, record(0x18));
+        // Too short for a packet.
+        Fault(AtomicBool::new(true)).apply(&mut [1, 0, 0x3a]);
+    }
+
+    #[test]
+    fn a_relay_ends_when_it_is_told_so() {
+        let (stopped, stop) = io::pipe().unwrap();
+        let (nothing, writer) = io::pipe().unwrap();
+        let side = Side(File::from(std::os::fd::OwnedFd::from(nothing)), stopped);
+        drop(stop);
+        let mut writes = Writes::default();
+        copy_records(side, &mut writes, |_| {}).unwrap();
+        assert_eq!(writes.0, [[0; 0]; 0]);
+        drop(writer);
     }
 }

@@ -111,8 +111,10 @@ impl Neighbour {
     }
 }
 
-fn hardware_address(text: &str) -> Result<u8> {
-    match u8::from_str_radix(text, 16) {
+/// The 7-bit address that `text` is in hexadecimal, with or without `0x`.
+pub fn hardware_address(text: &str) -> Result<u8> {
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    match u8::from_str_radix(digits, 16) {
         Ok(address @ 0..=0x7f) => Ok(address),
         _ => bail!("`{text}` is no 7-bit hardware address in hexadecimal"),
     }
@@ -196,8 +198,9 @@ mod tests {
     #[test]
     fn a_hardware_address_has_seven_bits() {
         assert_eq!(hardware_address("1d").unwrap(), 0x1d);
+        assert_eq!(hardware_address("0x1d").unwrap(), 0x1d);
         assert_eq!(hardware_address("7F").unwrap(), 0x7f);
-        for wrong in ["", "80", "0x1d", "g"] {
+        for wrong in ["", "0x", "80", "0x80", "1d0x", "g"] {
             assert!(hardware_address(wrong).is_err(), "{wrong}");
         }
     }

@@ -17,16 +17,20 @@
 //! | [`echo`] | the echo service of the Linux MCTP tools, checked byte by byte |
 //! | [`mod@bench`] | the benchmark service of the Linux MCTP tools, each message checked |
 //! | [`nvme_mi`] | NVMe-MI commands, with their integrity check |
+//! | [`admin`] | NVM Express Admin commands over NVMe-MI |
+//! | [`firmware`] | a firmware update by such commands |
 //! | [`inject`] | malformed USB transfers, to see that a device survives them |
 //!
 //! Modules without a link need Linux; the others compile and are tested anywhere.
 
 pub mod address;
+pub mod admin;
 pub mod bench;
 pub mod bus_owner;
 pub mod control;
 pub mod echo;
 pub mod exchange;
+pub mod firmware;
 pub mod inject;
 pub mod netlink;
 pub mod nvme_mi;

@@ -14,6 +14,8 @@ mod guest_init;
 mod nvme_cli;
 #[cfg(target_os = "linux")]
 mod serial_log;
+#[cfg(target_os = "linux")]
+mod shell;
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
@@ -22,6 +24,10 @@ fn main() -> std::process::ExitCode {
     match commands::run(&commands::Arguments::parse()) {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {
+            // Words that make no command, though each of them is one.
+            if let Some(usage) = error.downcast_ref::<clap::Error>() {
+                usage.exit();
+            }
             eprintln!("linux-requester: {error:#}");
             std::process::ExitCode::FAILURE
         }

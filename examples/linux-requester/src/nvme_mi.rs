@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use crc::{CRC_32_ISCSI, Crc};
 use nvme_mi_responder::wire::{
-    ControlPrimitive, ControlPrimitiveRequest, ControlPrimitiveResponse, ManagementCommand,
-    ManagementOpcode, ManagementRequest, ManagementResponse, MessageKind, RequestHeader,
-    ResponseStatus,
+    ControlPrimitive, ControlPrimitiveRequest, ControlPrimitiveResponse, GenericResponse,
+    ManagementCommand, ManagementOpcode, ManagementRequest, ManagementResponse, MessageKind,
+    RequestHeader, ResponseStatus,
 };
 use zerocopy::little_endian::U32;
 use zerocopy::{FromBytes, IntoBytes};
@@ -99,9 +99,7 @@ impl Command {
 
     /// The message behind its type byte.
     pub fn encode(&self) -> Vec<u8> {
-        let mut message = [self.request.as_bytes(), &self.data].concat();
-        message.extend(check_of(&message).to_le_bytes());
-        message
+        sealed(&[self.request.as_bytes(), &self.data])
     }
 
     /// Sends the command and waits for its final response: More Processing Required is none.
@@ -112,22 +110,7 @@ impl Command {
         wait: Duration,
     ) -> Result<Response, ManagementError> {
         let opcode = self.request.opcode.0;
-        let body = self.encode();
-        let request = Request {
-            destination,
-            message_type: MESSAGE_TYPE,
-            body: &body,
-        };
-        let is_final = &mut |answer: &[u8]| {
-            let response = ManagementResponse::ref_from_prefix(answer);
-            !response.is_ok_and(|(response, _)| {
-                response.status == ResponseStatus::MORE_PROCESSING_REQUIRED
-            })
-        };
-        let answer = socket
-            .exchange(request, wait, is_final)
-            .map_err(|source| ManagementError::Socket { opcode, source })?
-            .ok_or(ManagementError::NoAnswer { opcode, wait })?;
+        let answer = final_answer(socket, destination, opcode, &self.encode(), wait)?;
         decode(&answer, self.request.header.slot())
             .map_err(|reason| ManagementError::BadAnswer { opcode, reason })
     }
@@ -143,8 +126,7 @@ pub fn send_primitive(
 ) -> Result<u16, ManagementError> {
     let opcode = primitive.0;
     let asked = ControlPrimitiveRequest::new(slot, primitive, TAG);
-    let mut body = asked.as_bytes().to_vec();
-    body.extend(check_of(&body).to_le_bytes());
+    let body = sealed(&[asked.as_bytes()]);
     let request = Request {
         destination,
         message_type: MESSAGE_TYPE,
@@ -167,6 +149,37 @@ pub fn send_primitive(
     Ok(found.parameter.get())
 }
 
+/// Sends a command and waits for its final response: More Processing Required is none.
+pub(crate) fn final_answer(
+    socket: &mut impl Exchange,
+    destination: Destination,
+    opcode: u8,
+    body: &[u8],
+    wait: Duration,
+) -> Result<Vec<u8>, ManagementError> {
+    let request = Request {
+        destination,
+        message_type: MESSAGE_TYPE,
+        body,
+    };
+    let is_final = &mut |answer: &[u8]| {
+        let response = GenericResponse::ref_from_prefix(answer);
+        !response
+            .is_ok_and(|(response, _)| response.status == ResponseStatus::MORE_PROCESSING_REQUIRED)
+    };
+    socket
+        .exchange(request, wait, is_final)
+        .map_err(|source| ManagementError::Socket { opcode, source })?
+        .ok_or(ManagementError::NoAnswer { opcode, wait })
+}
+
+/// A message of these parts behind its type byte, with its integrity check.
+pub(crate) fn sealed(parts: &[&[u8]]) -> Vec<u8> {
+    let mut message = parts.concat();
+    message.extend(check_of(&message).to_le_bytes());
+    message
+}
+
 /// The integrity check of a message, which is without its type byte here.
 fn check_of(message: &[u8]) -> u32 {
     let mut digest = CRC32C.digest();
@@ -176,7 +189,7 @@ fn check_of(message: &[u8]) -> u32 {
 }
 
 /// A message without its integrity check, which is right.
-fn checked(answer: &[u8]) -> Result<&[u8], &'static str> {
+pub(crate) fn checked(answer: &[u8]) -> Result<&[u8], &'static str> {
     let (content, check) = answer
         .split_last_chunk::<CHECK>()
         .ok_or("it is too short")?;

@@ -3,7 +3,7 @@
 //! | priority | has |
 //! |-|-|
 //! | 20h | UARTs and timers: their handlers move a byte, or wake a task |
-//! | 80h | the executor of the USB link |
+//! | 80h | the executor of the link |
 //! | C0h | the executor of the services |
 //!
 //! Outside of interrupts there is nothing to do but to sleep. That is `wfi`: QEMU skips the `wfe`
@@ -34,7 +34,7 @@ pub enum Interrupt {
     Timer0 = 8,
     /// TIMER1 has reached zero.
     Timer1 = 9,
-    /// Belongs to the Ethernet controller, which is not used: the executor of the USB link.
+    /// Belongs to the Ethernet controller, which is not used: the executor of the link.
     Link = 13,
     /// Belongs to the audio interface, which is not used: the executor of the services.
     Services = 14,
@@ -131,7 +131,7 @@ fn set_priority(core: &mut Peripherals, interrupt: Interrupt, priority: u8) {
     unsafe { core.NVIC.set_priority(interrupt, priority) };
 }
 
-/// Starts the executor of the USB link. Once, after [`start`].
+/// Starts the executor of the link. Once, after [`start`].
 pub fn start_link_executor() -> SendSpawner {
     LINK.start(Interrupt::Link)
 }

@@ -7,6 +7,7 @@ mod bench;
 mod device;
 #[cfg(feature = "log")]
 mod event_log;
+mod frequency;
 mod identity;
 mod link;
 #[cfg(feature = "firmware-log")]
@@ -23,6 +24,7 @@ pub use bench::{BENCH_CHANNELS, Benchmark};
 pub use device::{Assembly, NETWORK, Options, PORT, assemble, router};
 #[cfg(feature = "log")]
 pub use event_log::{EventLog, Hex};
+pub use frequency::{FollowingStatus, LinkFrequency};
 pub use identity::{Identity, SerialNumber, uuid_from_unique_id};
 pub use link::{Link, LinkMemory, MCTP_DESCRIPTORS};
 #[cfg(feature = "firmware-log")]

@@ -4,6 +4,7 @@ use core::cell::Cell;
 
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::signal::Signal;
+use mctp_i2c::BusFrequency;
 use mctp_router::{Event, NetworkId};
 use mctp_transport::{DropCounters, DropReason};
 use nvme_mi_responder::wire::NvmeMultiRecord;
@@ -19,6 +20,7 @@ use nvme_mi_responder::{
 };
 
 use crate::device::{NETWORK, PORT};
+use crate::frequency::LinkFrequency;
 use crate::observer::{Direction, Observer};
 use crate::telemetry::TextTelemetry;
 
@@ -234,7 +236,7 @@ pub fn default_world<F: FirmwareStore, C: Crc32c>(
 }
 
 /// What the managed subsystem and a link by which requesters reach it tell each other: a new
-/// transmission unit, and that the link was lost.
+/// transmission unit, a new frequency of a two-wire bus, and that the link was lost.
 pub struct ManagementLink {
     /// The network of the router that the requesters are in.
     network: NetworkId,
@@ -244,6 +246,8 @@ pub struct ManagementLink {
     port: Cell<Option<PortId>>,
     /// What changed since somebody looked.
     unit: Cell<Option<u16>>,
+    new_frequency: Cell<Option<BusFrequency>>,
+    frequency: LinkFrequency,
     lost: Cell<bool>,
     changed: Signal<NoopRawMutex, ()>,
 }
@@ -274,6 +278,8 @@ impl ManagementLink {
             router_port,
             port: Cell::new(None),
             unit: Cell::new(None),
+            new_frequency: Cell::new(None),
+            frequency: LinkFrequency::new(),
             lost: Cell::new(false),
             changed: Signal::new(),
         }
@@ -294,7 +300,12 @@ impl ManagementLink {
         self.port.set(Some(port));
     }
 
-    /// Waits for a new transmission unit, and for a loss of the link.
+    /// How fast the device may drive the bus of a two-wire link.
+    pub const fn frequency(&self) -> &LinkFrequency {
+        &self.frequency
+    }
+
+    /// Waits for a new transmission unit or frequency, and for a loss of the link.
     pub(crate) fn changed(&self) -> impl Future<Output = ()> {
         self.changed.wait()
     }
@@ -302,6 +313,11 @@ impl ManagementLink {
     /// The new transmission unit in bytes, if there is one.
     pub(crate) fn take_unit(&self) -> Option<u16> {
         self.unit.take()
+    }
+
+    /// The new frequency, if there is one. It holds when all that waits to be sent is out.
+    pub(crate) fn take_frequency(&self) -> Option<BusFrequency> {
+        self.new_frequency.take()
     }
 
     /// Whether the link was lost.
@@ -409,6 +425,17 @@ impl Effects for &ManagementLink {
             self.changed.signal(());
         }
     }
+
+    fn smbus_frequency_changed(&mut self, port: PortId, frequency: SmbusFrequency) {
+        if self.port.get() == Some(port) {
+            self.new_frequency.set(Some(match frequency {
+                SmbusFrequency::Khz100 => BusFrequency::Khz100,
+                SmbusFrequency::Khz400 => BusFrequency::Khz400,
+                SmbusFrequency::Mhz1 => BusFrequency::Mhz1,
+            }));
+            self.changed.signal(());
+        }
+    }
 }
 
 #[cfg(test)]
@@ -494,6 +521,17 @@ mod tests {
         effects.transmission_unit_changed(PortId(1), 64);
         effects.transmission_unit_changed(PortId(2), 128);
         assert_eq!(link.take_unit(), Some(64));
+        assert_eq!(link.changed.try_take(), Some(()));
+    }
+
+    #[test]
+    fn only_the_frequency_of_the_followed_port_is_passed_on() {
+        let link = ManagementLink::new();
+        link.follow(PortId(1));
+        let mut effects = &link;
+        effects.smbus_frequency_changed(PortId(1), SmbusFrequency::Khz400);
+        effects.smbus_frequency_changed(PortId(2), SmbusFrequency::Mhz1);
+        assert_eq!(link.take_frequency(), Some(BusFrequency::Khz400));
         assert_eq!(link.changed.try_take(), Some(()));
     }
 

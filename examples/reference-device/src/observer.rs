@@ -127,6 +127,10 @@ impl<T: TransportTx, O: Observer> TransportTx for Observed<'_, T, O> {
         self.transport.layout()
     }
 
+    fn medium_specific(&self) -> u8 {
+        self.transport.medium_specific()
+    }
+
     fn send(&mut self, transfer: &mut Transfer<'_>) -> impl Future<Output = Result<(), SendError>> {
         if O::LOOKS_AT_PACKETS {
             for packet in transfer.packets() {
@@ -134,5 +138,34 @@ impl<T: TransportTx, O: Observer> TransportTx for Observed<'_, T, O> {
             }
         }
         self.transport.send(transfer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A transport that says something of itself.
+    struct Fair;
+
+    impl TransportTx for Fair {
+        fn layout(&self) -> TransferLayout {
+            TransferLayout::new(4, 254, 259).with_tailroom(1)
+        }
+
+        fn medium_specific(&self) -> u8 {
+            1
+        }
+
+        async fn send(&mut self, _: &mut Transfer<'_>) -> Result<(), SendError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_transport_that_is_looked_at_says_what_it_says_alone() {
+        let observed = Observed::new(Fair, &());
+        assert_eq!(observed.medium_specific(), Fair.medium_specific());
+        assert_eq!(observed.layout(), Fair.layout());
     }
 }

@@ -62,7 +62,7 @@ pub fn echo<M: RawMutex, C: Clock>(
 }
 
 /// Serves NVMe-MI for ever: both command slots and control primitives at once. The link follows the
-/// transmission unit that is configured over NVMe-MI. What a host set up is not there for the next:
+/// transmission unit and the frequency that are configured over NVMe-MI. What a host set up is not there for the next:
 /// a lost link, which [`report_events`] tells an [observer](ManagementLink::watched_by), resets the
 /// management endpoint.
 ///
@@ -163,8 +163,8 @@ impl<'m, 'b, M: RawMutex, C: Clock> ReceivedMessage for Request<'m, 'b, M, C> {
     }
 }
 
-/// Lets the link follow the transmission unit of the subsystem's port, and resets the management
-/// endpoint when the link is lost.
+/// Lets the link follow the transmission unit and the frequency of the subsystem's port, and resets
+/// the management endpoint when the link is lost.
 async fn follow_link<M: RawMutex, C: Clock, W: World>(
     router: &Router<'_, M, C>,
     server: &Server<'_, '_, '_, W>,
@@ -174,6 +174,10 @@ async fn follow_link<M: RawMutex, C: Clock, W: World>(
         link.changed().await;
         if let Some(unit) = link.take_unit() {
             router.configure_port(link.router_port(), PortConfig::new(unit.into()));
+        }
+        if let Some(frequency) = link.take_frequency() {
+            let port = link.router_port();
+            link.frequency().change(router, port, frequency);
         }
         if link.take_loss() {
             server.reset();

@@ -30,6 +30,7 @@
 mod device;
 mod host;
 mod link;
+mod plot;
 mod table;
 
 use std::time::Duration;
@@ -37,6 +38,7 @@ use std::time::Duration;
 use embassy_futures::select::{Either, select};
 use mctp_i2c::simulated_bus::SimulatedBus;
 
+pub use plot::plot;
 pub use table::{Row, rows, table};
 
 /// Length of the firmware image, its header included: 3 MiB.

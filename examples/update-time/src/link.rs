@@ -20,7 +20,7 @@ pub(crate) fn halves<'b>(
 ) -> (Receiver<'b, SimulatedTarget>, PacedSender) {
     let receiver = Receiver::new(bus.target(address, ROOM), address, buffer)
         .expect("the receive buffer is long enough for every packet");
-    let config = Config::new(address).with_timing(Timing::KHZ_100.without_fairness());
+    let config = Config::new(address).with_timing(Timing::new().without_fairness());
     let sender = PacedSender {
         sender: Sender::new(bus.controller(), bus.delay(), config),
         delay: bus.delay(),
@@ -40,6 +40,10 @@ pub(crate) struct PacedSender {
 impl TransportTx for PacedSender {
     fn layout(&self) -> TransferLayout {
         self.sender.layout()
+    }
+
+    fn medium_specific(&self) -> u8 {
+        self.sender.medium_specific()
     }
 
     async fn send(&mut self, transfer: &mut Transfer<'_>) -> Result<(), SendError> {

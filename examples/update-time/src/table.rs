@@ -9,7 +9,8 @@ const UNITS: [u16; 2] = [64, 250];
 const CLOCKS: [u32; 3] = [100_000, 400_000, 1_000_000];
 
 /// Turnaround per command of the last two columns.
-const TURNAROUNDS: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(100)];
+pub(crate) const TURNAROUNDS: [Duration; 2] =
+    [Duration::from_millis(20), Duration::from_millis(100)];
 
 /// One transmission unit at one clock rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +76,7 @@ pub fn table(rows: &[Row]) -> String {
     text
 }
 
-fn rate(bits_per_second: u32) -> String {
+pub(crate) fn rate(bits_per_second: u32) -> String {
     match bits_per_second {
         0..1_000_000 => format!("{} kHz", bits_per_second / 1_000),
         _ => format!("{} MHz", bits_per_second / 1_000_000),

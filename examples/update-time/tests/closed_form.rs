@@ -1,11 +1,13 @@
-//! The simulated updates beside the closed form, and beside the table in the docs.
+//! The simulated updates beside the closed form, and beside table and plot in the docs.
 
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use update_time::{Row, Update, rows, table};
+use update_time::{Row, Update, plot, rows, table};
 
 const PAGE: &str = include_str!("../../../docs/update-time.md");
+const PLOT: &str = include_str!("../../../docs/update-time.svg");
+const PERFORMANCE: &str = include_str!("../../../docs/performance.md");
 const README: &str = include_str!("../../../mctp-i2c/README.md");
 const BEGIN: &str = "<!-- begin update-time: printed by `cargo run --release -p update-time` -->\n";
 const END: &str = "<!-- end update-time -->\n";
@@ -84,6 +86,40 @@ fn the_committed_table_is_the_printed_one() {
         .split_once(END)
         .expect("the page has the last marker");
     assert_eq!(committed, table(&ROWS));
+}
+
+#[test]
+fn the_committed_plot_is_the_drawn_one() {
+    let drawn = plot(&ROWS).expect("the plot can be drawn");
+    assert!(
+        PLOT == drawn,
+        "write it by `cargo run --release -p update-time -- --plot docs/update-time.svg`"
+    );
+}
+
+#[test]
+fn the_turnaround_of_our_responder_is_that_of_the_instructions_measured() {
+    let figure = |name| {
+        let row = PERFORMANCE.split_once(&format!("| {name} | "));
+        let (_, row) = row.expect("the page has the row");
+        let (figure, _) = row.split_once(" |").expect("it has a figure");
+        let digits: String = figure.split(',').collect();
+        (figure, digits.parse::<u32>().expect("it is a number"))
+    };
+    let (responder_text, responder) = figure("firmware piece body table");
+    let (router_text, router) = figure("echo 4096/64");
+    // At 600 MHz.
+    let milliseconds = f64::from(responder + router) / 600e3;
+    let seconds = milliseconds * (DOWNLOADS + 1) as f64 / 1e3;
+    let words: Vec<_> = PAGE.split_whitespace().collect();
+    let words = words.join(" ");
+    for figures in [
+        format!("{responder_text} instructions"),
+        format!("{router_text} instructions"),
+        format!("{milliseconds:.3} ms a command, and {seconds:.2} s for all 769"),
+    ] {
+        assert!(words.contains(&figures), "{figures}");
+    }
 }
 
 #[test]

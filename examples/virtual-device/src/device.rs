@@ -153,7 +153,7 @@ pub async fn run_with_log<T>(
     run_with_link(
         settings,
         observer,
-        async move |router: &DeviceRouter<'_>| {
+        async move |router: &DeviceRouter<'_>, _: &ManagementLink| {
             let link = async {
                 match log {
                     Some(log) => {
@@ -179,7 +179,7 @@ pub async fn run_with_log<T>(
 pub type DeviceRouter<'d> = Router<'d, NoopRawMutex, &'d TokioClock>;
 
 /// Switches on a device with another link than USB, for as long as `link` runs: it gets the router,
-/// whose port is [`reference_device::PORT`].
+/// whose port is [`reference_device::PORT`], and what NVMe-MI configures of the link.
 ///
 /// # Panics
 ///
@@ -187,7 +187,7 @@ pub type DeviceRouter<'d> = Router<'d, NoopRawMutex, &'d TokioClock>;
 pub async fn run_with_link<T>(
     settings: &DeviceSettings,
     observer: &impl Observer,
-    link: impl AsyncFnOnce(&DeviceRouter<'_>) -> T,
+    link: impl AsyncFnOnce(&DeviceRouter<'_>, &ManagementLink) -> T,
 ) -> T {
     let (identity, options) = (identity(settings), options(settings));
     let mut transfers = Box::new(PortBuffers::<LONGEST_TRANSFER>::new());
@@ -246,7 +246,7 @@ pub async fn run_with_link<T>(
     // The device is large, and moved no more often than need be.
     let device = Box::pin(async {
         tokio::select! {
-            value = link(&router) => value,
+            value = link(&router, &management_link) => value,
             (never, ..) = services => match never {},
         }
     });

@@ -5,7 +5,7 @@
 use std::convert::Infallible;
 
 use mctp_i2c::{Config, RECEIVE_BUFFER_LEN, Receiver, Sender, TargetAddress, Timing};
-use reference_device::{Observed, Observer, PORT};
+use reference_device::{ManagementLink, Observed, Observer, PORT};
 
 use crate::cli::DeviceSettings;
 use crate::connection::{Connection, Connector, Plug};
@@ -27,26 +27,28 @@ pub async fn run(
     let wire = Wire::default();
     let connector = Connector::open(connection, Plug::I2c).await?;
     let config = Config::new(address).with_timing(timing(settings));
-    device::run_with_link(settings, observer, async |router: &DeviceRouter<'_>| {
+    let link = async |router: &DeviceRouter<'_>, management_link: &ManagementLink| {
         let mut buffer = [0; RECEIVE_BUFFER_LEN];
         let target = RecordTarget::new(ReceivingEnd::new(connector, &wire), address);
         let receiver = Receiver::new(target, address, &mut buffer)?;
-        let controller = RecordController::new(&wire);
-        let sender = Sender::with_status(controller, TokioDelay, WireStatus(&wire), config);
+        let frequency = management_link.frequency();
+        let controller = RecordController::new(&wire, frequency.now());
+        let status = frequency.status(router, PORT, WireStatus(&wire));
+        let sender = Sender::with_status(controller, TokioDelay, status, config);
         let mut receiver = Observed::new(receiver, observer);
         let mut sender = Observed::new(sender, observer);
         tokio::select! {
             never = router.run(PORT, &mut receiver, &mut sender) => match never {},
             error = wire.failure() => Err(error),
         }
-    })
-    .await
+    };
+    device::run_with_link(settings, observer, link).await
 }
 
 /// No other device waits for the bus, so nothing has to be fair. It is busy while the other end
 /// reads nothing, for which the router has its own limit.
 fn timing(settings: &DeviceSettings) -> Timing {
-    let mut timing = Timing::KHZ_100.without_fairness();
+    let mut timing = Timing::new().without_fairness();
     let limit = settings.send_timeout.as_micros();
     timing.bus_free_limit_us = limit.try_into().unwrap_or(u32::MAX);
     timing

@@ -16,7 +16,7 @@ use embedded_hal_async::i2c::{
     ErrorKind, ErrorType, I2c, NoAcknowledgeSource, Operation, SevenBitAddress,
 };
 use embedded_io_async::{Read, Write};
-use mctp_i2c::{BusStatus, Target, TargetAddress, TargetError};
+use mctp_i2c::{BusFrequency, BusStatus, SharedBusFrequency, Target, TargetAddress, TargetError};
 
 use crate::wire::{ReceivingEnd, SendingEnd, Wire};
 
@@ -143,9 +143,12 @@ impl Target for RecordTarget<'_> {
 /// The sending end as an I2C controller.
 ///
 /// A write that is dropped half-way is ended before the next one: the other end always gets whole
-/// records.
+/// records. The stream has no clock: that the frequency changed is logged, no more.
 pub struct RecordController<'w> {
     end: SendingEnd<'w>,
+    allowed: &'w SharedBusFrequency,
+    /// What a controller with a clock would run at.
+    runs_at: BusFrequency,
     /// The record on its way, with its length before it.
     record: Vec<u8>,
     /// How many bytes of it the stream has.
@@ -155,13 +158,23 @@ pub struct RecordController<'w> {
 }
 
 impl<'w> RecordController<'w> {
-    /// The controller on this wire.
-    pub fn new(wire: &'w Wire) -> Self {
+    /// The controller on this wire, on a bus that it may drive at this frequency.
+    pub fn new(wire: &'w Wire, allowed: &'w SharedBusFrequency) -> Self {
         Self {
             end: SendingEnd(wire),
+            allowed,
+            runs_at: BusFrequency::Khz100,
             record: Vec::with_capacity(LENGTH_BYTES + LONGEST_RECORD),
             sent: 0,
             connection: 0,
+        }
+    }
+
+    fn follow_frequency(&mut self) {
+        let allowed = self.allowed.get();
+        if self.runs_at != allowed {
+            log::info!("the bus runs at {allowed}");
+            self.runs_at = allowed;
         }
     }
 
@@ -213,6 +226,7 @@ impl I2c for RecordController<'_> {
         if bytes.len() > LONGEST_RECORD {
             return Err(ErrorKind::NoAcknowledge(NoAcknowledgeSource::Data));
         }
+        self.follow_frequency();
         self.end_record().await.map_err(|_| NOBODY)?;
         // No longer than the longest record.
         self.record.extend((bytes.len() as u16).to_le_bytes());
@@ -255,6 +269,8 @@ mod tests {
 
     use super::*;
 
+    static FREQUENCY: SharedBusFrequency = SharedBusFrequency::new(BusFrequency::Khz100);
+
     /// A stream that has room for so many bytes, and its other end.
     fn connect(wire: &Wire, room: usize) -> DuplexStream {
         let (ours, theirs) = tokio::io::duplex(room);
@@ -271,7 +287,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_write_that_was_dropped_half_way_is_ended_before_the_next() {
         let wire = Wire::default();
-        let mut controller = RecordController::new(&wire);
+        let mut controller = RecordController::new(&wire, &FREQUENCY);
         let mut other = connect(&wire, 5);
         gives_up(&mut controller, &[1, 2, 3, 4, 5]).await;
         // Of this one nothing goes out: there is no room at all.
@@ -289,7 +305,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_next_connection_begins_with_a_whole_record() {
         let wire = Wire::default();
-        let mut controller = RecordController::new(&wire);
+        let mut controller = RecordController::new(&wire, &FREQUENCY);
         let first = connect(&wire, 5);
         gives_up(&mut controller, &[1, 2, 3, 4, 5]).await;
         drop(first);
@@ -303,7 +319,7 @@ mod tests {
     #[tokio::test]
     async fn nobody_is_there_without_a_stream_and_nobody_is_ever_read() {
         let wire = Wire::default();
-        let mut controller = RecordController::new(&wire);
+        let mut controller = RecordController::new(&wire, &FREQUENCY);
         assert_eq!(controller.write(0x10, &[1]).await, Err(NOBODY));
         let _other = connect(&wire, 1000);
         assert_eq!(controller.read(0x10, &mut [0]).await, Err(NOBODY));

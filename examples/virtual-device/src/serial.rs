@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use mctp_serial::framing::MAX_PACKET;
 use mctp_serial::{Line, Receiver, Resync, Sender};
-use reference_device::{Observed, Observer, PORT};
+use reference_device::{ManagementLink, Observed, Observer, PORT};
 
 use crate::cli::DeviceSettings;
 use crate::connection::{Connection, Connector, Plug};
@@ -23,7 +23,7 @@ pub async fn run(
 ) -> anyhow::Result<Infallible> {
     let wire = Wire::default();
     let connector = Connector::open(connection, Plug::Serial).await?;
-    device::run_with_link(settings, observer, async |router: &DeviceRouter<'_>| {
+    let link = async |router: &DeviceRouter<'_>, _: &ManagementLink| {
         let resync = Resync::new();
         let mut buffer = [0; MAX_PACKET];
         let line = ReceivingEnd::new(connector, &wire);
@@ -41,8 +41,8 @@ pub async fn run(
             never = router.run(PORT, &mut receiver, &mut sender) => match never {},
             error = wire.failure() => Err(error),
         }
-    })
-    .await
+    };
+    device::run_with_link(settings, observer, link).await
 }
 
 impl Line for ReceivingEnd<'_> {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use mctp::Eid;
 use mctp_serial::FrameCheckSequence;
 use mctp_serial::framing::{Decoded, Decoder, Encoder, MAX_PACKET, PREAMBLE};
+use nvme_mi_responder::{Crc32c, SoftwareCrc32c};
 use pcap_file::DataLink;
 use pcap_file::pcap::PcapReader;
 use rustix::fs::OFlags;
@@ -256,6 +257,14 @@ impl I2cHost {
             self.read().await,
             b"\x20\x0F\x0C\x3B\x01\x08\x00\xC0\x00\x00\x02\x00\x00\x00\x00\x02"
         );
+    }
+
+    /// Sends an NVMe-MI request; returns the response.
+    async fn ask(&mut self, request: &[u8]) -> Vec<u8> {
+        let check = SoftwareCrc32c.crc32c(&[request]).to_le_bytes();
+        self.send(&[&[0x01, 0, 8, 0xC8], request, &check].concat())
+            .await;
+        self.receive().await[4..].to_vec()
     }
 
     /// Has 600 bytes echoed. They come in packets of the longest unit, and return in such of
@@ -640,6 +649,35 @@ fn an_i2c_bus_serves_one_host_after_the_other() {
             assert!(device.terminate().await);
             assert!(!socket.exists());
         }
+    });
+}
+
+#[test]
+fn a_frequency_that_is_set_on_an_i2c_bus_shows_in_the_log() {
+    // Configuration Set and Configuration Get, SMBus/I2C Frequency (NVMe-MI 1.2, sections 5.2.1 and
+    // 5.1.1): 400 kHz for port 1, and what it has.
+    const SET_400_KHZ: [u8; 16] = [0x84, 0x08, 0, 0, 3, 0, 0, 0, 1, 2, 0, 1, 0, 0, 0, 0];
+    const GET: [u8; 16] = [0x84, 0x08, 0, 0, 4, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0, 0];
+    block_on(async {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("s");
+        let address = format!("unix:{}", socket.display());
+        let mut device = Running::start_as("i2c", &["--listen", &address]);
+        let mut host = I2cHost::connect(&socket).await;
+        let response = host.ask(&SET_400_KHZ).await;
+        assert_eq!(response[..5], [0x84, 0x88, 0, 0, 0], "success");
+        host.get_endpoint_id().await;
+        device.says("the bus runs at 400 kHz").await;
+        // What one host set is not there for the next, once the device has seen that it is another.
+        drop(host);
+        device.says("the link is lost").await;
+        let mut host = I2cHost::connect(&socket).await;
+        let is_reset = async { while host.ask(&GET).await[..6] != [0x84, 0x88, 0, 0, 0, 1] {} };
+        let is_reset = tokio::time::timeout(TIME_LIMIT, is_reset).await;
+        assert!(is_reset.is_ok(), "it is at 100 kHz again");
+        host.get_endpoint_id().await;
+        device.says("the bus runs at 100 kHz").await;
+        assert!(device.terminate().await);
     });
 }
 

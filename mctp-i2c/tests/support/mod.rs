@@ -1,4 +1,5 @@
 //! A device that sends on a simulated bus, and its neighbours.
+#![allow(dead_code, reason = "each test program uses a part")]
 
 use mctp_i2c::framing::MAX_TRANSACTION;
 use mctp_i2c::simulated_bus::{

@@ -88,7 +88,7 @@ impl Endpoint {
     }
 
     /// Answers Get Endpoint ID.
-    pub(crate) fn get_endpoint_id(&self) -> GetEndpointIdResponse {
+    pub(crate) fn get_endpoint_id(&self, medium_specific: u8) -> GetEndpointIdResponse {
         let id_type = match self.static_endpoint_id {
             mctp::MCTP_ADDR_NULL => EndpointIdType::Dynamic,
             id if id == self.endpoint_id => EndpointIdType::StaticInForce,
@@ -97,7 +97,7 @@ impl Endpoint {
         GetEndpointIdResponse {
             endpoint_id: self.endpoint_id.0,
             endpoint_type: EndpointType::simple(id_type),
-            medium_specific: 0,
+            medium_specific,
         }
     }
 }

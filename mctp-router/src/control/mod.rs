@@ -35,6 +35,8 @@ pub(crate) struct ControlRequest<'a> {
     pub(crate) requester: BusOwner,
     pub(crate) header: &'a Header,
     pub(crate) data: &'a [u8],
+    /// What the transport that it came by says of itself.
+    pub(crate) medium_specific: u8,
 }
 
 /// Reads the header and the data of a packet with the tag owner bit set. Whatever is no request or
@@ -136,7 +138,8 @@ impl Responder {
             }
             Command::GET_ENDPOINT_ID => {
                 GetEndpointIdRequest::parse(request.data)?;
-                response.put(endpoint.get_endpoint_id().as_bytes());
+                let answer = endpoint.get_endpoint_id(request.medium_specific);
+                response.put(answer.as_bytes());
             }
             Command::GET_ENDPOINT_UUID => {
                 GetEndpointUuidRequest::parse(request.data)?;

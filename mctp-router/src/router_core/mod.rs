@@ -146,6 +146,7 @@ impl From<ListenError> for mctp::Error {
 ///
 /// - **Setting up**: [`new`](Self::new), [`add_port`](Self::add_port),
 ///   [`set_layout`](Self::set_layout), [`set_can_wait`](Self::set_can_wait),
+///   [`set_medium_specific`](Self::set_medium_specific),
 ///   [`configure_port`](Self::configure_port), [`add_route`](Self::add_route),
 ///   [`open_listener`](Self::open_listener).
 /// - **Inputs**, each with the time: [`link_up`](Self::link_up) first, then
@@ -155,7 +156,7 @@ impl From<ListenError> for mctp::Error {
 ///   for the port after [`Receipt::Control`] and each [`send`](Self::send),
 ///   [`take_message`](Self::take_message) for the channel of [`Receipt::Delivered`],
 ///   [`poll_event`](Self::poll_event); [`take_wakes`](Self::take_wakes) says who else has something
-///   to do.
+///   to do. [`is_sent`](Self::is_sent) says whether messages are out.
 /// - **Messages**: [`response`](Origin::response) to a message taken, or
 ///   [`open_request`](Self::open_request); then [`send`](Self::send) until it is done, or
 ///   [`abandon`](Self::abandon); [`give_back`](Self::give_back) what was taken,
@@ -330,6 +331,14 @@ impl<'b> RouterCore<'b> {
     pub fn set_can_wait(&mut self, port: PortId, can_wait: bool) {
         if let Some(port) = self.port(port) {
             port.can_wait = can_wait;
+        }
+    }
+
+    /// Says what Get Endpoint ID answers in its last byte when it comes by the port: what the
+    /// port's transport [has to say](mctp_transport::TransportTx::medium_specific). 0 unless set.
+    pub fn set_medium_specific(&mut self, port: PortId, medium_specific: u8) {
+        if let Some(port) = self.port(port) {
+            port.medium_specific = medium_specific;
         }
     }
 

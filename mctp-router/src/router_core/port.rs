@@ -13,6 +13,9 @@ use crate::config::{NetworkId, PortConfig};
 /// How many control responses go before a transfer of other messages that waits as well.
 const RESPONSES_IN_A_ROW: u8 = 8;
 
+/// Transfers of a port for other messages than control responses.
+const TRANSFERS: usize = 2;
+
 /// A transfer on its way to the transport. Give it back to
 /// [`RouterCore::transmit_done`](crate::RouterCore::transmit_done).
 #[derive(Debug)]
@@ -69,6 +72,11 @@ pub struct Port<'b> {
     queued_responses: u8,
     /// How many were sent since the last transfer of other messages.
     responses_in_a_row: u8,
+    /// How many transfers of other messages have to come back until all are gone that
+    /// [`watch_sent`](Self::watch_sent) found.
+    unsent: u8,
+    /// The last byte of the answer to Get Endpoint ID.
+    pub(crate) medium_specific: u8,
     /// Since when something waits that the neighbour has not taken; `None` when nothing does. Not
     /// known while the link is down.
     waiting_since: Option<Since>,
@@ -102,6 +110,8 @@ impl<'b> Port<'b> {
         responses: [const { None }; RESPONSES],
         queued_responses: 0,
         responses_in_a_row: 0,
+        unsent: 0,
+        medium_specific: 0,
         waiting_since: None,
         can_wait: false,
         holds_back: false,
@@ -332,15 +342,31 @@ impl<'b> Port<'b> {
         }
         if outbound.is_response {
             self.give_back_response(outbound.transfer);
-        } else if self.current.is_none() {
-            self.current = Some(outbound.transfer);
         } else {
-            self.spare = Some(outbound.transfer);
+            if self.current.is_none() {
+                self.current = Some(outbound.transfer);
+            } else {
+                self.spare = Some(outbound.transfer);
+            }
+            self.unsent = self.unsent.saturating_sub(1);
         }
         // The neighbour is there, and did not let it wait.
         if self.link == Link::Stalled && result != Err(SendError::LinkDown) {
             self.link = Link::Up;
         }
+    }
+
+    /// Counts the transfers of other messages than control responses that wait to be sent, or that
+    /// the transport has, until they come back.
+    pub(crate) fn watch_sent(&mut self) {
+        let here = [&self.current, &self.spare].into_iter().flatten();
+        let idle = here.filter(|transfer| transfer.is_empty()).count();
+        self.unsent = TRANSFERS.saturating_sub(idle) as u8;
+    }
+
+    /// Whether all of them came back, or were given up.
+    pub(crate) fn is_sent(&self) -> bool {
+        self.unsent == 0
     }
 
     fn give_back_response(&mut self, transfer: &'b mut Transfer<'b>) {
@@ -383,6 +409,7 @@ impl<'b> Port<'b> {
             transfer.reset(self.layout);
         }
         self.queued_responses = 0;
+        self.unsent = 0;
         self.session = self.session.wrapping_add(1);
         self.waiting_since = None;
         if self.link == Link::Stalled {

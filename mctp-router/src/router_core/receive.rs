@@ -452,6 +452,8 @@ impl<'b> RouterCore<'b> {
         }
         let (control_header, data) = parsed?;
         self.accepted = self.accepted.saturating_add(1);
+        let port = self.ports.get(usize::from(origin.port.0));
+        let medium_specific = port.map_or(0, |port| port.medium_specific);
         let request = ControlRequest {
             now,
             network: origin.network,
@@ -463,6 +465,7 @@ impl<'b> RouterCore<'b> {
             },
             header: control_header,
             data,
+            medium_specific,
         };
         let endpoint = self.endpoints.get_mut(usize::from(origin.network.0));
         let endpoint = endpoint.ok_or(DropReason::NotOurDestination)?;

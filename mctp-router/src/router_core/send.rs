@@ -47,6 +47,24 @@ impl<'b> RouterCore<'b> {
         self.wake_first_sender(port);
     }
 
+    /// From now on [`is_sent`](Self::is_sent) tells of what was [sent](Self::send) by the port so far:
+    /// [`Progress::Done`] says no more than that a message is in transfers. For something that must
+    /// not happen before a response is out, such as another clock rate. A later call takes the place
+    /// of an earlier one.
+    pub fn watch_sent(&mut self, port: PortId) {
+        if let Some(port) = self.port(port) {
+            port.watch_sent();
+        }
+    }
+
+    /// Whether the neighbour has what was sent by the port before [`watch_sent`](Self::watch_sent)
+    /// was called last, or it was given up. What was sent later makes no difference, nor do control
+    /// responses, which wait apart.
+    pub fn is_sent(&self, port: PortId) -> bool {
+        let port = self.ports.get(usize::from(port.0));
+        port.is_none_or(Port::is_sent)
+    }
+
     /// A transfer was not sent. The sender of a request that was in it need not wait for the time
     /// limit of the response.
     #[inline(never)]

@@ -130,6 +130,16 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
         self.look(|shared| shared.core.configure_port(port, config));
     }
 
+    /// [`RouterCore::watch_sent`].
+    pub fn watch_sent(&self, port: PortId) {
+        self.look(|shared| shared.core.watch_sent(port));
+    }
+
+    /// [`RouterCore::is_sent`].
+    pub fn is_sent(&self, port: PortId) -> bool {
+        self.look(|shared| shared.core.is_sent(port))
+    }
+
     /// [`RouterCore::add_route`].
     pub fn add_route(&self, route: Route) -> bool {
         self.look(|shared| shared.core.add_route(route))
@@ -284,7 +294,11 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
 
     /// Gives transfers to `transport` for ever.
     pub async fn run_send(&self, port: PortId, transport: &mut impl TransportTx) -> Infallible {
-        self.lock(|shared| shared.core.set_layout(port, transport.layout()));
+        self.lock(|shared| {
+            let core = &mut shared.core;
+            core.set_medium_specific(port, transport.medium_specific());
+            core.set_layout(port, transport.layout());
+        });
         let mut sending = Sending {
             router: self,
             port,

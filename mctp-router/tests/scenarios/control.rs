@@ -9,7 +9,8 @@ use mctp_transport::{DropReason, Eid, PhysicalAddress};
 use crate::Device;
 use crate::support::driver::{Came, Driver, Failure, Question};
 use crate::support::{
-    DEVICE, ECHO, HOST, I2C, NETWORK, POINT_TO_POINT, REQUEST, USB, UUID, Wire, config,
+    DEVICE, ECHO, HOST, I2C, I2C_MEDIUM_SPECIFIC, NETWORK, POINT_TO_POINT, REQUEST, USB, UUID,
+    Wire, config,
 };
 
 const SET_ENDPOINT_ID: u8 = 1;
@@ -87,7 +88,7 @@ fn a_response_packet_goes_back_with_the_tag_to_requester_and_address() {
             0x00,
             DEVICE,
             0x00,
-            0x00,
+            0x01,
         ];
         assert_eq!(device.transfers(I2C), [(from, vec![answer.to_vec()])]);
         assert_eq!(device.sent(), [[0u8; 0]; 0], "nothing by the other port");
@@ -484,6 +485,22 @@ fn get_endpoint_id_tells_the_id_and_its_type() {
     assert_eq!(ask(&mut device, GET_ENDPOINT_ID, &[]), [0, 0x40, 3, 0]);
     ask(&mut device, SET_ENDPOINT_ID, &[2, 0]);
     assert_eq!(ask(&mut device, GET_ENDPOINT_ID, &[]), [0, 20, 2, 0]);
+}
+
+#[test]
+fn get_endpoint_id_says_what_the_transport_that_it_came_by_says_of_itself() {
+    let mut device = Device::blank(&config());
+    let from = PhysicalAddress::from_byte(0x10);
+    let packet = REQUEST.packet(&request(3, GET_ENDPOINT_ID, &[]));
+    for (port, address, medium_specific) in [
+        (USB, POINT_TO_POINT, 0),
+        (I2C, from, I2C_MEDIUM_SPECIFIC),
+        (USB, POINT_TO_POINT, 0),
+    ] {
+        device.receive_at(port, address, &packet);
+        let answer = device.transfers(port).remove(0).1.remove(0);
+        assert_eq!(answer[7..], [0, 0, 0, medium_specific]);
+    }
 }
 
 // 03h, Get Endpoint UUID: section 12.6.

@@ -34,6 +34,8 @@ pub(crate) const UUID: [u8; 16] = [
 /// 512.
 pub(crate) const USB_LAYOUT: TransferLayout = TransferLayout::new(4, 251, 512).with_packs(true);
 /// Like MCTP over SMBus (DSP0237): a packet is a transfer, and goes to an address.
+/// What the I2C-like transport says of itself: it is fair. The USB-like one says nothing.
+pub(crate) const I2C_MEDIUM_SPECIFIC: u8 = 1;
 pub(crate) const I2C_LAYOUT: TransferLayout = TransferLayout::new(4, 254, 259).with_tailroom(1);
 
 /// Message type and prefix of the echo of the Linux MCTP tools.

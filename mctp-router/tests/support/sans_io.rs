@@ -17,7 +17,7 @@ use super::driver::{
     Asked, Came, Driver, Failure, Question, Response, SendResult, Sending, Served, Setup, Taken,
     Taking,
 };
-use super::{I2C, I2C_LAYOUT, SentTransfer, USB, USB_LAYOUT};
+use super::{I2C, I2C_LAYOUT, I2C_MEDIUM_SPECIFIC, SentTransfer, USB, USB_LAYOUT};
 
 pub(crate) struct SansIo {
     core: RouterCore<'static>,
@@ -379,6 +379,7 @@ impl Driver for SansIo {
         }
         core.set_layout(USB, USB_LAYOUT);
         core.set_layout(I2C, I2C_LAYOUT);
+        core.set_medium_specific(I2C, I2C_MEDIUM_SPECIFIC);
         core.link_up(USB);
         core.link_up(I2C);
         while core.poll_event().is_some() {}

@@ -21,7 +21,10 @@ use mctp_transport::{
     TransportTx,
 };
 
-use super::{DEVICE, I2C, I2C_LAYOUT, NETWORK, POINT_TO_POINT, SentTransfer, USB, USB_LAYOUT};
+use super::{
+    DEVICE, I2C, I2C_LAYOUT, I2C_MEDIUM_SPECIFIC, NETWORK, POINT_TO_POINT, SentTransfer, USB,
+    USB_LAYOUT,
+};
 
 /// A router with a borrowed clock.
 pub(crate) type TestRouter = Router<'static, NoopRawMutex, &'static VirtualClock>;
@@ -481,6 +484,13 @@ pub(crate) struct LinkTx {
 impl TransportTx for LinkTx {
     fn layout(&self) -> TransferLayout {
         self.link.0.borrow().layout
+    }
+
+    fn medium_specific(&self) -> u8 {
+        match self.layout() {
+            I2C_LAYOUT => I2C_MEDIUM_SPECIFIC,
+            _ => 0,
+        }
     }
 
     async fn send(&mut self, transfer: &mut Transfer<'_>) -> Result<(), SendError> {

@@ -12,6 +12,7 @@ use super::wire::{
 use super::{BUS_ID, BUS_NUMBER, DEVICE_NUMBER};
 use crate::copy::copy;
 use crate::engine::Engine;
+use crate::runner::write_whole;
 use crate::wire::INTERFACE_SLOTS;
 use crate::{Error, State};
 
@@ -75,13 +76,15 @@ impl Reply {
         }
     }
 
-    async fn send(&self, write: &mut impl Write) -> Result<(), Error> {
+    /// False when the stream takes no more.
+    async fn send(&self, write: &mut impl Write) -> Result<bool, Error> {
         let bytes = self.bytes.get(..self.length).unwrap_or_default();
-        let sent = match write.write_all(bytes).await {
-            Ok(()) => write.flush().await,
-            failed => failed,
-        };
-        sent.map_err(|error| Error::Write(error.kind()))
+        let is_sent = write_whole(write, bytes).await?;
+        write
+            .flush()
+            .await
+            .map_err(|error| Error::Write(error.kind()))?;
+        Ok(is_sent)
     }
 }
 
@@ -114,8 +117,8 @@ impl<'d, M: RawMutex> Operations<'d, M> {
                     return Ok(None);
                 };
                 let (reply, import) = self.import(&bus_id).await;
-                reply.send(&mut write).await?;
-                Ok(import)
+                let is_sent = reply.send(&mut write).await?;
+                Ok(import.filter(|_| is_sent))
             }
             None => Err(Error::Protocol),
         }

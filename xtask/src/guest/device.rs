@@ -1,5 +1,6 @@
 //! The device of a scenario: a process on this computer, or firmware on an emulated board.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -16,8 +17,8 @@ pub(super) struct Devices {
     pub(super) in_the_guest: Option<PathBuf>,
     /// Where its model files are.
     pub(super) models: PathBuf,
-    /// Built only if a scenario needs it.
-    pub(super) an500: Option<PathBuf>,
+    /// Firmware of the emulated board, by its name: built only if a scenario needs it.
+    pub(super) an500: BTreeMap<&'static str, PathBuf>,
 }
 
 /// Where one start of a device puts what it has to say.
@@ -49,11 +50,10 @@ impl Devices {
         socket: &Path,
         files: &Files,
     ) -> Result<Command> {
-        let mut command = match &self.an500 {
-            Some(firmware) if scenario.board == Board::An500 => {
-                an500(firmware, scenario, socket, &files.log)
-            }
-            _ => self.pc(scenario, socket, files)?,
+        let firmware = scenario.firmware().and_then(|name| self.an500.get(name));
+        let mut command = match firmware {
+            Some(firmware) => an500(firmware, scenario, socket, &files.log),
+            None => self.pc(scenario, socket, files)?,
         };
         command.stdin(Stdio::null());
         match scenario.board {

@@ -142,6 +142,12 @@ fn enable_suite(suite: &str) -> Result<()> {
     .map(drop)
 }
 
+/// Installs Debian packages for a program that is not there.
+pub(super) fn packages(program: &str, packages: &[&str]) -> Result<()> {
+    need_debian(program, &packages.join("`, `"))?;
+    install(packages)
+}
+
 pub(crate) fn install(args: &[&str]) -> Result<()> {
     with_retries(as_root("apt-get").arg("update"))?;
     with_retries(

@@ -1,23 +1,24 @@
 //! `cargo xtask guest`: the reference device behind a real Linux kernel in QEMU.
 //!
-//! Each scenario boots a kernel that has MCTP over USB built in. Its only program is
-//! `linux-requester`, which runs a plan as process 1; its USB host controller is joined to the
-//! device by usbredir: to `virtual-device`, or to UART0 of the emulated board, which runs in a QEMU
-//! of its own. Some scenarios join the guest's second serial port to `virtual-device` instead, for
-//! MCTP over serial, or for what is written on an I2C bus in software. The scenario passes when
-//! every step of the plan did and tshark finds no malformed packet in what the virtual device
-//! captured, but for those that a scenario injects. The emulated board captures nothing: QEMU's own
-//! USB captures have only the first 256 bytes of a transfer. They are for how full the transfers of
-//! a benchmark's stream are.
+//! Each scenario boots a kernel that has MCTP over USB built in, that of a PC or that of a board with
+//! an AST2600, the SoC of many BMCs. Its only program is `linux-requester`, which runs a plan as
+//! process 1; its USB host controller is joined to the device by usbredir: to `virtual-device`, or to
+//! UART0 of the emulated board, which runs in a QEMU of its own. Some scenarios join a serial port of
+//! the guest to the device instead, for MCTP over serial, or to `virtual-device` for what is written
+//! on an I2C bus in software. The scenario passes when every step of the plan did and tshark finds
+//! no malformed packet in what the virtual device captured, but for those that a scenario injects.
+//! The emulated board captures nothing: QEMU's own USB captures have only the first 256 bytes of a
+//! transfer. They are for how full the transfers of a benchmark's stream are.
 //! Where the guest sends requests at once, the device may lose those alone for which the capture
 //! shows that it had no buffer.
 //! In others the device is a program in the guest, which attaches itself to the kernel's own virtual
 //! USB host controller by USB/IP. Nothing is captured there.
 //! Some scenarios have Debian's nvme-cli in the guest, of an old and of a current release, whose
-//! every output is checked.
+//! every output is checked. One of them runs the commands of `docs/two-wire.md`.
 
 mod apt;
 mod capture;
+mod computer;
 mod device;
 mod fullness;
 mod initramfs;
@@ -26,12 +27,16 @@ mod kernel;
 mod kernel_build;
 mod management;
 mod nvme_cli;
+mod page;
 mod parts;
 mod plans;
 mod scenario;
+mod scenarios;
 mod unfinished;
+mod units;
 mod vm;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -42,10 +47,11 @@ use crate::emulate;
 use crate::process::output;
 use crate::project::Project;
 use capture::Judged;
+use computer::Computer;
 use device::Devices;
-use scenario::{Board, Scenario, Wire};
-
-const GUEST_TARGET: &str = "x86_64-unknown-linux-musl";
+use kernel::Kernel;
+use page::Page;
+use scenario::{Scenario, Wire};
 
 /// What `cargo xtask guest` can be told.
 #[derive(clap::Args)]
@@ -62,10 +68,10 @@ pub(crate) struct Args {
     /// Name the scenarios and their steps, and run none
     #[arg(long)]
     list: bool,
-    /// A kernel image for all scenarios, instead of one for each Linux version
+    /// A kernel image for all scenarios on x86, instead of one for each Linux version
     #[arg(long)]
     kernel: Option<PathBuf>,
-    /// Build missing kernels from Debian's sources (about ten minutes each)
+    /// Build missing kernels for x86 from Debian's sources (about ten minutes each)
     #[arg(long)]
     build_kernel: bool,
     /// A virtual device that is already built
@@ -74,15 +80,30 @@ pub(crate) struct Args {
     /// Print what the guests print, also when they succeed
     #[arg(long)]
     verbose: bool,
+    /// A shell in the guest of the scenario that runs the commands of docs/two-wire.md, in place of
+    /// these commands
+    #[arg(long)]
+    shell: bool,
 }
 
 /// The programs that every scenario uses.
 struct Programs {
     devices: Devices,
-    requester: PathBuf,
+    requesters: Vec<(Computer, PathBuf)>,
     tshark: Option<install::Tshark>,
     /// The folder of what is downloaded.
     tools: PathBuf,
+    page: Page,
+}
+
+impl Programs {
+    /// `linux-requester` for a guest's computer.
+    fn requester(&self, computer: Computer) -> Result<&Path> {
+        let mut requesters = self.requesters.iter();
+        let found = requesters.find(|(of, _)| *of == computer);
+        let (_, requester) = found.context("linux-requester was not built for this computer")?;
+        Ok(requester)
+    }
 }
 
 /// Runs the scenarios asked for; the first failure ends the run.
@@ -94,18 +115,18 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let start = Instant::now();
     let project = Project::open()?;
-    install::qemu(&install::X86)?;
     let programs = programs(&project, args, &scenarios)?;
     let folder = project.target_dir.join("guest");
     let runs = (0..args.times).flat_map(|_| &scenarios);
     for scenario in runs {
         let kernel = kernel::find(
             &project,
+            scenario.computer,
             scenario.linux,
             args.kernel.as_deref(),
             args.build_kernel,
         )?;
-        let took = run_one(scenario, &kernel, &programs, &folder, args.verbose)
+        let took = run_one(scenario, &kernel, &programs, &folder, args)
             .with_context(|| format!("guest scenario {} failed", scenario.name))?;
         println!("guest: {}: ok, {} s", scenario.name, took.as_secs());
     }
@@ -119,12 +140,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 fn chosen(args: &Args) -> Result<Vec<Scenario>> {
     let mut scenarios = if args.smoke {
-        scenario::smoke()
+        scenarios::smoke()
     } else {
-        scenario::all()
+        scenarios::all()
     };
     if let Some(part) = &args.only {
-        scenarios.extend(scenario::on_request());
+        scenarios.extend(scenarios::on_request());
         let is_a_name = scenarios.iter().any(|scenario| scenario.name == part);
         scenarios.retain(|scenario| match is_a_name {
             true => scenario.name == part,
@@ -132,39 +153,51 @@ fn chosen(args: &Args) -> Result<Vec<Scenario>> {
         });
     }
     ensure!(!scenarios.is_empty(), "no guest scenario has such a name");
+    ensure!(
+        !args.shell || matches!(&scenarios[..], [one] if one.runs_page()),
+        "a shell is only in one scenario that runs the commands of a page: --only 7.3-two-wire-page"
+    );
     Ok(scenarios)
 }
 
 fn programs(project: &Project, args: &Args, scenarios: &[Scenario]) -> Result<Programs> {
     // Only the whole run is worth the download of a newer tshark.
     let tshark = match install::installed_tshark(&project.target_dir)? {
-        None if !args.smoke => Some(install::tshark(&project.target_dir)?),
+        None if !args.smoke && !args.shell => Some(install::tshark(&project.target_dir)?),
         found => found,
     };
-    if tshark.is_none() {
+    if tshark.is_none() && !args.shell {
         println!("guest: no tshark 4.2 or later: the captures of this smoke run are not checked");
     }
     let virtual_device = match &args.device {
         Some(device) => device
             .canonicalize()
             .context("there is no such virtual device")?,
-        None => build(project, "virtual-device", None)?,
+        None => build_device(project)?,
     };
-    let an500 = if scenarios.iter().any(|one| one.board == Board::An500) {
-        install::qemu(&install::ARM)?;
-        Some(emulate::build(
-            project,
-            emulate::FIRMWARE,
-            emulate::FEATURES,
-        )?)
-    } else {
-        None
+    let mut an500 = BTreeMap::new();
+    for firmware in scenarios.iter().filter_map(Scenario::firmware) {
+        if !an500.contains_key(firmware) {
+            install::qemu(&install::ARM)?;
+            let built = emulate::build(project, firmware, emulate::FEATURES)?;
+            an500.insert(firmware, built);
+        }
+    }
+    let in_the_guest = match scenarios.iter().find(|one| one.wire == Wire::Usbip) {
+        Some(one) => Some(build_for_guest(project, "virtual-device", one.computer)?),
+        None => None,
     };
-    crate::install::targets(&[GUEST_TARGET])?;
-    let in_the_guest = match scenarios.iter().any(|one| one.wire == Wire::Usbip) {
-        true => Some(build(project, "virtual-device", Some(GUEST_TARGET))?),
-        false => None,
-    };
+    let mut requesters = Vec::new();
+    for scenario in scenarios {
+        let computer = scenario.computer;
+        if requesters.iter().all(|(of, _)| *of != computer) {
+            install::qemu(computer.qemu())?;
+            requesters.push((
+                computer,
+                build_for_guest(project, "linux-requester", computer)?,
+            ));
+        }
+    }
     Ok(Programs {
         devices: Devices {
             virtual_device,
@@ -172,33 +205,57 @@ fn programs(project: &Project, args: &Args, scenarios: &[Scenario]) -> Result<Pr
             models: project.root.join("examples/virtual-device/models"),
             an500,
         },
-        requester: build(project, "linux-requester", Some(GUEST_TARGET))?,
+        requesters,
         tshark,
         tools: project.target_dir.join("guest-tools"),
+        page: Page::read(&project.root)?,
     })
 }
 
-fn build(project: &Project, package: &str, target: Option<&str>) -> Result<PathBuf> {
-    let mut cargo = project.cargo(".");
-    cargo.args(["build", "--release", "--quiet", "--package", package]);
-    let mut folder = project.target_dir.clone();
-    if let Some(target) = target {
-        // The initramfs is copied in the emulated machine: a tenth of the size starts faster.
-        cargo
-            .args(["--target", target])
-            .env("CARGO_PROFILE_RELEASE_STRIP", "true");
-        folder.push(target);
+fn build_device(project: &Project) -> Result<PathBuf> {
+    output(&mut release_build(project, "virtual-device"))?;
+    Ok(project.target_dir.join("release/virtual-device"))
+}
+
+/// A static program, as there is no other in the guest.
+fn build_for_guest(project: &Project, package: &str, computer: Computer) -> Result<PathBuf> {
+    let target = computer.target();
+    crate::install::targets(&[target])?;
+    let mut cargo = release_build(project, package);
+    // The initramfs is copied in the emulated machine: a tenth of the size starts faster.
+    cargo
+        .args(["--target", target])
+        .env("CARGO_PROFILE_RELEASE_STRIP", "true");
+    if let Some((linker, packages)) = computer.linker() {
+        // Its answer is a path if it has that file.
+        let library = first_line(Command::new(linker).arg("-print-file-name=libc.a"));
+        if library.is_none_or(|path| !path.starts_with('/')) {
+            println!("installing {linker}");
+            install::packages(linker, packages)?;
+        }
+        let flags = format!("-Clinker={linker} -Ctarget-feature=+crt-static");
+        cargo.env("RUSTFLAGS", flags);
     }
     output(&mut cargo)?;
-    Ok(folder.join("release").join(package))
+    Ok(project
+        .target_dir
+        .join(target)
+        .join("release")
+        .join(package))
+}
+
+fn release_build(project: &Project, package: &str) -> Command {
+    let mut cargo = project.cargo(".");
+    cargo.args(["build", "--release", "--quiet", "--package", package]);
+    cargo
 }
 
 fn run_one(
     scenario: &Scenario,
-    kernel: &Path,
+    kernel: &Kernel,
     programs: &Programs,
     folder: &Path,
-    verbose: bool,
+    args: &Args,
 ) -> Result<Duration> {
     let start = Instant::now();
     let folder = folder.join(scenario.name);
@@ -207,21 +264,28 @@ fn run_one(
     }
     std::fs::create_dir_all(&folder)?;
     let initramfs = folder.join("initramfs");
-    let mut files = match scenario.nvme_cli {
-        Some(release) => release.files(&programs.tools)?,
-        None => Vec::new(),
-    };
+    let mut files = Vec::new();
+    let mut plan = scenario.plan();
+    if let Some(release) = scenario.nvme_cli {
+        files.extend(release.files(&programs.tools)?);
+        if scenario.runs_page() {
+            files.extend(programs.page.files(release, &programs.tools)?);
+        }
+    }
     if let (Wire::Usbip, Some(program)) = (scenario.wire, &programs.devices.in_the_guest) {
         files.push(initramfs::File {
             name: scenario::DEVICE.into(),
             content: std::fs::read(program)?,
         });
     }
+    if args.shell {
+        plan = plan.replace(page::RUN, page::SHELL);
+    }
     std::fs::write(
         &initramfs,
         initramfs::image(
-            &std::fs::read(&programs.requester)?,
-            &scenario.plan(),
+            &std::fs::read(programs.requester(scenario.computer)?)?,
+            &plan,
             &files,
         ),
     )?;
@@ -234,8 +298,12 @@ fn run_one(
         devices: &programs.devices,
         folder: &folder,
         usb_capture: usb_capture.as_deref(),
+        interactive: args.shell,
     })?;
-    if verbose || outcome.result.is_err() {
+    if args.shell {
+        return outcome.result.map(|()| start.elapsed());
+    }
+    if args.verbose || outcome.result.is_err() {
         println!("{}", outcome.log);
     }
     outcome.result?;
@@ -245,9 +313,17 @@ fn run_one(
             println!("guest: {}: {fullness}", scenario.name);
         }
     }
+    if scenario.runs_page() {
+        let checked = programs.page.check(&outcome.log);
+        let commands = checked.inspect_err(|_| println!("{}", outcome.log))?;
+        println!("guest: {}: {commands} commands as printed", scenario.name);
+    }
     if scenario.asks_at_once() {
         check_requests(scenario, &outcome.log, &outcome.captures)
             .inspect_err(|_| println!("{}", outcome.log))?;
+    }
+    if scenario.has_units() {
+        check_units(scenario, &outcome.captures)?;
     }
     if let Some(tshark) = &programs.tshark {
         let (judged, whose) = if scenario.well_formed {
@@ -257,7 +333,7 @@ fn run_one(
         };
         for capture in &outcome.captures {
             let packets = capture::check(tshark, capture, judged)?;
-            if scenario.sets_unit() {
+            if scenario.nvme_cli.is_some() {
                 let longest = capture::longest_sent(tshark, capture)?;
                 ensure!(
                     longest == scenario.mtu,
@@ -282,6 +358,26 @@ fn check_requests(scenario: &Scenario, log: &str, captures: &[PathBuf]) -> Resul
         let requests = unfinished::check(capture, log, limit)?;
         println!("guest: {name}: {requests}");
     }
+    Ok(())
+}
+
+/// Checks that the device's packets had the length of each transmission unit that the plan set.
+fn check_units(scenario: &Scenario, captures: &[PathBuf]) -> Result<()> {
+    let mut set = Vec::new();
+    for capture in captures {
+        let periods = units::check(capture, scenario.device_unit())?;
+        set.extend(periods.iter().skip(1).map(|period| period.unit));
+    }
+    ensure!(
+        set == scenario.units(),
+        "transmission units were set to {set:?} instead of {:?}",
+        scenario.units()
+    );
+    println!(
+        "guest: {}: the device's longest packets had the transmission unit of {}, and of {set:?} when set",
+        scenario.name,
+        scenario.device_unit()
+    );
     Ok(())
 }
 

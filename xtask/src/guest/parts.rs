@@ -47,20 +47,11 @@ pub(super) enum Wire {
     /// The second serial port, with Linux's line discipline.
     Serial,
     /// The second serial port, which carries what is written on an I2C bus of the guest's kernel:
-    /// that of the test driver `i2c-vlink`, which only the kernel image in the shared folder has.
+    /// that of the test driver `i2c-vlink`, which only the kernel images in the shared folder have.
     I2c,
 }
 
 impl Wire {
-    /// What `linux-requester` calls the interface, or on a bus the device's place there.
-    pub(super) fn interface(self) -> &'static str {
-        match self {
-            Self::Usb(_) | Self::Usbip => "usb",
-            Self::Serial => "mctpserial0",
-            Self::I2c => "mctpi2c0/1d",
-        }
-    }
-
     /// QEMU's name.
     pub(super) fn device(self) -> &'static str {
         match self {

@@ -1,7 +1,7 @@
 //! What happens in a guest, step by step.
 
 /// Part of a plan.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     /// The kernel's driver binds.
     Bind,
@@ -11,12 +11,22 @@ pub(super) enum Step {
     ShortEcho,
     /// Every size from 1 to 1100, sizes around 4096, and 65,000.
     AllEchoes,
-    /// Sizes around those of the packets of an I2C bus.
+    /// A few sizes, among them those around the longest packets of an I2C bus.
     BusEchoes,
     /// The device's transmission unit is that of this MTU, as it says itself.
     SetUnit(u32),
     /// The device is killed and started again while the interface stays.
     ReplaceDevice,
+    /// The guest's end of an I2C bus is closed, the device killed and started again, and the end
+    /// opened.
+    ReopenBus,
+    /// The guest's end of an I2C bus is closed in the middle of what Linux sends.
+    TearBus,
+    /// A packet in the middle of a message to the device has a wrong packet error code. The device
+    /// has to drop it by that name, the message is lost, and the next one is answered.
+    BadPacketErrorCode,
+    /// A firmware image of 128 KiB, of which the device has to have every byte.
+    Firmware,
     /// Sizes up to some packets, and around 4096: the longest messages of the emulated board have
     /// 4224 bytes.
     SlowEchoes,
@@ -60,6 +70,10 @@ pub(super) enum Step {
     /// The guest is stopped in the middle of streams of messages of these lengths, for so many
     /// milliseconds each.
     BenchStopped(&'static [(u16, u32)]),
+    /// The serial port becomes the end of a bus, without an interface.
+    Join,
+    /// The commands of `docs/two-wire.md`.
+    Page,
     /// The device's log on its serial port: first lines, a slow reader, one who does not read.
     SerialLog,
 }
@@ -116,6 +130,20 @@ pub(super) const BOARD: &[Step] = &[
     Step::CycleLink,
     Step::Reset,
     Step::Control,
+    Step::Management,
+    Step::RestartDevice,
+    Step::Control,
+    Step::ShortEcho,
+];
+/// All of it in one boot.
+pub(super) const MANAGED: &[Step] = &[
+    Step::Bind,
+    Step::Control,
+    Step::AllEchoes,
+    Step::CycleLink,
+    Step::Reset,
+    Step::Control,
+    Step::ShortEcho,
     Step::Management,
     Step::RestartDevice,
     Step::Control,
@@ -185,12 +213,31 @@ pub(super) const SERIAL: &[Step] = &[
     Step::Control,
     Step::ShortEcho,
 ];
+/// The same in less time: an emulated ARM takes some 0.1 s for an echo, most of which is its UART's.
+pub(super) const BMC_SERIAL: &[Step] = &[
+    Step::Attach,
+    Step::Control,
+    Step::BusEchoes,
+    Step::CycleLink,
+    Step::Control,
+    Step::Management,
+    Step::BusEchoes,
+    Step::Garble(0),
+    Step::Control,
+    Step::BusEchoes,
+    Step::Garble(1),
+    Step::Garble(2),
+    Step::Garble(3),
+    Step::Garble(4),
+    Step::Control,
+    Step::BusEchoes,
+];
 /// Without resets, after which a host has to set the endpoint up again.
 pub(super) const ATTACHED_NVME_CLI: &[Step] =
     &[Step::Attach, Step::Control, Step::Management, Step::NvmeCli];
 
 /// Linux's `mctp-i2c`, which sends the longest packets from the beginning. The device's own are as
-/// long as is configured over NVMe-MI.
+/// long as is configured over NVMe-MI, of which there are some after each change.
 pub(super) const I2C: &[Step] = &[
     Step::Attach,
     Step::Control,
@@ -198,15 +245,46 @@ pub(super) const I2C: &[Step] = &[
     Step::Management,
     Step::BusEchoes,
     Step::SlowEchoes,
+    Step::Firmware,
     Step::SetUnit(68),
     Step::BusEchoes,
     Step::CycleLink,
+    Step::BadPacketErrorCode,
     Step::ReplaceDevice,
     Step::Control,
     Step::BusEchoes,
     Step::SetUnit(254),
     Step::BusEchoes,
+    Step::ReopenBus,
+    Step::Control,
+    Step::BusEchoes,
+    Step::SetUnit(254),
+    Step::BusEchoes,
 ];
+/// The same in less time: an emulated ARM takes some 0.1 s for an echo, most of which is its UART's.
+pub(super) const BMC_I2C: &[Step] = &[
+    Step::Attach,
+    Step::Control,
+    Step::BusEchoes,
+    Step::Management,
+    Step::BusEchoes,
+    Step::Firmware,
+    Step::SetUnit(68),
+    Step::BusEchoes,
+    Step::CycleLink,
+    Step::BadPacketErrorCode,
+    Step::ReopenBus,
+    Step::Control,
+    Step::BusEchoes,
+    Step::SetUnit(254),
+    Step::BusEchoes,
+];
+/// The next computer finds the device as the first one did.
+pub(super) const I2C_REPLUG: &[Step] =
+    &[Step::Attach, Step::Control, Step::BusEchoes, Step::TearBus];
+
+/// From nothing to a firmware update, as a person would do it.
+pub(super) const TWO_WIRE_PAGE: &[Step] = &[Step::Join, Step::Page];
 
 pub(super) const SERIAL_LOG: &[Step] = &[
     Step::Bind,

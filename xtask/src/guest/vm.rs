@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 
+use super::computer;
 use super::device::{Devices, Files};
-use super::initramfs::PLAN;
+use super::kernel::Kernel;
 use super::scenario::{Listener, Scenario, Wire};
-use crate::emulate;
 use crate::process::output;
 
 /// A guest that prints nothing for this long hangs.
@@ -45,13 +45,15 @@ const MARK: &str = "@guest ";
 /// What to run.
 pub(super) struct Setup<'a> {
     pub(super) scenario: &'a Scenario,
-    pub(super) kernel: &'a Path,
+    pub(super) kernel: &'a Kernel,
     pub(super) initramfs: &'a Path,
     pub(super) devices: &'a Devices,
     /// For the socket, the captures and the logs.
     pub(super) folder: &'a Path,
     /// Where QEMU captures the USB transfers, if it is to.
     pub(super) usb_capture: Option<&'a Path>,
+    /// Whether the guest's console is this terminal, for a person who switches the guest off.
+    pub(super) interactive: bool,
 }
 
 /// How it went.
@@ -74,8 +76,13 @@ impl Running {
         signal("-STOP")?;
         thread::sleep(time);
         signal("-CONT")?;
+        self.tell("was stopped")
+    }
+
+    /// Tells the guest something.
+    fn tell(&self, text: &str) -> Result<()> {
         let mut console = self.0.stdin.as_ref().context("no console to write to")?;
-        Ok(writeln!(console, "was stopped")?)
+        Ok(writeln!(console, "{text}")?)
     }
 }
 
@@ -136,6 +143,10 @@ impl Machine<'_> {
             if device_later {
                 self.start_device()?;
             }
+            if self.setup.interactive {
+                qemu.0.wait()?;
+                return Ok(());
+            }
             let lines = lines_of(&mut qemu.0)?;
             for _ in 0..boots_of_each {
                 self.follow(&lines, &mut qemu)?;
@@ -184,6 +195,10 @@ impl Machine<'_> {
                 Some(("fail", reason)) => return Err(anyhow!("in the guest: {reason}")),
                 Some(("log", text)) => self.expect_device_log(text)?,
                 Some(("ask", "restart-device")) => self.restart_device()?,
+                Some(("ask", "replace-device")) => {
+                    self.restart_device()?;
+                    qemu.tell("the device was replaced")?;
+                }
                 Some(("ask", "await-end")) => self.await_end()?,
                 Some(("ask", request)) if request.starts_with("garble ") => {
                     let fault = request.trim_start_matches("garble ").parse::<usize>()?;
@@ -206,57 +221,28 @@ impl Machine<'_> {
             initramfs,
             folder,
             usb_capture,
+            interactive,
             ..
         } = self.setup;
-        let socket = self.socket.display();
-        let chardev = match scenario.listener {
-            Listener::Qemu => format!("socket,id=link,path={socket},server=on,wait=off"),
-            Listener::Device => format!("socket,id=link,path={socket},reconnect-ms=200"),
+        let [input, output] = match interactive {
+            true => [Stdio::inherit(), Stdio::inherit()],
+            false => [Stdio::piped(), Stdio::piped()],
         };
-        let usb_capture = usb_capture.map_or_else(String::new, |path| {
-            format!(",pcap={}", emulate::escaped(path))
-        });
-        // `--` ends the kernel's own options; what follows are the arguments of its first process.
-        // Only emergencies on the console, so that no kernel message lands inside a line meant for
-        // us. On a busy host the emulated timer is too late for the check that it works.
-        // A kernel that panics must not get a second chance: it ends QEMU, or hangs where reboots
-        // are part of the plan.
-        let (panic, no_reboot) = match scenario.computers_and_boots_of_each() {
-            (_, 1) => ("-1", Some("-no-reboot")),
-            _ => ("0", None),
-        };
-        let append =
-            format!("console=ttyS0 loglevel=2 panic={panic} no_timer_check -- guest-init {PLAN}");
-        let mut command = Command::new("qemu-system-x86_64");
+        let mut command = computer::command(
+            scenario,
+            kernel,
+            initramfs,
+            &self.socket,
+            *usb_capture,
+            *interactive,
+        );
         command
-            .args(["-accel", "tcg", "-m", "512", "-nodefaults"])
-            .args(["-smp", &scenario.processors.to_string()])
-            .args(["-display", "none"])
-            .args(no_reboot)
-            .args(["-serial", "stdio", "-append", &append, "-kernel"])
-            .arg(kernel)
-            .arg("-initrd")
-            .arg(initramfs)
-            .args(match scenario.wire {
-                Wire::Usb(controller) => vec![
-                    "-chardev".to_owned(),
-                    chardev,
-                    "-device".to_owned(),
-                    format!("{},id=controller", controller.device()),
-                    "-device".to_owned(),
-                    format!("usb-redir,chardev=link,bus=controller.0{usb_capture}"),
-                ],
-                Wire::Usbip => Vec::new(),
-                Wire::Serial | Wire::I2c => ["-chardev", &chardev, "-serial", "chardev:link"]
-                    .map(str::to_owned)
-                    .into(),
-            })
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
+            .stdin(input)
+            .stdout(output)
             .stderr(File::create(folder.join("qemu.log"))?);
-        Ok(Running(
-            command.spawn().context("cannot start qemu-system-x86_64")?,
-        ))
+        Ok(Running(command.spawn().with_context(|| {
+            format!("cannot start {}", scenario.computer.qemu().program)
+        })?))
     }
 
     fn start_device(&mut self) -> Result<()> {

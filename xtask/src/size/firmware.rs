@@ -48,7 +48,7 @@ pub(super) struct FeatureSet {
     features: Vec<String>,
     #[serde(default)]
     all_features: bool,
-    program: Option<String>,
+    pub(super) program: Option<String>,
     #[serde(default = "shipped")]
     profile: String,
     #[serde(default)]

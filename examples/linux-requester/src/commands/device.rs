@@ -1,19 +1,23 @@
 //! What is done to the device: unplugging, resets, malformed transfers.
 
 use std::path::Path;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use linux_requester::address::Destination;
-use linux_requester::control::InWords;
+use linux_requester::control::{ControlClient, InWords};
 use linux_requester::interface::{self, Interface, Neighbour};
 use linux_requester::netlink::Rtnetlink;
 use linux_requester::socket::MctpSocket;
-use linux_requester::{echo, i2c_link, inject, line_discipline, usb, usbip_device};
+use linux_requester::{echo, inject, line_discipline, usb, usbip_device};
 
 use super::messages::Retries;
 use super::setup::{SetupArguments, set_link, set_up};
 use crate::guest_init;
+
+/// How long the host may take to end a device.
+const REPLACEMENT_TIME: Duration = Duration::from_secs(30);
 
 pub(super) fn wait_interface(timeout: Duration) -> Result<()> {
     announce(&interface::wait_for_another(None, timeout)?)
@@ -120,22 +124,42 @@ pub(super) fn attach_serial(port: &Path) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn attach_i2c(port: &Path) -> Result<()> {
-    let Interface { name, index } = i2c_link::attach(port)?;
-    println!("interface {name} (index {index}): {}", port.display());
-    Ok(())
-}
-
-/// The device answers physical addressing whatever its endpoint ID, which it is then given anew.
 pub(super) fn disturb(name: &str, endpoint_id: u8, request: &str) -> Result<()> {
     let destination = Neighbour::named(name)?.destination();
     guest_init::tell_host(request);
+    await_device(destination, endpoint_id)
+}
+
+/// The device answers physical addressing whatever its endpoint ID, which it is then given anew.
+pub(super) fn await_device(destination: Destination, endpoint_id: u8) -> Result<()> {
     let mut socket = MctpSocket::open()?;
     let mut client = Retries::PATIENT.client(&mut socket);
-    let answer = client.endpoint_id(destination)?;
+    let answer = answer_of_new_device(&mut client, destination)?;
     println!("the device answers again: {}", InWords(&answer));
     client.set_endpoint_id(destination, endpoint_id)?;
     check_alive(endpoint_id)
+}
+
+/// Until the host has ended the device from before, that one answers, and has its endpoint ID
+/// still.
+fn answer_of_new_device(
+    client: &mut ControlClient<'_, MctpSocket>,
+    destination: Destination,
+) -> Result<mctp_router::wire::GetEndpointIdResponse> {
+    let start = Instant::now();
+    loop {
+        let answer = client.endpoint_id(destination)?;
+        if answer.endpoint_id == 0 {
+            return Ok(answer);
+        }
+        ensure!(
+            start.elapsed() < REPLACEMENT_TIME,
+            "{} s later the device is the one from before: {}",
+            REPLACEMENT_TIME.as_secs(),
+            InWords(&answer)
+        );
+        thread::sleep(Duration::from_millis(20));
+    }
 }
 
 pub(super) fn ask_host(request: &str) -> Result<()> {

@@ -3,11 +3,11 @@
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use linux_requester::address::Destination;
 use linux_requester::control::ControlClient;
-use linux_requester::echo;
+use linux_requester::echo::{self, EchoError};
 use linux_requester::interface::Neighbour;
 use linux_requester::nvme_mi::{self, ManagementError};
 use linux_requester::socket::MctpSocket;
@@ -99,6 +99,9 @@ pub(super) struct EchoArguments {
     /// Count echoes at once that were sent and not answered, and do not fail for them
     #[arg(long)]
     may_lose: bool,
+    /// None must be answered
+    #[arg(long, conflicts_with_all = ["at_once", "may_lose"])]
+    silent: bool,
     /// Milliseconds to wait for each answer; Linux forgets a request after 6000
     #[arg(long, default_value_t = 6000)]
     wait: u64,
@@ -216,6 +219,9 @@ pub(super) fn echo_sizes(arguments: &EchoArguments) -> Result<()> {
     if arguments.at_once > 1 {
         return echo_at_once(arguments);
     }
+    if arguments.silent {
+        return unanswered_echoes(arguments);
+    }
     let sizes = arguments.sizes();
     let wait = Duration::from_millis(arguments.wait);
     let destination = Destination::EndpointId(arguments.endpoint_id);
@@ -239,6 +245,24 @@ pub(super) fn echo_sizes(arguments: &EchoArguments) -> Result<()> {
         sizes.end(),
         start.elapsed().as_millis()
     );
+    Ok(())
+}
+
+fn unanswered_echoes(arguments: &EchoArguments) -> Result<()> {
+    let wait = Duration::from_millis(arguments.wait);
+    let destination = Destination::EndpointId(arguments.endpoint_id);
+    for size in arguments.sizes() {
+        for round in 1..=arguments.count {
+            // Closing the socket gives the tag back.
+            let mut socket = MctpSocket::open()?;
+            match echo::echo(&mut socket, destination, size, round as u8, wait) {
+                Err(EchoError::NoAnswer { .. }) => {}
+                Err(error) => return Err(error.into()),
+                Ok(()) => bail!("an echo of {size} bytes was answered, where it must not be"),
+            }
+        }
+    }
+    println!("no answer, as it should be");
     Ok(())
 }
 
@@ -290,6 +314,7 @@ pub(super) fn serial_log(
             count: 1,
             at_once: 1,
             may_lose: false,
+            silent: false,
             wait: 6000,
         })
     };

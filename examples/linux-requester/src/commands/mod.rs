@@ -1,7 +1,11 @@
 //! The commands: what the command line offers, and which function does it.
 
 mod device;
+mod drive;
+mod firmware;
+mod i2c;
 mod messages;
+mod network;
 mod setup;
 mod values;
 
@@ -17,9 +21,12 @@ use crate::benchmark::{self, BenchArguments, StoppedArguments};
 use crate::guest_init;
 use crate::nvme_cli::{self, Chapter, NvmeCli};
 use crate::serial_log::SerialLogArguments;
+use crate::shell;
+use firmware::FirmwareArguments;
 use messages::{ControlArguments, EchoArguments, ManagementArguments};
-use setup::{LinkState, SetupArguments};
-use values::size_range;
+use network::{AddressCommand, LinkCommand, NeighbourCommand, RouteCommand};
+use setup::SetupArguments;
+use values::{image_size, revision, size_range};
 
 #[derive(Parser)]
 #[command(
@@ -39,14 +46,46 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Set an interface up or down
-    Link { interface: String, state: LinkState },
+    /// Change an interface, in the words of `mctp link`
+    #[command(subcommand)]
+    Link(LinkCommand),
+    /// Change this computer's endpoint IDs, in the words of `mctp addr`
+    #[command(subcommand, visible_alias = "address")]
+    Addr(AddressCommand),
+    /// Change the routes to endpoints, in the words of `mctp route`
+    #[command(subcommand)]
+    Route(RouteCommand),
+    /// Change where endpoints are on a bus, in the words of `mctp neigh`
+    #[command(subcommand, visible_alias = "neighbour")]
+    Neigh(NeighbourCommand),
     /// Bring an interface up and take the endpoint behind it into service, as the bus owner
     Setup(SetupArguments),
     /// Send one control request and print the answer
     Control(ControlArguments),
     /// Send one NVMe-MI command and print the answer
     Mi(ManagementArguments),
+    /// Read the information of a drive's port over NVMe-MI
+    PortInformation { endpoint_id: u8, port_id: u8 },
+    /// Read, or set and read, the MCTP transmission unit of a drive's port over NVMe-MI
+    TransmissionUnit {
+        endpoint_id: u8,
+        port_id: u8,
+        /// Payload bytes of the longest packet that the drive sends by this port: 64 or more
+        #[arg(value_parser = clap::value_parser!(u16).range(64..))]
+        bytes: Option<u16>,
+    },
+    /// Reset the NVM subsystem of a drive over NVMe-MI
+    ResetSubsystem { endpoint_id: u8 },
+    /// Write a firmware image that the reference device takes
+    MakeImage {
+        file: PathBuf,
+        /// One to eight printable ASCII characters
+        #[arg(value_parser = revision)]
+        revision: String,
+        /// Bytes, a multiple of 4
+        #[arg(long, default_value_t = 128 << 10, value_parser = image_size)]
+        size: usize,
+    },
     /// Have messages echoed and check every byte
     Echo(EchoArguments),
     /// Have a stream of messages sent, check each, and send control requests meanwhile
@@ -54,6 +93,9 @@ enum Command {
     /// In a test guest: have the host stop this machine in the middle of a stream, of which nothing
     /// may be lost
     BenchStopped(StoppedArguments),
+    /// In a test guest: update the firmware of the reference device, and have the host check that it has
+    /// every byte of it
+    Firmware(FirmwareArguments),
     /// Check the device's log on its USB serial port, with echoes to the endpoint meanwhile
     SerialLog {
         endpoint_id: u8,
@@ -113,6 +155,23 @@ enum Command {
     /// In a test guest: make an interface on an I2C bus that ends at a serial port, for as long as
     /// this machine runs
     AttachI2c { port: PathBuf },
+    /// In a test guest: join an I2C bus to a serial port, for as long as this machine runs
+    JoinI2c { port: PathBuf },
+    /// In a test guest: a shell at the console, or a script for it
+    Shell { script: Option<PathBuf> },
+    /// In a test guest: damage the packet error code of the next packet on the I2C bus that is in the
+    /// middle of a message to the device
+    DamagePec,
+    /// In a test guest: close the I2C bus in the middle of a record to the device
+    TearI2c,
+    /// In a test guest: close the I2C bus, have the host replace the device, open the bus again, then
+    /// ask the device until it answers
+    ReopenI2c { interface: String, endpoint_id: u8 },
+    /// In a test guest: have the host check that the device has logged a line with this text
+    ExpectLog {
+        #[arg(trailing_var_arg = true, required = true)]
+        text: Vec<String>,
+    },
     /// In a test guest: start a device program that attaches itself by USB/IP, and wait for its
     /// interface
     AttachUsbip {
@@ -149,13 +208,32 @@ enum Command {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.command {
-        Command::Link { interface, state } => setup::link(interface, *state),
+        Command::Link(command) => network::link(command),
+        Command::Addr(command) => network::address(command),
+        Command::Route(command) => network::route(command),
+        Command::Neigh(command) => network::neighbour(command),
         Command::Setup(arguments) => setup::set_up(arguments),
         Command::Control(arguments) => messages::control(arguments),
         Command::Mi(arguments) => messages::management(arguments),
+        Command::PortInformation {
+            endpoint_id,
+            port_id,
+        } => drive::port_information(*endpoint_id, *port_id),
+        Command::TransmissionUnit {
+            endpoint_id,
+            port_id,
+            bytes,
+        } => drive::transmission_unit(*endpoint_id, *port_id, *bytes),
+        Command::ResetSubsystem { endpoint_id } => drive::reset(*endpoint_id),
+        Command::MakeImage {
+            file,
+            revision,
+            size,
+        } => drive::make_image(file, revision, *size),
         Command::Echo(arguments) => messages::echo_sizes(arguments),
         Command::Bench(arguments) => benchmark::run(arguments),
         Command::BenchStopped(arguments) => benchmark::run_stopped(arguments),
+        Command::Firmware(arguments) => firmware::update(arguments),
         Command::SerialLog {
             endpoint_id,
             busy,
@@ -185,7 +263,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             size,
         } => nvme_cli::run(folder.clone(), *endpoint_id, *chapter, *size),
         Command::AttachSerial { port } => device::attach_serial(port),
-        Command::AttachI2c { port } => device::attach_i2c(port),
+        Command::AttachI2c { port } => i2c::attach(port),
+        Command::JoinI2c { port } => i2c::join(port),
+        Command::Shell { script } => shell::run(script.as_deref()),
+        Command::DamagePec => i2c::damage(),
+        Command::TearI2c => i2c::tear(),
+        Command::ReopenI2c {
+            interface,
+            endpoint_id,
+        } => i2c::reopen(interface, *endpoint_id),
+        Command::ExpectLog { text } => {
+            guest_init::expect_device_log(&text.join(" "));
+            Ok(())
+        }
         Command::AttachUsbip { program, arguments } => {
             device::announce(&usbip_device::attach(program, arguments)?)
         }

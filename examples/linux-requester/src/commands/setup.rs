@@ -3,7 +3,7 @@
 use std::io;
 
 use anyhow::{Context, Result};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use linux_requester::bus_owner::{self, Plan, Routes};
 use linux_requester::interface::{Interface, Neighbour};
 use linux_requester::netlink::{Change, Rtnetlink};
@@ -14,12 +14,6 @@ use super::messages::Retries;
 /// More than the packets of a 64 KiB message at the smallest transmission unit (1024), so that none
 /// is dropped.
 const QUEUE_LENGTH: u32 = 4096;
-
-#[derive(Clone, Copy, ValueEnum)]
-pub(super) enum LinkState {
-    Up,
-    Down,
-}
 
 #[derive(Args)]
 pub(super) struct SetupArguments {
@@ -38,15 +32,6 @@ pub(super) struct SetupArguments {
     mtu: Option<u32>,
     #[command(flatten)]
     retries: Retries,
-}
-
-pub(super) fn link(name: &str, state: LinkState) -> Result<()> {
-    let interface = Interface::named(name)?;
-    set_link(
-        &mut Rtnetlink::open()?,
-        &interface,
-        matches!(state, LinkState::Up),
-    )
 }
 
 pub(super) fn set_link(netlink: &mut Rtnetlink, interface: &Interface, up: bool) -> Result<()> {

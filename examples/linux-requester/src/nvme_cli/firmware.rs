@@ -1,22 +1,20 @@
 //! Firmware updates.
 
 use std::fs;
-use std::ops::Range;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use crc::{CRC_32_ISCSI, Crc};
 use linux_requester::address::Destination;
+use linux_requester::firmware::image;
 use linux_requester::interface;
 use linux_requester::nvme_mi::{Command, ManagementError};
 use linux_requester::socket::MctpSocket;
 use nvme_mi_responder::wire::Reset;
-use sha2::{Digest, Sha256};
 
 use super::program::NvmeCli;
 use super::{expect, expect_numbers, text};
-use crate::guest_init;
+use crate::guest_init::{self, expect_stored};
 
 const INVALID_FIELD: u16 = 0x002;
 const INVALID_SLOT: u16 = 0x106;
@@ -27,8 +25,6 @@ pub(super) const FILE: &str = "/tmp/image";
 pub(super) const PAGE: usize = 4096;
 /// Of a download in which the machine is stopped.
 const DOWNLOAD_TIME: Duration = Duration::from_secs(50);
-/// Where an image has its revision.
-const REVISION: Range<usize> = 8..16;
 /// Of a file that nvme-cli reads without huge pages.
 const PART: usize = 256 << 10;
 /// Actions of Firmware Commit.
@@ -153,19 +149,6 @@ pub(super) fn install(nvme: &NvmeCli, image: &[u8], slot: u8, action: u8) -> Res
     Ok(())
 }
 
-/// Has the host see that the device stored every byte of an image.
-pub(super) fn expect_stored(image: &[u8], slot: u8) {
-    let digest: String = Sha256::digest(image)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    let revision = String::from_utf8_lossy(&image[REVISION]);
-    guest_init::expect_device_log(&format!(
-        "firmware slot {slot} has {revision}: {} bytes, SHA-256 {digest}",
-        image.len()
-    ));
-}
-
 /// A download that goes on after this machine was stopped in the middle of it, for less than the
 /// device waits and for as long as libnvme does.
 pub(super) fn download_stopped(nvme: &NvmeCli) -> Result<()> {
@@ -280,21 +263,4 @@ fn reset(nvme: &NvmeCli) -> Result<()> {
             response.status.0
         ),
     }
-}
-
-/// An image as the reference device takes it: magic, revision, length and CRC-32C, then the
-/// content.
-pub(super) fn image(revision: &str, length: usize) -> Vec<u8> {
-    let content: Vec<u8> = (0..length - 24)
-        .map(|index| (index * 31 + index / PAGE) as u8)
-        .collect();
-    let mut image = format!("NVMI-IMG{revision:8}").into_bytes();
-    image.extend((content.len() as u32).to_le_bytes());
-    let crc = Crc::<u32>::new(&CRC_32_ISCSI);
-    let mut digest = crc.digest();
-    digest.update(&image);
-    digest.update(&content);
-    image.extend(digest.finalize().to_le_bytes());
-    image.extend(content);
-    image
 }

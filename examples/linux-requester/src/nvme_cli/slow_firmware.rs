@@ -8,14 +8,16 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use linux_requester::address::Destination;
 use linux_requester::echo;
+use linux_requester::firmware::image;
 use linux_requester::interface;
 use linux_requester::netlink::{Change, Rtnetlink};
 use linux_requester::nvme_mi::Command;
 use linux_requester::socket::MctpSocket;
 use nvme_mi_responder::wire::{ResponseStatus, SubsystemHealthPoll};
 
-use super::firmware::{FILE, PAGE, download_command, expect_slots, expect_stored, image};
+use super::firmware::{FILE, PAGE, download_command, expect_slots};
 use super::program::NvmeCli;
+use crate::guest_init::expect_stored;
 
 /// The time of a commit to the model `slow-firmware.toml`.
 const COMMIT_TIME: Duration = Duration::from_secs(45);

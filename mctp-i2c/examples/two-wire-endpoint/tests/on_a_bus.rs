@@ -4,6 +4,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use embassy_futures::join::join;
 use embassy_futures::select::{Either, select};
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use mctp::{AsyncReqChannel, Eid, MsgIC, MsgType};
@@ -18,6 +19,9 @@ use two_wire_endpoint::{Hardware, Identity, Memory, run};
 
 const DRIVE: TargetAddress = TargetAddress::new(0x1D).unwrap();
 const BMC: TargetAddress = TargetAddress::new(0x10).unwrap();
+
+/// The port of the bus owner's router.
+const PORT: PortId = PortId(0);
 
 /// An endpoint at this address of the bus.
 async fn endpoint(bus: &SimulatedBus, address: TargetAddress) {
@@ -72,7 +76,8 @@ fn answers_get_endpoint_id_of_linux_byte_for_byte() {
         next(&mut bmc).await
     });
     let expected = [
-        0x0F, 0x0C, 0x3B, 0x01, 0x08, 0x00, 0xC0, 0x00, 0x00, 0x02, 0x00, 0x00, 0x00, 0x00, 0x02,
+        // The last byte but one says that the endpoint is fair.
+        0x0F, 0x0C, 0x3B, 0x01, 0x08, 0x00, 0xC0, 0x00, 0x00, 0x02, 0x00, 0x00, 0x00, 0x01, 0x05,
     ];
     assert_eq!(answer, expected);
 }
@@ -114,57 +119,84 @@ fn echoes_messages_of_one_packet_and_of_several_after_faults_of_the_bus() {
     });
 }
 
-#[test]
-fn a_bus_owner_reaches_two_endpoints_and_learns_that_a_third_is_not_there() {
-    let bus = SimulatedBus::new(100_000);
-    let other = TargetAddress::new(0x1E).unwrap();
+type OwnerRouter<'b> = Router<'b, NoopRawMutex, SimulatedBus>;
+
+const OTHER: TargetAddress = TargetAddress::new(0x1E).unwrap();
+
+/// Runs what a bus owner made of the same crates does beside two endpoints.
+fn beside_two_endpoints(bus: &SimulatedBus, asks: impl AsyncFnOnce(&OwnerRouter<'_>)) {
     let mut storage = RouterStorage::<
         Ports<'_, 1>,
         Networks<1>,
         ShortMessages<'_, 4>,
-        LongMessages<'_, 1, 1024>,
+        LongMessages<'_, 2, 1024>,
         Channels<'_, 2>,
         Routes<2>,
     >::new();
     let (mut transfers, mut buffer) = (PortBuffers::<259>::new(), [0; 260]);
     let config = mctp_router::Config::new([0x22; 16]);
-    let router = Router::<NoopRawMutex, _>::new(&mut storage, bus.clone(), &config);
-    let port: PortId = router.add_port(NetworkId(0), &mut transfers).unwrap();
-    router.configure_port(port, PortConfig::new(250));
+    let router = OwnerRouter::new(&mut storage, bus.clone(), &config);
+    assert_eq!(router.add_port(NetworkId(0), &mut transfers), Ok(PORT));
+    router.configure_port(PORT, PortConfig::new(250));
     let mut receiver = Receiver::new(bus.target(BMC, 2), BMC, &mut buffer).unwrap();
     let config = Config::new(BMC).with_role(Role::BusOwner);
     let mut sender = Sender::with_status(bus.controller(), bus.delay(), bus.status(), config);
 
-    let owner = pin!(router.run(port, &mut receiver, &mut sender));
-    let endpoints = pin!(select(endpoint(&bus, DRIVE), endpoint(&bus, other)));
+    let owner = pin!(router.run(PORT, &mut receiver, &mut sender));
+    let endpoints = pin!(select(endpoint(bus, DRIVE), endpoint(bus, OTHER)));
     let asks = pin!(async {
         embassy_futures::yield_now().await;
-        let absent = TargetAddress::new(0x1F).unwrap();
-        for address in [DRIVE, other, absent, other, DRIVE] {
-            let neighbour = mctp_router::Target::Neighbour(port, address.into(), Eid(0));
-            let mut channel = router.request_channel(neighbour);
-            let begin = bus.elapsed();
-            let message = [&[0xCC, 0xDE, 0xF0, address.as_byte()], &[7; 500][..]].concat();
-            let sent = channel.send(MsgType(0x7E), &message).await;
-            let mut answer = [0; 1024];
-            let answered = match sent {
-                Ok(()) => channel.recv(&mut answer).await,
-                Err(error) => Err(error),
-            };
-            if address == absent {
-                assert!(matches!(answered, Err(mctp::Error::Unreachable)));
-                let took = bus.elapsed() - begin;
-                assert!(took < Duration::from_millis(10), "{took:?}");
-                continue;
-            }
-            let (message_type, integrity_check, echo) = answered.unwrap();
-            assert_eq!(
-                (message_type, integrity_check),
-                (MsgType(0x7E), MsgIC(false))
-            );
-            assert_eq!(echo, message);
-        }
+        asks(&router).await;
     });
     let done = bus.block_on(select(select(owner, endpoints), asks));
     assert!(matches!(done, Some(Either::Second(()))), "{bus:?}");
+}
+
+/// Has 500 bytes echoed by the endpoint at this address.
+async fn echo(router: &OwnerRouter<'_>, address: TargetAddress) -> mctp::Result<()> {
+    let neighbour = mctp_router::Target::Neighbour(PORT, address.into(), Eid(0));
+    let mut channel = router.request_channel(neighbour);
+    let message = [&[0xCC, 0xDE, 0xF0, address.as_byte()], &[7; 500][..]].concat();
+    channel.send(MsgType(0x7E), &message).await?;
+    let mut answer = [0; 1024];
+    let (message_type, integrity_check, echo) = channel.recv(&mut answer).await?;
+    assert_eq!(
+        (message_type, integrity_check),
+        (MsgType(0x7E), MsgIC(false))
+    );
+    assert_eq!(echo, message);
+    Ok(())
+}
+
+#[test]
+fn a_bus_owner_reaches_two_endpoints_and_learns_that_a_third_is_not_there() {
+    let bus = SimulatedBus::new(100_000);
+    beside_two_endpoints(&bus, async |router| {
+        let absent = TargetAddress::new(0x1F).unwrap();
+        for address in [DRIVE, OTHER, absent, OTHER, DRIVE] {
+            let begin = bus.elapsed();
+            let echoed = echo(router, address).await;
+            if address == absent {
+                assert!(matches!(echoed, Err(mctp::Error::Unreachable)));
+                let took = bus.elapsed() - begin;
+                assert!(took < Duration::from_millis(10), "{took:?}");
+            } else {
+                echoed.unwrap();
+            }
+        }
+    });
+}
+
+#[test]
+fn a_bus_owner_that_asks_two_endpoints_at_once_gets_both_answers() {
+    for rate in [100_000, 400_000, 1_000_000] {
+        let bus = SimulatedBus::new(rate);
+        beside_two_endpoints(&bus, async |router| {
+            for _ in 0..20 {
+                let echoed = join(echo(router, DRIVE), echo(router, OTHER)).await;
+                assert!(matches!(echoed, (Ok(()), Ok(()))), "{echoed:?}");
+            }
+            assert_eq!(router.drop_counters().total(), 0);
+        });
+    }
 }

@@ -115,7 +115,37 @@ impl<R: Read> TransportRx for LineReceiver<R> {
 
 /// The send half.
 #[derive(Debug)]
-pub struct LineSender<W>(pub W);
+pub struct LineSender<W> {
+    stream: W,
+    /// A frame was cut off. The other end cannot find those behind it.
+    is_cut_off: bool,
+}
+
+impl<W: Write> LineSender<W> {
+    /// Sends to `stream`.
+    pub const fn new(stream: W) -> Self {
+        Self {
+            stream,
+            is_cut_off: false,
+        }
+    }
+
+    /// Writes whole frames. A stream that takes nothing is no error to `embedded-io-async`, whose
+    /// `write_all` panics then.
+    async fn write(&mut self, mut frames: &[u8]) -> Result<(), SendError> {
+        if core::mem::replace(&mut self.is_cut_off, true) {
+            return Err(SendError::LinkDown);
+        }
+        while !frames.is_empty() {
+            match self.stream.write(frames).await {
+                Ok(0) | Err(_) => return Err(SendError::LinkDown),
+                Ok(len) => frames = frames.get(len..).unwrap_or_default(),
+            }
+        }
+        self.is_cut_off = false;
+        Ok(())
+    }
+}
 
 impl<W: Write> TransportTx for LineSender<W> {
     fn layout(&self) -> TransferLayout {
@@ -128,8 +158,7 @@ impl<W: Write> TransportTx for LineSender<W> {
             let length = u16::try_from(frame.packet.len()).unwrap_or(u16::MAX);
             frame.headroom.copy_from_slice(&length.to_le_bytes());
         }) {
-            let sent = self.0.write_all(bytes).await;
-            sent.map_err(|_| SendError::LinkDown)?;
+            self.write(bytes).await?;
         }
         Ok(())
     }

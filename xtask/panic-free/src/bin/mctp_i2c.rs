@@ -42,7 +42,7 @@ fn transactions(destination: TargetAddress, source: TargetAddress) {
 }
 
 fn times(address: TargetAddress) {
-    let mut config = Config::new(address).with_timing(Timing::MHZ_1);
+    let mut config = Config::new(address).with_timing(Timing::new());
     let timing = any_state(&mut config).timing;
     black_box(timing.transaction_limit_us(any_number()));
     black_box(timing.send_limit_us(any_number()));
