@@ -53,14 +53,24 @@ impl Clock for Stopped {
 }
 
 /// The host of a network, with endpoint ID 8. The device has 9 in both.
-#[derive(Default)]
 struct Host {
+    /// Where it is on its bus.
+    address: PhysicalAddress,
     to_device: RefCell<VecDeque<Vec<u8>>>,
     from_device: RefCell<Vec<Vec<u8>>>,
     is_unplugged: Cell<bool>,
 }
 
 impl Host {
+    fn at(address: PhysicalAddress) -> Self {
+        Self {
+            address,
+            to_device: RefCell::default(),
+            from_device: RefCell::default(),
+            is_unplugged: Cell::default(),
+        }
+    }
+
     /// Sends a message: its type and what follows.
     fn send(&self, tag: u8, message: &[u8]) {
         let chunks = message.chunks(BASELINE);
@@ -134,7 +144,7 @@ impl TransportRx for FromHost<'_> {
         })
         .await
         .unwrap_or(Received::Packet {
-            source: PhysicalAddress::POINT_TO_POINT,
+            source: self.host.address,
             bytes: &self.packet,
         })
     }
@@ -148,6 +158,7 @@ impl TransportTx for ToHost<'_> {
     }
 
     async fn send(&mut self, transfer: &mut Transfer<'_>) -> Result<(), SendError> {
+        assert_eq!(transfer.destination(), self.0.address);
         let mut packets = self.0.from_device.borrow_mut();
         packets.extend(transfer.packets().map(<[u8]>::to_vec));
         Ok(())
@@ -198,7 +209,11 @@ fn with_device(test: impl FnOnce([&Host; 2], &mut dyn FnMut())) {
     let device = RefCell::new(device);
     let servers = endpoints.map(|endpoint| Server::new(&device, endpoint));
 
-    let hosts = [Host::default(), Host::default()];
+    let hosts = [
+        PhysicalAddress::POINT_TO_POINT,
+        PhysicalAddress::from_byte(0x10),
+    ]
+    .map(Host::at);
     let mut receivers = hosts.each_ref().map(|host| FromHost {
         host,
         is_up: false,
