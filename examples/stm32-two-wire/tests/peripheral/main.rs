@@ -2,6 +2,7 @@
 
 mod anything;
 mod simulation;
+mod transport;
 
 use core::future::Future;
 use core::pin::pin;
