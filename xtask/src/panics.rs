@@ -39,6 +39,10 @@ const REMAINING: &[(&str, &str)] = &[
         "usbredir_device::state::State<M>::with",
         "only if a waker of the executor calls the driver instead of scheduling its task",
     ),
+    (
+        "stm32_two_wire::two_wire::TwoWire<M,R>::look",
+        "only if a waker of the executor calls the peripheral instead of scheduling its task",
+    ),
     ("qemu_an500::fault::__end_when_asked_task", WHY_ASKED),
     ("qemu_an500_serial::fault::__end_when_asked_task", WHY_ASKED),
 ];
@@ -51,7 +55,9 @@ const MERGED: &[(&str, &str)] = &[
     ("qemu_an500::management::start", WHY_STATICS),
     ("qemu_an500_serial::management::start", WHY_STATICS),
     ("nucleo_h7s3::__run_device_task", WHY_STATICS),
+    ("nucleo_h7s3::__run_two_wire_task", WHY_STATICS),
     ("nucleo_h7s3::management::start", WHY_STATICS),
+    ("mctp_router::shell::Router<M,C>::run_receive", WHY_BORROWED),
     ("reference_device::serial_log::send", WHY_BORROWED),
     (
         "embassy_usb_guard::control::GuardedControlPipe<P>::end",

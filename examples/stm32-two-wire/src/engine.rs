@@ -221,13 +221,13 @@ impl Engine {
         self.destination = destination;
         self.len = 0;
         for part in parts {
-            let end = self.len.saturating_add(part.len());
-            let Some(free) = self.outbox.get_mut(self.len..end) else {
+            let free = self.outbox.get_mut(self.len..);
+            let Some(place) = free.and_then(|free| free.get_mut(..part.len())) else {
                 self.own = Own::Ended(Err(WriteError::TooLong));
                 return;
             };
-            free.copy_from_slice(part);
-            self.len = end;
+            place.copy_from_slice(part);
+            self.len = self.len.saturating_add(part.len());
         }
         if self.address.is_none_or(|own| own.as_byte() == destination) {
             // Nobody else is there.
