@@ -138,6 +138,12 @@ impl<F, C, const CONTROLLERS: usize, V> Effects for DefaultWorld<'_, F, C, CONTR
             link.transmission_unit_changed(port, unit);
         }
     }
+
+    fn smbus_frequency_changed(&mut self, port: PortId, frequency: SmbusFrequency) {
+        for mut link in core::iter::once(self.link).chain(self.further_links) {
+            link.smbus_frequency_changed(port, frequency);
+        }
+    }
 }
 
 /// The default model.
