@@ -3,7 +3,7 @@
 
 use core::cell::RefCell;
 
-use nvme_mi_responder::world::StreamedFirmware;
+use nvme_mi_responder::world::{MemoryVpd, StreamedFirmware};
 use nvme_mi_responder::{Device, ManagementEndpoint, MessageBuffer, PortId, Server};
 use reference_device::{
     DefaultWorld, MANAGEMENT_PORT, ManagementLink, SerialNumber, default_vpd, default_world,
@@ -15,7 +15,8 @@ use crate::fault;
 
 /// Firmware images may have any length: they are checked while they come, and not kept. Nothing
 /// would run them.
-pub type World = DefaultWorld<'static, StreamedFirmware<3, Crc>, Crc>;
+pub type World =
+    DefaultWorld<'static, StreamedFirmware<3, Crc>, Crc, 2, MemoryVpd<256>, { ENDPOINTS - 1 }>;
 
 #[cfg(not(feature = "two-wire"))]
 mod model {
@@ -24,7 +25,6 @@ mod model {
     use super::*;
 
     pub type Subsystem = DefaultSubsystem<'static>;
-    pub const PORTS: [PortId; 1] = [MANAGEMENT_PORT];
 
     pub const fn links() -> [ManagementLink; 1] {
         [ManagementLink::new()]
@@ -32,6 +32,13 @@ mod model {
 
     pub fn subsystem(serial_number: &'static SerialNumber) -> Option<Subsystem> {
         default_subsystem(serial_number).ok()
+    }
+
+    pub fn endpoints(
+        device: &mut Device<'_, World>,
+        [usb]: &'static mut [Messages; 1],
+    ) -> [ManagementEndpoint<'static>; 1] {
+        [endpoint(device, MANAGEMENT_PORT, usb)]
     }
 }
 
@@ -43,7 +50,6 @@ mod model {
     use crate::two_wire;
 
     pub type Subsystem = TwoNetworkSubsystem<'static>;
-    pub const PORTS: [PortId; 2] = [MANAGEMENT_PORT, TWO_WIRE_PORT];
 
     pub const fn links() -> [ManagementLink; 2] {
         let two_wire = ManagementLink::at(two_wire::NETWORK, two_wire::PORT);
@@ -53,10 +59,23 @@ mod model {
     pub fn subsystem(serial_number: &'static SerialNumber) -> Option<Subsystem> {
         two_network_subsystem(serial_number, two_wire::ADDRESS.as_byte()).ok()
     }
+
+    pub fn endpoints(
+        device: &mut Device<'_, World>,
+        [usb, two_wire]: &'static mut [Messages; 2],
+    ) -> [ManagementEndpoint<'static>; 2] {
+        [
+            endpoint(device, MANAGEMENT_PORT, usb),
+            endpoint(device, TWO_WIRE_PORT, two_wire),
+        ]
+    }
 }
 
 /// Management endpoints: USB first.
-pub const ENDPOINTS: usize = model::PORTS.len();
+pub const ENDPOINTS: usize = 1 + cfg!(feature = "two-wire") as usize;
+
+/// Of a management endpoint: a buffer for each command slot.
+type Messages = [MessageBuffer; 2];
 
 type Servers = [Server<'static, 'static, 'static, World>; ENDPOINTS];
 
@@ -72,7 +91,7 @@ static MEMORY: ConstStaticCell<Memory> = ConstStaticCell::new(Memory {
 
 struct Memory {
     serial_number: SerialNumber,
-    messages: [[MessageBuffer; 2]; ENDPOINTS],
+    messages: [Messages; ENDPOINTS],
 }
 
 /// What [`manage`](reference_device::manage) serves.
@@ -99,20 +118,25 @@ pub fn start(usb_serial_number: SerialNumber, crc: Crc) -> [Endpoint; ENDPOINTS]
         .with_immediate_activation();
     let [first_link, further_links @ ..] = links;
     let mut world = default_world(firmware, first_link, crc);
-    world.further_links = further_links;
     let vpd = default_vpd(serial_number).ok();
     world.vpd = vpd.unwrap_or_else(|| fault::stop());
+    let world = world.with_further_links(further_links.each_ref());
     let device = DEVICE.init(RefCell::new(Device::new(subsystem.model(), world)));
-    let mut ports = model::PORTS.iter();
-    let endpoints = messages.each_mut().map(|messages| {
-        let port = ports.next().unwrap_or(&MANAGEMENT_PORT);
-        let endpoint = ManagementEndpoint::new(device.get_mut(), *port, messages.each_mut());
-        endpoint.ok().unwrap_or_else(|| fault::stop())
-    });
+    let endpoints = model::endpoints(device.get_mut(), messages);
     let device = &*device;
     let servers = SERVERS.init(endpoints.map(|endpoint| Server::new(device, endpoint)));
     core::array::from_fn(|at| Endpoint {
         server: &servers[at],
         link: &links[at],
     })
+}
+
+fn endpoint(
+    device: &mut Device<'_, World>,
+    port: PortId,
+    messages: &'static mut Messages,
+) -> ManagementEndpoint<'static> {
+    let endpoint = ManagementEndpoint::new(device, port, messages.each_mut());
+    // The model has the port.
+    endpoint.ok().unwrap_or_else(|| fault::stop())
 }

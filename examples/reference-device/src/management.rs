@@ -69,10 +69,16 @@ pub const TWO_WIRE_PORT: PortId = PortId(2);
 pub type TwoNetworkSubsystem<'i> = Subsystem<'i, 3, 2, 4>;
 
 /// What is around a [`default_subsystem`]: firmware in a store `F`, integrity checks by `C`, the PCI
-/// functions of so many controllers, Vital Product Data in `V`.
+/// functions of so many controllers, Vital Product Data in `V`, and so many links beside the first.
 #[derive(Debug)]
-pub struct DefaultWorld<'w, F, C = SoftwareCrc32c, const CONTROLLERS: usize = 2, V = MemoryVpd<256>>
-{
+pub struct DefaultWorld<
+    'w,
+    F,
+    C = SoftwareCrc32c,
+    const CONTROLLERS: usize = 2,
+    V = MemoryVpd<256>,
+    const FURTHER_LINKS: usize = 0,
+> {
     /// Of all controllers.
     pub health: HealthReport,
     /// Firmware slots, if there are any.
@@ -84,7 +90,7 @@ pub struct DefaultWorld<'w, F, C = SoftwareCrc32c, const CONTROLLERS: usize = 2,
     /// What changes of the management port's settings are told to.
     pub link: &'w ManagementLink,
     /// The same for the ports of further management endpoints. Each link follows its own port.
-    pub further_links: &'w [ManagementLink],
+    pub further_links: [&'w ManagementLink; FURTHER_LINKS],
     /// The security protocol that says which others there are: none.
     pub security: SecurityInformation,
     /// Format, sanitize and self-test of media that are not there.
@@ -97,8 +103,8 @@ pub struct DefaultWorld<'w, F, C = SoftwareCrc32c, const CONTROLLERS: usize = 2,
     pub crc: C,
 }
 
-impl<F: FirmwareStore, C: Crc32c, const CONTROLLERS: usize, V: VpdStore> World
-    for DefaultWorld<'_, F, C, CONTROLLERS, V>
+impl<F: FirmwareStore, C: Crc32c, const CONTROLLERS: usize, V: VpdStore, const FURTHER_LINKS: usize>
+    World for DefaultWorld<'_, F, C, CONTROLLERS, V, FURTHER_LINKS>
 {
     fn health(&mut self) -> &mut dyn Health {
         &mut self.health
@@ -132,7 +138,31 @@ impl<F: FirmwareStore, C: Crc32c, const CONTROLLERS: usize, V: VpdStore> World
     }
 }
 
-impl<F, C, const CONTROLLERS: usize, V> Effects for DefaultWorld<'_, F, C, CONTROLLERS, V> {
+impl<'w, F, C, const CONTROLLERS: usize, V> DefaultWorld<'w, F, C, CONTROLLERS, V> {
+    /// The same with links of further management endpoints.
+    pub fn with_further_links<const FURTHER_LINKS: usize>(
+        self,
+        further_links: [&'w ManagementLink; FURTHER_LINKS],
+    ) -> DefaultWorld<'w, F, C, CONTROLLERS, V, FURTHER_LINKS> {
+        DefaultWorld {
+            health: self.health,
+            firmware: self.firmware,
+            vpd: self.vpd,
+            reset: self.reset,
+            link: self.link,
+            further_links,
+            security: self.security,
+            media: self.media,
+            pcie: self.pcie,
+            telemetry: self.telemetry,
+            crc: self.crc,
+        }
+    }
+}
+
+impl<F, C, const CONTROLLERS: usize, V, const FURTHER_LINKS: usize> Effects
+    for DefaultWorld<'_, F, C, CONTROLLERS, V, FURTHER_LINKS>
+{
     fn transmission_unit_changed(&mut self, port: PortId, unit: u16) {
         for mut link in core::iter::once(self.link).chain(self.further_links) {
             link.transmission_unit_changed(port, unit);
@@ -281,7 +311,7 @@ pub fn default_world<F: FirmwareStore, C: Crc32c>(
         vpd: MemoryVpd::new(BLANK_VPD),
         reset: MemoryReset::default(),
         link,
-        further_links: &[],
+        further_links: [],
         security: SecurityInformation,
         media: MemoryMedia::new(),
         pcie: MemoryPcie::new(&VENDOR),

@@ -197,8 +197,8 @@ fn with_device(test: impl FnOnce([&Host; 2], &mut dyn FnMut())) {
     let mut subsystem = two_network_subsystem("0123456789ab", 0x1D).unwrap();
     let slots = [Some(*b"REF00001"), Some(*b"REF00002"), None];
     let firmware = StreamedFirmware::checked_by(SoftwareCrc32c, slots);
-    let mut world = default_world(firmware, usb_link, SoftwareCrc32c);
-    world.further_links = further_links;
+    let world = default_world(firmware, usb_link, SoftwareCrc32c);
+    let world = world.with_further_links(further_links.each_ref());
     let mut device = Device::new(subsystem.model(), world);
     let mut buffers = [(); 4].map(|()| MessageBuffer::new());
     let mut buffers = buffers.each_mut().into_iter();
