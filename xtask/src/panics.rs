@@ -39,6 +39,14 @@ const REMAINING: &[(&str, &str)] = &[
         "usbredir_device::state::State<M>::with",
         "only if a waker of the executor calls the driver instead of scheduling its task",
     ),
+    // It awaits a future of `core`, whose code looks into the router.
+    ("mctp_router::shell::Router<M,C>::run_receive", WHY_BORROWED),
+    // It awaits both halves of the link, which look into the router and the peripheral.
+    ("nucleo_h7s3::__run_two_wire_task", WHY_BORROWED),
+    (
+        "stm32_two_wire::two_wire::TwoWire<M,R>::look",
+        "only if a waker of the executor calls the peripheral instead of scheduling its task",
+    ),
     ("qemu_an500::fault::__end_when_asked_task", WHY_ASKED),
     ("qemu_an500_serial::fault::__end_when_asked_task", WHY_ASKED),
 ];

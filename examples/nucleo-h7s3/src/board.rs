@@ -14,6 +14,8 @@ use embassy_usb_guard::SynopsysOtg;
 use embassy_usb_synopsys_otg::otg_v1::Otg;
 
 use crate::fault;
+#[cfg(feature = "two-wire")]
+use crate::two_wire::TwoWires;
 
 bind_interrupts!(struct Interrupts {
     OTG_HS => usb::InterruptHandler<peripherals::USB_OTG_HS>;
@@ -38,6 +40,9 @@ const WATCHDOG_MICROSECONDS: u32 = 8_000_000;
 pub struct Board {
     /// MCTP's port.
     pub usb: UsbPort,
+    /// The second port.
+    #[cfg(feature = "two-wire")]
+    pub two_wires: TwoWires,
     /// What shows that the device runs.
     pub life: Life,
     /// Computes the integrity checks of NVMe-MI and of firmware images.
@@ -59,6 +64,12 @@ impl Board {
             PM6,
             PD13,
             CRC,
+            #[cfg(feature = "two-wire")]
+            I2C1,
+            #[cfg(feature = "two-wire")]
+            PB8,
+            #[cfg(feature = "two-wire")]
+            PB9,
             #[cfg(feature = "watchdog")]
             IWDG,
             ..
@@ -69,6 +80,8 @@ impl Board {
                 plus: PM6,
                 minus: PM5,
             },
+            #[cfg(feature = "two-wire")]
+            two_wires: TwoWires::new(I2C1, PB8, PB9),
             life: Life {
                 led: Output::new(PD13, Level::Low, Speed::Low),
                 #[cfg(feature = "watchdog")]

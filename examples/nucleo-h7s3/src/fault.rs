@@ -27,6 +27,8 @@ fn is_first() -> bool {
 /// Stops for good. A debugger shows where.
 pub fn stop() -> ! {
     cortex_m::interrupt::disable();
+    #[cfg(feature = "two-wire")]
+    crate::two_wire::let_go();
     if DCB::is_debugger_attached() {
         asm::bkpt();
     }

@@ -5,7 +5,7 @@
 //!
 //! | executor | priority | runs |
 //! |-|-|-|
-//! | of interrupt `UART5` | high | the USB link: host, router, control protocol, sending |
+//! | of interrupt `UART5` | high | the links: hosts, router, control protocol, sending |
 //! | of interrupt `UART4` | low | the services: echo, NVMe-MI; the light and the watchdog |
 //!
 //! [`board`] has the hardware, and `link/` says what is where in memory.
@@ -20,11 +20,15 @@ mod fault;
 mod log;
 mod management;
 mod memory_functions;
+#[cfg(feature = "two-wire")]
+mod two_wire;
 
 use cortex_m_rt::entry;
-use embassy_executor::InterruptExecutor;
+use embassy_executor::{InterruptExecutor, SendSpawner};
 #[cfg(feature = "serial-log")]
 use embassy_futures::join::join;
+#[cfg(feature = "two-wire")]
+use embassy_futures::join::join_array;
 #[cfg(feature = "bench")]
 use embassy_futures::select::select;
 use embassy_futures::select::select4;
@@ -48,9 +52,10 @@ use static_cell::{ConstStaticCell, StaticCell};
 
 use board::{Board, Crc, Life, USB_OUT_BUFFER, UsbDriver};
 use clock::SystemClock;
+use management::ENDPOINTS;
 
-/// What the services take of the router together.
-const CHANNELS: usize = ECHO_CHANNELS + MANAGE_CHANNELS + BENCH_CHANNELS;
+/// What the services take of the router together: echo is one service in all networks.
+const CHANNELS: usize = ECHO_CHANNELS + ENDPOINTS * MANAGE_CHANNELS + BENCH_CHANNELS;
 #[cfg(not(feature = "bench"))]
 const BENCH_CHANNELS: usize = 0;
 /// USB functions beside MCTP.
@@ -62,8 +67,8 @@ type UsbMemory =
     LinkMemory<'static, RECEIVE_BUFFER_LEN_1_0, { MCTP_DESCRIPTORS + SERIAL_DESCRIPTORS }>;
 /// Long messages have at most the size that an NVMe-MI host expects.
 type Storage = RouterStorage<
-    Ports<'static, 1>,
-    Networks<1>,
+    Ports<'static, ENDPOINTS>,
+    Networks<ENDPOINTS>,
     ShortMessages<'static, 3>,
     LongMessages<'static, 2, 4224>,
     Channels<'static, CHANNELS>,
@@ -94,7 +99,7 @@ fn main() -> ! {
     interrupt::UART5.set_priority(Priority::P6);
     let executor = LINK.start(interrupt::UART5);
     // Spawned once, which is as often as there is room for it.
-    executor.spawn(run_device(board).unwrap_or_else(|_| fault::stop()));
+    executor.spawn(run_device(board, executor).unwrap_or_else(|_| fault::stop()));
     loop {
         cortex_m::asm::wfi();
     }
@@ -103,8 +108,8 @@ fn main() -> ! {
 /// Makes the device, starts its services, and runs its USB link: the functions that the host sees.
 /// Not made in `main`: a task keeps what it is given beside what it makes of it.
 #[embassy_executor::task]
-async fn run_device(board: Board) {
-    let (router, link) = make_device(board);
+async fn run_device(board: Board, executor: SendSpawner) {
+    let (router, link) = make_device(board, executor);
     #[cfg(feature = "serial-log")]
     let running = {
         let memory = SERIAL.init_with(SerialMemory::new);
@@ -119,8 +124,8 @@ async fn run_device(board: Board) {
     running.unwrap_or_else(|_| fault::stop()).await;
 }
 
-/// The device, whose services run from here on.
-fn make_device(board: Board) -> (&'static Router, Link<'static, UsbDriver>) {
+/// The device, whose services run from here on, and its two-wire link, in the executor of links.
+fn make_device(board: Board, links: SendSpawner) -> (&'static Router, Link<'static, UsbDriver>) {
     let (storage, transfers, usb, usb_out) = MEMORY.take();
     let identity = Identity::from_build(uuid_from_unique_id(&board.unique_id));
     log::identity(&identity);
@@ -135,6 +140,10 @@ fn make_device(board: Board) -> (&'static Router, Link<'static, UsbDriver>) {
         storage,
     );
     let router = &*ROUTER.init(router);
+    #[cfg(feature = "two-wire")]
+    links.spawn(run_two_wire(router, board.two_wires).unwrap_or_else(|_| fault::stop()));
+    #[cfg(not(feature = "two-wire"))]
+    let _ = links;
 
     interrupt::UART4.set_priority(Priority::P7);
     let executor = SERVICES.start(interrupt::UART4);
@@ -144,35 +153,44 @@ fn make_device(board: Board) -> (&'static Router, Link<'static, UsbDriver>) {
     (router, link)
 }
 
+/// Runs the two-wire link.
+#[cfg(feature = "two-wire")]
+#[embassy_executor::task]
+async fn run_two_wire(router: &'static Router, wires: two_wire::TwoWires) {
+    two_wire::Link::start(router, wires).run(router).await;
+}
+
 #[embassy_executor::task]
 async fn run_services(router: &'static Router, serial_number: SerialNumber, crc: Crc, life: Life) {
     // Made here because it must stay with one executor.
-    let management = management::start(serial_number, crc);
+    let endpoints = management::start(serial_number, crc);
     // They fail only with fewer channels than above.
     let echo = echo(router).unwrap_or_else(|_| fault::stop());
-    let manage = manage(router, management.server, management.link, SystemClock)
-        .unwrap_or_else(|_| fault::stop());
+    let services = endpoints.map(|endpoint| {
+        let manage = manage(router, endpoint.server, endpoint.link, SystemClock);
+        manage.unwrap_or_else(|_| fault::stop())
+    });
+    #[cfg(not(feature = "two-wire"))]
+    let [manage] = services;
+    // As an array, so that the code is there once.
+    #[cfg(feature = "two-wire")]
+    let manage = join_array(services);
+    #[cfg(feature = "bench")]
+    let benchmark = Benchmark::new(router.endpoint_id(NETWORK), &log::EVENTS);
+    #[cfg(feature = "bench")]
+    let observer = &benchmark;
     #[cfg(not(feature = "bench"))]
-    select4(
-        echo,
-        manage,
-        report_events(router, management.link.watched_by(&log::EVENTS)),
-        life.show(),
-    )
-    .await;
+    let observer = &log::EVENTS;
+    let observer = endpoints[0].link.watched_by(observer);
+    #[cfg(feature = "two-wire")]
+    let observer = endpoints[1].link.watched_by(&observer);
+    let services = select4(echo, manage, report_events(router, observer), life.show());
+    #[cfg(not(feature = "bench"))]
+    services.await;
     #[cfg(feature = "bench")]
     {
-        let benchmark = Benchmark::new(router.endpoint_id(NETWORK), &log::EVENTS);
-        let bench = benchmark
-            .serve(router, SystemClock)
-            .unwrap_or_else(|_| fault::stop());
-        let services = select4(
-            echo,
-            manage,
-            bench,
-            report_events(router, management.link.watched_by(&benchmark)),
-        );
-        select(services, life.show()).await;
+        let bench = benchmark.serve(router, SystemClock);
+        select(services, bench.unwrap_or_else(|_| fault::stop())).await;
     }
 }
 

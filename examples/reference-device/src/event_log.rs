@@ -5,17 +5,18 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 #[cfg(feature = "bench")]
 use mctp_bench::End;
-use mctp_router::Event;
+use mctp_router::{Event, NetworkId};
 use mctp_transport::DropCounters;
 
+use crate::device::{NETWORK, PORT};
 use crate::observer::{Direction, Observer};
 
 /// Bytes of each packet in the log: a whole control packet; of longer ones the beginning says
 /// enough.
 const LOGGED: usize = 32;
 
-/// Logs through the `log` crate: the host's coming and going at info, other events and drops at
-/// debug, packets at trace.
+/// Logs through the `log` crate: the host's coming and going at info, with the port or network
+/// unless it is the first one; other events and drops at debug, packets at trace.
 #[derive(Debug, Default)]
 pub struct EventLog {
     drops_told: AtomicU32,
@@ -52,15 +53,23 @@ impl Observer for EventLog {
     fn event(&self, event: Event, drops: &DropCounters) {
         match event {
             Event::EndpointIdSet {
+                network,
                 endpoint_id,
                 bus_owner,
-                ..
             } => {
-                log::info!("endpoint ID {} was set", endpoint_id.0);
+                let endpoint_id = endpoint_id.0;
+                match network {
+                    NETWORK => log::info!("endpoint ID {endpoint_id} was set"),
+                    NetworkId(other) => {
+                        log::info!("endpoint ID {endpoint_id} was set in network {other}");
+                    }
+                }
                 log::debug!("the bus owner is {}", bus_owner.endpoint_id.0);
             }
-            Event::LinkUp(_) => log::info!("the link is up"),
-            Event::LinkDown(_) => log::info!("the link is lost"),
+            Event::LinkUp(PORT) => log::info!("the link is up"),
+            Event::LinkUp(port) => log::info!("the link of port {} is up", port.0),
+            Event::LinkDown(PORT) => log::info!("the link is lost"),
+            Event::LinkDown(port) => log::info!("the link of port {} is lost", port.0),
             other => log::debug!("{other:?}"),
         }
         self.tell_drops(drops);

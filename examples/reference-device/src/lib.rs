@@ -30,8 +30,9 @@ pub use link::{Link, LinkMemory, MCTP_DESCRIPTORS};
 #[cfg(feature = "firmware-log")]
 pub use logged_firmware::LoggedFirmware;
 pub use management::{
-    DefaultSubsystem, DefaultWorld, LinkWatch, MANAGEMENT_PORT, ManagementLink, default_firmware,
-    default_fru, default_subsystem, default_vpd, default_world,
+    DefaultSubsystem, DefaultWorld, LinkWatch, MANAGEMENT_PORT, ManagementLink, TWO_WIRE_PORT,
+    TwoNetworkSubsystem, default_firmware, default_fru, default_subsystem, default_vpd,
+    default_world, two_network_subsystem,
 };
 #[cfg(feature = "bench")]
 pub use mctp_bench::{Sent, Statistics};

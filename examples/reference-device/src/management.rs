@@ -62,11 +62,23 @@ pub const MANAGEMENT_PORT: PortId = PortId(1);
 /// Two ports, two controllers, four namespaces.
 pub type DefaultSubsystem<'i> = Subsystem<'i, 2, 2, 4>;
 
+/// The port with the second management endpoint of a [`two_network_subsystem`].
+pub const TWO_WIRE_PORT: PortId = PortId(2);
+
+/// Three ports, two controllers, four namespaces.
+pub type TwoNetworkSubsystem<'i> = Subsystem<'i, 3, 2, 4>;
+
 /// What is around a [`default_subsystem`]: firmware in a store `F`, integrity checks by `C`, the PCI
-/// functions of so many controllers, Vital Product Data in `V`.
+/// functions of so many controllers, Vital Product Data in `V`, and so many links beside the first.
 #[derive(Debug)]
-pub struct DefaultWorld<'w, F, C = SoftwareCrc32c, const CONTROLLERS: usize = 2, V = MemoryVpd<256>>
-{
+pub struct DefaultWorld<
+    'w,
+    F,
+    C = SoftwareCrc32c,
+    const CONTROLLERS: usize = 2,
+    V = MemoryVpd<256>,
+    const FURTHER_LINKS: usize = 0,
+> {
     /// Of all controllers.
     pub health: HealthReport,
     /// Firmware slots, if there are any.
@@ -77,6 +89,8 @@ pub struct DefaultWorld<'w, F, C = SoftwareCrc32c, const CONTROLLERS: usize = 2,
     pub reset: MemoryReset,
     /// What changes of the management port's settings are told to.
     pub link: &'w ManagementLink,
+    /// The same for the ports of further management endpoints. Each link follows its own port.
+    pub further_links: [&'w ManagementLink; FURTHER_LINKS],
     /// The security protocol that says which others there are: none.
     pub security: SecurityInformation,
     /// Format, sanitize and self-test of media that are not there.
@@ -89,8 +103,8 @@ pub struct DefaultWorld<'w, F, C = SoftwareCrc32c, const CONTROLLERS: usize = 2,
     pub crc: C,
 }
 
-impl<F: FirmwareStore, C: Crc32c, const CONTROLLERS: usize, V: VpdStore> World
-    for DefaultWorld<'_, F, C, CONTROLLERS, V>
+impl<F: FirmwareStore, C: Crc32c, const CONTROLLERS: usize, V: VpdStore, const FURTHER_LINKS: usize>
+    World for DefaultWorld<'_, F, C, CONTROLLERS, V, FURTHER_LINKS>
 {
     fn health(&mut self) -> &mut dyn Health {
         &mut self.health
@@ -108,7 +122,7 @@ impl<F: FirmwareStore, C: Crc32c, const CONTROLLERS: usize, V: VpdStore> World
         Some(&mut self.reset)
     }
     fn effects(&mut self) -> Option<&mut dyn Effects> {
-        Some(&mut self.link)
+        Some(self)
     }
     fn security(&mut self) -> Option<&mut dyn SecurityProtocols> {
         Some(&mut self.security)
@@ -121,6 +135,44 @@ impl<F: FirmwareStore, C: Crc32c, const CONTROLLERS: usize, V: VpdStore> World
     }
     fn telemetry(&mut self) -> Option<&mut dyn Telemetry> {
         Some(&mut self.telemetry)
+    }
+}
+
+impl<'w, F, C, const CONTROLLERS: usize, V> DefaultWorld<'w, F, C, CONTROLLERS, V> {
+    /// The same with links of further management endpoints.
+    pub fn with_further_links<const FURTHER_LINKS: usize>(
+        self,
+        further_links: [&'w ManagementLink; FURTHER_LINKS],
+    ) -> DefaultWorld<'w, F, C, CONTROLLERS, V, FURTHER_LINKS> {
+        DefaultWorld {
+            health: self.health,
+            firmware: self.firmware,
+            vpd: self.vpd,
+            reset: self.reset,
+            link: self.link,
+            further_links,
+            security: self.security,
+            media: self.media,
+            pcie: self.pcie,
+            telemetry: self.telemetry,
+            crc: self.crc,
+        }
+    }
+}
+
+impl<F, C, const CONTROLLERS: usize, V, const FURTHER_LINKS: usize> Effects
+    for DefaultWorld<'_, F, C, CONTROLLERS, V, FURTHER_LINKS>
+{
+    fn transmission_unit_changed(&mut self, port: PortId, unit: u16) {
+        for mut link in core::iter::once(self.link).chain(self.further_links) {
+            link.transmission_unit_changed(port, unit);
+        }
+    }
+
+    fn smbus_frequency_changed(&mut self, port: PortId, frequency: SmbusFrequency) {
+        for mut link in core::iter::once(self.link).chain(self.further_links) {
+            link.smbus_frequency_changed(port, frequency);
+        }
     }
 }
 
@@ -140,9 +192,41 @@ impl<F: FirmwareStore, C: Crc32c, const CONTROLLERS: usize, V: VpdStore> World
 ///
 /// When `serial_number` has more than 20 characters, or others than printable ASCII.
 pub fn default_subsystem(serial_number: &str) -> Result<DefaultSubsystem<'_>, ModelError> {
+    subsystem(serial_number, None)
+}
+
+/// The default model with one more port: port 2, two wires at 100 kHz with a management endpoint at
+/// `address`, 7 bits. Port 1 is then what the USB link is managed as, for which NVMe-MI has no kind
+/// of port.
+///
+/// # Errors
+///
+/// As of [`default_subsystem`]; when `address` has more than 7 bits.
+pub fn two_network_subsystem(
+    serial_number: &str,
+    address: u8,
+) -> Result<TwoNetworkSubsystem<'_>, ModelError> {
+    let port = PortConfig {
+        kind: PortKind::TwoWire(TwoWirePort {
+            vpd_address: 0,
+            vpd_frequency: None,
+            endpoint_address: address,
+            frequency: SmbusFrequency::Khz100,
+            basic_management: false,
+        }),
+        max_transmission_unit: 250,
+    };
+    subsystem(serial_number, Some(port))
+}
+
+/// The default model, with so many ports.
+fn subsystem<const PORT_COUNT: usize>(
+    serial_number: &str,
+    further_port: Option<PortConfig>,
+) -> Result<Subsystem<'_, PORT_COUNT, 2, 4>, ModelError> {
     let mut subsystem = Subsystem::new(default_identity(serial_number))?;
     let mut model = subsystem.model();
-    for port in &PORTS {
+    for port in PORTS.iter().chain(&further_port) {
         model.add_port(*port)?;
     }
     for blocks in [2_097_152, 1_048_576] {
@@ -227,6 +311,7 @@ pub fn default_world<F: FirmwareStore, C: Crc32c>(
         vpd: MemoryVpd::new(BLANK_VPD),
         reset: MemoryReset::default(),
         link,
+        further_links: [],
         security: SecurityInformation,
         media: MemoryMedia::new(),
         pcie: MemoryPcie::new(&VENDOR),

@@ -212,6 +212,7 @@ pub async fn run_with_link<T>(
         vpd: ModelVpd::new(model, &serial_number),
         reset: MemoryReset::default(),
         link: &management_link,
+        further_links: [],
         security: SecurityInformation,
         media: MemoryMedia::new(),
         pcie: MemoryPcie::<CONTROLLERS>::new(&model.vendor),
