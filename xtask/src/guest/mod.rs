@@ -233,7 +233,8 @@ fn build_for_guest(project: &Project, package: &str, computer: Computer) -> Resu
             println!("installing {linker}");
             install::packages(linker, packages)?;
         }
-        let flags = format!("-Clinker={linker} -Ctarget-feature=+crt-static");
+        // The processor has half of the floating-point registers that the compiler takes.
+        let flags = format!("-Clinker={linker} -Ctarget-feature=+crt-static,-d32");
         cargo.env("RUSTFLAGS", flags);
     }
     output(&mut cargo)?;
