@@ -36,7 +36,7 @@ const REMAINING: &[(&str, &str)] = &[
         "only if a waker of the executor calls the router instead of scheduling its task",
     ),
     (
-        "usbredir_device::state::State<M>::with",
+        "remote_usb_device::state::State<M>::with",
         "only if a waker of the executor calls the driver instead of scheduling its task",
     ),
     // It awaits a future of `core`, whose code looks into the router.
@@ -70,7 +70,7 @@ const MERGED: &[(&str, &str)] = &[
         "only for an endpoint that no descriptor names",
     ),
     ("qemu_an500::__usb_link_task", WHY_BORROWED),
-    ("usbredir_device::runner::", WHY_BORROWED),
+    ("remote_usb_device::runner::", WHY_BORROWED),
 ];
 const WHY_ASKED: &str = "on purpose, when a test asks for it";
 /// static_cell panics when one is taken twice.

@@ -10,8 +10,8 @@ use mctp_router::wire::{
 };
 use own_service::{Memory, device, thermometer};
 use reference_device::Identity;
+use remote_usb_device::{Buffers, State};
 use tokio::io::DuplexStream;
-use usbredir_device::{Buffers, State};
 use virtual_device::clock::TokioClock;
 use virtual_device::host::enumeration::{InterfaceDescriptor, enumerate};
 use virtual_device::host::guest::Guest;
@@ -66,7 +66,7 @@ fn run() -> anyhow::Result<Answers> {
 async fn join() -> anyhow::Result<Answers> {
     let mut buffers = UsbBuffers::new();
     let state = State::<NoopRawMutex>::new(&mut buffers);
-    let (usb, mut cable, _) = usbredir_device::new(&state, usbredir_device::Config::default());
+    let (usb, mut cable, _) = remote_usb_device::new(&state, remote_usb_device::Config::default());
     let mut memory = Box::new(Memory::new());
     let identity = Identity::for_development(UUID);
     let device = device(usb, TokioClock::start(), &identity, &mut memory, || {
@@ -75,7 +75,7 @@ async fn join() -> anyhow::Result<Answers> {
 
     let (device_end, host_end) = tokio::io::duplex(BUS);
     let (read, write) = tokio::io::split(device_end);
-    let cable = cable.run(FromTokio::new(read), FromTokio::new(write));
+    let cable = cable.run_usbredir(FromTokio::new(read), FromTokio::new(write));
     with_one_waker(async {
         tokio::select! {
             never = device => match never {},

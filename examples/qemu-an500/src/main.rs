@@ -25,8 +25,8 @@ use reference_device::{
     Assembly, Link, LinkMemory, MCTP_DESCRIPTORS, RouterStorage, SERIAL_DESCRIPTORS, SerialMemory,
     SerialPort, assemble,
 };
+use remote_usb_device::{Buffers, Driver, Runner, State};
 use static_cell::{ConstStaticCell, StaticCell};
-use usbredir_device::{Buffers, Driver, Runner, State};
 
 use clock::SystemClock;
 use device::{RawMutex, Router, Storage, spawn};
@@ -64,7 +64,7 @@ fn start() -> ! {
     );
 
     let state = USB_STATE.init(State::new(USB_BUFFERS.take()));
-    let (driver, cable, _) = usbredir_device::new(state, usbredir_device::Config::default());
+    let (driver, cable, _) = remote_usb_device::new(state, remote_usb_device::Config::default());
     let options = device::options(&settings);
     let (memory, storage) = ((USB_MEMORY.take(), TRANSFERS.take()), STORAGE.take());
     let Assembly { router, link } =
@@ -83,7 +83,9 @@ async fn usb_cable(mut cable: Runner<'static, RawMutex>) {
     let plug = async {
         loop {
             let patience = async || Timer::after_millis(PATIENCE_MS).await;
-            let ended = cable.run_with_patience(&UART0, &UART0, patience).await;
+            let ended = cable
+                .run_usbredir_with_patience(&UART0, &UART0, patience)
+                .await;
             ::log::warn!("the guest is gone: {ended:?}");
         }
     };

@@ -3,8 +3,8 @@
 use std::io::{Read, Write};
 
 use anyhow::{Context, Result, bail, ensure};
-use usbredir_device::usbip::DEVICE_ID;
-use usbredir_device::usbip::wire::{Command, HEADER_LENGTH, Reply, Submit, Unlink, status};
+use remote_usb_device::usbip::DEVICE_ID;
+use remote_usb_device::usbip::wire::{Command, HEADER_LENGTH, Reply, Submit, Unlink, status};
 
 use crate::host::{Host, Outcome, Until};
 

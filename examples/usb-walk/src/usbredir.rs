@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 
 use anyhow::{Context, Result, bail, ensure};
-use usbredir_device::wire::{
+use remote_usb_device::usbredir::wire::{
     BulkHeader, Capabilities, ControlHeader, Header, Hello, MAX_HEADER_LENGTH, MAX_MESSAGE_LENGTH,
     Message, Status, fixed_length, kind,
 };

@@ -11,7 +11,7 @@ use mctp_i2c::TargetAddress;
 use mctp_transport::{BASELINE_TRANSMISSION_UNIT, HEADER_LEN};
 use mctp_usb::Version;
 use reference_device::LINUX_TAG_LIFETIME;
-use usbredir_device::Speed;
+use remote_usb_device::Speed;
 use uuid::Uuid;
 
 use crate::connection::{Address, Connection};

@@ -19,8 +19,8 @@ use reference_device::{
     ManagementLink, NETWORK, Observer, Options, Router, RouterStorage, SERIAL_DESCRIPTORS,
     SerialMemory, SerialPort, TextTelemetry, echo, manage, report_events,
 };
+use remote_usb_device::{Buffers, State};
 use tokio::io::{AsyncRead, AsyncWrite};
-use usbredir_device::{Buffers, State};
 
 use crate::cli::{BufferCount, DeviceSettings, LARGEST_MAX_MESSAGE};
 use crate::clock::TokioClock;
@@ -64,12 +64,12 @@ type Storage<'d, const LONG_MESSAGES: usize> = RouterStorage<
 
 /// The device's USB cable: joins it to a host for as long as a byte stream lasts.
 pub struct Cable<'d> {
-    runner: usbredir_device::Runner<'d, NoopRawMutex>,
-    handle: usbredir_device::Handle<'d, NoopRawMutex>,
+    runner: remote_usb_device::Runner<'d, NoopRawMutex>,
+    handle: remote_usb_device::Handle<'d, NoopRawMutex>,
 }
 
 /// Answers the clients that list or import the device.
-pub type UsbipOperations<'d> = usbredir_device::usbip::Operations<'d, NoopRawMutex>;
+pub type UsbipOperations<'d> = remote_usb_device::usbip::Operations<'d, NoopRawMutex>;
 
 impl<'d> Cable<'d> {
     /// Serves one connection to its end, and returns why it ended if the peer did not just close
@@ -83,10 +83,10 @@ impl<'d> Cable<'d> {
     pub async fn plug_into(
         &mut self,
         stream: impl AsyncRead + AsyncWrite,
-    ) -> Result<(), usbredir_device::Error> {
+    ) -> Result<(), remote_usb_device::Error> {
         let (read, write) = tokio::io::split(stream);
         self.runner
-            .run_with_patience(FromTokio::new(read), FromTokio::new(write), async || {
+            .run_usbredir_with_patience(FromTokio::new(read), FromTokio::new(write), async || {
                 tokio::time::sleep(PATIENCE).await;
             })
             .await
@@ -101,7 +101,7 @@ impl<'d> Cable<'d> {
         &mut self,
         read: impl AsyncRead + Unpin,
         write: impl AsyncWrite + Unpin,
-    ) -> Result<(), usbredir_device::Error> {
+    ) -> Result<(), remote_usb_device::Error> {
         self.runner
             .run_usbip_with_patience(FromTokio::new(read), FromTokio::new(write), async || {
                 tokio::time::sleep(PATIENCE).await;
@@ -141,9 +141,9 @@ pub async fn run_with_log<T>(
 ) -> T {
     let mut buffers = Box::new(UsbBuffers::new());
     let state = State::<NoopRawMutex>::new(&mut buffers);
-    let mut port = usbredir_device::Config::default();
+    let mut port = remote_usb_device::Config::default();
     port.speed = settings.speed;
-    let (driver, runner, handle) = usbredir_device::new(&state, port);
+    let (driver, runner, handle) = remote_usb_device::new(&state, port);
     let (mut memory, mut serial_memory) =
         (Box::new(UsbMemory::new()), Box::new(SerialMemory::new()));
     let serial_memory = &mut *serial_memory;

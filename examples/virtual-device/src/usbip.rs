@@ -7,9 +7,9 @@ use anyhow::Context;
 use embassy_futures::join::join_array;
 use embedded_io_adapters::tokio_1::FromTokio;
 use reference_device::Observer;
+use remote_usb_device::usbip::BUS_ID;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Mutex;
-use usbredir_device::usbip::BUS_ID;
 
 use crate::cli::DeviceSettings;
 use crate::device::{self, Cable, UsbipOperations};
@@ -95,7 +95,7 @@ async fn serve_client(
             let ended = cable.lock().await.plug_into_usbip(read, write).await;
             log_end(ended);
         }
-        Ok(Err(usbredir_device::Error::Protocol)) => {
+        Ok(Err(remote_usb_device::Error::Protocol)) => {
             log::warn!("a client does not speak USB/IP");
         }
         Ok(Err(error)) => log::debug!("{error}"),
@@ -116,9 +116,9 @@ fn prepare(stream: &TcpStream) -> std::io::Result<()> {
     Ok(())
 }
 
-fn log_end(ended: Result<(), usbredir_device::Error>) {
+fn log_end(ended: Result<(), remote_usb_device::Error>) {
     match ended {
-        Err(usbredir_device::Error::Protocol) => {
+        Err(remote_usb_device::Error::Protocol) => {
             log::warn!("detached: the host does not speak USB/IP");
         }
         // However a stream fails, the other end is gone.

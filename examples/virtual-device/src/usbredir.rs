@@ -32,7 +32,7 @@ pub async fn run(
                 let stream = connector.next().await?;
                 log::info!("connected");
                 match cable.plug_into(stream).await {
-                    Err(usbredir_device::Error::Protocol) => {
+                    Err(remote_usb_device::Error::Protocol) => {
                         log::warn!("disconnected: the peer does not speak the usbredir protocol");
                     }
                     // However a stream fails, the other end is gone: a pseudo terminal knows no

@@ -3,8 +3,8 @@
 mod support;
 
 use mctp_usb::Version::{V1_0, V1_1};
+use remote_usb_device::Speed;
 use support::block_on;
-use usbredir_device::Speed;
 use virtual_device::cli::DeviceSettings;
 use virtual_device::demo;
 use virtual_device::model_file::DeviceModel;

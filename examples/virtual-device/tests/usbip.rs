@@ -4,11 +4,11 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use remote_usb_device::usbip::DEVICE_ID;
+use remote_usb_device::usbip::wire::{self, HEADER_LENGTH, Reply, Submit, Unlink};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStderr, Command};
-use usbredir_device::usbip::DEVICE_ID;
-use usbredir_device::usbip::wire::{self, HEADER_LENGTH, Reply, Submit, Unlink};
 
 /// Longer than anything here takes, on a busy machine and in a debug build as well.
 const TIME_LIMIT: Duration = Duration::from_secs(60);

@@ -124,7 +124,7 @@ mod tests {
                 "{line}"
             );
             assert!(complaints(HEADER, line).is_empty());
-            assert!(complaints("usbredir-device/src/lib.rs", line).is_empty());
+            assert!(complaints("remote-usb-device/src/lib.rs", line).is_empty());
         }
         let fine = "    let header = first.get::<Option<RawHeader>>(); // header & 0x0F";
         assert!(complaints("mctp-router/src/key.rs", fine).is_empty());

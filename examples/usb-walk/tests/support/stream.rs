@@ -12,7 +12,7 @@ use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_usb::driver::Speed;
 use embassy_usb_guard::{Guard, State};
 use embedded_io_async::ErrorType;
-use usbredir_device::{Buffers, Config, Runner};
+use remote_usb_device::{Buffers, Config, Runner};
 
 use super::{Memory, PATIENCE, Tasks, device};
 
@@ -95,7 +95,7 @@ async fn serve(
     write: DeviceEnd,
 ) {
     let ended = match wire {
-        Wire::Usbredir => runner.run(read, write).await,
+        Wire::Usbredir => runner.run_usbredir(read, write).await,
         Wire::Usbip => runner.run_usbip(read, write).await,
     };
     ended.unwrap();
@@ -113,8 +113,8 @@ pub fn with_stream(wire: Wire, speed: Speed, guards: bool, test: impl FnOnce(Hos
     let guard = State::new();
     let mut memory = Memory::new();
     let mut buffers: Box<Buffers> = Box::new(Buffers::new());
-    let state = usbredir_device::State::<NoopRawMutex>::new(&mut buffers);
-    let (driver, runner, _) = usbredir_device::new(&state, config);
+    let state = remote_usb_device::State::<NoopRawMutex>::new(&mut buffers);
+    let (driver, runner, _) = remote_usb_device::new(&state, config);
     let mut tasks = Tasks::default();
     let (read, write) = (to_device.clone(), to_host.clone());
     let (read, write) = (DeviceEnd { bytes: read }, DeviceEnd { bytes: write });

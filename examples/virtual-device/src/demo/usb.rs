@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use mctp_usb::Version;
-use usbredir_device::wire::Speed;
+use remote_usb_device::usbredir::wire::Speed;
 
 use super::screen::Screen;
 use crate::cli::DeviceSettings;
@@ -37,7 +37,7 @@ pub(super) async fn show(
 
 fn device(guest: &Guest, settings: &DeviceSettings, found: &Enumeration) -> Result<String, String> {
     let (speed, name) = match settings.speed {
-        usbredir_device::Speed::High => (Speed::HIGH, "high"),
+        remote_usb_device::Speed::High => (Speed::HIGH, "high"),
         _ => (Speed::FULL, "full"),
     };
     let device = &found.device;

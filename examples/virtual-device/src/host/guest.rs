@@ -4,14 +4,14 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
-use usbredir_device::wire::{
+use remote_usb_device::usbredir::wire::{
     BulkHeader, Capabilities, ControlHeader, DeviceConnect, EndpointInfo, Header, Hello,
     InterfaceInfo, MAX_HEADER_LENGTH, MAX_LENGTH, MAX_MESSAGE_LENGTH, Message, Status,
     fixed_length, kind,
 };
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 
 /// What QEMU 10 announces.
 const CAPABILITIES: Capabilities = Capabilities(0xFF);

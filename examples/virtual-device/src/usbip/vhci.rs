@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use reference_device::Observer;
-use usbredir_device::Speed;
-use usbredir_device::usbip::DEVICE_ID;
+use remote_usb_device::Speed;
+use remote_usb_device::usbip::DEVICE_ID;
 
 use super::log_end;
 use crate::cli::DeviceSettings;

@@ -18,7 +18,7 @@ use crate::usbredir::Usbredir;
 
 /// Bytes moved in one call of the stream.
 const CHUNK: usize = 1024;
-/// How often [`Runner::run`] lets other tasks run before it gives an OUT endpoint up.
+/// How often [`Runner::run_usbredir`] lets other tasks run before it gives an OUT endpoint up.
 const YIELDS: u32 = 10_000;
 /// How often other tasks run after the patience is over: one that was not scheduled either has its
 /// chance to read.
@@ -72,7 +72,7 @@ pub struct Runner<'d, M: RawMutex> {
 }
 
 impl<M: RawMutex> Runner<'_, M> {
-    /// Serves one connection: from hello until the stream ends (`Ok`) or fails, or the future is
+    /// Serves the connection to one usbredir guest: from hello until the stream ends (`Ok`) or fails, or the future is
     /// dropped.
     ///
     /// Then the device sees that its power was removed, and this can be called again with the next
@@ -82,23 +82,23 @@ impl<M: RawMutex> Runner<'_, M> {
     /// # Errors
     ///
     /// The stream's own errors, and [`Error::Protocol`].
-    pub async fn run(&mut self, read: impl Read, write: impl Write) -> Result<(), Error> {
-        self.run_with_patience(read, write, async || yield_times(YIELDS).await)
+    pub async fn run_usbredir(&mut self, read: impl Read, write: impl Write) -> Result<(), Error> {
+        self.run_usbredir_with_patience(read, write, async || yield_times(YIELDS).await)
             .await
     }
 
-    /// Like [`run`](Self::run), with a clock.
+    /// Like [`run_usbredir`](Self::run_usbredir), with a clock.
     ///
     /// All endpoints share the stream. When an OUT endpoint's queue is full, the stream waits for
     /// the device to read it, but not longer than `patience()` takes: then the transfer fails
     /// with an I/O error, and so does each later one that does not fit, until the device reads
-    /// again. Without a clock, `run` lets all other tasks run 10,000 times. After `patience()`
+    /// again. Without a clock, `run_usbredir` lets all other tasks run 10,000 times. After `patience()`
     /// they run 100 times more, as a clock goes on while the whole process stands still.
     ///
     /// # Errors
     ///
-    /// As [`run`](Self::run).
-    pub async fn run_with_patience(
+    /// As [`run_usbredir`](Self::run_usbredir).
+    pub async fn run_usbredir_with_patience(
         &mut self,
         read: impl Read,
         write: impl Write,
@@ -124,7 +124,7 @@ impl<M: RawMutex> Runner<'_, M> {
     }
 
     /// Like [`run_usbip`](Self::run_usbip), with a clock, as
-    /// [`run_with_patience`](Self::run_with_patience). `patience()` is also how long the stream
+    /// [`run_usbredir_with_patience`](Self::run_usbredir_with_patience). `patience()` is also how long the stream
     /// waits for one control request when the next one has come; then that one fails.
     ///
     /// # Errors

@@ -592,7 +592,7 @@ fn emit_bulk(bulk: &BulkHeader, caps: Capabilities, out: &mut Output<'_>) -> Opt
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{MAX_MESSAGE_LENGTH, kind};
+    use crate::usbredir::wire::{MAX_MESSAGE_LENGTH, kind};
     use proptest::prelude::*;
 
     const ALL: Capabilities = Capabilities(0x7F);

@@ -16,9 +16,9 @@ use embassy_sync::blocking_mutex::raw::{CriticalSectionRawMutex, NoopRawMutex};
 use embassy_sync::signal::Signal;
 use embassy_usb::driver::{Bus, ControlPipe, Driver, Endpoint, EndpointIn, EndpointOut, Event};
 use proptest::prelude::*;
+use remote_usb_device::usbip::wire::{Command, NOT_ISOCHRONOUS, Submit, Unlink, ZERO_PACKET};
+use remote_usb_device::{Buffers, Config, Error, State};
 use support::*;
-use usbredir_device::usbip::wire::{Command, NOT_ISOCHRONOUS, Submit, Unlink, ZERO_PACKET};
-use usbredir_device::{Buffers, Config, Error, State};
 
 const OUT: u8 = BULK_OUT;
 const IN: u8 = BULK_IN & 0x0F;
@@ -400,7 +400,7 @@ fn a_control_request_that_never_ends_fails_the_next_one_and_can_be_taken_back() 
     rig.spawn(async move {
         let mut buffers = Buffers::<1, 512, 512, 256>::new();
         let state = State::<NoopRawMutex>::new(&mut buffers);
-        let (driver, mut runner, _) = usbredir_device::new(&state, Config::default());
+        let (driver, mut runner, _) = remote_usb_device::new(&state, Config::default());
         let (mut bus, mut pipe) = driver.start(64);
         let device = async {
             loop {

@@ -14,9 +14,9 @@ use std::rc::Rc;
 
 use embassy_usb::driver::{Endpoint, EndpointError, EndpointIn, EndpointOut};
 use futures::future::pending;
+use remote_usb_device::MAX_TRANSFERS;
+use remote_usb_device::usbredir::wire::{InterruptHeader, Message, Status};
 use support::*;
-use usbredir_device::MAX_TRANSFERS;
-use usbredir_device::wire::{InterruptHeader, Message, Status};
 
 type Reads = Rc<RefCell<Vec<Result<Vec<u8>, EndpointError>>>>;
 

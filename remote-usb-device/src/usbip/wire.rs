@@ -21,7 +21,7 @@
 //! isochronous transfer, 16 bytes each.
 //!
 //! ```
-//! use usbredir_device::usbip::wire::{Command, Reply, Unlink};
+//! use remote_usb_device::usbip::wire::{Command, Reply, Unlink};
 //!
 //! let unlink = Command::Unlink(Unlink { number: 7, device_id: 0x1_0002, target: 6 });
 //! assert_eq!(Command::parse(&unlink.emit()), Some(unlink));

@@ -5,7 +5,7 @@ use embassy_usb_driver::EndpointType;
 use super::{Usbredir, announcement};
 use crate::engine::{Answer, ControlRequest, Engine, Form, Outcome, Received};
 use crate::protocol::{Protocol, ProtocolError};
-use crate::wire::{
+use crate::usbredir::wire::{
     BulkHeader, Capabilities, ControlHeader, Hello, InterruptHeader, MAX_MESSAGE_LENGTH, Message,
     Status,
 };
@@ -126,7 +126,7 @@ impl Usbredir {
 /// Our hello.
 fn hello() -> Hello {
     Hello::new(
-        concat!("usbredir-device ", env!("CARGO_PKG_VERSION")),
+        concat!("remote-usb-device ", env!("CARGO_PKG_VERSION")),
         Capabilities::DEVICE,
     )
 }

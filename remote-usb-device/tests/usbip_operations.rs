@@ -12,10 +12,10 @@ use embassy_futures::join::join;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embedded_io_async::{Read, Write};
 use proptest::prelude::*;
+use remote_usb_device::Error;
+use remote_usb_device::usbip::wire::DEVICE_LENGTH;
+use remote_usb_device::usbip::{Import, Operations};
 use support::*;
-use usbredir_device::Error;
-use usbredir_device::usbip::wire::DEVICE_LENGTH;
-use usbredir_device::usbip::{Import, Operations};
 
 type Ops = Operations<'static, NoopRawMutex>;
 type Served = Result<Option<Import<'static, NoopRawMutex>>, Error>;

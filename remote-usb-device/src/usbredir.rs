@@ -1,7 +1,12 @@
-//! The usbredir protocol on the engine: takes the stream apart, and writes the answers.
+//! usbredir 0.7: the device side, for QEMU's `usb-redir`.
+//!
+//! [`Runner::run_usbredir`](crate::Runner::run_usbredir) serves a connection, from hello on. Unlike USB/IP, the
+//! protocol has messages for a bus reset, for configurations and alternate settings, and for a device
+//! that is plugged out while the connection stays.
 
 mod announcement;
 mod emit;
+pub mod wire;
 
 use embassy_usb_driver::EndpointType;
 
@@ -10,11 +15,11 @@ use crate::engine::{
     Act, Answer, Blocked, ControlRequest, Engine, Form, Outcome, Output, Received, Sink,
 };
 use crate::protocol::ProtocolError;
-use crate::wire::{
+use emit::Pending;
+use wire::{
     BulkHeader, Capabilities, ControlHeader, Header, Hello, InterruptHeader, MAX_HEADER_LENGTH,
     MAX_LENGTH, Message, fixed_length, kind,
 };
-use emit::Pending;
 
 /// The longest fixed part that a guest sends: hello with one capability word.
 const MAX_FIXED: usize = 68;

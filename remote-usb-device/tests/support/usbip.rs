@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 
 use embedded_io_async::{Read, Write};
-use usbredir_device::usbip::DEVICE_ID;
-use usbredir_device::usbip::wire::{Command, HEADER_LENGTH, Reply, Submit, Unlink};
+use remote_usb_device::usbip::DEVICE_ID;
+use remote_usb_device::usbip::wire::{Command, HEADER_LENGTH, Reply, Submit, Unlink};
 
 use super::{PipeReader, PipeWriter};
 

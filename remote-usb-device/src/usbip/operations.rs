@@ -11,9 +11,9 @@ use super::wire::{
 };
 use super::{BUS_ID, BUS_NUMBER, DEVICE_NUMBER};
 use crate::copy::copy;
+use crate::descriptors::MAX_SETTINGS;
 use crate::engine::Engine;
 use crate::runner::write_whole;
-use crate::wire::INTERFACE_SLOTS;
 use crate::{Error, State};
 
 /// What a list shows for the path.
@@ -21,8 +21,7 @@ const PATH: &str = "/sys/devices/virtual/usb/1-1";
 /// Bytes for each interface in a list.
 const INTERFACE_LENGTH: usize = 4;
 /// The longest reply: that to a list.
-const LONGEST_REPLY: usize =
-    OPERATION_LENGTH + 4 + DEVICE_LENGTH + INTERFACE_LENGTH * INTERFACE_SLOTS;
+const LONGEST_REPLY: usize = OPERATION_LENGTH + 4 + DEVICE_LENGTH + INTERFACE_LENGTH * MAX_SETTINGS;
 
 /// Answers what a client asks before it has the device. Any number of them can do that at once, also
 /// while a client has the device.

@@ -21,10 +21,10 @@ use embassy_usb::{Builder, Handler, UsbDevice};
 use embedded_io_async::{ErrorType, Read, Write};
 use futures::executor::{LocalPool, LocalSpawner};
 use futures::task::LocalSpawnExt;
-use usbredir_device::wire::{
+use remote_usb_device::usbredir::wire::{
     BulkHeader, Capabilities, ControlHeader, Header, Hello, Message, Status, fixed_length,
 };
-use usbredir_device::{Buffers, Config, Driver, EndpointIn, EndpointOut, Error, Handle, State};
+use remote_usb_device::{Buffers, Config, Driver, EndpointIn, EndpointOut, Error, Handle, State};
 
 #[allow(unused_imports, reason = "not every test has a host on both wires")]
 pub use host::{Host, Outcome};
@@ -291,7 +291,7 @@ impl Rig {
         let spawner = pool.spawner();
         let buffers = leak(Buffers::<3, IN_BUFFER, OUT_BUFFER, CONTROL_BUFFER>::new());
         let state = leak(State::<NoopRawMutex>::new(buffers));
-        let (driver, mut runner, handle) = usbredir_device::new(state, config);
+        let (driver, mut runner, handle) = remote_usb_device::new(state, config);
         let events = Rc::new(RefCell::new(Events::default()));
         let (mut usb, endpoints) = build(driver, events.clone());
         spawner.spawn_local(async move { usb.run().await }).unwrap();
@@ -307,9 +307,11 @@ impl Rig {
                     if wire == Wire::Usbip {
                         runner.run_usbip(read, write).await
                     } else if impatient {
-                        runner.run_with_patience(read, write, async || ()).await
+                        runner
+                            .run_usbredir_with_patience(read, write, async || ())
+                            .await
                     } else {
-                        runner.run(read, write).await
+                        runner.run_usbredir(read, write).await
                     }
                 };
                 if let Either::First(result) = select(run, drop_connection.wait()).await {

@@ -9,9 +9,11 @@
 mod support;
 
 use embassy_usb::driver::Speed as BusSpeed;
+use remote_usb_device::usbredir::wire::{
+    Capabilities, EndpointKind, Message, Speed, Status, endpoint_slot,
+};
+use remote_usb_device::{Config, Error};
 use support::*;
-use usbredir_device::wire::{Capabilities, EndpointKind, Message, Speed, Status, endpoint_slot};
-use usbredir_device::{Config, Error};
 
 #[test]
 fn announces_endpoint_zero_then_interfaces_then_the_device() {

@@ -4,7 +4,7 @@ use embassy_usb_driver::{EndpointType, Speed};
 
 use crate::descriptors::Descriptors;
 use crate::engine::Engine;
-use crate::wire::{self, EndpointKind, INTERFACE_SLOTS, endpoint_slot};
+use crate::usbredir::wire::{self, EndpointKind, INTERFACE_SLOTS, endpoint_slot};
 
 pub(super) fn device_connect(engine: &Engine<'_>) -> wire::DeviceConnect {
     let device = engine.descriptors().device();

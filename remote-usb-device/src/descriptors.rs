@@ -3,7 +3,8 @@
 
 use heapless::Vec;
 
-use crate::wire::{INTERFACE_SLOTS, endpoint_slot};
+/// How many alternate settings of all interfaces are kept: as many as usbredir can announce.
+pub(crate) const MAX_SETTINGS: usize = 32;
 
 /// bDescriptorType of an interface.
 const INTERFACE: u8 = 4;
@@ -35,11 +36,11 @@ pub(crate) struct Setting {
 /// The device as its descriptors describe it, and which alternate settings are chosen.
 pub(crate) struct Descriptors {
     device: Device,
-    settings: Vec<Setting, INTERFACE_SLOTS>,
-    /// The interface of each endpoint slot.
+    settings: Vec<Setting, MAX_SETTINGS>,
+    /// The interface of each endpoint: the 16 OUT, then the 16 IN.
     interface: [u8; 32],
     /// The chosen alternate setting of each interface number.
-    chosen: [u8; INTERFACE_SLOTS],
+    chosen: [u8; MAX_SETTINGS],
 }
 
 impl Descriptors {
@@ -54,7 +55,7 @@ impl Descriptors {
             },
             settings: Vec::new(),
             interface: [0; 32],
-            chosen: [0; INTERFACE_SLOTS],
+            chosen: [0; MAX_SETTINGS],
         }
     }
 
@@ -121,7 +122,7 @@ impl Descriptors {
                     });
                 }
                 [_, ENDPOINT, address, ..] => {
-                    if let Some(interface) = self.interface.get_mut(endpoint_slot(address)) {
+                    if let Some(interface) = self.interface.get_mut(place(address)) {
                         *interface = current;
                     }
                 }
@@ -133,7 +134,7 @@ impl Descriptors {
 
     /// Back to alternate setting 0 everywhere.
     pub(crate) fn reset(&mut self) {
-        self.chosen = [0; INTERFACE_SLOTS];
+        self.chosen = [0; MAX_SETTINGS];
     }
 
     pub(crate) fn choose(&mut self, interface: u8, alt_setting: u8) {
@@ -168,11 +169,14 @@ impl Descriptors {
 
     /// The interface that an endpoint belongs to.
     pub(crate) fn interface_of(&self, address: u8) -> u8 {
-        self.interface
-            .get(endpoint_slot(address))
-            .copied()
-            .unwrap_or(0)
+        self.interface.get(place(address)).copied().unwrap_or(0)
     }
+}
+
+/// Where the interface of an endpoint stands.
+const fn place(address: u8) -> usize {
+    let is_in = address & 0x80 != 0;
+    (address & 0x0F | if is_in { 0x10 } else { 0 }) as usize
 }
 
 /// The first descriptor and what follows; `None` at the end, or when the length is wrong.

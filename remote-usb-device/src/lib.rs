@@ -26,8 +26,7 @@ mod queue;
 mod runner;
 mod state;
 pub mod usbip;
-mod usbredir;
-pub mod wire;
+pub mod usbredir;
 
 pub use bus::Bus;
 pub use control::ControlPipe;

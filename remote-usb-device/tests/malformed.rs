@@ -10,11 +10,11 @@
 mod support;
 
 use proptest::prelude::*;
-use support::*;
-use usbredir_device::Error;
-use usbredir_device::wire::{
+use remote_usb_device::Error;
+use remote_usb_device::usbredir::wire::{
     Capabilities, Header, MAX_LENGTH, MAX_MESSAGE_LENGTH, Message, Status, kind,
 };
+use support::*;
 
 fn header(kind: u32, length: u32) -> Vec<u8> {
     let mut bytes = [0; 16];

@@ -10,8 +10,8 @@
 mod support;
 
 use embassy_usb::driver::{Endpoint, EndpointError, EndpointIn, EndpointOut};
+use remote_usb_device::MAX_TRANSFERS;
 use support::*;
-use usbredir_device::MAX_TRANSFERS;
 
 macro_rules! on_both_wires {
     ($($name:ident),* $(,)?) => {

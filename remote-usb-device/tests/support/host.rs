@@ -1,6 +1,6 @@
 //! What a test can say without regard to the wire.
 
-use usbredir_device::wire::{Message, Status};
+use remote_usb_device::usbredir::wire::{Message, Status};
 
 use super::{Guest, PipeReader, PipeWriter, UsbipHost, Wire, bulk, control};
 use crate::support::usbip::Answer;
@@ -71,7 +71,7 @@ impl Host for Guest {
     const WIRE: Wire = Wire::Usbredir;
 
     fn new(read: PipeReader, write: PipeWriter) -> Self {
-        let caps = usbredir_device::wire::Capabilities::NONE;
+        let caps = remote_usb_device::usbredir::wire::Capabilities::NONE;
         Self { read, write, caps }
     }
 

@@ -1,4 +1,4 @@
-//! `usbredir-device`: reading and writing messages of both sides, of usbredir with any capabilities
+//! `remote-usb-device`: reading and writing messages of both sides, of usbredir with any capabilities
 //! in force, and of USB/IP.
 #![no_std]
 #![no_main]
@@ -6,8 +6,8 @@
 use core::hint::black_box;
 
 use panic_free::{any_bytes, any_number, any_state};
-use usbredir_device::usbip::wire::{Command, Operation, OperationStatus, Reply};
-use usbredir_device::wire::{Capabilities, Header, Message};
+use remote_usb_device::usbip::wire::{Command, Operation, OperationStatus, Reply};
+use remote_usb_device::usbredir::wire::{Capabilities, Header, Message};
 
 panic_free::entry!(run);
 

@@ -18,7 +18,7 @@
 //! of `length` as data.
 //!
 //! ```
-//! use usbredir_device::wire::{Capabilities, Header, Message, Status, kind};
+//! use remote_usb_device::usbredir::wire::{Capabilities, Header, Message, Status, kind};
 //!
 //! let caps = Capabilities::DEVICE;
 //! let message = Message::ConfigurationStatus { status: Status::SUCCESS, configuration: 1 };
