@@ -71,8 +71,8 @@ impl<M: RawMutex> Clone for Handle<'_, M> {
 impl<M: RawMutex> Copy for Handle<'_, M> {}
 
 impl<'d, M: RawMutex> Handle<'d, M> {
-    /// Plugs the device out of the guest (`false`) or in again. It starts plugged in. The
-    /// connection stays.
+    /// Unplugs the device (`false`) or plugs it in again. It starts plugged in. Over usbredir the
+    /// connection stays; over USB/IP, which has no message for that, unplugging ends it.
     pub fn set_attached(&self, attached: bool) {
         self.state.with(|engine| engine.set_attached(attached));
     }

@@ -6,8 +6,8 @@ mod input;
 mod output;
 
 pub(crate) use bytes::ByteQueue;
-pub(crate) use input::{InAnswer, InQueue};
-pub(crate) use output::{Begin, OutAnswer, OutQueue};
+pub(crate) use input::InQueue;
+pub(crate) use output::{Begin, OutQueue};
 
 use embassy_sync::waitqueue::WakerRegistration;
 use embassy_usb_driver::{EndpointInfo, EndpointType};

@@ -62,9 +62,9 @@ pub fn echo<M: RawMutex, C: Clock>(
 }
 
 /// Serves NVMe-MI for ever: both command slots and control primitives at once. The link follows the
-/// transmission unit and the frequency that are configured over NVMe-MI. What a host set up is not there for the next:
-/// a lost link, which [`report_events`] tells an [observer](ManagementLink::watched_by), resets the
-/// management endpoint.
+/// transmission unit and the frequency that are configured over NVMe-MI. What a host set up is not
+/// there for the next: a lost link, which [`report_events`] tells an
+/// [observer](ManagementLink::watched_by), resets the management endpoint.
 ///
 /// `clock` is the time that the subsystem lives by, as a rule the router's.
 ///

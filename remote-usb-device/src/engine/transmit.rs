@@ -3,7 +3,6 @@
 use super::{Answer, Engine, Outcome};
 use crate::copy::copy;
 use crate::protocol::Protocol;
-use crate::queue::{InAnswer, OutAnswer};
 
 /// Where the data of a message come from.
 #[derive(Clone, Copy)]
@@ -173,41 +172,30 @@ impl Engine<'_> {
 
     /// The next answer of one endpoint: IN endpoints first, then OUT endpoints.
     fn answer_of(&mut self, turn: usize) -> Option<(Answer, Source, usize)> {
-        match turn.checked_sub(self.ins.len()) {
+        let (info, id, outcome, length, source) = match turn.checked_sub(self.ins.len()) {
             None => {
                 let queue = self.ins.get_mut(turn)?;
                 let info = queue.port.info?;
-                let InAnswer {
-                    id,
-                    outcome,
-                    length,
-                } = queue.next_answer()?;
-                let answer = Answer::Transfer {
-                    id,
-                    kind: info.ep_type,
-                    endpoint: info.addr.into(),
-                    outcome,
-                    length,
-                };
-                Some((answer, Source::Input(turn), length))
+                let answer = queue.next_answer()?;
+                let source = (Source::Input(turn), answer.length);
+                (info, answer.id, answer.outcome, answer.length, source)
             }
             Some(index) => {
                 let queue = self.outs.get_mut(index)?;
                 let info = queue.port.info?;
-                let OutAnswer {
-                    id,
-                    outcome,
-                    length,
-                } = queue.next_answer()?;
-                let answer = Answer::Transfer {
-                    id,
-                    kind: info.ep_type,
-                    endpoint: info.addr.into(),
-                    outcome,
-                    length,
-                };
-                Some((answer, Source::Nowhere, 0))
+                let answer = queue.next_answer()?;
+                let source = (Source::Nowhere, 0);
+                (info, answer.id, answer.outcome, answer.length, source)
             }
-        }
+        };
+        let answer = Answer::Transfer {
+            id,
+            kind: info.ep_type,
+            endpoint: info.addr.into(),
+            outcome,
+            length,
+        };
+        let (source, data_length) = source;
+        Some((answer, source, data_length))
     }
 }
