@@ -19,6 +19,7 @@
 mod apt;
 mod capture;
 mod computer;
+mod debian_program;
 mod device;
 mod fullness;
 mod initramfs;
@@ -34,6 +35,7 @@ mod scenario;
 mod scenarios;
 mod unfinished;
 mod units;
+mod usbip;
 mod vm;
 
 use std::collections::BTreeMap;
