@@ -13,7 +13,7 @@ const PROGRAM: DebianProgram = DebianProgram {
     name: "nvme",
 };
 
-/// What `linux-requester nvme-check` checks of every release, in this order.
+/// What `guest-tests nvme-check` checks of every release, in this order.
 pub(super) const CHAPTERS: &[&str] = &[
     "identify",
     "logs",
