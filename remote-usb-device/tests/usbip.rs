@@ -1,5 +1,5 @@
-//! What is special about USB/IP: taking requests back, lengths that nobody vouches for, resets that
-//! have no message, and peers that mean no good.
+//! What is special about USB/IP: lengths that nobody vouches for, resets that have no message, and
+//! peers that mean no good.
 
 #[allow(
     dead_code,
@@ -9,15 +9,12 @@
 )]
 mod support;
 
-use embassy_futures::join::join;
 use embassy_futures::select::select;
 use embassy_futures::yield_now;
-use embassy_sync::blocking_mutex::raw::{CriticalSectionRawMutex, NoopRawMutex};
-use embassy_sync::signal::Signal;
-use embassy_usb::driver::{Bus, ControlPipe, Driver, Endpoint, EndpointIn, EndpointOut, Event};
+use embassy_usb::driver::{Endpoint, EndpointIn, EndpointOut};
 use proptest::prelude::*;
+use remote_usb_device::Error;
 use remote_usb_device::usbip::wire::{Command, NOT_ISOCHRONOUS, Submit, Unlink, ZERO_PACKET};
-use remote_usb_device::{Buffers, Config, Error, State};
 use support::*;
 
 const OUT: u8 = BULK_OUT;
@@ -126,151 +123,6 @@ fn an_in_transfer_of_the_requested_length_needs_no_empty_packet() {
         input.wait_enabled().await;
         input.write_transfer(&[1; 1024], false).await.unwrap();
         host.expect(1, 0, 1024, &[1; 1024]).await;
-    });
-}
-
-/// The host takes an IN transfer of four packets back when `packets` of them were written; with
-/// `settled` only after the device has come to rest.
-fn unlink_after(packets: usize, settled: bool) {
-    let mut rig = Rig::on(Wire::Usbip);
-    let mut input = rig.endpoints().bulk_in;
-    let mut host = usbip(&rig)();
-    rig.play(async move {
-        host.enumerate().await;
-        host.submit_in(1, IN, 2048).await;
-        host.submit_in(2, IN, 2048).await;
-        if settled {
-            host.expect_nothing_but_status().await;
-        } else {
-            input.wait_enabled().await;
-        }
-        for _ in 0..packets {
-            input.write(&[1; 512]).await.unwrap();
-        }
-        if settled && packets == 4 {
-            host.expect(1, 0, 2048, &[1; 2048]).await;
-        }
-        host.unlink(9, 1).await;
-        if packets == 4 {
-            if !settled {
-                host.expect(1, 0, 2048, &[1; 2048]).await;
-            }
-            host.expect_unlink(9, 0).await;
-        } else {
-            host.expect_unlink(9, -104).await;
-        }
-        host.expect_nothing_but_status().await;
-        input.write(&[2; 10]).await.unwrap();
-        host.expect(2, 0, 10, &[2; 10]).await;
-        assert!(host.is_idle());
-    });
-}
-
-#[test]
-fn an_in_transfer_can_be_taken_back_at_every_point() {
-    for packets in 0..=4 {
-        unlink_after(packets, false);
-        unlink_after(packets, true);
-    }
-}
-
-#[test]
-fn an_out_transfer_can_be_taken_back_at_every_point() {
-    for packets in 0..=3 {
-        let mut rig = Rig::on(Wire::Usbip);
-        let mut output = rig.endpoints().bulk_out;
-        let mut host = usbip(&rig)();
-        rig.play(async move {
-            host.enumerate().await;
-            host.submit_out(1, OUT, &[1; 1024], ZERO_PACKET).await;
-            host.submit_out(2, OUT, &[2; 7], 0).await;
-            let mut packet = [0; MAX_PACKET];
-            for _ in 0..packets {
-                output.read(&mut packet).await.unwrap();
-            }
-            host.unlink(9, 1).await;
-            if packets == 3 {
-                host.expect(1, 0, 1024, &[]).await;
-                host.expect_unlink(9, 0).await;
-            } else {
-                host.expect_unlink(9, -104).await;
-            }
-            assert_eq!(output.read(&mut packet).await, Ok(7));
-            assert_eq!(packet[..7], [2; 7]);
-            host.expect(2, 0, 7, &[]).await;
-        });
-    }
-}
-
-/// An answer that waits behind others of its endpoint goes out before the unlink's.
-#[test]
-fn an_answer_that_waits_goes_before_the_unlink_that_is_too_late() {
-    let mut rig = Rig::on(Wire::Usbip);
-    let mut input = rig.endpoints().bulk_in;
-    let mut host = usbip(&rig)();
-    rig.play(async move {
-        host.enumerate().await;
-        for number in 1..=8 {
-            host.submit_in(number, IN, 512).await;
-        }
-        input.wait_enabled().await;
-        for number in 1..=6 {
-            input.write(&[number; 512]).await.unwrap();
-        }
-        host.unlink(20, 5).await;
-        host.unlink(21, 8).await;
-        for number in 1..=5 {
-            host.expect(number, 0, 512, &[number as u8; 512]).await;
-        }
-        let mut rest = [
-            host.receive().await,
-            host.receive().await,
-            host.receive().await,
-        ];
-        rest.sort_by_key(|answer| match answer {
-            Answer::Submit { number, .. } | Answer::Unlink { number, .. } => *number,
-        });
-        assert!(matches!(rest[0], Answer::Submit { number: 6, .. }));
-        assert!(matches!(
-            rest[1],
-            Answer::Unlink {
-                number: 20,
-                status: 0
-            }
-        ));
-        assert!(matches!(
-            rest[2],
-            Answer::Unlink {
-                number: 21,
-                status: -104
-            }
-        ));
-    });
-}
-
-#[test]
-fn unlinks_of_nothing_are_answered_with_success() {
-    let mut rig = Rig::echo_on(Wire::Usbip);
-    let mut host = usbip(&rig)();
-    rig.play(async move {
-        host.enumerate().await;
-        host.submit_in(5, IN, 512).await;
-        for (number, target, status) in [(10, 99, 0), (11, 5, -104), (12, 5, 0), (13, 13, 0)] {
-            host.unlink(number, target).await;
-            host.expect_unlink(number, status).await;
-        }
-        let setup = [0x80, 6, 0, 1, 0, 0, 18, 0];
-        let submit = Submit {
-            setup,
-            ..submit(20, true, 0, 18)
-        };
-        host.submit(submit, &[]).await;
-        host.unlink(21, 20).await;
-        // Both orders of the race are good; the host checks that they fit together.
-        while !host.is_idle() {
-            host.receive().await;
-        }
-        Host::expect_echo(&mut host).await;
     });
 }
 
@@ -386,60 +238,6 @@ fn many_control_requests_at_once_are_answered_in_order() {
                 other => panic!("{other:?}"),
             }
         }
-    });
-}
-
-/// On a driver without embassy-usb: a device that works on vendor requests until it is told to go on.
-#[test]
-fn a_control_request_that_never_ends_fails_the_next_one_and_can_be_taken_back() {
-    static GO_ON: Signal<CriticalSectionRawMutex, ()> = Signal::new();
-    let mut rig = Rig::new();
-    let (host_read, device_write) = pipe();
-    let (device_read, host_write) = pipe();
-    let mut host = UsbipHost::new(host_read, host_write);
-    rig.spawn(async move {
-        let mut buffers = Buffers::<1, 512, 512, 256>::new();
-        let state = State::<NoopRawMutex>::new(&mut buffers);
-        let (driver, mut runner, _) = remote_usb_device::new(&state, Config::default());
-        let (mut bus, mut pipe) = driver.start(64);
-        let device = async {
-            loop {
-                match bus.poll().await {
-                    Event::PowerDetected => bus.enable().await,
-                    Event::PowerRemoved => bus.disable().await,
-                    _ => {}
-                }
-            }
-        };
-        let control = async {
-            loop {
-                match pipe.setup().await {
-                    [0xC0, ..] => GO_ON.wait().await,
-                    [0x80, 0, ..] => drop(pipe.data_in(&[0, 0], true, true).await),
-                    [request_type, ..] if request_type & 0x80 != 0 => pipe.reject().await,
-                    _ => pipe.accept().await,
-                }
-            }
-        };
-        let serve = runner.run_usbip(device_read, device_write);
-        let _ = select(join(device, control), serve).await;
-    });
-    rig.play(async move {
-        host.expect_nothing_but_status().await;
-        let setup = [0xC0, 1, 0, 0, 0, 0, 2, 0];
-        let stuck = Submit {
-            setup,
-            ..submit(1, true, 0, 2)
-        };
-        host.submit(stuck, &[]).await;
-        let setup = [0x80, 0, 0, 0, 0, 0, 2, 0];
-        for number in [2, 3] {
-            assert_eq!(host.try_control(number, setup).await, -71);
-        }
-        host.unlink(4, 1).await;
-        host.expect_unlink(4, -104).await;
-        GO_ON.signal(());
-        host.expect_nothing_but_status().await;
     });
 }
 

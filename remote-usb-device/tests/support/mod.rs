@@ -53,9 +53,9 @@ pub const INTERRUPT_OUT: u8 = 0x03;
 
 // An in-memory byte stream.
 
-#[derive(Default)]
 struct Queue {
     bytes: VecDeque<u8>,
+    capacity: usize,
     closed: bool,
     wakers: Vec<Waker>,
 }
@@ -72,7 +72,17 @@ pub struct PipeReader(Rc<RefCell<Queue>>);
 pub struct PipeWriter(Rc<RefCell<Queue>>);
 
 pub fn pipe() -> (PipeReader, PipeWriter) {
-    let channel = Rc::new(RefCell::new(Queue::default()));
+    narrow_pipe(PIPE_CAPACITY)
+}
+
+/// A stream that takes so many bytes until they are read.
+pub fn narrow_pipe(capacity: usize) -> (PipeReader, PipeWriter) {
+    let channel = Rc::new(RefCell::new(Queue {
+        bytes: VecDeque::new(),
+        capacity,
+        closed: false,
+        wakers: Vec::new(),
+    }));
     (PipeReader(channel.clone()), PipeWriter(channel))
 }
 
@@ -107,7 +117,7 @@ impl Write for PipeWriter {
     async fn write(&mut self, buf: &[u8]) -> Result<usize, Infallible> {
         poll_fn(|cx| {
             let mut channel = self.0.borrow_mut();
-            let count = buf.len().min(PIPE_CAPACITY - channel.bytes.len());
+            let count = buf.len().min(channel.capacity - channel.bytes.len());
             if channel.closed {
                 return Poll::Ready(Ok(0));
             }
@@ -367,9 +377,15 @@ impl Rig {
     pub fn host<H: Host>(&self) -> impl Fn() -> H + Clone + 'static {
         let streams = self.streams;
         move || {
-            let (read, write) = open(streams);
+            let (read, write) = open(streams, PIPE_CAPACITY);
             H::new(read, write)
         }
+    }
+
+    /// The same, but the device can send only so many bytes before the host reads them.
+    pub fn host_that_reads_late<H: Host>(&self, capacity: usize) -> H {
+        let (read, write) = open(self.streams, capacity);
+        H::new(read, write)
     }
 
     pub fn spawn(&self, future: impl Future<Output = ()> + 'static) {
@@ -390,16 +406,16 @@ impl Rig {
 
 type Streams = &'static Channel<NoopRawMutex, (PipeReader, PipeWriter), 4>;
 
-/// The host's ends of a new stream.
-fn open(streams: Streams) -> (PipeReader, PipeWriter) {
+/// The host's ends of a new stream. That to the host takes `capacity` bytes until they are read.
+fn open(streams: Streams, capacity: usize) -> (PipeReader, PipeWriter) {
     let (device_read, host_write) = pipe();
-    let (host_read, device_write) = pipe();
+    let (host_read, device_write) = narrow_pipe(capacity);
     streams.try_send((device_read, device_write)).ok().unwrap();
     (host_read, host_write)
 }
 
 fn connect(streams: Streams) -> Guest {
-    let (read, write) = open(streams);
+    let (read, write) = open(streams, PIPE_CAPACITY);
     Guest {
         read,
         write,

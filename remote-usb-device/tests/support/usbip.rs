@@ -153,7 +153,12 @@ impl UsbipHost {
 
     /// Everything has its answer.
     pub fn is_idle(&self) -> bool {
-        self.outstanding.is_empty() && self.unlinks.is_empty()
+        self.waits_for() == 0
+    }
+
+    /// How many requests and unlinks have no answer.
+    pub fn waits_for(&self) -> usize {
+        self.outstanding.len() + self.unlinks.len()
     }
 
     /// Expects the answer to an IN request, or without data that to an OUT request.
