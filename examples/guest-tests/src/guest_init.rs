@@ -9,7 +9,7 @@ use std::io::{self, Read, Write};
 use std::iter;
 use std::path::Path;
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use clap::Parser;
@@ -25,6 +25,10 @@ use crate::usbip_device::LOG;
 
 const MARK: &str = "@guest ";
 
+/// For a line to get into the device's log.
+const LOG_TIME: Duration = Duration::from_secs(2);
+const POLL_PAUSE: Duration = Duration::from_millis(20);
+
 /// What the host says when this machine goes on.
 const WAS_STOPPED: &str = "was stopped";
 
@@ -38,7 +42,9 @@ pub(crate) fn run(plan: &Path) -> Result<()> {
     match prepare().and_then(|()| run_plan(plan)) {
         Ok(()) => say("pass"),
         Err(error) => {
-            print_kernel_log();
+            for line in kernel_log().unwrap_or_default() {
+                println!("kernel: {line}");
+            }
             print!("{}", fs::read_to_string(LOG).unwrap_or_default());
             say(&format!("fail: {error:#}"));
         }
@@ -81,13 +87,27 @@ pub(crate) fn expect_was_stopped(host: JoinHandle<io::Result<String>>) -> Result
     Ok(())
 }
 
-/// Has the host check that the device has logged a line with this in it.
-pub(crate) fn expect_device_log(text: &str) {
-    say(&format!("log: {text}"));
+/// Checks that the device has logged a line with this in it: where the device is a program in this
+/// guest, it is there, and if not, the host has its log.
+pub(crate) fn expect_device_log(text: &str) -> Result<()> {
+    if !Path::new(LOG).exists() {
+        say(&format!("log: {text}"));
+        return Ok(());
+    }
+    let deadline = Instant::now() + LOG_TIME;
+    // The device logs what it does before it answers; the line may still be on its way.
+    while !fs::read_to_string(LOG)?.contains(text) {
+        ensure!(
+            Instant::now() < deadline,
+            "the device has not logged `{text}`"
+        );
+        thread::sleep(POLL_PAUSE);
+    }
+    Ok(())
 }
 
-/// Has the host check that the device has stored every byte of a firmware image.
-pub(crate) fn expect_stored(image: &[u8], slot: u8) {
+/// Checks that the device has stored every byte of a firmware image, as its log says.
+pub(crate) fn expect_stored(image: &[u8], slot: u8) -> Result<()> {
     let digest: String = Sha256::digest(image)
         .iter()
         .map(|byte| format!("{byte:02x}"))
@@ -96,7 +116,7 @@ pub(crate) fn expect_stored(image: &[u8], slot: u8) {
     expect_device_log(&format!(
         "firmware slot {slot} has {revision}: {} bytes, SHA-256 {digest}",
         image.len()
-    ));
+    ))
 }
 
 fn say(text: &str) {
@@ -143,22 +163,25 @@ fn run_line(line: &str) -> Result<()> {
     commands::run(&Arguments::try_parse_from(words)?)
 }
 
-/// What the kernel has logged, for whoever looks for the reason of a failure.
-fn print_kernel_log() {
-    let Ok(log) = rustix::fs::open(
-        "/dev/kmsg",
-        OFlags::RDONLY | OFlags::NONBLOCK,
-        rustix::fs::Mode::empty(),
-    ) else {
-        return;
-    };
-    let mut log = fs::File::from(log);
+/// What the kernel has logged, as far as it still has it.
+pub(crate) fn kernel_log() -> Result<Vec<String>> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK;
+    let log = rustix::fs::open("/dev/kmsg", flags, rustix::fs::Mode::empty());
+    let mut log = fs::File::from(log.context("cannot open the kernel's log")?);
+    let mut lines = Vec::new();
     let mut record = [0; 8192];
-    // One record a read: `priority,number,time,flags;text`.
-    while let Ok(length @ 1..) = log.read(&mut record) {
+    loop {
+        // One record a read: `priority,number,time,flags;text`.
+        let length = match log.read(&mut record) {
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(lines),
+            // The next record was overwritten meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => continue,
+            Err(error) => return Err(error).context("cannot read the kernel's log"),
+        };
         let text = String::from_utf8_lossy(&record[..length]);
         let message = text.split_once(';').map_or(&*text, |(_, message)| message);
-        println!("kernel: {}", message.lines().next().unwrap_or_default());
+        lines.push(message.lines().next().unwrap_or_default().to_owned());
     }
 }
 

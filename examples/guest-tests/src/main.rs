@@ -13,6 +13,8 @@ mod image;
 #[cfg(target_os = "linux")]
 mod inject;
 #[cfg(target_os = "linux")]
+mod link_under_load;
+#[cfg(target_os = "linux")]
 mod nvme_cli;
 #[cfg(target_os = "linux")]
 mod requester;
@@ -21,9 +23,13 @@ mod serial_log;
 #[cfg(target_os = "linux")]
 mod shell;
 #[cfg(target_os = "linux")]
+mod two_devices;
+#[cfg(target_os = "linux")]
 mod usb;
 #[cfg(target_os = "linux")]
 mod usbip_device;
+#[cfg(target_os = "linux")]
+mod usbip_tool;
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {

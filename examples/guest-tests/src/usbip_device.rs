@@ -1,6 +1,8 @@
-//! A device program that attaches itself to this machine by USB/IP.
+//! Device programs that are attached to this machine by USB/IP: they do that themselves, or listen
+//! for the tool that does it.
 
 use std::fs::File;
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -10,54 +12,95 @@ use anyhow::{Context, Result, bail, ensure};
 use linux_requester::interface::{self, Interface};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Where the program's log is.
+/// Where the programs' log is.
 pub(crate) const LOG: &str = "/tmp/device.log";
+/// Where a program listens for the tool.
+const ADDRESS: &str = "127.0.0.1:3240";
 
 /// For the kernel to find the device, and for it to be gone.
-const TIME: Duration = Duration::from_secs(30);
+pub(crate) const TIME: Duration = Duration::from_secs(30);
 const POLL_PAUSE: Duration = Duration::from_millis(20);
 
 /// The program that runs, from one command of a plan to the next.
-static PROGRAM: Mutex<Option<Child>> = Mutex::new(None);
+static PROGRAM: Mutex<Option<Program>> = Mutex::new(None);
+
+/// A device program that runs.
+pub(crate) struct Program(Child);
+
+impl Program {
+    pub(crate) fn start(program: &str, arguments: &[String]) -> Result<Self> {
+        let log = File::options().create(true).append(true).open(LOG)?;
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(Stdio::null());
+        let child = command.stdout(log.try_clone()?).stderr(log).spawn();
+        Ok(Self(
+            child.with_context(|| format!("cannot start {program}"))?,
+        ))
+    }
+
+    /// Asks the program to end, which has to do so, and with success.
+    pub(crate) fn end(mut self) -> Result<()> {
+        let id = Pid::from_child(&self.0);
+        kill_process(id, Signal::TERM).context("cannot end the device")?;
+        let deadline = Instant::now() + TIME;
+        let status = loop {
+            if let Some(status) = self.0.try_wait()? {
+                break status;
+            }
+            if Instant::now() > deadline {
+                self.0.kill()?;
+                bail!("the device did not end when it was asked to");
+            }
+            thread::sleep(POLL_PAUSE);
+        };
+        ensure!(status.success(), "the device ended with {status}");
+        Ok(())
+    }
+}
 
 /// Starts the program with these arguments, and waits for its interface.
 pub(crate) fn attach(program: &str, arguments: &[String]) -> Result<Interface> {
+    start(program, arguments)?;
+    interface::wait_for_another(None, TIME)
+}
+
+/// Starts the program with these arguments, and waits until it listens.
+pub(crate) fn listen(program: &str, arguments: &[String]) -> Result<()> {
+    start(program, arguments)?;
+    let deadline = Instant::now() + TIME;
+    while let Err(error) = TcpStream::connect(ADDRESS) {
+        ensure!(Instant::now() < deadline, "no device at {ADDRESS}: {error}");
+        thread::sleep(POLL_PAUSE);
+    }
+    Ok(())
+}
+
+fn start(program: &str, arguments: &[String]) -> Result<()> {
     let mut running = PROGRAM.lock().unwrap_or_else(PoisonError::into_inner);
-    ensure!(running.is_none(), "the device is attached already");
+    ensure!(running.is_none(), "the device runs already");
     ensure!(
         interface::first()?.is_none(),
         "there is an MCTP interface over USB already"
     );
-    let log = File::options().create(true).append(true).open(LOG)?;
-    let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null());
-    let child = command.stdout(log.try_clone()?).stderr(log).spawn();
-    *running = Some(child.with_context(|| format!("cannot start {program}"))?);
-    interface::wait_for_another(None, TIME)
+    *running = Some(Program::start(program, arguments)?);
+    Ok(())
 }
 
 /// Asks the program to end, and waits until its interface is gone.
 pub(crate) fn detach() -> Result<()> {
     let mut running = PROGRAM.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut child = running.take().context("no device is attached")?;
-    let id = Pid::from_child(&child);
-    kill_process(id, Signal::TERM).context("cannot end the device")?;
+    running.take().context("no device runs")?.end()?;
+    wait_until_gone(|| Ok(interface::first()?.is_none()))
+}
+
+/// Waits until an interface is gone, of which `is_gone` says so.
+pub(crate) fn wait_until_gone(is_gone: impl Fn() -> Result<bool>) -> Result<()> {
     let deadline = Instant::now() + TIME;
-    let status = loop {
-        if let Some(status) = child.try_wait()? {
-            break status;
-        }
-        if Instant::now() > deadline {
-            child.kill()?;
-            bail!("the device did not end when it was asked to");
-        }
-        thread::sleep(POLL_PAUSE);
-    };
-    ensure!(status.success(), "the device ended with {status}");
-    while interface::first()?.is_some() {
-        if Instant::now() > deadline {
-            bail!("the interface of a device that has ended is still there");
-        }
+    while !is_gone()? {
+        ensure!(
+            Instant::now() < deadline,
+            "the interface of a device that was detached is still there"
+        );
         thread::sleep(POLL_PAUSE);
     }
     Ok(())

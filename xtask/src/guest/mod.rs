@@ -28,6 +28,7 @@ mod kernel;
 mod kernel_build;
 mod management;
 mod nvme_cli;
+mod nvme_table;
 mod page;
 mod parts;
 mod plans;
@@ -52,6 +53,7 @@ use capture::Judged;
 use computer::Computer;
 use device::Devices;
 use kernel::Kernel;
+use nvme_table::Table;
 use page::Page;
 use scenario::{Scenario, Wire};
 
@@ -85,6 +87,10 @@ pub(crate) struct Args {
     /// Print what the guests print, also when they succeed
     #[arg(long)]
     verbose: bool,
+    /// Write docs/nvme-cli.md from what the guests print, instead of comparing it; for that there
+    /// has to be a scenario with each nvme-cli, as with --only usbip-nvme-cli
+    #[arg(long)]
+    write_table: bool,
     /// A shell in the guest of the scenario that runs the commands of docs/two-wire.md, in place of
     /// these commands
     #[arg(long)]
@@ -138,6 +144,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let project = Project::open()?;
     let programs = programs(&project, args, &scenarios)?;
     let folder = project.target_dir.join("guest");
+    let mut table = Table::new(&project.root, args.write_table);
     let runs = (0..args.times).flat_map(|_| &scenarios);
     for scenario in runs {
         let kernel = kernel::find(
@@ -147,10 +154,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             args.kernel.as_deref(),
             args.build_kernel,
         )?;
-        let took = run_one(scenario, &kernel, &programs, &folder, args)
+        let took = run_one(scenario, &kernel, &programs, &folder, args, &mut table)
             .with_context(|| format!("guest scenario {} failed", scenario.name))?;
         println!("guest: {}: ok, {} s", scenario.name, took.as_secs());
     }
+    table.finish()?;
     println!(
         "guest: {} scenarios in {} s",
         scenarios.len() * usize::from(args.times),
@@ -275,6 +283,7 @@ fn run_one(
     programs: &Programs,
     folder: &Path,
     args: &Args,
+    table: &mut Table,
 ) -> Result<Duration> {
     let start = Instant::now();
     let folder = folder.join(scenario.name);
@@ -294,6 +303,9 @@ fn run_one(
         if scenario.runs_page() {
             files.extend(programs.page.files(release, &programs.tools)?);
         }
+    }
+    if let Some(release) = scenario.usbip_tool {
+        files.extend(usbip::TOOL.files(release, &programs.tools)?);
     }
     if let (Wire::Usbip, Some(program)) = (scenario.wire, &programs.devices.in_the_guest) {
         files.push(initramfs::File {
@@ -336,6 +348,12 @@ fn run_one(
         let checked = programs.page.check(&outcome.log);
         let commands = checked.inspect_err(|_| println!("{}", outcome.log))?;
         println!("guest: {}: {commands} commands as printed", scenario.name);
+    }
+    if let (Some(release), true) = (scenario.nvme_cli, scenario.runs_nvme_cli()) {
+        let taken = table.take(release, &outcome.log);
+        if let Some(commands) = taken.inspect_err(|_| println!("{}", outcome.log))? {
+            println!("guest: {}: {commands} commands of nvme-cli", scenario.name);
+        }
     }
     if scenario.asks_at_once() {
         check_requests(scenario, &outcome.log, &outcome.captures)

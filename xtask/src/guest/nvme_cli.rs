@@ -18,6 +18,7 @@ pub(super) const CHAPTERS: &[&str] = &[
     "identify",
     "logs",
     "settings",
+    "others",
     "namespaces",
     "media",
     "firmware",

@@ -47,6 +47,12 @@ pub(super) enum Step {
     RestartDevice,
     /// The device is detached and attached again so many times, and works each time.
     Reattach(u8),
+    /// The interface goes down and up so many times in the middle of echoes, and in the middle of a
+    /// stream.
+    CycleLinkUnderLoad(u8),
+    /// Two devices are attached. One bus owner takes both into service and has both answer at
+    /// the same time; one of them goes and comes back while the other goes on.
+    TwoDevices,
     /// The device ends by itself, says why, and is started again.
     End,
     /// Malformed transfers in place of the kernel's driver.
@@ -106,6 +112,34 @@ pub(super) const USBIP: &[Step] = &[
     Step::Control,
     Step::ShortEcho,
 ];
+/// The same where Debian's `usbip` attaches it.
+pub(super) const USBIP_TOOL: &[Step] = &[
+    Step::Bind,
+    Step::Control,
+    Step::ShortEcho,
+    Step::CycleLink,
+    Step::Reset,
+    Step::Control,
+    Step::RestartDevice,
+    Step::Control,
+    Step::Reattach(100),
+    Step::Control,
+    Step::ShortEcho,
+];
+/// Everything at once, and what no host should send.
+pub(super) const USBIP_LOAD: &[Step] = &[
+    Step::Bind,
+    Step::Control,
+    SHORT_STREAMS,
+    Step::CycleLinkUnderLoad(30),
+    Step::Control,
+    Step::EchoesAtOnce(68),
+    Step::LogDrops,
+    Step::Inject,
+    Step::Control,
+    Step::ShortEcho,
+];
+pub(super) const TWO_DEVICES: &[Step] = &[Step::TwoDevices];
 pub(super) const SHORT: &[Step] = &[Step::Bind, Step::Control, Step::ShortEcho];
 pub(super) const AT_ONCE: &[Step] = &[
     Step::Bind,
@@ -135,6 +169,19 @@ pub(super) const BOARD: &[Step] = &[
     Step::Control,
     Step::ShortEcho,
 ];
+/// nvme-cli's commands, then what a host leaves behind at a reset.
+pub(super) const USBIP_NVME_CLI: &[Step] = &[
+    Step::Bind,
+    Step::Control,
+    Step::Management,
+    Step::NvmeCli,
+    Step::RestartDevice,
+    Step::Control,
+    Step::LeaveBehind,
+    Step::Reset,
+    Step::Control,
+    Step::FindDefaults,
+];
 /// All of it in one boot.
 pub(super) const MANAGED: &[Step] = &[
     Step::Bind,
@@ -150,11 +197,8 @@ pub(super) const MANAGED: &[Step] = &[
     Step::ShortEcho,
 ];
 pub(super) const ENDS: &[Step] = &[Step::Bind, Step::Control, Step::End, Step::Control];
-pub(super) const SHORT_BENCH: &[Step] = &[
-    Step::Bind,
-    Step::Control,
-    Step::Bench(&[(100, 2000), (987, 1000), (3951, 250), (65_000, 10)]),
-];
+const SHORT_STREAMS: Step = Step::Bench(&[(100, 2000), (987, 1000), (3951, 250), (65_000, 10)]);
+pub(super) const SHORT_BENCH: &[Step] = &[Step::Bind, Step::Control, SHORT_STREAMS];
 /// Linux forgets the beginning of a message after 6 s: where a stop comes near that, messages have
 /// one packet.
 pub(super) const STOPPED_BENCH: &[Step] = &[

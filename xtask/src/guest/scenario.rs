@@ -9,6 +9,7 @@ use super::nvme_cli::{self, Release};
 use super::page;
 pub(super) use super::parts::{Board, Controller, End, Linux, Listener, Wire};
 use super::plans::Step;
+use super::usbip;
 use crate::emulate;
 
 /// One boot, or several.
@@ -39,6 +40,8 @@ pub(super) struct Scenario {
     pub(super) processors: u8,
     /// Which nvme-cli the guest has.
     pub(super) nvme_cli: Option<Release>,
+    /// Whose `usbip` attaches the device to the guest, if the device does not do so itself.
+    pub(super) usbip_tool: Option<Release>,
     /// Whether the device has a serial port that shows its log.
     pub(super) serial_log: bool,
     /// What the device manages, if it is not the default: a file beside the default model.
@@ -118,6 +121,11 @@ impl Scenario {
         steps.any(|step| matches!(step, Step::EchoesAtOnce(_)))
     }
 
+    /// Whether there is [`Step::NvmeCli`].
+    pub(super) fn runs_nvme_cli(&self) -> bool {
+        self.steps.contains(&Step::NvmeCli)
+    }
+
     /// Whether there is [`Step::Page`].
     pub(super) fn runs_page(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, Step::Page))
@@ -137,9 +145,10 @@ impl Scenario {
     }
 
     /// The streams whose transfers have to be full. The emulated board's USB link goes before its
-    /// services, so that a packet may leave before the next one is there.
+    /// services, so that a packet may leave before the next one is there. In a guest that has the
+    /// device as a program nobody sees the transfers.
     pub(super) fn full_streams(&self) -> Vec<Stream> {
-        if self.board == Board::An500 {
+        if self.board == Board::An500 || self.wire == Wire::Usbip {
             return Vec::new();
         }
         let of_step = |step: &Step| match *step {
@@ -159,11 +168,17 @@ impl Scenario {
 
     /// The text that `guest-tests guest-init` runs, one command a line.
     pub(super) fn plan(&self) -> String {
-        let lines: Vec<_> = self
+        let mut lines: Vec<_> = self
             .steps
             .iter()
             .flat_map(|step| self.commands(*step))
             .collect();
+        if self.wire == Wire::Usbip {
+            lines.push("check-usbip".into());
+        }
+        if self.wire == Wire::Usbip && self.serial_log {
+            lines.push("check-log-balance".into());
+        }
         lines.join("\n")
     }
 
@@ -190,7 +205,10 @@ impl Scenario {
         ));
         let dropped = |count, reason| format!("expect-log dropped so far: {count} for {reason}");
         match step {
-            Step::Bind if self.wire == Wire::Usbip => vec![self.attach_usbip()],
+            Step::Bind if self.wire == Wire::Usbip => match self.tool_folder() {
+                Some(folder) => vec![self.listen_usbip(), format!("check-usbip-tool /{folder}")],
+                None => vec![self.attach_usbip()],
+            },
             Step::Bind => vec!["linux-requester wait-interface --timeout 30".into()],
             Step::Control => vec![
                 format!(
@@ -210,15 +228,22 @@ impl Scenario {
             Step::ShortEcho => vec![echo("0-130"), echo("490-520"), echo("1100-1100")],
             Step::AllEchoes => vec![echo("0-1100"), echo("4095-4097"), echo("65000-65000")],
             Step::SlowEchoes => vec![echo("0-300"), echo("490-520"), echo("4095-4097")],
-            Step::EchoesAtOnce(mtu) => vec![
-                format!(
-                    "linux-requester setup {interface} --eid {ENDPOINT} --mtu {mtu} --tries 1 --wait 3000"
-                ),
-                set_unit(mtu),
-                format!(
-                    "linux-requester echo {ENDPOINT} --size 3000 --at-once 12 --count 20 --may-lose"
-                ),
-            ],
+            Step::EchoesAtOnce(mtu) => {
+                // Where nothing is captured, there is a buffer for each that Linux has a tag for.
+                let may_lose = match self.wire {
+                    Wire::Usbip => "",
+                    _ => " --may-lose",
+                };
+                vec![
+                    format!(
+                        "linux-requester setup {interface} --eid {ENDPOINT} --mtu {mtu} --tries 1 --wait 3000"
+                    ),
+                    set_unit(mtu),
+                    format!(
+                        "linux-requester echo {ENDPOINT} --size 3000 --at-once 12 --count 20{may_lose}"
+                    ),
+                ]
+            }
             Step::LogDrops => vec![log_drops],
             Step::BusEchoes => [1, 60, 249, 250, 1000, 4096]
                 .map(|size| format!("linux-requester echo {ENDPOINT} --size {size}"))
@@ -250,13 +275,31 @@ impl Scenario {
             Step::ReplaceDevice => vec![format!("disturb {interface} {ENDPOINT} restart-device")],
             Step::CycleLink => vec![format!("cycle-link {interface} {ENDPOINT} --count 10")],
             Step::Reset => vec![format!("reset-usb {interface}")],
-            Step::RestartDevice if self.wire == Wire::Usbip => {
-                vec!["detach-usbip".into(), self.attach_usbip()]
+            Step::RestartDevice if self.wire == Wire::Usbip => match self.tool_folder() {
+                Some(folder) => vec![
+                    "detach-usbip".into(),
+                    self.listen_usbip(),
+                    format!("attach-by-tool /{folder}"),
+                ],
+                None => vec!["detach-usbip".into(), self.attach_usbip()],
+            },
+            Step::Reattach(times) => {
+                let (command, with) = match self.tool_folder() {
+                    Some(folder) => ("cycle-by-tool", format!("/{folder}")),
+                    None => ("cycle-usbip", self.device_that_attaches_itself()),
+                };
+                vec![format!(
+                    "{command} {ENDPOINT} --mtu {} --count {times} {with}",
+                    self.mtu
+                )]
             }
-            Step::Reattach(times) => vec![format!(
-                "cycle-usbip {ENDPOINT} --mtu {} --count {times} {}",
+            Step::CycleLinkUnderLoad(times) => vec![format!(
+                "cycle-link-under-load {interface} {ENDPOINT} --count {times}"
+            )],
+            Step::TwoDevices => vec![format!(
+                "two-devices --mtu {} {}",
                 self.mtu,
-                self.device_in_the_guest()
+                self.device_that_attaches_itself()
             )],
             Step::RestartDevice => vec!["ask-host restart-device".into()],
             Step::End => vec![
@@ -296,6 +339,7 @@ impl Scenario {
                 // Who is slow has to miss something, and the UART of the emulated board is slow
                 // itself.
                 let (lines, busy) = match self.board {
+                    Board::Pc if self.wire == Wire::Usbip => ("--first attached", "0-1100"),
                     Board::Pc => ("--first connecting --expect connected", "0-1100"),
                     Board::An500 => ("--first mps2-an500 --expect ccde:0000", "0-300"),
                 };
@@ -308,17 +352,37 @@ impl Scenario {
 
     /// Starts the device in the guest.
     fn attach_usbip(&self) -> String {
-        format!("attach-usbip {}", self.device_in_the_guest())
+        format!("attach-usbip {}", self.device_that_attaches_itself())
+    }
+
+    /// The same for a tool that attaches it.
+    fn listen_usbip(&self) -> String {
+        format!(
+            "listen-usbip {}",
+            self.device_in_the_guest("--listen 127.0.0.1:3240")
+        )
+    }
+
+    fn device_that_attaches_itself(&self) -> String {
+        self.device_in_the_guest("--attach")
     }
 
     /// The command line of the device in the guest.
-    fn device_in_the_guest(&self) -> String {
+    fn device_in_the_guest(&self, how: &str) -> String {
+        let serial_log = if self.serial_log { " --serial-log" } else { "" };
         format!(
-            "/{DEVICE} usbip --attach --usb {} --speed {} --mtu {} --max-message 65536",
+            "/{DEVICE} usbip {how} --usb {} --speed {} --mtu {} --max-message 65536 --message-buffers {} --log {}{serial_log}",
             self.usb,
             self.speed,
-            self.device_mtu()
+            self.device_mtu(),
+            self.message_buffers,
+            self.log_level()
         )
+    }
+
+    /// Where the guest has the tool that attaches the device.
+    fn tool_folder(&self) -> Option<String> {
+        Some(usbip::TOOL.folder(self.usbip_tool?))
     }
 
     fn nvme_cli_commands(&self) -> Vec<String> {
@@ -335,7 +399,8 @@ impl Scenario {
         commands.extend(self.nvme_cli_chapter(&format!("large-firmware --size {size}")));
         // After the stop libnvme may have sent a piece again, and then takes each response for that of
         // the next piece. Linux's `mctp-i2c` drops what is left of a request whose response is there.
-        if self.board == Board::Pc && self.wire != Wire::I2c {
+        // A device in the guest is stopped with it.
+        if self.board == Board::Pc && !matches!(self.wire, Wire::I2c | Wire::Usbip) {
             commands.extend(self.nvme_cli_chapter("stopped-firmware"));
         }
         commands

@@ -5,7 +5,7 @@ use super::plans::{
     AT_ONCE, ATTACHED_NVME_CLI, BMC_I2C, BMC_SERIAL, BOARD, ECHOES, ENDS, GARBAGE, I2C, I2C_REPLUG,
     LINK_LOSS, LONG_BENCH, MANAGED, NVME_CLI, REPLUG, ROBUST, SERIAL, SERIAL_LOG, SHORT,
     SHORT_BENCH, SLOW_BENCH, SLOW_FIRMWARE, STOPPED_BENCH, STOPPED_SPANNING_BENCH, Step,
-    TWO_WIRE_PAGE, USBIP,
+    TWO_DEVICES, TWO_WIRE_PAGE, USBIP, USBIP_LOAD, USBIP_NVME_CLI, USBIP_TOOL,
 };
 use super::scenario::{Board, Computer, Controller, End, Linux, Listener, Scenario, Wire};
 
@@ -126,6 +126,48 @@ pub(super) fn all() -> Vec<Scenario> {
         usbip(linux_7_2("7.2-usbip", 68, USBIP)),
         usbip(linux_7_3("7.3-usbip", "1.0", 251, USBIP)),
         usbip(linux_7_3("7.3-usbip-spanning", "1.1", 8187, ECHOES)),
+        usbip_tool(
+            Release::Bookworm,
+            linux_7_2("7.2-usbip-tool", 68, USBIP_TOOL),
+        ),
+        usbip_tool(
+            Release::Trixie,
+            linux_7_3("7.3-usbip-tool", "1.0", 251, USBIP_TOOL),
+        ),
+        usbip(malformed(linux_7_2("7.2-usbip-load", 251, USBIP_LOAD))),
+        usbip(malformed(linux_7_3(
+            "7.3-usbip-load",
+            "1.0",
+            251,
+            USBIP_LOAD,
+        ))),
+        usbip(malformed(linux_7_3(
+            "7.3-usbip-spanning-load",
+            "1.1",
+            8187,
+            USBIP_LOAD,
+        ))),
+        usbip(linux_7_2("7.2-usbip-two-devices", 68, TWO_DEVICES)),
+        usbip(linux_7_3("7.3-usbip-two-devices", "1.0", 251, TWO_DEVICES)),
+        usbip(nvme_cli(
+            Release::Bookworm,
+            linux_7_2("7.2-usbip-nvme-cli-2.3", 68, USBIP_NVME_CLI),
+        )),
+        usbip(nvme_cli(
+            Release::Trixie,
+            linux_7_3("7.3-usbip-nvme-cli-2.13", "1.0", 251, USBIP_NVME_CLI),
+        )),
+        usbip(serial_log(linux_7_2(
+            "7.2-usbip-serial-log",
+            68,
+            SERIAL_LOG,
+        ))),
+        usbip(serial_log(linux_7_3(
+            "7.3-usbip-serial-log",
+            "1.0",
+            251,
+            SERIAL_LOG,
+        ))),
         an500(linux_7_2("an500-7.2-ehci", 68, BOARD)),
         an500(linux_7_2("an500-7.2-ehci-bench", 251, SLOW_BENCH)),
         an500(serial(linux_7_2("an500-7.2-serial", 68, SERIAL))),
@@ -227,6 +269,13 @@ fn usbip(scenario: Scenario) -> Scenario {
     }
 }
 
+fn usbip_tool(release: Release, scenario: Scenario) -> Scenario {
+    Scenario {
+        usbip_tool: Some(release),
+        ..usbip(scenario)
+    }
+}
+
 fn serial(scenario: Scenario) -> Scenario {
     Scenario {
         wire: Wire::Serial,
@@ -288,6 +337,7 @@ fn linux_7_2(name: &'static str, mtu: u32, steps: &'static [Step]) -> Scenario {
         message_buffers: 8,
         processors: 1,
         nvme_cli: None,
+        usbip_tool: None,
         serial_log: false,
         model: None,
         end: None,

@@ -3,7 +3,6 @@
 use super::debian_program::DebianProgram;
 
 /// The tool. In the guest it is `usbip`, with its loader and libraries, in a folder of its own.
-#[allow(dead_code, reason = "used by the scenarios of the next commit")]
 pub(super) const TOOL: DebianProgram = DebianProgram {
     package: "usbip",
     path: "usr/sbin/usbip",

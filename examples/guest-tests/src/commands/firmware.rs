@@ -63,7 +63,7 @@ pub(super) fn update(arguments: &FirmwareArguments) -> Result<()> {
         "the firmware slots are {after:?} instead of {expected:?}"
     );
     ensure!(after != before, "the update changed nothing");
-    guest_init::expect_stored(&image, slot);
+    guest_init::expect_stored(&image, slot)?;
     println!("slot {slot} has {revision}, which runs after the next reset");
     Ok(())
 }

@@ -3,6 +3,7 @@
 mod device;
 mod firmware;
 mod i2c;
+mod usbip;
 
 use std::path::PathBuf;
 
@@ -14,6 +15,7 @@ use crate::nvme_cli::{self, CheckArguments};
 use crate::serial_log::{self, SerialLogArguments};
 use crate::{guest_init, image, shell, usbip_device};
 use firmware::FirmwareArguments;
+use usbip::UsbipCommand;
 
 #[derive(Parser)]
 #[command(
@@ -91,7 +93,7 @@ enum Command {
     /// Close the I2C bus, have the host replace the device, open the bus again, then
     /// ask the device until it answers
     ReopenI2c { interface: String, endpoint_id: u8 },
-    /// Have the host check that the device has logged a line with this text
+    /// Check that the device has logged a line with this text
     ExpectLog {
         #[arg(trailing_var_arg = true, required = true)]
         text: Vec<String>,
@@ -118,6 +120,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    #[command(flatten)]
+    Usbip(UsbipCommand),
     /// Ask the host for something, then wait for a new interface
     AskHost { request: String },
     /// Ask the host for something to be done to the device behind an interface that
@@ -168,10 +172,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             interface,
             endpoint_id,
         } => i2c::reopen(interface, *endpoint_id),
-        Command::ExpectLog { text } => {
-            guest_init::expect_device_log(&text.join(" "));
-            Ok(())
-        }
+        Command::ExpectLog { text } => guest_init::expect_device_log(&text.join(" ")),
         Command::AttachUsbip { program, arguments } => {
             device::announce(&usbip_device::attach(program, arguments)?)
         }
@@ -183,6 +184,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             program,
             arguments,
         } => device::cycle_usbip(*endpoint_id, *mtu, *count, program, arguments),
+        Command::Usbip(command) => usbip::run(command),
         Command::AskHost { request } => device::ask_host(request),
         Command::Disturb {
             interface,

@@ -144,7 +144,7 @@ fn interrupted_download(nvme: &NvmeCli, image: &[u8]) -> Result<()> {
 pub(super) fn install(nvme: &NvmeCli, image: &[u8], slot: u8, action: u8) -> Result<()> {
     download(nvme, image)?;
     commit(nvme, slot, action)?;
-    expect_stored(image, slot);
+    expect_stored(image, slot)?;
     Ok(())
 }
 
@@ -177,7 +177,7 @@ pub(super) fn download_stopped(nvme: &NvmeCli) -> Result<()> {
         );
         println!("stopped for {stop} ms after {before_stop} bytes of {all}");
         commit(nvme, 3, STORE)?;
-        expect_stored(&image, 3);
+        expect_stored(&image, 3)?;
     }
     Ok(())
 }

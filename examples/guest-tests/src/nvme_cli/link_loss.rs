@@ -108,7 +108,7 @@ pub(super) fn find(nvme: &NvmeCli) -> Result<()> {
         nvme.raw(&piece(PAGE, offset))?;
     }
     commit(nvme, 3, STORE)?;
-    expect_stored(&image, 3);
+    expect_stored(&image, 3)?;
     Ok(())
 }
 

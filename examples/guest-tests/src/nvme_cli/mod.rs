@@ -10,6 +10,7 @@ mod link_loss;
 mod logs;
 mod media;
 mod namespaces;
+mod others;
 mod program;
 mod settings;
 mod slow_firmware;
@@ -37,6 +38,8 @@ pub(crate) enum Chapter {
     Firmware,
     /// Namespaces made, attached, detached and deleted
     Namespaces,
+    /// What is not sent over MCTP
+    Others,
     /// Self-test, format, sanitize and security protocols
     Media,
     /// The download of a large image, interrupted and started over
@@ -78,6 +81,7 @@ pub(crate) fn run(arguments: &CheckArguments) -> Result<()> {
         Chapter::Settings => settings::check(&nvme),
         Chapter::Firmware => firmware::check(&nvme),
         Chapter::Namespaces => namespaces::check(&nvme),
+        Chapter::Others => others::check(&nvme),
         Chapter::Media => media::check(&nvme),
         Chapter::LargeFirmware => firmware::download_large(&nvme, arguments.size),
         Chapter::SlowFirmware => slow_firmware::check(&nvme),

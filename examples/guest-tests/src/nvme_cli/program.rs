@@ -163,7 +163,17 @@ impl NvmeCli {
     /// Whether this version sends the command over NVMe-MI at all. It is run for that, and may
     /// fail.
     pub(crate) fn is_for_mctp(&self, command: &str) -> Result<bool> {
-        Ok(!self.run(command)?.all().contains("not a direct transport"))
+        let text = self.run(command)?.all();
+        let is_for_mctp = !text.contains("not a direct transport");
+        if is_for_mctp {
+            println!(
+                "nvme {command} is sent over MCTP, and says: {}",
+                text.trim()
+            );
+        } else {
+            println!("nvme {command}: not over MCTP");
+        }
+        Ok(is_for_mctp)
     }
 
     /// Whether a command succeeds, and does not fail because the kernel has no huge pages. Versions

@@ -65,7 +65,7 @@ pub(super) fn check(nvme: &NvmeCli) -> Result<()> {
     ensure!(text.contains("Success"), "no success: {text}");
     ensure!(took >= COMMIT_TIME, "the commit was not slow");
     ensure!(answers >= 10, "others were asked only {answers} times");
-    expect_stored(&image, 3);
+    expect_stored(&image, 3)?;
     expect_slots(nvme, 0x31, ["SLO00001", "SLO00002", "SLO00003"])
 }
 
