@@ -21,6 +21,8 @@ mod serial_log;
 #[cfg(target_os = "linux")]
 mod shell;
 #[cfg(target_os = "linux")]
+mod undo;
+#[cfg(target_os = "linux")]
 mod usb;
 #[cfg(target_os = "linux")]
 mod usbip_device;
