@@ -25,6 +25,8 @@ mod shell;
 #[cfg(target_os = "linux")]
 mod two_devices;
 #[cfg(target_os = "linux")]
+mod undo;
+#[cfg(target_os = "linux")]
 mod usb;
 #[cfg(target_os = "linux")]
 mod usbip_device;

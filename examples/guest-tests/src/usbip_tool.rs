@@ -43,7 +43,8 @@ impl Tool {
                 interface_index: loopback.index,
                 up: true,
             })
-            .context("cannot set lo up")
+            .context("cannot set lo up")?;
+        Ok(())
     }
 
     /// Whether a command succeeds, and all that it prints. One that does not end is an error.

@@ -7,6 +7,8 @@
 //! |---|---|
 //! | [`address`] | `struct sockaddr_mctp` and its extended form as bytes |
 //! | [`netlink`] | rtnetlink requests: link state and MTU, local endpoint ID, routes, neighbours |
+//! | [`transaction`] | such changes, which are undone when a later step fails |
+//! | [`link`] | an interface made ready: MTU, up, local endpoint ID |
 //! | `socket` | the `AF_MCTP` socket; unsafe code is here and in `line_discipline` alone |
 //! | `interface` | network interfaces found through sysfs |
 //! | `line_discipline` | an interface made of a serial port |
@@ -28,8 +30,10 @@ pub mod control;
 pub mod echo;
 pub mod exchange;
 pub mod firmware;
+pub mod link;
 pub mod netlink;
 pub mod nvme_mi;
+pub mod transaction;
 
 #[cfg(target_os = "linux")]
 pub mod interface;

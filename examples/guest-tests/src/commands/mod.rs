@@ -62,6 +62,8 @@ enum Command {
         #[arg(long, default_value_t = 10)]
         count: u32,
     },
+    /// Have linux-requester fail to set an interface up, which has to be as before then
+    FailedSetup { interface: String },
     /// Reset the USB device behind an interface and wait for the interface to come back
     ResetUsb { interface: String },
     /// Send malformed USB transfers with the kernel driver unbound, then bind it again
@@ -155,6 +157,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             endpoint_id,
             count,
         } => device::cycle_link(interface, *endpoint_id, *count),
+        Command::FailedSetup { interface } => device::failed_setup(interface),
         Command::ResetUsb { interface } => device::reset_usb(interface),
         Command::Inject {
             interface,
