@@ -25,6 +25,88 @@ fn usbip(rig: &Rig) -> impl Fn() -> UsbipHost + Clone + 'static {
     rig.host::<UsbipHost>()
 }
 
+/// Bytes as they are written in a dump.
+fn dump(text: &str) -> Vec<u8> {
+    let digits: String = text.split_whitespace().collect();
+    let pairs = digits.as_bytes().chunks(2);
+    pairs
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+        .collect()
+}
+
+/// What Linux 7.2 sent to a device, and what it took for an answer, on one connection. Do not change
+/// this test.
+#[test]
+fn a_connection_of_linux_is_answered_byte_for_byte() {
+    let zeros = "00000000 00000000 0000000000000000";
+    let device = "12 01 10 02 ef 02 01 40 09 12 01 00 23 01 00 00 00 01";
+    let packet = "1ab4000d 01000800 c8000801 02";
+    let exchanges = [
+        // GET_DESCRIPTOR.
+        (
+            "00000001 00000001 00010002 00000001 00000000 00000200 00000040 00000000 00000000 \
+             00000000 8006000100004000"
+                .to_owned(),
+            format!(
+                "00000003 00000001 00000000 00000000 00000000 00000000 00000012 00000000 {zeros} {device}"
+            ),
+        ),
+        // SET_CONFIGURATION.
+        (
+            "00000001 00000005 00010002 00000000 00000000 00000000 00000000 00000000 00000000 \
+             00000000 0009010000000000"
+                .to_owned(),
+            format!(
+                "00000003 00000005 00000000 00000000 00000000 00000000 00000000 00000000 {zeros}"
+            ),
+        ),
+        // A bulk IN request, which stays outstanding.
+        (
+            format!(
+                "00000001 00000006 00010002 00000001 00000001 00000200 00000200 00000000 {zeros}"
+            ),
+            String::new(),
+        ),
+        // A bulk OUT transfer, which this device sends back before it says that it has read it. Linux
+        // takes answers of different endpoints in any order.
+        (
+            format!(
+                "00000001 00000007 00010002 00000000 00000001 00000000 0000000d 00000000 {zeros} {packet}"
+            ),
+            format!(
+                "00000003 00000006 00000000 00000000 00000000 00000000 0000000d 00000000 {zeros} {packet} \
+                 00000003 00000007 00000000 00000000 00000000 00000000 0000000d 00000000 {zeros}"
+            ),
+        ),
+        // Another IN request, and its unlink.
+        (
+            format!(
+                "00000001 0000013a 00010002 00000001 00000001 00000200 00000200 00000000 {zeros}"
+            ),
+            String::new(),
+        ),
+        (
+            format!(
+                "00000002 0000013b 00010002 00000000 00000000 0000013a 00000000 00000000 {zeros}"
+            ),
+            format!(
+                "00000004 0000013b 00000000 00000000 00000000 ffffff98 00000000 00000000 {zeros}"
+            ),
+        ),
+    ];
+    let mut rig = Rig::echo_on(Wire::Usbip);
+    let mut host = usbip(&rig)();
+    rig.play(async move {
+        for (request, answer) in exchanges {
+            host.send_bytes(&dump(&request)).await;
+            let answer = dump(&answer);
+            let mut received = vec![0; answer.len()];
+            assert!(host.receive_exact(&mut received).await);
+            assert_eq!(received, answer, "to {request}");
+        }
+    });
+}
+
 #[test]
 fn an_idle_in_request_is_never_answered_and_blocks_nothing() {
     let mut rig = Rig::echo_on(Wire::Usbip);

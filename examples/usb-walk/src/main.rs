@@ -1,13 +1,16 @@
-//! Walks a device through chapter 9 over a usbredir socket: `usb-walk --help`.
+//! Walks a device through chapter 9 over usbredir or USB/IP: `usb-walk --help`.
 
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
+use usb_walk::host::Host;
 use usb_walk::mctp;
 use usb_walk::random::random;
+use usb_walk::usbip::UsbipHost;
 use usb_walk::usbredir::UsbredirHost;
 use usb_walk::walk::walk;
 
@@ -19,7 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Parser)]
 #[command(version, max_term_width = 100)]
 struct Arguments {
-    /// Where the device, or QEMU's chardev for it, listens: unix:PATH or tcp:HOST:PORT.
+    /// Where the device, or QEMU's chardev for it, listens: unix:PATH or tcp:HOST:PORT for
+    /// usbredir, usbip:HOST:PORT for USB/IP.
     #[arg(value_name = "ADDRESS")]
     address: String,
     /// How many random requests to make after the walk.
@@ -41,28 +45,39 @@ fn main() -> ExitCode {
 }
 
 fn connect(arguments: &Arguments) -> Result<()> {
+    if let Some(address) = arguments.address.strip_prefix("usbip:") {
+        let host = UsbipHost::import(tcp(address)?).context("no device by USB/IP")?;
+        return run(host, arguments);
+    }
     if let Some(address) = arguments.address.strip_prefix("tcp:") {
-        let stream =
-            TcpStream::connect(address).with_context(|| format!("no connection to {address}"))?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_nodelay(true)?;
-        return run(stream, arguments);
+        return run(usbredir(tcp(address)?)?, arguments);
     }
     #[cfg(unix)]
     if let Some(path) = arguments.address.strip_prefix("unix:") {
         let stream = std::os::unix::net::UnixStream::connect(path)
             .with_context(|| format!("no connection to {path}"))?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        return run(stream, arguments);
+        return run(usbredir(stream)?, arguments);
     }
     bail!(
-        "{} is neither unix:PATH nor tcp:HOST:PORT",
+        "{} is none of unix:PATH, tcp:HOST:PORT and usbip:HOST:PORT",
         arguments.address
     )
 }
 
-fn run(stream: impl std::io::Read + std::io::Write, arguments: &Arguments) -> Result<()> {
-    let mut host = UsbredirHost::attach(stream).context("the device is not plugged in")?;
+fn tcp(address: &str) -> Result<TcpStream> {
+    let stream =
+        TcpStream::connect(address).with_context(|| format!("no connection to {address}"))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+fn usbredir<S: Read + Write>(stream: S) -> Result<UsbredirHost<S>> {
+    UsbredirHost::attach(stream).context("the device is not plugged in")
+}
+
+fn run(mut host: impl Host, arguments: &Arguments) -> Result<()> {
     let tally = walk(&mut host, mctp::Endpoint)?;
     println!(
         "{} requests: {} refused, {} without an answer in USB 2.0; the device works",

@@ -3,8 +3,11 @@
 use std::io::{Read, Write};
 
 use anyhow::{Context, Result, bail, ensure};
-use remote_usb_device::usbip::DEVICE_ID;
-use remote_usb_device::usbip::wire::{Command, HEADER_LENGTH, Reply, Submit, Unlink, status};
+use remote_usb_device::usbip::wire::{
+    BUS_ID_LENGTH, Command, DEVICE_LENGTH, HEADER_LENGTH, OPERATION_LENGTH, Operation,
+    OperationStatus, Reply, Submit, Unlink, status,
+};
+use remote_usb_device::usbip::{BUS_ID, DEVICE_ID};
 
 use crate::host::{Host, Outcome, Until};
 
@@ -29,6 +32,26 @@ struct Transfer<'a> {
 }
 
 impl<S: Read + Write> UsbipHost<S> {
+    /// Asks a server for the device, as `usbip attach` does.
+    ///
+    /// # Errors
+    ///
+    /// The server does not give the device away.
+    pub fn import(mut stream: S) -> Result<Self> {
+        let mut bus_id = [0; BUS_ID_LENGTH];
+        bus_id[..BUS_ID.len()].copy_from_slice(BUS_ID.as_bytes());
+        stream.write_all(&Operation::Import.request())?;
+        stream.write_all(&bus_id)?;
+        let mut reply = [0; OPERATION_LENGTH];
+        stream.read_exact(&mut reply)?;
+        ensure!(
+            reply == Operation::Import.reply(OperationStatus::Ok),
+            "the server answers {reply:02x?}"
+        );
+        stream.read_exact(&mut [0; DEVICE_LENGTH])?;
+        Ok(Self::new(stream))
+    }
+
     /// A host that has the device.
     pub fn new(stream: S) -> Self {
         Self {

@@ -180,6 +180,14 @@ fn a_client_has_the_device_while_others_list_it_and_are_told_that_it_is_in_use()
         let mut device = Device::start().await;
         let list = device.ask(&LIST).await;
         assert_eq!(list[..12], [1, 0x11, 0, 5, 0, 0, 0, 0, 0, 0, 0, 1]);
+        let of_device = &list[12..12 + wire::DEVICE_LENGTH];
+        assert!(of_device[256..].starts_with(b"1-1\0"));
+        // Bus 1, device 2, high speed; vendor, product and release; no class of its own; not
+        // configured, one configuration of one interface.
+        let numbers = [
+            0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0xCC, 0xDE, 0, 0, 0, 0x10, 0, 0, 0, 0, 1, 1,
+        ];
+        assert_eq!(of_device[288..], numbers);
         // One interface: MCTP (14h), no subclass, version 1.
         assert_eq!(list[12 + wire::DEVICE_LENGTH..], [0x14, 0, 1, 0]);
         assert_eq!(device.ask(&import("9-9")).await[7], 4);

@@ -97,7 +97,7 @@ impl UsbipHost {
         self.send_bytes(&unlink.emit()).await;
     }
 
-    async fn receive_exact(&mut self, bytes: &mut [u8]) -> bool {
+    pub async fn receive_exact(&mut self, bytes: &mut [u8]) -> bool {
         let mut filled = 0;
         while filled < bytes.len() {
             match self.read.read(&mut bytes[filled..]).await.unwrap() {

@@ -1,6 +1,7 @@
-//! A USB host that goes through chapter 9 with the whole device, in a process and on the emulated
-//! board.
+//! A USB host that goes through chapter 9 with the whole device: in a process, over usbredir and over
+//! USB/IP, and on the emulated board.
 
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -46,29 +47,75 @@ pub(super) fn check(project: &Project) -> Result<String> {
     }
     let folder = project.target_dir.join("usb-walk");
     std::fs::create_dir_all(&folder)?;
-    let process = walk(
-        project,
-        &folder.join("process.sock"),
-        TO_THE_PROCESS,
-        |socket, log| {
-            let mut device = Command::new(program(project, "virtual-device"));
-            let address = format!("unix:{}", socket.display());
-            device.args(["usbredir", "--serial-log", "--listen", &address]);
-            device.stderr(std::fs::File::create(log)?);
-            Ok(device)
-        },
-    )?;
+    let virtual_device = |log: &Path| -> Result<Command> {
+        let mut device = Command::new(program(project, "virtual-device"));
+        device.stderr(std::fs::File::create(log)?);
+        Ok(device)
+    };
+    let socket = Address::Socket(folder.join("process.sock"));
+    let log = folder.join("process.log");
+    let mut device = virtual_device(&log)?;
+    device.args([
+        "usbredir",
+        "--serial-log",
+        "--listen",
+        &socket.of_listener(),
+    ]);
+    let usbredir = walk(project, device, &socket, &log, TO_THE_PROCESS)?;
+
+    let port = Address::free_port()?;
+    let log = folder.join("usbip.log");
+    let mut device = virtual_device(&log)?;
+    device.args(["usbip", "--serial-log", "--listen", &port.of_listener()]);
+    let usbip = walk(project, device, &port, &log, TO_THE_PROCESS)?;
+
     let firmware = emulate::build(project, FIRMWARE, &[])?;
-    let board = walk(
-        project,
-        &folder.join("board.sock"),
-        TO_THE_BOARD,
-        |socket, log| {
-            let cable = Cable::Listen(socket);
-            Ok(emulate::board(&firmware, &cable, &Log::File(log), &[]))
-        },
-    )?;
-    Ok(format!("process: {process}; emulated board: {board}"))
+    let path = folder.join("board.sock");
+    let log = folder.join("board.log");
+    let device = emulate::board(&firmware, &Cable::Listen(&path), &Log::File(&log), &[]);
+    let board = walk(project, device, &Address::Socket(path), &log, TO_THE_BOARD)?;
+    Ok(format!(
+        "process over usbredir: {usbredir}; over USB/IP: {usbip}; emulated board: {board}"
+    ))
+}
+
+/// Where a device listens.
+enum Address {
+    /// For usbredir.
+    Socket(PathBuf),
+    /// For USB/IP, on this computer.
+    Port(u16),
+}
+
+impl Address {
+    fn free_port() -> Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0))?;
+        Ok(Self::Port(listener.local_addr()?.port()))
+    }
+
+    /// As `usb-walk` is told.
+    fn text(&self) -> String {
+        match self {
+            Self::Socket(path) => format!("unix:{}", path.display()),
+            Self::Port(_) => format!("usbip:{}", self.of_listener()),
+        }
+    }
+
+    /// As the listener is told.
+    fn of_listener(&self) -> String {
+        match self {
+            Self::Socket(_) => self.text(),
+            Self::Port(port) => format!("127.0.0.1:{port}"),
+        }
+    }
+
+    fn is_there(&self) -> bool {
+        match self {
+            Self::Socket(path) => path.exists(),
+            // A client that asks for nothing is none.
+            Self::Port(port) => TcpStream::connect(("127.0.0.1", *port)).is_ok(),
+        }
+    }
 }
 
 fn program(project: &Project, name: &str) -> PathBuf {
@@ -77,28 +124,29 @@ fn program(project: &Project, name: &str) -> PathBuf {
 
 fn walk(
     project: &Project,
-    socket: &Path,
+    mut device: Command,
+    address: &Address,
+    log: &Path,
     random: u32,
-    device: impl FnOnce(&Path, &Path) -> Result<Command>,
 ) -> Result<String> {
-    let log = socket.with_extension("log");
-    // Left by an earlier run.
-    let _ = std::fs::remove_file(socket);
-    let mut device = device(socket, &log)?;
+    if let Address::Socket(path) = address {
+        // Left by an earlier run.
+        let _ = std::fs::remove_file(path);
+    }
     device.stdin(Stdio::null()).stdout(Stdio::null());
     let mut running = Running(device.spawn().context("cannot start the device")?);
     let deadline = Instant::now() + START;
-    while !socket.exists() {
+    while !address.is_there() {
         if Instant::now() > deadline || running.0.try_wait()?.is_some() {
             bail!("the device does not listen; its log: {}", log.display());
         }
         sleep(Duration::from_millis(50));
     }
     let mut host = Command::new(program(project, "usb-walk"));
-    host.arg(format!("unix:{}", socket.display()));
+    host.arg(address.text());
     host.args(["--random", &random.to_string()]);
     let told = output(&mut host).with_context(|| {
-        let log = std::fs::read_to_string(&log).unwrap_or_default();
+        let log = std::fs::read_to_string(log).unwrap_or_default();
         format!("the device's log:\n{log}")
     })?;
     Ok(told.lines().collect::<Vec<_>>().join(", "))
