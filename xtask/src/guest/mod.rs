@@ -12,9 +12,10 @@
 //! Where the guest sends requests at once, the device may lose those alone for which the capture
 //! shows that it had no buffer.
 //! In others the device is a program in the guest, which attaches itself to the kernel's own virtual
-//! USB host controller by USB/IP. Nothing is captured there.
+//! USB host controller by USB/IP, or is attached by Debian's `usbip`. Nothing is captured there; the
+//! kernel's log and the device's are looked through in the end.
 //! Some scenarios have Debian's nvme-cli in the guest, of an old and of a current release, whose
-//! every output is checked. One of them runs the commands of `docs/two-wire.md`.
+//! every output is checked. What its commands do is compared with `docs/nvme-cli.md`. One of them runs the commands of `docs/two-wire.md`.
 
 mod apt;
 mod capture;

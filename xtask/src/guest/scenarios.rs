@@ -126,6 +126,10 @@ pub(super) fn all() -> Vec<Scenario> {
         usbip(linux_7_2("7.2-usbip", 68, USBIP)),
         usbip(linux_7_3("7.3-usbip", "1.0", 251, USBIP)),
         usbip(linux_7_3("7.3-usbip-spanning", "1.1", 8187, ECHOES)),
+        Scenario {
+            speed: "full",
+            ..usbip(linux_7_3("7.3-usbip-full-speed", "1.0", 251, ECHOES))
+        },
         usbip_tool(
             Release::Bookworm,
             linux_7_2("7.2-usbip-tool", 68, USBIP_TOOL),
@@ -376,6 +380,39 @@ mod tests {
                     "{linux:?} {controller}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn over_usbip_both_kernels_meet_what_they_meet_over_usbredir_and_more() {
+        let words = [
+            "linux-requester bench ",
+            "--at-once 12",
+            "inject ",
+            "nvme-check ",
+            "serial-log ",
+            "reset-usb ",
+            "cycle-link ",
+            "cycle-link-under-load ",
+            "two-devices ",
+            "cycle-usbip 9 --mtu",
+            "check-usbip-tool ",
+            "cycle-by-tool 9 --mtu",
+        ];
+        for linux in [Linux::V7_2, Linux::V7_3] {
+            let over_usbip = |s: &Scenario| s.linux == linux && s.wire == Wire::Usbip;
+            let plans = all().into_iter().filter(over_usbip).map(|s| s.plan());
+            let plans: Vec<_> = plans.collect();
+            for words in words {
+                assert!(plans.iter().any(|plan| plan.contains(words)), "{words}");
+            }
+            assert!(
+                plans
+                    .iter()
+                    .all(|plan| plan.contains("check-usbip\n") || plan.ends_with("check-usbip"))
+            );
+            let of_cycles = plans.iter().filter(|plan| plan.contains("--count 100 /"));
+            assert_eq!(of_cycles.count(), 2);
         }
     }
 
