@@ -37,7 +37,12 @@ mod usbip_tool;
 fn main() -> std::process::ExitCode {
     use clap::Parser;
 
-    match commands::run(&commands::Arguments::parse()) {
+    let arguments = commands::Arguments::parse();
+    match commands::run(&arguments) {
+        Ok(()) if arguments.attaches() => loop {
+            // What was attached goes when this program is ended.
+            std::thread::park();
+        },
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("guest-tests: {error:#}");

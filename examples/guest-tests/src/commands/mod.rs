@@ -27,6 +27,16 @@ pub(crate) struct Arguments {
     command: Command,
 }
 
+impl Arguments {
+    /// Whether the command attaches something for as long as its process runs.
+    pub(crate) fn attaches(&self) -> bool {
+        matches!(
+            self.command,
+            Command::AttachSerial { .. } | Command::AttachI2c { .. } | Command::JoinI2c { .. }
+        )
+    }
+}
+
 #[derive(Subcommand)]
 enum Command {
     /// Write a firmware image that the reference device takes
@@ -78,12 +88,12 @@ enum Command {
     },
     /// Check what nvme-cli says of the reference device with its default model
     NvmeCheck(CheckArguments),
-    /// Make an interface of a serial port, for as long as this machine runs
+    /// Make an interface of a serial port, for as long as this process runs
     AttachSerial { port: PathBuf },
     /// Make an interface on an I2C bus that ends at a serial port, for as long as
-    /// this machine runs
+    /// this process runs
     AttachI2c { port: PathBuf },
-    /// Join an I2C bus to a serial port, for as long as this machine runs
+    /// Join an I2C bus to a serial port, for as long as this process runs
     JoinI2c { port: PathBuf },
     /// A shell at the console, or a script for it
     Shell { script: Option<PathBuf> },
