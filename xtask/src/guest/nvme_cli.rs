@@ -1,19 +1,14 @@
 //! Debian's nvme-cli for the guests: the program, its loader and the libraries that it needs, of
 //! several releases.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
-use object::Object;
+use anyhow::Result;
 
-use super::apt::{self, Apt};
+use super::debian::{Architecture, Unpacked};
 use super::initramfs::File;
 
 const PROGRAM: &str = "usr/sbin/nvme";
-/// Where releases put libraries.
-const LIBRARY_FOLDERS: [&str; 3] = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu", "lib64"];
-const LOADER: &str = "ld-linux-x86-64.so.2";
 
 /// What `linux-requester nvme-check` checks of every release, in this order.
 pub(super) const CHAPTERS: &[&str] = &[
@@ -54,73 +49,9 @@ impl Release {
 
     /// What a guest needs, downloaded to `tools` if it is not there.
     pub(super) fn files(self, tools: &Path) -> Result<Vec<File>> {
-        let root = tools.join(self.folder());
-        if !root.join(PROGRAM).exists() {
-            fetch(self, &root)?;
-        }
         let folder = self.folder();
-        let mut files = vec![
-            program(root.join(PROGRAM), format!("{folder}/nvme"))?,
-            program(library(&root, LOADER)?, format!("{folder}/loader"))?,
-        ];
-        let mut next = 0;
-        // Each file read names libraries, whose own needs are looked at in their turn.
-        while let Some(file) = files.get(next) {
-            for name in needed(&file.content)? {
-                let place = format!("{folder}/{name}");
-                if name != LOADER && files.iter().all(|file| file.name != place) {
-                    files.push(program(library(&root, &name)?, place)?);
-                }
-            }
-            next += 1;
-        }
-        Ok(files)
+        let root = tools.join(&folder);
+        let unpacked = Unpacked::fetch(&root, Architecture::Amd64, self.name(), &["nvme-cli"])?;
+        unpacked.program_in_folder(PROGRAM, "nvme", &folder)
     }
-}
-
-fn fetch(release: Release, root: &Path) -> Result<()> {
-    println!("downloading nvme-cli of Debian {}", release.name());
-    let download = root.with_extension("download");
-    for folder in [root, &download] {
-        // What an earlier try left.
-        if folder.exists() {
-            fs::remove_dir_all(folder)?;
-        }
-    }
-    fs::create_dir_all(&download)?;
-    let packages =
-        Apt::of_suites(release.name(), &download)?.download_with_dependencies("nvme-cli")?;
-    let unpacked = download.join("root");
-    for package in packages {
-        apt::unpack(&package, &unpacked)?;
-    }
-    ensure!(
-        unpacked.join(PROGRAM).exists(),
-        "Debian's nvme-cli package has another layout than expected"
-    );
-    // The name it is looked for under only when it is complete.
-    fs::rename(unpacked, root)?;
-    fs::remove_dir_all(download)?;
-    Ok(())
-}
-
-fn program(path: PathBuf, name: String) -> Result<File> {
-    let content = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(File { name, content })
-}
-
-fn library(root: &Path, name: &str) -> Result<PathBuf> {
-    LIBRARY_FOLDERS
-        .iter()
-        .map(|folder| root.join(folder).join(name))
-        .find(|path| path.exists())
-        .with_context(|| format!("no package of {} has {name}", root.display()))
-}
-
-/// The libraries that an ELF file asks its loader for.
-fn needed(content: &[u8]) -> Result<Vec<String>> {
-    let file = object::File::parse(content)?;
-    file.import_libraries()?
-        .map(|library| Ok(String::from_utf8(library?.name().to_vec())?))
-        .collect()
 }
