@@ -5,6 +5,7 @@
 //! Parts of Rust's toolchains are the user's own, and programs that run from the build folder are
 //! unpacked there: both need no root, and are only said.
 
+use std::fmt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,6 +20,15 @@ static ALLOWED: AtomicBool = AtomicBool::new(false);
 /// Lets the system be changed from now on.
 pub(crate) fn allow() {
     ALLOWED.store(true, Ordering::Relaxed);
+}
+
+fn is_allowed() -> bool {
+    ALLOWED.load(Ordering::Relaxed)
+}
+
+/// The option for another process of this program, if it was given to this one.
+pub(crate) fn option() -> Option<&'static str> {
+    is_allowed().then_some("--install")
 }
 
 /// Something that has to be on this computer, and the Debian package that has it, or several with
@@ -87,6 +97,16 @@ impl Needed {
     }
 }
 
+impl fmt::Display for Needed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            Kind::Program => f.write_str(self.name),
+            Kind::Header => write!(f, "the header {}", self.name),
+            Kind::Library(compiler) => write!(f, "{} of {compiler}", self.name),
+        }
+    }
+}
+
 /// Whether there is a program of this name; not every one has an option that does nothing.
 fn is_program(name: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -99,11 +119,9 @@ pub(crate) fn debian(needed: &[Needed]) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    if !ALLOWED.load(Ordering::Relaxed) {
-        bail!(sentence(&missing, is_program("apt-get")));
-    }
-    if !is_program("apt-get") {
-        bail!(sentence(&missing, false));
+    let has_apt = is_program("apt-get");
+    if !(has_apt && is_allowed()) {
+        bail!(sentence(&missing, has_apt));
     }
     let packages = packages(&missing);
     eprintln!("installing with apt-get: {}", packages.join(" "));
@@ -119,7 +137,7 @@ fn packages(missing: &[&Needed]) -> Vec<&'static str> {
 fn sentence(missing: &[&Needed], has_apt: bool) -> String {
     let names: Vec<_> = missing
         .iter()
-        .map(|one| format!("{} (Debian package `{}`)", one.name, one.package))
+        .map(|one| format!("{one} (Debian package `{}`)", one.package))
         .collect();
     let verb = if missing.len() == 1 { "is" } else { "are" };
     let mut sentence = format!("{} {verb} needed, and not on this system", listed(&names));
@@ -230,4 +248,60 @@ pub(crate) fn toolchain(version: &str, targets: &[&str]) -> Result<()> {
             .with_context(|| format!("cannot install Rust {version}"))?;
     }
     add_targets(&["--toolchain", version], targets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FLEX: Needed = Needed::program("flex", "flex");
+    const ELF: Needed = Needed::header("gelf.h", "libelf-dev");
+    const VALGRIND: Needed = Needed::program("valgrind", "valgrind libc6-dbg");
+
+    #[test]
+    fn what_is_missing_is_an_error_that_names_program_package_and_command() {
+        let nothing = Needed::program("no-such-program", "no-such-package");
+        let error = debian(&[nothing]).unwrap_err().to_string();
+        assert!(
+            error.starts_with("no-such-program (Debian package `no-such-package`) is needed"),
+            "{error}"
+        );
+        assert_eq!(
+            sentence(&[&FLEX], true),
+            "flex (Debian package `flex`) is needed, and not on this system: install with \
+             `sudo apt-get install --no-install-recommends flex`, or give --install to have it done"
+        );
+        assert_eq!(
+            sentence(&[&FLEX, &ELF, &VALGRIND], true),
+            "flex (Debian package `flex`), the header gelf.h (Debian package `libelf-dev`) and \
+             valgrind (Debian package `valgrind libc6-dbg`) are needed, and not on this system: install \
+             with `sudo apt-get install --no-install-recommends flex libelf-dev valgrind libc6-dbg`, or \
+             give --install to have it done"
+        );
+    }
+
+    #[test]
+    fn a_system_without_apt_is_told_no_command_of_it() {
+        assert_eq!(
+            sentence(&[&ELF], false),
+            "the header gelf.h (Debian package `libelf-dev`) is needed, and not on this system"
+        );
+    }
+
+    #[test]
+    fn what_is_there_is_left_alone() {
+        assert!(Needed::program("sh", "dash").is_there());
+        assert!(debian(&[Needed::program("sh", "dash")]).is_ok());
+        assert!(!Needed::library("no-such.a", "no-such-compiler", "none").is_there());
+        assert!(!Needed::header("no-such.h", "none").is_there());
+    }
+
+    #[test]
+    fn a_program_that_is_too_old_is_said_with_both_versions() {
+        let of = |found| too_old("qemu-system-arm", (9, 2), found, "qemu-system-arm");
+        let sentence = "qemu-system-arm 9.2 or later is needed (Debian package `qemu-system-arm`, of Debian \
+                        13 or later), and this system has ";
+        assert_eq!(of(Some((7, 2))), format!("{sentence}7.2"));
+        assert_eq!(of(None), format!("{sentence}none"));
+    }
 }

@@ -120,6 +120,9 @@ const INIT: &str = r#"#!/bin/busybox sh
 export PATH=/bin HOME=/tmp PS1='# '
 cd /tmp
 hostname guest
+# For usbip: what it attached, and the names of vendors, of which it needs none.
+mkdir -p /var/run /usr/share/misc
+: > /usr/share/misc/usb.ids
 ip link set lo up
 # Short messages at full speed fill what Linux keeps of packets before it looks at them.
 echo 100000 > /proc/sys/net/core/netdev_max_backlog
@@ -157,5 +160,59 @@ fn text(name: &str, text: String) -> File {
     File {
         name: name.to_owned(),
         content: text.into_bytes(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content(computer: Computer, terminal: Option<Terminal>) -> Content<'static> {
+        Content {
+            computer,
+            requester: Path::new("requester"),
+            device: (computer == Computer::X86).then_some(Path::new("device")),
+            terminal,
+            commands: "",
+        }
+    }
+
+    fn terminal(name: &str, size: Option<(u16, u16)>) -> Option<Terminal> {
+        Some(Terminal {
+            name: name.to_owned(),
+            size,
+        })
+    }
+
+    #[test]
+    fn a_shell_has_the_size_of_the_terminal_and_ends_at_the_second_serial_port() {
+        let init = content(Computer::Ast2600, terminal("a'b", Some((40, 132)))).init();
+        assert!(init.contains("\nstty rows 40 cols 132\n"), "{init}");
+        assert!(init.contains("\nexport TERM='ab'\n"), "{init}");
+        assert!(init.contains("\nsetsid cttyhack sh\necho off > /dev/ttyS0\n"));
+        assert!(!init.contains(PLAN));
+        assert!(
+            !content(Computer::X86, terminal("x", None))
+                .init()
+                .contains("stty")
+        );
+    }
+
+    #[test]
+    fn commands_are_run_only_with_the_device_in_service_and_then_their_exit_code_is_said() {
+        let init = content(Computer::X86, None).init();
+        let run = format!("then\nsh {PLAN} < /dev/null\necho \"{END}$?\"\nelse ");
+        assert!(init.contains(&run), "{init}");
+        assert!(!init.contains("setsid"));
+    }
+
+    #[test]
+    fn the_greeting_fits_a_terminal_and_names_only_what_is_there() {
+        let of = |computer| content(computer, None).greeting();
+        assert!(of(Computer::X86).contains("usbip attach"));
+        assert!(!of(Computer::Ast2600).contains("usbip"));
+        let greeting = of(Computer::X86);
+        assert!(greeting.lines().count() <= 24);
+        assert!(greeting.lines().all(|line| line.chars().count() <= 80));
     }
 }

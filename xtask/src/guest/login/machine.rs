@@ -1,7 +1,7 @@
 //! The guest's QEMU and the device, from start to end.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -199,6 +199,8 @@ fn quit(monitor: &Path) -> Result<()> {
     for command in ["qmp_capabilities", "quit"] {
         writeln!(monitor, "{{\"execute\": \"{command}\"}}")?;
     }
+    // What it has not read is lost when the connection ends, which it does itself.
+    let _ = monitor.read_to_end(&mut Vec::new());
     Ok(())
 }
 
@@ -216,5 +218,20 @@ pub(super) fn terminal() -> Terminal {
 
 fn numbers(text: &str) -> Option<(u16, u16)> {
     let (rows, columns) = text.trim().split_once(' ')?;
-    Some((rows.parse().ok()?, columns.parse().ok()?))
+    let size = (rows.parse().ok()?, columns.parse().ok()?);
+    // Terminals that nobody sees have none.
+    (size.0 > 0 && size.1 > 0).then_some(size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn size_of_a_terminal_is_two_numbers_above_zero() {
+        assert_eq!(numbers("24 80\n"), Some((24, 80)));
+        for none in ["", "0 0\n", "24\n", "24 x\n"] {
+            assert_eq!(numbers(none), None, "{none:?}");
+        }
+    }
 }
