@@ -129,8 +129,13 @@ pub(crate) fn debian(needed: &[Needed]) -> Result<()> {
 }
 
 fn packages(missing: &[&Needed]) -> Vec<&'static str> {
-    let packages = missing.iter();
-    packages.flat_map(|one| one.package.split(' ')).collect()
+    let mut packages = Vec::new();
+    for package in missing.iter().flat_map(|one| one.package.split(' ')) {
+        if !packages.contains(&package) {
+            packages.push(package);
+        }
+    }
+    packages
 }
 
 /// What is missing, and how it comes here.
@@ -278,6 +283,13 @@ mod tests {
              with `sudo apt-get install --no-install-recommends flex libelf-dev valgrind libc6-dbg`, or \
              give --install to have it done"
         );
+    }
+
+    #[test]
+    fn a_package_that_has_several_things_is_installed_once() {
+        let make = Needed::program("make", "build-essential");
+        let gcc = Needed::program("gcc", "build-essential");
+        assert_eq!(packages(&[&make, &FLEX, &gcc]), ["build-essential", "flex"]);
     }
 
     #[test]

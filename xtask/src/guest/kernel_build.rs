@@ -19,13 +19,13 @@ use crate::project::Project;
 const SUITES: &str = "sid trixie-backports";
 /// What a build of Linux needs.
 const TOOLS: &[Needed] = &[
-    Needed::program("make", "make"),
-    Needed::program("gcc", "gcc"),
+    Needed::program("make", "build-essential"),
+    Needed::program("gcc", "build-essential"),
     Needed::program("flex", "flex"),
     Needed::program("bison", "bison"),
     Needed::program("bc", "bc"),
     Needed::program("xz", "xz-utils"),
-    Needed::header("limits.h", "libc6-dev"),
+    Needed::header("limits.h", "build-essential"),
 ];
 /// What it needs besides for x86: a program of the build reads object files.
 const TOOLS_OF_X86: &[Needed] = &[Needed::header("gelf.h", "libelf-dev")];
@@ -70,8 +70,8 @@ pub(super) fn build(
 /// What a build costs, as measured with Linux 7.3.
 fn announcement(computer: Computer, version: &str, folder: &Path) -> String {
     format!(
-        "building Linux {version} for {} in {}, once: about 160 MB to download, 2.5 GB of disk meanwhile, \
-         and 15 minutes of one processor",
+        "building Linux {version} for {} in {}, once: 170 MB to download, 2.5 GB of disk meanwhile, and \
+         about 10 minutes of one processor",
         computer.name(),
         folder.display()
     )

@@ -70,8 +70,8 @@ impl Content<'_> {
         Ok(files)
     }
 
-    /// The script that is the first process. It takes the device into service, and says at the
-    /// second serial port when the machine can be switched off.
+    /// The script that is the first process. It takes the device into service. It says at the second
+    /// serial port when the machine can be switched off; nobody may be listening.
     pub(super) fn init(&self) -> String {
         let port = self.computer.device_port();
         let size = self.terminal.as_ref().and_then(|terminal| terminal.size);
@@ -83,7 +83,9 @@ impl Content<'_> {
                 "{size}export TERM='{}'\n\
                  if take_into_service; then cat /etc/greeting; else cat /tmp/setup.log; fi\n\
                  setsid cttyhack sh\n\
-                 echo off > {port}\n",
+                 echo off 2> /dev/null > {port}\n\
+                 sleep 2\n\
+                 reboot -f\n",
                 terminal.name.replace('\'', "")
             ),
             None => format!(
@@ -106,7 +108,7 @@ impl Content<'_> {
             None => "",
         };
         format!(
-            "\nLinux on {computer}. The virtual device is MCTP endpoint 9 on mctpusb0. Try\n\
+            "\nLinux on {computer}.\nThe virtual device is MCTP endpoint 9 on mctpusb0. Try\n\
              \n{EXAMPLES}{second}\n`exit` switches this machine off; so does Ctrl-A x.\n\n"
         )
     }
@@ -189,7 +191,7 @@ mod tests {
         let init = content(Computer::Ast2600, terminal("a'b", Some((40, 132)))).init();
         assert!(init.contains("\nstty rows 40 cols 132\n"), "{init}");
         assert!(init.contains("\nexport TERM='ab'\n"), "{init}");
-        assert!(init.contains("\nsetsid cttyhack sh\necho off > /dev/ttyS0\n"));
+        assert!(init.contains("\nsetsid cttyhack sh\necho off 2> /dev/null > /dev/ttyS0\n"));
         assert!(!init.contains(PLAN));
         assert!(
             !content(Computer::X86, terminal("x", None))
@@ -211,8 +213,9 @@ mod tests {
         let of = |computer| content(computer, None).greeting();
         assert!(of(Computer::X86).contains("usbip attach"));
         assert!(!of(Computer::Ast2600).contains("usbip"));
-        let greeting = of(Computer::X86);
-        assert!(greeting.lines().count() <= 24);
-        assert!(greeting.lines().all(|line| line.chars().count() <= 80));
+        for greeting in [Computer::X86, Computer::Ast2600].map(of) {
+            assert!(greeting.lines().count() <= 24);
+            assert!(greeting.lines().all(|line| line.chars().count() <= 80));
+        }
     }
 }
