@@ -118,6 +118,11 @@ const STEPS: &[Step] = &[
         run: device::guest,
     },
     Step {
+        name: "login",
+        checks: "the guests of cargo xtask login, a PC and a BMC, run what is piped in: nvme-cli and echoes are answered, a second device attaches by USB/IP",
+        run: device::login,
+    },
+    Step {
         name: "instructions",
         checks: "echo round trips and NVMe-MI commands stay within budgets of instructions, the router within its bounds beside mctp-estack and under load, and the USB receiver beside mctp-usb-embassy",
         run: instructions::check,

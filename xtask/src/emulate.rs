@@ -188,7 +188,7 @@ pub(crate) fn counting(program: &Path) -> Command {
 
 /// The board, with nothing connected.
 pub(crate) fn qemu(program: &Path) -> Command {
-    let mut command = Command::new(install::ARM.program);
+    let mut command = install::ARM.command();
     command
         .args(["-machine", "mps2-an500", "-nodefaults"])
         .args(["-display", "none", "-monitor", "none"])

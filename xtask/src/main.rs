@@ -29,6 +29,10 @@ use clap::{Parser, Subcommand};
     about = "Checks and measurements of this repository"
 )]
 struct Arguments {
+    /// Install what is missing: Debian packages, as root or with sudo. Without it the system is left as
+    /// it is
+    #[arg(long, global = true)]
+    install: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -45,6 +49,8 @@ enum Command {
     /// Count the instructions of echo round trips, beside mctp-estack, and of NVMe-MI commands; and
     /// of round trips on the emulated Cortex-M7
     Instructions,
+    /// A shell in a Linux guest in QEMU, which has the virtual device as MCTP endpoint 9
+    Login(guest::login::Args),
     /// Where firmware can panic: the functions of dependencies, beside the committed list
     Panics(panics::Args),
     /// Measure what messages cost beside mctp-estack, by size, unit, peers, ports and routes, and
@@ -60,11 +66,16 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let result = match Arguments::parse().command {
+    let arguments = Arguments::parse();
+    if arguments.install {
+        install::allow();
+    }
+    let result = match arguments.command {
         Command::Ci(args) => ci::run(&args),
         Command::Emulate(args) => emulate::run(&args),
         Command::Guest(args) => guest::run(&args),
         Command::Instructions => instructions::run().and_then(|()| instructions_m7::run()),
+        Command::Login(args) => guest::login::run(&args),
         Command::Panics(args) => panics::run(&args),
         Command::Performance => performance::run(),
         Command::Readings => readings::run(),

@@ -1,5 +1,6 @@
 //! Running other programs: quiet when they succeed, with their whole output when they fail.
 
+use std::io::{Seek, Write};
 use std::process::{Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
@@ -9,12 +10,26 @@ use anyhow::{Context, Result, bail};
 /// Runs `command`; its standard output on success, an error with everything it printed otherwise.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let output = finish(command)?;
+    succeeded(command, &output)
+}
+
+/// The same for a command that reads `input`.
+pub(crate) fn output_with_input(command: &mut Command, input: &str) -> Result<String> {
+    let mut file = tempfile::tempfile()?;
+    file.write_all(input.as_bytes())?;
+    file.rewind()?;
+    let output = command.stdin(file).output();
+    let output = output.with_context(|| format!("cannot start {}", describe(command)))?;
+    succeeded(command, &output)
+}
+
+fn succeeded(command: &Command, output: &Output) -> Result<String> {
     if !output.status.success() {
         bail!(
             "{} ended with {}\n{}",
             describe(command),
             output.status,
-            text(&output)
+            text(output)
         );
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())

@@ -12,12 +12,15 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use cargo_metadata::Package;
 
-use crate::guest::install;
-use crate::process::{output, succeeds};
+use crate::install::{self, Needed};
+use crate::process::output;
 use crate::project::{Project, metadata};
 use callgrind::Cost;
 
 pub(crate) const FOLDER: &str = "bench";
+
+/// What counts instructions, and the symbols of the C library that it wants.
+const VALGRIND: &[Needed] = &[Needed::program("valgrind", "valgrind libc6-dbg")];
 
 /// `rep movsb` and `rep stosb`, which glibc takes for long blocks on some processors, count as one
 /// instruction a byte.
@@ -196,10 +199,7 @@ pub(crate) struct Bench<'p> {
 impl<'p> Bench<'p> {
     /// Builds programs, the first build for the usual capacities.
     pub(crate) fn build(project: &'p Project, builds: &[(Build, &[&str])]) -> Result<Self> {
-        if !succeeds(Command::new("valgrind").arg("--version")) {
-            println!("installing Valgrind");
-            install::install(&["valgrind", "libc6-dbg"])?;
-        }
+        install::debian(VALGRIND)?;
         let metadata = metadata(&project.root.join(FOLDER))?;
         let package = metadata
             .workspace_packages()

@@ -3,9 +3,10 @@
 use std::process::{Child, Command};
 use std::thread;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 
-use crate::process::output;
+use crate::install;
+use crate::process::{output, output_with_input};
 use crate::project::Project;
 
 /// The README's second command: it fails unless every answer that the in-process host gets is
@@ -78,7 +79,43 @@ impl Drop for Busy {
 /// In a process of its own, so that what it prints is seen only when it fails.
 pub(super) fn guest(project: &Project) -> Result<String> {
     let mut guest = Command::new(std::env::current_exe()?);
-    last_line(&output(guest.arg("guest").current_dir(&project.root))?)
+    guest.arg("guest").args(install::option());
+    last_line(&output(guest.current_dir(&project.root))?)
+}
+
+/// Seconds for a guest of `cargo xtask login`, which takes about ten on two idle cores, beside what
+/// has to be built for it.
+const LOGIN_TIME: &str = "1200";
+
+/// What a newcomer would type in the guests of `cargo xtask login`, piped into it.
+pub(super) fn login(project: &Project) -> Result<String> {
+    let echo = "linux-requester echo 9 --size 4096";
+    let second = "virtual-device usbip --log warn & sleep 1; usbip attach -r 127.0.0.1 -b 1-1 && sleep 2 && \
+                  linux-requester setup mctpusb1 --eid 10 --wait 3000 && linux-requester echo 10";
+    let commands = format!("nvme id-ctrl mctp:1,9 && {echo} || exit 1\n{second}; exit $?\n");
+    let pc = log_in(project, &[], &commands)?;
+    ensure!(
+        pc.contains("Reference NVM subsystem") && pc.matches("every byte right").count() == 2,
+        "nvme-cli and the echoes of two devices printed\n{pc}"
+    );
+    let bmc = log_in(project, &["--bmc"], &format!("uname -m; {echo}"))?;
+    ensure!(
+        bmc.starts_with("armv7l") && bmc.contains("every byte right"),
+        "the BMC printed\n{bmc}"
+    );
+    Ok("nvme-cli, echoes and a second device answer in a PC and a BMC".to_owned())
+}
+
+fn log_in(project: &Project, options: &[&str], commands: &str) -> Result<String> {
+    let mut login = Command::new("timeout");
+    login
+        .arg(LOGIN_TIME)
+        .arg(std::env::current_exe()?)
+        .arg("login")
+        .args(install::option())
+        .args(options)
+        .current_dir(&project.root);
+    output_with_input(&mut login, commands)
 }
 
 fn last_line(text: &str) -> Result<String> {

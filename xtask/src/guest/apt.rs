@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use super::debian::Architecture;
 use super::install;
 use crate::process::{output, with_retries};
 
@@ -15,11 +16,16 @@ const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// apt with its lists and downloads in a folder.
 pub(super) struct Apt {
     folder: PathBuf,
+    architecture: Architecture,
 }
 
 impl Apt {
     /// For these suites of the archive that the computer uses. The folder has to exist.
-    pub(super) fn of_suites(suites: &str, folder: &Path) -> Result<Self> {
+    pub(super) fn of_suites(
+        suites: &str,
+        architecture: Architecture,
+        folder: &Path,
+    ) -> Result<Self> {
         let entry = format!(
             "Types: deb\nURIs: {}\nSuites: {suites}\nComponents: main\nSigned-By: {KEYRING}\n",
             install::archive()?
@@ -32,6 +38,7 @@ impl Apt {
         fs::write(folder.join("status"), "")?;
         let apt = Self {
             folder: folder.to_owned(),
+            architecture,
         };
         apt.get(&["update"])?;
         Ok(apt)
@@ -45,15 +52,15 @@ impl Apt {
             .context("no package was downloaded")
     }
 
-    /// Downloads a package with all that it depends on.
-    pub(super) fn download_with_dependencies(&self, package: &str) -> Result<Vec<PathBuf>> {
-        self.get(&[
+    /// Downloads packages with all that they depend on.
+    pub(super) fn download_with_dependencies(&self, names: &[&str]) -> Result<Vec<PathBuf>> {
+        let install = [
             "install",
             "--download-only",
             "--yes",
             "--no-install-recommends",
-            package,
-        ])?;
+        ];
+        self.get(&[&install, names].concat())?;
         packages(&self.folder.join("cache/archives"))
     }
 
@@ -67,6 +74,10 @@ impl Apt {
             ("Dir::State::Lists", place("lists")),
             ("Dir::State::Status", place("status")),
             ("Dir::Cache", place("cache")),
+            ("APT::Architecture", self.architecture.name().into()),
+            ("APT::Architectures", self.architecture.name().into()),
+            // A mirror may be behind; what it has is signed all the same.
+            ("Acquire::Check-Valid-Until", "false".into()),
             // Otherwise only root may ask for an installation, even for one that only downloads.
             ("Debug::NoLocking", "true".into()),
         ] {

@@ -73,11 +73,11 @@ pub(super) fn longest_sent(tshark: &Tshark, capture: &Path) -> Result<u32> {
         .saturating_sub(COOKED_HEADER))
 }
 
-/// tshark's output. The capture is its standard input, because it may run where our files are not.
+/// tshark's output. The capture is its standard input.
 fn read(tshark: &Tshark, capture: &Path, args: &[&str]) -> Result<String> {
     let file = File::open(capture).with_context(|| format!("there is no {}", capture.display()))?;
     let output = tshark
-        .command()
+        .command()?
         .args(["-n", "-r", "-"])
         .args(args)
         .stdin(Stdio::from(file))

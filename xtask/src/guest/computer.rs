@@ -8,6 +8,15 @@ use super::install::{self, Qemu};
 use super::kernel::Kernel;
 use super::scenario::{Controller, Listener, Scenario, Wire};
 use crate::emulate;
+use crate::install::Needed;
+
+const ARM_LINKER: &str = "arm-linux-gnueabihf-gcc";
+/// Rust links with it.
+const COMPILER_OF_X86: &[Needed] = &[Needed::program("cc", "gcc")];
+const COMPILER_OF_ARM: &[Needed] = &[
+    Needed::program(ARM_LINKER, "gcc-arm-linux-gnueabihf"),
+    Needed::library("libc.a", ARM_LINKER, "libc6-dev-armhf-cross"),
+];
 
 /// A computer that QEMU emulates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,15 +52,19 @@ impl Computer {
         }
     }
 
-    /// The linker for that, if Rust has none of its own, and the Debian packages of it and of a static
-    /// C library.
-    pub(super) fn linker(self) -> Option<(&'static str, &'static [&'static str])> {
+    /// The linker for that, if Rust has none of its own.
+    pub(super) fn linker(self) -> Option<&'static str> {
         match self {
             Self::X86 => None,
-            Self::Ast2600 => Some((
-                "arm-linux-gnueabihf-gcc",
-                &["gcc-arm-linux-gnueabihf", "libc6-dev-armhf-cross"],
-            )),
+            Self::Ast2600 => Some(ARM_LINKER),
+        }
+    }
+
+    /// What compiling for it takes.
+    pub(super) fn compiler(self) -> &'static [Needed] {
+        match self {
+            Self::X86 => COMPILER_OF_X86,
+            Self::Ast2600 => COMPILER_OF_ARM,
         }
     }
 
@@ -73,7 +86,7 @@ impl Computer {
     }
 
     /// The options of the kernel.
-    fn kernel_options(self) -> &'static str {
+    pub(super) fn kernel_options(self) -> &'static str {
         match self {
             // On a busy host the emulated timer is too late for the check that it works.
             Self::X86 => "console=ttyS0 no_timer_check",
@@ -82,7 +95,7 @@ impl Computer {
     }
 
     /// The options of QEMU that have nothing to do with the device.
-    fn options(self, processors: u8) -> Vec<String> {
+    pub(super) fn options(self, processors: u8) -> Vec<String> {
         let options = match self {
             Self::X86 => format!("-m 512 -smp {processors}"),
             // The board is as it is.
@@ -92,7 +105,7 @@ impl Computer {
     }
 
     /// The options of QEMU for a USB device, `options` among them.
-    fn usb_device(self, controller: Controller, options: &str) -> Vec<String> {
+    pub(super) fn usb_device(self, controller: Controller, options: &str) -> Vec<String> {
         let device = |text: String| ["-device".to_owned(), text];
         match self {
             Self::X86 => [
@@ -138,7 +151,7 @@ pub(super) fn command(
     );
     // With the monitor, QEMU gives the guest all keys, that for an interrupt too.
     let console = if interactive { "mon:stdio" } else { "stdio" };
-    let mut command = Command::new(computer.qemu().program);
+    let mut command = computer.qemu().command();
     command
         .args(["-accel", "tcg", "-nodefaults", "-display", "none"])
         .args(computer.options(scenario.processors))

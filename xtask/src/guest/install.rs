@@ -1,194 +1,140 @@
-//! QEMU and tshark from Debian's packages. What is there already is left alone.
+//! QEMU and tshark: those of this computer if they are new enough, else Debian's, unpacked in the
+//! build folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result, bail};
 
+use super::debian::{Architecture, Unpacked};
 use super::first_line;
-use crate::process::{output, succeeds, with_retries};
+use crate::install::too_old;
+use crate::project::Project;
 
 /// The oldest QEMU whose chardevs know `reconnect-ms`.
 const OLDEST_QEMU: (u32, u32) = (9, 2);
 /// The oldest tshark that decodes MCTP.
 const OLDEST_TSHARK: (u32, u32) = (4, 2);
-/// The Debian release that has such a tshark, for hosts that have an older one.
-const TSHARK_RELEASE: &str = "trixie";
-/// The Debian release whose own QEMU package conflicts with what is often installed; its backport
-/// does not.
-const BACKPORTED: &str = "bookworm";
+/// A Debian release that has both.
+const RELEASE: &str = "trixie";
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// A QEMU, for one kind of computer.
 pub(crate) struct Qemu {
-    pub(crate) program: &'static str,
+    program: &'static str,
     package: &'static str,
+    /// The one to use if this computer's own is not.
+    unpacked: OnceLock<Unpacked>,
 }
 
 /// The guests'.
-pub(crate) const X86: Qemu = Qemu {
-    program: "qemu-system-x86_64",
-    package: "qemu-system-x86",
-};
+pub(crate) static X86: Qemu = Qemu::new("qemu-system-x86_64", "qemu-system-x86");
 
 /// The emulated board's.
-pub(crate) const ARM: Qemu = Qemu {
-    program: "qemu-system-arm",
-    package: "qemu-system-arm",
-};
+pub(crate) static ARM: Qemu = Qemu::new("qemu-system-arm", "qemu-system-arm");
 
-/// Installs a QEMU unless there is one that is new enough.
-pub(crate) fn qemu(qemu: &Qemu) -> Result<()> {
-    if version_of(&mut Command::new(qemu.program)).is_some_and(|version| version >= OLDEST_QEMU) {
-        return Ok(());
-    }
-    println!("installing {}", qemu.program);
-    need_debian(qemu.program, qemu.package)?;
-    if codename()? != BACKPORTED {
-        return install(&[qemu.package]);
-    }
-    let suite = format!("{BACKPORTED}-backports");
-    enable_suite(&suite)?;
-    install(&["-t", &suite, qemu.package])
-}
-
-/// A tshark that decodes MCTP.
-pub(crate) struct Tshark {
-    /// The root folder to change to before it is started, if it is not the host's own.
-    root: Option<PathBuf>,
-}
-
-impl Tshark {
-    /// The program, ready for arguments.
-    pub(crate) fn command(&self) -> Command {
-        match &self.root {
-            None => Command::new("tshark"),
-            Some(root) => {
-                let mut command = as_root("chroot");
-                command.arg(root).arg("tshark");
-                command
-            }
+impl Qemu {
+    const fn new(program: &'static str, package: &'static str) -> Self {
+        Self {
+            program,
+            package,
+            unpacked: OnceLock::new(),
         }
     }
 
+    /// The program, ready for arguments. [`qemu`] comes first.
+    pub(crate) fn command(&self) -> Command {
+        let unpacked = self.unpacked.get();
+        let unpacked = unpacked.and_then(|unpacked| self.of(unpacked).ok());
+        unpacked.unwrap_or_else(|| Command::new(self.program))
+    }
+
+    fn of(&self, unpacked: &Unpacked) -> Result<Command> {
+        let mut command = unpacked.command(&format!("usr/bin/{}", self.program))?;
+        for folder in ["usr/share/qemu", "usr/share/seabios"] {
+            command.arg("-L").arg(unpacked.path(folder));
+        }
+        let modules = unpacked.path("usr/lib/x86_64-linux-gnu/qemu");
+        command.env("QEMU_MODULE_DIR", modules);
+        Ok(command)
+    }
+}
+
+/// Has a QEMU that is new enough.
+pub(crate) fn qemu(qemu: &Qemu) -> Result<()> {
+    let found = version_of(&mut Command::new(qemu.program));
+    if found.is_some_and(|version| version >= OLDEST_QEMU) || qemu.unpacked.get().is_some() {
+        return Ok(());
+    }
+    if !can_unpack() {
+        bail!(too_old(qemu.program, OLDEST_QEMU, found, qemu.package));
+    }
+    let tools = Project::open()?.target_dir.join("guest-tools");
+    let root = tools.join(format!("{}-{RELEASE}", qemu.package));
+    let unpacked = Unpacked::fetch(&root, Architecture::Amd64, RELEASE, &[qemu.package])?;
+    let version = version_of(&mut qemu.of(&unpacked)?);
+    version.with_context(|| format!("the {} that was unpacked does not run", qemu.program))?;
+    // Another thread may have set the same.
+    let _ = qemu.unpacked.set(unpacked);
+    Ok(())
+}
+
+/// A tshark that decodes MCTP.
+pub(crate) struct Tshark(Option<Unpacked>);
+
+impl Tshark {
+    /// The program, ready for arguments.
+    pub(crate) fn command(&self) -> Result<Command> {
+        let Some(unpacked) = &self.0 else {
+            return Ok(Command::new("tshark"));
+        };
+        let mut command = unpacked.command("usr/bin/tshark")?;
+        let data = unpacked.path("usr/share/wireshark");
+        command.env("WIRESHARK_DATA_DIR", data);
+        Ok(command)
+    }
+
+    fn version(&self) -> Option<(u32, u32)> {
+        version_of(&mut self.command().ok()?)
+    }
+
     fn is_new_enough(&self) -> bool {
-        version_of(&mut self.command()).is_some_and(|version| version >= OLDEST_TSHARK)
+        self.version().is_some_and(|found| found >= OLDEST_TSHARK)
     }
 }
 
 /// A tshark that is new enough and there already: the host's, or the one unpacked under
 /// `target_dir`.
-pub(crate) fn installed_tshark(target_dir: &Path) -> Result<Option<Tshark>> {
-    let candidates = [None, Some(unpacked(target_dir))];
-    Ok(candidates
-        .into_iter()
-        .map(|root| Tshark { root })
-        .find(Tshark::is_new_enough))
+pub(crate) fn installed_tshark(target_dir: &Path) -> Option<Tshark> {
+    let unpacked = Unpacked::find(&unpacked_tshark(target_dir), Architecture::Amd64);
+    let candidates = [Some(Tshark(None)), unpacked.map(|one| Tshark(Some(one)))];
+    candidates.into_iter().flatten().find(Tshark::is_new_enough)
 }
 
-/// A tshark that is new enough; installed, or unpacked with a newer Debian release under
-/// `target_dir`, if need be.
+/// A tshark that is new enough, unpacked under `target_dir` if need be.
 pub(crate) fn tshark(target_dir: &Path) -> Result<Tshark> {
-    if let Some(tshark) = installed_tshark(target_dir)? {
+    if let Some(tshark) = installed_tshark(target_dir) {
         return Ok(tshark);
     }
-    println!("installing tshark");
-    need_debian("tshark 4.2 or later", "tshark")?;
-    if codename()? == BACKPORTED {
-        unpack(&unpacked(target_dir))?;
-    } else {
-        install(&["tshark"])?;
+    if !can_unpack() {
+        let found = Tshark(None).version();
+        bail!(too_old("tshark", OLDEST_TSHARK, found, "tshark"));
     }
-    installed_tshark(target_dir)?.context("tshark was installed, but is older than 4.2")
+    let root = unpacked_tshark(target_dir);
+    Unpacked::fetch(&root, Architecture::Amd64, RELEASE, &["tshark"])?;
+    installed_tshark(target_dir).context("the tshark that was unpacked does not run")
 }
 
-fn unpacked(target_dir: &Path) -> PathBuf {
-    target_dir.join("guest-tools").join(TSHARK_RELEASE)
+fn unpacked_tshark(target_dir: &Path) -> PathBuf {
+    let tools = target_dir.join("guest-tools");
+    tools.join(format!("tshark-{RELEASE}"))
 }
 
-fn unpack(folder: &Path) -> Result<()> {
-    if !succeeds(Command::new("debootstrap").arg("--version")) {
-        install(&["debootstrap"])?;
-    }
-    // A half-unpacked folder of an earlier try would be in the way.
-    if folder.exists() {
-        output(as_root("rm").args(["-r", "--one-file-system"]).arg(folder))?;
-    }
-    fs::create_dir_all(folder)?;
-    let mut command = as_root("debootstrap");
-    command
-        .args(["--variant=minbase", "--include=tshark", TSHARK_RELEASE])
-        .arg(folder)
-        .arg(archive()?);
-    output(&mut command).map(drop)
-}
-
-/// Adds a suite of the archive that apt uses already.
-fn enable_suite(suite: &str) -> Result<()> {
-    let entry = format!(
-        "Types: deb\nURIs: {}\nSuites: {suite}\nComponents: main\nSigned-By: {KEYRING}\n",
-        archive()?
-    );
-    let scratch = tempfile::NamedTempFile::new()?;
-    fs::write(scratch.path(), entry)?;
-    let target = format!("/etc/apt/sources.list.d/{suite}.sources");
-    output(
-        as_root("install")
-            .args(["-m", "644"])
-            .arg(scratch.path())
-            .arg(target),
-    )
-    .map(drop)
-}
-
-/// Installs Debian packages for a program that is not there.
-pub(super) fn packages(program: &str, packages: &[&str]) -> Result<()> {
-    need_debian(program, &packages.join("`, `"))?;
-    install(packages)
-}
-
-pub(crate) fn install(args: &[&str]) -> Result<()> {
-    with_retries(as_root("apt-get").arg("update"))?;
-    with_retries(
-        as_root("env")
-            .args([
-                "DEBIAN_FRONTEND=noninteractive",
-                "apt-get",
-                "install",
-                "--yes",
-            ])
-            .arg("--no-install-recommends")
-            .args(args),
-    )
-    .context("cannot install a Debian package; root or password-free sudo is needed")
-}
-
-fn as_root(program: &str) -> Command {
-    let is_root = first_line(Command::new("id").arg("-u")).is_some_and(|id| id == "0");
-    if is_root {
-        return Command::new(program);
-    }
-    let mut command = Command::new("sudo");
-    command.args(["--non-interactive", program]);
-    command
-}
-
-fn need_debian(program: &str, package: &str) -> Result<()> {
-    if !succeeds(Command::new("apt-get").arg("--version")) {
-        bail!("{program} is needed: install it (Debian package `{package}`)");
-    }
-    Ok(())
-}
-
-fn codename() -> Result<String> {
-    let release = fs::read_to_string("/etc/os-release").context("which system is this?")?;
-    Ok(release
-        .lines()
-        .find_map(|line| line.strip_prefix("VERSION_CODENAME="))
-        .unwrap_or_default()
-        .trim_matches('"')
-        .to_owned())
+/// Whether this is a Debian with the architecture of what would be unpacked.
+fn can_unpack() -> bool {
+    cfg!(target_arch = "x86_64") && Path::new(KEYRING).exists() && archive().is_ok()
 }
 
 /// The address of the Debian archive that this computer uses.

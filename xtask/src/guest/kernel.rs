@@ -16,81 +16,71 @@ pub(super) struct Kernel {
     pub(super) device_tree: Option<PathBuf>,
 }
 
-/// The folders of kernels, in the order they are looked at.
-struct Folders {
-    /// Shared by those who work on the project: beside the checkout.
-    shared: PathBuf,
-    /// What was built earlier.
-    built: PathBuf,
-}
-
-impl Folders {
-    fn find(&self, name: &str) -> Option<PathBuf> {
-        let candidates = [&self.shared, &self.built].map(|folder| folder.join(name));
-        candidates.into_iter().find(|path| path.exists())
+impl Kernel {
+    /// One that somebody has already.
+    pub(super) fn given(image: &Path, device_tree: Option<&Path>) -> Result<Self> {
+        let tree = device_tree.map(|path| required(path.to_owned(), "the device tree"));
+        Ok(Self {
+            image: required(image.to_owned(), "the kernel image")?,
+            device_tree: tree.transpose()?,
+        })
     }
 }
 
-/// The first of: the one given, which is for x86, one in the shared folder beside the checkout, one
-/// built earlier, one built now.
+/// The names of the files.
+struct Names {
+    image: String,
+    device_tree: Option<&'static str>,
+}
+
+impl Names {
+    fn new(computer: Computer, linux: Linux) -> Self {
+        let version = linux.version();
+        match computer {
+            Computer::X86 => Self {
+                image: format!("bzImage-{version}"),
+                device_tree: None,
+            },
+            Computer::Ast2600 => Self {
+                image: format!("zImage-{version}-ast2600"),
+                device_tree: Some("ast2600-mctp.dtb"),
+            },
+        }
+    }
+
+    fn in_folder(&self, folder: &Path) -> Kernel {
+        Kernel {
+            image: folder.join(&self.image),
+            device_tree: self.device_tree.map(|name| folder.join(name)),
+        }
+    }
+}
+
+/// The first of: one in the shared folder beside the checkout, one built earlier, one built now.
 pub(super) fn find(
     project: &Project,
     computer: Computer,
     linux: Linux,
-    given: Option<&Path>,
     may_build: bool,
 ) -> Result<Kernel> {
-    let folders = Folders {
-        shared: project.root.join("../shared/guest"),
-        built: project.target_dir.join("guest-tools"),
-    };
-    match computer {
-        Computer::X86 => Ok(Kernel {
-            image: x86(project, &folders, linux, given, may_build)?,
-            device_tree: None,
-        }),
-        Computer::Ast2600 => ast2600(&folders, linux),
-    }
-}
-
-fn x86(
-    project: &Project,
-    folders: &Folders,
-    linux: Linux,
-    given: Option<&Path>,
-    may_build: bool,
-) -> Result<PathBuf> {
-    if let Some(kernel) = given {
-        return required(kernel.to_owned(), "the kernel image");
-    }
-    let name = format!("bzImage-{}", linux.version());
-    if let Some(kernel) = folders.find(&name) {
-        return Ok(kernel);
+    let names = Names::new(computer, linux);
+    let built = project.target_dir.join("guest-tools");
+    // The first is shared by those who work on the project.
+    for folder in [&project.root.join("../shared/guest"), &built] {
+        let kernel = names.in_folder(folder);
+        let tree_is_there = kernel.device_tree.as_ref().is_none_or(|tree| tree.exists());
+        if kernel.image.exists() && tree_is_there {
+            return Ok(kernel);
+        }
     }
     if !may_build {
         bail!(
-            "no kernel image for Linux {}: give one with --kernel, or have it built with --build-kernel",
-            linux.version()
+            "no kernel image for Linux {} on {}: give one with --kernel, or have it built with --build-kernel",
+            linux.version(),
+            computer.name()
         );
     }
-    let built = folders.built.join(name);
-    kernel_build::build(project, linux, &built)?;
-    Ok(built)
-}
-
-/// It has a device tree of its own and the test driver `i2c-vlink`, and is not built here.
-fn ast2600(folders: &Folders, linux: Linux) -> Result<Kernel> {
-    let image = format!("zImage-{}-ast2600", linux.version());
-    let device_tree = "ast2600-mctp.dtb";
-    match (folders.find(&image), folders.find(device_tree)) {
-        (Some(image), Some(device_tree)) => Ok(Kernel {
-            image,
-            device_tree: Some(device_tree),
-        }),
-        _ => bail!(
-            "no kernel for the AST2600: {image} and {device_tree} have to be in {} or {}",
-            folders.shared.display(),
-            folders.built.display()
-        ),
-    }
+    let kernel = names.in_folder(&built);
+    kernel_build::build(project, computer, linux, &kernel)?;
+    Ok(kernel)
 }

@@ -20,13 +20,14 @@
 mod apt;
 mod capture;
 mod computer;
-mod debian_program;
+mod debian;
 mod device;
 mod fullness;
 mod initramfs;
 pub(crate) mod install;
 mod kernel;
 mod kernel_build;
+pub(crate) mod login;
 mod management;
 mod nvme_cli;
 mod nvme_table;
@@ -79,7 +80,7 @@ pub(crate) struct Args {
     /// A kernel image for all scenarios on x86, instead of one for each Linux version
     #[arg(long)]
     kernel: Option<PathBuf>,
-    /// Build missing kernels for x86 from Debian's sources (about ten minutes each)
+    /// Build missing kernels from Debian's sources (15 minutes of one processor each)
     #[arg(long)]
     build_kernel: bool,
     /// A virtual device that is already built
@@ -148,13 +149,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut table = Table::new(&project.root, args.write_table);
     let runs = (0..args.times).flat_map(|_| &scenarios);
     for scenario in runs {
-        let kernel = kernel::find(
-            &project,
-            scenario.computer,
-            scenario.linux,
-            args.kernel.as_deref(),
-            args.build_kernel,
-        )?;
+        let kernel = match (scenario.computer, &args.kernel) {
+            (Computer::X86, Some(image)) => Kernel::given(image, None)?,
+            (computer, _) => kernel::find(&project, computer, scenario.linux, args.build_kernel)?,
+        };
         let took = run_one(scenario, &kernel, &programs, &folder, args, &mut table)
             .with_context(|| format!("guest scenario {} failed", scenario.name))?;
         println!("guest: {}: ok, {} s", scenario.name, took.as_secs());
@@ -192,7 +190,7 @@ fn chosen(args: &Args) -> Result<Vec<Scenario>> {
 
 fn programs(project: &Project, args: &Args, scenarios: &[Scenario]) -> Result<Programs> {
     // Only the whole run is worth the download of a newer tshark.
-    let tshark = match install::installed_tshark(&project.target_dir)? {
+    let tshark = match install::installed_tshark(&project.target_dir) {
         None if !args.smoke && !args.shell => Some(install::tshark(&project.target_dir)?),
         found => found,
     };
@@ -253,13 +251,8 @@ fn build_for_guest(project: &Project, package: &str, computer: Computer) -> Resu
     cargo
         .args(["--target", target])
         .env("CARGO_PROFILE_RELEASE_STRIP", "true");
-    if let Some((linker, packages)) = computer.linker() {
-        // Its answer is a path if it has that file.
-        let library = first_line(Command::new(linker).arg("-print-file-name=libc.a"));
-        if library.is_none_or(|path| !path.starts_with('/')) {
-            println!("installing {linker}");
-            install::packages(linker, packages)?;
-        }
+    crate::install::debian(computer.compiler())?;
+    if let Some(linker) = computer.linker() {
         // The processor has half of the floating-point registers that the compiler takes.
         let flags = format!("-Clinker={linker} -Ctarget-feature=+crt-static,-d32");
         cargo.env("RUSTFLAGS", flags);
@@ -306,7 +299,7 @@ fn run_one(
         }
     }
     if let Some(release) = scenario.usbip_tool {
-        files.extend(usbip::TOOL.files(release, &programs.tools)?);
+        files.extend(usbip::files(release, &programs.tools)?);
     }
     if let (Wire::Usbip, Some(program)) = (scenario.wire, &programs.devices.in_the_guest) {
         files.push(initramfs::File {

@@ -1,19 +1,16 @@
-//! Debian's nvme-cli for the guests, of several releases.
+//! Debian's nvme-cli for the guests: the program, its loader and the libraries that it needs, of
+//! several releases.
 
 use std::path::Path;
 
 use anyhow::Result;
 
-use super::debian_program::DebianProgram;
+use super::debian::{Architecture, Unpacked};
 use super::initramfs::File;
 
-const PROGRAM: DebianProgram = DebianProgram {
-    package: "nvme-cli",
-    path: "usr/sbin/nvme",
-    name: "nvme",
-};
+const PROGRAM: &str = "usr/sbin/nvme";
 
-/// What `guest-tests nvme-check` checks of every release, in this order.
+/// What `linux-requester nvme-check` checks of every release, in this order.
 pub(super) const CHAPTERS: &[&str] = &[
     "identify",
     "logs",
@@ -24,7 +21,7 @@ pub(super) const CHAPTERS: &[&str] = &[
     "firmware",
 ];
 
-/// A Debian release, for its programs.
+/// A Debian release, for its nvme-cli.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Release {
     /// nvme-cli 2.3 with libnvme 1.3, which takes no message whose length is not a multiple of
@@ -48,11 +45,14 @@ impl Release {
 
     /// Where its nvme-cli is in the guest: `nvme`, `loader`, and the libraries.
     pub(super) fn folder(self) -> String {
-        PROGRAM.folder(self)
+        format!("nvme-cli-{}", self.name())
     }
 
-    /// What a guest needs for nvme-cli, downloaded to `tools` if it is not there.
+    /// What a guest needs, downloaded to `tools` if it is not there.
     pub(super) fn files(self, tools: &Path) -> Result<Vec<File>> {
-        PROGRAM.files(self, tools)
+        let folder = self.folder();
+        let root = tools.join(&folder);
+        let unpacked = Unpacked::fetch(&root, Architecture::Amd64, self.name(), &["nvme-cli"])?;
+        unpacked.program_in_folder(PROGRAM, "nvme", &folder)
     }
 }

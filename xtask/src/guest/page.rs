@@ -11,6 +11,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::apt::{self, Apt};
+use super::debian::Architecture;
 use super::initramfs::File;
 use super::nvme_cli::Release;
 
@@ -168,7 +169,8 @@ fn busybox(release: Release, tools: &Path) -> Result<Vec<u8>> {
             fs::remove_dir_all(&download)?;
         }
         fs::create_dir_all(&download)?;
-        let package = Apt::of_suites(release.name(), &download)?.download("busybox-static")?;
+        let package = Apt::of_suites(release.name(), Architecture::Amd64, &download)?
+            .download("busybox-static")?;
         let unpacked = download.join("root");
         apt::unpack(&package, &unpacked)?;
         let places = ["usr/bin/busybox", "bin/busybox"].map(|place| unpacked.join(place));

@@ -383,7 +383,7 @@ impl Scenario {
 
     /// Where the guest has the tool that attaches the device.
     fn tool_folder(&self) -> Option<String> {
-        Some(usbip::TOOL.folder(self.usbip_tool?))
+        Some(usbip::folder(self.usbip_tool?))
     }
 
     fn nvme_cli_commands(&self) -> Vec<String> {

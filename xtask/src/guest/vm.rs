@@ -66,7 +66,7 @@ pub(super) struct Outcome {
 }
 
 /// Ends the program when it goes out of scope, so that no failure leaves one behind.
-struct Running(Child);
+pub(super) struct Running(pub(super) Child);
 
 impl Running {
     /// Stops the process, lets it go on after that time, and tells its guest so.
@@ -242,7 +242,7 @@ impl Machine<'_> {
             .stdout(output)
             .stderr(File::create(folder.join("qemu.log"))?);
         Ok(Running(command.spawn().with_context(|| {
-            format!("cannot start {}", scenario.computer.qemu().program)
+            format!("cannot start QEMU for {}", scenario.computer.name())
         })?))
     }
 
@@ -368,7 +368,7 @@ fn connect(socket: &Path) -> Result<UnixStream> {
 }
 
 /// The lines that a program prints, so that waiting for one can have an end.
-fn lines_of(program: &mut Child) -> Result<Receiver<String>> {
+pub(super) fn lines_of(program: &mut Child) -> Result<Receiver<String>> {
     let stdout = program
         .stdout
         .take()
