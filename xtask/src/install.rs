@@ -181,20 +181,16 @@ fn listed(names: &[String]) -> String {
 }
 
 fn apt_get(packages: &[&str]) -> Result<()> {
-    with_retries(as_root("apt-get").arg("update"))?;
-    with_retries(
-        as_root("env")
-            .args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "install"])
-            // Another installation may be running.
-            .args([
-                "--yes",
-                "--no-install-recommends",
-                "-o",
-                "DPkg::Lock::Timeout=600",
-            ])
-            .args(packages),
-    )
-    .context("cannot install a Debian package; root or password-free sudo is needed")
+    let mut install = as_root("env");
+    install
+        .args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "install"])
+        .args(["--yes", "--no-install-recommends"])
+        // Another installation may be running.
+        .args(["-o", "DPkg::Lock::Timeout=600"])
+        .args(packages);
+    with_retries(as_root("apt-get").arg("update"))
+        .and_then(|()| with_retries(&mut install))
+        .context("cannot install Debian packages, for which root or password-free sudo is needed")
 }
 
 fn as_root(program: &str) -> Command {

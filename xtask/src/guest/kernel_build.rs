@@ -71,7 +71,7 @@ pub(super) fn build(
 fn announcement(computer: Computer, version: &str, folder: &Path) -> String {
     format!(
         "building Linux {version} for {} in {}, once: 170 MB to download, 2.5 GB of disk meanwhile, and \
-         about 10 minutes of one processor",
+         about 7 minutes of one processor",
         computer.name(),
         folder.display()
     )

@@ -80,7 +80,7 @@ pub(crate) struct Args {
     /// A kernel image for all scenarios on x86, instead of one for each Linux version
     #[arg(long)]
     kernel: Option<PathBuf>,
-    /// Build missing kernels from Debian's sources (15 minutes of one processor each)
+    /// Build missing kernels from Debian's sources (about 7 minutes of one processor each)
     #[arg(long)]
     build_kernel: bool,
     /// A virtual device that is already built

@@ -1,7 +1,7 @@
 //! The guest's QEMU and the device, from start to end.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{Read, Write, stdout};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -80,13 +80,20 @@ impl Machine<'_> {
         command.stdin(Stdio::inherit()).stdout(Stdio::inherit());
         let mut qemu = Running(command.spawn().context("cannot start QEMU")?);
         let _device = self.start_device(&links)?;
-        while qemu.0.try_wait()?.is_none() {
+        let status = loop {
+            if let Some(status) = qemu.0.try_wait()? {
+                break status;
+            }
             if links.is_off() {
                 // It sets the terminal back before it ends.
                 quit(&links.monitor())?;
-                qemu.0.wait()?;
+                break qemu.0.wait()?;
             }
             thread::sleep(PAUSE);
+        };
+        if !status.success() {
+            let log = fs::read_to_string(self.qemu_log())?;
+            bail!("QEMU ended with {status}: {}", log.trim());
         }
         Ok(())
     }
@@ -111,7 +118,10 @@ impl Machine<'_> {
                         .map_or_else(|_| String::new(), |log| format!(": {}", log.trim()))
                 ),
             };
-            if let Some(code) = line.strip_prefix(END) {
+            // What was printed before need not end with a line.
+            if let Some((before, code)) = line.split_once(END) {
+                print!("{before}");
+                stdout().flush()?;
                 if code != "0" {
                     bail!("the commands in the guest ended with exit code {code}");
                 }

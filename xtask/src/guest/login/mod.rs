@@ -39,7 +39,8 @@ pub(crate) struct Args {
     /// The device tree of the kernel image for an AST2600
     #[arg(long, value_name = "PATH", requires = "kernel", requires = "bmc")]
     device_tree: Option<PathBuf>,
-    /// Shell commands to run in place of a shell; so is what is piped in
+    /// Shell commands to run in place of a shell; so is what is piped in. They may print nothing for
+    /// five minutes at most
     #[arg(long, value_name = "COMMANDS")]
     run: Option<String>,
     /// More options of `virtual-device usbredir`
