@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 use log::LevelFilter;
 use mctp_i2c::TargetAddress;
 use mctp_transport::{BASELINE_TRANSMISSION_UNIT, HEADER_LEN};
@@ -16,21 +16,10 @@ use uuid::Uuid;
 
 use crate::connection::{Address, Connection};
 use crate::model_file::DeviceModel;
-
-/// The device's UUID unless another is asked for: version 5 (RFC 9562, section 5.5) of the name
-/// "virtual-device" in the namespace `d5149a61-68d7-450c-b58f-e9a17e47d67a`, chosen at random.
-pub const DEFAULT_UUID: Uuid = Uuid::from_u128(0x0dc120b8_2b6f_5838_9376_c49252525ad8);
-
-/// The longest message unless another is asked for: that of NVMe-MI over MCTP, 4096 bytes of data
-/// and 128 around them.
-pub const DEFAULT_MAX_MESSAGE: usize = 4224;
-
-/// The longest message there can be: Linux assembles no more (64 KiB, message type byte included).
-pub const LARGEST_MAX_MESSAGE: usize = 65_536;
-
-/// The smallest MTU: the baseline transmission unit and the packet header before it (DSP0236 1.3.3,
-/// section 8.4).
-pub const SMALLEST_MTU: usize = BASELINE_TRANSMISSION_UNIT + HEADER_LEN;
+use crate::settings::{
+    BufferCount, DEFAULT_MAX_MESSAGE, DEFAULT_UUID, DeviceSettings, LARGEST_MAX_MESSAGE,
+    SMALLEST_MTU,
+};
 
 /// The send time limits that can be asked for, in seconds. The router looks at its limits ten times
 /// a second.
@@ -153,9 +142,9 @@ struct DeviceArguments {
     /// tools.
     #[arg(long, global = true, value_name = "N", default_value_t = DEFAULT_MAX_MESSAGE)]
     max_message: usize,
-    /// How many messages of several packets the device has buffers for. One service gets one less
-    /// of them.
-    #[arg(long, global = true, value_name = "N", value_enum, default_value_t)]
+    /// How many messages of several packets the device has buffers for: 2 or 8. One service gets
+    /// one less of them.
+    #[arg(long, global = true, value_name = "N", default_value = "8", value_parser = parse_message_buffers)]
     message_buffers: BufferCount,
     /// How long the host may read nothing before what is being sent to it is given up, in seconds:
     /// 0.1 to 3600. Less than the 6 s after which Linux forgets a request loses messages of a
@@ -282,20 +271,6 @@ struct LineArguments {
     baud: Option<u32>,
 }
 
-/// How many messages of several packets there are buffers for: the numbers that a test or a demo of
-/// few and of enough buffers needs. With several services, the router keeps one of them for those
-/// that have none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum BufferCount {
-    /// As on the Nucleo.
-    #[value(name = "2")]
-    Two,
-    /// As many as Linux has tags for an endpoint.
-    #[default]
-    #[value(name = "8")]
-    Eight,
-}
-
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -323,79 +298,6 @@ pub enum UsbipPort {
     },
     /// It is that of this machine.
     Attach,
-}
-
-/// The device asked for. All values are legal ones.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeviceSettings {
-    /// Version of the binding.
-    pub usb: Version,
-    /// Speed of the USB port: high or full.
-    pub speed: Speed,
-    /// The longest MCTP packet sent, in bytes, packet header included.
-    pub mtu: usize,
-    /// The longest message taken, in bytes, message type byte included.
-    pub max_message: usize,
-    /// How many messages of several packets it has buffers for.
-    pub message_buffers: BufferCount,
-    /// How long the host may read nothing before what is being sent to it is given up.
-    pub send_timeout: Duration,
-    /// The device's identity.
-    pub uuid: Uuid,
-    /// What it manages.
-    pub model: DeviceModel,
-}
-
-impl DeviceSettings {
-    /// Payload bytes of the longest packet: the transmission unit of DSP0236, section 8.4.
-    pub fn unit(&self) -> usize {
-        self.mtu.saturating_sub(HEADER_LEN)
-    }
-
-    /// wMaxPacketSize of a bulk endpoint (USB 2.0, section 5.8.3).
-    pub fn bulk_packet(&self) -> u16 {
-        match self.speed {
-            Speed::High => 512,
-            Speed::Full | Speed::Low => 64,
-        }
-    }
-
-    /// The USB serial number: the first 12 hex digits of the UUID.
-    pub fn serial_number(&self) -> String {
-        self.uuid.simple().to_string()[..12].to_owned()
-    }
-
-    fn check(&self, command: Option<&Command>) -> Result<(), String> {
-        match command {
-            Some(Command::Serial(_)) => check_mtu(self.mtu, LARGEST_SERIAL_MTU, "serial")?,
-            Some(Command::I2c(_)) => check_mtu(self.mtu, LARGEST_I2C_MTU, "I2C")?,
-            Some(Command::Usbredir(_) | Command::Usbip(_)) | None => {
-                check_usb_mtu(self.usb, self.mtu)?
-            }
-        }
-        if !(BASELINE_TRANSMISSION_UNIT..=LARGEST_MAX_MESSAGE).contains(&self.max_message) {
-            return Err(format!(
-                "--max-message {} is not in 64 to {LARGEST_MAX_MESSAGE}: every endpoint takes 64 bytes, and Linux assembles no more than 64 KiB",
-                self.max_message
-            ));
-        }
-        Ok(())
-    }
-}
-
-impl Default for DeviceSettings {
-    fn default() -> Self {
-        Self {
-            usb: Version::V1_0,
-            speed: Speed::High,
-            mtu: SMALLEST_MTU,
-            max_message: DEFAULT_MAX_MESSAGE,
-            message_buffers: BufferCount::default(),
-            send_timeout: LINUX_TAG_LIFETIME,
-            uuid: DEFAULT_UUID,
-            model: DeviceModel::default(),
-        }
-    }
 }
 
 /// The whole command line.
@@ -448,9 +350,7 @@ impl Invocation {
                 None => DeviceModel::default(),
             },
         };
-        settings
-            .check(command.as_ref())
-            .map_err(Refusal::BadInput)?;
+        check(&settings, command.as_ref()).map_err(Refusal::BadInput)?;
         let (mode, serial_log, default_log) = match command {
             None => (Mode::Demo, false, LevelFilter::Warn),
             Some(Command::Usbredir(arguments)) => {
@@ -574,6 +474,14 @@ fn parse_usbip_address(text: &str) -> Result<(String, u16), String> {
     }
 }
 
+fn parse_message_buffers(text: &str) -> Result<BufferCount, &'static str> {
+    match text {
+        "2" => Ok(BufferCount::Two),
+        "8" => Ok(BufferCount::Eight),
+        _ => Err("a device has 2 or 8 of these buffers"),
+    }
+}
+
 fn parse_baud(text: &str) -> Result<u32, &'static str> {
     let baud = text.parse().ok().filter(|baud| *baud > 0);
     baud.ok_or("a rate is a number of bits a second, such as 115200")
@@ -599,6 +507,23 @@ fn parse_uuid(text: &str) -> Result<Uuid, String> {
         return Err("this UUID names no device: bus owners recognise a device by its UUID".into());
     }
     Ok(uuid)
+}
+
+fn check(settings: &DeviceSettings, command: Option<&Command>) -> Result<(), String> {
+    match command {
+        Some(Command::Serial(_)) => check_mtu(settings.mtu, LARGEST_SERIAL_MTU, "serial")?,
+        Some(Command::I2c(_)) => check_mtu(settings.mtu, LARGEST_I2C_MTU, "I2C")?,
+        Some(Command::Usbredir(_) | Command::Usbip(_)) | None => {
+            check_usb_mtu(settings.usb, settings.mtu)?
+        }
+    }
+    if !(BASELINE_TRANSMISSION_UNIT..=LARGEST_MAX_MESSAGE).contains(&settings.max_message) {
+        return Err(format!(
+            "--max-message {} is not in 64 to {LARGEST_MAX_MESSAGE}: every endpoint takes 64 bytes, and Linux assembles no more than 64 KiB",
+            settings.max_message
+        ));
+    }
+    Ok(())
 }
 
 fn check_send_timeout(seconds: f64) -> Result<Duration, String> {

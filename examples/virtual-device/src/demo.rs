@@ -22,11 +22,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 use reference_device::Observer;
 
-use crate::cli::DeviceSettings;
 use crate::device::{self, Cable};
 use crate::host::guest::Guest;
 use crate::host::requester;
 use crate::host::transport::PacketLog;
+use crate::settings::DeviceSettings;
 use exchange::Exchanger;
 use management::Host;
 use screen::Screen;

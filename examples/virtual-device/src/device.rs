@@ -22,11 +22,11 @@ use reference_device::{
 use remote_usb_device::{Buffers, State};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::cli::{BufferCount, DeviceSettings, LARGEST_MAX_MESSAGE};
 use crate::clock::TokioClock;
 use crate::logger::LogReader;
 use crate::model_file::{CONTROLLERS, FIRMWARE_SLOTS, ModelVpd};
 use crate::pcap::{self, Capture};
+use crate::settings::{BufferCount, DeviceSettings, LARGEST_MAX_MESSAGE};
 use crate::slow_firmware::SlowFirmware;
 use crate::waker::with_one_waker;
 

@@ -7,10 +7,10 @@ use std::convert::Infallible;
 use mctp_i2c::{Config, RECEIVE_BUFFER_LEN, Receiver, Sender, TargetAddress, Timing};
 use reference_device::{ManagementLink, Observed, Observer, PORT};
 
-use crate::cli::DeviceSettings;
 use crate::connection::{Connection, Connector, Plug};
 use crate::device::{self, DeviceRouter};
 use crate::records::{RecordController, RecordTarget, TokioDelay, WireStatus};
+use crate::settings::DeviceSettings;
 use crate::wire::{ReceivingEnd, Wire};
 
 /// Serves one connection after the other, for ever, as the target at `address`.

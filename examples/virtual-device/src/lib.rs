@@ -1,6 +1,7 @@
 //! The reference device as a PC process, and a host in the same process to try it with.
 //!
 //! - [`cli`]: the command line, checked.
+//! - [`settings`]: what device there is to be.
 //! - [`device`]: the reference device, assembled for a PC.
 //! - [`model_file`]: what the device manages, from a file.
 //! - [`host`]: what is at the other end of the cable: USB host, MCTP bus owner, requester.
@@ -29,6 +30,7 @@ pub mod model_file;
 pub mod pcap;
 pub mod records;
 pub mod serial;
+pub mod settings;
 pub mod slow_firmware;
 pub mod usbip;
 pub mod usbredir;

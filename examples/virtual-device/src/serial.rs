@@ -6,9 +6,9 @@ use mctp_serial::framing::MAX_PACKET;
 use mctp_serial::{Line, Receiver, Resync, Sender};
 use reference_device::{ManagementLink, Observed, Observer, PORT};
 
-use crate::cli::DeviceSettings;
 use crate::connection::{Connection, Connector, Plug};
 use crate::device::{self, DeviceRouter};
+use crate::settings::DeviceSettings;
 use crate::wire::{ReceivingEnd, SendingEnd, Wire};
 
 /// Serves one connection after the other, for ever.

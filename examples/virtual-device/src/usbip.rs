@@ -11,9 +11,9 @@ use remote_usb_device::usbip::BUS_ID;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Mutex;
 
-use crate::cli::DeviceSettings;
 use crate::device::{self, Cable, UsbipOperations};
 use crate::logger;
+use crate::settings::DeviceSettings;
 
 #[cfg(target_os = "linux")]
 mod vhci;

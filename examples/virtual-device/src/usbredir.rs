@@ -4,10 +4,10 @@ use std::convert::Infallible;
 
 use reference_device::Observer;
 
-use crate::cli::DeviceSettings;
 use crate::connection::{Connection, Connector, Plug};
 use crate::device;
 use crate::logger;
+use crate::settings::DeviceSettings;
 
 /// Serves one connection after the other, for ever. With `serial_log`, the device has a serial port
 /// that shows the program's log.

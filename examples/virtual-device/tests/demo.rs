@@ -5,9 +5,9 @@ mod support;
 use mctp_usb::Version::{V1_0, V1_1};
 use remote_usb_device::Speed;
 use support::block_on;
-use virtual_device::cli::DeviceSettings;
 use virtual_device::demo;
 use virtual_device::model_file::DeviceModel;
+use virtual_device::settings::DeviceSettings;
 
 fn screen(settings: &DeviceSettings) -> String {
     let mut out = Vec::new();

@@ -14,9 +14,9 @@ use zerocopy::IntoBytes;
 
 use super::exchange::{Exchange, Exchanger};
 use super::screen::Screen;
-use crate::cli::DeviceSettings;
 use crate::host::guest::Guest;
 use crate::host::transport::Pipes;
+use crate::settings::DeviceSettings;
 
 /// The endpoint ID that the device gets.
 pub(super) const DEVICE: Eid = Eid(9);

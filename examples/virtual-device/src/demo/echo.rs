@@ -3,7 +3,7 @@
 use super::control::{DEVICE, milliseconds};
 use super::exchange::Exchanger;
 use super::screen::Screen;
-use crate::cli::DeviceSettings;
+use crate::settings::DeviceSettings;
 
 /// Message type, vendor ID and subtype.
 const PREFIX: [u8; 4] = [0x7E, 0xCC, 0xDE, 0xF0];

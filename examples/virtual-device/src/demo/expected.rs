@@ -10,8 +10,8 @@ use nvme_mi_responder::{Function, NamespaceId, PortKind};
 use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromBytes, IntoBytes};
 
-use crate::cli::DeviceSettings;
 use crate::model_file::{ControllerModel, DeviceModel};
+use crate::settings::DeviceSettings;
 
 /// From which temperature on, in kelvins, controllers warn.
 const WARNING_TEMPERATURE: u16 = 343;

@@ -14,8 +14,8 @@ use super::exchange::Exchanger;
 use super::expected::{self, read, same};
 use super::nvme_mi::{AdminCommand, LONGEST_REQUEST, MiCommand};
 use super::screen::Screen;
-use crate::cli::DeviceSettings;
 use crate::model_file::DeviceModel;
+use crate::settings::DeviceSettings;
 
 /// The namespace ID that stands for the controller.
 const NO_NAMESPACE: u32 = 0xFFFF_FFFF;

@@ -5,10 +5,10 @@ use mctp_usb::Version;
 use remote_usb_device::usbredir::wire::Speed;
 
 use super::screen::Screen;
-use crate::cli::DeviceSettings;
 use crate::host::enumeration::{Enumeration, InterfaceDescriptor, enumerate};
 use crate::host::guest::Guest;
 use crate::host::transport::Pipes;
+use crate::settings::DeviceSettings;
 
 /// Development identity of the reference hardware.
 const VENDOR_AND_PRODUCT: (u16, u16) = (0xCCDE, 0x0000);

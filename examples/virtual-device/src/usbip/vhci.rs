@@ -14,9 +14,9 @@ use remote_usb_device::Speed;
 use remote_usb_device::usbip::DEVICE_ID;
 
 use super::log_end;
-use crate::cli::DeviceSettings;
 use crate::device::{self, Cable};
 use crate::logger;
+use crate::settings::DeviceSettings;
 
 /// The first controller.
 const CONTROLLER: &str = "/sys/devices/platform/vhci_hcd.0";
