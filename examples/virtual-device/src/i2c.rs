@@ -26,6 +26,7 @@ pub async fn run(
 ) -> anyhow::Result<Infallible> {
     let wire = Wire::default();
     let connector = Connector::open(connection, Plug::I2c).await?;
+    settings.log_identity();
     let config = Config::new(address).with_timing(timing(settings));
     let link = async |router: &DeviceRouter<'_>, management_link: &ManagementLink| {
         let mut buffer = [0; RECEIVE_BUFFER_LEN];

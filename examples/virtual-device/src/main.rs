@@ -1,100 +1,138 @@
 //! See the README beside this crate's manifest, or `virtual-device --help`.
 
 use std::convert::Infallible;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use virtual_device::cli::{Invocation, Mode, Refusal, UsbipPort};
-use virtual_device::device::Log;
-use virtual_device::pcap::Capture;
+use virtual_device::observer::Log;
+use virtual_device::pcap::{Capture, Destination};
 use virtual_device::{demo, i2c, interrupt, logger, serial, usbip, usbredir};
 
 const BAD_INPUT: u8 = 2;
 
+/// As the shell says it of a program that SIGPIPE has ended.
+const BROKEN_PIPE: u8 = 128 + 13;
+
+const TERMINAL: &str = "virtual-device: --pcap - writes no capture to a terminal; pipe it to a program, as in | wireshark -k -i -";
+
+/// How long the end of the program waits for a capture or a log that nobody reads.
+const STUCK: Duration = Duration::from_millis(300);
+
 fn main() -> ExitCode {
     match Invocation::parse(std::env::args_os()) {
+        Ok(invocation) if captures_to_terminal(&invocation) => {
+            logger::print(TERMINAL.as_bytes());
+            ExitCode::from(BAD_INPUT)
+        }
         Ok(invocation) => run(&invocation),
         Err(Refusal::Information(text)) => {
             // Nothing is left to be done about a closed standard output.
             let _ = text.print();
             ExitCode::SUCCESS
         }
-        Err(Refusal::BadInput(sentence)) => {
-            eprintln!("virtual-device: {sentence}");
+        Err(Refusal::BadInput(bad)) => {
+            logger::print(bad.to_string().as_bytes());
             ExitCode::from(BAD_INPUT)
         }
     }
 }
 
+fn captures_to_terminal(invocation: &Invocation) -> bool {
+    invocation.pcap == Some(Destination::StandardOutput) && io::stdout().is_terminal()
+}
+
 fn run(invocation: &Invocation) -> ExitCode {
     logger::start(invocation.log);
+    let is_demo = invocation.mode == Mode::Demo;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         // No time passes in the demo while anybody has something to do: nobody waits there for what
         // is not in this process, and a process that is not scheduled must not give up on
         // itself.
-        .start_paused(invocation.mode == Mode::Demo)
+        .start_paused(is_demo)
         .build();
-    let result = runtime
-        .map_err(Into::into)
-        .and_then(|runtime| tokio::task::LocalSet::new().block_on(&runtime, work(invocation)));
-    result.unwrap_or_else(|error| {
-        eprintln!("virtual-device: {error:#}");
+    let result = runtime.map_err(Into::into).and_then(|runtime| {
+        if !is_demo {
+            logger::write_in_background()?;
+        }
+        let result = tokio::task::LocalSet::new().block_on(&runtime, work(invocation));
+        // Not the end of a name's resolution, which may take a minute.
+        runtime.shutdown_background();
+        result
+    });
+    let code = result.unwrap_or_else(|error| {
+        if is_demo && is_broken_pipe(&error) {
+            return ExitCode::from(BROKEN_PIPE);
+        }
+        logger::print(format!("virtual-device: {error:#}").as_bytes());
         ExitCode::FAILURE
-    })
+    });
+    logger::finish(STUCK);
+    code
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<io::Error>();
+    error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 async fn work(invocation: &Invocation) -> anyhow::Result<ExitCode> {
-    let capture = invocation
-        .pcap
-        .as_deref()
-        .map(Capture::create)
-        .transpose()?;
-    let log = Log::new(capture);
+    // The demo can wait for a slow file. A device must not.
+    let (patience, limit) = match invocation.mode {
+        Mode::Demo => (STUCK, Duration::MAX),
+        _ => (Duration::ZERO, STUCK),
+    };
+    let destination = invocation.pcap.as_ref();
+    let capture = destination.map(|destination| Capture::create(destination, patience));
+    let log = Log::new(capture.transpose()?, invocation.with_streams);
+    let result = device(invocation, &log).await;
+    log.finish(STUCK, limit);
+    result
+}
+
+async fn device(invocation: &Invocation, log: &Log) -> anyhow::Result<ExitCode> {
+    let device = &invocation.device;
+    let serial_log = invocation.serial_log;
     match &invocation.mode {
-        Mode::Demo => {
-            let mut out = std::io::stdout();
-            let options = demo::Options {
-                live: out.is_terminal(),
-                ..demo::Options::default()
-            };
-            let passed = demo::run(&invocation.device, options, &log, &mut out).await?;
-            Ok(if passed {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            })
-        }
+        Mode::Demo => run_demo(invocation, log).await,
         Mode::Usbredir(connection) => {
-            let device = &invocation.device;
-            until_interrupted(usbredir::run(
-                device,
-                connection,
-                invocation.serial_log,
-                &log,
-            ))
-            .await
+            until_interrupted(usbredir::run(device, connection, serial_log, log)).await
         }
         Mode::Usbip(UsbipPort::Listen { host, port }) => {
-            let (device, serial_log) = (&invocation.device, invocation.serial_log);
-            until_interrupted(usbip::listen(device, host, *port, serial_log, &log)).await
+            until_interrupted(usbip::listen(device, host, *port, serial_log, log)).await
         }
-        Mode::Usbip(UsbipPort::Attach) => {
-            let device = &invocation.device;
+        Mode::Usbip(UsbipPort::Attach { derive_uuid }) => {
             let attached = async {
-                usbip::attach(device, invocation.serial_log, &log).await?;
+                usbip::attach(device.clone(), *derive_uuid, serial_log, log).await?;
                 Ok(ExitCode::SUCCESS)
             };
             until_interrupted_or_done(attached).await
         }
-        Mode::Serial(connection) => {
-            until_interrupted(serial::run(&invocation.device, connection, &log)).await
-        }
+        Mode::Serial(connection) => until_interrupted(serial::run(device, connection, log)).await,
         Mode::I2c(connection, address) => {
-            let device = &invocation.device;
-            until_interrupted(i2c::run(device, connection, *address, &log)).await
+            until_interrupted(i2c::run(device, connection, *address, log)).await
         }
     }
+}
+
+async fn run_demo(invocation: &Invocation, log: &Log) -> anyhow::Result<ExitCode> {
+    let (mut out, is_live): (Box<dyn Write>, _) = match invocation.pcap {
+        // That is the capture's.
+        Some(Destination::StandardOutput) => (Box::new(io::stderr()), io::stderr().is_terminal()),
+        _ => (Box::new(io::stdout()), io::stdout().is_terminal()),
+    };
+    let options = demo::Options {
+        live: is_live,
+        ..demo::Options::default()
+    };
+    let passed = demo::run(&invocation.device, options, log, &mut out).await?;
+    Ok(if passed {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 async fn until_interrupted(

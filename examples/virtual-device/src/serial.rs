@@ -23,6 +23,7 @@ pub async fn run(
 ) -> anyhow::Result<Infallible> {
     let wire = Wire::default();
     let connector = Connector::open(connection, Plug::Serial).await?;
+    settings.log_identity();
     let link = async |router: &DeviceRouter<'_>, _: &ManagementLink| {
         let resync = Resync::new();
         let mut buffer = [0; MAX_PACKET];

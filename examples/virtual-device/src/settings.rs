@@ -76,6 +76,18 @@ impl DeviceSettings {
     pub fn serial_number(&self) -> String {
         self.uuid.simple().to_string()[..12].to_owned()
     }
+
+    /// Says in the log who the device is, and warns of identifiers that nobody may distribute.
+    pub fn log_identity(&self) {
+        log::info!(
+            "UUID {}, USB serial number {}",
+            self.uuid,
+            self.serial_number()
+        );
+        if let Some(warning) = self.model.vendor_warning() {
+            log::warn!("{warning}");
+        }
+    }
 }
 
 impl Default for DeviceSettings {

@@ -9,8 +9,9 @@ use std::task::{Context, Poll, Waker};
 use embedded_io_async::{ErrorType, Read, Write};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
-use crate::connection::{Connector, Stream};
+use crate::connection::{Connector, SILENCE, Stream};
 
 /// The wire: with a stream while somebody is connected.
 #[derive(Default)]
@@ -91,26 +92,47 @@ impl Wire {
 }
 
 /// What the device receives from. It makes the connections.
+///
+/// Whoever is connected has the wire until it hangs up. But one that has said nothing for
+/// [`SILENCE`] gives way to the next that connects.
 pub struct ReceivingEnd<'w> {
     connector: Connector,
     wire: &'w Wire,
+    /// Until when the present peer may keep others waiting. `None`: it has said something.
+    silent_until: Option<Instant>,
+    /// The next stream, which was made before the present one had ended.
+    next: Option<Stream>,
 }
 
 impl<'w> ReceivingEnd<'w> {
     /// The end of `wire` whose streams are made by `connector`.
     pub fn new(connector: Connector, wire: &'w Wire) -> Self {
-        Self { connector, wire }
+        Self {
+            connector,
+            wire,
+            silent_until: None,
+            next: None,
+        }
     }
 
     /// Waits for the next stream. The one before must have ended.
     pub async fn connected(&mut self) {
-        match self.connector.next().await {
-            Ok(stream) => self.wire.connect(stream),
-            Err(error) => {
-                self.wire.fail(error);
-                pending().await
+        let stream = match self.next.take() {
+            Some(stream) => Ok(stream),
+            None => self.connector.next().await,
+        };
+        match stream {
+            Ok(stream) => {
+                self.wire.connect(stream);
+                self.silent_until = Some(Instant::now() + SILENCE);
             }
+            Err(error) => self.fail(error).await,
         }
+    }
+
+    async fn fail(&self, error: anyhow::Error) -> ! {
+        self.wire.fail(error);
+        pending().await
     }
 
     /// Ends the stream.
@@ -133,8 +155,32 @@ impl Read for ReceivingEnd<'_> {
             });
             read.map_ok(|()| bytes.filled().len())
         });
-        match read.await {
-            Ok(len @ 1..) => Ok(len),
+        let silent_until = self.silent_until;
+        let newcomer = async {
+            let until = match silent_until {
+                Some(until) => until,
+                None => pending().await,
+            };
+            tokio::time::sleep_until(until).await;
+            self.connector.newcomer().await
+        };
+        let read = tokio::select! {
+            biased;
+            read = read => read,
+            newcomer = newcomer => match newcomer {
+                Ok(stream) => {
+                    log::info!("the peer has said nothing, and gives way to the next");
+                    self.next = Some(stream);
+                    Ok(0)
+                }
+                Err(error) => self.fail(error).await,
+            },
+        };
+        match read {
+            Ok(len @ 1..) => {
+                self.silent_until = None;
+                Ok(len)
+            }
             // However a stream fails, the other end is gone: a pseudo terminal knows no other end.
             ended => {
                 log::debug!("{ended:?}");
