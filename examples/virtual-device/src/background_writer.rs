@@ -129,6 +129,11 @@ impl BackgroundWriter {
         self.unwritten() + self.left_out.load(Relaxed)
     }
 
+    /// Whether the file has any record.
+    pub fn has_written(&self) -> bool {
+        self.written.load(Relaxed) > 0
+    }
+
     fn unwritten(&self) -> u64 {
         let queued = self.queued.load(Relaxed);
         queued.saturating_sub(self.written.load(Relaxed))

@@ -46,22 +46,16 @@ fn captures_to_terminal(invocation: &Invocation) -> bool {
 fn run(invocation: &Invocation) -> ExitCode {
     logger::start(invocation.log);
     let is_demo = invocation.mode == Mode::Demo;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        // No time passes in the demo while anybody has something to do: nobody waits there for what
-        // is not in this process, and a process that is not scheduled must not give up on
-        // itself.
-        .start_paused(is_demo)
-        .build();
-    let result = runtime.map_err(Into::into).and_then(|runtime| {
-        if !is_demo {
-            logger::write_in_background()?;
-        }
-        let result = tokio::task::LocalSet::new().block_on(&runtime, work(invocation));
-        // Not the end of a name's resolution, which may take a minute.
-        runtime.shutdown_background();
-        result
-    });
+    let start = if is_demo {
+        Ok(())
+    } else {
+        logger::write_in_background()
+    };
+    // No time passes in the demo while anybody has something to do: nobody waits there for what is
+    // not in this process, and a process that is not scheduled must not give up on itself.
+    let result = start
+        .and_then(|()| interrupt::run_to_end(is_demo, work(invocation)))
+        .unwrap_or_else(|error| Err(error.into()));
     let code = result.unwrap_or_else(|error| {
         if is_demo && is_broken_pipe(&error) {
             return ExitCode::from(BROKEN_PIPE);
@@ -145,10 +139,13 @@ async fn until_interrupted_or_done(
     device: impl Future<Output = anyhow::Result<ExitCode>>,
 ) -> anyhow::Result<ExitCode> {
     tokio::select! {
-        result = device => result,
+        // The signals are handled before the device is there: a signal must not leave its socket
+        // file behind.
+        biased;
         result = interrupt::interrupted() => {
             result?;
             Ok(ExitCode::SUCCESS)
         }
+        result = device => result,
     }
 }

@@ -154,7 +154,10 @@ impl Capture {
     /// Waits until the packets are in the file, but no longer than `limit`, and no longer than
     /// `patience` while the file takes nothing. What it lacks then shows in the log.
     pub fn finish(&self, patience: Duration, limit: Duration) {
-        match self.file.finish(patience, limit) {
+        let missing = self.file.finish(patience, limit);
+        // The first record is the file's header.
+        let is_header_missing = !self.file.has_written();
+        match missing.saturating_sub(is_header_missing.into()) {
             0 => {}
             missing => log::warn!(
                 "the capture lacks {missing} packets, because {} took them too slowly",

@@ -242,6 +242,20 @@ fn a_unix_socket_serves_one_guest_after_the_other_and_leaves_no_file() {
 }
 
 #[test]
+fn a_signal_at_the_start_leaves_no_socket_file() {
+    block_on(async {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("s");
+        for _ in 0..20 {
+            let mut device = Running::start(&["--listen", &format!("unix:{}", socket.display())]);
+            device.says("listening").await;
+            assert!(device.terminate().await);
+            assert!(!socket.exists());
+        }
+    });
+}
+
+#[test]
 fn a_killed_program_does_not_block_its_socket_file() {
     block_on(async {
         let directory = tempfile::tempdir().unwrap();

@@ -7,6 +7,7 @@ mod program;
 
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -114,7 +115,21 @@ fn a_fifo_that_nobody_opens_stops_nothing() {
         device.says("listening").await;
         let mut host = connect_unix(&folder.path("s")).await;
         is_served(&mut host).await;
-        assert!(device.terminate().await);
+        signal(&device.child, Signal::TERM);
+        device.says("the capture lacks 2 packets").await;
+        assert!(device.child.wait().await.unwrap().success());
+    });
+}
+
+#[test]
+fn a_demo_does_not_wait_for_a_fifo_that_nobody_opens() {
+    block_on(async {
+        let folder = Folder::new();
+        let fifo = folder.fifo();
+        let output = program::output(&["--pcap", fifo.to_str().unwrap()]).await;
+        assert!(output.status.success());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("WARN  the capture lacks "), "{said}");
     });
 }
 
@@ -270,6 +285,22 @@ fn a_signal_ends_every_way_to_attach_soon_with_everything_stuck() {
                 assert!(status.unwrap().success(), "{line:?}");
                 drop(stuck.0);
             }
+        }
+    });
+}
+
+#[test]
+fn a_signal_ends_a_demo_whose_screen_is_stuck() {
+    block_on(async {
+        for kill in [Signal::TERM, Signal::INT] {
+            let stuck = full_pipe();
+            let mut child = program().stdout(stuck.1).spawn().unwrap();
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            assert!(child.try_wait().unwrap().is_none(), "it waits");
+            signal(&child, kill);
+            let status = tokio::time::timeout(SOON, child.wait()).await.unwrap();
+            assert_eq!(status.unwrap().signal(), Some(kill.as_raw()));
+            drop(stuck.0);
         }
     });
 }
