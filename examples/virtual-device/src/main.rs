@@ -17,8 +17,10 @@ const BROKEN_PIPE: u8 = 128 + 13;
 
 const TERMINAL: &str = "virtual-device: --pcap - writes no capture to a terminal; pipe it to a program, as in | wireshark -k -i -";
 
-/// How long the end of the program waits for a capture or a log that nobody reads.
-const STUCK: Duration = Duration::from_millis(300);
+/// How long the end of the program waits for a capture that nobody reads, and then for such a log:
+/// less than a second together.
+const CAPTURE_TIME: Duration = Duration::from_millis(500);
+const LOG_TIME: Duration = Duration::from_millis(300);
 
 fn main() -> ExitCode {
     match Invocation::parse(std::env::args_os()) {
@@ -63,7 +65,7 @@ fn run(invocation: &Invocation) -> ExitCode {
         logger::print(format!("virtual-device: {error:#}").as_bytes());
         ExitCode::FAILURE
     });
-    logger::finish(STUCK);
+    logger::finish(LOG_TIME);
     code
 }
 
@@ -75,14 +77,14 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 async fn work(invocation: &Invocation) -> anyhow::Result<ExitCode> {
     // The demo can wait for a slow file. A device must not.
     let (patience, limit) = match invocation.mode {
-        Mode::Demo => (STUCK, Duration::MAX),
-        _ => (Duration::ZERO, STUCK),
+        Mode::Demo => (CAPTURE_TIME, Duration::MAX),
+        _ => (Duration::ZERO, CAPTURE_TIME),
     };
     let destination = invocation.pcap.as_ref();
     let capture = destination.map(|destination| Capture::create(destination, patience));
     let log = Log::new(capture.transpose()?, invocation.with_streams);
     let result = device(invocation, &log).await;
-    log.finish(STUCK, limit);
+    log.finish(CAPTURE_TIME, limit);
     result
 }
 

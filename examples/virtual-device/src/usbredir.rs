@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use log::Level;
 use reference_device::Observer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -37,19 +38,24 @@ pub async fn run(
         observer,
         log,
         async |mut cable: device::Cable<'_>| {
+            // Somebody who never says hello may connect again and again.
+            let mut is_silence_told = false;
             loop {
                 let (stream, heard) = HeardStream::new(connector.next().await?);
                 log::info!("connected");
                 let ended = tokio::select! {
                     ended = cable.plug_into(stream) => ended,
                     () = heard.nothing_for(SILENCE) => {
-                        log::warn!(
+                        let is_told = std::mem::replace(&mut is_silence_told, true);
+                        log::log!(
+                            if is_told { Level::Debug } else { Level::Warn },
                             "disconnected: the peer said no hello for {} s",
                             SILENCE.as_secs()
                         );
                         continue;
                     }
                 };
+                is_silence_told = false;
                 match ended {
                     Err(remote_usb_device::Error::Protocol) => {
                         log::warn!("disconnected: the peer does not speak the usbredir protocol");

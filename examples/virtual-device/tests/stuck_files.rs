@@ -386,7 +386,7 @@ fn a_peer_that_says_nothing_does_not_keep_others_away() {
         let connect = async |name: &str| connect_unix(&folder.path(name)).await;
         let listen = |command, name| {
             let address = format!("unix:{}", folder.path(name).display());
-            Running::start_as(command, &["--listen", &address])
+            Running::start_as(command, &["--listen", &address, "--log", "debug"])
         };
         let (mut usb, mut serial) = (listen("usbredir", "u"), listen("serial", "s"));
         let mut i2c = listen("i2c", "i");

@@ -1,5 +1,7 @@
 //! What the program says of a command line that is wrong.
 
+use std::ffi::OsStr;
+use std::fmt::Debug;
 use std::process::{Command, Stdio};
 
 /// The words of a command line, what is wrong with it, and the command that the hint is about.
@@ -336,7 +338,7 @@ const QUOTED: &[(&[&str], &str)] = &[
 ];
 
 /// Standard error of the program, which must say nothing else.
-fn said(arguments: &[&str]) -> String {
+fn said(arguments: &[impl AsRef<OsStr> + Debug]) -> String {
     let mut program = Command::new(env!("CARGO_BIN_EXE_virtual-device"));
     let output = program
         .args(arguments)
@@ -368,4 +370,16 @@ fn a_value_whose_end_would_not_be_seen_is_in_quotes() {
             format!("virtual-device: {sentence}\nFor the options: virtual-device --help\n");
         assert_eq!(said(arguments), expected);
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_argument_that_is_no_text_is_refused_where_text_is_wanted() {
+    use std::os::unix::ffi::OsStrExt;
+    let not_text = OsStr::from_bytes(b"\xFF");
+    let sentence = "an argument is not UTF-8, which only the path of a file need not be";
+    let expected = format!("virtual-device: {sentence}\nFor the options: virtual-device --help\n");
+    assert_eq!(said(&[OsStr::new("--log"), not_text]), expected);
+    let missing = said(&[OsStr::new("--model"), not_text]);
+    assert!(missing.contains("there is no such file"), "{missing}");
 }

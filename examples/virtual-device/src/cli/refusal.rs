@@ -85,7 +85,9 @@ impl Wrong<'_> {
                 let value = self.context(ContextKind::InvalidValue).unwrap_or_default();
                 format!("{option} takes no value, and has {}", shown(&value))
             }
-            ErrorKind::InvalidUtf8 => "an argument is not UTF-8, so no option can have it".into(),
+            ErrorKind::InvalidUtf8 => {
+                "an argument is not UTF-8, which only the path of a file need not be".into()
+            }
             _ => self.first_sentence(),
         }
     }
