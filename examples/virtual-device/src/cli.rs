@@ -59,6 +59,17 @@ pub enum UsbipPort {
 }
 
 impl Mode {
+    /// The command that asks for it.
+    fn command(&self) -> Option<&'static str> {
+        match self {
+            Self::Demo => None,
+            Self::Usbredir(_) => Some("usbredir"),
+            Self::Usbip(_) => Some("usbip"),
+            Self::Serial(_) => Some("serial"),
+            Self::I2c(..) => Some("i2c"),
+        }
+    }
+
     /// What tells devices of one machine from each other.
     fn attachment(&self) -> String {
         match self {
@@ -111,6 +122,24 @@ impl Invocation {
             .map_err(|error| Refusal::from_clap(error, &arguments))?
             .check()
             .map_err(|sentence| Refusal::BadInput(BadInput::new(sentence, &arguments)))
+    }
+}
+
+impl Invocation {
+    /// Checks what it wants of standard output, which may be a terminal.
+    ///
+    /// # Errors
+    ///
+    /// What to print instead of doing it.
+    pub fn check_output(&self, is_terminal: bool) -> Result<(), BadInput> {
+        if self.pcap != Some(Destination::StandardOutput) || !is_terminal {
+            return Ok(());
+        }
+        let sentence = "--pcap - writes no capture to a terminal; pipe it to a program, as in | wireshark -k -i -";
+        Err(BadInput {
+            sentence: sentence.into(),
+            command: self.mode.command().map(str::to_owned),
+        })
     }
 }
 

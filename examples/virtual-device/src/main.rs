@@ -15,19 +15,18 @@ const BAD_INPUT: u8 = 2;
 /// As the shell says it of a program that SIGPIPE has ended.
 const BROKEN_PIPE: u8 = 128 + 13;
 
-const TERMINAL: &str = "virtual-device: --pcap - writes no capture to a terminal; pipe it to a program, as in | wireshark -k -i -";
-
 /// How long the end of the program waits for a capture that nobody reads, and then for such a log:
 /// less than a second together.
 const CAPTURE_TIME: Duration = Duration::from_millis(500);
 const LOG_TIME: Duration = Duration::from_millis(300);
 
 fn main() -> ExitCode {
-    match Invocation::parse(std::env::args_os()) {
-        Ok(invocation) if captures_to_terminal(&invocation) => {
-            logger::print(TERMINAL.as_bytes());
-            ExitCode::from(BAD_INPUT)
-        }
+    let invocation = Invocation::parse(std::env::args_os()).and_then(|invocation| {
+        let is_terminal = io::stdout().is_terminal();
+        let checked = invocation.check_output(is_terminal);
+        checked.map_err(Refusal::BadInput).map(|()| invocation)
+    });
+    match invocation {
         Ok(invocation) => run(&invocation),
         Err(Refusal::Information(text)) => {
             // Nothing is left to be done about a closed standard output.
@@ -39,10 +38,6 @@ fn main() -> ExitCode {
             ExitCode::from(BAD_INPUT)
         }
     }
-}
-
-fn captures_to_terminal(invocation: &Invocation) -> bool {
-    invocation.pcap == Some(Destination::StandardOutput) && io::stdout().is_terminal()
 }
 
 fn run(invocation: &Invocation) -> ExitCode {

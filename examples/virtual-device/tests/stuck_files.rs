@@ -368,13 +368,13 @@ fn a_capture_is_not_written_to_a_terminal() {
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         let terminal = rustix::fs::open(&name, flags, Mode::empty()).unwrap();
         let mut command = program();
-        command.args(["--pcap", "-"]).stdout(terminal);
+        command.args(["usbip", "--pcap", "-"]).stdout(terminal);
         let child = command.stderr(Stdio::piped()).spawn().unwrap();
         let output = child.wait_with_output().await.unwrap();
         assert_eq!(output.status.code(), Some(2));
         assert_eq!(
             String::from_utf8(output.stderr).unwrap(),
-            "virtual-device: --pcap - writes no capture to a terminal; pipe it to a program, as in | wireshark -k -i -\n"
+            "virtual-device: --pcap - writes no capture to a terminal; pipe it to a program, as in | wireshark -k -i -\nFor the options: virtual-device usbip --help\n"
         );
     });
 }

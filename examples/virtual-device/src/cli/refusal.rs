@@ -27,7 +27,8 @@ pub enum Refusal {
 pub struct BadInput {
     /// One sentence.
     pub sentence: String,
-    command: Option<String>,
+    /// The command that it is about.
+    pub(super) command: Option<String>,
 }
 
 impl BadInput {
