@@ -119,6 +119,9 @@ In the guest, which is at address 10h of its bus, here the one of number 0:
 struct Arguments {
     #[command(flatten)]
     device: DeviceArguments,
+    /// Without a command: shows every check, not some of them only.
+    #[arg(long)]
+    verbose: bool,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -307,6 +310,8 @@ pub struct Invocation {
     pub mode: Mode,
     /// With which device.
     pub device: DeviceSettings,
+    /// Whether the demo shows every check.
+    pub verbose: bool,
     /// Whether the device has a serial port that shows its log.
     pub serial_log: bool,
     /// Where to write a capture.
@@ -335,8 +340,15 @@ impl Invocation {
         I: IntoIterator<Item = T>,
         T: Into<std::ffi::OsString> + Clone,
     {
-        let Arguments { device, command } =
-            Arguments::try_parse_from(arguments).map_err(Refusal::from_clap)?;
+        let Arguments {
+            device,
+            verbose,
+            command,
+        } = Arguments::try_parse_from(arguments).map_err(Refusal::from_clap)?;
+        if verbose && command.is_some() {
+            let sentence = "--verbose is for the checks that run without a command; with a command, use --log debug";
+            return Err(Refusal::BadInput(sentence.into()));
+        }
         let settings = DeviceSettings {
             usb: device.usb,
             speed: device.speed,
@@ -379,6 +391,7 @@ impl Invocation {
         Ok(Self {
             mode,
             device: settings,
+            verbose,
             serial_log,
             pcap: device.pcap,
             log: device.log.unwrap_or(default_log),
@@ -587,6 +600,13 @@ mod tests {
     }
 
     #[test]
+    fn every_check_is_shown_without_a_command_only() {
+        assert!(parse("--verbose").unwrap().verbose && !parse("").unwrap().verbose);
+        let sentence = refusal("--verbose usbip");
+        assert!(sentence.contains("without a command"), "{sentence}");
+    }
+
+    #[test]
     fn the_default_uuid_is_derived_as_documented() {
         let namespace = Uuid::parse_str("d5149a61-68d7-450c-b58f-e9a17e47d67a").unwrap();
         assert_eq!(DEFAULT_UUID, Uuid::new_v5(&namespace, b"virtual-device"));
@@ -780,7 +800,8 @@ mod tests {
             "i2c --pty a --tty b",
             "i2c --pty a --address",
             "serve",
-            "--verbose",
+            "--verbose usbip",
+            "usbip --verbose",
         ] {
             let sentence = refusal(bad);
             assert!(

@@ -1,13 +1,18 @@
 //! See the README beside this crate's manifest, or `virtual-device --help`.
 
+pub mod cli;
+pub mod demo;
+pub mod interrupt;
+
 use std::convert::Infallible;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use virtual_device::cli::{Invocation, Mode, Refusal, UsbipPort};
+use cli::{Invocation, Mode, Refusal, UsbipPort};
 use virtual_device::device::Log;
 use virtual_device::pcap::Capture;
-use virtual_device::{demo, i2c, interrupt, logger, serial, usbip, usbredir};
+use virtual_device::{connection, i2c, logger, model_file, serial, settings, usbip, usbredir};
+use virtual_host::demo::Options;
 
 const BAD_INPUT: u8 = 2;
 
@@ -54,11 +59,12 @@ async fn work(invocation: &Invocation) -> anyhow::Result<ExitCode> {
     match &invocation.mode {
         Mode::Demo => {
             let mut out = std::io::stdout();
-            let options = demo::Options {
+            let options = Options {
                 live: out.is_terminal(),
-                ..demo::Options::default()
+                verbose: invocation.verbose,
+                ..demo::options()
             };
-            let passed = demo::run(&invocation.device, options, &log, &mut out).await?;
+            let passed = demo::run(&invocation.device, &options, &log, &mut out).await?;
             Ok(if passed {
                 ExitCode::SUCCESS
             } else {

@@ -12,9 +12,25 @@ use tokio::sync::Notify;
 
 use crate::connection::{Connector, Stream};
 
+/// Makes one stream after the other.
+pub(crate) trait Streams {
+    /// Waits for the next stream. The one before must have ended.
+    ///
+    /// # Errors
+    ///
+    /// When there will be none any more.
+    async fn next(&mut self) -> anyhow::Result<Stream>;
+}
+
+impl Streams for Connector {
+    async fn next(&mut self) -> anyhow::Result<Stream> {
+        Connector::next(self).await
+    }
+}
+
 /// The wire: with a stream while somebody is connected.
 #[derive(Default)]
-pub struct Wire {
+pub(crate) struct Wire {
     stream: RefCell<Option<Stream>>,
     /// How many streams there were.
     connections: Cell<u64>,
@@ -27,7 +43,7 @@ pub struct Wire {
 
 impl Wire {
     /// Waits until there can be no stream any more, and says why.
-    pub async fn failure(&self) -> anyhow::Error {
+    pub(crate) async fn failure(&self) -> anyhow::Error {
         loop {
             self.failed.notified().await;
             if let Some(error) = self.failure.take() {
@@ -37,13 +53,13 @@ impl Wire {
     }
 
     /// Whether there is a stream.
-    pub fn is_connected(&self) -> bool {
+    pub(crate) fn is_connected(&self) -> bool {
         self.stream.borrow().is_some()
     }
 
     /// How many streams there were, the present one included: what a sender knows of one is not so
     /// of the next.
-    pub fn connections(&self) -> u64 {
+    pub(crate) fn connections(&self) -> u64 {
         self.connections.get()
     }
 
@@ -91,20 +107,20 @@ impl Wire {
 }
 
 /// What the device receives from. It makes the connections.
-pub struct ReceivingEnd<'w> {
-    connector: Connector,
+pub(crate) struct ReceivingEnd<'w, S> {
+    streams: S,
     wire: &'w Wire,
 }
 
-impl<'w> ReceivingEnd<'w> {
-    /// The end of `wire` whose streams are made by `connector`.
-    pub fn new(connector: Connector, wire: &'w Wire) -> Self {
-        Self { connector, wire }
+impl<'w, S: Streams> ReceivingEnd<'w, S> {
+    /// The end of `wire` whose streams these are.
+    pub(crate) fn new(streams: S, wire: &'w Wire) -> Self {
+        Self { streams, wire }
     }
 
     /// Waits for the next stream. The one before must have ended.
-    pub async fn connected(&mut self) {
-        match self.connector.next().await {
+    pub(crate) async fn connected(&mut self) {
+        match self.streams.next().await {
             Ok(stream) => self.wire.connect(stream),
             Err(error) => {
                 self.wire.fail(error);
@@ -114,17 +130,17 @@ impl<'w> ReceivingEnd<'w> {
     }
 
     /// Ends the stream.
-    pub fn disconnect(&mut self) {
+    pub(crate) fn disconnect(&mut self) {
         self.wire.disconnect();
     }
 }
 
-impl ErrorType for ReceivingEnd<'_> {
+impl<S> ErrorType for ReceivingEnd<'_, S> {
     type Error = io::Error;
 }
 
 /// Reads nothing when the stream has ended.
-impl Read for ReceivingEnd<'_> {
+impl<S> Read for ReceivingEnd<'_, S> {
     async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = poll_fn(|context| {
             let mut bytes = ReadBuf::new(buffer);
@@ -146,7 +162,7 @@ impl Read for ReceivingEnd<'_> {
 }
 
 /// What the device sends to.
-pub struct SendingEnd<'w>(pub &'w Wire);
+pub(crate) struct SendingEnd<'w>(pub(crate) &'w Wire);
 
 impl ErrorType for SendingEnd<'_> {
     type Error = io::Error;

@@ -22,10 +22,10 @@ use tokio::net::unix::pipe;
 use tokio::net::{TcpStream, UnixListener, UnixStream};
 use tokio::process::{Child, ChildStderr, Command};
 use virtual_device::connection::{Connection, Connector, Plug};
-use virtual_device::host::enumeration::enumerate;
-use virtual_device::host::guest::Guest;
-use virtual_device::host::requester;
-use virtual_device::host::transport::{PacketLog, Pipes};
+use virtual_host::enumeration::enumerate;
+use virtual_host::guest::Guest;
+use virtual_host::requester;
+use virtual_host::transport::{PacketLog, Pipes};
 
 /// Longer than anything here takes, on a busy machine and in a debug build as well.
 const TIME_LIMIT: Duration = Duration::from_secs(120);
