@@ -1,4 +1,7 @@
-//! The reference device as a process on a PC.
+//! The reference device as a process on a PC, and in other people's tests.
+//!
+//! [`VirtualDevice`] is a device in a thread of its own, for a host in the same process. The other
+//! modules are for programs that run on tokio already:
 //!
 //! - [`settings`]: what device there is to be.
 //! - [`model_file`]: what the device manages, from a file.
@@ -13,6 +16,7 @@
 pub mod connection;
 pub mod device;
 pub mod i2c;
+mod in_process;
 pub mod logger;
 pub mod model_file;
 pub mod pcap;
@@ -24,5 +28,6 @@ pub mod usbip;
 pub mod usbredir;
 mod wire;
 
+pub use in_process::{ByteStream, StartError, VirtualDevice, VirtualLineDevice};
 pub use settings::{BufferCount, DeviceSettings};
 pub use slow_firmware::FirmwareTimes;
