@@ -16,7 +16,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
 /// What became of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Handed {
+pub(crate) enum Handed {
     /// It is in the queue.
     Queued,
     /// The queue is full.
@@ -26,7 +26,7 @@ pub enum Handed {
 }
 
 /// A queue of records, and the thread that writes them.
-pub struct BackgroundWriter {
+pub(crate) struct BackgroundWriter {
     queue: SyncSender<Vec<u8>>,
     thread: JoinHandle<io::Result<()>>,
     written: Arc<AtomicU64>,
@@ -43,7 +43,7 @@ impl BackgroundWriter {
     /// # Errors
     ///
     /// When there can be no thread.
-    pub fn start<W: Write>(
+    pub(crate) fn start<W: Write>(
         room: usize,
         open: impl FnOnce() -> io::Result<W> + Send + 'static,
     ) -> io::Result<Self> {
@@ -72,7 +72,7 @@ impl BackgroundWriter {
 
     /// Hands a record over. While the queue is full, waits until the thread has written nothing for
     /// as long as `patience`; the next record does not wait for the same again.
-    pub fn hand_over(&self, mut record: Vec<u8>, patience: Duration) -> Handed {
+    pub(crate) fn hand_over(&self, mut record: Vec<u8>, patience: Duration) -> Handed {
         let mut progress = Progress::new(self);
         loop {
             match self.try_send(record) {
@@ -105,18 +105,18 @@ impl BackgroundWriter {
     }
 
     /// How many records were left out, since this was asked last.
-    pub fn take_left_out(&self) -> u64 {
+    pub(crate) fn take_left_out(&self) -> u64 {
         self.left_out.swap(0, Relaxed)
     }
 
     /// Counts records as left out after all.
-    pub fn add_left_out(&self, records: u64) {
+    pub(crate) fn add_left_out(&self, records: u64) {
         self.left_out.fetch_add(records, Relaxed);
     }
 
     /// Waits until every record is written, but no longer than `limit`, and no longer than
     /// `patience` without progress. How many records the file lacks.
-    pub fn finish(&self, patience: Duration, limit: Duration) -> u64 {
+    pub(crate) fn finish(&self, patience: Duration, limit: Duration) -> u64 {
         let start = Instant::now();
         let mut progress = Progress::new(self);
         while self.unwritten() > 0
@@ -130,7 +130,7 @@ impl BackgroundWriter {
     }
 
     /// Whether the file has any record.
-    pub fn has_written(&self) -> bool {
+    pub(crate) fn has_written(&self) -> bool {
         self.written.load(Relaxed) > 0
     }
 
@@ -141,7 +141,7 @@ impl BackgroundWriter {
 
     /// Why the file takes no more. Waits for the thread, which has ended if a record was answered
     /// with [`Handed::Ended`].
-    pub fn into_error(self) -> io::Error {
+    pub(crate) fn into_error(self) -> io::Error {
         drop(self.queue);
         match self.thread.join() {
             Ok(Err(error)) => error,

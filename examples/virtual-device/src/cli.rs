@@ -96,6 +96,8 @@ pub struct Invocation {
     pub mode: Mode,
     /// With which device.
     pub device: DeviceSettings,
+    /// Whether the demo shows every check.
+    pub verbose: bool,
     /// Whether the device has a serial port that shows its log.
     pub serial_log: bool,
     /// Where to write a capture.
@@ -145,7 +147,15 @@ impl Invocation {
 
 impl Arguments {
     fn check(self) -> Result<Invocation, String> {
-        let Self { device, command } = self;
+        let Self {
+            device,
+            verbose,
+            command,
+        } = self;
+        if verbose && command.is_some() {
+            let sentence = "--verbose is an option of the demo, which runs without a command; with a command, use --log debug";
+            return Err(sentence.into());
+        }
         let (wire, link) = match command {
             Some(Command::Serial(_)) => (Some(Wire::Serial), "serial"),
             Some(Command::I2c(_)) => (Some(Wire::I2c), "i2c"),
@@ -189,6 +199,7 @@ impl Arguments {
         Ok(Invocation {
             mode,
             device: settings,
+            verbose,
             serial_log,
             pcap: device.pcap.map(values::pcap),
             with_streams: device.with_streams,

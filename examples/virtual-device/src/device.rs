@@ -20,13 +20,13 @@ use reference_device::{
 };
 use remote_usb_device::{Buffers, State};
 use tokio::io::{AsyncRead, AsyncWrite};
+use virtual_host::clock::TokioClock;
+use virtual_host::waker::with_one_waker;
 
-use crate::clock::TokioClock;
 use crate::logger::LogReader;
 use crate::model_file::{CONTROLLERS, FIRMWARE_SLOTS, ModelVpd};
 use crate::settings::{BufferCount, DeviceSettings, LARGEST_MAX_MESSAGE};
 use crate::slow_firmware::SlowFirmware;
-use crate::waker::with_one_waker;
 
 /// Bytes of a transfer to the guest, and of those from it that may wait: more than the longest that
 /// Linux asks for.

@@ -11,7 +11,7 @@ use crate::connection::{Connection, Connector, Plug};
 use crate::device::{self, DeviceRouter};
 use crate::records::{RecordController, RecordTarget, TokioDelay, WireStatus};
 use crate::settings::DeviceSettings;
-use crate::wire::{ReceivingEnd, Wire};
+use crate::wire::{ReceivingEnd, Streams, Wire};
 
 /// Serves one connection after the other, for ever, as the target at `address`.
 ///
@@ -24,13 +24,27 @@ pub async fn run(
     address: TargetAddress,
     observer: &impl Observer,
 ) -> anyhow::Result<Infallible> {
-    let wire = Wire::default();
     let connector = Connector::open(connection, Plug::I2c).await?;
     settings.log_identity();
+    run_on(settings, connector, address, observer).await
+}
+
+/// Serves one stream after the other.
+///
+/// # Errors
+///
+/// When there are no more streams.
+pub(crate) async fn run_on(
+    settings: &DeviceSettings,
+    streams: impl Streams,
+    address: TargetAddress,
+    observer: &impl Observer,
+) -> anyhow::Result<Infallible> {
+    let wire = Wire::default();
     let config = Config::new(address).with_timing(timing(settings));
     let link = async |router: &DeviceRouter<'_>, management_link: &ManagementLink| {
         let mut buffer = [0; RECEIVE_BUFFER_LEN];
-        let target = RecordTarget::new(ReceivingEnd::new(connector, &wire), address);
+        let target = RecordTarget::new(ReceivingEnd::new(streams, &wire), address);
         let receiver = Receiver::new(target, address, &mut buffer)?;
         let frequency = management_link.frequency();
         let controller = RecordController::new(&wire, frequency.now());

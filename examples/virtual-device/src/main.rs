@@ -1,14 +1,21 @@
 //! See the README beside this crate's manifest, or `virtual-device --help`.
 
+pub mod cli;
+pub mod demo;
+pub mod interrupt;
+
 use std::convert::Infallible;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use virtual_device::cli::{Invocation, Mode, Refusal, UsbipPort};
+use cli::{Invocation, Mode, Refusal, UsbipPort};
 use virtual_device::observer::Log;
-use virtual_device::pcap::{Capture, Destination};
-use virtual_device::{demo, i2c, interrupt, logger, serial, usbip, usbredir};
+use virtual_device::pcap::{self, Capture, Destination};
+use virtual_device::{
+    connection, i2c, identity, logger, model_file, serial, settings, usbip, usbredir,
+};
+use virtual_host::demo::Options;
 
 const BAD_INPUT: u8 = 2;
 
@@ -114,11 +121,12 @@ async fn run_demo(invocation: &Invocation, log: &Log) -> anyhow::Result<ExitCode
         Some(Destination::StandardOutput) => (Box::new(io::stderr()), io::stderr().is_terminal()),
         _ => (Box::new(io::stdout()), io::stdout().is_terminal()),
     };
-    let options = demo::Options {
+    let options = Options {
         live: is_live,
-        ..demo::Options::default()
+        verbose: invocation.verbose,
+        ..demo::options()
     };
-    let passed = demo::run(&invocation.device, options, log, &mut out).await?;
+    let passed = demo::run(&invocation.device, &options, log, &mut out).await?;
     Ok(if passed {
         ExitCode::SUCCESS
     } else {

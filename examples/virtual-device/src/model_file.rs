@@ -282,7 +282,7 @@ impl Part {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BrokenRule {
     part: Part,
-    rule: ModelError,
+    pub(crate) rule: ModelError,
 }
 
 /// A subsystem of any size.

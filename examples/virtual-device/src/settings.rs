@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use mctp_transport::{BASELINE_TRANSMISSION_UNIT, HEADER_LEN};
 use mctp_usb::Version;
+use nvme_mi_responder::ModelError;
 use reference_device::LINUX_TAG_LIFETIME;
 use remote_usb_device::Speed;
 use uuid::Uuid;
@@ -86,6 +87,63 @@ impl DeviceSettings {
         );
         if let Some(warning) = self.model.vendor_warning() {
             log::warn!("{warning}");
+        }
+    }
+}
+
+/// Why there can be no device with some settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// The link has no packets of this length.
+    #[error("an MTU of {mtu} bytes is not in {SMALLEST_MTU} to {largest}")]
+    Mtu {
+        /// What was asked for.
+        mtu: usize,
+        /// The longest packet of the link.
+        largest: usize,
+    },
+    /// Every endpoint takes 64 bytes, and Linux assembles no more than 64 KiB.
+    #[error(
+        "a longest message of {0} bytes is not in {BASELINE_TRANSMISSION_UNIT} to {LARGEST_MAX_MESSAGE}"
+    )]
+    MaxMessage(usize),
+    /// The model breaks a rule, which no model read from a file does.
+    #[error("the model breaks a rule: {0:?}")]
+    Model(ModelError),
+    /// The model has no such port, where it says that the management endpoint is.
+    #[error("the model has no port {0} for the management endpoint")]
+    ManagementPort(u8),
+}
+
+impl DeviceSettings {
+    pub(crate) fn check_usb(&self) -> Result<(), SettingsError> {
+        self.check(self.usb.max_packet().into())
+    }
+
+    pub(crate) fn check_serial(&self) -> Result<(), SettingsError> {
+        self.check(mctp_serial::framing::MAX_PACKET)
+    }
+
+    pub(crate) fn check_i2c(&self) -> Result<(), SettingsError> {
+        self.check(mctp_i2c::framing::MAX_PACKET)
+    }
+
+    fn check(&self, largest: usize) -> Result<(), SettingsError> {
+        let mtu = self.mtu;
+        if !(SMALLEST_MTU..=largest).contains(&mtu) {
+            return Err(SettingsError::Mtu { mtu, largest });
+        }
+        if !(BASELINE_TRANSMISSION_UNIT..=LARGEST_MAX_MESSAGE).contains(&self.max_message) {
+            return Err(SettingsError::MaxMessage(self.max_message));
+        }
+        let port = self.model.management_port.0;
+        if usize::from(port) >= self.model.ports.len() {
+            return Err(SettingsError::ManagementPort(port));
+        }
+        let (serial_number, revision) = (self.serial_number(), self.model.revision());
+        match self.model.build(&serial_number, &revision) {
+            Ok(_) => Ok(()),
+            Err(broken) => Err(SettingsError::Model(broken.rule)),
         }
     }
 }

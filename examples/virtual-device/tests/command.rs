@@ -15,10 +15,10 @@ use support::block_on;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixListener};
 use virtual_device::connection::{Connection, Connector, Plug};
-use virtual_device::host::enumeration::enumerate;
-use virtual_device::host::guest::Guest;
-use virtual_device::host::requester;
-use virtual_device::host::transport::{PacketLog, Pipes};
+use virtual_host::enumeration::enumerate;
+use virtual_host::guest::Guest;
+use virtual_host::requester;
+use virtual_host::transport::{PacketLog, Pipes};
 
 /// Enumerates the device, and gets 1000 bytes echoed.
 async fn use_device(stream: impl AsyncRead + AsyncWrite + Unpin + 'static) {
@@ -66,7 +66,8 @@ fn without_arguments_everything_is_checked_and_right() {
 fn a_model_file_decides_what_is_managed() {
     block_on(async {
         let model = concat!(env!("CARGO_MANIFEST_DIR"), "/models/hot-single-port.toml");
-        let text = String::from_utf8(output(&["--model", model]).await.stdout).unwrap();
+        let text =
+            String::from_utf8(output(&["--verbose", "--model", model]).await.stdout).unwrap();
         assert!(text.contains("Hot and worn, HOT0000000000001"), "{text}");
 
         let mut device = Running::start(&["--listen", "tcp:127.0.0.1:0", "--model", model]);

@@ -7,6 +7,16 @@ use std::process::{Command, Stdio};
 /// The words of a command line, what is wrong with it, and the command that the hint is about.
 const WRONG: &[(&str, &str, &str)] = &[
     (
+        "--verbose usbip",
+        "--verbose is an option of the demo, which runs without a command; with a command, use --log debug",
+        "usbip",
+    ),
+    (
+        "usbip --verbose",
+        "--verbose is an option of the demo, which runs without a command, and usbip has no use for it",
+        "usbip",
+    ),
+    (
         "--mtu abc",
         "--mtu abc is not in 68 to 251, the packet lengths of MCTP over USB 1.0",
         "",

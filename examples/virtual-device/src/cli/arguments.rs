@@ -16,6 +16,9 @@ use super::help::{EXAMPLES, I2C_EXAMPLES, SERIAL_EXAMPLES, USBIP_EXAMPLES, USBRE
 pub(super) struct Arguments {
     #[command(flatten)]
     pub(super) device: DeviceArguments,
+    /// Without a command: shows every check, not some of them only.
+    #[arg(long)]
+    pub(super) verbose: bool,
     #[command(subcommand)]
     pub(super) command: Option<Command>,
 }

@@ -106,7 +106,14 @@ impl Wrong<'_> {
             return self.stands_alone(option);
         }
         let owners = commands_with(option);
+        let of_demo = Arguments::command();
+        let is_of_demo = of_demo.get_arguments().any(|argument| is(argument, option));
         let option = shown(option);
+        if let Some(command) = self.command.filter(|_| is_of_demo) {
+            return format!(
+                "{option} is an option of the demo, which runs without a command, and {command} has no use for it"
+            );
+        }
         if owners.is_empty() {
             return match similar(&option) {
                 Some(other) => format!("there is no option {option}; is {other} meant?"),

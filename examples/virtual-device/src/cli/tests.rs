@@ -25,6 +25,13 @@ fn nothing_asked_for_is_the_demo_with_the_documented_device() {
 }
 
 #[test]
+fn every_check_is_shown_without_a_command_only() {
+    assert!(parse("--verbose").unwrap().verbose && !parse("").unwrap().verbose);
+    let sentence = refusal("--verbose usbip");
+    assert!(sentence.contains("without a command"), "{sentence}");
+}
+
+#[test]
 fn the_default_uuid_is_derived_as_documented() {
     let name = b"virtual-device";
     assert_eq!(DEFAULT_UUID, Uuid::new_v5(&identity::NAMESPACE, name));

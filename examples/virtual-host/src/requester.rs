@@ -16,6 +16,7 @@ use mctp_transport::PhysicalAddress;
 use super::guest::Guest;
 use super::transport::{HostReceiver, HostSender, PacketLog, Pipes};
 use crate::clock::TokioClock;
+use crate::waker::with_one_waker;
 
 /// The host's own endpoint ID.
 pub const HOST: Eid = Eid(8);
@@ -163,7 +164,7 @@ impl std::fmt::Display for Throughput<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.0.bytes_per_second() {
             Some(bytes) => write!(f, "{:.2} MB/s", bytes as f64 / 1e6),
-            None => f.write_str("too short to tell how fast"),
+            None => f.write_str("too short to time"),
         }
     }
 }
@@ -197,10 +198,13 @@ pub async fn run<T>(
         while router.next_event().await != Event::LinkUp(USB) {}
         programs(Requester { router: &router }).await
     };
-    tokio::select! {
-        never = router.run_receive(USB, &mut receiver) => match never {},
-        never = router.run_send(USB, &mut sender) => match never {},
-        never = router.run_timers() => match never {},
-        value = programs => value,
-    }
+    let stack = async {
+        tokio::select! {
+            never = router.run_receive(USB, &mut receiver) => match never {},
+            never = router.run_send(USB, &mut sender) => match never {},
+            never = router.run_timers() => match never {},
+            value = programs => value,
+        }
+    };
+    with_one_waker(stack).await
 }
