@@ -357,7 +357,8 @@ const BAD_MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
 fn a_model_file_decides_what_is_managed() {
     block_on(async {
         let model = concat!(env!("CARGO_MANIFEST_DIR"), "/models/hot-single-port.toml");
-        let text = String::from_utf8(output(&["--model", model]).await.stdout).unwrap();
+        let text =
+            String::from_utf8(output(&["--verbose", "--model", model]).await.stdout).unwrap();
         assert!(text.contains("Hot and worn, HOT0000000000001"), "{text}");
 
         let mut device = Running::start(&["--listen", "tcp:127.0.0.1:0", "--model", model]);
