@@ -1,6 +1,7 @@
-//! The device on an I2C bus in software, until interrupted: its wire carries [records].
+//! The device on an I2C bus in software, until interrupted.
 //!
-//! [records]: crate::records
+//! Its stream carries a record for each write on the bus: two bytes that say how many follow, the
+//! low byte first, then the address of the target, shifted left by one, and what is written to it.
 
 use std::convert::Infallible;
 

@@ -241,9 +241,9 @@ impl<T> Drop for Running<T> {
 
 /// The host's end of a byte stream to a device.
 ///
-/// tokio reads and writes it as [`AsyncRead`] and [`AsyncWrite`]. A thread without a runtime does as
-/// [`Read`] and [`Write`], which panic inside of an asynchronous task. It ends when the device is
-/// dropped; to drop it unplugs the device.
+/// tokio reads and writes it as [`AsyncRead`] and [`AsyncWrite`]. A thread without a runtime does so
+/// by [`Read`] and [`Write`], which panic inside of an asynchronous task. The stream ends when the
+/// device is dropped. Dropping the stream unplugs the device.
 pub struct ByteStream {
     stream: DuplexStream,
     runtime: Handle,

@@ -24,7 +24,7 @@ const VERBOSE: Columns = Columns {
 const BAR: usize = 20;
 
 /// Characters of a pace behind a progress bar: what is longer is cut.
-const PACE: usize = 17;
+const PACE: usize = 12;
 
 /// A progress bar.
 fn bar(done: usize, all: usize) -> String {
