@@ -77,9 +77,8 @@ impl Display for Destination {
     }
 }
 
-/// A capture file, written in the [background](BackgroundWriter): a FIFO that nobody reads does not
-/// stop the device. Only whole packets are in the file, so that killing the process cannot spoil
-/// it.
+/// A capture file, written by a thread of its own: a FIFO that nobody reads does not stop the
+/// device. Only whole packets are in the file, so that killing the process cannot spoil it.
 pub struct Capture {
     writer: PcapWriter<Record>,
     record: Record,
