@@ -36,11 +36,8 @@ pub(super) async fn show(
             count: count as u64,
         };
         let result = stream(exchanger, &request, &label, screen).await;
-        if [LENGTHS[0], LENGTHS[3]].contains(&length) {
-            screen.highlight(&label, result)?;
-        } else {
-            screen.check(&label, result)?;
-        }
+        let is_shortest_or_longest = [LENGTHS[0], LENGTHS[3]].contains(&length);
+        screen.check_or_highlight(is_shortest_or_longest, &label, result)?;
     }
     screen.check("messages of 8 bytes", refused(exchanger).await)?;
     Ok(())

@@ -141,11 +141,7 @@ pub(super) async fn show(
             )
         });
         let result = result.map(|_| step.means.to_owned());
-        if step.is_highlight {
-            screen.highlight(step.label, result)?;
-        } else {
-            screen.check(step.label, result)?;
-        }
+        screen.check_or_highlight(step.is_highlight, step.label, result)?;
         if let Some((request, response)) =
             packets.filter(|_| step.command == Command::SET_ENDPOINT_ID)
         {
@@ -269,6 +265,9 @@ fn support() -> Vec<Step<'static>> {
     ]
 }
 
+/// The instance ID of the request behind the first malformed transfer: another than those before.
+const FIRST_INSTANCE: u8 = 20;
+
 /// Malformed input costs itself only.
 pub(super) async fn show_robustness(
     exchanger: &Exchanger<'_, '_, '_>,
@@ -282,7 +281,7 @@ pub(super) async fn show_robustness(
         ("a packet longer than its transfer", &CUT_OFF),
         ("the start of a message without end", &unfinished_message()),
     ];
-    for ((label, transfer), instance) in transfers.into_iter().zip(20..) {
+    for ((label, transfer), instance) in transfers.into_iter().zip(FIRST_INSTANCE..) {
         guest.bulk_out(pipes.output.address, transfer).await?;
         if pipes.version == mctp_usb::Version::V1_1 && transfer == CUT_OFF {
             // There the packet goes on in the next transfer: its rest.
@@ -292,11 +291,7 @@ pub(super) async fn show_robustness(
         let step = Step::endpoint_id(label, DEVICE, "9");
         let result = step.run(exchanger, instance).await;
         let result = result.map(|exchange| format!("9, in {}", milliseconds(exchange.time)));
-        if instance == 20 {
-            screen.highlight(label, result)?;
-        } else {
-            screen.check(label, result)?;
-        }
+        screen.check_or_highlight(instance == FIRST_INSTANCE, label, result)?;
     }
     Ok(())
 }

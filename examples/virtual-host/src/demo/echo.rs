@@ -25,11 +25,8 @@ pub(super) async fn show(
             format!("{length} bytes")
         };
         let result = echo(exchanger, length).await;
-        if index == 0 || index + 1 == lengths.len() {
-            screen.highlight(&label, result)?;
-        } else {
-            screen.check(&label, result)?;
-        }
+        let is_shortest_or_longest = index == 0 || index + 1 == lengths.len();
+        screen.check_or_highlight(is_shortest_or_longest, &label, result)?;
     }
     Ok(())
 }

@@ -110,6 +110,16 @@ impl<'w> Screen<'w> {
         self.count(label, result, true)
     }
 
+    /// A check that the short screen shows if `is_highlight`.
+    pub(super) fn check_or_highlight(
+        &mut self,
+        is_highlight: bool,
+        label: &str,
+        result: Result<String, String>,
+    ) -> io::Result<()> {
+        self.count(label, result, is_highlight || self.verbose)
+    }
+
     fn count(
         &mut self,
         label: &str,
