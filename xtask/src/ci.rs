@@ -99,7 +99,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "demo",
-        checks: "the virtual device with its in-process host: every answer is right",
+        checks: "the virtual device with the host of virtual-host in its process: every answer is right",
         run: device::demo,
     },
     Step {

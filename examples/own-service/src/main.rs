@@ -12,12 +12,12 @@ use own_service::{Memory, device, thermometer};
 use reference_device::Identity;
 use remote_usb_device::{Buffers, State};
 use tokio::io::DuplexStream;
-use virtual_device::clock::TokioClock;
-use virtual_device::host::enumeration::{InterfaceDescriptor, enumerate};
-use virtual_device::host::guest::Guest;
-use virtual_device::host::requester::{self, Requester};
-use virtual_device::host::transport::{PacketLog, Pipes};
-use virtual_device::waker::with_one_waker;
+use virtual_host::clock::TokioClock;
+use virtual_host::enumeration::{InterfaceDescriptor, enumerate};
+use virtual_host::guest::Guest;
+use virtual_host::requester::{self, Requester};
+use virtual_host::transport::{PacketLog, Pipes};
+use virtual_host::waker::with_one_waker;
 use zerocopy::IntoBytes;
 
 /// Who the device is.

@@ -1,7 +1,8 @@
 //! The byte streams on which QEMU's `usb-redir` device, or a serial port, can be reached.
 
+use std::future::pending;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -13,6 +14,16 @@ use tokio::time::Instant;
 mod pty;
 #[cfg(unix)]
 mod socket_file;
+
+/// How long a peer may say nothing after it has connected.
+///
+/// A host on USB says hello first, so such a peer is sent away. A host on a serial line or an I2C
+/// bus has nothing to say until it wants something: it gives way to the next one that connects.
+pub const SILENCE: Duration = Duration::from_secs(10);
+
+/// How long nothing comes before the system asks whether the peer is still there.
+#[cfg(target_os = "linux")]
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
 
 /// The least time between two attempts to connect.
 const RETRY_INTERVAL: Duration = Duration::from_millis(250);
@@ -33,6 +44,23 @@ pub enum Connection {
         /// Its rate, in bits a second.
         baud: u32,
     },
+}
+
+impl Connection {
+    /// A name that is the same after a restart, in whatever folder; but any TCP port is another one
+    /// each time.
+    pub fn identity(&self) -> String {
+        match self {
+            Self::Listen(address) => format!("listen {}", address.identity()),
+            Self::Connect(address) => format!("connect {}", address.identity()),
+            Self::Pty(path) => format!("pty {}", absolute(path).display()),
+            Self::Tty { path, .. } => format!("tty {}", absolute(path).display()),
+        }
+    }
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// What of a guest the stream is plugged into.
@@ -135,6 +163,14 @@ impl Address {
         }
     }
 
+    fn identity(&self) -> String {
+        match self {
+            Self::Unix(path) => format!("unix:{}", absolute(path).display()),
+            Self::Tcp { port: 0, .. } => format!("{self} {}", std::process::id()),
+            Self::Tcp { .. } => self.to_string(),
+        }
+    }
+
     async fn connect(&self) -> io::Result<Stream> {
         match self {
             #[cfg(unix)]
@@ -208,6 +244,23 @@ impl Connector {
         Ok(Self(kind))
     }
 
+    /// Waits for somebody who connects while the stream before has not ended; for ever if that is
+    /// not how streams are made.
+    ///
+    /// # Errors
+    ///
+    /// As [`next`](Self::next).
+    pub async fn newcomer(&mut self) -> anyhow::Result<Stream> {
+        match &self.0 {
+            #[cfg(unix)]
+            Kind::UnixListener(..) => self.next().await,
+            Kind::TcpListener(_) => self.next().await,
+            Kind::Client(_) => pending().await,
+            #[cfg(unix)]
+            Kind::Pty(_) => pending().await,
+        }
+    }
+
     /// Waits for the next stream. The one before must have ended.
     ///
     /// # Errors
@@ -251,9 +304,18 @@ async fn listen(address: &Address, plug: Plug) -> anyhow::Result<Kind> {
 }
 
 fn tcp_stream(stream: TcpStream) -> io::Result<Stream> {
-    // Each message is one write; waiting for more would only delay it.
-    stream.set_nodelay(true)?;
+    prepare(&stream)?;
     Ok(Box::new(stream))
+}
+
+/// Each message is one write, and a peer that is gone without a word must not keep the device.
+pub(crate) fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    #[cfg(unix)]
+    rustix::net::sockopt::set_socket_keepalive(stream, true)?;
+    #[cfg(target_os = "linux")]
+    rustix::net::sockopt::set_tcp_keepidle(stream, KEEPALIVE_IDLE)?;
+    Ok(())
 }
 
 /// Connects, as often as it takes.
@@ -332,6 +394,17 @@ mod tests {
         assert!(attempts.is_err());
         assert!(client.told);
         assert!(client.next_attempt - start <= Duration::from_secs(10) + RETRY_INTERVAL);
+    }
+
+    #[test]
+    fn a_connection_has_a_name_of_its_own_that_a_restart_does_not_change() {
+        let name = |text| Connection::Listen(Address::parse(text).unwrap()).identity();
+        assert_eq!(name("tcp:h:4000"), "listen tcp:h:4000");
+        assert!(name("tcp:h:0").ends_with(&std::process::id().to_string()));
+        let folder = std::env::current_dir().unwrap();
+        let path = folder.join("tty");
+        let connection = Connection::Pty("tty".into());
+        assert_eq!(connection.identity(), format!("pty {}", path.display()));
     }
 
     #[tokio::test]

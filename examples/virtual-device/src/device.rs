@@ -7,28 +7,26 @@ use std::time::Duration;
 use embassy_futures::join::{join, join4};
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embedded_io_adapters::tokio_1::FromTokio;
-use mctp_bench::{Sent, Statistics};
 use nvme_mi_responder::world::{MemoryMedia, MemoryPcie, MemoryReset, SecurityInformation};
 use nvme_mi_responder::{Device, ManagementEndpoint, MessageBuffer, Server, SoftwareCrc32c};
 use reference_device::storage::{
     Channels, LongMessages, Networks, PortBuffers, Ports, Routes, ShortMessages,
 };
 use reference_device::{
-    BENCH_CHANNELS, Benchmark, DefaultWorld, Direction, DropCounters, ECHO_CHANNELS, Event,
-    EventLog, Identity, Link, LinkMemory, LoggedFirmware, MANAGE_CHANNELS, MCTP_DESCRIPTORS,
-    ManagementLink, NETWORK, Observer, Options, Router, RouterStorage, SERIAL_DESCRIPTORS,
-    SerialMemory, SerialPort, TextTelemetry, echo, manage, report_events,
+    BENCH_CHANNELS, Benchmark, DefaultWorld, ECHO_CHANNELS, Identity, Link, LinkMemory,
+    LoggedFirmware, MANAGE_CHANNELS, MCTP_DESCRIPTORS, ManagementLink, NETWORK, Observer, Options,
+    Router, RouterStorage, SERIAL_DESCRIPTORS, SerialMemory, SerialPort, TextTelemetry, echo,
+    manage, report_events,
 };
 use remote_usb_device::{Buffers, State};
 use tokio::io::{AsyncRead, AsyncWrite};
+use virtual_host::clock::TokioClock;
+use virtual_host::waker::with_one_waker;
 
-use crate::cli::{BufferCount, DeviceSettings, LARGEST_MAX_MESSAGE};
-use crate::clock::TokioClock;
 use crate::logger::LogReader;
 use crate::model_file::{CONTROLLERS, FIRMWARE_SLOTS, ModelVpd};
-use crate::pcap::{self, Capture};
+use crate::settings::{BufferCount, DeviceSettings, LARGEST_MAX_MESSAGE};
 use crate::slow_firmware::SlowFirmware;
-use crate::waker::with_one_waker;
 
 /// Bytes of a transfer to the guest, and of those from it that may wait: more than the longest that
 /// Linux asks for.
@@ -275,55 +273,4 @@ fn options(settings: &DeviceSettings) -> Options {
 /// A storage on the heap. Here, so that without optimisation the stack has room for one at a time.
 fn new_storage<'d, const LONG_MESSAGES: usize>() -> Box<Storage<'d, LONG_MESSAGES>> {
     Box::new(Storage::new())
-}
-
-/// Logs what happens and, if asked for, captures what crosses the wire.
-#[derive(Default)]
-pub struct Log {
-    capture: RefCell<Option<Capture>>,
-    events: EventLog,
-}
-
-impl Log {
-    /// With a capture, or without.
-    pub fn new(capture: Option<Capture>) -> Self {
-        Self {
-            capture: RefCell::new(capture),
-            events: EventLog::new(),
-        }
-    }
-
-    fn capture(&self, direction: Direction, bytes: &[u8]) {
-        let mut place = self.capture.borrow_mut();
-        let Some(capture) = place.as_mut() else {
-            return;
-        };
-        let direction = match direction {
-            Direction::Received => pcap::Direction::Received,
-            Direction::Sent => pcap::Direction::Sent,
-        };
-        if let Err(error) = capture.packet(direction, bytes) {
-            log::error!("the capture ends here: {error:#}");
-            *place = None;
-        }
-    }
-}
-
-impl Observer for Log {
-    fn packet(&self, direction: Direction, bytes: &[u8]) {
-        self.capture(direction, bytes);
-        self.events.packet(direction, bytes);
-    }
-
-    fn event(&self, event: Event, drops: &DropCounters) {
-        self.events.event(event, drops);
-    }
-
-    fn stream_sent(&self, sent: &Sent) {
-        self.events.stream_sent(sent);
-    }
-
-    fn stream_received(&self, statistics: &Statistics) {
-        self.events.stream_received(statistics);
-    }
 }

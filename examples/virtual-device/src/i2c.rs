@@ -1,17 +1,18 @@
-//! The device on an I2C bus in software, until interrupted: its wire carries [records].
+//! The device on an I2C bus in software, until interrupted.
 //!
-//! [records]: crate::records
+//! Its stream carries a record for each write on the bus: two bytes that say how many follow, the
+//! low byte first, then the address of the target, shifted left by one, and what is written to it.
 
 use std::convert::Infallible;
 
 use mctp_i2c::{Config, RECEIVE_BUFFER_LEN, Receiver, Sender, TargetAddress, Timing};
 use reference_device::{ManagementLink, Observed, Observer, PORT};
 
-use crate::cli::DeviceSettings;
 use crate::connection::{Connection, Connector, Plug};
 use crate::device::{self, DeviceRouter};
 use crate::records::{RecordController, RecordTarget, TokioDelay, WireStatus};
-use crate::wire::{ReceivingEnd, Wire};
+use crate::settings::DeviceSettings;
+use crate::wire::{ReceivingEnd, Streams, Wire};
 
 /// Serves one connection after the other, for ever, as the target at `address`.
 ///
@@ -24,12 +25,27 @@ pub async fn run(
     address: TargetAddress,
     observer: &impl Observer,
 ) -> anyhow::Result<Infallible> {
-    let wire = Wire::default();
     let connector = Connector::open(connection, Plug::I2c).await?;
+    settings.log_identity();
+    run_on(settings, connector, address, observer).await
+}
+
+/// Serves one stream after the other.
+///
+/// # Errors
+///
+/// When there are no more streams.
+pub(crate) async fn run_on(
+    settings: &DeviceSettings,
+    streams: impl Streams,
+    address: TargetAddress,
+    observer: &impl Observer,
+) -> anyhow::Result<Infallible> {
+    let wire = Wire::default();
     let config = Config::new(address).with_timing(timing(settings));
     let link = async |router: &DeviceRouter<'_>, management_link: &ManagementLink| {
         let mut buffer = [0; RECEIVE_BUFFER_LEN];
-        let target = RecordTarget::new(ReceivingEnd::new(connector, &wire), address);
+        let target = RecordTarget::new(ReceivingEnd::new(streams, &wire), address);
         let receiver = Receiver::new(target, address, &mut buffer)?;
         let frequency = management_link.frequency();
         let controller = RecordController::new(&wire, frequency.now());

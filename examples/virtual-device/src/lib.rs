@@ -1,36 +1,39 @@
-//! The reference device as a PC process, and a host in the same process to try it with.
+//! The reference device as a process on a PC, and in other people's tests.
 //!
-//! - [`cli`]: the command line, checked.
-//! - [`device`]: the reference device, assembled for a PC.
+//! [`VirtualDevice`] is a device in a thread of its own, for a host in the same process. The other
+//! modules are for programs that run on tokio already:
+//!
+//! - [`settings`]: what device there is to be.
 //! - [`model_file`]: what the device manages, from a file.
-//! - [`host`]: what is at the other end of the cable: USB host, MCTP bus owner, requester.
-//! - [`demo`]: both, joined by a bus in memory.
+//! - [`device`]: the reference device, assembled for a PC, with its cable in the caller's hand.
 //! - [`connection`]: the byte streams on which a QEMU guest's USB bus, or a serial port, can be
 //!   reached.
-//! - [`logger`]: the program's log, which is the device's.
-//! - [`usbredir`], [`serial`], [`i2c`]: the device on such a stream, until
-//!   [interrupted](interrupt).
+//! - [`identity`]: what tells devices from each other.
+//! - [`usbredir`], [`serial`], [`i2c`]: the device on such a stream.
 //! - [`usbip`]: the device for a Linux that attaches it by USB/IP.
-//! - [`wire`], [`records`]: a stream that comes and goes, and the writes of an I2C bus on it.
-//! - [`slow_firmware`]: firmware slots that take their time.
-//! - [`waker`]: what runs the device as one task of tokio.
+//! - [`logger`]: the process's log, which is the device's.
+//! - [`observer`]: what of the device's doings is logged and captured.
 //! - [`pcap`]: what crosses the wire, as a file for Wireshark.
 
-pub mod cli;
-pub mod clock;
+mod background_writer;
 pub mod connection;
-pub mod demo;
 pub mod device;
-pub mod host;
 pub mod i2c;
-pub mod interrupt;
+pub mod identity;
+mod in_process;
 pub mod logger;
 pub mod model_file;
+pub mod observer;
 pub mod pcap;
-pub mod records;
+mod records;
 pub mod serial;
-pub mod slow_firmware;
+pub mod settings;
+mod slow_firmware;
+mod stream_filter;
 pub mod usbip;
 pub mod usbredir;
-pub mod waker;
-pub mod wire;
+mod wire;
+
+pub use in_process::{ByteStream, StartError, VirtualDevice, VirtualLineDevice};
+pub use settings::{BufferCount, DeviceSettings};
+pub use slow_firmware::FirmwareTimes;

@@ -1,11 +1,13 @@
 //! What the program logs: on standard error, and for whoever opens the device's serial port.
 
 use std::io::Write;
-use std::sync::LazyLock;
-use std::time::Instant;
+use std::sync::{LazyLock, OnceLock};
+use std::time::{Duration, Instant};
 
 use device_log::{DeviceLog, Reader, Sink};
 use log::LevelFilter;
+
+use crate::background_writer::{BackgroundWriter, Handed};
 
 /// Bytes of the first lines that are kept.
 const EARLY: usize = 4096;
@@ -22,6 +24,12 @@ static LOG: DeviceLog<StandardError, EARLY, RECENT, LINE> = DeviceLog::new(Stand
 
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
+/// How many lines wait for a standard error that takes them more slowly than they come.
+const ROOM: usize = 1024;
+
+/// Where the lines go once [`write_in_background`] was called.
+static BACKGROUND: OnceLock<BackgroundWriter> = OnceLock::new();
+
 struct StandardError;
 
 impl Sink for StandardError {
@@ -31,8 +39,52 @@ impl Sink for StandardError {
 
     fn write(&self, text: &[u8]) {
         let line = text.strip_suffix(b"\r\n").unwrap_or(text);
+        print(line);
+    }
+}
+
+/// Writes a line to standard error, in its place among those of the log.
+pub fn print(line: &[u8]) {
+    let line = [line, b"\n"].concat();
+    match BACKGROUND.get() {
+        Some(background) => {
+            tell_left_out(background);
+            background.hand_over(line, Duration::ZERO);
+        }
         // Nothing is left to be done about a closed standard error.
-        let _ = std::io::stderr().write_all(&[line, b"\n"].concat());
+        None => drop(std::io::stderr().write_all(&line)),
+    }
+}
+
+fn tell_left_out(background: &BackgroundWriter) {
+    let lines = background.take_left_out();
+    if lines == 0 {
+        return;
+    }
+    let sentence = format!("{lines} lines of the log are left out: nobody read standard error\n");
+    if background.hand_over(sentence.into_bytes(), Duration::ZERO) != Handed::Queued {
+        background.add_left_out(lines.saturating_sub(1));
+    }
+}
+
+/// Writes to standard error in the background from now on: a reader that is stopped must not stop
+/// the device. Lines that it has no room for are left out, and counted.
+///
+/// # Errors
+///
+/// When there can be no thread.
+pub fn write_in_background() -> std::io::Result<()> {
+    let background = BackgroundWriter::start(ROOM, || Ok(std::io::stderr()))?;
+    // There is one already only if this was called before.
+    let _ = BACKGROUND.set(background);
+    Ok(())
+}
+
+/// Waits until the log is written, but no longer than `limit`.
+pub fn finish(limit: Duration) {
+    if let Some(background) = BACKGROUND.get() {
+        tell_left_out(background);
+        background.finish(limit, limit);
     }
 }
 

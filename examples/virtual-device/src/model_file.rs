@@ -5,10 +5,13 @@
 //! left to go wrong when the device is switched on.
 
 mod tables;
+mod temperature;
 mod values;
 mod vpd;
 
 use std::fmt::{self, Display, Formatter};
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use nvme_mi_responder::world::{HealthReport, MemoryFirmware};
@@ -31,6 +34,10 @@ pub(crate) const CONTROLLERS: usize = 32;
 pub(crate) const FIRMWARE_SLOTS: usize = 7;
 /// The longest Vital Product Data, in bytes (NVMe-MI 1.2, section 8.2).
 const LONGEST_VPD: usize = 4096;
+
+/// The longest model file, in bytes: a hundred times as long as one with 4096 bytes of Vital Product
+/// Data and everything else there can be. What is longer may have no end, such as `/dev/zero`.
+const LONGEST_FILE: u64 = 1 << 20;
 
 /// How many namespaces there can be room for.
 const ROOMS: [usize; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
@@ -118,8 +125,7 @@ impl DeviceModel {
     /// One sentence that says what is wrong with it, and where: `FILE, line N: ...`.
     pub fn read(path: &Path) -> Result<Self, String> {
         let name = path.display();
-        let text =
-            std::fs::read_to_string(path).map_err(|error| format!("--model {name}: {error}"))?;
+        let text = read_text(path).map_err(|why| format!("{name}: {why}"))?;
         Self::parse(&text).map_err(|bad| match bad.line {
             Some(_) => format!("{name}, {bad}"),
             None => format!("{name}: {bad}"),
@@ -140,6 +146,30 @@ impl DeviceModel {
         let revision = self.firmware.slots.first().copied().flatten();
         let revision = revision.unwrap_or_default();
         String::from_utf8_lossy(&revision).trim_end().to_owned()
+    }
+
+    /// Which of the identifiers are for trials, and what to do about them. `None` when the model
+    /// has identifiers of somebody.
+    pub fn vendor_warning(&self) -> Option<String> {
+        let (vendor, trial) = (&self.vendor, Vendor::NOT_FOR_DISTRIBUTION);
+        let identifiers = [
+            ("the IEEE OUI", vendor.ieee_oui == trial.ieee_oui),
+            ("the PCI vendor ID", vendor.pci_vendor == trial.pci_vendor),
+            (
+                "the PCI subsystem vendor ID",
+                vendor.pci_subsystem_vendor == trial.pci_subsystem_vendor,
+            ),
+        ];
+        let of_trial = identifiers
+            .into_iter()
+            .filter(|(_, is_of_trial)| *is_of_trial);
+        let names: Vec<_> = of_trial.map(|(name, _)| name).collect();
+        (!names.is_empty()).then(|| {
+            format!(
+                "for development only, not to be distributed: {}; [subsystem.vendor] of a model file has your own",
+                names.join(", ")
+            )
+        })
     }
 
     /// Builds the subsystem.
@@ -191,6 +221,24 @@ impl DeviceModel {
     }
 }
 
+/// The text of a file that may have no end.
+fn read_text(path: &Path) -> Result<String, String> {
+    let cannot = |error: std::io::Error| match error.kind() {
+        ErrorKind::NotFound => "there is no such file".into(),
+        ErrorKind::IsADirectory => "this is a folder, and a model is a file".into(),
+        ErrorKind::PermissionDenied => "this file may not be read".into(),
+        _ => format!("this file cannot be read: {error}"),
+    };
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(cannot)?;
+    let mut start = file.take(LONGEST_FILE + 1);
+    start.read_to_end(&mut bytes).map_err(cannot)?;
+    if bytes.len() as u64 > LONGEST_FILE {
+        return Err("this is longer than 1 MiB, and a model file has a few KiB".into());
+    }
+    String::from_utf8(bytes).map_err(|_| "this is no text in UTF-8, as a model file is".into())
+}
+
 impl FirmwareModel {
     /// The slots in `memory`. The store has more of them than the model: [`FirmwareModel::slots`]
     /// says how many are to be seen.
@@ -234,7 +282,7 @@ impl Part {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BrokenRule {
     part: Part,
-    rule: ModelError,
+    pub(crate) rule: ModelError,
 }
 
 /// A subsystem of any size.

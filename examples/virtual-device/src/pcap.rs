@@ -16,15 +16,18 @@
 //! headers are not in it.
 
 use std::cell::RefCell;
-use std::fs::File;
+use std::fmt::{self, Display, Formatter};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 use pcap_file::pcap::{PcapHeader, PcapPacket, PcapWriter};
 use pcap_file::{DataLink, Endianness, TsResolution};
+
+use crate::background_writer::{BackgroundWriter, Handed};
 
 /// Length of the cooked header, in bytes.
 pub const COOKED_HEADER_LEN: usize = 16;
@@ -53,60 +56,157 @@ impl Direction {
     }
 }
 
-/// A capture file. Each packet is in the file, whole, when [`packet`](Self::packet) returns:
-/// killing the process cannot spoil it.
+/// How many packets wait for a file that is slower than they come: 64 MiB of the longest.
+const ROOM: usize = 8192;
+
+/// Where a capture goes: what `--pcap` names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// Standard output: `-`.
+    StandardOutput,
+    /// A file, which may be a FIFO.
+    File(PathBuf),
+}
+
+impl Display for Destination {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StandardOutput => f.write_str("standard output"),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// A capture file, written by a thread of its own: a FIFO that nobody reads does not stop the
+/// device. Only whole packets are in the file, so that killing the process cannot spoil it.
 pub struct Capture {
     writer: PcapWriter<Record>,
     record: Record,
-    file: File,
+    file: BackgroundWriter,
+    patience: Duration,
+    destination: Destination,
+    is_incomplete: bool,
 }
 
 impl Capture {
-    /// Starts a capture in the file at `path`; what was in it is lost.
+    /// Starts a capture; what was in the file is lost. [`packet`](Self::packet) may wait for as
+    /// long as `patience` while the file takes nothing.
     ///
     /// # Errors
     ///
     /// When the file cannot be written.
-    pub fn create(path: &Path) -> anyhow::Result<Self> {
+    pub fn create(destination: &Destination, patience: Duration) -> anyhow::Result<Self> {
         let header = PcapHeader {
             datalink: DataLink::LINUX_SLL,
             endianness: Endianness::Little,
             ts_resolution: TsResolution::MicroSecond,
             ..PcapHeader::default()
         };
-        let describe = || format!("cannot write the capture to {}", path.display());
-        let file = File::create(path).with_context(describe)?;
+        let describe = || format!("cannot write the capture to {destination}");
+        let file = open(destination).with_context(describe)?;
         let record = Record::default();
         let writer = PcapWriter::with_header(record.clone(), header).with_context(describe)?;
         let mut capture = Self {
             writer,
             record,
             file,
+            patience,
+            destination: destination.clone(),
+            is_incomplete: false,
         };
-        capture.write_record().with_context(describe)?;
+        capture.hand_record_over();
         Ok(capture)
     }
 
-    /// Adds an MCTP packet, packet header first.
+    /// Adds an MCTP packet, packet header first. `false` when the file takes no more packets.
     ///
     /// # Errors
     ///
-    /// When the file cannot be written.
-    pub fn packet(&mut self, direction: Direction, mctp_packet: &[u8]) -> anyhow::Result<()> {
+    /// When the packet is not one that a capture can hold.
+    pub fn packet(&mut self, direction: Direction, mctp_packet: &[u8]) -> anyhow::Result<bool> {
         let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
         let mut data = cooked_header(direction).to_vec();
         data.extend_from_slice(mctp_packet);
         let length = data.len().try_into()?;
         self.writer
             .write_packet(&PcapPacket::new(time, length, &data))?;
-        Ok(self.write_record()?)
+        Ok(self.hand_record_over())
     }
 
-    /// One system call for each record, so that there is none of which only a part is in the file.
-    fn write_record(&mut self) -> io::Result<()> {
-        let bytes = std::mem::take(&mut *self.record.0.borrow_mut());
-        self.file.write_all(&bytes)
+    fn hand_record_over(&mut self) -> bool {
+        let record = std::mem::take(&mut *self.record.0.borrow_mut());
+        let handed = self.file.hand_over(record, self.patience);
+        if handed == Handed::LeftOut && !std::mem::replace(&mut self.is_incomplete, true) {
+            log::warn!(
+                "{} takes packets more slowly than they come: the capture lacks some from here on",
+                self.destination
+            );
+        }
+        handed != Handed::Ended
     }
+
+    /// Why the file takes no more packets.
+    pub fn into_error(self) -> io::Error {
+        self.file.into_error()
+    }
+
+    /// Waits until the packets are in the file, but no longer than `limit`, and no longer than
+    /// `patience` while the file takes nothing. What it lacks then shows in the log.
+    pub fn finish(&self, patience: Duration, limit: Duration) {
+        let missing = self.file.finish(patience, limit);
+        // The first record is the file's header.
+        let is_header_missing = !self.file.has_written();
+        match missing.saturating_sub(is_header_missing.into()) {
+            0 => {}
+            missing => log::warn!(
+                "the capture lacks {missing} packets, because {} took them too slowly",
+                self.destination
+            ),
+        }
+    }
+}
+
+/// A file is opened at once, so that its error is known at the start. A FIFO is opened when somebody
+/// reads it.
+fn open(destination: &Destination) -> io::Result<BackgroundWriter> {
+    match destination {
+        Destination::StandardOutput => {
+            let output = standard_output()?;
+            BackgroundWriter::start(ROOM, || Ok(output))
+        }
+        Destination::File(path) if is_fifo(path) => {
+            log::info!("the capture begins when {} is read", path.display());
+            let path = path.clone();
+            BackgroundWriter::start(ROOM, || OpenOptions::new().write(true).open(path))
+        }
+        Destination::File(path) => {
+            let file = File::create(path)?;
+            BackgroundWriter::start(ROOM, || Ok(file))
+        }
+    }
+}
+
+/// Without a buffer, which would divide packets.
+#[cfg(unix)]
+fn standard_output() -> io::Result<File> {
+    use std::os::fd::AsFd;
+    Ok(io::stdout().as_fd().try_clone_to_owned()?.into())
+}
+
+#[cfg(not(unix))]
+fn standard_output() -> io::Result<io::Stdout> {
+    Ok(io::stdout())
+}
+
+#[cfg(unix)]
+fn is_fifo(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo())
+}
+
+#[cfg(not(unix))]
+fn is_fifo(_: &Path) -> bool {
+    false
 }
 
 fn cooked_header(direction: Direction) -> [u8; COOKED_HEADER_LEN] {
@@ -136,15 +236,17 @@ mod tests {
     use super::*;
     use pcap_file::pcap::PcapReader;
 
+    const LONG: Duration = Duration::from_secs(60);
     const PACKET: [u8; 7] = [0x01, 0x09, 0x08, 0xC8, 0x00, 0x80, 0x02];
 
     #[test]
     fn a_capture_reads_back_while_it_is_still_open() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x.pcap");
-        let mut capture = Capture::create(&path).unwrap();
-        capture.packet(Direction::Received, &PACKET).unwrap();
-        capture.packet(Direction::Sent, &[7; 8187]).unwrap();
+        let mut capture = Capture::create(&Destination::File(path.clone()), LONG).unwrap();
+        assert!(capture.packet(Direction::Received, &PACKET).unwrap());
+        assert!(capture.packet(Direction::Sent, &[7; 8187]).unwrap());
+        capture.finish(LONG, LONG);
 
         let mut reader = PcapReader::new(File::open(&path).unwrap()).unwrap();
         assert_eq!(reader.header().datalink, DataLink::LINUX_SLL);
@@ -162,9 +264,8 @@ mod tests {
 
     #[test]
     fn a_file_that_cannot_be_written_is_named() {
-        let error = Capture::create(Path::new("no/such/folder/x.pcap"))
-            .err()
-            .unwrap();
+        let destination = Destination::File("no/such/folder/x.pcap".into());
+        let error = Capture::create(&destination, LONG).err().unwrap();
         assert!(error.to_string().contains("no/such/folder/x.pcap"));
     }
 }

@@ -18,11 +18,11 @@ use embedded_hal_async::i2c::{
 use embedded_io_async::{Read, Write};
 use mctp_i2c::{BusFrequency, BusStatus, SharedBusFrequency, Target, TargetAddress, TargetError};
 
-use crate::wire::{ReceivingEnd, SendingEnd, Wire};
+use crate::wire::{ReceivingEnd, SendingEnd, Streams, Wire};
 
 /// The longest record: a stream with a longer one carries something else. The longest packet of
 /// MCTP takes 259 bytes.
-pub const LONGEST_RECORD: usize = 300;
+pub(crate) const LONGEST_RECORD: usize = 300;
 
 const LENGTH_BYTES: usize = 2;
 
@@ -31,7 +31,7 @@ const LENGTH_BYTES: usize = 2;
 #[error(
     "a record has {0} bytes instead of 1 to {LONGEST_RECORD}: the stream carries no I2C records"
 )]
-pub struct BadRecord(pub usize);
+pub(crate) struct BadRecord(pub(crate) usize);
 
 /// A record that arrives bit by bit.
 #[derive(Debug)]
@@ -72,15 +72,15 @@ impl Incoming {
 }
 
 /// The receiving end as an I2C peripheral in target mode: it gets the records for its address.
-pub struct RecordTarget<'w> {
-    end: ReceivingEnd<'w>,
+pub(crate) struct RecordTarget<'w, S> {
+    end: ReceivingEnd<'w, S>,
     address: TargetAddress,
     incoming: Incoming,
 }
 
-impl<'w> RecordTarget<'w> {
+impl<'w, S: Streams> RecordTarget<'w, S> {
     /// The target at `address`.
-    pub fn new(end: ReceivingEnd<'w>, address: TargetAddress) -> Self {
+    pub(crate) fn new(end: ReceivingEnd<'w, S>, address: TargetAddress) -> Self {
         Self {
             end,
             address,
@@ -105,7 +105,7 @@ impl<'w> RecordTarget<'w> {
     }
 }
 
-impl Target for RecordTarget<'_> {
+impl<S: Streams> Target for RecordTarget<'_, S> {
     async fn wait_enabled(&mut self) {
         self.incoming = Incoming::new();
         self.end.connected().await;
@@ -144,7 +144,7 @@ impl Target for RecordTarget<'_> {
 ///
 /// A write that is dropped half-way is ended before the next one: the other end always gets whole
 /// records. The stream has no clock: that the frequency changed is logged, no more.
-pub struct RecordController<'w> {
+pub(crate) struct RecordController<'w> {
     end: SendingEnd<'w>,
     allowed: &'w SharedBusFrequency,
     /// What a controller with a clock would run at.
@@ -159,7 +159,7 @@ pub struct RecordController<'w> {
 
 impl<'w> RecordController<'w> {
     /// The controller on this wire, on a bus that it may drive at this frequency.
-    pub fn new(wire: &'w Wire, allowed: &'w SharedBusFrequency) -> Self {
+    pub(crate) fn new(wire: &'w Wire, allowed: &'w SharedBusFrequency) -> Self {
         Self {
             end: SendingEnd(wire),
             allowed,
@@ -236,7 +236,7 @@ impl I2c for RecordController<'_> {
 }
 
 /// Whether the bus is there.
-pub struct WireStatus<'w>(pub &'w Wire);
+pub(crate) struct WireStatus<'w>(pub(crate) &'w Wire);
 
 impl BusStatus for WireStatus<'_> {
     fn is_connected(&mut self) -> bool {
@@ -245,7 +245,7 @@ impl BusStatus for WireStatus<'_> {
 }
 
 /// Time, as tokio has it.
-pub struct TokioDelay;
+pub(crate) struct TokioDelay;
 
 impl DelayNs for TokioDelay {
     async fn delay_ns(&mut self, ns: u32) {

@@ -21,7 +21,7 @@ pub struct FirmwareTimes {
 
 /// Another store, in which each piece and each commit is pending for a time.
 #[derive(Debug)]
-pub struct SlowFirmware<S, C> {
+pub(crate) struct SlowFirmware<S, C> {
     store: S,
     clock: C,
     times: FirmwareTimes,
@@ -37,7 +37,7 @@ enum Operation {
 
 impl<S: FirmwareStore, C: Clock> SlowFirmware<S, C> {
     /// `store` takes these times by this clock.
-    pub fn new(store: S, clock: C, times: FirmwareTimes) -> Self {
+    pub(crate) fn new(store: S, clock: C, times: FirmwareTimes) -> Self {
         Self {
             store,
             clock,

@@ -11,9 +11,10 @@ use remote_usb_device::usbip::BUS_ID;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Mutex;
 
-use crate::cli::DeviceSettings;
+use crate::connection;
 use crate::device::{self, Cable, UsbipOperations};
 use crate::logger;
+use crate::settings::DeviceSettings;
 
 #[cfg(target_os = "linux")]
 mod vhci;
@@ -49,6 +50,7 @@ pub async fn listen(
         address.port(),
         address.ip()
     );
+    settings.log_identity();
     let log = serial_log.then(logger::reader);
     device::run_with_log(settings, observer, log, async |cable: Cable<'_>| {
         let operations = cable.usbip_operations();
@@ -83,7 +85,7 @@ async fn serve_client(
     operations: UsbipOperations<'_>,
     cable: &Mutex<Cable<'_>>,
 ) {
-    if let Err(error) = prepare(&stream) {
+    if let Err(error) = connection::prepare(&stream) {
         log::debug!("{error}");
     }
     let (mut read, mut write) = stream.split();
@@ -106,16 +108,6 @@ async fn serve_client(
     }
 }
 
-/// Each message is one write, and a client that is gone without a word must not keep the device.
-fn prepare(stream: &TcpStream) -> std::io::Result<()> {
-    stream.set_nodelay(true)?;
-    #[cfg(unix)]
-    rustix::net::sockopt::set_socket_keepalive(stream, true)?;
-    #[cfg(target_os = "linux")]
-    rustix::net::sockopt::set_tcp_keepidle(stream, Duration::from_secs(30))?;
-    Ok(())
-}
-
 fn log_end(ended: Result<(), remote_usb_device::Error>) {
     match ended {
         Err(remote_usb_device::Error::Protocol) => {
@@ -135,6 +127,6 @@ fn log_end(ended: Result<(), remote_usb_device::Error>) {
 ///
 /// Always.
 #[cfg(not(target_os = "linux"))]
-pub async fn attach(_: &DeviceSettings, _: bool, _: &impl Observer) -> anyhow::Result<()> {
+pub async fn attach(_: DeviceSettings, _: bool, _: bool, _: &impl Observer) -> anyhow::Result<()> {
     anyhow::bail!("--attach needs Linux; use --listen here, and attach from a Linux machine")
 }

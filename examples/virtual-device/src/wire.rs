@@ -9,12 +9,42 @@ use std::task::{Context, Poll, Waker};
 use embedded_io_async::{ErrorType, Read, Write};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
-use crate::connection::{Connector, Stream};
+use crate::connection::{Connector, SILENCE, Stream};
+
+/// Makes one stream after the other.
+pub(crate) trait Streams {
+    /// Waits for the next stream. The one before must have ended.
+    ///
+    /// # Errors
+    ///
+    /// When there will be none any more.
+    async fn next(&mut self) -> anyhow::Result<Stream>;
+
+    /// Waits for a stream while the one before has not ended.
+    ///
+    /// # Errors
+    ///
+    /// As [`next`](Self::next).
+    async fn newcomer(&mut self) -> anyhow::Result<Stream> {
+        pending().await
+    }
+}
+
+impl Streams for Connector {
+    async fn next(&mut self) -> anyhow::Result<Stream> {
+        Connector::next(self).await
+    }
+
+    async fn newcomer(&mut self) -> anyhow::Result<Stream> {
+        Connector::newcomer(self).await
+    }
+}
 
 /// The wire: with a stream while somebody is connected.
 #[derive(Default)]
-pub struct Wire {
+pub(crate) struct Wire {
     stream: RefCell<Option<Stream>>,
     /// How many streams there were.
     connections: Cell<u64>,
@@ -27,7 +57,7 @@ pub struct Wire {
 
 impl Wire {
     /// Waits until there can be no stream any more, and says why.
-    pub async fn failure(&self) -> anyhow::Error {
+    pub(crate) async fn failure(&self) -> anyhow::Error {
         loop {
             self.failed.notified().await;
             if let Some(error) = self.failure.take() {
@@ -37,13 +67,13 @@ impl Wire {
     }
 
     /// Whether there is a stream.
-    pub fn is_connected(&self) -> bool {
+    pub(crate) fn is_connected(&self) -> bool {
         self.stream.borrow().is_some()
     }
 
     /// How many streams there were, the present one included: what a sender knows of one is not so
     /// of the next.
-    pub fn connections(&self) -> u64 {
+    pub(crate) fn connections(&self) -> u64 {
         self.connections.get()
     }
 
@@ -91,40 +121,61 @@ impl Wire {
 }
 
 /// What the device receives from. It makes the connections.
-pub struct ReceivingEnd<'w> {
-    connector: Connector,
+///
+/// Whoever is connected has the wire until it hangs up. But one that has said nothing for
+/// [`SILENCE`] gives way to the next that connects.
+pub(crate) struct ReceivingEnd<'w, S> {
+    streams: S,
     wire: &'w Wire,
+    /// Until when the present peer may keep others waiting. `None`: it has said something.
+    silent_until: Option<Instant>,
+    /// The next stream, which was made before the present one had ended.
+    next: Option<Stream>,
 }
 
-impl<'w> ReceivingEnd<'w> {
-    /// The end of `wire` whose streams are made by `connector`.
-    pub fn new(connector: Connector, wire: &'w Wire) -> Self {
-        Self { connector, wire }
-    }
-
-    /// Waits for the next stream. The one before must have ended.
-    pub async fn connected(&mut self) {
-        match self.connector.next().await {
-            Ok(stream) => self.wire.connect(stream),
-            Err(error) => {
-                self.wire.fail(error);
-                pending().await
-            }
+impl<'w, S: Streams> ReceivingEnd<'w, S> {
+    /// The end of `wire` whose streams these are.
+    pub(crate) fn new(streams: S, wire: &'w Wire) -> Self {
+        Self {
+            streams,
+            wire,
+            silent_until: None,
+            next: None,
         }
     }
 
+    /// Waits for the next stream. The one before must have ended.
+    pub(crate) async fn connected(&mut self) {
+        let stream = match self.next.take() {
+            Some(stream) => Ok(stream),
+            None => self.streams.next().await,
+        };
+        match stream {
+            Ok(stream) => {
+                self.wire.connect(stream);
+                self.silent_until = Some(Instant::now() + SILENCE);
+            }
+            Err(error) => self.fail(error).await,
+        }
+    }
+
+    async fn fail(&self, error: anyhow::Error) -> ! {
+        self.wire.fail(error);
+        pending().await
+    }
+
     /// Ends the stream.
-    pub fn disconnect(&mut self) {
+    pub(crate) fn disconnect(&mut self) {
         self.wire.disconnect();
     }
 }
 
-impl ErrorType for ReceivingEnd<'_> {
+impl<S> ErrorType for ReceivingEnd<'_, S> {
     type Error = io::Error;
 }
 
 /// Reads nothing when the stream has ended.
-impl Read for ReceivingEnd<'_> {
+impl<S: Streams> Read for ReceivingEnd<'_, S> {
     async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = poll_fn(|context| {
             let mut bytes = ReadBuf::new(buffer);
@@ -133,8 +184,32 @@ impl Read for ReceivingEnd<'_> {
             });
             read.map_ok(|()| bytes.filled().len())
         });
-        match read.await {
-            Ok(len @ 1..) => Ok(len),
+        let silent_until = self.silent_until;
+        let newcomer = async {
+            let until = match silent_until {
+                Some(until) => until,
+                None => pending().await,
+            };
+            tokio::time::sleep_until(until).await;
+            self.streams.newcomer().await
+        };
+        let read = tokio::select! {
+            biased;
+            read = read => read,
+            newcomer = newcomer => match newcomer {
+                Ok(stream) => {
+                    log::info!("the peer has said nothing, and gives way to the next");
+                    self.next = Some(stream);
+                    Ok(0)
+                }
+                Err(error) => self.fail(error).await,
+            },
+        };
+        match read {
+            Ok(len @ 1..) => {
+                self.silent_until = None;
+                Ok(len)
+            }
             // However a stream fails, the other end is gone: a pseudo terminal knows no other end.
             ended => {
                 log::debug!("{ended:?}");
@@ -146,7 +221,7 @@ impl Read for ReceivingEnd<'_> {
 }
 
 /// What the device sends to.
-pub struct SendingEnd<'w>(pub &'w Wire);
+pub(crate) struct SendingEnd<'w>(pub(crate) &'w Wire);
 
 impl ErrorType for SendingEnd<'_> {
     type Error = io::Error;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use mctp_bench::{Data, FIRST_SEQUENCE_NUMBER, Message, Request, Response, Status};
 use mctp_usb::Version;
 use support::{RawHost, block_on_in_virtual_time, frame, with_device};
-use virtual_device::cli::DeviceSettings;
+use virtual_device::settings::DeviceSettings;
 
 const VENDOR_PCI: u8 = 0x7E;
 const WITHOUT_END: u64 = 18_000_000_000_000_000_000;

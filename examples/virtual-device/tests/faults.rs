@@ -7,8 +7,8 @@ use std::time::Duration;
 use mctp_usb::Version;
 use proptest::prelude::*;
 use support::{RawHost, block_on, block_on_in_virtual_time, frame, with_device};
-use virtual_device::cli::DeviceSettings;
 use virtual_device::device::{self, Cable};
+use virtual_device::settings::DeviceSettings;
 
 /// No endpoint ID, simple endpoint, dynamic, nothing specific to the medium.
 const NO_ENDPOINT_ID: &[u8] = &[0, 0, 0];

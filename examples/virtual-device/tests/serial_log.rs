@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use log::LevelFilter;
 use support::{RawHost, block_on_in_virtual_time, with_serial_log};
-use virtual_device::host::enumeration::EndpointDescriptor;
-use virtual_device::host::guest::BulkIn;
 use virtual_device::logger;
+use virtual_host::enumeration::EndpointDescriptor;
+use virtual_host::guest::BulkIn;
 
 /// Class and interface, in bmRequestType.
 const CLASS_REQUEST: u8 = 0x21;

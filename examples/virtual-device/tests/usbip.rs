@@ -42,9 +42,12 @@ struct Device {
 impl Device {
     async fn start() -> Self {
         let (child, mut log) = start(&["--listen", "127.0.0.1:0"]);
-        let line = log.next_line().await.unwrap().unwrap();
-        let (_, rest) = line.split_once("listening on tcp:").unwrap();
-        let address = rest.split(';').next().unwrap().to_owned();
+        let address = loop {
+            let line = log.next_line().await.unwrap().unwrap();
+            if let Some((_, rest)) = line.split_once("listening on tcp:") {
+                break rest.split(';').next().unwrap().to_owned();
+            }
+        };
         Self {
             child,
             log,

@@ -15,11 +15,11 @@ const MOST_IN_RESPONDER: usize = 10;
 const HOSTS: &[&str] = &[
     "examples/guest-tests/src/nvme_cli/",
     "examples/linux-requester/src/nvme_mi.rs",
-    "examples/virtual-device/src/demo/expected.rs",
-    "examples/virtual-device/src/demo/firmware_update.rs",
-    "examples/virtual-device/src/demo/management.rs",
-    "examples/virtual-device/src/demo/namespace_life.rs",
-    "examples/virtual-device/src/demo/nvme_mi.rs",
+    "examples/virtual-host/src/demo/expected.rs",
+    "examples/virtual-host/src/demo/firmware_update.rs",
+    "examples/virtual-host/src/demo/management.rs",
+    "examples/virtual-host/src/demo/namespace_life.rs",
+    "examples/virtual-host/src/demo/nvme_mi.rs",
 ];
 
 /// What takes an offset, and as which of its arguments.
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_complaint_names_file_and_line() {
-        let name = "examples/virtual-device/src/demo/nvme_mi.rs";
+        let name = "examples/virtual-host/src/demo/nvme_mi.rs";
         assert_eq!(
             complaints_about(name, "// [4]\n\nlet status = message[4];"),
             [format!(

@@ -95,7 +95,7 @@ impl Devices {
             command.arg("--model").arg(self.models.join(model));
         }
         if let Some(capture) = &files.capture {
-            command.arg("--pcap").arg(capture);
+            command.arg("--pcap").arg(capture).arg("--with-streams");
         }
         Ok(command)
     }

@@ -9,6 +9,7 @@ use nvme_mi_responder::{
 };
 use toml::Spanned;
 
+use super::temperature::Temperature;
 use super::values::{Number, Problem, one_of, problem, within, within_or};
 use super::{
     BadModel, BrokenRule, CONTROLLERS, ControllerModel, DeviceModel, FIRMWARE_SLOTS, FirmwareModel,
@@ -461,7 +462,7 @@ impl NamespaceTable {
 #[serde(deny_unknown_fields, default)]
 struct HealthTable {
     critical_warning: Option<Spanned<Number>>,
-    temperature: Option<Spanned<Number>>,
+    temperature: Option<Spanned<Temperature>>,
     available_spare: Option<Spanned<Number>>,
     spare_threshold: Option<Spanned<Number>>,
     percentage_used: Option<Spanned<Number>>,
@@ -476,7 +477,7 @@ struct HealthTable {
     media_errors: Option<Spanned<Number>>,
     warning_minutes: Option<Spanned<Number>>,
     critical_minutes: Option<Spanned<Number>>,
-    sensors: Option<Spanned<Vec<Spanned<Number>>>>,
+    sensors: Option<Spanned<Vec<Spanned<Temperature>>>>,
 }
 
 /// Critical warnings that there are.
@@ -496,12 +497,10 @@ impl HealthTable {
                 0..=WARNINGS,
                 0,
             )?,
-            temperature: within_or(
-                "temperature",
-                &self.temperature,
-                0..=i64::from(u16::MAX),
-                healthy.temperature,
-            )?,
+            temperature: match &self.temperature {
+                Some(temperature) => temperature.as_ref().kelvins(),
+                None => healthy.temperature,
+            },
             available_spare: percent(
                 "available_spare",
                 &self.available_spare,
@@ -568,11 +567,7 @@ impl HealthTable {
             return Err(problem(list, sentence));
         }
         for (sensor, value) in sensors.iter_mut().zip(values) {
-            *sensor = within(
-                "the temperature of a sensor",
-                value,
-                0..=i64::from(u16::MAX),
-            )?;
+            *sensor = value.as_ref().kelvins();
         }
         Ok(sensors)
     }

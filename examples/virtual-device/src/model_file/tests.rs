@@ -138,6 +138,75 @@ fn an_example_arrives_in_the_model_as_it_is_written() {
 }
 
 #[test]
+fn a_temperature_may_have_either_unit_or_be_unknown() {
+    let health = |temperature: &str, sensors: &str| {
+        let lines = format!("temperature = {temperature}\nsensors = {sensors}");
+        let (text, _) = with("temperature = \"30 C\"", &lines);
+        DeviceModel::parse(&text).unwrap().health
+    };
+    let health_in_units = health("\"-5 C\"", "[\"310 K\", \"unknown\", 320]");
+    assert_eq!(health_in_units.temperature, 268);
+    assert_eq!(health_in_units.sensors[..4], [310, 0, 320, 0]);
+    assert_eq!(health("\"unknown\"", "[]").temperature, 0);
+}
+
+#[test]
+fn identifiers_are_those_of_the_file_and_warned_of_until_all_are_replaced() {
+    let model = |keys: &str| {
+        let (text, _) = with(
+            "# [subsystem.vendor]",
+            &format!("[subsystem.vendor]\n{keys}"),
+        );
+        DeviceModel::parse(&text).unwrap()
+    };
+    let keys = "ieee_oui = \"00-11-22\"\npci_vendor = 0x1234\npci_device = 1\n";
+    let some = model(keys);
+    let warning = some.vendor_warning().unwrap();
+    assert_eq!(
+        warning,
+        "for development only, not to be distributed: the PCI subsystem vendor ID; [subsystem.vendor] of a model file has your own"
+    );
+    let all = model(&format!(
+        "{keys}pci_subsystem_vendor = 0x1235\npci_subsystem = 2"
+    ));
+    assert_eq!(all.vendor_warning(), None);
+    let vendor = Vendor {
+        ieee_oui: [0x00, 0x11, 0x22],
+        pci_vendor: 0x1234,
+        pci_device: 1,
+        pci_subsystem_vendor: 0x1235,
+        pci_subsystem: 2,
+    };
+    assert_eq!(all.identity("", "").vendor, vendor);
+    let warning = DeviceModel::default().vendor_warning().unwrap();
+    for name in ["IEEE OUI", "PCI vendor ID", "PCI subsystem vendor ID"] {
+        assert!(warning.contains(name), "{warning}");
+    }
+}
+
+#[test]
+fn a_file_without_end_is_read_to_a_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("long.toml");
+    let read = |length: usize| {
+        std::fs::write(
+            &path,
+            format!("{DEFAULT}{}", " ".repeat(length - DEFAULT.len())),
+        )
+        .unwrap();
+        DeviceModel::read(&path)
+    };
+    assert_eq!(read(1 << 20), Ok(DeviceModel::default()));
+    let sentence = "this is longer than 1 MiB, and a model file has a few KiB";
+    assert!(read((1 << 20) + 1).unwrap_err().ends_with(sentence));
+    #[cfg(unix)]
+    assert_eq!(
+        DeviceModel::read(Path::new("/dev/zero")).unwrap_err(),
+        format!("/dev/zero: {sentence}")
+    );
+}
+
+#[test]
 fn pieces_and_commits_take_no_time_unless_it_is_given() {
     let times = DeviceModel::default().firmware.times;
     assert_eq!((times.piece, times.commit), (0, 0));
@@ -293,9 +362,24 @@ fn a_value_out_of_range_is_shown_with_the_range() {
             "available_spare is 0 to 100, not 101",
         ),
         (
-            "temperature = 303",
-            "temperature = -1",
-            "temperature is 0 to 65535, not -1",
+            "temperature = \"30 C\"",
+            "temperature = \"30 F\"",
+            "a temperature is a whole number with its unit, as \"30 C\" or \"303 K\", or \"unknown\", not \"30 F\"",
+        ),
+        (
+            "temperature = \"30 C\"",
+            "temperature = 30",
+            "a temperature has a unit, as \"30 C\" or \"303 K\": 30 alone would be kelvins, which is no temperature of a drive",
+        ),
+        (
+            "# sensors = []",
+            "sensors = [\"30 C\", 41]",
+            "a temperature has a unit, as \"30 C\" or \"303 K\": 41 alone would be kelvins, which is no temperature of a drive",
+        ),
+        (
+            "# sensors = []",
+            "sensors = [300, 300, 300, 300, 300, 300, 300, 300, 300]",
+            "there are at most 8 sensors, not 9",
         ),
         (
             "blocks = 1_048_576",

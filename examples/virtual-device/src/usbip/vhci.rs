@@ -14,9 +14,10 @@ use remote_usb_device::Speed;
 use remote_usb_device::usbip::DEVICE_ID;
 
 use super::log_end;
-use crate::cli::DeviceSettings;
 use crate::device::{self, Cable};
+use crate::identity;
 use crate::logger;
+use crate::settings::DeviceSettings;
 
 /// The first controller.
 const CONTROLLER: &str = "/sys/devices/platform/vhci_hcd.0";
@@ -27,13 +28,15 @@ const ATTEMPTS: u32 = 20;
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Attaches the device to this machine, until the machine detaches it. Dropping the future detaches
-/// it too. With `serial_log`, the device has a serial port that shows the program's log.
+/// it too. With `derive_uuid`, the port of the controller decides the UUID. With `serial_log`, the
+/// device has a serial port that shows the program's log.
 ///
 /// # Errors
 ///
 /// Without root or `vhci-hcd`, and when no port is free.
 pub async fn attach(
-    settings: &DeviceSettings,
+    mut settings: DeviceSettings,
+    derive_uuid: bool,
     serial_log: bool,
     observer: &impl Observer,
 ) -> anyhow::Result<()> {
@@ -48,14 +51,21 @@ pub async fn attach(
         Speed::Full => 2,
         Speed::Low => 1,
     };
+    // The kernel asks for the descriptors at once. They wait in the socket until the device is
+    // there, which has to know its port first.
+    let (ours, theirs) = UnixStream::pair()?;
+    ours.set_nonblocking(true)?;
+    let port = attach_to_free_port(controller, theirs.into(), speed).await?;
+    let _attached = Attached { controller, port };
+    log::info!("attached to port {port} of {CONTROLLER}");
+    if derive_uuid {
+        let attachment = format!("usbip port {port}");
+        settings.uuid = identity::derive_uuid(&identity::machine(), &attachment);
+    }
+    settings.log_identity();
+    let (read, write) = tokio::net::UnixStream::from_std(ours)?.into_split();
     let log = serial_log.then(logger::reader);
-    device::run_with_log(settings, observer, log, async |mut cable: Cable<'_>| {
-        let (ours, theirs) = UnixStream::pair()?;
-        ours.set_nonblocking(true)?;
-        let port = attach_to_free_port(controller, theirs.into(), speed).await?;
-        let _attached = Attached { controller, port };
-        log::info!("attached to port {port} of {CONTROLLER}");
-        let (read, write) = tokio::net::UnixStream::from_std(ours)?.into_split();
+    device::run_with_log(&settings, observer, log, async |mut cable: Cable<'_>| {
         log_end(cable.plug_into_usbip(read, write).await);
         Ok(())
     })

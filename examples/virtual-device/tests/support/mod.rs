@@ -5,12 +5,12 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use mctp_usb::Version;
-use virtual_device::cli::DeviceSettings;
 use virtual_device::device::{self, Cable};
-use virtual_device::host::enumeration::{Enumeration, enumerate};
-use virtual_device::host::guest::{BulkIn, Guest};
-use virtual_device::host::transport::Pipes;
 use virtual_device::logger;
+use virtual_device::settings::DeviceSettings;
+use virtual_host::enumeration::{Enumeration, enumerate};
+use virtual_host::guest::{BulkIn, Guest};
+use virtual_host::transport::Pipes;
 
 /// Runs a test where a [`Guest`] can live, with tokio's clock.
 pub fn block_on<T>(test: impl Future<Output = T>) -> T {

@@ -11,11 +11,10 @@ use zerocopy::IntoBytes;
 
 use super::control::DEVICE;
 use super::exchange::Exchanger;
+use super::expectations::{Expectations, SubsystemModel};
 use super::expected::{self, read, same};
 use super::nvme_mi::{AdminCommand, LONGEST_REQUEST, MiCommand};
 use super::screen::Screen;
-use crate::cli::DeviceSettings;
-use crate::model_file::DeviceModel;
 
 /// The namespace ID that stands for the controller.
 const NO_NAMESPACE: u32 = 0xFFFF_FFFF;
@@ -24,19 +23,19 @@ const NO_NAMESPACE: u32 = 0xFFFF_FFFF;
 #[derive(Clone, Copy)]
 pub(super) struct Host<'h, 'r, 'b, 'l> {
     pub(super) exchanger: &'h Exchanger<'r, 'b, 'l>,
-    pub(super) settings: &'h DeviceSettings,
+    pub(super) expectations: &'h Expectations,
 }
 
 /// Whether there can be the chapters on management: controllers to ask, and room for the messages.
 ///
 /// Writes a note if not.
 pub(super) fn is_possible(
-    settings: &DeviceSettings,
+    expectations: &Expectations,
     screen: &mut Screen<'_>,
 ) -> anyhow::Result<bool> {
-    let obstacle = if settings.max_message < LONGEST_REQUEST {
-        format!("the device takes no message of {LONGEST_REQUEST} bytes: --max-message")
-    } else if settings.model.controllers.is_empty() {
+    let obstacle = if expectations.max_message < LONGEST_REQUEST {
+        format!("the device takes no message of {LONGEST_REQUEST} bytes")
+    } else if expectations.model.controllers.is_empty() {
         "the model has no controllers".into()
     } else {
         return Ok(true);
@@ -50,7 +49,7 @@ impl Host<'_, '_, '_, '_> {
     pub(super) async fn show(&self, screen: &mut Screen<'_>) -> anyhow::Result<()> {
         let model = self.model();
         screen.heading("NVMe-MI: the host asks what there is to manage")?;
-        screen.check("NVM subsystem", self.subsystem().await)?;
+        screen.highlight("NVM subsystem", self.subsystem().await)?;
         for index in 0..model.ports.len() {
             screen.check(&format!("port {index}"), self.port(index).await)?;
         }
@@ -58,12 +57,12 @@ impl Host<'_, '_, '_, '_> {
             screen.check(&format!("controller {id}"), self.controller(id).await)?;
         }
         screen.check("Identify Controller", self.identify().await)?;
-        screen.check("namespaces", self.namespaces().await)?;
+        screen.highlight("namespaces", self.namespaces().await)?;
         for (id, blocks) in (1..).zip(&model.namespaces) {
             let result = self.namespace(id, *blocks).await;
             screen.check(&format!("namespace {id}"), result)?;
         }
-        screen.check("subsystem health", self.subsystem_health().await)?;
+        screen.highlight("subsystem health", self.subsystem_health().await)?;
         screen.check("controller health", self.controller_health().await)?;
         screen.check("SMART log", self.smart_log().await)?;
         if self.can_create_namespace() {
@@ -74,8 +73,8 @@ impl Host<'_, '_, '_, '_> {
         Ok(())
     }
 
-    pub(super) fn model(&self) -> &DeviceModel {
-        &self.settings.model
+    pub(super) fn model(&self) -> &SubsystemModel {
+        &self.expectations.model
     }
 
     /// Read NVMe-MI Data Structure, of the controller or port that `command` names.
@@ -213,13 +212,13 @@ impl Host<'_, '_, '_, '_> {
             let structure = IdentifyStructure::CONTROLLER;
             let found = self.ask_identity(structure, id, 0).await?;
             let what = "Identify Controller";
-            let identity = expected::identify_controller(self.settings, id, &read(what, &found)?);
+            let identity = expected::identify_controller(model, id, &read(what, &found)?);
             same(what, &found, identity.as_bytes())?;
         }
         Ok(format!(
             "{}, {}, firmware {}",
             model.model_number,
-            expected::serial_number(self.settings),
+            model.serial_number,
             model.revision()
         ))
     }
@@ -276,7 +275,7 @@ impl Host<'_, '_, '_, '_> {
             kelvins => format!("{} °C", i32::from(kelvins) - 273),
         };
         Ok(format!(
-            "works, {temperature}, {} % used, {}; nothing changed",
+            "works, {temperature}, {} % used, {}",
             model.health.percentage_used,
             warning(model)
         ))
@@ -336,7 +335,7 @@ impl Host<'_, '_, '_, '_> {
     }
 }
 
-fn warning(model: &DeviceModel) -> String {
+fn warning(model: &SubsystemModel) -> String {
     match expected::warnings(model) {
         0 => "no warnings".into(),
         bits => format!("warnings {bits:02x}h"),

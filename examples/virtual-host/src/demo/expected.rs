@@ -10,8 +10,7 @@ use nvme_mi_responder::{Function, NamespaceId, PortKind};
 use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromBytes, IntoBytes};
 
-use crate::cli::DeviceSettings;
-use crate::model_file::{ControllerModel, DeviceModel};
+use super::expectations::{ControllerModel, SubsystemModel};
 
 /// From which temperature on, in kelvins, controllers warn.
 const WARNING_TEMPERATURE: u16 = 343;
@@ -39,7 +38,7 @@ pub(super) fn short_controller_list(ids: &[u16]) -> Vec<u8> {
 }
 
 /// NVM Subsystem Information.
-pub(super) fn subsystem(model: &DeviceModel) -> SubsystemInformation {
+pub(super) fn subsystem(model: &SubsystemModel) -> SubsystemInformation {
     let mut information = SubsystemInformation::default();
     information.number_of_ports = model.ports.len() as u8 - 1;
     (information.major_version, information.minor_version) = (2, 0);
@@ -48,7 +47,11 @@ pub(super) fn subsystem(model: &DeviceModel) -> SubsystemInformation {
 
 /// Port Information. Of a management endpoint, what it can do and how long its buffer is are as
 /// `found`: they are not in the model.
-pub(super) fn port(model: &DeviceModel, index: usize, found: &PortInformation) -> PortInformation {
+pub(super) fn port(
+    model: &SubsystemModel,
+    index: usize,
+    found: &PortInformation,
+) -> PortInformation {
     let port = &model.ports[index];
     let mut information = PortInformation::default();
     let unit = port.max_transmission_unit;
@@ -89,7 +92,7 @@ pub(super) fn port(model: &DeviceModel, index: usize, found: &PortInformation) -
 
 /// Controller Information.
 pub(super) fn controller(
-    model: &DeviceModel,
+    model: &SubsystemModel,
     controller: &ControllerModel,
 ) -> ControllerInformation {
     let mut information = ControllerInformation::default();
@@ -108,19 +111,12 @@ pub(super) fn controller(
     information
 }
 
-/// Serial number of the subsystem.
-pub(super) fn serial_number(settings: &DeviceSettings) -> String {
-    let given = settings.model.serial_number.clone();
-    given.unwrap_or_else(|| settings.serial_number())
-}
-
 /// Identify Controller. What is not in the model is as `found`.
 pub(super) fn identify_controller(
-    settings: &DeviceSettings,
+    model: &SubsystemModel,
     id: u16,
     found: &IdentifyController,
 ) -> IdentifyController {
-    let model = &settings.model;
     let (vendor, firmware) = (&model.vendor, &model.firmware);
     let is_virtual = model.controllers[usize::from(id)].config.function == Function::Virtual;
     let used: u64 = model.namespaces.iter().map(|blocks| blocks * 512).sum();
@@ -128,7 +124,7 @@ pub(super) fn identify_controller(
     identity.pci_vendor_id.set(vendor.pci_vendor);
     let subsystem_vendor = vendor.pci_subsystem_vendor;
     identity.pci_subsystem_vendor_id.set(subsystem_vendor);
-    identity.serial_number = padded(&serial_number(settings));
+    identity.serial_number = padded(&model.serial_number);
     identity.model_number = padded(&model.model_number);
     identity.firmware_revision = padded(&model.revision());
     identity.ieee_oui = vendor.ieee_oui;
@@ -163,7 +159,7 @@ pub(super) fn padded<const LENGTH: usize>(text: &str) -> [u8; LENGTH] {
 }
 
 /// Critical warnings, with that of the temperature threshold.
-pub(super) fn warnings(model: &DeviceModel) -> u8 {
+pub(super) fn warnings(model: &SubsystemModel) -> u8 {
     let health = &model.health;
     match health.temperature {
         ..WARNING_TEMPERATURE => health.critical_warning,
@@ -172,7 +168,7 @@ pub(super) fn warnings(model: &DeviceModel) -> u8 {
 }
 
 /// NVM Subsystem Health Data Structure, with these Composite Controller Status Flags.
-pub(super) fn subsystem_health(model: &DeviceModel, flags: u16) -> SubsystemHealth {
+pub(super) fn subsystem_health(model: &SubsystemModel, flags: u16) -> SubsystemHealth {
     let is_linked = |index: usize| {
         let port = model.ports.get(index);
         matches!(port.map(|port| port.kind), Some(PortKind::Pcie(pcie)) if pcie.link.is_some())
@@ -203,7 +199,7 @@ pub(super) fn subsystem_health(model: &DeviceModel, flags: u16) -> SubsystemHeal
 }
 
 /// Controller Health Data Structure of a controller that is ready and in which nothing changed.
-pub(super) fn controller_health(model: &DeviceModel, id: u16) -> ControllerHealth {
+pub(super) fn controller_health(model: &SubsystemModel, id: u16) -> ControllerHealth {
     let health = &model.health;
     let mut expected = ControllerHealth::default();
     expected.controller_id.set(id);
@@ -216,7 +212,7 @@ pub(super) fn controller_health(model: &DeviceModel, id: u16) -> ControllerHealt
 }
 
 /// The SMART / Health Information log page.
-pub(super) fn smart_log(model: &DeviceModel) -> SmartHealth {
+pub(super) fn smart_log(model: &SubsystemModel) -> SmartHealth {
     let health = &model.health;
     let mut log = SmartHealth::default();
     log.critical_warning = warnings(model);
@@ -288,7 +284,7 @@ pub(super) fn identify_namespace(blocks: u64, found: &IdentifyNamespace) -> Iden
 }
 
 /// The controllers that a namespace is attached to.
-pub(super) fn attached_to(model: &DeviceModel, id: NamespaceId) -> Vec<u16> {
+pub(super) fn attached_to(model: &SubsystemModel, id: NamespaceId) -> Vec<u16> {
     (0..)
         .zip(&model.controllers)
         .filter(|(_, controller)| controller.namespaces.contains(&id))
@@ -321,6 +317,7 @@ fn wrong_length(what: &str, found: usize, expected: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::expectations::test_drive;
     use super::*;
 
     #[test]
@@ -339,8 +336,7 @@ mod tests {
 
     #[test]
     fn a_healthy_drive_has_inverted_warnings_and_degrees_celsius() {
-        let model = DeviceModel::default();
-        let health = subsystem_health(&model, 0);
+        let health = subsystem_health(&test_drive(), 0);
         assert_eq!(health.as_bytes(), [0x38, 0xFF, 30, 3, 0, 0, 0, 0]);
     }
 }

@@ -4,39 +4,43 @@ use anyhow::Context;
 use mctp_usb::Version;
 use remote_usb_device::usbredir::wire::Speed;
 
+use super::expectations::Expectations;
 use super::screen::Screen;
-use crate::cli::DeviceSettings;
-use crate::host::enumeration::{Enumeration, InterfaceDescriptor, enumerate};
-use crate::host::guest::Guest;
-use crate::host::transport::Pipes;
+use crate::enumeration::{Enumeration, InterfaceDescriptor, enumerate};
+use crate::guest::Guest;
+use crate::transport::Pipes;
 
 /// Development identity of the reference hardware.
 const VENDOR_AND_PRODUCT: (u16, u16) = (0xCCDE, 0x0000);
 
 pub(super) async fn show(
     guest: &Guest,
-    settings: &DeviceSettings,
+    expectations: &Expectations,
     screen: &mut Screen<'_>,
 ) -> anyhow::Result<Pipes> {
     let found = enumerate(guest)
         .await
         .context("the device cannot be enumerated")?;
     screen.heading("USB: the host asks the device what it is")?;
-    screen.check("device", device(guest, settings, &found))?;
-    screen.check("strings", strings(settings, &found))?;
+    screen.highlight("device", device(guest, expectations, &found))?;
+    screen.check("strings", strings(expectations, &found))?;
     screen.check("configuration", configuration(&found))?;
     let mctp = found
         .configuration
         .interfaces
         .first()
         .context("the device has no interface")?;
-    screen.check("interface 0", interface(settings, mctp))?;
-    screen.check("endpoints", endpoints(settings, mctp))?;
+    screen.highlight("interface 0", interface(expectations, mctp))?;
+    screen.highlight("endpoints", endpoints(expectations, mctp))?;
     Pipes::of(mctp).context("the device has no MCTP interface")
 }
 
-fn device(guest: &Guest, settings: &DeviceSettings, found: &Enumeration) -> Result<String, String> {
-    let (speed, name) = match settings.speed {
+fn device(
+    guest: &Guest,
+    expectations: &Expectations,
+    found: &Enumeration,
+) -> Result<String, String> {
+    let (speed, name) = match expectations.speed {
         remote_usb_device::Speed::High => (Speed::HIGH, "high"),
         _ => (Speed::FULL, "full"),
     };
@@ -55,7 +59,7 @@ fn device(guest: &Guest, settings: &DeviceSettings, found: &Enumeration) -> Resu
     expect("class", device.class, [0; 3])?;
     expect("bMaxPacketSize0", device.max_packet_size_0, 64)?;
     Ok(format!(
-        "{:04x}:{:04x}, USB {:x}.{:x}, {name} speed; class 00h: see interface",
+        "{:04x}:{:04x}, USB {:x}.{:x}, {name} speed, class 00h",
         device.vendor_id,
         device.product_id,
         device.usb_version >> 8,
@@ -63,12 +67,12 @@ fn device(guest: &Guest, settings: &DeviceSettings, found: &Enumeration) -> Resu
     ))
 }
 
-fn strings(settings: &DeviceSettings, found: &Enumeration) -> Result<String, String> {
+fn strings(expectations: &Expectations, found: &Enumeration) -> Result<String, String> {
     let device = &found.device;
     expect(
         "serial number",
         &device.serial_number,
-        &settings.serial_number(),
+        &expectations.serial_number,
     )?;
     if device.manufacturer.is_empty() || device.product.is_empty() {
         return Err("manufacturer or product has no name".into());
@@ -94,8 +98,11 @@ fn configuration(found: &Enumeration) -> Result<String, String> {
     ))
 }
 
-fn interface(settings: &DeviceSettings, interface: &InterfaceDescriptor) -> Result<String, String> {
-    let version = settings.usb;
+fn interface(
+    expectations: &Expectations,
+    interface: &InterfaceDescriptor,
+) -> Result<String, String> {
+    let version = expectations.usb;
     let subclass = match version {
         Version::V1_0 => 0x00,
         Version::V1_1 => 0x02,
@@ -104,17 +111,20 @@ fn interface(settings: &DeviceSettings, interface: &InterfaceDescriptor) -> Resu
     expect("class", interface.class, [0x14, subclass, 0x01])?;
     expect("bAlternateSetting", interface.alternate_setting, 0)?;
     Ok(format!(
-        "class 14h MCTP, subclass {subclass:02x}h DSP0283 {version}, protocol 01h"
+        "class 14h MCTP, subclass {subclass:02x}h {version}, protocol 01h"
     ))
 }
 
-fn endpoints(settings: &DeviceSettings, interface: &InterfaceDescriptor) -> Result<String, String> {
+fn endpoints(
+    expectations: &Expectations,
+    interface: &InterfaceDescriptor,
+) -> Result<String, String> {
     let endpoints = &interface.endpoints;
     let bulk = |input| endpoints.iter().find(|endpoint| endpoint.is_bulk(input));
     let (Some(output), Some(input), 2) = (bulk(false), bulk(true), endpoints.len()) else {
         return Err("not one bulk OUT and one bulk IN endpoint".into());
     };
-    let max_packet = settings.bulk_packet();
+    let max_packet = expectations.bulk_packet();
     for endpoint in endpoints {
         expect("wMaxPacketSize", endpoint.max_packet_size, max_packet)?;
     }

@@ -364,7 +364,7 @@ async fn pump(
 async fn exchange_hello(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
 ) -> Result<Capabilities, String> {
-    let hello = Message::Hello(Hello::new("virtual-device host", CAPABILITIES));
+    let hello = Message::Hello(Hello::new("virtual-host", CAPABILITIES));
     let bytes = encode(hello, Capabilities::NONE, 0, &[]);
     stream
         .write_all(&bytes)

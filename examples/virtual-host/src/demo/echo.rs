@@ -2,45 +2,41 @@
 
 use super::control::{DEVICE, milliseconds};
 use super::exchange::Exchanger;
+use super::expectations::Expectations;
 use super::screen::Screen;
-use crate::cli::DeviceSettings;
 
 /// Message type, vendor ID and subtype.
 const PREFIX: [u8; 4] = [0x7E, 0xCC, 0xDE, 0xF0];
 
 pub(super) async fn show(
     exchanger: &Exchanger<'_, '_, '_>,
-    settings: &DeviceSettings,
+    expectations: &Expectations,
     screen: &mut Screen<'_>,
 ) -> anyhow::Result<()> {
+    let (mtu, max_message) = (expectations.mtu, expectations.max_message);
     screen.heading(&format!(
-        "Echo, in packets of at most {} bytes with their header (--mtu); messages to {} (--max-message)",
-        settings.mtu, settings.max_message
+        "Echo: packets of up to {mtu} bytes with their header, messages of up to {max_message}"
     ))?;
-    for length in lengths(settings) {
+    let lengths = lengths(expectations.unit(), max_message);
+    for (index, length) in lengths.iter().copied().enumerate() {
         let label = if length == 1 {
             "1 byte".into()
         } else {
             format!("{length} bytes")
         };
-        screen.check(&label, echo(exchanger, length).await)?;
+        let result = echo(exchanger, length).await;
+        let is_shortest_or_longest = index == 0 || index + 1 == lengths.len();
+        screen.check_or_highlight(is_shortest_or_longest, &label, result)?;
     }
     Ok(())
 }
 
 /// One byte, as much as one packet holds, one byte more, several packets, 4 KiB, and as much as the
 /// device takes.
-fn lengths(settings: &DeviceSettings) -> Vec<usize> {
-    let one_packet = settings.unit() - PREFIX.len();
-    let longest = settings.max_message - PREFIX.len();
-    let mut lengths = vec![
-        1,
-        one_packet,
-        one_packet + 1,
-        4 * settings.unit(),
-        4096,
-        longest,
-    ];
+fn lengths(unit: usize, max_message: usize) -> Vec<usize> {
+    let one_packet = unit - PREFIX.len();
+    let longest = max_message - PREFIX.len();
+    let mut lengths = vec![1, one_packet, one_packet + 1, 4 * unit, 4096, longest];
     lengths.retain(|length| *length <= longest);
     lengths.sort_unstable();
     lengths.dedup();
@@ -67,7 +63,7 @@ async fn echo(exchanger: &Exchanger<'_, '_, '_>, length: usize) -> Result<String
         exchange.request_packets.len(),
         exchange.response_packets.len(),
     );
-    let time = milliseconds(&exchange);
+    let time = milliseconds(exchange.time);
     Ok(format!(
         "identical; {there} packet{} there, {back} back, {time}",
         if there == 1 { "" } else { "s" }
@@ -80,18 +76,8 @@ mod tests {
 
     #[test]
     fn lengths_fit_the_device_and_fill_it() {
-        let settings = DeviceSettings::default();
-        assert_eq!(lengths(&settings), [1, 60, 61, 256, 4096, 4220]);
-        let small = DeviceSettings {
-            max_message: 64,
-            ..settings.clone()
-        };
-        assert_eq!(lengths(&small), [1, 60]);
-        let large = DeviceSettings {
-            max_message: 65_536,
-            mtu: 251,
-            ..settings
-        };
-        assert_eq!(lengths(&large), [1, 243, 244, 988, 4096, 65_532]);
+        assert_eq!(lengths(64, 4224), [1, 60, 61, 256, 4096, 4220]);
+        assert_eq!(lengths(64, 64), [1, 60]);
+        assert_eq!(lengths(247, 65_536), [1, 243, 244, 988, 4096, 65_532]);
     }
 }

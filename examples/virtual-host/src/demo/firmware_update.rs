@@ -12,12 +12,11 @@ use nvme_mi_responder::wire::{
 use zerocopy::IntoBytes;
 
 use super::control::DEVICE;
+use super::expectations::FirmwareModel;
 use super::expected::{firmware_slots, padded, read, same};
 use super::management::{Host, size};
 use super::nvme_mi::{AdminCommand, Completion, MiCommand};
-use super::screen::{Screen, bar};
-use crate::model_file::FirmwareModel;
-use crate::slow_firmware::FirmwareTimes;
+use super::screen::Screen;
 
 /// The revision of the new image.
 const REVISION: &str = "DEMO0001";
@@ -51,13 +50,8 @@ struct Slots {
 
 impl Slots {
     fn of(firmware: &FirmwareModel) -> Self {
-        let text = |revision: &Option<[u8; 8]>| {
-            let revision = revision.unwrap_or_default();
-            let text = String::from_utf8_lossy(&revision);
-            text.trim_end_matches(['\0', ' ']).to_owned()
-        };
         Self {
-            revisions: firmware.slots.iter().map(text).collect(),
+            revisions: firmware.revisions().collect(),
             active: 1,
             next: None,
         }
@@ -106,15 +100,15 @@ impl Host<'_, '_, '_, '_> {
         screen: &mut Screen<'_>,
     ) -> anyhow::Result<()> {
         screen.heading("NVMe-MI: the host updates the firmware")?;
-        let firmware = &self.settings.model.firmware;
+        let firmware = &self.expectations.model.firmware;
         let mut slots = Slots::of(firmware);
-        screen.check("slots before", self.slots(&slots).await)?;
+        screen.highlight("slots before", self.slots(&slots).await)?;
         let Some(target) = slots.target(firmware) else {
             screen.note("none of them can be written")?;
             return Ok(());
         };
-        if firmware.times != FirmwareTimes::default() {
-            screen.note("they take longer than this host waits: piece_seconds, commit_seconds")?;
+        if firmware.is_slow {
+            screen.note("they take longer than this host waits")?;
             return Ok(());
         }
         screen.check(
@@ -125,7 +119,7 @@ impl Host<'_, '_, '_, '_> {
         screen.check("a damaged image", result)?;
         let downloaded = self.download(&image(length), screen).await;
         let goes_on = downloaded.is_ok();
-        screen.check(DOWNLOAD, downloaded)?;
+        screen.highlight(DOWNLOAD, downloaded)?;
         if !goes_on {
             return Ok(());
         }
@@ -138,7 +132,7 @@ impl Host<'_, '_, '_, '_> {
         screen.check("NVM Subsystem Reset", self.reset().await)?;
         slots.active = target;
         slots.next = None;
-        screen.check("slots after the reset", self.slots(&slots).await)?;
+        screen.highlight("slots after the reset", self.slots(&slots).await)?;
         screen.check(
             "Identify Controller after the reset",
             self.runs(REVISION).await,
@@ -161,10 +155,10 @@ impl Host<'_, '_, '_, '_> {
 
     /// Lets both sides send the longest packets that the port and the link have.
     async fn enlarge_unit(&self) -> Result<String, String> {
-        let model = &self.settings.model;
+        let model = &self.expectations.model;
         let port = model.management_port.0;
         let most = model.ports[usize::from(port)].max_transmission_unit;
-        let unit = most.min(self.settings.usb.max_packet() - 4);
+        let unit = most.min(self.expectations.usb.max_packet() - 4);
         let mut set = SetTransmissionUnitSize::default();
         set.identifier = ConfigurationIdentifier::TRANSMISSION_UNIT_SIZE;
         set.port_id = port;
@@ -205,10 +199,7 @@ impl Host<'_, '_, '_, '_> {
         }
         let seconds = start.elapsed().as_secs_f64();
         let bytes = size(image.len() as u64);
-        Ok(format!(
-            "{} {bytes}, {pieces} pieces, {seconds:.1} s",
-            bar(pieces, pieces)
-        ))
+        Ok(format!("{bytes}, {pieces} pieces, {seconds:.1} s"))
     }
 
     /// Firmware Commit: stores the image, to be activated at the next reset.
@@ -295,7 +286,7 @@ mod tests {
             slots: slots.iter().map(slot).collect(),
             first_slot_read_only,
             activates_without_reset: true,
-            times: FirmwareTimes::default(),
+            is_slow: false,
         }
     }
 

@@ -1,5 +1,7 @@
 //! The control protocol (DSP0236 1.3.3, section 12), as a bus owner speaks it.
 
+use std::time::Duration;
+
 use mctp::Eid;
 use mctp_router::wire::{
     Command, CompletionCode, EndpointIdType, EndpointType, GetEndpointIdRequest,
@@ -9,14 +11,13 @@ use mctp_router::wire::{
     Request, Response, SetEndpointIdRequest, SetEndpointIdResponse, SetEndpointIdStatus, Vendor,
     VendorSupport, Version,
 };
-use reference_device::Hex;
 use zerocopy::IntoBytes;
 
 use super::exchange::{Exchange, Exchanger};
-use super::screen::Screen;
-use crate::cli::DeviceSettings;
-use crate::host::guest::Guest;
-use crate::host::transport::Pipes;
+use super::expectations::Expectations;
+use super::screen::{Hex, Screen};
+use crate::guest::Guest;
+use crate::transport::Pipes;
 
 /// The endpoint ID that the device gets.
 pub(super) const DEVICE: Eid = Eid(9);
@@ -45,6 +46,8 @@ pub(super) struct Step<'a> {
     answer: Box<dyn Fn(&mut Response) + 'a>,
     /// The answer in words.
     means: &'a str,
+    /// Whether the short screen shows it.
+    is_highlight: bool,
 }
 
 impl<'a> Step<'a> {
@@ -62,6 +65,7 @@ impl<'a> Step<'a> {
             data: request.as_bytes().to_vec(),
             answer: Box::new(answer),
             means,
+            is_highlight: false,
         }
     }
 
@@ -81,6 +85,13 @@ impl<'a> Step<'a> {
         let destination = PHYSICAL;
         Self {
             destination,
+            ..self
+        }
+    }
+
+    fn highlighted(self) -> Self {
+        Self {
+            is_highlight: true,
             ..self
         }
     }
@@ -114,12 +125,12 @@ impl<'a> Step<'a> {
 
 pub(super) async fn show(
     exchanger: &Exchanger<'_, '_, '_>,
-    settings: &DeviceSettings,
+    expectations: &Expectations,
     screen: &mut Screen<'_>,
 ) -> anyhow::Result<()> {
     screen.heading("MCTP control protocol: the host, endpoint 8, makes the device endpoint 9")?;
-    let uuid = settings.uuid.to_string();
-    let mut steps = identity(settings, &uuid);
+    let uuid = expectations.uuid.to_string();
+    let mut steps = identity(expectations, &uuid);
     steps.extend(support());
     for (step, instance) in steps.iter().zip(0..) {
         let result = step.run(exchanger, instance).await;
@@ -129,22 +140,23 @@ pub(super) async fn show(
                 exchange.response_packets.concat(),
             )
         });
-        screen.check(step.label, result.map(|_| step.means.to_owned()))?;
+        let result = result.map(|_| step.means.to_owned());
+        screen.check_or_highlight(step.is_highlight, step.label, result)?;
         if let Some((request, response)) =
             packets.filter(|_| step.command == Command::SET_ENDPOINT_ID)
         {
-            screen.note(&format!(
+            screen.detail(&format!(
                 "host:   {}   (4 bytes packet header, then the message)",
                 Hex(&request)
             ))?;
-            screen.note(&format!("device: {}", Hex(&response)))?;
+            screen.detail(&format!("device: {}", Hex(&response)))?;
         }
     }
     Ok(())
 }
 
 /// Who the device is.
-fn identity<'a>(settings: &DeviceSettings, uuid: &'a str) -> Vec<Step<'a>> {
+fn identity<'a>(expectations: &Expectations, uuid: &'a str) -> Vec<Step<'a>> {
     let set = SetEndpointIdRequest {
         operation: Operation::SET,
         endpoint_id: DEVICE.0,
@@ -154,24 +166,26 @@ fn identity<'a>(settings: &DeviceSettings, uuid: &'a str) -> Vec<Step<'a>> {
         endpoint_id: DEVICE.0,
         pool_size: 0,
     };
-    let uuid_bytes = settings.uuid.into_bytes();
+    let uuid_bytes = expectations.uuid.into_bytes();
     let uuid_bytes = GetEndpointUuidResponse { uuid: uuid_bytes };
     vec![
         Step::endpoint_id("Get Endpoint ID, by cable", PHYSICAL, "none yet").by_cable(),
         Step::new(
-            "Set Endpoint ID 9, by cable",
+            "Set Endpoint ID, by cable",
             &set,
             move |answer| answer.put(was_set.as_bytes()),
             "accepted: 9; no pool, so not a bridge",
         )
-        .by_cable(),
+        .by_cable()
+        .highlighted(),
         Step::endpoint_id("Get Endpoint ID", DEVICE, "9, simple endpoint, dynamic"),
         Step::new(
             "Get Endpoint UUID",
             &GetEndpointUuidRequest,
             move |answer| answer.put(uuid_bytes.as_bytes()),
             uuid,
-        ),
+        )
+        .highlighted(),
     ]
 }
 
@@ -224,8 +238,9 @@ fn support() -> Vec<Step<'static>> {
             "Get Message Type Support",
             &GetMessageTypeSupportRequest,
             |answer| GetMessageTypeSupportResponse::emit([0x04, 0x7E].into_iter(), answer),
-            "00h control, 04h NVMe-MI, 7Eh vendor defined (PCI)",
-        ),
+            "00h control, 04h NVMe-MI, 7Eh vendor (PCI)",
+        )
+        .highlighted(),
         Step::new(
             "Get Vendor Defined Message Support 0",
             &GetVendorSupportRequest { selector: 0 },
@@ -245,9 +260,13 @@ fn support() -> Vec<Step<'static>> {
             data: vec![DEVICE.0],
             answer: Box::new(refuse(CompletionCode::UNSUPPORTED_COMMAND)),
             means: "unsupported: for bridges only",
+            is_highlight: false,
         },
     ]
 }
+
+/// The instance ID of the request behind the first malformed transfer: another than those before.
+const FIRST_INSTANCE: u8 = 20;
 
 /// Malformed input costs itself only.
 pub(super) async fn show_robustness(
@@ -262,7 +281,7 @@ pub(super) async fn show_robustness(
         ("a packet longer than its transfer", &CUT_OFF),
         ("the start of a message without end", &unfinished_message()),
     ];
-    for ((label, transfer), instance) in transfers.into_iter().zip(20..) {
+    for ((label, transfer), instance) in transfers.into_iter().zip(FIRST_INSTANCE..) {
         guest.bulk_out(pipes.output.address, transfer).await?;
         if pipes.version == mctp_usb::Version::V1_1 && transfer == CUT_OFF {
             // There the packet goes on in the next transfer: its rest.
@@ -271,10 +290,8 @@ pub(super) async fn show_robustness(
         }
         let step = Step::endpoint_id(label, DEVICE, "9");
         let result = step.run(exchanger, instance).await;
-        screen.check(
-            label,
-            result.map(|exchange| format!("9, in {}", milliseconds(&exchange))),
-        )?;
+        let result = result.map(|exchange| format!("9, in {}", milliseconds(exchange.time)));
+        screen.check_or_highlight(instance == FIRST_INSTANCE, label, result)?;
     }
     Ok(())
 }
@@ -292,7 +309,11 @@ fn unfinished_message() -> [u8; 72] {
     transfer
 }
 
-/// How long an exchange took.
-pub(super) fn milliseconds(exchange: &Exchange) -> String {
-    format!("{:.2} ms", exchange.time.as_secs_f64() * 1000.0)
+/// How long something took.
+pub(super) fn milliseconds(time: Duration) -> String {
+    let milliseconds = time.as_secs_f64() * 1000.0;
+    match milliseconds {
+        ..100.0 => format!("{milliseconds:.2} ms"),
+        _ => format!("{milliseconds:.0} ms"),
+    }
 }

@@ -8,11 +8,11 @@ use mctp_bench::{Request, Statistics};
 use mctp_transport::Packet;
 use tokio::sync::Notify;
 
-use super::control::{DEVICE, Step};
+use super::control::{DEVICE, Step, milliseconds};
 use super::exchange::Exchanger;
 use super::screen::Screen;
-use crate::host::requester::Throughput;
-use crate::host::transport::Direction;
+use crate::requester::Throughput;
+use crate::transport::Direction;
 
 /// Less than a packet of 251 bytes, almost four of them, sixteen of them, and almost the longest
 /// there is.
@@ -26,9 +26,7 @@ pub(super) async fn show(
     stream_length: usize,
     screen: &mut Screen<'_>,
 ) -> anyhow::Result<()> {
-    screen.heading(
-        "Benchmark: the device sends as fast as it can, and is asked for its endpoint ID meanwhile",
-    )?;
+    screen.heading("Benchmark: the device sends as fast as it can, and answers meanwhile")?;
     for (length, instance_id) in LENGTHS.into_iter().zip(1..) {
         let count = stream_length.div_ceil(length.into());
         let label = format!("{count} messages of {length} bytes");
@@ -38,7 +36,8 @@ pub(super) async fn show(
             count: count as u64,
         };
         let result = stream(exchanger, &request, &label, screen).await;
-        screen.check(&label, result)?;
+        let is_shortest_or_longest = [LENGTHS[0], LENGTHS[3]].contains(&length);
+        screen.check_or_highlight(is_shortest_or_longest, &label, result)?;
     }
     screen.check("messages of 8 bytes", refused(exchanger).await)?;
     Ok(())
@@ -82,10 +81,10 @@ async fn stream(
     }
     check_tags(exchanger)?;
     Ok(format!(
-        "{}; {} answers, the slowest in {:.2} ms",
+        "{}; {} answers within {}",
         Throughput(&received),
         answers.count,
-        answers.slowest.as_secs_f64() * 1000.0
+        milliseconds(answers.slowest)
     ))
 }
 

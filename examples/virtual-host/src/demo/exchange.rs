@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use mctp::Eid;
 use mctp_transport::Packet;
-use reference_device::Hex;
 
-use crate::host::requester::{HOST, Requester};
-use crate::host::transport::{Direction, PacketLog, join_packets};
+use super::screen::Hex;
+use crate::requester::{HOST, Requester};
+use crate::transport::{Direction, PacketLog, join_packets};
 
 /// How long there must be no answer where none is allowed: many times what the device takes for
 /// one.
