@@ -61,8 +61,7 @@ async fn work(invocation: &Invocation) -> anyhow::Result<ExitCode> {
             let mut out = std::io::stdout();
             let options = Options {
                 live: out.is_terminal(),
-                verbose: invocation.verbose,
-                ..demo::options()
+                ..demo::options(invocation.verbose)
             };
             let passed = demo::run(&invocation.device, &options, &log, &mut out).await?;
             Ok(if passed {
