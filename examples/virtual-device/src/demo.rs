@@ -16,15 +16,19 @@ use virtual_device::device::{self, Cable};
 /// Bytes that the bus holds in each direction.
 const BUS_BUFFER: usize = 64 * 1024;
 
-/// Two lines of 80 columns at most.
+/// What to try next, each line of 80 columns at most.
 const ADVICE: &str = "\
-Every check: --verbose. The packets, in Wireshark: --pcap FILE.
+The packets, in Wireshark: --pcap FILE.
 The device in a QEMU guest, or on this Linux: usbredir --help, usbip --help.";
 
 /// The demo as it runs from the command line.
-pub fn options() -> Options {
+pub fn options(verbose: bool) -> Options {
     Options {
-        advice: ADVICE.into(),
+        verbose,
+        advice: match verbose {
+            true => ADVICE.into(),
+            false => format!("Every check: --verbose. {ADVICE}"),
+        },
         ..Options::default()
     }
 }

@@ -123,8 +123,7 @@ async fn run_demo(invocation: &Invocation, log: &Log) -> anyhow::Result<ExitCode
     };
     let options = Options {
         live: is_live,
-        verbose: invocation.verbose,
-        ..demo::options()
+        ..demo::options(invocation.verbose)
     };
     let passed = demo::run(&invocation.device, &options, log, &mut out).await?;
     Ok(if passed {

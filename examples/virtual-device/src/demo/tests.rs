@@ -6,20 +6,21 @@ use remote_usb_device::Speed;
 
 use super::*;
 
-/// What the demo does, with less of it.
-fn short() -> Options {
+/// The demo with less to download and to stream.
+fn reduced(verbose: bool) -> Options {
     Options {
         image_length: 64 * 1024,
         stream_length: 200_000,
-        ..options()
+        ..options(verbose)
     }
 }
 
+fn short() -> Options {
+    reduced(false)
+}
+
 fn verbose() -> Options {
-    Options {
-        verbose: true,
-        ..short()
-    }
+    reduced(true)
 }
 
 fn block_on<T>(demo: impl Future<Output = anyhow::Result<T>>) -> T {

@@ -175,7 +175,8 @@ impl<'w> Screen<'w> {
     }
 
     fn clear_progress(&mut self) -> io::Result<()> {
-        let width = self.columns.screen;
+        // Some terminals begin a new line behind the last column.
+        let width = self.columns.screen - 1;
         match self.bar.take() {
             Some(_) => write!(self.out, "\r{:width$}\r", ""),
             None => Ok(()),
