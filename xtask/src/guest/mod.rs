@@ -13,6 +13,7 @@
 //! shows that it had no buffer.
 //! In others the device is a program in the guest, which attaches itself to the kernel's own virtual
 //! USB host controller by USB/IP. Nothing is captured there.
+//! Some have `linux-service` in the guest, which answers over the guest's own sockets.
 //! Some scenarios have Debian's nvme-cli in the guest, of an old and of a current release, whose
 //! every output is checked. One of them runs the commands of `docs/two-wire.md`.
 
@@ -32,6 +33,7 @@ mod parts;
 mod plans;
 mod scenario;
 mod scenarios;
+mod service;
 mod unfinished;
 mod units;
 mod vm;
@@ -90,6 +92,8 @@ pub(crate) struct Args {
 struct Programs {
     devices: Devices,
     requesters: Vec<(Computer, PathBuf)>,
+    /// `linux-service` for a guest. Built only if a scenario needs it.
+    service: Option<PathBuf>,
     tshark: Option<install::Tshark>,
     /// The folder of what is downloaded.
     tools: PathBuf,
@@ -187,6 +191,10 @@ fn programs(project: &Project, args: &Args, scenarios: &[Scenario]) -> Result<Pr
         Some(one) => Some(build_for_guest(project, "virtual-device", one.computer)?),
         None => None,
     };
+    let service = match scenarios.iter().find(|one| one.has_service()) {
+        Some(one) => Some(build_for_guest(project, "linux-service", one.computer)?),
+        None => None,
+    };
     let mut requesters = Vec::new();
     for scenario in scenarios {
         let computer = scenario.computer;
@@ -206,6 +214,7 @@ fn programs(project: &Project, args: &Args, scenarios: &[Scenario]) -> Result<Pr
             an500,
         },
         requesters,
+        service,
         tshark,
         tools: project.target_dir.join("guest-tools"),
         page: Page::read(&project.root)?,
@@ -276,6 +285,12 @@ fn run_one(
     if let (Wire::Usbip, Some(program)) = (scenario.wire, &programs.devices.in_the_guest) {
         files.push(initramfs::File {
             name: scenario::DEVICE.into(),
+            content: std::fs::read(program)?,
+        });
+    }
+    if let (true, Some(program)) = (scenario.has_service(), &programs.service) {
+        files.push(initramfs::File {
+            name: scenario::SERVICE.into(),
             content: std::fs::read(program)?,
         });
     }

@@ -74,6 +74,8 @@ pub(super) enum Step {
     Join,
     /// The commands of `docs/two-wire.md`.
     Page,
+    /// The guest has an endpoint ID on its loopback interface, and `linux-service` answers there.
+    Service,
     /// The device's log on its serial port: first lines, a slow reader, one who does not read.
     SerialLog,
 }
@@ -293,3 +295,6 @@ pub(super) const SERIAL_LOG: &[Step] = &[
     Step::Control,
     Step::ShortEcho,
 ];
+
+/// What Linux's sockets can do beside requests and their answers.
+pub(super) const SOCKETS: &[Step] = &[Step::Bind, Step::Control, Step::Service];

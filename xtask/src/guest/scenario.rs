@@ -9,6 +9,7 @@ use super::nvme_cli::{self, Release};
 use super::page;
 pub(super) use super::parts::{Board, Controller, End, Linux, Listener, Wire};
 use super::plans::Step;
+use super::service;
 use crate::emulate;
 
 /// One boot, or several.
@@ -50,6 +51,8 @@ pub(super) struct Scenario {
 
 /// Where the device is in a guest that has it as a program.
 pub(super) const DEVICE: &str = "device/virtual-device";
+/// Where the services are in a guest that has them as a program.
+pub(super) const SERVICE: &str = "service/linux-service";
 /// The device's endpoint ID.
 const ENDPOINT: u8 = 9;
 /// The one that makes the emulated board end, if it is asked to.
@@ -121,6 +124,11 @@ impl Scenario {
     /// Whether there is [`Step::Page`].
     pub(super) fn runs_page(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, Step::Page))
+    }
+
+    /// Whether there is [`Step::Service`].
+    pub(super) fn has_service(&self) -> bool {
+        self.steps.contains(&Step::Service)
     }
 
     /// How many messages of several packets the device takes at once.
@@ -288,6 +296,7 @@ impl Scenario {
                     format!("bench-stopped {ENDPOINT} --length {length} --stop {stop}")
                 })
                 .collect(),
+            Step::Service => service::COMMANDS.map(str::to_owned).into(),
             Step::SerialLog => {
                 // Who is slow has to miss something, and the UART of the emulated board is slow
                 // itself.

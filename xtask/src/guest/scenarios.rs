@@ -4,7 +4,7 @@ use super::nvme_cli::Release;
 use super::plans::{
     AT_ONCE, ATTACHED_NVME_CLI, BMC_I2C, BMC_SERIAL, BOARD, ECHOES, ENDS, GARBAGE, I2C, I2C_REPLUG,
     LINK_LOSS, LONG_BENCH, MANAGED, NVME_CLI, REPLUG, ROBUST, SERIAL, SERIAL_LOG, SHORT,
-    SHORT_BENCH, SLOW_BENCH, SLOW_FIRMWARE, STOPPED_BENCH, STOPPED_SPANNING_BENCH, Step,
+    SHORT_BENCH, SLOW_BENCH, SLOW_FIRMWARE, SOCKETS, STOPPED_BENCH, STOPPED_SPANNING_BENCH, Step,
     TWO_WIRE_PAGE, USBIP,
 };
 use super::scenario::{Board, Computer, Controller, End, Linux, Listener, Scenario, Wire};
@@ -126,6 +126,8 @@ pub(super) fn all() -> Vec<Scenario> {
         usbip(linux_7_2("7.2-usbip", 68, USBIP)),
         usbip(linux_7_3("7.3-usbip", "1.0", 251, USBIP)),
         usbip(linux_7_3("7.3-usbip-spanning", "1.1", 8187, ECHOES)),
+        linux_7_2("7.2-ehci-sockets", 68, SOCKETS),
+        linux_7_3("7.3-xhci-sockets", "1.0", 251, SOCKETS),
         an500(linux_7_2("an500-7.2-ehci", 68, BOARD)),
         an500(linux_7_2("an500-7.2-ehci-bench", 251, SLOW_BENCH)),
         an500(serial(linux_7_2("an500-7.2-serial", 68, SERIAL))),

@@ -1,5 +1,6 @@
 //! The commands: what the command line offers, and which function does it.
 
+mod background;
 mod device;
 mod drive;
 mod firmware;
@@ -191,6 +192,14 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// In a test guest: start a program that runs beside the plan, and wait until it prints a line
+    Start {
+        program: String,
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// In a test guest: end all such programs, which have to run still
+    Stop,
     /// In a test guest: ask the host for something, then wait for a new interface
     AskHost { request: String },
     /// In a test guest: ask the host for something to be done to the device behind an interface that
@@ -286,6 +295,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             program,
             arguments,
         } => device::cycle_usbip(setup, *count, program, arguments),
+        Command::Start { program, arguments } => background::start(program, arguments),
+        Command::Stop => background::stop(),
         Command::AskHost { request } => device::ask_host(request),
         Command::Disturb {
             interface,
