@@ -13,7 +13,11 @@
 //! | 15 | bytes of a data message, 2 bytes | | |
 //! | 17 | number of data messages, 8 bytes | | |
 
+use std::io;
 use std::time::Duration;
+
+use crate::address::Destination;
+use crate::exchange::{Exchange, Request};
 
 /// Vendor defined, PCI.
 pub const MESSAGE_TYPE: u8 = 0x7e;
@@ -25,6 +29,46 @@ const COMMAND_PREFIX: [u8; 6] = [0xcc, 0xde, 0xf1, 0xdd, 0x22, 1];
 const REQUEST_BENCH: u8 = 1;
 const RESPONSE: u8 = 0;
 const FIRST_NUMBER: u32 = 0xffff_fffa;
+const INSTANCE_ID: u32 = 0x1122_3344;
+/// Longer than a slow emulated machine takes.
+const ANSWER_TIME: Duration = Duration::from_secs(3);
+
+/// Why there is no stream.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// The kernel did not take the request.
+    #[error("the request for a stream cannot be sent: {0}")]
+    Socket(#[from] io::Error),
+    /// There was no answer.
+    #[error("no answer to the request for a stream")]
+    NoAnswer,
+    /// The answer has another status than 0.
+    #[error("the request for a stream was refused: {}", status_name(*.0))]
+    Refused(u8),
+}
+
+/// Asks an endpoint for a stream of `count` messages of `length` bytes, in place of the one that
+/// it may be sending.
+pub fn request(
+    socket: &mut impl Exchange,
+    destination: Destination,
+    length: u16,
+    count: u64,
+) -> Result<(), RequestError> {
+    let body = encode_request(INSTANCE_ID, length, count);
+    let request = Request {
+        destination,
+        message_type: MESSAGE_TYPE,
+        body: &body,
+    };
+    let is_response = &mut |answer: &[u8]| response_status(answer, INSTANCE_ID).is_some();
+    let answer = socket.exchange(request, ANSWER_TIME, is_response)?;
+    match answer.and_then(|answer| response_status(&answer, INSTANCE_ID)) {
+        Some(0) => Ok(()),
+        Some(status) => Err(RequestError::Refused(status)),
+        None => Err(RequestError::NoAnswer),
+    }
+}
 
 /// The body of a request for `count` messages of `length` bytes.
 pub fn encode_request(instance_id: u32, length: u16, count: u64) -> Vec<u8> {

@@ -4,15 +4,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 use clap::Args;
 use linux_requester::address::Destination;
-use linux_requester::bench::{self, Counts, Stream, response_status, status_name};
+use linux_requester::bench::{self, Counts, Stream};
 use linux_requester::control::ControlClient;
-use linux_requester::exchange::{Exchange, Request};
 use linux_requester::socket::{Listener, MctpSocket};
-
-use crate::guest_init;
 
 /// A stream that stands still for this long has ended.
 const SILENCE: Duration = Duration::from_secs(5);
@@ -22,11 +19,6 @@ const INTERVAL: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(20);
 /// Longer than a slow emulated machine takes.
 const CONTROL_WAIT: Duration = Duration::from_secs(3);
-/// How many messages have to come, at least, before the machine is stopped and after.
-const AROUND_STOP: usize = 500;
-/// A stream that stands still for this long, the time of the stop included, has ended.
-const STOP_TIME: Duration = Duration::from_secs(40);
-const INSTANCE_ID: u32 = 0x1122_3344;
 
 #[derive(Args)]
 pub(crate) struct BenchArguments {
@@ -42,22 +34,11 @@ pub(crate) struct BenchArguments {
     median: u64,
 }
 
-#[derive(Args)]
-pub(crate) struct StoppedArguments {
-    endpoint_id: u8,
-    /// Bytes of each message
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(i64::from(bench::SHORTEST)..))]
-    length: u16,
-    /// For how many milliseconds the host stops this machine
-    #[arg(long)]
-    stop: u64,
-}
-
 pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
     let destination = Destination::EndpointId(arguments.endpoint_id);
     let (length, count) = (arguments.length, arguments.count);
     let mut listener = Listener::bind(bench::MESSAGE_TYPE)?;
-    request(destination, length, count)?;
+    bench::request(&mut MctpSocket::open()?, destination, length, count)?;
 
     let mut stream = Stream::new(length);
     let (over, position) = (AtomicBool::new(false), AtomicU64::new(0));
@@ -97,74 +78,6 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
         "control answers wait for the stream"
     );
     Ok(())
-}
-
-/// Has the host stop this machine in the middle of a stream. The stream has to go on, and none of
-/// it may be lost.
-///
-/// The stream has no end of its own: it goes on until the host has said that the machine was
-/// stopped, however slow either is.
-pub(crate) fn run_stopped(arguments: &StoppedArguments) -> Result<()> {
-    let destination = Destination::EndpointId(arguments.endpoint_id);
-    let mut listener = Listener::bind(bench::MESSAGE_TYPE)?;
-    let mut stream = Stream::new(arguments.length);
-    let mut next = |silence: Duration| -> Result<bool> {
-        let message = listener.receive(Instant::now() + silence)?;
-        message.iter().for_each(|(_, body)| stream.receive(body));
-        Ok(message.is_some())
-    };
-    let mut some_of_stream = || -> Result<()> {
-        for _ in 0..AROUND_STOP {
-            ensure!(next(STOP_TIME)?, "the stream ended");
-        }
-        Ok(())
-    };
-
-    request(destination, arguments.length, u64::MAX)?;
-    some_of_stream()?;
-    let host = guest_init::stop(arguments.stop);
-    while !host.is_finished() {
-        some_of_stream()?;
-    }
-    guest_init::expect_was_stopped(host)?;
-    some_of_stream()?;
-    // The answer comes behind the last message.
-    request(destination, arguments.length, 0)?;
-    while next(Duration::ZERO)? {}
-    let Counts {
-        received,
-        dropped,
-        invalid,
-    } = stream.counts;
-    println!(
-        "stopped for {} ms in the middle of {received} messages: {dropped} dropped, {invalid} invalid",
-        arguments.stop
-    );
-    ensure!(
-        (dropped, invalid) == (0, 0),
-        "not all messages came as they should"
-    );
-    Ok(())
-}
-
-fn request(destination: Destination, length: u16, count: u64) -> Result<()> {
-    let body = bench::encode_request(INSTANCE_ID, length, count);
-    let request = Request {
-        destination,
-        message_type: bench::MESSAGE_TYPE,
-        body: &body,
-    };
-    let is_response = &mut |answer: &[u8]| response_status(answer, INSTANCE_ID).is_some();
-    let answer = MctpSocket::open()?
-        .exchange(request, CONTROL_WAIT, is_response)?
-        .context("no answer to the request for a stream")?;
-    match response_status(&answer, INSTANCE_ID) {
-        Some(0) => Ok(()),
-        status => bail!(
-            "the request for a stream was refused: {}",
-            status_name(status.unwrap_or_default())
-        ),
-    }
 }
 
 /// Receives the stream; how long it took from the first message to the last.

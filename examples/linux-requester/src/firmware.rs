@@ -2,10 +2,8 @@
 //! by piece, Firmware Commit (5.12), and the Firmware Slot Information log (5.16.1.4), which says what
 //! became of it.
 
-use std::ops::Range;
 use std::time::Duration;
 
-use crc::{CRC_32_ISCSI, Crc};
 use nvme_mi_responder::wire::{
     AdminOpcode, FirmwareCommit, FirmwareImageDownload, FirmwareSlotInformation, GetLogPage,
     LogPageId,
@@ -19,8 +17,6 @@ use crate::nvme_mi::ManagementError;
 
 /// Bytes of an image in a command: as many as NVMe-MI takes.
 pub const PIECE: usize = 4096;
-/// Where an image has its revision.
-pub const REVISION: Range<usize> = 8..16;
 /// Commit Action: store the image, and activate it at the next reset.
 const STORE_AND_ACTIVATE_ON_RESET: u8 = 1;
 
@@ -105,23 +101,6 @@ impl<E: Exchange> Firmware<'_, E> {
     }
 }
 
-/// An image of `length` bytes, at least 24, as the reference device takes it: magic, revision, length
-/// and CRC-32C, then the content.
-pub fn image(revision: &str, length: usize) -> Vec<u8> {
-    let content: Vec<u8> = (0..length - 24)
-        .map(|index| (index * 31 + index / PIECE) as u8)
-        .collect();
-    let mut image = format!("NVMI-IMG{revision:8}").into_bytes();
-    image.extend((content.len() as u32).to_le_bytes());
-    let crc = Crc::<u32>::new(&CRC_32_ISCSI);
-    let mut digest = crc.digest();
-    digest.update(&image);
-    digest.update(&content);
-    image.extend(digest.finalize().to_le_bytes());
-    image.extend(content);
-    image
-}
-
 #[cfg(test)]
 mod tests {
     use std::io;
@@ -185,7 +164,7 @@ mod tests {
 
     #[test]
     fn an_image_goes_in_pieces_that_are_its_bytes() {
-        let image = image("TEST0001", 2 * PIECE + 512);
+        let image: Vec<u8> = (0..2 * PIECE + 512).map(|at| (at / 7) as u8).collect();
         let mut controller = Controller {
             complete: image.len(),
             ..Controller::default()

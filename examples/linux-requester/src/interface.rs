@@ -16,7 +16,7 @@ const USB_CLASS: &str = "14";
 /// What the names of interfaces of serial ports begin with.
 const SERIAL: &str = "mctpserial";
 /// What the names of interfaces of I2C buses begin with; the number of the bus follows.
-pub(crate) const I2C: &str = "mctpi2c";
+pub const I2C: &str = "mctpi2c";
 /// The name that stands for the first MCTP interface over USB.
 pub const ANY: &str = "usb";
 
@@ -64,8 +64,17 @@ impl Interface {
             .with_context(|| format!("{} belongs to no USB device", self.name))
     }
 
+    /// A line that says what the interface is, and the USB device behind it.
+    pub fn description(&self) -> Result<String> {
+        let Self { name, index } = self;
+        Ok(format!(
+            "interface {name} (index {index}): {}",
+            self.usb_description()?
+        ))
+    }
+
     /// What the kernel says about the USB side: driver, protocol subclass and speed.
-    pub fn usb_description(&self) -> Result<String> {
+    fn usb_description(&self) -> Result<String> {
         let usb = self.usb_interface()?;
         let device = usb.parent().context("a USB interface without a device")?;
         let driver = fs::read_link(usb.join("driver")).context("no driver")?;
@@ -149,29 +158,14 @@ pub fn first() -> Result<Option<Interface>> {
     Ok(names.iter().find_map(|name| Interface::named(name).ok()))
 }
 
-/// The interface by which a test guest has its device: the first one over USB, of a serial port or
-/// of an I2C bus.
-pub fn of_the_device() -> Result<Interface> {
-    if let Some(usb) = first()? {
-        return Ok(usb);
-    }
-    let others = [all_serial()?, all_with_prefix(I2C)?].concat();
-    let first = others.into_iter().next();
-    first.context("there is no MCTP interface over USB, serial or I2C")
-}
-
 /// All MCTP interfaces of serial ports.
 pub fn all_serial() -> Result<Vec<Interface>> {
-    all_with_prefix(SERIAL)
-}
-
-fn all_with_prefix(prefix: &str) -> Result<Vec<Interface>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(NETWORK_INTERFACES).context("cannot list the network interfaces")? {
         let Ok(name) = entry?.file_name().into_string() else {
             continue;
         };
-        if name.starts_with(prefix) {
+        if name.starts_with(SERIAL) {
             found.push(Interface::named(&name)?);
         }
     }
@@ -185,7 +179,7 @@ fn is_mctp_over_usb(name: &str) -> bool {
 }
 
 /// The content of a one-line file of sysfs.
-pub(crate) fn read(path: &Path) -> Result<String> {
+pub fn read(path: &Path) -> Result<String> {
     let text =
         fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     Ok(text.trim().to_owned())

@@ -8,10 +8,8 @@
 //! | [`address`] | `struct sockaddr_mctp` and its extended form as bytes |
 //! | [`netlink`] | rtnetlink requests: link state and MTU, local endpoint ID, routes, neighbours |
 //! | `socket` | the `AF_MCTP` socket; unsafe code is here and in `line_discipline` alone |
-//! | `interface`, `usb` | network interfaces found through sysfs; USB reset, driver binding, raw transfers |
+//! | `interface` | network interfaces found through sysfs |
 //! | `line_discipline` | an interface made of a serial port |
-//! | `i2c_link` | an interface on an I2C bus in software, joined to a serial port |
-//! | `usbip_device` | a device program that attaches itself by USB/IP |
 //! | [`control`] | the control protocol: requests with retries, decoded answers |
 //! | [`bus_owner`] | how a bus owner takes a new endpoint into service |
 //! | [`echo`] | the echo service of the Linux MCTP tools, checked byte by byte |
@@ -19,7 +17,6 @@
 //! | [`nvme_mi`] | NVMe-MI commands, with their integrity check |
 //! | [`admin`] | NVM Express Admin commands over NVMe-MI |
 //! | [`firmware`] | a firmware update by such commands |
-//! | [`inject`] | malformed USB transfers, to see that a device survives them |
 //!
 //! Modules without a link need Linux; the others compile and are tested anywhere.
 
@@ -31,19 +28,12 @@ pub mod control;
 pub mod echo;
 pub mod exchange;
 pub mod firmware;
-pub mod inject;
 pub mod netlink;
 pub mod nvme_mi;
 
-#[cfg(target_os = "linux")]
-pub mod i2c_link;
 #[cfg(target_os = "linux")]
 pub mod interface;
 #[cfg(target_os = "linux")]
 pub mod line_discipline;
 #[cfg(target_os = "linux")]
 pub mod socket;
-#[cfg(target_os = "linux")]
-pub mod usb;
-#[cfg(target_os = "linux")]
-pub mod usbip_device;

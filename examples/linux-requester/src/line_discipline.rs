@@ -43,7 +43,7 @@ pub fn attach(path: &Path) -> Result<Attached> {
 }
 
 /// Opens the serial port at `path`, so that it passes every byte on as it is.
-pub(crate) fn open_raw(path: &Path) -> Result<OwnedFd> {
+pub fn open_raw(path: &Path) -> Result<OwnedFd> {
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
     let port = rustix::fs::open(path, flags, Mode::empty())
         .with_context(|| format!("cannot open {}", path.display()))?;

@@ -8,14 +8,6 @@
 mod benchmark;
 #[cfg(target_os = "linux")]
 mod commands;
-#[cfg(target_os = "linux")]
-mod guest_init;
-#[cfg(target_os = "linux")]
-mod nvme_cli;
-#[cfg(target_os = "linux")]
-mod serial_log;
-#[cfg(target_os = "linux")]
-mod shell;
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {

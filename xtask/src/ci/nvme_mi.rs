@@ -13,7 +13,7 @@ const MOST_IN_RESPONDER: usize = 10;
 
 /// The hosts, which have none.
 const HOSTS: &[&str] = &[
-    "examples/linux-requester/src/nvme_cli/",
+    "examples/guest-tests/src/nvme_cli/",
     "examples/linux-requester/src/nvme_mi.rs",
     "examples/virtual-device/src/demo/expected.rs",
     "examples/virtual-device/src/demo/firmware_update.rs",

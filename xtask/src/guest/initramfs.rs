@@ -30,6 +30,7 @@ pub(super) fn image(program: &[u8], plan: &str, files: &[File]) -> Vec<u8> {
             .iter()
             .filter_map(|file| Some(file.name.split_once('/')?.0)),
     );
+    folders.sort();
     folders.dedup();
     for folder in folders {
         entry(&mut archive, folder, DIRECTORY, (0, 0), &[]);

@@ -1,8 +1,8 @@
 //! `cargo xtask guest`: the reference device behind a real Linux kernel in QEMU.
 //!
 //! Each scenario boots a kernel that has MCTP over USB built in, that of a PC or that of a board with
-//! an AST2600, the SoC of many BMCs. Its only program is `linux-requester`, which runs a plan as
-//! process 1; its USB host controller is joined to the device by usbredir: to `virtual-device`, or to
+//! an AST2600, the SoC of many BMCs. Process 1 is `guest-tests`, which runs a plan: its own commands
+//! and those of `linux-requester`, the only other program. The guest's USB host controller is joined to the device by usbredir: to `virtual-device`, or to
 //! UART0 of the emulated board, which runs in a QEMU of its own. Some scenarios join a serial port of
 //! the guest to the device instead, for MCTP over serial, or to `virtual-device` for what is written
 //! on an I2C bus in software. The scenario passes when every step of the plan did and tshark finds
@@ -55,6 +55,9 @@ use kernel::Kernel;
 use page::Page;
 use scenario::{Scenario, Wire};
 
+/// Where this program is in a guest.
+const LINUX_REQUESTER: &str = "bin/linux-requester";
+
 /// What `cargo xtask guest` can be told.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -91,7 +94,7 @@ pub(crate) struct Args {
 /// The programs that every scenario uses.
 struct Programs {
     devices: Devices,
-    requesters: Vec<(Computer, PathBuf)>,
+    in_guests: Vec<(Computer, GuestPrograms)>,
     /// `linux-service` for a guest. Built only if a scenario needs it.
     service: Option<PathBuf>,
     tshark: Option<install::Tshark>,
@@ -101,12 +104,28 @@ struct Programs {
 }
 
 impl Programs {
-    /// `linux-requester` for a guest's computer.
-    fn requester(&self, computer: Computer) -> Result<&Path> {
-        let mut requesters = self.requesters.iter();
-        let found = requesters.find(|(of, _)| *of == computer);
-        let (_, requester) = found.context("linux-requester was not built for this computer")?;
-        Ok(requester)
+    /// Those in a guest on this computer.
+    fn in_guest(&self, computer: Computer) -> Result<&GuestPrograms> {
+        let mut all = self.in_guests.iter();
+        let found = all.find(|(of, _)| *of == computer);
+        let (_, programs) = found.context("nothing was built for this computer")?;
+        Ok(programs)
+    }
+}
+
+/// The programs that every guest has.
+struct GuestPrograms {
+    /// Process 1.
+    guest_tests: PathBuf,
+    linux_requester: PathBuf,
+}
+
+impl GuestPrograms {
+    fn build(project: &Project, computer: Computer) -> Result<Self> {
+        Ok(Self {
+            guest_tests: build_for_guest(project, "guest-tests", computer)?,
+            linux_requester: build_for_guest(project, "linux-requester", computer)?,
+        })
     }
 }
 
@@ -195,15 +214,12 @@ fn programs(project: &Project, args: &Args, scenarios: &[Scenario]) -> Result<Pr
         Some(one) => Some(build_for_guest(project, "linux-service", one.computer)?),
         None => None,
     };
-    let mut requesters = Vec::new();
+    let mut in_guests = Vec::new();
     for scenario in scenarios {
         let computer = scenario.computer;
-        if requesters.iter().all(|(of, _)| *of != computer) {
+        if in_guests.iter().all(|(of, _)| *of != computer) {
             install::qemu(computer.qemu())?;
-            requesters.push((
-                computer,
-                build_for_guest(project, "linux-requester", computer)?,
-            ));
+            in_guests.push((computer, GuestPrograms::build(project, computer)?));
         }
     }
     Ok(Programs {
@@ -213,7 +229,7 @@ fn programs(project: &Project, args: &Args, scenarios: &[Scenario]) -> Result<Pr
             models: project.root.join("examples/virtual-device/models"),
             an500,
         },
-        requesters,
+        in_guests,
         service,
         tshark,
         tools: project.target_dir.join("guest-tools"),
@@ -226,7 +242,7 @@ fn build_device(project: &Project) -> Result<PathBuf> {
     Ok(project.target_dir.join("release/virtual-device"))
 }
 
-/// A static program, as there is no other in the guest.
+/// A static program, as there is no library in the guest.
 fn build_for_guest(project: &Project, package: &str, computer: Computer) -> Result<PathBuf> {
     let target = computer.target();
     crate::install::targets(&[target])?;
@@ -274,7 +290,11 @@ fn run_one(
     }
     std::fs::create_dir_all(&folder)?;
     let initramfs = folder.join("initramfs");
-    let mut files = Vec::new();
+    let in_guest = programs.in_guest(scenario.computer)?;
+    let mut files = vec![initramfs::File {
+        name: LINUX_REQUESTER.into(),
+        content: std::fs::read(&in_guest.linux_requester)?,
+    }];
     let mut plan = scenario.plan();
     if let Some(release) = scenario.nvme_cli {
         files.extend(release.files(&programs.tools)?);
@@ -299,11 +319,7 @@ fn run_one(
     }
     std::fs::write(
         &initramfs,
-        initramfs::image(
-            &std::fs::read(programs.requester(scenario.computer)?)?,
-            &plan,
-            &files,
-        ),
+        initramfs::image(&std::fs::read(&in_guest.guest_tests)?, &plan, &files),
     )?;
     let streams = scenario.full_streams();
     let usb_capture = (!streams.is_empty()).then(|| folder.join("usb.pcap"));

@@ -15,7 +15,7 @@ const PROGRAM: &str = "usr/sbin/nvme";
 const LIBRARY_FOLDERS: [&str; 3] = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu", "lib64"];
 const LOADER: &str = "ld-linux-x86-64.so.2";
 
-/// What `linux-requester nvme-check` checks of every release, in this order.
+/// What `guest-tests nvme-check` checks of every release, in this order.
 pub(super) const CHAPTERS: &[&str] = &[
     "identify",
     "logs",

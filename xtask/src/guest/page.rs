@@ -72,7 +72,7 @@ impl Page {
         Ok(Self(commands))
     }
 
-    /// What the guest needs beyond `linux-requester`: a shell, nvme-cli under its name, and the
+    /// What the guest needs beyond its two programs: a shell, nvme-cli under its name, and the
     /// script. `mctp` is `linux-requester`, which takes the same words.
     pub(super) fn files(&self, release: Release, tools: &Path) -> Result<Vec<File>> {
         let folder = release.folder();
@@ -83,8 +83,8 @@ impl Page {
                 content: busybox(release, tools)?,
             },
             wrapper("nvme", &nvme),
-            wrapper("mctp", "/init"),
-            wrapper("linux-requester", "/init"),
+            wrapper("mctp", "/bin/linux-requester"),
+            wrapper("guest-tests", "/init"),
             File {
                 name: "page".to_owned(),
                 content: self.script().into_bytes(),

@@ -52,7 +52,7 @@ pub(super) struct Scenario {
 /// Where the device is in a guest that has it as a program.
 pub(super) const DEVICE: &str = "device/virtual-device";
 /// Where the services are in a guest that has them as a program.
-pub(super) const SERVICE: &str = "service/linux-service";
+pub(super) const SERVICE: &str = "bin/linux-service";
 /// The device's endpoint ID.
 const ENDPOINT: u8 = 9;
 /// The one that makes the emulated board end, if it is asked to.
@@ -165,7 +165,7 @@ impl Scenario {
         if self.usb == "1.0" { 512 } else { 8191 }
     }
 
-    /// The text that `linux-requester guest-init` runs, one command a line.
+    /// The text that `guest-tests guest-init` runs, one command a line.
     pub(super) fn plan(&self) -> String {
         let lines: Vec<_> = self
             .steps
@@ -175,7 +175,7 @@ impl Scenario {
         lines.join("\n")
     }
 
-    /// What `linux-requester` calls the interface, or on a bus the device's place there.
+    /// What both programs call the interface, or on a bus the device's place there.
     fn interface(&self) -> String {
         match self.wire {
             Wire::Usb(_) | Wire::Usbip => "usb".into(),
@@ -185,11 +185,11 @@ impl Scenario {
     }
 
     fn commands(&self, step: Step) -> Vec<String> {
-        let echo = |sizes: &str| format!("echo {ENDPOINT} --sizes {sizes}");
+        let echo = |sizes: &str| format!("linux-requester echo {ENDPOINT} --sizes {sizes}");
         // One try: no request may be lost, least of all the first one after garbage. An emulated
         // machine on a busy host is slow at times, so that the try is longer than the four
         // of mctpd together.
-        let control = |rest: &str| format!("control {rest} --tries 1 --wait 3000");
+        let control = |rest: &str| format!("linux-requester control {rest} --tries 1 --wait 3000");
         let interface = self.interface();
         // It logs its counters when its endpoint ID is set, which this forces (DSP0236 1.3.3, section
         // 12.4) even where it would be a retransmission.
@@ -199,10 +199,10 @@ impl Scenario {
         let dropped = |count, reason| format!("expect-log dropped so far: {count} for {reason}");
         match step {
             Step::Bind if self.wire == Wire::Usbip => vec![self.attach_usbip()],
-            Step::Bind => vec!["wait-interface --timeout 30".into()],
+            Step::Bind => vec!["linux-requester wait-interface --timeout 30".into()],
             Step::Control => vec![
                 format!(
-                    "setup {interface} --eid {ENDPOINT} --mtu {} --tries 1 --wait 3000",
+                    "linux-requester setup {interface} --eid {ENDPOINT} --mtu {} --tries 1 --wait 3000",
                     self.mtu
                 ),
                 control(&format!(
@@ -219,13 +219,17 @@ impl Scenario {
             Step::AllEchoes => vec![echo("0-1100"), echo("4095-4097"), echo("65000-65000")],
             Step::SlowEchoes => vec![echo("0-300"), echo("490-520"), echo("4095-4097")],
             Step::EchoesAtOnce(mtu) => vec![
-                format!("setup {interface} --eid {ENDPOINT} --mtu {mtu} --tries 1 --wait 3000"),
+                format!(
+                    "linux-requester setup {interface} --eid {ENDPOINT} --mtu {mtu} --tries 1 --wait 3000"
+                ),
                 set_unit(mtu),
-                format!("echo {ENDPOINT} --size 3000 --at-once 12 --count 20 --may-lose"),
+                format!(
+                    "linux-requester echo {ENDPOINT} --size 3000 --at-once 12 --count 20 --may-lose"
+                ),
             ],
             Step::LogDrops => vec![log_drops],
             Step::BusEchoes => [1, 60, 249, 250, 1000, 4096]
-                .map(|size| format!("echo {ENDPOINT} --size {size}"))
+                .map(|size| format!("linux-requester echo {ENDPOINT} --size {size}"))
                 .into(),
             Step::SetUnit(mtu) => set_and_read_unit(mtu).into(),
             Step::Attach => {
@@ -240,8 +244,8 @@ impl Scenario {
             // Of five packets the second; the device has no use for the three behind it.
             Step::BadPacketErrorCode => vec![
                 "damage-pec".into(),
-                format!("echo {ENDPOINT} --size 1000 --silent --wait 1500"),
-                format!("echo {ENDPOINT} --size 1000"),
+                format!("linux-requester echo {ENDPOINT} --size 1000 --silent --wait 1500"),
+                format!("linux-requester echo {ENDPOINT} --size 1000"),
                 log_drops,
                 dropped(1, "bad link framing, length or checksum"),
                 dropped(1, "packet out of sequence"),
@@ -258,7 +262,7 @@ impl Scenario {
                 vec!["detach-usbip".into(), self.attach_usbip()]
             }
             Step::Reattach(times) => vec![format!(
-                "cycle-usbip {interface} --eid {ENDPOINT} --mtu {} --tries 1 --wait 3000 --count {times} {}",
+                "cycle-usbip {ENDPOINT} --mtu {} --count {times} {}",
                 self.mtu,
                 self.device_in_the_guest()
             )],
@@ -287,7 +291,7 @@ impl Scenario {
             Step::Bench(streams) => streams
                 .iter()
                 .map(|(length, count)| {
-                    format!("bench {ENDPOINT} --length {length} --count {count}")
+                    format!("linux-requester bench {ENDPOINT} --length {length} --count {count}")
                 })
                 .collect(),
             Step::BenchStopped(stops) => stops
@@ -349,12 +353,15 @@ impl Scenario {
     /// A chapter of checks with nvme-cli, and its options.
     fn nvme_cli_chapter(&self, chapter: &str) -> Option<String> {
         let folder = self.nvme_cli?.folder();
-        Some(format!("nvme-check /{folder} {ENDPOINT} {chapter}"))
+        let interface = self.interface();
+        Some(format!(
+            "nvme-check /{folder} {interface} {ENDPOINT} {chapter}"
+        ))
     }
 
     /// The Management Interface commands of the reference device's default model.
     fn management_commands(&self) -> Vec<String> {
-        let mi = |rest: &str| format!("mi {ENDPOINT} {rest}");
+        let mi = |rest: &str| format!("linux-requester mi {ENDPOINT} {rest}");
         let mut commands: Vec<_> = management::COMMANDS.iter().map(|rest| mi(rest)).collect();
         commands.extend(set_and_read_unit(self.mtu));
         commands
@@ -364,13 +371,14 @@ impl Scenario {
 /// Configures the device's transmission unit over NVMe-MI.
 fn set_unit(mtu: u32) -> String {
     let unit = mtu - 4;
-    format!("mi {ENDPOINT} 03 01000003 {unit:x} --expect 00")
+    format!("linux-requester mi {ENDPOINT} 03 01000003 {unit:x} --expect 00")
 }
 
 /// The same, and has the device say which unit it has.
 fn set_and_read_unit(mtu: u32) -> [String; 2] {
     let unit = mtu - 4;
-    let read = format!("mi {ENDPOINT} 04 01000003 --expect 00 --expect-value {unit:x}");
+    let read =
+        format!("linux-requester mi {ENDPOINT} 04 01000003 --expect 00 --expect-value {unit:x}");
     [set_unit(mtu), read]
 }
 

@@ -1,13 +1,10 @@
 //! Managing a drive over NVMe-MI, where nvme-cli has no command for it.
 
 use std::fmt;
-use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 use linux_requester::address::Destination;
-use linux_requester::firmware::image;
 use linux_requester::nvme_mi::{Command, ManagementError, Response};
 use linux_requester::socket::MctpSocket;
 use nvme_mi_responder::wire::{
@@ -90,14 +87,6 @@ pub(super) fn reset(endpoint_id: u8) -> Result<()> {
             response.status.0
         ),
     }
-}
-
-/// Writes a firmware image that the reference device takes.
-pub(super) fn make_image(file: &Path, revision: &str, size: usize) -> Result<()> {
-    fs::write(file, image(revision, size))
-        .with_context(|| format!("cannot write {}", file.display()))?;
-    println!("{}: revision {revision}, {size} bytes", file.display());
-    Ok(())
 }
 
 struct InWords<'a>(&'a PortInformation);

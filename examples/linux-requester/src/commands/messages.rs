@@ -11,11 +11,9 @@ use linux_requester::echo::{self, EchoError};
 use linux_requester::interface::Neighbour;
 use linux_requester::nvme_mi::{self, ManagementError};
 use linux_requester::socket::MctpSocket;
-use mctp_router::wire::{Command, CompletionCode, Operation, Request, SetEndpointIdRequest};
-use zerocopy::IntoBytes;
+use mctp_router::wire::{Command, CompletionCode};
 
 use super::values::{HexBytes, hex, hex_byte, hex_bytes, hex_dword, size_range};
-use crate::serial_log::{self, SerialLogArguments};
 
 /// A long run of echoes says this often that it is alive.
 const PROGRESS: Duration = Duration::from_secs(5);
@@ -115,18 +113,6 @@ impl EchoArguments {
 }
 
 impl Retries {
-    /// No second try: where a lost request is a failure.
-    pub(super) const ONE_TRY: Self = Self {
-        wait: 3000,
-        tries: 1,
-    };
-
-    /// As long as a device may take to come back.
-    pub(super) const PATIENT: Self = Self {
-        wait: 500,
-        tries: 60,
-    };
-
     pub(super) fn client<'a>(&self, socket: &'a mut MctpSocket) -> ControlClient<'a, MctpSocket> {
         let mut client = ControlClient::new(socket);
         client.wait = Duration::from_millis(self.wait);
@@ -299,43 +285,6 @@ fn echo_at_once(arguments: &EchoArguments) -> Result<()> {
         "not every echo that was sent was answered"
     );
     Ok(())
-}
-
-pub(super) fn serial_log(
-    endpoint_id: u8,
-    busy: &RangeInclusive<usize>,
-    arguments: &SerialLogArguments,
-) -> Result<()> {
-    let busy = || {
-        echo_sizes(&EchoArguments {
-            endpoint_id,
-            size: 0,
-            sizes: Some(busy.clone()),
-            count: 1,
-            at_once: 1,
-            may_lose: false,
-            silent: false,
-            wait: 6000,
-        })
-    };
-    let notable = || {
-        let destination = Destination::EndpointId(endpoint_id);
-        let mut socket = MctpSocket::open()?;
-        // To the one that it has. Within 5 s it would be the bus owner's request, retransmitted.
-        std::thread::sleep(Duration::from_secs(6));
-        let operation = Operation::SET;
-        let set = SetEndpointIdRequest {
-            operation,
-            endpoint_id,
-        };
-        Retries::ONE_TRY.client(&mut socket).request(
-            destination,
-            SetEndpointIdRequest::COMMAND,
-            set.as_bytes(),
-        )?;
-        Ok(format!("endpoint ID {endpoint_id} was set"))
-    };
-    serial_log::check(arguments, busy, notable)
 }
 
 #[cfg(test)]

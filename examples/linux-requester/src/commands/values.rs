@@ -42,42 +42,9 @@ pub(super) fn size_range(text: &str) -> Result<RangeInclusive<usize>> {
     Ok(first..=last)
 }
 
-/// Of a firmware image.
-pub(super) fn revision(text: &str) -> Result<String, String> {
-    let printable = text.bytes().all(|byte| (0x20..0x7f).contains(&byte));
-    if !printable || !(1..=8).contains(&text.len()) {
-        return Err("a revision has one to eight printable ASCII characters".to_owned());
-    }
-    Ok(text.to_owned())
-}
-
-/// Of a firmware image, in bytes.
-pub(super) fn image_size(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(size @ 0x400..=0x100_0000) if size % 4 == 0 => Ok(size),
-        _ => Err("an image has 1024 to 16777216 bytes, a multiple of 4".to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn revision_is_short_and_printable() {
-        assert_eq!(revision("REF00003").unwrap(), "REF00003");
-        for wrong in ["", "REF000003", "a\n", "é"] {
-            assert!(revision(wrong).is_err(), "{wrong:?}");
-        }
-    }
-
-    #[test]
-    fn image_has_whole_dwords() {
-        assert_eq!(image_size("1024"), Ok(1024));
-        for wrong in ["0", "1020", "1026", "16777220", "-4", "x"] {
-            assert!(image_size(wrong).is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn hexadecimal_data_has_two_digits_a_byte() {

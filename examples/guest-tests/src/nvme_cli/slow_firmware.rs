@@ -8,8 +8,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use linux_requester::address::Destination;
 use linux_requester::echo;
-use linux_requester::firmware::image;
-use linux_requester::interface;
 use linux_requester::netlink::{Change, Rtnetlink};
 use linux_requester::nvme_mi::Command;
 use linux_requester::socket::MctpSocket;
@@ -18,6 +16,7 @@ use nvme_mi_responder::wire::{ResponseStatus, SubsystemHealthPoll};
 use super::firmware::{FILE, PAGE, download_command, expect_slots};
 use super::program::NvmeCli;
 use crate::guest_init::expect_stored;
+use crate::image::image;
 
 /// The time of a commit to the model `slow-firmware.toml`.
 const COMMIT_TIME: Duration = Duration::from_secs(45);
@@ -73,7 +72,7 @@ pub(super) fn check(nvme: &NvmeCli) -> Result<()> {
 /// A download in which the response to the first piece is lost: it comes when this computer does
 /// not have its endpoint ID. nvme-cli sends that piece again.
 fn lose_a_response(nvme: &NvmeCli) -> Result<()> {
-    let interface = interface::of_the_device()?;
+    let interface = nvme.interface();
     let mut netlink = Rtnetlink::open()?;
     let before = interface.sent_bytes()?;
     let pieces_sent = || Ok::<_, anyhow::Error>((interface.sent_bytes()? - before) / PAGE as u64);

@@ -18,10 +18,11 @@ use std::fmt::Debug;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
+use linux_requester::interface::Neighbour;
 use serde_json::Value;
 
-pub(crate) use program::NvmeCli;
+use program::NvmeCli;
 
 /// What can be checked.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -53,17 +54,32 @@ pub(crate) enum Chapter {
     Replugged,
 }
 
-/// Runs a chapter with nvme-cli in `folder`. The large image has `size` bytes.
-pub(crate) fn run(folder: PathBuf, endpoint_id: u8, chapter: Chapter, size: usize) -> Result<()> {
-    let nvme = NvmeCli::new(folder, endpoint_id);
-    match chapter {
+#[derive(Args)]
+pub(crate) struct CheckArguments {
+    /// Where nvme-cli is, with its loader and libraries
+    folder: PathBuf,
+    /// By which the endpoint is reached
+    interface: String,
+    endpoint_id: u8,
+    chapter: Chapter,
+    /// Bytes of the large firmware image: at least 65536, a multiple of 4096
+    #[arg(long, default_value_t = 3 << 20)]
+    size: usize,
+}
+
+/// Runs a chapter.
+pub(crate) fn run(arguments: &CheckArguments) -> Result<()> {
+    let interface = Neighbour::named(&arguments.interface)?.interface;
+    let folder = arguments.folder.clone();
+    let nvme = NvmeCli::new(folder, interface, arguments.endpoint_id);
+    match arguments.chapter {
         Chapter::Identify => identify::check(&nvme),
         Chapter::Logs => logs::check(&nvme),
         Chapter::Settings => settings::check(&nvme),
         Chapter::Firmware => firmware::check(&nvme),
         Chapter::Namespaces => namespaces::check(&nvme),
         Chapter::Media => media::check(&nvme),
-        Chapter::LargeFirmware => firmware::download_large(&nvme, size),
+        Chapter::LargeFirmware => firmware::download_large(&nvme, arguments.size),
         Chapter::SlowFirmware => slow_firmware::check(&nvme),
         Chapter::StoppedFirmware => firmware::download_stopped(&nvme),
         Chapter::BeforeLinkLoss => link_loss::leave_behind(&nvme),

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use linux_requester::address::Destination;
-use linux_requester::firmware::image;
 use linux_requester::nvme_mi::{self, Command, ManagementError, Response};
 use linux_requester::socket::MctpSocket;
 use nvme_mi_responder::wire::{
@@ -20,6 +19,7 @@ use super::firmware::{FILE, PAGE, STORE, commit, download_command, expect_slots}
 use super::firmware::{install, piece};
 use super::program::NvmeCli;
 use crate::guest_init::expect_stored;
+use crate::image::image;
 
 const WAIT: Duration = Duration::from_secs(3);
 /// In which a response that is held back would have come.

@@ -1,4 +1,4 @@
-//! In a test guest: a device program that attaches itself to this machine by USB/IP.
+//! A device program that attaches itself to this machine by USB/IP.
 
 use std::fs::File;
 use std::process::{Child, Command, Stdio};
@@ -7,12 +7,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use linux_requester::interface::{self, Interface};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::interface::{self, Interface};
-
 /// Where the program's log is.
-pub const LOG: &str = "/tmp/device.log";
+pub(crate) const LOG: &str = "/tmp/device.log";
 
 /// For the kernel to find the device, and for it to be gone.
 const TIME: Duration = Duration::from_secs(30);
@@ -22,7 +21,7 @@ const POLL_PAUSE: Duration = Duration::from_millis(20);
 static PROGRAM: Mutex<Option<Child>> = Mutex::new(None);
 
 /// Starts the program with these arguments, and waits for its interface.
-pub fn attach(program: &str, arguments: &[String]) -> Result<Interface> {
+pub(crate) fn attach(program: &str, arguments: &[String]) -> Result<Interface> {
     let mut running = PROGRAM.lock().unwrap_or_else(PoisonError::into_inner);
     ensure!(running.is_none(), "the device is attached already");
     ensure!(
@@ -38,7 +37,7 @@ pub fn attach(program: &str, arguments: &[String]) -> Result<Interface> {
 }
 
 /// Asks the program to end, and waits until its interface is gone.
-pub fn detach() -> Result<()> {
+pub(crate) fn detach() -> Result<()> {
     let mut running = PROGRAM.lock().unwrap_or_else(PoisonError::into_inner);
     let mut child = running.take().context("no device is attached")?;
     let id = Pid::from_child(&child);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use linux_requester::interface::{Interface, read};
 use mctp_router::wire::{
     GetEndpointIdRequest, Header, MESSAGE_TYPE, Message, Request, ResponseHeader,
 };
@@ -13,8 +14,6 @@ use mctp_transport::{Eid, MessageTag, Packet, PacketHeader, SequenceNumber};
 use nusb::transfer::{Buffer, Bulk, Direction, In, Out};
 use nusb::{Device, Interface as Claimed, MaybeFuture};
 use zerocopy::{FromBytes, IntoBytes};
-
-use crate::interface::{Interface, read};
 
 /// A device that takes no OUT transfer for this long is stuck.
 const TRANSFER_TIME: Duration = Duration::from_secs(2);
@@ -32,7 +31,7 @@ const IN_LENGTH: usize = 16 * 1024;
 
 /// Resets the device, as after a disturbance on the cable. The kernel takes the driver off and
 /// binds it again.
-pub fn reset(interface: &Interface) -> Result<()> {
+pub(crate) fn reset(interface: &Interface) -> Result<()> {
     let usb_interface = interface.usb_interface()?;
     let device = open(&usb_interface)?;
     device.reset().wait().context("cannot reset the USB device")
@@ -43,7 +42,10 @@ pub fn reset(interface: &Interface) -> Result<()> {
 ///
 /// Directly behind them, before anything else can bring the device back into step, goes one good
 /// request. It has to be answered.
-pub fn send_raw(interface: &Interface, transfers: impl Iterator<Item = Vec<u8>>) -> Result<usize> {
+pub(crate) fn send_raw(
+    interface: &Interface,
+    transfers: impl Iterator<Item = Vec<u8>>,
+) -> Result<usize> {
     let usb_interface = interface.usb_interface()?;
     let driver = usb_interface
         .join("driver")

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use linux_requester::control::{ControlClient, ControlError};
-use linux_requester::i2c_link::{self, Link};
 use linux_requester::interface::{Interface, Neighbour};
 use linux_requester::socket::MctpSocket;
 
 use super::device::await_device;
 use crate::guest_init;
+use crate::i2c_link::{self, Link};
 
 /// How long a device is waited for that cannot answer.
 const SILENCE: Duration = Duration::from_millis(500);

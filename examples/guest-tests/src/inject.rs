@@ -6,7 +6,7 @@
 
 /// How a transfer is malformed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Random bytes of one given length.
     RandomBytes,
     /// A good header that announces more bytes than follow.
@@ -27,7 +27,7 @@ pub enum Kind {
 
 /// All kinds, in the order in which they are sent. What comes last leaves a 1.1 device in the
 /// middle of a long packet.
-pub const KINDS: [Kind; 8] = [
+pub(crate) const KINDS: [Kind; 8] = [
     Kind::RandomBytes,
     Kind::Truncated,
     Kind::BadIdentifier,
@@ -39,14 +39,14 @@ pub const KINDS: [Kind; 8] = [
 ];
 
 /// The longest transfer of MCTP over USB 1.0.
-pub const LONGEST: usize = 512;
+pub(crate) const LONGEST: usize = 512;
 
 const HEADER_LENGTH: usize = 4;
 const LARGEST_PACKET: usize = 251;
 
 /// The transfers of one run: `RandomBytes` once for every length up to [`LONGEST`], the others
 /// `each` times.
-pub fn transfers(seed: u64, each: usize) -> impl Iterator<Item = (Kind, Vec<u8>)> {
+pub(crate) fn transfers(seed: u64, each: usize) -> impl Iterator<Item = (Kind, Vec<u8>)> {
     let mut random = Random(seed.max(1));
     KINDS
         .into_iter()

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use clap::Args;
 use linux_requester::address::Destination;
-use linux_requester::firmware::{Firmware, PIECE, REVISION, image};
+use linux_requester::firmware::{Firmware, PIECE};
 use linux_requester::socket::MctpSocket;
 
 use crate::guest_init;
+use crate::image::{REVISION, image};
 
 #[derive(Args)]
 pub(super) struct FirmwareArguments {

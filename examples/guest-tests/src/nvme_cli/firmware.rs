@@ -6,8 +6,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use linux_requester::address::Destination;
-use linux_requester::firmware::image;
-use linux_requester::interface;
 use linux_requester::nvme_mi::{Command, ManagementError};
 use linux_requester::socket::MctpSocket;
 use nvme_mi_responder::wire::Reset;
@@ -15,6 +13,7 @@ use nvme_mi_responder::wire::Reset;
 use super::program::NvmeCli;
 use super::{expect, expect_numbers, text};
 use crate::guest_init::{self, expect_stored};
+use crate::image::image;
 
 const INVALID_FIELD: u16 = 0x002;
 const INVALID_SLOT: u16 = 0x106;
@@ -130,7 +129,7 @@ pub(super) fn download_large(nvme: &NvmeCli, size: usize) -> Result<()> {
 fn interrupted_download(nvme: &NvmeCli, image: &[u8]) -> Result<()> {
     let length = 2 * PART.min(image.len() / 4) - PAGE;
     fs::write(FILE, &image[..length])?;
-    let interface = interface::of_the_device()?;
+    let interface = nvme.interface();
     let before = interface.sent_bytes()?;
     let quarter_sent = || Ok(interface.sent_bytes()? - before > length as u64 / 4);
     let killed = nvme.kill_when(&download_command(0), quarter_sent)?;
@@ -155,7 +154,7 @@ pub(super) fn download_stopped(nvme: &NvmeCli) -> Result<()> {
     for (stop, revision) in [(3000, "STOP0003"), (5000, "STOP0005")] {
         let image = image(revision, PART);
         fs::write(FILE, &image)?;
-        let interface = interface::of_the_device()?;
+        let interface = nvme.interface();
         let before = interface.sent_bytes()?;
         let sent = || Ok::<_, anyhow::Error>(interface.sent_bytes()? - before);
         let (mut host, mut sent_before_stop) = (None, None);

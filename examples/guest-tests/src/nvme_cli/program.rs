@@ -7,6 +7,7 @@ use std::thread::{spawn, yield_now};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use linux_requester::interface::Interface;
 use serde_json::Value;
 use zerocopy::FromBytes;
 
@@ -19,6 +20,8 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
 /// nvme-cli as the guest tests have it: the program, `loader` and all libraries in one folder.
 pub(crate) struct NvmeCli {
     folder: PathBuf,
+    /// By which the endpoint is reached.
+    interface: Interface,
     endpoint_id: u8,
     /// `mctp:NETWORK,ENDPOINT`
     device: String,
@@ -48,12 +51,17 @@ impl Output {
 }
 
 impl NvmeCli {
-    pub(crate) fn new(folder: PathBuf, endpoint_id: u8) -> Self {
+    pub(crate) fn new(folder: PathBuf, interface: Interface, endpoint_id: u8) -> Self {
         Self {
             folder,
+            interface,
             endpoint_id,
             device: format!("mctp:1,{endpoint_id}"),
         }
+    }
+
+    pub(crate) fn interface(&self) -> &Interface {
+        &self.interface
     }
 
     pub(crate) fn endpoint_id(&self) -> u8 {
@@ -64,6 +72,7 @@ impl NvmeCli {
     pub(crate) fn of_controller(&self, controller: u16) -> Self {
         Self {
             folder: self.folder.clone(),
+            interface: self.interface.clone(),
             endpoint_id: self.endpoint_id,
             device: format!("{}:{controller}", self.device),
         }
@@ -155,14 +164,6 @@ impl NvmeCli {
     /// fail.
     pub(crate) fn is_for_mctp(&self, command: &str) -> Result<bool> {
         Ok(!self.run(command)?.all().contains("not a direct transport"))
-    }
-
-    /// Runs a command and prints what it prints.
-    pub(crate) fn show(&self, command: &str) -> Result<()> {
-        let output = self.run(command)?;
-        print!("{}", output.all());
-        ensure!(output.status.success(), "nvme {command} failed");
-        Ok(())
     }
 
     /// Whether a command succeeds, and does not fail because the kernel has no huge pages. Versions

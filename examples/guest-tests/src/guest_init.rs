@@ -1,25 +1,27 @@
 //! Process 1 of a test guest: runs a plan, says how it went, and powers off.
 //!
-//! A plan is a text file with one command of this program a line; `#` starts a comment line. What
-//! the host has to see is printed as a line that starts with [`MARK`]: `pass`, `fail: ` and why,
+//! A plan is a text file with one command a line: `linux-requester` and its arguments, or a command
+//! of this program; `#` starts a comment line. What the host has to see is printed as a line that starts with [`MARK`]: `pass`, `fail: ` and why,
 //! `ask: ` and a request, or `log: ` and what has to be in the device's log.
 
 use std::fs;
 use std::io::{self, Read, Write};
+use std::iter;
 use std::path::Path;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use clap::Parser;
-use linux_requester::firmware;
-use linux_requester::usbip_device::LOG;
 use rustix::fs::OFlags;
 use rustix::mount::{MountFlags, mount};
 use rustix::system::{RebootCommand, reboot};
 use sha2::{Digest, Sha256};
 
 use crate::commands::{self, Arguments};
+use crate::image::REVISION;
+use crate::requester;
+use crate::usbip_device::LOG;
 
 const MARK: &str = "@guest ";
 
@@ -90,7 +92,7 @@ pub(crate) fn expect_stored(image: &[u8], slot: u8) {
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    let revision = String::from_utf8_lossy(&image[firmware::REVISION]);
+    let revision = String::from_utf8_lossy(&image[REVISION]);
     expect_device_log(&format!(
         "firmware slot {slot} has {revision}: {} bytes, SHA-256 {digest}",
         image.len()
@@ -133,7 +135,11 @@ fn is_command(line: &str) -> bool {
 }
 
 fn run_line(line: &str) -> Result<()> {
-    let words = std::iter::once("linux-requester").chain(line.split_whitespace());
+    let mut words = line.split_whitespace().peekable();
+    if words.next_if_eq(&requester::NAME).is_some() {
+        return requester::run(words);
+    }
+    let words = iter::once("guest-tests").chain(words);
     commands::run(&Arguments::try_parse_from(words)?)
 }
 
@@ -162,9 +168,9 @@ mod tests {
 
     #[test]
     fn comments_and_empty_lines_are_no_commands() {
-        assert!(is_command("echo 9"));
+        assert!(is_command("reset-usb usb"));
         assert!(!is_command(""));
-        assert!(!is_command("# echo 9"));
+        assert!(!is_command("# reset-usb usb"));
     }
 
     #[test]

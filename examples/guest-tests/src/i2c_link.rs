@@ -14,10 +14,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
+use linux_requester::interface::{self, Interface, read};
+use linux_requester::line_discipline;
 use rustix::event::{PollFd, PollFlags, poll};
-
-use crate::interface::{self, Interface, read};
-use crate::line_discipline;
 
 const DEVICE: &str = "/dev/i2c-vlink";
 const BUSES: &str = "/sys/bus/i2c/devices";
@@ -40,16 +39,16 @@ const POLL_PAUSE: Duration = Duration::from_millis(20);
 
 /// A bus that ends at a serial port while the link is open.
 #[derive(Debug)]
-pub struct Link {
+pub(crate) struct Link {
     /// The folder of the bus, which ends with its number.
-    pub bus: PathBuf,
+    pub(crate) bus: PathBuf,
     port: PathBuf,
     relay: Option<Relay>,
     fault: Arc<Fault>,
 }
 
 /// Joins the bus to the serial port at `path`.
-pub fn join(path: &Path) -> Result<Link> {
+pub(crate) fn join(path: &Path) -> Result<Link> {
     let fault = Arc::default();
     let relay = Relay::start(path, &fault)?;
     Ok(Link {
@@ -62,7 +61,7 @@ pub fn join(path: &Path) -> Result<Link> {
 
 impl Link {
     /// Makes an interface of the bus, which stays while the link is closed.
-    pub fn make_interface(&self) -> Result<Interface> {
+    pub(crate) fn make_interface(&self) -> Result<Interface> {
         let request = format!("mctp-i2c-interface {:#06x}", OWN | OWN_ADDRESS);
         fs::write(self.bus.join("new_device"), request)
             .context("the kernel has no MCTP over I2C, or that interface already")?;
@@ -72,26 +71,26 @@ impl Link {
     }
 
     /// Ends the relay, and closes the bus and the serial port: nobody acknowledges on that bus.
-    pub fn close(&mut self) -> Result<()> {
+    pub(crate) fn close(&mut self) -> Result<()> {
         self.relay.take().map_or(Ok(()), Relay::stop)
     }
 
     /// Joins the bus and the serial port again.
-    pub fn open(&mut self) -> Result<()> {
+    pub(crate) fn open(&mut self) -> Result<()> {
         self.close()?;
         self.relay = Some(Relay::start(&self.port, &self.fault)?);
         Ok(())
     }
 
     /// Closes the link in the middle of a record to the device.
-    pub fn tear(&mut self) -> Result<()> {
+    pub(crate) fn tear(&mut self) -> Result<()> {
         self.close()?;
         let mut port = File::from(line_discipline::open_raw(&self.port)?);
         Ok(port.write_all(&TORN_RECORD)?)
     }
 
     /// Damages the packet error code of the next packet that Linux sends in the middle of a message.
-    pub fn damage_next_middle_packet(&self) {
+    pub(crate) fn damage_next_middle_packet(&self) {
         self.fault.0.store(true, Ordering::Relaxed);
     }
 }

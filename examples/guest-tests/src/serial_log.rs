@@ -12,6 +12,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 
+use crate::requester;
+
 /// A log is over when it has all expected lines and says nothing for this long.
 const QUIET: Duration = Duration::from_millis(800);
 /// The longest time until a log is over.
@@ -39,9 +41,24 @@ pub(crate) struct SerialLogArguments {
     loss: bool,
 }
 
+/// Checks the log of the device with this endpoint ID, which echoes messages of the sizes `busy`
+/// while nobody reads.
+pub(crate) fn run(endpoint_id: u8, busy: &str, arguments: &SerialLogArguments) -> Result<()> {
+    let echoes = format!("echo {endpoint_id} --sizes {busy}");
+    let busy = || requester::run(echoes.split_whitespace());
+    let notable = || {
+        // To the one that it has. Within 5 s it would be the bus owner's request, retransmitted.
+        thread::sleep(Duration::from_secs(6));
+        let set = format!("control {endpoint_id} 01 00{endpoint_id:02x} --tries 1 --wait 3000");
+        requester::run(set.split_whitespace())?;
+        Ok(format!("endpoint ID {endpoint_id} was set"))
+    };
+    check(arguments, busy, notable)
+}
+
 /// Opens the port as a terminal, again as a careful program, and a third time without reading while
 /// `busy` keeps the device busy. `notable` has to make it log a line with the text that it returns.
-pub(crate) fn check(
+fn check(
     arguments: &SerialLogArguments,
     busy: impl FnOnce() -> Result<()>,
     notable: impl FnOnce() -> Result<String>,

@@ -8,28 +8,46 @@ use anyhow::{Context, Result, ensure};
 use linux_requester::address::Destination;
 use linux_requester::control::{ControlClient, InWords};
 use linux_requester::interface::{self, Interface, Neighbour};
-use linux_requester::netlink::Rtnetlink;
+use linux_requester::netlink::{Change, Rtnetlink};
 use linux_requester::socket::MctpSocket;
-use linux_requester::{echo, inject, line_discipline, usb, usbip_device};
+use linux_requester::{echo, line_discipline};
 
-use super::messages::Retries;
-use super::setup::{SetupArguments, set_link, set_up};
-use crate::guest_init;
+use crate::{guest_init, inject, requester, usb, usbip_device};
 
 /// How long the host may take to end a device.
 const REPLACEMENT_TIME: Duration = Duration::from_secs(30);
 
-pub(super) fn wait_interface(timeout: Duration) -> Result<()> {
-    announce(&interface::wait_for_another(None, timeout)?)
+pub(super) fn announce(interface: &Interface) -> Result<()> {
+    println!("{}", interface.description()?);
+    Ok(())
 }
 
-pub(super) fn announce(interface: &Interface) -> Result<()> {
-    let usb = interface.usb_description()?;
-    println!(
-        "interface {} (index {}): {usb}",
-        interface.name, interface.index
-    );
+fn set_link(netlink: &mut Rtnetlink, interface: &Interface, up: bool) -> Result<()> {
+    let word = if up { "up" } else { "down" };
+    netlink
+        .apply(Change::LinkState {
+            interface_index: interface.index,
+            up,
+        })
+        .with_context(|| format!("cannot set {} {word}", interface.name))?;
+    println!("{} is {word}", interface.name);
     Ok(())
+}
+
+/// A client whose first try has to be answered.
+pub(super) fn one_try(socket: &mut MctpSocket) -> ControlClient<'_, MctpSocket> {
+    let mut client = ControlClient::new(socket);
+    client.wait = Duration::from_secs(3);
+    client.tries = 1;
+    client
+}
+
+/// A client that waits as long as a device may take to come back.
+fn patient(socket: &mut MctpSocket) -> ControlClient<'_, MctpSocket> {
+    let mut client = ControlClient::new(socket);
+    client.wait = Duration::from_millis(500);
+    client.tries = 60;
+    client
 }
 
 pub(super) fn cycle_link(name: &str, endpoint_id: u8, count: u32) -> Result<()> {
@@ -46,17 +64,18 @@ pub(super) fn cycle_link(name: &str, endpoint_id: u8, count: u32) -> Result<()> 
 
 /// Detaches a device that attaches itself, and attaches it again.
 pub(super) fn cycle_usbip(
-    setup: &SetupArguments,
+    endpoint_id: u8,
+    mtu: u32,
     count: u32,
     program: &str,
     arguments: &[String],
 ) -> Result<()> {
-    let endpoint_id = setup.eid.context("--eid is needed here")?;
+    let setup = format!("setup usb --eid {endpoint_id} --mtu {mtu} --tries 1 --wait 3000");
     for round in 1..=count {
         let cycle = || {
             usbip_device::detach()?;
             announce(&usbip_device::attach(program, arguments)?)?;
-            set_up(setup)?;
+            requester::run(setup.split_whitespace())?;
             check_alive(endpoint_id)
         };
         cycle().with_context(|| format!("after {round} times detached and attached"))?;
@@ -68,9 +87,7 @@ pub(super) fn cycle_usbip(
 pub(super) fn check_alive(endpoint_id: u8) -> Result<()> {
     let destination = Destination::EndpointId(endpoint_id);
     let mut socket = MctpSocket::open()?;
-    let answer = Retries::ONE_TRY
-        .client(&mut socket)
-        .endpoint_id(destination)?;
+    let answer = one_try(&mut socket).endpoint_id(destination)?;
     ensure!(
         answer.endpoint_id == endpoint_id,
         "EID {endpoint_id} answers with {}",
@@ -133,7 +150,7 @@ pub(super) fn disturb(name: &str, endpoint_id: u8, request: &str) -> Result<()> 
 /// The device answers physical addressing whatever its endpoint ID, which it is then given anew.
 pub(super) fn await_device(destination: Destination, endpoint_id: u8) -> Result<()> {
     let mut socket = MctpSocket::open()?;
-    let mut client = Retries::PATIENT.client(&mut socket);
+    let mut client = patient(&mut socket);
     let answer = answer_of_new_device(&mut client, destination)?;
     println!("the device answers again: {}", InWords(&answer));
     client.set_endpoint_id(destination, endpoint_id)?;
