@@ -2,8 +2,9 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -20,6 +21,8 @@ static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 struct Program {
     name: String,
     process: Child,
+    /// Reads what it prints, until it ends.
+    reader: JoinHandle<()>,
 }
 
 /// Starts a program and waits for the first line that it prints, which says that it is ready.
@@ -31,17 +34,24 @@ pub(crate) fn start(program: &str, arguments: &[String]) -> Result<()> {
         .spawn()
         .with_context(|| format!("cannot start {program}"))?;
     let output = process.stdout.take().context("a program without output")?;
-    lock(&LINES).clear();
-    thread::spawn(move || follow(output));
+    let (says_ready, ready) = channel();
+    let reader = thread::spawn(move || follow(output, &says_ready));
     let name = format!("{program} {}", arguments.join(" "));
-    lock(&PROGRAMS).push(Program { name, process });
-    expect_line("")
+    lock(&PROGRAMS).push(Program {
+        name: name.clone(),
+        process,
+        reader,
+    });
+    let said = ready.recv_timeout(TIME);
+    said.with_context(|| format!("{name} has printed nothing"))
 }
 
-fn follow(output: impl Read) {
+fn follow(output: impl Read, says_ready: &Sender<()>) {
     for line in BufReader::new(output).lines().map_while(Result::ok) {
         println!("    {line}");
         lock(&LINES).push(line);
+        // Nobody waits any more after the first one.
+        let _ = says_ready.send(());
     }
 }
 
@@ -73,12 +83,16 @@ fn take_line(text: &str) -> bool {
 pub(crate) fn stop() -> Result<()> {
     let mut programs = lock(&PROGRAMS);
     ensure!(!programs.is_empty(), "no program runs");
-    for Program { name, mut process } in programs.drain(..) {
-        let end = process.try_wait()?;
+    for mut program in programs.drain(..) {
+        let end = program.process.try_wait()?;
+        let name = &program.name;
         ensure!(end.is_none(), "{name} has ended before it was asked to");
-        process.kill()?;
-        process.wait()?;
+        program.process.kill()?;
+        program.process.wait()?;
+        // It has no reason to fail.
+        let _ = program.reader.join();
     }
+    lock(&LINES).clear();
     Ok(())
 }
 

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use crate::address::Destination;
 use crate::exchange::{Ask, Exchange, Request};
+#[cfg(target_os = "linux")]
+use crate::one_tag::OneTagSocket;
 
 /// Vendor defined, PCI.
 pub const MESSAGE_TYPE: u8 = 0x7e;
@@ -122,6 +124,39 @@ pub fn echo(
         .map_err(|source| EchoError::Socket { size, source })?
         .ok_or(EchoError::NoAnswer { size, wait })?;
     check(&body, &answer)
+}
+
+/// Sends so many echoes of `size` payload bytes with the same tag before the first answer, and checks
+/// the answers byte by byte, in whatever order they come. `start` is as in [`encode`], for the first
+/// of them.
+#[cfg(target_os = "linux")]
+pub fn echo_with_one_tag(
+    socket: &mut OneTagSocket,
+    at_once: u8,
+    size: usize,
+    start: u8,
+    wait: Duration,
+) -> Result<(), EchoError> {
+    if size > LARGEST_PAYLOAD {
+        return Err(EchoError::TooLarge(size));
+    }
+    let failed = |source| EchoError::Socket { size, source };
+    let bodies = (0..at_once).map(|number| encode(size, start.wrapping_add(number)));
+    let mut unanswered: Vec<_> = bodies.collect();
+    for body in &unanswered {
+        socket.send(MESSAGE_TYPE, body).map_err(failed)?;
+    }
+    let deadline = Instant::now() + wait;
+    while let Some(first) = unanswered.first() {
+        let answer = socket.receive(MESSAGE_TYPE, deadline).map_err(failed)?;
+        let answer = answer.ok_or(EchoError::NoAnswer { size, wait })?;
+        let answered = unanswered.iter().position(|body| *body == answer);
+        let Some(answered) = answered else {
+            return check(first, &answer);
+        };
+        unanswered.remove(answered);
+    }
+    Ok(())
 }
 
 fn check(body: &[u8], answer: &[u8]) -> Result<(), EchoError> {

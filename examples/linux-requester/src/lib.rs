@@ -8,6 +8,9 @@
 //! | [`address`] | `struct sockaddr_mctp` and its extended form as bytes |
 //! | [`netlink`] | rtnetlink requests: link state and MTU, local endpoint ID, routes, neighbours |
 //! | `socket` | the `AF_MCTP` socket; unsafe code is here and in `line_discipline` alone |
+//! | [`tag`] | tags that the kernel keeps for a program |
+//! | `one_tag` | requests that all have the same tag |
+//! | `listener` | the requests of others, of all or of one peer, and answers to them |
 //! | `interface` | network interfaces found through sysfs |
 //! | `line_discipline` | an interface made of a serial port |
 //! | [`control`] | the control protocol: requests with retries, decoded answers |
@@ -30,10 +33,15 @@ pub mod exchange;
 pub mod firmware;
 pub mod netlink;
 pub mod nvme_mi;
+pub mod tag;
 
 #[cfg(target_os = "linux")]
 pub mod interface;
 #[cfg(target_os = "linux")]
 pub mod line_discipline;
+#[cfg(target_os = "linux")]
+pub mod listener;
+#[cfg(target_os = "linux")]
+pub mod one_tag;
 #[cfg(target_os = "linux")]
 pub mod socket;

@@ -209,3 +209,82 @@ fn by_its_name(error: Error) -> Error {
         _ => error,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixDatagram;
+
+    use embassy_futures::poll_once;
+
+    use super::*;
+
+    /// Kernels without MCTP have other sockets with messages.
+    fn pair() -> (UnixDatagram, UnixDatagram, Readiness) {
+        let (here, there) = UnixDatagram::pair().unwrap();
+        let readiness = Readiness::of(&here).unwrap();
+        (here, there, readiness)
+    }
+
+    #[tokio::test]
+    async fn a_message_is_waited_for_and_left_in_the_socket_with_its_whole_length() {
+        let (here, there, readiness) = pair();
+        let mut waiting = Box::pin(readiness.length_of_next());
+        assert!(poll_once(&mut waiting).is_pending());
+        there.send(&[1; 300]).unwrap();
+        assert_eq!(waiting.await.unwrap(), 300);
+        // It is still there, whatever became of the future, and so is the next one.
+        there.send(&[2; 7]).unwrap();
+        assert_eq!(readiness.length_of_next().await.unwrap(), 300);
+        let mut buffer = [0; 4];
+        assert_eq!(here.recv(&mut buffer).unwrap(), 4);
+        assert_eq!(readiness.length_of_next().await.unwrap(), 7);
+        assert_eq!(here.recv(&mut buffer).unwrap(), 4);
+        assert!(poll_once(Box::pin(readiness.length_of_next())).is_pending());
+    }
+
+    #[tokio::test]
+    async fn a_send_waits_until_the_kernel_takes_it() {
+        let (here, there, readiness) = pair();
+        there.set_nonblocking(true).unwrap();
+        // More than the kernel keeps for a reader.
+        const MESSAGES: usize = 1000;
+        let sender = async {
+            for _ in 0..MESSAGES {
+                let send = || here.send(&[0; 1024]).map(drop).map_err(Error::Io);
+                readiness.send(send).await.unwrap();
+            }
+        };
+        let reader = async {
+            let (mut received, mut pauses) = (0, 0);
+            while received < MESSAGES {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                while there.recv(&mut [0; 1024]).is_ok() {
+                    received += 1;
+                }
+                pauses += 1;
+            }
+            pauses
+        };
+        let ((), pauses) = tokio::join!(sender, reader);
+        assert!(pauses > 1, "all of them at once");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_send_that_nobody_takes_is_given_up() {
+        let (_here, _there, readiness) = pair();
+        let never = || Err(Error::Io(io::ErrorKind::WouldBlock.into()));
+        let end = readiness.send(never).await;
+        assert!(matches!(end, Err(Error::TxFailure)), "{end:?}");
+    }
+
+    #[test]
+    fn errors_of_linux_have_the_names_of_the_traits() {
+        let named = |errno: Errno| by_its_name(Error::Io(errno.into()));
+        assert!(matches!(named(Errno::ADDRINUSE), Error::AddrInUse));
+        assert!(matches!(named(Errno::BUSY), Error::TagUnavailable));
+        assert!(matches!(named(Errno::HOSTUNREACH), Error::Unreachable));
+        assert!(matches!(named(Errno::NOBUFS), Error::TxFailure));
+        assert!(matches!(named(Errno::PERM), Error::Io(_)));
+        assert!(matches!(by_its_name(Error::NoSpace), Error::NoSpace));
+    }
+}

@@ -33,7 +33,7 @@ mod parts;
 mod plans;
 mod scenario;
 mod scenarios;
-mod service;
+mod sockets;
 mod unfinished;
 mod units;
 mod vm;

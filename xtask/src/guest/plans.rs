@@ -74,6 +74,10 @@ pub(super) enum Step {
     Join,
     /// The commands of `docs/two-wire.md`.
     Page,
+    /// Many echoes with one tag.
+    OneTag,
+    /// The device sends a request of its own.
+    Event,
     /// The guest has an endpoint ID on its loopback interface, and `linux-service` answers there.
     Service,
     /// The device's log on its serial port: first lines, a slow reader, one who does not read.
@@ -297,4 +301,10 @@ pub(super) const SERIAL_LOG: &[Step] = &[
 ];
 
 /// What Linux's sockets can do beside requests and their answers.
-pub(super) const SOCKETS: &[Step] = &[Step::Bind, Step::Control, Step::Service];
+pub(super) const SOCKETS: &[Step] = &[
+    Step::Bind,
+    Step::Control,
+    Step::OneTag,
+    Step::Service,
+    Step::Event,
+];

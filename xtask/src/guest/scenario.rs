@@ -9,7 +9,7 @@ use super::nvme_cli::{self, Release};
 use super::page;
 pub(super) use super::parts::{Board, Controller, End, Linux, Listener, Wire};
 use super::plans::Step;
-use super::service;
+use super::sockets;
 use crate::emulate;
 
 /// One boot, or several.
@@ -300,7 +300,9 @@ impl Scenario {
                     format!("bench-stopped {ENDPOINT} --length {length} --stop {stop}")
                 })
                 .collect(),
-            Step::Service => service::COMMANDS.map(str::to_owned).into(),
+            Step::OneTag => lines(sockets::ONE_TAG),
+            Step::Event => lines(sockets::EVENT),
+            Step::Service => lines(sockets::SERVICE),
             Step::SerialLog => {
                 // Who is slow has to miss something, and the UART of the emulated board is slow
                 // itself.
@@ -366,6 +368,10 @@ impl Scenario {
         commands.extend(set_and_read_unit(self.mtu));
         commands
     }
+}
+
+fn lines(commands: &[&str]) -> Vec<String> {
+    commands.iter().map(|&command| command.into()).collect()
 }
 
 /// Configures the device's transmission unit over NVMe-MI.

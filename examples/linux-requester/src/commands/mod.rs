@@ -2,6 +2,7 @@
 
 mod drive;
 mod interfaces;
+mod listen;
 mod messages;
 mod network;
 mod setup;
@@ -14,6 +15,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::benchmark::{self, BenchArguments};
+use listen::ListenArguments;
 use messages::{ControlArguments, EchoArguments, ManagementArguments};
 use network::{AddressCommand, LinkCommand, NeighbourCommand, RouteCommand};
 use setup::SetupArguments;
@@ -70,6 +72,8 @@ enum Command {
     Echo(EchoArguments),
     /// Have a stream of messages sent, check each, and send control requests meanwhile
     Bench(BenchArguments),
+    /// Print the requests that come to this computer, and answer them if told how
+    Listen(ListenArguments),
     /// Wait until there is an MCTP interface over USB
     WaitInterface {
         /// Seconds
@@ -101,6 +105,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         Command::ResetSubsystem { endpoint_id } => drive::reset(*endpoint_id),
         Command::Echo(arguments) => messages::echo_sizes(arguments),
         Command::Bench(arguments) => benchmark::run(arguments),
+        Command::Listen(arguments) => listen::listen(arguments),
         Command::WaitInterface { timeout } => interfaces::wait(Duration::from_secs(*timeout)),
         Command::AttachSerial { port } => interfaces::attach_serial(port),
     }
