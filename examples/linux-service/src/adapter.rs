@@ -22,6 +22,7 @@ use mctp::{
 };
 use mctp_linux::{MctpLinuxListener, MctpLinuxReq, MctpLinuxResp};
 use rustix::io::Errno;
+use rustix::net::sockopt::set_socket_recv_buffer_size_force;
 use rustix::net::{RecvFlags, recv};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -30,6 +31,10 @@ use tokio::time::timeout;
 /// A send that takes longer means that nobody reads at the other end: a service must not wait for
 /// one requester while others ask.
 const SEND_TIME: Duration = Duration::from_secs(5);
+
+/// Room for the longest messages with all eight tags of an endpoint. Linux counts the memory of their
+/// packets, which is a multiple of their bytes.
+const RECEIVE_BUFFER: usize = 16 << 20;
 
 /// Receives the requests of a message type that come to any endpoint ID of this computer.
 pub struct LinuxListener {
@@ -163,6 +168,9 @@ impl Readiness {
         // `second` is made before that ends.
         let second = unsafe { BorrowedFd::borrow_raw(socket.as_raw_fd()) }.try_clone_to_owned()?;
         rustix::io::ioctl_fionbio(&second, true)?;
+        // Only root may exceed the system's limit; without that, some of many long messages at once
+        // may be dropped.
+        let _ = set_socket_recv_buffer_size_force(&second, RECEIVE_BUFFER);
         // SAFETY: an `OwnedFd` is open, and always the same descriptor, until it is dropped.
         Ok(Self(unsafe { AsyncFd::register(second) }?))
     }

@@ -1,6 +1,7 @@
 //! What Linux's sockets can do beside requests and their answers.
 
-/// Many requests with one tag, which the device takes for a new one each time.
+/// Many requests with one tag. The device takes each for a new one, and answers no older one any
+/// more: hence one after the other.
 pub(super) const ONE_TAG: &[&str] = &[
     "linux-requester echo 9 --sizes 0-1100 --one-tag",
     "linux-requester echo 9 --size 3000 --count 200 --one-tag",
@@ -34,6 +35,7 @@ pub(super) const SERVICE: &[&str] = &[
     "linux-requester echo 20 --sizes 4095-4097",
     "linux-requester echo 20 --size 65000",
     "linux-requester echo 20 --size 3000 --at-once 8 --count 20",
+    "linux-requester echo 20 --size 65000 --at-once 8 --count 5",
     // Answers to requests with one tag before the first of them is read.
     "linux-requester echo 20 --size 3000 --at-once 16 --count 20 --one-tag",
     // The health of the drive.
