@@ -3,8 +3,8 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use crate::address;
-use crate::exchange::{Exchange, Request};
+use crate::address::{self, Destination};
+use crate::exchange::{Ask, Exchange, Request};
 use crate::socket::{DatagramSocket, LARGEST_MESSAGE, open_extended, receive_message};
 use crate::tag::PreallocatedTag;
 
@@ -33,17 +33,21 @@ impl OneTagSocket {
     pub fn tag(&self) -> u8 {
         self.tag.value() & 7
     }
+}
 
-    /// Sends a request to the peer.
-    pub fn send(&self, message_type: u8, body: &[u8]) -> io::Result<()> {
+impl Ask for OneTagSocket {
+    /// The destination has to be the peer. There is a tag for every request.
+    fn ask(&mut self, request: Request<'_>) -> io::Result<bool> {
+        if request.destination != Destination::EndpointId(self.peer) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
         let tag = self.tag.value();
-        let address = address::tagged_address(self.network, self.peer, message_type, tag);
-        self.tag.socket().send(body, &address)
+        let address = address::tagged_address(self.network, self.peer, request.message_type, tag);
+        self.tag.socket().send(request.body, &address)?;
+        Ok(true)
     }
 
-    /// The next answer of this type, without its message type byte; `None` when `deadline` has
-    /// passed.
-    pub fn receive(&mut self, message_type: u8, deadline: Instant) -> io::Result<Option<Vec<u8>>> {
+    fn answer(&mut self, message_type: u8, deadline: Instant) -> io::Result<Option<Vec<u8>>> {
         let socket = self.tag.socket();
         while let Some((source, body)) = receive_message(socket, &mut self.buffer, deadline)? {
             if source.message_type == message_type {
@@ -55,19 +59,15 @@ impl OneTagSocket {
 }
 
 impl Exchange for OneTagSocket {
-    /// The destination has to be the peer.
     fn exchange(
         &mut self,
         request: Request<'_>,
         wait: Duration,
         accept: &mut dyn FnMut(&[u8]) -> bool,
     ) -> io::Result<Option<Vec<u8>>> {
-        if request.destination != address::Destination::EndpointId(self.peer) {
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
         let deadline = Instant::now() + wait;
-        self.send(request.message_type, request.body)?;
-        while let Some(answer) = self.receive(request.message_type, deadline)? {
+        self.ask(request)?;
+        while let Some(answer) = self.answer(request.message_type, deadline)? {
             if accept(&answer) {
                 return Ok(Some(answer));
             }

@@ -358,6 +358,14 @@ mod tests {
     }
 
     #[test]
+    fn guests_have_the_services_that_their_plans_start() {
+        for scenario in all() {
+            let is_started = scenario.plan().contains("start /bin/linux-service ");
+            assert_eq!(scenario.has_service(), is_started, "{}", scenario.name);
+        }
+    }
+
+    #[test]
     fn names_are_different_because_they_are_folders() {
         let mut names: Vec<_> = all().iter().map(|scenario| scenario.name).collect();
         names.sort_unstable();

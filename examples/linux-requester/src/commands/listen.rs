@@ -105,12 +105,12 @@ mod tests {
         };
         assert_eq!(
             description(&source, &[0x28, 0]),
-            "request of type 84h from EID 9, tag 3: 2 bytes [2800]"
+            "request of type 84h from EID 9, tag 3: 2 bytes [28 00]"
         );
         assert_eq!(description(&source, &[0; 32]).matches("...").count(), 0);
         let long = description(&source, &[0; 33]);
         assert!(
-            long.contains("33 bytes [00") && long.ends_with("00...]"),
+            long.contains("33 bytes [00 00") && long.ends_with(" 00...]"),
             "{long}"
         );
     }

@@ -238,11 +238,12 @@ fn echo_with_one_tag(arguments: &EchoArguments) -> Result<()> {
         return echo_each(arguments, &mut socket);
     }
     let wait = Duration::from_millis(arguments.wait);
+    let destination = Destination::EndpointId(endpoint_id);
     let mut messages = 0;
     for size in arguments.sizes() {
         for round in 1..=count {
             let content = (round as u8).wrapping_mul(at_once);
-            echo::echo_with_one_tag(&mut socket, at_once, size, content, wait)?;
+            echo::echo_ahead(&mut socket, destination, at_once, size, content, wait)?;
             messages += u64::from(at_once);
         }
     }
