@@ -95,8 +95,6 @@ pub(crate) struct Args {
 struct Programs {
     devices: Devices,
     in_guests: Vec<(Computer, GuestPrograms)>,
-    /// `linux-service` for a guest. Built only if a scenario needs it.
-    service: Option<PathBuf>,
     tshark: Option<install::Tshark>,
     /// The folder of what is downloaded.
     tools: PathBuf,
@@ -118,13 +116,20 @@ struct GuestPrograms {
     /// Process 1.
     guest_tests: PathBuf,
     linux_requester: PathBuf,
+    /// Built only if a scenario needs it.
+    linux_service: Option<PathBuf>,
 }
 
 impl GuestPrograms {
-    fn build(project: &Project, computer: Computer) -> Result<Self> {
+    fn build(project: &Project, computer: Computer, has_service: bool) -> Result<Self> {
+        let build = |package| build_for_guest(project, package, computer);
         Ok(Self {
-            guest_tests: build_for_guest(project, "guest-tests", computer)?,
-            linux_requester: build_for_guest(project, "linux-requester", computer)?,
+            guest_tests: build("guest-tests")?,
+            linux_requester: build("linux-requester")?,
+            linux_service: match has_service {
+                true => Some(build("linux-service")?),
+                false => None,
+            },
         })
     }
 }
@@ -210,16 +215,15 @@ fn programs(project: &Project, args: &Args, scenarios: &[Scenario]) -> Result<Pr
         Some(one) => Some(build_for_guest(project, "virtual-device", one.computer)?),
         None => None,
     };
-    let service = match scenarios.iter().find(|one| one.has_service()) {
-        Some(one) => Some(build_for_guest(project, "linux-service", one.computer)?),
-        None => None,
-    };
     let mut in_guests = Vec::new();
     for scenario in scenarios {
         let computer = scenario.computer;
         if in_guests.iter().all(|(of, _)| *of != computer) {
             install::qemu(computer.qemu())?;
-            in_guests.push((computer, GuestPrograms::build(project, computer)?));
+            let mut on_it = scenarios.iter().filter(|one| one.computer == computer);
+            let has_service = on_it.any(Scenario::has_service);
+            let programs = GuestPrograms::build(project, computer, has_service)?;
+            in_guests.push((computer, programs));
         }
     }
     Ok(Programs {
@@ -230,7 +234,6 @@ fn programs(project: &Project, args: &Args, scenarios: &[Scenario]) -> Result<Pr
             an500,
         },
         in_guests,
-        service,
         tshark,
         tools: project.target_dir.join("guest-tools"),
         page: Page::read(&project.root)?,
@@ -308,7 +311,7 @@ fn run_one(
             content: std::fs::read(program)?,
         });
     }
-    if let (true, Some(program)) = (scenario.has_service(), &programs.service) {
+    if let (true, Some(program)) = (scenario.has_service(), &in_guest.linux_service) {
         files.push(initramfs::File {
             name: scenario::SERVICE.into(),
             content: std::fs::read(program)?,

@@ -161,6 +161,7 @@ pub(super) fn all() -> Vec<Scenario> {
             ast2600(linux_7_3("ast2600-7.3-ehci-at-once", "1.0", 68, AT_ONCE)),
         ),
         ast2600(linux_7_3("ast2600-7.3-ehci-bench", "1.0", 251, SHORT_BENCH)),
+        ast2600(linux_7_3("ast2600-7.3-ehci-sockets", "1.0", 251, SOCKETS)),
         ast2600(i2c(linux_7_3("ast2600-7.3-i2c", "1.0", 254, BMC_I2C))),
         ast2600(i2c_replug("ast2600-7.3-i2c-replug")),
         ast2600(serial(linux_7_3(
