@@ -41,32 +41,26 @@ pub(crate) fn run(arguments: &StoppedArguments) -> Result<()> {
         message.iter().for_each(|(_, body)| stream.receive(body));
         Ok(message.is_some())
     };
-    let mut some_of_stream = || -> Result<()> {
+    let some_of_stream = |next: &mut dyn FnMut(Duration) -> Result<bool>| -> Result<()> {
         for _ in 0..AROUND_STOP {
             ensure!(next(STOP_TIME)?, "the stream ended");
         }
         Ok(())
     };
-    let request = |count| {
-        bench::request(
-            &mut MctpSocket::open()?,
-            destination,
-            arguments.length,
-            count,
-        )?;
-        anyhow::Ok(())
-    };
-
-    request(u64::MAX)?;
-    some_of_stream()?;
-    let host = guest_init::stop(arguments.stop);
-    while !host.is_finished() {
-        some_of_stream()?;
-    }
-    guest_init::expect_was_stopped(host)?;
-    some_of_stream()?;
+    let mut socket = MctpSocket::open()?;
+    let stream_of = (arguments.length, u64::MAX);
+    let report = &mut |line: &str| println!("{line}");
+    bench::with_stream(&mut socket, destination, stream_of, report, || {
+        some_of_stream(&mut next)?;
+        let host = guest_init::stop(arguments.stop);
+        while !host.is_finished() {
+            some_of_stream(&mut next)?;
+        }
+        guest_init::expect_was_stopped(host)?;
+        some_of_stream(&mut next)
+    })?;
     // The answer comes behind the last message.
-    request(0)?;
+    bench::request(&mut socket, destination, arguments.length, 0)?;
     while next(Duration::ZERO)? {}
     let Counts {
         received,

@@ -18,7 +18,11 @@ use linux_requester::interface::{self, Interface, read};
 use linux_requester::line_discipline;
 use rustix::event::{PollFd, PollFlags, poll};
 
+use crate::undo;
+
 const DEVICE: &str = "/dev/i2c-vlink";
+/// The driver whose device is an interface.
+const DRIVER: &str = "mctp-i2c-interface";
 const BUSES: &str = "/sys/bus/i2c/devices";
 /// The name of the bus, and what the names of all buses begin with.
 const NAME: &str = "i2c-vlink";
@@ -49,10 +53,11 @@ pub(crate) struct Link {
 
 /// Joins the bus to the serial port at `path`.
 pub(crate) fn join(path: &Path) -> Result<Link> {
+    let bus = adapter()?;
     let fault = Arc::default();
     let relay = Relay::start(path, &fault)?;
     Ok(Link {
-        bus: adapter()?,
+        bus,
         port: path.to_owned(),
         relay: Some(relay),
         fault,
@@ -62,12 +67,11 @@ pub(crate) fn join(path: &Path) -> Result<Link> {
 impl Link {
     /// Makes an interface of the bus, which stays while the link is closed.
     pub(crate) fn make_interface(&self) -> Result<Interface> {
-        let request = format!("mctp-i2c-interface {:#06x}", OWN | OWN_ADDRESS);
-        fs::write(self.bus.join("new_device"), request)
-            .context("the kernel has no MCTP over I2C, or that interface already")?;
         let number = self.bus.to_string_lossy();
         let number = number.rsplit('-').next().unwrap_or_default();
-        wait_for(&format!("{}{number}", interface::I2C))
+        make_device(&self.bus, || {
+            wait_for(&format!("{}{number}", interface::I2C))
+        })
     }
 
     /// Ends the relay, and closes the bus and the serial port: nobody acknowledges on that bus.
@@ -93,6 +97,20 @@ impl Link {
     pub(crate) fn damage_next_middle_packet(&self) {
         self.fault.0.store(true, Ordering::Relaxed);
     }
+}
+
+/// Makes a device of the bus for the driver `mctp-i2c`, and deletes it again if `wait` finds no
+/// interface.
+fn make_device<T>(bus: &Path, wait: impl FnOnce() -> Result<T>) -> Result<T> {
+    let address = format!("{:#06x}", OWN | OWN_ADDRESS);
+    fs::write(bus.join("new_device"), format!("{DRIVER} {address}"))
+        .context("the kernel has no MCTP over I2C, or that interface already")?;
+    let found = wait();
+    if found.is_ok() {
+        return found;
+    }
+    let deleted = fs::write(bus.join("delete_device"), address);
+    undo::then(found, deleted.context("cannot delete the device"))
 }
 
 /// The folder of the bus, which ends with its number.
@@ -319,6 +337,23 @@ mod tests {
         assert_eq!(packet, record(0x18));
         // Too short for a packet.
         Fault(AtomicBool::new(true)).apply(&mut [1, 0, 0x3a]);
+    }
+
+    #[test]
+    fn a_device_that_is_no_interface_is_deleted() {
+        for fails in [false, true] {
+            let bus = tempfile::tempdir().unwrap();
+            let written = |file: &str| fs::read_to_string(bus.path().join(file)).ok();
+            let made = make_device(bus.path(), || {
+                anyhow::ensure!(!fails, "there is no interface");
+                Ok(())
+            });
+            assert_eq!(made.is_err(), fails);
+            let made = written("new_device");
+            assert_eq!(made.as_deref(), Some("mctp-i2c-interface 0x1010"));
+            let deleted = written("delete_device");
+            assert_eq!(deleted.as_deref(), fails.then_some("0x1010"));
+        }
     }
 
     #[test]

@@ -23,6 +23,8 @@ mod serial_log;
 #[cfg(target_os = "linux")]
 mod shell;
 #[cfg(target_os = "linux")]
+mod undo;
+#[cfg(target_os = "linux")]
 mod usb;
 #[cfg(target_os = "linux")]
 mod usbip_device;
@@ -31,7 +33,12 @@ mod usbip_device;
 fn main() -> std::process::ExitCode {
     use clap::Parser;
 
-    match commands::run(&commands::Arguments::parse()) {
+    let arguments = commands::Arguments::parse();
+    match commands::run(&arguments) {
+        Ok(()) if arguments.attaches() => loop {
+            // What was attached goes when this program is ended.
+            std::thread::park();
+        },
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("guest-tests: {error:#}");

@@ -15,6 +15,8 @@ use nusb::transfer::{Buffer, Bulk, Direction, In, Out};
 use nusb::{Device, Interface as Claimed, MaybeFuture};
 use zerocopy::{FromBytes, IntoBytes};
 
+use crate::undo;
+
 /// A device that takes no OUT transfer for this long is stuck.
 const TRANSFER_TIME: Duration = Duration::from_secs(2);
 
@@ -51,10 +53,20 @@ pub(crate) fn send_raw(
         .join("driver")
         .canonicalize()
         .context("no driver is bound to the USB interface")?;
-    tell(&driver.join("unbind"), &usb_interface)?;
-    let sent = send_all(&usb_interface, transfers);
-    tell(&driver.join("bind"), &usb_interface)?;
-    sent
+    without_driver(&driver, &usb_interface, || {
+        send_all(&usb_interface, transfers)
+    })
+}
+
+/// Takes the driver off, and binds it again whatever comes of `act`.
+fn without_driver<T>(
+    driver: &Path,
+    usb_interface: &Path,
+    act: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    tell(&driver.join("unbind"), usb_interface)?;
+    let result = act();
+    undo::then(result, tell(&driver.join("bind"), usb_interface))
 }
 
 fn send_all(usb_interface: &Path, transfers: impl Iterator<Item = Vec<u8>>) -> Result<usize> {
@@ -213,6 +225,35 @@ mod tests {
         }
         assert!(!has_answer(&answer[..11]));
         assert!(!has_answer(&[0x1a, 0xb4, 0, 0]));
+    }
+
+    #[test]
+    fn the_driver_is_bound_again_whatever_happens_without_it() {
+        let usb_interface = Path::new("/sys/devices/usb1/1-1/1-1:1.0");
+        for fails in [false, true] {
+            let driver = tempfile::tempdir().unwrap();
+            let told = |file: &str| fs::read_to_string(driver.path().join(file)).ok();
+            let result = without_driver(driver.path(), usb_interface, || {
+                assert_eq!(told("unbind").as_deref(), Some("1-1:1.0"));
+                assert_eq!(told("bind"), None);
+                anyhow::ensure!(!fails, "a transfer was not taken");
+                Ok(())
+            });
+            assert_eq!(result.is_err(), fails);
+            assert_eq!(told("bind").as_deref(), Some("1-1:1.0"));
+        }
+    }
+
+    #[test]
+    fn a_driver_that_cannot_be_bound_again_is_told_with_what_failed_before() {
+        let driver = tempfile::tempdir().unwrap();
+        // A folder takes no text.
+        fs::create_dir(driver.path().join("bind")).unwrap();
+        let act = || Err::<(), _>(anyhow::anyhow!("a transfer was not taken"));
+        let error = without_driver(driver.path(), Path::new("/1-1:1.0"), act).unwrap_err();
+        let text = format!("{error:#}");
+        assert!(text.starts_with("cannot undo (cannot write to"), "{text}");
+        assert!(text.ends_with("a transfer was not taken"), "{text}");
     }
 
     #[test]

@@ -37,7 +37,7 @@ const ANSWER_TIME: Duration = Duration::from_secs(3);
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
     /// The kernel did not take the request.
-    #[error("the request for a stream cannot be sent: {0}")]
+    #[error("cannot send the request for a stream")]
     Socket(#[from] io::Error),
     /// There was no answer.
     #[error("no answer to the request for a stream")]
@@ -89,6 +89,25 @@ pub fn response_status(body: &[u8], instance_id: u32) -> Option<u8> {
         }
         _ => None,
     }
+}
+
+/// Asks for a stream, as [`request`] does, and runs `receive`. If that fails, the endpoint is asked
+/// to end the stream; `report` gets a line if it does not.
+pub fn with_stream<T, E: From<RequestError>>(
+    socket: &mut impl Exchange,
+    destination: Destination,
+    (length, count): (u16, u64),
+    report: &mut dyn FnMut(&str),
+    receive: impl FnOnce() -> Result<T, E>,
+) -> Result<T, E> {
+    request(socket, destination, length, count)?;
+    let received = receive();
+    if received.is_err()
+        && let Err(error) = request(socket, destination, length, 0)
+    {
+        report(&format!("cannot undo: end the stream: {error}"));
+    }
+    received
 }
 
 /// A status for people.
@@ -194,6 +213,90 @@ impl Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Takes note of the count of each request, and answers with this status, or not; a request to
+    /// end the stream only if it `ends`.
+    struct Sender {
+        counts: Vec<u64>,
+        status: Option<u8>,
+        ends: bool,
+    }
+
+    fn sender(status: Option<u8>) -> Sender {
+        Sender {
+            counts: Vec::new(),
+            status,
+            ends: true,
+        }
+    }
+
+    impl Exchange for Sender {
+        fn exchange(
+            &mut self,
+            request: Request<'_>,
+            _wait: Duration,
+            accept: &mut dyn FnMut(&[u8]) -> bool,
+        ) -> io::Result<Option<Vec<u8>>> {
+            let count = u64::from_le_bytes(*request.body.last_chunk().unwrap());
+            self.counts.push(count);
+            if count == 0 && !self.ends {
+                return Ok(None);
+            }
+            let mut answer = COMMAND_PREFIX.to_vec();
+            answer.push(RESPONSE);
+            answer.extend(INSTANCE_ID.to_le_bytes());
+            answer.extend(self.status);
+            Ok(self.status.map(|_| answer).filter(|answer| accept(answer)))
+        }
+    }
+
+    const PEER: Destination = Destination::EndpointId(9);
+
+    #[test]
+    fn a_stream_that_cannot_be_received_is_ended() {
+        let mut sender = sender(Some(0));
+        let mut lines = Vec::new();
+        let report = &mut |line: &str| lines.push(line.to_owned());
+        let mut run = |received: Result<(), RequestError>| {
+            with_stream(&mut sender, PEER, (100, 5), report, || received)
+        };
+        assert!(run(Ok(())).is_ok());
+        assert!(run(Err(RequestError::NoAnswer)).is_err());
+        assert_eq!(sender.counts, [5, 5, 0]);
+        assert!(lines.is_empty());
+    }
+
+    #[test]
+    fn a_stream_that_cannot_be_ended_is_reported() {
+        let mut lines = Vec::new();
+        let report = &mut |line: &str| lines.push(line.to_owned());
+        let mut sender = sender(Some(0));
+        sender.ends = false;
+        let result = with_stream(&mut sender, PEER, (100, 5), report, || {
+            Err::<(), _>(RequestError::Refused(1))
+        });
+        assert!(matches!(result, Err(RequestError::Refused(1))));
+        assert_eq!(
+            lines,
+            ["cannot undo: end the stream: no answer to the request for a stream"]
+        );
+    }
+
+    #[test]
+    fn a_stream_that_is_refused_is_not_received() {
+        for (status, text) in [
+            (
+                Some(3),
+                "the request for a stream was refused: bad argument",
+            ),
+            (None, "no answer to the request for a stream"),
+        ] {
+            let mut sender = sender(status);
+            let receive = || -> Result<(), RequestError> { panic!("there is no stream") };
+            let result = with_stream(&mut sender, PEER, (100, 5), &mut |_| {}, receive);
+            assert_eq!(result.unwrap_err().to_string(), text);
+        }
+    }
 
     fn message(number: u32, length: u8) -> Vec<u8> {
         let payload = 9..length;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow, bail, ensure};
+use anyhow::{Error, Result, anyhow, bail, ensure};
 use clap::Args;
 use linux_requester::address::Destination;
 use linux_requester::bench::{self, Counts, Stream};
@@ -39,18 +39,27 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
     let destination = Destination::EndpointId(arguments.endpoint_id);
     let (length, count) = (arguments.length, arguments.count);
     let mut listener = Listener::bind(bench::MESSAGE_TYPE)?;
-    bench::request(&mut MctpSocket::open()?, destination, length, count)?;
-
+    let mut socket = MctpSocket::open()?;
     let mut stream = Stream::new(length);
     let (over, position) = (AtomicBool::new(false), AtomicU64::new(0));
-    let (received, control) = thread::scope(|scope| {
-        let control = scope.spawn(|| ask_until(&over, &position, destination));
-        let received = receive(&mut listener, arguments, &mut stream, &position);
-        over.store(true, Ordering::Relaxed);
-        (received, control.join())
-    });
-    let mut answers = control.map_err(|_| anyhow!("the control requests ended early"))??;
-    let took = received?;
+    let receive_and_ask = || {
+        thread::scope(|scope| {
+            let control = scope.spawn(|| ask_until(&over, &position, destination));
+            let received = receive(&mut listener, arguments, &mut stream, &position);
+            over.store(true, Ordering::Relaxed);
+            let control = control.join();
+            let answers = control.map_err(|_| anyhow!("the control requests ended early"))??;
+            Ok::<_, Error>((received?, answers))
+        })
+    };
+    let report = &mut |line: &str| eprintln!("{line}");
+    let (took, mut answers) = bench::with_stream(
+        &mut socket,
+        destination,
+        (length, count),
+        report,
+        receive_and_ask,
+    )?;
     let longest = answers.iter().map(|answer| answer.time).max();
     let middle = (answers.len() - 1) / 2;
     let (_, median, _) = answers.select_nth_unstable_by_key(middle, |answer| answer.messages);

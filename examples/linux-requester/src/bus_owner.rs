@@ -14,7 +14,6 @@
 //! pools for bridges.
 
 use std::fmt::Write;
-use std::io;
 use std::ops::RangeInclusive;
 
 use mctp_router::wire::{
@@ -24,28 +23,33 @@ use mctp_router::wire::{
 use crate::address::Destination;
 use crate::control::{ControlClient, ControlError, InWords, Uuid};
 use crate::exchange::Exchange;
+use crate::netlink::Change;
+use crate::transaction::{ChangeError, Kernel, Transaction};
 
 const ASSIGNABLE: RangeInclusive<u8> = 8..=254;
 const VENDOR_TYPES: RangeInclusive<u8> = 0x7e..=0x7f;
 
-/// The routing table of this computer, as far as the sequence changes it.
-pub trait Routes {
-    /// Makes `endpoint_id` reachable through the interface.
-    fn add(&mut self, endpoint_id: u8) -> io::Result<()>;
-    /// Undoes [`Routes::add`].
-    fn remove(&mut self, endpoint_id: u8) -> io::Result<()>;
-}
-
 /// What the bus owner decides.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    /// Where the endpoint is: its physical address.
-    pub physical: Destination,
+    /// The kernel's number of the interface that the endpoint is behind.
+    pub interface_index: u32,
+    /// Where it is on a bus such as I2C: its 7-bit address.
+    pub hardware_address: Option<u8>,
     /// This computer's own EID.
     pub local_endpoint_id: u8,
     /// The EID that the endpoint shall have; without one it keeps its own, or gets the lowest free
     /// one.
     pub endpoint_id: Option<u8>,
+}
+
+impl Plan {
+    fn physical(&self) -> Destination {
+        Destination::Physical {
+            interface_index: self.interface_index,
+            hardware_address: self.hardware_address,
+        }
+    }
 }
 
 /// What the endpoint said about itself.
@@ -69,9 +73,9 @@ pub enum BusOwnerError {
     /// A control request failed.
     #[error(transparent)]
     Control(#[from] ControlError),
-    /// The kernel refused a route.
-    #[error("cannot change the route to EID {0}: {1}")]
-    Route(u8, io::Error),
+    /// The kernel refused a route or neighbour.
+    #[error(transparent)]
+    Kernel(#[from] ChangeError),
     /// The endpoint's answers contradict the specification or each other.
     #[error("{0}")]
     Protocol(String),
@@ -81,27 +85,33 @@ fn protocol(reason: String) -> BusOwnerError {
     BusOwnerError::Protocol(reason)
 }
 
-/// Runs the sequence; `report` gets one line for each step.
-pub fn set_up(
+/// Runs the sequence. If it fails, the routes and neighbours that it made go with the transaction.
+pub fn set_up<K: Kernel>(
     client: &mut ControlClient<'_, impl Exchange>,
-    routes: &mut impl Routes,
+    transaction: &mut Transaction<'_, K>,
     plan: Plan,
-    report: &mut dyn FnMut(&str),
 ) -> Result<Endpoint, BusOwnerError> {
-    let present = client.endpoint_id(plan.physical)?;
-    report(&format!(
+    let present = client.endpoint_id(plan.physical())?;
+    transaction.report(&format!(
         "Get Endpoint ID (physical): {}",
         InWords(&present)
     ));
 
-    let endpoint_id = if keeps_its_id(present, plan) {
-        add_route(routes, present.endpoint_id)?;
-        report(&format!("the endpoint keeps EID {}", present.endpoint_id));
-        present.endpoint_id
-    } else {
-        assign(client, routes, plan, report)?
-    };
-    query(client, endpoint_id, report)
+    if keeps_its_id(present, plan) {
+        let endpoint_id = present.endpoint_id;
+        add_route(transaction, plan, endpoint_id)?;
+        transaction.report(&format!("the endpoint keeps EID {endpoint_id}"));
+        return query(client, transaction, endpoint_id);
+    }
+    let endpoint_id = assign(client, transaction, plan)?;
+    let queried = query(client, transaction, endpoint_id);
+    if queried.is_err() {
+        // A bus owner can give an endpoint another EID, but none.
+        transaction.report(&format!(
+            "cannot undo: the endpoint keeps EID {endpoint_id}"
+        ));
+    }
+    queried
 }
 
 fn keeps_its_id(present: GetEndpointIdResponse, plan: Plan) -> bool {
@@ -113,11 +123,10 @@ fn keeps_its_id(present: GetEndpointIdResponse, plan: Plan) -> bool {
             .is_none_or(|wanted| wanted == present.endpoint_id)
 }
 
-fn assign(
+fn assign<K: Kernel>(
     client: &mut ControlClient<'_, impl Exchange>,
-    routes: &mut impl Routes,
+    transaction: &mut Transaction<'_, K>,
     plan: Plan,
-    report: &mut dyn FnMut(&str),
 ) -> Result<u8, BusOwnerError> {
     let lowest_free = || {
         ASSIGNABLE
@@ -130,8 +139,9 @@ fn assign(
             "EID {wanted} cannot be given to an endpoint"
         )));
     }
-    add_route(routes, wanted)?;
-    let answer = client.set_endpoint_id(plan.physical, wanted)?;
+    let position = transaction.position();
+    add_route(transaction, plan, wanted)?;
+    let answer = client.set_endpoint_id(plan.physical(), wanted)?;
     let accepted = answer.status.assignment() == AssignmentStatus::Accepted;
     let verdict = if accepted { "accepted" } else { "rejected" };
     let pool = match answer.pool_size {
@@ -144,53 +154,77 @@ fn assign(
         _ => "no pool".to_owned(),
     };
     let now = answer.endpoint_id;
-    report(&format!(
+    transaction.report(&format!(
         "Set Endpoint ID {wanted}: {verdict}, EID is {now}, {pool}"
     ));
 
     if now == wanted {
         return Ok(wanted);
     }
-    routes
-        .remove(wanted)
-        .map_err(|error| BusOwnerError::Route(wanted, error))?;
+    transaction.undo_since(position)?;
     if accepted || !ASSIGNABLE.contains(&now) || now == plan.local_endpoint_id {
         return Err(protocol(format!(
             "the endpoint has EID {now} instead of {wanted}"
         )));
     }
-    add_route(routes, now)?;
+    add_route(transaction, plan, now)?;
     Ok(now)
 }
 
-fn add_route(routes: &mut impl Routes, endpoint_id: u8) -> Result<(), BusOwnerError> {
-    routes
-        .add(endpoint_id)
-        .map_err(|error| BusOwnerError::Route(endpoint_id, error))
+/// Makes an endpoint ID reachable through the interface; on a bus the kernel is also told where it
+/// is.
+fn add_route<K: Kernel>(
+    transaction: &mut Transaction<'_, K>,
+    plan: Plan,
+    endpoint_id: u8,
+) -> Result<(), ChangeError> {
+    let interface_index = plan.interface_index;
+    if let Some(hardware_address) = plan.hardware_address {
+        let add = Change::AddNeighbour {
+            interface_index,
+            endpoint_id,
+            hardware_address,
+        };
+        let remove = Change::RemoveNeighbour {
+            interface_index,
+            endpoint_id,
+        };
+        transaction.apply(add, remove)?;
+    }
+    let add = Change::AddRoute {
+        interface_index,
+        endpoint_id,
+        mtu: None,
+    };
+    let remove = Change::RemoveRoute {
+        interface_index,
+        endpoint_id,
+    };
+    transaction.apply(add, remove)
 }
 
-fn query(
+fn query<K: Kernel>(
     client: &mut ControlClient<'_, impl Exchange>,
+    transaction: &mut Transaction<'_, K>,
     endpoint_id: u8,
-    report: &mut dyn FnMut(&str),
 ) -> Result<Endpoint, BusOwnerError> {
     let endpoint = Destination::EndpointId(endpoint_id);
     let message_types = client.message_types(endpoint)?;
-    report(&format!(
+    transaction.report(&format!(
         "Get Message Type Support:{}",
         hex_list(&message_types)
     ));
 
     let mut vendor_messages = Vec::new();
     if message_types.iter().any(|kind| VENDOR_TYPES.contains(kind)) {
-        vendor_messages = query_vendor_messages(client, endpoint, report)?;
+        vendor_messages = query_vendor_messages(client, transaction, endpoint)?;
     }
     let uuid = client.uuid(endpoint)?;
-    report(&format!("Get Endpoint UUID: {uuid}"));
+    transaction.report(&format!("Get Endpoint UUID: {uuid}"));
 
     let versions = client.versions(endpoint, GetVersionSupportRequest::BASE_SPECIFICATION)?;
     let list: Vec<_> = versions.iter().map(Version::to_string).collect();
-    report(&format!(
+    transaction.report(&format!(
         "Get MCTP Version Support (base): {}",
         list.join(", ")
     ));
@@ -201,7 +235,7 @@ fn query(
     }
 
     let now = client.endpoint_id(endpoint)?;
-    report(&format!("Get Endpoint ID (by EID): {}", InWords(&now)));
+    transaction.report(&format!("Get Endpoint ID (by EID): {}", InWords(&now)));
     if now.endpoint_id != endpoint_id {
         return Err(protocol(format!(
             "EID {endpoint_id} says that it is {}",
@@ -219,15 +253,15 @@ fn query(
 
 /// Asks for selector 0, 1, 2...: each answer's next selector has to be one more, or FFh in the last
 /// one.
-fn query_vendor_messages(
+fn query_vendor_messages<K: Kernel>(
     client: &mut ControlClient<'_, impl Exchange>,
+    transaction: &mut Transaction<'_, K>,
     endpoint: Destination,
-    report: &mut dyn FnMut(&str),
 ) -> Result<Vec<VendorSupport>, BusOwnerError> {
     let mut found = Vec::new();
     for selector in 0..VendorSupport::LAST {
         let message = client.vendor_message(endpoint, selector)?;
-        report(&format!(
+        transaction.report(&format!(
             "Get Vendor Defined Message Support {selector}: {}, command set {:04x}h",
             message.vendor, message.command_set
         ));
@@ -254,10 +288,12 @@ fn hex_list(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
     use std::time::Duration;
 
     use super::*;
     use crate::exchange::Request;
+    use crate::transaction::fake::FakeKernel;
 
     /// An endpoint that answers from its fields, and a log of what was done to it.
     #[derive(Clone)]
@@ -268,6 +304,8 @@ mod tests {
         message_types: Vec<u8>,
         next_selectors: Vec<u8>,
         commands: Vec<(Destination, u8)>,
+        /// The number of the first request that is not answered.
+        silent_from: Option<usize>,
     }
 
     impl Default for Peer {
@@ -279,6 +317,7 @@ mod tests {
                 message_types: vec![2, 0x00, 0x7e],
                 next_selectors: vec![0xff],
                 commands: Vec::new(),
+                silent_from: None,
             }
         }
     }
@@ -294,6 +333,12 @@ mod tests {
                 panic!("short request")
             };
             self.commands.push((request.destination, *command));
+            if self
+                .silent_from
+                .is_some_and(|first| self.commands.len() >= first)
+            {
+                return Ok(None);
+            }
             let mut answer = vec![header & 0x1f, *command, 0];
             match command {
                 1 if self.insists => answer.extend([0x10, self.endpoint_id, 0]),
@@ -315,35 +360,34 @@ mod tests {
         }
     }
 
-    #[derive(Default)]
-    struct Table(Vec<u8>);
-
-    impl Routes for Table {
-        fn add(&mut self, endpoint_id: u8) -> io::Result<()> {
-            self.0.push(endpoint_id);
-            Ok(())
-        }
-        fn remove(&mut self, endpoint_id: u8) -> io::Result<()> {
-            self.0.retain(|id| *id != endpoint_id);
-            Ok(())
-        }
-    }
-
     const PHYSICAL: Destination = Destination::Physical {
         interface_index: 3,
         hardware_address: None,
     };
     const PLAN: Plan = Plan {
-        physical: PHYSICAL,
+        interface_index: 3,
+        hardware_address: None,
         local_endpoint_id: 8,
         endpoint_id: None,
     };
 
     fn run(peer: &mut Peer, plan: Plan) -> (Result<Endpoint, BusOwnerError>, Vec<u8>) {
-        let mut routes = Table::default();
+        let mut kernel = FakeKernel::default();
+        let result = run_with(&mut kernel, peer, plan, &mut |_| {});
+        (result, kernel.configuration.routes.into_keys().collect())
+    }
+
+    fn run_with(
+        kernel: &mut FakeKernel,
+        peer: &mut Peer,
+        plan: Plan,
+        report: &mut dyn FnMut(&str),
+    ) -> Result<Endpoint, BusOwnerError> {
+        let mut transaction = Transaction::begin(kernel, "mctpi2c0", report);
         let mut client = ControlClient::new(peer);
-        let result = set_up(&mut client, &mut routes, plan, &mut |_| {});
-        (result, routes.0)
+        let endpoint = set_up(&mut client, &mut transaction, plan)?;
+        transaction.keep();
+        Ok(endpoint)
     }
 
     #[test]
@@ -475,5 +519,101 @@ mod tests {
             ..PLAN
         };
         assert!(run(&mut Peer::default(), plan).0.is_err());
+    }
+
+    fn with_a_bus() -> Plan {
+        Plan {
+            hardware_address: Some(0x1d),
+            ..PLAN
+        }
+    }
+
+    #[test]
+    fn whichever_request_is_not_answered_no_route_and_no_neighbour_is_left() {
+        // One that is given an EID is asked seven times, one that keeps its own six times.
+        for (endpoint_id, requests) in [(0, 7), (20, 6)] {
+            for number in 1..=requests + 1 {
+                let mut peer = Peer {
+                    endpoint_id,
+                    silent_from: Some(number),
+                    ..Peer::default()
+                };
+                let mut kernel = FakeKernel::default();
+                let result = run_with(&mut kernel, &mut peer, with_a_bus(), &mut |_| {});
+                let is_there = !kernel.configuration.routes.is_empty()
+                    && !kernel.configuration.neighbours.is_empty();
+                let is_untouched = kernel.configuration == FakeKernel::default().configuration;
+                let succeeds = number > requests;
+                assert_eq!(
+                    (result.is_ok(), is_there, is_untouched),
+                    (succeeds, succeeds, !succeeds),
+                    "request {number} to EID {endpoint_id}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn whichever_change_fails_no_route_and_no_neighbour_is_left() {
+        // A neighbour and a route for each EID; one that is rejected is taken back.
+        for (insists, changes) in [(false, 2), (true, 6)] {
+            for number in 1..=changes + 1 {
+                let mut peer = Peer {
+                    endpoint_id: 20,
+                    insists,
+                    ..Peer::default()
+                };
+                let mut kernel = FakeKernel {
+                    failing: vec![number],
+                    ..FakeKernel::default()
+                };
+                let plan = Plan {
+                    endpoint_id: Some(30),
+                    ..with_a_bus()
+                };
+                let mut lines = Vec::new();
+                let report = &mut |line: &str| lines.push(line.to_owned());
+                let result = run_with(&mut kernel, &mut peer, plan, report);
+                assert_eq!(result.is_ok(), number > changes, "change {number}");
+                let left = lines.iter().filter(|line| line.starts_with("cannot undo"));
+                let left = left.count();
+                let configuration = kernel.configuration;
+                let entries = configuration.routes.len() + configuration.neighbours.len();
+                let expected = if result.is_ok() { 2 } else { left };
+                assert_eq!(entries, expected, "change {number}: {lines:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_endpoint_id_that_cannot_be_taken_back_is_told() {
+        let mut peer = Peer {
+            silent_from: Some(3),
+            ..Peer::default()
+        };
+        let mut lines = Vec::new();
+        let report = &mut |line: &str| lines.push(line.to_owned());
+        let result = run_with(&mut FakeKernel::default(), &mut peer, PLAN, report);
+        assert!(result.is_err());
+        assert_eq!(
+            lines[2..],
+            [
+                "cannot undo: the endpoint keeps EID 9",
+                "undo: remove the route to EID 9 through mctpi2c0"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_route_that_was_there_before_stays_when_the_endpoint_rejects_its_id() {
+        let mut peer = Peer {
+            insists: true,
+            ..Peer::default()
+        };
+        let mut kernel = FakeKernel::default();
+        kernel.configuration.routes.insert(9, None);
+        let before = kernel.configuration.clone();
+        assert!(run_with(&mut kernel, &mut peer, PLAN, &mut |_| {}).is_err());
+        assert_eq!(kernel.configuration, before);
     }
 }

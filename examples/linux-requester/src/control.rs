@@ -51,7 +51,7 @@ pub enum ControlError {
         reason: InvalidAnswer,
     },
     /// The kernel could not send or receive.
-    #[error("cannot send {command} to {destination}: {source}")]
+    #[error("cannot send {command} to {destination}")]
     Socket {
         /// Command code.
         command: Command,

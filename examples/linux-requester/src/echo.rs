@@ -65,7 +65,7 @@ pub enum EchoError {
         reason: String,
     },
     /// The kernel could not send or receive.
-    #[error("cannot send an echo of {size} bytes: {source}")]
+    #[error("cannot send an echo of {size} bytes")]
     Socket {
         /// Payload bytes.
         size: usize,

@@ -24,7 +24,7 @@ const STORE_AND_ACTIVATE_ON_RESET: u8 = 1;
 #[derive(Debug, thiserror::Error)]
 pub enum UpdateError {
     /// A command was not answered well.
-    #[error("{step}: {source}")]
+    #[error("{step}")]
     Management {
         /// The part of the update.
         step: String,

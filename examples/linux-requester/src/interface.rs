@@ -7,10 +7,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::address::Destination;
+use crate::link::LinkSettings;
 
 const NETWORK_INTERFACES: &str = "/sys/class/net";
 /// `ARPHRD_MCTP`, the hardware type of MCTP interfaces.
 const HARDWARE_TYPE: &str = "290";
+/// `IFF_UP` of the flags of an interface.
+const UP: u32 = 1;
 /// USB class code of MCTP, in the hexadecimal of sysfs.
 const USB_CLASS: &str = "14";
 /// What the names of interfaces of serial ports begin with.
@@ -45,6 +48,19 @@ impl Interface {
         Ok(Self {
             name: name.to_owned(),
             index,
+        })
+    }
+
+    /// Its settings at this moment.
+    pub fn settings(&self) -> Result<LinkSettings> {
+        let folder = Path::new(NETWORK_INTERFACES).join(&self.name);
+        let setting = |name: &str| read(&folder.join(name));
+        let flags = setting("flags")?;
+        let flags = u32::from_str_radix(flags.trim_start_matches("0x"), 16)?;
+        Ok(LinkSettings {
+            up: flags & UP != 0,
+            mtu: setting("mtu")?.parse()?,
+            queue_length: setting("tx_queue_len")?.parse()?,
         })
     }
 
@@ -197,6 +213,13 @@ mod tests {
         for wrong in ["", "0x", "80", "0x80", "1d0x", "g"] {
             assert!(hardware_address(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn settings_of_an_interface_are_those_of_the_kernel() {
+        let loopback = Interface::named("lo").unwrap();
+        let settings = loopback.settings().unwrap();
+        assert!(settings.mtu >= 1280, "{settings:?}");
     }
 
     #[test]

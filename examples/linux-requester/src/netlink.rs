@@ -32,6 +32,10 @@ const IFLA_TXQLEN: u16 = 13;
 const IFA_LOCAL: u16 = 2;
 const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
+const RTA_METRICS: u16 = 8;
+const RTAX_MTU: u16 = 2;
+/// In the type of an attribute whose value is attributes.
+const NESTED: u16 = 0x8000;
 const NDA_DST: u16 = 1;
 const NDA_LLADDR: u16 = 2;
 
@@ -85,6 +89,8 @@ pub enum Change {
         interface_index: u32,
         /// 8 to 254.
         endpoint_id: u8,
+        /// The largest packet in bytes, if it is less than that of the interface.
+        mtu: Option<u32>,
     },
     /// Undoes [`Change::AddRoute`].
     RemoveRoute {
@@ -109,6 +115,47 @@ pub enum Change {
         /// 8 to 254.
         endpoint_id: u8,
     },
+}
+
+impl Change {
+    /// What the change does to the interface of this name, for people: `set mctpusb0 up`.
+    pub fn describe(&self, interface: &str) -> String {
+        match *self {
+            Self::LinkState { up: true, .. } => format!("set {interface} up"),
+            Self::LinkState { up: false, .. } => format!("set {interface} down"),
+            Self::LinkMtu { mtu, .. } => format!("set the MTU of {interface} to {mtu}"),
+            Self::LinkQueueLength { packets, .. } => {
+                format!("set the queue length of {interface} to {packets}")
+            }
+            Self::AddAddress { endpoint_id, .. } => {
+                format!("give {interface} the local EID {endpoint_id}")
+            }
+            Self::RemoveAddress { endpoint_id, .. } => {
+                format!("take the local EID {endpoint_id} from {interface}")
+            }
+            Self::AddRoute { endpoint_id, .. } => {
+                format!("make the route to EID {endpoint_id} through {interface}")
+            }
+            Self::RemoveRoute { endpoint_id, .. } => {
+                format!("remove the route to EID {endpoint_id} through {interface}")
+            }
+            Self::AddNeighbour { endpoint_id, .. } => {
+                format!("make the neighbour EID {endpoint_id} on {interface}")
+            }
+            Self::RemoveNeighbour { endpoint_id, .. } => {
+                format!("remove the neighbour EID {endpoint_id} on {interface}")
+            }
+        }
+    }
+}
+
+/// What came of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// It was made.
+    Changed,
+    /// The address, route or neighbour was there before.
+    Present,
 }
 
 /// The whole netlink message that asks for `change`.
@@ -144,7 +191,14 @@ pub fn encode(change: Change, sequence: u32) -> Vec<u8> {
         Change::AddRoute {
             interface_index,
             endpoint_id,
-        } => route(RTM_NEWROUTE, NLM_F_CREATE, interface_index, endpoint_id),
+            mtu,
+        } => {
+            let message = route(RTM_NEWROUTE, NLM_F_CREATE, interface_index, endpoint_id);
+            match mtu {
+                None => message,
+                Some(mtu) => message.attribute(NESTED | RTA_METRICS, &mtu_metric(mtu)),
+            }
+        }
         Change::RemoveRoute {
             interface_index,
             endpoint_id,
@@ -202,6 +256,15 @@ fn route(kind: u16, flags: u16, interface_index: u32, endpoint_id: u8) -> Messag
         .attribute(RTA_OIF, &interface_index.to_ne_bytes())
 }
 
+/// The attribute within the metrics of a route.
+fn mtu_metric(mtu: u32) -> [u8; 8] {
+    let mut attribute = [0; 8];
+    attribute[..2].copy_from_slice(&8u16.to_ne_bytes());
+    attribute[2..4].copy_from_slice(&RTAX_MTU.to_ne_bytes());
+    attribute[4..].copy_from_slice(&mtu.to_ne_bytes());
+    attribute
+}
+
 /// `struct ndmsg`: family, padding u8 and u16, interface index u32, state u16, flags, type.
 fn neighbour(kind: u16, flags: u16, interface_index: u32, endpoint_id: u8) -> Message {
     let mut header = vec![AF_MCTP, 0, 0, 0];
@@ -247,7 +310,7 @@ mod linux {
     use std::io;
     use std::time::{Duration, Instant};
 
-    use super::{Change, FAMILY, encode, parse_answer};
+    use super::{Applied, Change, FAMILY, encode, parse_answer};
     use crate::socket::DatagramSocket;
 
     /// The kernel answers at once; this is for a kernel that does not.
@@ -272,13 +335,14 @@ mod linux {
 
         /// Makes `change` and waits for the kernel's answer. Something that is there already is not
         /// an error.
-        pub fn apply(&mut self, change: Change) -> io::Result<()> {
+        pub fn apply(&mut self, change: Change) -> io::Result<Applied> {
             self.sequence = self.sequence.wrapping_add(1);
             self.socket
                 .send(&encode(change, self.sequence), &kernel_address())?;
             match self.answer() {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-                result => result,
+                Ok(()) => Ok(Applied::Changed),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Applied::Present),
+                Err(error) => Err(error),
             }
         }
 
@@ -384,6 +448,7 @@ mod tests {
             Change::AddRoute {
                 interface_index: 7,
                 endpoint_id: 9,
+                mtu: None,
             },
             2,
         );
@@ -398,6 +463,24 @@ mod tests {
             (u16_at(&bytes, 36), u16_at(&bytes, 38), u32_at(&bytes, 40)),
             (8, 4, 7)
         );
+    }
+
+    /// Linux `rtnetlink(7)`: the metrics are nested attributes, of which 2 is the MTU.
+    #[test]
+    fn mtu_of_a_route_is_nested_in_its_metrics() {
+        let add = |mtu| Change::AddRoute {
+            interface_index: 7,
+            endpoint_id: 9,
+            mtu,
+        };
+        let without = encode(add(None), 2);
+        let bytes = encode(add(Some(68)), 2);
+        assert_eq!(u32_at(&bytes, 0) as usize, bytes.len());
+        assert_eq!(bytes[4..without.len()], without[4..]);
+        let metrics = &bytes[without.len()..];
+        assert_eq!((u16_at(metrics, 0), u16_at(metrics, 2)), (12, 0x8008));
+        assert_eq!((u16_at(metrics, 4), u16_at(metrics, 6)), (8, 2));
+        assert_eq!((u32_at(metrics, 8), metrics.len()), (68, 12));
     }
 
     #[test]

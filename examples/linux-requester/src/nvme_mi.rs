@@ -69,7 +69,7 @@ pub enum ManagementError {
         reason: &'static str,
     },
     /// The kernel could not send or receive.
-    #[error("cannot send NVMe-MI command {opcode:02x}h: {source}")]
+    #[error("cannot send NVMe-MI command {opcode:02x}h")]
     Socket {
         /// Of the command.
         opcode: u8,

@@ -40,6 +40,8 @@ pub(super) enum Step {
     Garble(u8),
     /// The device logs what it has dropped.
     LogDrops,
+    /// A set-up that fails, and leaves nothing behind.
+    FailedSetup,
     /// Ten times down and up.
     CycleLink,
     Reset,
@@ -86,6 +88,7 @@ pub(super) enum Step {
 
 pub(super) const ROBUST: &[Step] = &[
     Step::Bind,
+    Step::FailedSetup,
     Step::Control,
     Step::AllEchoes,
     Step::CycleLink,
@@ -99,6 +102,7 @@ pub(super) const ROBUST: &[Step] = &[
 /// The same, and then the device comes and goes.
 pub(super) const USBIP: &[Step] = &[
     Step::Bind,
+    Step::FailedSetup,
     Step::Control,
     Step::AllEchoes,
     Step::CycleLink,
@@ -131,6 +135,7 @@ pub(super) const GARBAGE: &[Step] = &[
 ];
 pub(super) const BOARD: &[Step] = &[
     Step::Bind,
+    Step::FailedSetup,
     Step::Control,
     Step::SlowEchoes,
     Step::CycleLink,
@@ -204,6 +209,7 @@ pub(super) const NVME_CLI: &[Step] = &[Step::Bind, Step::Control, Step::Manageme
 /// that it sends at its start.
 pub(super) const SERIAL: &[Step] = &[
     Step::Attach,
+    Step::FailedSetup,
     Step::Control,
     Step::SlowEchoes,
     Step::CycleLink,
@@ -270,6 +276,7 @@ pub(super) const I2C: &[Step] = &[
 /// The same in less time: an emulated ARM takes some 0.1 s for an echo, most of which is its UART's.
 pub(super) const BMC_I2C: &[Step] = &[
     Step::Attach,
+    Step::FailedSetup,
     Step::Control,
     Step::BusEchoes,
     Step::Management,

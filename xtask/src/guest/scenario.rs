@@ -256,6 +256,7 @@ impl Scenario {
             Step::Page => vec![page::RUN.into()],
             Step::Garble(fault) => vec![format!("disturb {interface} {ENDPOINT} garble {fault}")],
             Step::ReplaceDevice => vec![format!("disturb {interface} {ENDPOINT} restart-device")],
+            Step::FailedSetup => vec![format!("failed-setup {interface}")],
             Step::CycleLink => vec![format!("cycle-link {interface} {ENDPOINT} --count 10")],
             Step::Reset => vec![format!("reset-usb {interface}")],
             Step::RestartDevice if self.wire == Wire::Usbip => {

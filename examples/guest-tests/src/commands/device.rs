@@ -4,12 +4,13 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use linux_requester::address::Destination;
 use linux_requester::control::{ControlClient, InWords};
 use linux_requester::interface::{self, Interface, Neighbour};
-use linux_requester::netlink::{Change, Rtnetlink};
+use linux_requester::netlink::{Applied, Change, Rtnetlink};
 use linux_requester::socket::MctpSocket;
+use linux_requester::transaction::{ChangeError, Kernel, Transaction};
 use linux_requester::{echo, line_discipline};
 
 use crate::{guest_init, inject, requester, usb, usbip_device};
@@ -22,15 +23,20 @@ pub(super) fn announce(interface: &Interface) -> Result<()> {
     Ok(())
 }
 
-fn set_link(netlink: &mut Rtnetlink, interface: &Interface, up: bool) -> Result<()> {
-    let word = if up { "up" } else { "down" };
-    netlink
-        .apply(Change::LinkState {
-            interface_index: interface.index,
-            up,
-        })
-        .with_context(|| format!("cannot set {} {word}", interface.name))?;
-    println!("{} is {word}", interface.name);
+/// Sets an interface down and up. If it cannot be set up, that is tried once more.
+fn set_down_and_up(kernel: &mut impl Kernel, interface: &Interface) -> Result<(), ChangeError> {
+    let Interface { name, index } = interface;
+    let mut report = |line: &str| println!("{line}");
+    let mut transaction = Transaction::begin(kernel, name, &mut report);
+    let state = |up| Change::LinkState {
+        interface_index: *index,
+        up,
+    };
+    transaction.apply(state(false), state(true))?;
+    transaction.report(&format!("{name} is down"));
+    transaction.apply(state(true), state(true))?;
+    transaction.report(&format!("{name} is up"));
+    transaction.keep();
     Ok(())
 }
 
@@ -54,8 +60,7 @@ pub(super) fn cycle_link(name: &str, endpoint_id: u8, count: u32) -> Result<()> 
     let interface = Neighbour::named(name)?.interface;
     let mut netlink = Rtnetlink::open()?;
     for round in 1..=count {
-        set_link(&mut netlink, &interface, false)?;
-        set_link(&mut netlink, &interface, true)?;
+        set_down_and_up(&mut netlink, &interface)?;
         check_alive(endpoint_id).with_context(|| format!("after {round} times down and up"))?;
     }
     println!("control and echo worked after each of {count} times down and up");
@@ -186,4 +191,75 @@ pub(super) fn ask_host(request: &str) -> Result<()> {
         before,
         Duration::from_secs(40),
     )?)
+}
+
+/// Has `linux-requester` set an interface up with an endpoint that does not answer in time. All
+/// has to be as before then.
+pub(super) fn failed_setup(name: &str) -> Result<()> {
+    const UNUSED: u8 = 77;
+    let interface = Neighbour::named(name)?.interface;
+    let before = interface.settings()?;
+    let setup = format!("setup {name} --local {UNUSED} --mtu 100 --tries 1 --wait 0");
+    match requester::run(setup.split_whitespace()) {
+        Err(error) => println!("it failed, as it should: {error:#}"),
+        Ok(()) => bail!("an endpoint answered in no time"),
+    }
+    let after = interface.settings()?;
+    ensure!(
+        after == before,
+        "{after:?} was left behind, instead of {before:?}"
+    );
+    let (interface_index, endpoint_id) = (interface.index, UNUSED);
+    let mut netlink = Rtnetlink::open()?;
+    let address = Change::AddAddress {
+        interface_index,
+        endpoint_id,
+    };
+    ensure!(
+        netlink.apply(address)? == Applied::Changed,
+        "the local EID {UNUSED} was left behind"
+    );
+    netlink.apply(Change::RemoveAddress {
+        interface_index,
+        endpoint_id,
+    })?;
+    println!("nothing was left behind: {before:?}");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    /// Whether the interface is up, and the number of the change that fails.
+    struct FakeKernel(bool, u32);
+
+    impl Kernel for FakeKernel {
+        fn apply(&mut self, change: Change) -> io::Result<Applied> {
+            self.1 = self.1.wrapping_sub(1);
+            if self.1 == 0 {
+                return Err(io::ErrorKind::OutOfMemory.into());
+            }
+            let Change::LinkState { up, .. } = change else {
+                panic!("{change:?}")
+            };
+            self.0 = up;
+            Ok(Applied::Changed)
+        }
+    }
+
+    #[test]
+    fn an_interface_is_up_whichever_change_fails() {
+        let interface = Interface {
+            name: "mctpusb0".to_owned(),
+            index: 3,
+        };
+        for (number, fails) in [(1, true), (2, true), (3, false)] {
+            let mut kernel = FakeKernel(true, number);
+            let result = set_down_and_up(&mut kernel, &interface);
+            assert_eq!((result.is_err(), kernel.0), (fails, true), "{number}");
+        }
+    }
 }

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use linux_requester::address::Destination;
 use linux_requester::control::{ControlClient, ControlError};
 use linux_requester::interface::{Interface, Neighbour};
 use linux_requester::socket::MctpSocket;
@@ -12,6 +13,7 @@ use linux_requester::socket::MctpSocket;
 use super::device::await_device;
 use crate::guest_init;
 use crate::i2c_link::{self, Link};
+use crate::undo;
 
 /// How long a device is waited for that cannot answer.
 const SILENCE: Duration = Duration::from_millis(500);
@@ -59,6 +61,13 @@ pub(super) fn tear() -> Result<()> {
 pub(super) fn reopen(name: &str, endpoint_id: u8) -> Result<()> {
     let destination = Neighbour::named(name)?.destination();
     with_link(Link::close)?;
+    let replaced = replace_device(destination);
+    undo::then(replaced, with_link(Link::open))?;
+    await_device(destination, endpoint_id)
+}
+
+/// Checks that nobody answers, and has the host replace the device.
+fn replace_device(destination: Destination) -> Result<()> {
     let mut socket = MctpSocket::open()?;
     let mut client = ControlClient::new(&mut socket);
     client.wait = SILENCE;
@@ -74,6 +83,5 @@ pub(super) fn reopen(name: &str, endpoint_id: u8) -> Result<()> {
         answer == REPLACED,
         "the host answered {answer:?} to the request to replace the device"
     );
-    with_link(Link::open)?;
-    await_device(destination, endpoint_id)
+    Ok(())
 }

@@ -25,6 +25,16 @@ pub(crate) struct Arguments {
     command: Command,
 }
 
+impl Arguments {
+    /// Whether the command attaches something for as long as its process runs.
+    pub(crate) fn attaches(&self) -> bool {
+        matches!(
+            self.command,
+            Command::AttachSerial { .. } | Command::AttachI2c { .. } | Command::JoinI2c { .. }
+        )
+    }
+}
+
 #[derive(Subcommand)]
 enum Command {
     /// Write a firmware image that the reference device takes
@@ -60,6 +70,8 @@ enum Command {
         #[arg(long, default_value_t = 10)]
         count: u32,
     },
+    /// Have linux-requester fail to set an interface up, which has to be as before then
+    FailedSetup { interface: String },
     /// Reset the USB device behind an interface and wait for the interface to come back
     ResetUsb { interface: String },
     /// Send malformed USB transfers with the kernel driver unbound, then bind it again
@@ -74,12 +86,12 @@ enum Command {
     },
     /// Check what nvme-cli says of the reference device with its default model
     NvmeCheck(CheckArguments),
-    /// Make an interface of a serial port, for as long as this machine runs
+    /// Make an interface of a serial port, for as long as this process runs
     AttachSerial { port: PathBuf },
     /// Make an interface on an I2C bus that ends at a serial port, for as long as
-    /// this machine runs
+    /// this process runs
     AttachI2c { port: PathBuf },
-    /// Join an I2C bus to a serial port, for as long as this machine runs
+    /// Join an I2C bus to a serial port, for as long as this process runs
     JoinI2c { port: PathBuf },
     /// A shell at the console, or a script for it
     Shell { script: Option<PathBuf> },
@@ -164,6 +176,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             endpoint_id,
             count,
         } => device::cycle_link(interface, *endpoint_id, *count),
+        Command::FailedSetup { interface } => device::failed_setup(interface),
         Command::ResetUsb { interface } => device::reset_usb(interface),
         Command::Inject {
             interface,

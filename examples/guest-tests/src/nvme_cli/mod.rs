@@ -1,8 +1,8 @@
 //! nvme-cli against the reference device, as a rule with its default model: what it prints is checked field by
 //! field.
 //!
-//! The chapters are run in the order of [`CHAPTERS`]; each leaves the device as the next one
-//! expects it.
+//! The plans of the guests have the chapters in an order in which each leaves the device as the next
+//! one expects it.
 
 mod firmware;
 mod identify;

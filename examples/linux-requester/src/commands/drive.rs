@@ -1,10 +1,14 @@
 //! Managing a drive over NVMe-MI, where nvme-cli has no command for it.
 
 use std::fmt;
-use std::time::Duration;
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use clap::Args;
 use linux_requester::address::Destination;
+use linux_requester::firmware::Firmware;
 use linux_requester::nvme_mi::{Command, ManagementError, Response};
 use linux_requester::socket::MctpSocket;
 use nvme_mi_responder::wire::{
@@ -89,6 +93,47 @@ pub(super) fn reset(endpoint_id: u8) -> Result<()> {
     }
 }
 
+#[derive(Args)]
+pub(super) struct UpdateArguments {
+    endpoint_id: u8,
+    /// The file with the image, as the vendor of the drive has it
+    image: PathBuf,
+    /// The firmware slot that the image goes to
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=7))]
+    slot: u8,
+    /// Milliseconds to wait for each answer; Linux forgets a request after 6000
+    #[arg(long, default_value_t = 6000)]
+    wait: u64,
+}
+
+/// Has a drive store a firmware image, which runs after the next reset.
+pub(super) fn update_firmware(arguments: &UpdateArguments) -> Result<()> {
+    let path = arguments.image.display();
+    let image = fs::read(&arguments.image).with_context(|| format!("cannot read {path}"))?;
+    ensure!(
+        !image.is_empty() && image.len().is_multiple_of(4),
+        "{path} has {} bytes; the length of a firmware image is a multiple of 4",
+        image.len()
+    );
+    let mut firmware = Firmware {
+        socket: &mut MctpSocket::open()?,
+        destination: Destination::EndpointId(arguments.endpoint_id),
+        wait: Duration::from_millis(arguments.wait),
+    };
+    let start = Instant::now();
+    firmware.download(&image)?;
+    let time = start.elapsed().as_millis();
+    println!("{} bytes downloaded in {time} ms", image.len());
+    let slot = arguments.slot;
+    firmware.commit(slot)?;
+    let slots = firmware.slots()?;
+    println!(
+        "slot {slot} has {}, which runs after the next reset",
+        String::from_utf8_lossy(&slots.revisions[usize::from(slot) - 1]).trim_end()
+    );
+    Ok(())
+}
+
 struct InWords<'a>(&'a PortInformation);
 
 impl fmt::Display for InWords<'_> {
@@ -125,6 +170,23 @@ fn frequency(frequency: TwoWireFrequency) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_is_no_image_is_refused_before_anything_is_sent() {
+        let mut arguments = UpdateArguments {
+            endpoint_id: 9,
+            image: PathBuf::from("/no/such/image"),
+            slot: 2,
+            wait: 0,
+        };
+        let error = update_firmware(&arguments).unwrap_err();
+        assert!(error.to_string().starts_with("cannot read /no/such/image"));
+        arguments.image = PathBuf::from("/dev/null");
+        assert_eq!(
+            update_firmware(&arguments).unwrap_err().to_string(),
+            "/dev/null has 0 bytes; the length of a firmware image is a multiple of 4"
+        );
+    }
 
     #[test]
     fn port_information_is_told_in_words() {

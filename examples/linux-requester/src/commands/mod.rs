@@ -15,6 +15,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::benchmark::{self, BenchArguments};
+use drive::UpdateArguments;
 use listen::ListenArguments;
 use messages::{ControlArguments, EchoArguments, ManagementArguments};
 use network::{AddressCommand, LinkCommand, NeighbourCommand, RouteCommand};
@@ -66,6 +67,8 @@ enum Command {
         #[arg(value_parser = clap::value_parser!(u16).range(64..))]
         bytes: Option<u16>,
     },
+    /// Have a drive store a firmware image, over NVMe-MI; it runs after the next reset
+    UpdateFirmware(UpdateArguments),
     /// Reset the NVM subsystem of a drive over NVMe-MI
     ResetSubsystem { endpoint_id: u8 },
     /// Have messages echoed and check every byte
@@ -102,6 +105,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             port_id,
             bytes,
         } => drive::transmission_unit(*endpoint_id, *port_id, *bytes),
+        Command::UpdateFirmware(arguments) => drive::update_firmware(arguments),
         Command::ResetSubsystem { endpoint_id } => drive::reset(*endpoint_id),
         Command::Echo(arguments) => messages::echo_sizes(arguments),
         Command::Bench(arguments) => benchmark::run(arguments),

@@ -6,7 +6,9 @@ use clap::builder::RangedU64ValueParser;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Subcommand};
 use linux_requester::interface::{self, Interface};
+use linux_requester::link;
 use linux_requester::netlink::{Change, Rtnetlink};
+use linux_requester::transaction::Transaction;
 
 use super::Arguments;
 
@@ -31,7 +33,13 @@ pub(crate) enum AddressCommand {
 #[derive(Subcommand)]
 pub(crate) enum RouteCommand {
     /// Send what is for an endpoint ID through an interface
-    Add(ViaInterface),
+    Add {
+        #[command(flatten)]
+        route: ViaInterface,
+        /// The longest packet for that endpoint, in bytes with the 4-byte header
+        #[arg(num_args = 0..=2, value_name = "mtu BYTES")]
+        mtu: Vec<String>,
+    },
     /// Do so no more
     Del(ViaInterface),
 }
@@ -84,30 +92,29 @@ pub(super) fn link(command: &LinkCommand) -> Result<()> {
         interface,
         settings,
     } = command;
-    let words: Vec<_> = settings.iter().map(String::as_str).collect();
-    let settings = parse_settings(&words)
-        .map_err(|reason| Arguments::command().error(ErrorKind::ValueValidation, reason))?;
-    let Interface { name, index } = Interface::named(interface)?;
+    let settings = parse_settings(&as_words(settings)).map_err(usage_error)?;
+    let interface = Interface::named(interface)?;
+    let before = interface.settings()?;
+    let mut netlink = Rtnetlink::open()?;
+    let mut report = |line: &str| eprintln!("{line}");
+    let mut transaction = Transaction::begin(&mut netlink, &interface.name, &mut report);
+    let index = interface.index;
     for setting in settings {
-        let (change, failure) = match setting {
-            Setting::State { up } => (
-                Change::LinkState {
-                    interface_index: index,
-                    up,
-                },
-                format!("cannot set {name} {}", if up { "up" } else { "down" }),
-            ),
-            Setting::Mtu(mtu) => (
-                Change::LinkMtu {
-                    interface_index: index,
-                    mtu,
-                },
-                format!("cannot set the MTU of {name} to {mtu}"),
-            ),
-        };
-        Rtnetlink::open()?.apply(change).context(failure)?;
+        match setting {
+            Setting::State { up } => link::set_state(&mut transaction, index, before, up)?,
+            Setting::Mtu(mtu) => link::set_mtu(&mut transaction, index, before, mtu)?,
+        }
     }
+    transaction.keep();
     Ok(())
+}
+
+fn as_words(texts: &[String]) -> Vec<&str> {
+    texts.iter().map(String::as_str).collect()
+}
+
+fn usage_error(reason: String) -> clap::Error {
+    Arguments::command().error(ErrorKind::ValueValidation, reason)
 }
 
 /// Of an interface.
@@ -124,11 +131,7 @@ fn parse_settings(words: &[&str]) -> Result<Vec<Setting>, String> {
         settings.push(match *word {
             "up" => Setting::State { up: true },
             "down" => Setting::State { up: false },
-            "mtu" => {
-                let bytes = words.next().ok_or("mtu is followed by a number of bytes")?;
-                let mtu = bytes.parse();
-                Setting::Mtu(mtu.map_err(|_| format!("`{bytes}` is no number of bytes"))?)
-            }
+            "mtu" => Setting::Mtu(parse_bytes(words.next().copied())?),
             other => {
                 return Err(format!(
                     "an interface is set up, down or mtu BYTES, not `{other}`"
@@ -139,13 +142,25 @@ fn parse_settings(words: &[&str]) -> Result<Vec<Setting>, String> {
     Ok(settings)
 }
 
+/// What may follow a route: `mtu BYTES`.
+fn parse_route_mtu(words: &[&str]) -> Result<Option<u32>, String> {
+    match words {
+        [] => Ok(None),
+        ["mtu", rest @ ..] => parse_bytes(rest.first().copied()).map(Some),
+        [other, ..] => Err(format!("a route may have mtu BYTES, not `{other}`")),
+    }
+}
+
+fn parse_bytes(word: Option<&str>) -> Result<u32, String> {
+    let bytes = word.ok_or("mtu is followed by a number of bytes")?;
+    let number = bytes.parse();
+    number.map_err(|_| format!("`{bytes}` is no number of bytes"))
+}
+
 pub(super) fn address(command: &AddressCommand) -> Result<()> {
-    let (on, verb) = match command {
-        AddressCommand::Add(on) => (on, "give"),
-        AddressCommand::Del(on) => (on, "take"),
-    };
-    let Interface { name, index } = Interface::named(&on.interface)?;
-    let (interface_index, endpoint_id) = (index, on.endpoint_id);
+    let (AddressCommand::Add(on) | AddressCommand::Del(on)) = command;
+    let interface = Interface::named(&on.interface)?;
+    let (interface_index, endpoint_id) = (interface.index, on.endpoint_id);
     let change = match command {
         AddressCommand::Add(_) => Change::AddAddress {
             interface_index,
@@ -156,40 +171,35 @@ pub(super) fn address(command: &AddressCommand) -> Result<()> {
             endpoint_id,
         },
     };
-    apply(change, || {
-        format!("cannot {verb} {name} the local EID {endpoint_id}")
-    })
+    apply(&interface, change)
 }
 
 pub(super) fn route(command: &RouteCommand) -> Result<()> {
-    let (via, verb) = match command {
-        RouteCommand::Add(via) => (via, "make"),
-        RouteCommand::Del(via) => (via, "remove"),
+    let (RouteCommand::Add { route, .. } | RouteCommand::Del(route)) = command;
+    let mtu = match command {
+        RouteCommand::Add { mtu, .. } => parse_route_mtu(&as_words(mtu)).map_err(usage_error)?,
+        RouteCommand::Del(_) => None,
     };
-    let Interface { name, index } = Interface::named(&via.interface)?;
-    let (interface_index, endpoint_id) = (index, via.endpoint_id);
+    let interface = Interface::named(&route.interface)?;
+    let (interface_index, endpoint_id) = (interface.index, route.endpoint_id);
     let change = match command {
-        RouteCommand::Add(_) => Change::AddRoute {
+        RouteCommand::Add { .. } => Change::AddRoute {
             interface_index,
             endpoint_id,
+            mtu,
         },
         RouteCommand::Del(_) => Change::RemoveRoute {
             interface_index,
             endpoint_id,
         },
     };
-    apply(change, || {
-        format!("cannot {verb} the route to EID {endpoint_id} through {name}")
-    })
+    apply(&interface, change)
 }
 
 pub(super) fn neighbour(command: &NeighbourCommand) -> Result<()> {
-    let (on, verb) = match command {
-        NeighbourCommand::Add { neighbour, .. } => (neighbour, "make"),
-        NeighbourCommand::Del(neighbour) => (neighbour, "remove"),
-    };
-    let Interface { name, index } = Interface::named(&on.interface)?;
-    let (interface_index, endpoint_id) = (index, on.endpoint_id);
+    let (NeighbourCommand::Add { neighbour, .. } | NeighbourCommand::Del(neighbour)) = command;
+    let interface = Interface::named(&neighbour.interface)?;
+    let (interface_index, endpoint_id) = (interface.index, neighbour.endpoint_id);
     let change = match command {
         NeighbourCommand::Add { address, .. } => Change::AddNeighbour {
             interface_index,
@@ -201,13 +211,14 @@ pub(super) fn neighbour(command: &NeighbourCommand) -> Result<()> {
             endpoint_id,
         },
     };
-    apply(change, || {
-        format!("cannot {verb} the neighbour EID {endpoint_id} on {name}")
-    })
+    apply(&interface, change)
 }
 
-fn apply(change: Change, failure: impl Fn() -> String) -> Result<()> {
-    Rtnetlink::open()?.apply(change).with_context(failure)
+fn apply(interface: &Interface, change: Change) -> Result<()> {
+    Rtnetlink::open()?
+        .apply(change)
+        .with_context(|| format!("cannot {}", change.describe(&interface.name)))?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -232,6 +243,7 @@ mod tests {
             "addr add 8 dev mctpi2c0",
             "address del 8 dev mctpi2c0",
             "route add 9 via mctpi2c0",
+            "route add 9 via mctpi2c0 mtu 68",
             "route del 9 via mctpi2c0",
             "neigh add 9 dev mctpi2c0 lladdr 0x1d",
             "neighbour del 9 dev mctpi2c0",
@@ -248,6 +260,8 @@ mod tests {
             "addr add 255 dev mctpi2c0",
             "addr add 8 via mctpi2c0",
             "route add 9 dev mctpi2c0",
+            "route add 9 via mctpi2c0 mtu 68 69",
+            "route del 9 via mctpi2c0 mtu 68",
             "neigh add 9 dev mctpi2c0",
             "neigh add 9 dev mctpi2c0 lladdr 0x80",
             "neigh add 9 dev mctpi2c0 address 0x1d",
@@ -269,6 +283,15 @@ mod tests {
         );
         for wrong in [&["mtu"][..], &["mtu", "x"], &["over"], &["68"]] {
             assert!(parse_settings(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_route_may_have_an_mtu() {
+        assert_eq!(parse_route_mtu(&[]), Ok(None));
+        assert_eq!(parse_route_mtu(&["mtu", "68"]), Ok(Some(68)));
+        for wrong in [&["mtu"][..], &["mtu", "x"], &["mtu", "-1"], &["68"]] {
+            assert!(parse_route_mtu(wrong).is_err(), "{wrong:?}");
         }
     }
 
