@@ -8,8 +8,8 @@
 //! |---|---|
 //! | [`address`] | `struct sockaddr_mctp` and its extended form as bytes |
 //! | [`exchange`] | a request and its answer, as the protocols below need them; tests put a device in the place of the socket |
-//! | `socket` | the `AF_MCTP` socket; unsafe code is here and in `line_discipline` alone |
 //! | [`tag`] | tags that the kernel keeps for a program |
+//! | `socket` | the `AF_MCTP` socket; unsafe code is here and in `line_discipline` alone |
 //! | `one_tag` | requests that all have the same tag |
 //! | `listener` | the requests of others, of all or of one peer, and answers to them |
 //!

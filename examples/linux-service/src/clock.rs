@@ -30,3 +30,20 @@ impl Clock for TokioClock {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_until_the_deadline_and_for_ever_until_never() {
+        let clock = TokioClock::start();
+        clock.wait_until(Instant::from_millis(250)).await;
+        assert_eq!(clock.now(), Instant::from_millis(250));
+        clock.wait_until(Instant::from_millis(100)).await;
+        assert_eq!(clock.now(), Instant::from_millis(250));
+        let year = Duration::from_secs(365 * 24 * 3600);
+        let waited = time::timeout(year, clock.wait_until(Instant::NEVER)).await;
+        assert!(waited.is_err());
+    }
+}
