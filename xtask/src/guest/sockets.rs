@@ -4,7 +4,7 @@
 /// more: hence one after the other.
 pub(super) const ONE_TAG: &[&str] = &[
     "linux-requester echo 9 --sizes 0-1100 --one-tag",
-    "linux-requester echo 9 --size 3000 --count 200 --one-tag",
+    "linux-requester echo 9 --size 3000 --count 20 --one-tag",
     "linux-requester echo 9 --size 65000 --one-tag",
 ];
 
