@@ -37,6 +37,23 @@
 //!
 //! Modules without a link need Linux; the others compile and are tested anywhere. The program's
 //! `commands` show each of them in use, and its README says what a failed command undoes.
+//!
+//! A request to an endpoint in service:
+//!
+//! ```no_run
+//! # #[cfg(target_os = "linux")]
+//! # fn ask() -> Result<(), Box<dyn std::error::Error>> {
+//! use linux_requester::address::Destination;
+//! use linux_requester::control::ControlClient;
+//! use linux_requester::socket::MctpSocket;
+//!
+//! let mut socket = MctpSocket::open()?;
+//! let mut client = ControlClient::new(&mut socket);
+//! let types = client.message_types(Destination::EndpointId(9))?;
+//! println!("message types: {types:02x?}");
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod address;
 pub mod admin;

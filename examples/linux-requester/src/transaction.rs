@@ -1,9 +1,29 @@
 //! Changes of the kernel's configuration that are undone when a later step fails.
 //!
-//! To take an endpoint into service takes several changes, and requests to the device in between.
+//! Taking an endpoint into service needs several changes, with requests to the device in between.
 //! Any of them can fail. A [`Transaction`] that is dropped before [`keep`](Transaction::keep) undoes
 //! what it has changed, the latest change first, and reports each. What was there before the
 //! transaction stays.
+//!
+//! ```
+//! use linux_requester::netlink::Change;
+//! use linux_requester::transaction::{ChangeError, Kernel, Transaction};
+//!
+//! /// Sets an interface up that is down, and gives it an endpoint ID: both or nothing.
+//! fn begin(kernel: &mut impl Kernel, interface_index: u32) -> Result<(), ChangeError> {
+//!     let mut report = |line: &str| println!("{line}");
+//!     let mut transaction = Transaction::begin(kernel, "mctpusb0", &mut report);
+//!     let state = |up| Change::LinkState { interface_index, up };
+//!     transaction.apply(state(true), state(false))?;
+//!     let endpoint_id = 8;
+//!     transaction.apply(
+//!         Change::AddAddress { interface_index, endpoint_id },
+//!         Change::RemoveAddress { interface_index, endpoint_id },
+//!     )?;
+//!     transaction.keep();
+//!     Ok(())
+//! }
+//! ```
 
 use std::io;
 
