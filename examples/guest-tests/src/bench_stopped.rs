@@ -6,7 +6,8 @@ use anyhow::{Result, ensure};
 use clap::Args;
 use linux_requester::address::Destination;
 use linux_requester::bench::{self, Counts, Stream};
-use linux_requester::socket::{Listener, MctpSocket};
+use linux_requester::listener::Listener;
+use linux_requester::socket::MctpSocket;
 
 use crate::guest_init;
 

@@ -13,8 +13,9 @@ use linux_requester::address::Destination;
 use linux_requester::bench::{self, Counts, Stream};
 use linux_requester::echo::{self, EchoError};
 use linux_requester::interface::{Interface, Neighbour};
+use linux_requester::listener::Listener;
 use linux_requester::netlink::{Change, Rtnetlink};
-use linux_requester::socket::{Listener, MctpSocket};
+use linux_requester::socket::MctpSocket;
 
 /// Of several packets, whatever the MTU is.
 const ECHO_SIZE: usize = 9000;

@@ -1,6 +1,8 @@
 //! `guest-tests`: process 1 of a test guest, and what it does to an MCTP device that only tests do.
 
 #[cfg(target_os = "linux")]
+mod background;
+#[cfg(target_os = "linux")]
 mod bench_stopped;
 #[cfg(target_os = "linux")]
 mod commands;

@@ -10,7 +10,7 @@
 //! | 4..8 | network, 0 = the default one |
 //! | 8 | endpoint ID |
 //! | 9 | message type; it is not part of the data that is sent and received |
-//! | 10 | bit 3: tag owner (set in a request); bits 2:0: message tag |
+//! | 10 | bit 4: preallocated tag; bit 3: tag owner (set in a request); bits 2:0: message tag |
 //! | 11 | padding |
 //!
 //! `struct sockaddr_mctp_ext`, 52 bytes, appends the physical address: 12..16 interface index, 16
@@ -30,6 +30,10 @@ pub const LENGTH: usize = 12;
 pub const EXTENDED_LENGTH: usize = 52;
 /// In a request: the sender owns the tag. The kernel chooses the tag itself.
 pub const TAG_OWNER: u8 = 0x08;
+/// In a request, beside [`TAG_OWNER`]: bits 2:0 are a tag that the kernel keeps for this socket.
+pub const TAG_PREALLOCATED: u8 = 0x10;
+/// The network that every interface is in, unless it was put into another one.
+pub const FIRST_NETWORK: u32 = 1;
 
 /// To bind to: any of this computer's endpoint IDs.
 const ANY_ENDPOINT_ID: u8 = 0xff;
@@ -93,6 +97,32 @@ pub fn request_address(destination: Destination, message_type: u8) -> Vec<u8> {
     bytes
 }
 
+/// The address to send a message to that is no plain request: one with a tag of our own, or a
+/// response. The last byte but one is `tag`.
+pub fn tagged_address(network: u32, endpoint_id: u8, message_type: u8, tag: u8) -> Vec<u8> {
+    let mut bytes = request_address(Destination::EndpointId(endpoint_id), message_type);
+    bytes[4..8].copy_from_slice(&network.to_ne_bytes());
+    bytes[10] = tag;
+    bytes
+}
+
+/// The address to connect to before a bind, for the requests of one peer alone.
+pub fn peer_address(endpoint_id: u8, message_type: u8) -> Vec<u8> {
+    tagged_address(0, endpoint_id, message_type, 0)
+}
+
+/// The address to send the response to a request to: the same message type and tag, which the
+/// requester owns.
+pub fn response_address(request: &Source) -> Vec<u8> {
+    let Source {
+        endpoint_id,
+        message_type,
+        network,
+        tag,
+    } = *request;
+    tagged_address(network, endpoint_id, message_type, tag & !TAG_OWNER)
+}
+
 /// The address to bind to for requests of `message_type` from anybody: the first program that does
 /// gets them all.
 pub fn listening_address(message_type: u8) -> Vec<u8> {
@@ -106,17 +136,25 @@ pub struct Source {
     pub endpoint_id: u8,
     /// The message type, with the integrity check bit in bit 7.
     pub message_type: u8,
+    /// The network that it came from.
+    pub network: u32,
+    /// Bit 3: tag owner; bits 2:0: message tag.
+    pub tag: u8,
 }
 
 /// Reads the address that came with a received message; `None` if it is not an MCTP address.
 pub fn parse_source(bytes: &[u8]) -> Option<Source> {
-    let family = bytes.first_chunk::<2>()?;
+    let bytes = bytes.first_chunk::<LENGTH>()?;
+    let (family, rest) = bytes.split_first_chunk()?;
     if u16::from_ne_bytes(*family) != FAMILY {
         return None;
     }
+    let network = rest[2..].first_chunk()?;
     Some(Source {
-        endpoint_id: *bytes.get(8)?,
-        message_type: *bytes.get(9)?,
+        endpoint_id: bytes[8],
+        message_type: bytes[9],
+        network: u32::from_ne_bytes(*network),
+        tag: bytes[10],
     })
 }
 
@@ -170,11 +208,36 @@ mod tests {
     }
 
     #[test]
+    fn a_peer_is_connected_to_without_a_tag() {
+        let bytes = peer_address(9, 0x04);
+        assert_eq!(bytes.len(), LENGTH);
+        assert_eq!(bytes[2..], [0, 0, 0, 0, 0, 0, 9, 0x04, 0, 0]);
+    }
+
+    #[test]
+    fn a_response_has_the_tag_of_its_request_and_its_owner_bit_clear() {
+        let request = Source {
+            endpoint_id: 9,
+            message_type: 0x84,
+            network: 3,
+            tag: TAG_OWNER | 5,
+        };
+        let bytes = response_address(&request);
+        assert_eq!(bytes[..2], 45u16.to_ne_bytes());
+        assert_eq!(bytes[4..8], 3u32.to_ne_bytes());
+        assert_eq!(bytes[8..], [9, 0x84, 5, 0]);
+        let read = parse_source(&bytes);
+        assert_eq!(read, Some(Source { tag: 5, ..request }));
+    }
+
+    #[test]
     fn source_is_read_from_both_forms_and_other_families_are_refused() {
         let mut bytes = request_address(Destination::EndpointId(9), 0x7e);
         let source = Source {
             endpoint_id: 9,
             message_type: 0x7e,
+            network: 0,
+            tag: TAG_OWNER,
         };
         assert_eq!(parse_source(&bytes), Some(source));
         bytes.resize(EXTENDED_LENGTH, 0);

@@ -9,7 +9,8 @@ use clap::Args;
 use linux_requester::address::Destination;
 use linux_requester::bench::{self, Counts, Stream};
 use linux_requester::control::ControlClient;
-use linux_requester::socket::{Listener, MctpSocket};
+use linux_requester::listener::Listener;
+use linux_requester::socket::MctpSocket;
 
 /// A stream that stands still for this long has ended.
 const SILENCE: Duration = Duration::from_secs(5);

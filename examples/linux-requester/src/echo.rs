@@ -124,6 +124,47 @@ pub fn echo(
     check(&body, &answer)
 }
 
+/// Sends so many echoes of `size` payload bytes from one socket before the first answer, and checks
+/// the answers byte by byte, in whatever order they come. `start` is as in [`encode`], for the first
+/// of them.
+///
+/// The socket has to take the answers to all of them, as one with a tag of its own does.
+pub fn echo_ahead(
+    socket: &mut impl Ask,
+    destination: Destination,
+    at_once: u8,
+    size: usize,
+    start: u8,
+    wait: Duration,
+) -> Result<(), EchoError> {
+    if size > LARGEST_PAYLOAD {
+        return Err(EchoError::TooLarge(size));
+    }
+    let failed = |source| EchoError::Socket { size, source };
+    let bodies = (0..at_once).map(|number| encode(size, start.wrapping_add(number)));
+    let mut unanswered: Vec<_> = bodies.collect();
+    for body in &unanswered {
+        let request = Request {
+            destination,
+            message_type: MESSAGE_TYPE,
+            body,
+        };
+        if !socket.ask(request).map_err(failed)? {
+            return Err(failed(io::ErrorKind::ResourceBusy.into()));
+        }
+    }
+    let deadline = Instant::now() + wait;
+    while let Some(oldest) = unanswered.first() {
+        let answer = socket.answer(MESSAGE_TYPE, deadline).map_err(failed)?;
+        let answer = answer.ok_or(EchoError::NoAnswer { size, wait })?;
+        match unanswered.iter().position(|body| *body == answer) {
+            Some(answered) => drop(unanswered.remove(answered)),
+            None => check(oldest, &answer)?,
+        }
+    }
+    Ok(())
+}
+
 fn check(body: &[u8], answer: &[u8]) -> Result<(), EchoError> {
     let size = body.len() - PREFIX.len();
     match difference(body, answer) {
@@ -390,6 +431,37 @@ mod tests {
         }
         let failed = at_once(vec![Wrong, Wrong]).unwrap_err().to_string();
         assert!(failed.ends_with("5 bytes instead of 3003"), "{failed}");
+    }
+
+    /// Answers that come one after the other, whatever was asked.
+    struct Answers(Vec<Vec<u8>>);
+
+    impl Ask for Answers {
+        fn ask(&mut self, _request: Request<'_>) -> io::Result<bool> {
+            Ok(true)
+        }
+
+        fn answer(&mut self, _type: u8, _deadline: Instant) -> io::Result<Option<Vec<u8>>> {
+            Ok(self.0.pop())
+        }
+    }
+
+    fn ahead(answers: Vec<Vec<u8>>) -> Result<(), String> {
+        let to = Destination::EndpointId(9);
+        let wait = Duration::from_millis(1);
+        let outcome = echo_ahead(&mut Answers(answers), to, 3, 10, 5, wait);
+        outcome.map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn echoes_ahead_of_their_answers_are_each_answered_once_in_any_order() {
+        let in_order = |numbers: [u8; 3]| numbers.map(|number| encode(10, number)).to_vec();
+        assert_eq!(ahead(in_order([7, 6, 5])), Ok(()));
+        assert_eq!(ahead(in_order([5, 7, 6])), Ok(()));
+        let twice = ahead(in_order([6, 7, 7])).unwrap_err();
+        assert!(twice.ends_with("byte 3 is 07h instead of 05h"), "{twice}");
+        let missing = ahead(in_order([7, 6, 5])[1..].to_vec()).unwrap_err();
+        assert_eq!(missing, "no answer to an echo of 10 bytes within 1 ms");
     }
 
     fn outcome(peer: fn(&[u8]) -> Option<Vec<u8>>, size: usize) -> Result<(), String> {

@@ -8,7 +8,10 @@
 //! |---|---|
 //! | [`address`] | `struct sockaddr_mctp` and its extended form as bytes |
 //! | [`exchange`] | a request and its answer, as the protocols below need them; tests put a device in the place of the socket |
+//! | [`tag`] | tags that the kernel keeps for a program |
 //! | `socket` | the `AF_MCTP` socket; unsafe code is here and in `line_discipline` alone |
+//! | `one_tag` | requests that all have the same tag |
+//! | `listener` | the requests of others, of all or of one peer, and answers to them |
 //!
 //! Then the set-up of an interface, and of the endpoint behind it:
 //!
@@ -63,11 +66,16 @@ pub mod firmware;
 pub mod link;
 pub mod netlink;
 pub mod nvme_mi;
+pub mod tag;
 pub mod transaction;
 
 #[cfg(target_os = "linux")]
 pub mod interface;
 #[cfg(target_os = "linux")]
 pub mod line_discipline;
+#[cfg(target_os = "linux")]
+pub mod listener;
+#[cfg(target_os = "linux")]
+pub mod one_tag;
 #[cfg(target_os = "linux")]
 pub mod socket;

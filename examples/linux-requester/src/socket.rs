@@ -1,8 +1,8 @@
-//! `AF_MCTP` datagram sockets. The four system calls that no safe library makes for this family are
+//! `AF_MCTP` datagram sockets. The six system calls that no safe library makes for this family are
 //! here; nowhere else but in the line discipline is there unsafe code.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -11,18 +11,15 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
 use crate::address::{self, Source};
 use crate::exchange::{Ask, Exchange, Request};
+use crate::tag::{Call, Control};
 
 /// The largest message that Linux assembles.
-const LARGEST_MESSAGE: usize = 65536;
+pub(crate) const LARGEST_MESSAGE: usize = 65536;
 /// A send that blocks this long means that the interface takes nothing any more.
 const SEND_TIME: Duration = Duration::from_secs(5);
 /// Room for the packets of the largest message while they wait; each of them occupies about 1.3 KiB
 /// of kernel memory.
 const RECEIVE_BUFFER: usize = 4 << 20;
-/// The same for messages that come faster than they are read for a while. Linux counts the whole
-/// transfer for each of the packets in it, up to 16 KiB for a message of 100 bytes, though they
-/// share its memory.
-const LISTENER_BUFFER: usize = 512 << 20;
 /// Pause before a send is repeated that the kernel had no room or no tag for.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -58,6 +55,25 @@ impl DatagramSocket {
                 name,
                 (&raw const value).cast(),
                 length,
+            )
+        };
+        if result < 0 {
+            Err(io::Error::last_os_error())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Restricts what a bind is for to one peer, that of `address`.
+    pub fn connect(&self, address: &[u8]) -> io::Result<()> {
+        // SAFETY: the pointer and length describe a slice that outlives the call; the kernel copies
+        // it byte by byte.
+        #[allow(unsafe_code)]
+        let result = unsafe {
+            libc::connect(
+                self.0.as_raw_fd(),
+                address.as_ptr().cast(),
+                address.len() as libc::socklen_t,
             )
         };
         if result < 0 {
@@ -148,6 +164,27 @@ impl DatagramSocket {
     }
 }
 
+impl AsFd for DatagramSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Control for DatagramSocket {
+    fn control(&self, call: Call<'_>) -> io::Result<()> {
+        let (number, argument) = call.parts();
+        // SAFETY: the argument is that of the call, which is exclusively borrowed and outlives the
+        // system call.
+        #[allow(unsafe_code)]
+        let result = unsafe { libc::ioctl(self.0.as_raw_fd(), number as _, argument) };
+        if result < 0 {
+            Err(io::Error::last_os_error())
+        } else {
+            Ok(())
+        }
+    }
+}
+
 /// An MCTP socket for requests. It needs no `bind`: answers come back by the tag that the kernel
 /// chose for the request.
 pub struct MctpSocket {
@@ -230,34 +267,8 @@ impl Ask for MctpSocket {
     }
 }
 
-/// An MCTP socket for the requests of others.
-pub struct Listener {
-    socket: DatagramSocket,
-    buffer: Vec<u8>,
-}
-
-impl Listener {
-    /// Takes all requests of a message type, from now on.
-    pub fn bind(message_type: u8) -> io::Result<Self> {
-        let socket = DatagramSocket::open(address::FAMILY)?;
-        // Only root may exceed the system's limit; without that, what comes faster than it is read
-        // may be dropped.
-        let _ = set_socket_recv_buffer_size_force(&socket.0, LISTENER_BUFFER);
-        socket.bind(&address::listening_address(message_type))?;
-        Ok(Self {
-            socket,
-            buffer: vec![0; LARGEST_MESSAGE],
-        })
-    }
-
-    /// The next request, without its message type byte; `None` when `deadline` has passed.
-    pub fn receive(&mut self, deadline: Instant) -> io::Result<Option<(Source, &[u8])>> {
-        receive_message(&self.socket, &mut self.buffer, deadline)
-    }
-}
-
 /// The next message, whoever it is from.
-fn receive_message<'b>(
+pub(crate) fn receive_message<'b>(
     socket: &DatagramSocket,
     buffer: &'b mut [u8],
     deadline: Instant,
@@ -270,7 +281,8 @@ fn receive_message<'b>(
     Ok(None)
 }
 
-fn open_extended() -> io::Result<DatagramSocket> {
+/// A socket for requests, also by physical address.
+pub(crate) fn open_extended() -> io::Result<DatagramSocket> {
     let socket = DatagramSocket::open(address::FAMILY).map_err(|error| {
         io::Error::new(
             error.kind(),

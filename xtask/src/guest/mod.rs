@@ -14,8 +14,10 @@
 //! In others the device is a program in the guest, which attaches itself to the kernel's own virtual
 //! USB host controller by USB/IP, or is attached by Debian's `usbip`. Nothing is captured there; the
 //! kernel's log and the device's are looked through in the end.
+//! Some have `linux-service` in the guest, which answers over the guest's own sockets.
 //! Some scenarios have Debian's nvme-cli in the guest, of an old and of a current release, whose
-//! every output is checked. What its commands do is compared with `docs/nvme-cli.md`. One of them runs the commands of `docs/two-wire.md`.
+//! every output is checked. What its commands do is compared with `docs/nvme-cli.md`. One of them
+//! runs the commands of `docs/two-wire.md`.
 
 mod apt;
 mod capture;
@@ -36,6 +38,7 @@ mod parts;
 mod plans;
 mod scenario;
 mod scenarios;
+mod sockets;
 mod unfinished;
 mod units;
 mod usbip;
@@ -124,13 +127,20 @@ struct GuestPrograms {
     /// Process 1.
     guest_tests: PathBuf,
     linux_requester: PathBuf,
+    /// Built only if a scenario needs it.
+    linux_service: Option<PathBuf>,
 }
 
 impl GuestPrograms {
-    fn build(project: &Project, computer: Computer) -> Result<Self> {
+    fn build(project: &Project, computer: Computer, has_service: bool) -> Result<Self> {
+        let build = |package| build_for_guest(project, package, computer);
         Ok(Self {
-            guest_tests: build_for_guest(project, "guest-tests", computer)?,
-            linux_requester: build_for_guest(project, "linux-requester", computer)?,
+            guest_tests: build("guest-tests")?,
+            linux_requester: build("linux-requester")?,
+            linux_service: match has_service {
+                true => Some(build("linux-service")?),
+                false => None,
+            },
         })
     }
 }
@@ -220,7 +230,10 @@ fn programs(project: &Project, args: &Args, scenarios: &[Scenario]) -> Result<Pr
         let computer = scenario.computer;
         if in_guests.iter().all(|(of, _)| *of != computer) {
             install::qemu(computer.qemu())?;
-            in_guests.push((computer, GuestPrograms::build(project, computer)?));
+            let mut on_it = scenarios.iter().filter(|one| one.computer == computer);
+            let has_service = on_it.any(Scenario::has_service);
+            let programs = GuestPrograms::build(project, computer, has_service)?;
+            in_guests.push((computer, programs));
         }
     }
     Ok(Programs {
@@ -304,6 +317,12 @@ fn run_one(
     if let (Wire::Usbip, Some(program)) = (scenario.wire, &programs.devices.in_the_guest) {
         files.push(initramfs::File {
             name: scenario::DEVICE.into(),
+            content: std::fs::read(program)?,
+        });
+    }
+    if let (true, Some(program)) = (scenario.has_service(), &in_guest.linux_service) {
+        files.push(initramfs::File {
+            name: scenario::SERVICE.into(),
             content: std::fs::read(program)?,
         });
     }

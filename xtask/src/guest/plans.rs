@@ -82,6 +82,12 @@ pub(super) enum Step {
     Join,
     /// The commands of `docs/two-wire.md`.
     Page,
+    /// Many echoes with one tag.
+    OneTag,
+    /// The device sends a request of its own.
+    Event,
+    /// The guest has an endpoint ID on its loopback interface, and `linux-service` answers there.
+    Service,
     /// The device's log on its serial port: first lines, a slow reader, one who does not read.
     SerialLog,
 }
@@ -343,4 +349,13 @@ pub(super) const SERIAL_LOG: &[Step] = &[
     Step::SerialLog,
     Step::Control,
     Step::ShortEcho,
+];
+
+/// What Linux's sockets can do beside requests and their answers.
+pub(super) const SOCKETS: &[Step] = &[
+    Step::Bind,
+    Step::Control,
+    Step::OneTag,
+    Step::Service,
+    Step::Event,
 ];

@@ -9,6 +9,7 @@ use super::nvme_cli::{self, Release};
 use super::page;
 pub(super) use super::parts::{Board, Controller, End, Linux, Listener, Wire};
 use super::plans::Step;
+use super::sockets;
 use super::usbip;
 use crate::emulate;
 
@@ -53,6 +54,8 @@ pub(super) struct Scenario {
 
 /// Where the device is in a guest that has it as a program.
 pub(super) const DEVICE: &str = "device/virtual-device";
+/// Where the services are in a guest that has them as a program.
+pub(super) const SERVICE: &str = "bin/linux-service";
 /// The device's endpoint ID.
 const ENDPOINT: u8 = 9;
 /// The one that makes the emulated board end, if it is asked to.
@@ -129,6 +132,11 @@ impl Scenario {
     /// Whether there is [`Step::Page`].
     pub(super) fn runs_page(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, Step::Page))
+    }
+
+    /// Whether there is [`Step::Service`].
+    pub(super) fn has_service(&self) -> bool {
+        self.steps.contains(&Step::Service)
     }
 
     /// How many messages of several packets the device takes at once.
@@ -336,6 +344,9 @@ impl Scenario {
                     format!("bench-stopped {ENDPOINT} --length {length} --stop {stop}")
                 })
                 .collect(),
+            Step::OneTag => lines(sockets::ONE_TAG),
+            Step::Event => lines(sockets::EVENT),
+            Step::Service => lines(sockets::SERVICE),
             Step::SerialLog => {
                 // Who is slow has to miss something, and the UART of the emulated board is slow
                 // itself.
@@ -423,6 +434,10 @@ impl Scenario {
         commands.extend(set_and_read_unit(self.mtu));
         commands
     }
+}
+
+fn lines(commands: &[&str]) -> Vec<String> {
+    commands.iter().map(|&command| command.into()).collect()
 }
 
 /// Configures the device's transmission unit over NVMe-MI.

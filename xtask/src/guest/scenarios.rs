@@ -4,7 +4,7 @@ use super::nvme_cli::Release;
 use super::plans::{
     AT_ONCE, ATTACHED_NVME_CLI, BMC_I2C, BMC_SERIAL, BOARD, ECHOES, ENDS, GARBAGE, I2C, I2C_REPLUG,
     LINK_LOSS, LONG_BENCH, MANAGED, NVME_CLI, REPLUG, ROBUST, SERIAL, SERIAL_LOG, SHORT,
-    SHORT_BENCH, SLOW_BENCH, SLOW_FIRMWARE, STOPPED_BENCH, STOPPED_SPANNING_BENCH, Step,
+    SHORT_BENCH, SLOW_BENCH, SLOW_FIRMWARE, SOCKETS, STOPPED_BENCH, STOPPED_SPANNING_BENCH, Step,
     TWO_DEVICES, TWO_WIRE_PAGE, USBIP, USBIP_LOAD, USBIP_NVME_CLI, USBIP_TOOL,
 };
 use super::scenario::{Board, Computer, Controller, End, Linux, Listener, Scenario, Wire};
@@ -172,6 +172,8 @@ pub(super) fn all() -> Vec<Scenario> {
             251,
             SERIAL_LOG,
         ))),
+        linux_7_2("7.2-ehci-sockets", 68, SOCKETS),
+        linux_7_3("7.3-xhci-sockets", "1.0", 251, SOCKETS),
         an500(linux_7_2("an500-7.2-ehci", 68, BOARD)),
         an500(linux_7_2("an500-7.2-ehci-bench", 251, SLOW_BENCH)),
         an500(serial(linux_7_2("an500-7.2-serial", 68, SERIAL))),
@@ -205,6 +207,7 @@ pub(super) fn all() -> Vec<Scenario> {
             ast2600(linux_7_3("ast2600-7.3-ehci-at-once", "1.0", 68, AT_ONCE)),
         ),
         ast2600(linux_7_3("ast2600-7.3-ehci-bench", "1.0", 251, SHORT_BENCH)),
+        ast2600(linux_7_3("ast2600-7.3-ehci-sockets", "1.0", 251, SOCKETS)),
         ast2600(i2c(linux_7_3("ast2600-7.3-i2c", "1.0", 254, BMC_I2C))),
         ast2600(i2c_replug("ast2600-7.3-i2c-replug")),
         ast2600(serial(linux_7_3(
@@ -440,6 +443,14 @@ mod tests {
         };
         assert_eq!(on_the_bus(Linux::V7_2), 0);
         assert!(on_the_bus(Linux::V7_3) > 0);
+    }
+
+    #[test]
+    fn guests_have_the_services_that_their_plans_start() {
+        for scenario in all() {
+            let is_started = scenario.plan().contains("start /bin/linux-service ");
+            assert_eq!(scenario.has_service(), is_started, "{}", scenario.name);
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use clap::{Parser, Subcommand};
 use crate::bench_stopped::{self, StoppedArguments};
 use crate::nvme_cli::{self, CheckArguments};
 use crate::serial_log::{self, SerialLogArguments};
-use crate::{guest_init, image, shell, usbip_device};
+use crate::{background, guest_init, image, shell, usbip_device};
 use firmware::FirmwareArguments;
 use usbip::UsbipCommand;
 
@@ -134,6 +134,19 @@ enum Command {
     },
     #[command(flatten)]
     Usbip(UsbipCommand),
+    /// Start a program that runs beside the plan, and wait until it prints a line
+    Start {
+        program: String,
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Wait until such a program prints a line with this text
+    ExpectLine {
+        #[arg(trailing_var_arg = true, required = true)]
+        text: Vec<String>,
+    },
+    /// End all such programs, which have to run still
+    Stop,
     /// Ask the host for something, then wait for a new interface
     AskHost { request: String },
     /// Ask the host for something to be done to the device behind an interface that
@@ -198,6 +211,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             arguments,
         } => device::cycle_usbip(*endpoint_id, *mtu, *count, program, arguments),
         Command::Usbip(command) => usbip::run(command),
+        Command::Start { program, arguments } => background::start(program, arguments),
+        Command::ExpectLine { text } => background::expect_line(&text.join(" ")),
+        Command::Stop => background::stop(),
         Command::AskHost { request } => device::ask_host(request),
         Command::Disturb {
             interface,

@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use linux_requester::address::Destination;
+use linux_requester::address::{Destination, FIRST_NETWORK};
 use linux_requester::control::ControlClient;
 use linux_requester::echo::{self, EchoError};
+use linux_requester::exchange::Exchange;
 use linux_requester::interface::Neighbour;
 use linux_requester::nvme_mi::{self, ManagementError};
+use linux_requester::one_tag::OneTagSocket;
 use linux_requester::socket::MctpSocket;
 use mctp_router::wire::{Command, CompletionCode};
 
@@ -91,7 +93,7 @@ pub(super) struct EchoArguments {
     #[arg(long, default_value_t = 1)]
     count: u32,
     /// Send so many at once, each from a socket and a thread of its own; the kernel refuses those
-    /// that it has no tag for
+    /// that it has no tag for. With one tag, all from one socket before the first answer
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..))]
     at_once: u8,
     /// Count echoes at once that were sent and not answered, and do not fail for them
@@ -100,6 +102,12 @@ pub(super) struct EchoArguments {
     /// None must be answered
     #[arg(long, conflicts_with_all = ["at_once", "may_lose"])]
     silent: bool,
+    /// Send all with the same tag, which the kernel keeps for them
+    #[arg(long, conflicts_with_all = ["may_lose", "silent"])]
+    one_tag: bool,
+    /// The network of the endpoint, which for a tag has to be said
+    #[arg(long, requires = "one_tag", default_value_t = FIRST_NETWORK)]
+    network: u32,
     /// Milliseconds to wait for each answer; Linux forgets a request after 6000
     #[arg(long, default_value_t = 6000)]
     wait: u64,
@@ -202,21 +210,56 @@ pub(super) fn parse_destination(text: &str) -> Result<Destination> {
 }
 
 pub(super) fn echo_sizes(arguments: &EchoArguments) -> Result<()> {
+    if arguments.one_tag {
+        return echo_with_one_tag(arguments);
+    }
     if arguments.at_once > 1 {
         return echo_at_once(arguments);
     }
     if arguments.silent {
         return unanswered_echoes(arguments);
     }
+    echo_each(arguments, &mut MctpSocket::open()?)
+}
+
+fn echo_with_one_tag(arguments: &EchoArguments) -> Result<()> {
+    let EchoArguments {
+        endpoint_id,
+        network,
+        count,
+        at_once,
+        ..
+    } = *arguments;
+    let mut socket = OneTagSocket::open(network, endpoint_id).with_context(|| {
+        format!("the kernel gives no tag for EID {endpoint_id} of network {network}")
+    })?;
+    println!("all of them with tag {}", socket.tag());
+    if at_once == 1 {
+        return echo_each(arguments, &mut socket);
+    }
+    let wait = Duration::from_millis(arguments.wait);
+    let destination = Destination::EndpointId(endpoint_id);
+    let mut messages = 0;
+    for size in arguments.sizes() {
+        for round in 1..=count {
+            let content = (round as u8).wrapping_mul(at_once);
+            echo::echo_ahead(&mut socket, destination, at_once, size, content, wait)?;
+            messages += u64::from(at_once);
+        }
+    }
+    println!("{messages} echoes, {at_once} at once, every byte right");
+    Ok(())
+}
+
+fn echo_each(arguments: &EchoArguments, socket: &mut impl Exchange) -> Result<()> {
     let sizes = arguments.sizes();
     let wait = Duration::from_millis(arguments.wait);
     let destination = Destination::EndpointId(arguments.endpoint_id);
-    let mut socket = MctpSocket::open()?;
     let (start, mut last_line) = (Instant::now(), Instant::now());
     let (mut messages, mut bytes) = (0u64, 0u64);
     for size in sizes.clone() {
         for _ in 0..arguments.count {
-            echo::echo(&mut socket, destination, size, messages as u8, wait)?;
+            echo::echo(socket, destination, size, messages as u8, wait)?;
             messages += 1;
             bytes += size as u64;
         }

@@ -2,6 +2,7 @@
 
 mod drive;
 mod interfaces;
+mod listen;
 mod messages;
 mod network;
 mod setup;
@@ -15,6 +16,7 @@ use clap::{Parser, Subcommand};
 
 use crate::benchmark::{self, BenchArguments};
 use drive::UpdateArguments;
+use listen::ListenArguments;
 use messages::{ControlArguments, EchoArguments, ManagementArguments};
 use network::{AddressCommand, LinkCommand, NeighbourCommand, RouteCommand};
 use setup::SetupArguments;
@@ -73,6 +75,8 @@ enum Command {
     Echo(EchoArguments),
     /// Have a stream of messages sent, check each, and send control requests meanwhile
     Bench(BenchArguments),
+    /// Print the requests that come to this computer, and answer them if told how
+    Listen(ListenArguments),
     /// Wait until there is an MCTP interface over USB
     WaitInterface {
         /// Seconds
@@ -105,6 +109,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         Command::ResetSubsystem { endpoint_id } => drive::reset(*endpoint_id),
         Command::Echo(arguments) => messages::echo_sizes(arguments),
         Command::Bench(arguments) => benchmark::run(arguments),
+        Command::Listen(arguments) => listen::listen(arguments),
         Command::WaitInterface { timeout } => interfaces::wait(Duration::from_secs(*timeout)),
         Command::AttachSerial { port } => interfaces::attach_serial(port),
     }

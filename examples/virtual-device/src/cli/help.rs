@@ -72,7 +72,7 @@ driver, at /dev/i2c-vlink. What to give QEMU with each, beside -serial chardev:m
   --listen unix:mctp.sock       -chardev socket,id=mctp,path=mctp.sock
   --connect unix:mctp.sock      -chardev socket,id=mctp,path=mctp.sock,server=on,wait=off
 In the guest, which is at address 10h of its bus, here the one of number 0:
-  linux-requester attach-i2c /dev/ttyS1
+  guest-tests attach-i2c /dev/ttyS1 &
   mctp link set mctpi2c0 up
   mctp addr add 8 dev mctpi2c0
   mctp route add 9 via mctpi2c0
