@@ -202,6 +202,7 @@ fn as_root(program: &str) -> Command {
     command.args(["--non-interactive", program]);
     command
 }
+
 /// Adds the standard library for `targets` to the toolchain in use.
 pub(crate) fn targets(targets: &[&str]) -> Result<()> {
     add_targets(&[], targets)

@@ -48,7 +48,6 @@ impl Program {
                 break status;
             }
             if Instant::now() > deadline {
-                self.0.kill()?;
                 bail!("the device did not end when it was asked to");
             }
             thread::sleep(POLL_PAUSE);
@@ -58,15 +57,30 @@ impl Program {
     }
 }
 
-/// Starts the program with these arguments, and waits for its interface.
-pub(crate) fn attach(program: &str, arguments: &[String]) -> Result<Interface> {
-    start(program, arguments)?;
-    interface::wait_for_another(None, TIME)
+/// No program outlives the step that failed.
+impl Drop for Program {
+    fn drop(&mut self) {
+        // Nothing is left to be done about a program that cannot be killed; one that has ended is
+        // left alone.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
-/// Starts the program with these arguments, and waits until it listens.
+/// Starts the program with these arguments, and waits for its interface. Without one, the program
+/// is ended.
+pub(crate) fn attach(program: &str, arguments: &[String]) -> Result<Interface> {
+    start(program, arguments)?;
+    interface::wait_for_another(None, TIME).inspect_err(|_| drop(take()))
+}
+
+/// Starts the program with these arguments, and waits until it listens. If it does not, it is ended.
 pub(crate) fn listen(program: &str, arguments: &[String]) -> Result<()> {
     start(program, arguments)?;
+    wait_until_it_listens().inspect_err(|_| drop(take()))
+}
+
+fn wait_until_it_listens() -> Result<()> {
     let deadline = Instant::now() + TIME;
     while let Err(error) = TcpStream::connect(ADDRESS) {
         ensure!(Instant::now() < deadline, "no device at {ADDRESS}: {error}");
@@ -86,10 +100,14 @@ fn start(program: &str, arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
+fn take() -> Option<Program> {
+    let mut running = PROGRAM.lock().unwrap_or_else(PoisonError::into_inner);
+    running.take()
+}
+
 /// Asks the program to end, and waits until its interface is gone.
 pub(crate) fn detach() -> Result<()> {
-    let mut running = PROGRAM.lock().unwrap_or_else(PoisonError::into_inner);
-    running.take().context("no device runs")?.end()?;
+    take().context("no device runs")?.end()?;
     wait_until_gone(|| Ok(interface::first()?.is_none()))
 }
 
