@@ -248,14 +248,22 @@ impl<'b> RouterCore<'b> {
         self.look_soon(packet.now);
     }
 
-    /// Takes back the place in a send queue of a port that was to offer its packet again, and has not:
-    /// nobody receives from it any more. To be called before ports no longer hold packets back.
+    /// Takes back the place that packets that came by a port have in a send queue: nobody offers them
+    /// again.
+    pub(super) fn forget_waiting(&mut self, port: PortId) {
+        let port = self.ports.get(usize::from(port.0));
+        let forwarding = port.and_then(|port| port.forwarding.as_ref());
+        if let Some(channel) = forwarding.map(|forwarding| forwarding.channel) {
+            self.leave_send_queue(channel);
+        }
+    }
+
+    /// The same for each port that was to offer its packet again since the last look, and has not.
     pub(super) fn forget_absent(&mut self) {
-        for index in 0..self.ports.len() {
-            let port = self.ports.get(index).filter(|port| !port.holds_back);
-            let forwarding = port.and_then(|port| port.forwarding.as_ref());
-            if let Some(channel) = forwarding.map(|forwarding| forwarding.channel) {
-                self.leave_send_queue(channel);
+        for number in (0..=u8::MAX).take(self.ports.len()) {
+            let port = self.ports.get(usize::from(number));
+            if port.is_some_and(|port| !port.holds_back) {
+                self.forget_waiting(PortId(number));
             }
         }
     }

@@ -108,6 +108,7 @@ impl<'b> RouterCore<'b> {
             return;
         }
         let unsent = port.set_link(Link::Down);
+        self.forget_waiting(port_id);
         self.channels.end_requests_by(port_id);
         let untaken = self.slots.free_all_by(port_id);
         self.count_drops(DropReason::LinkDown, unsent.saturating_add(untaken));
