@@ -24,8 +24,9 @@ mod wakers;
 pub mod wire;
 
 pub use crate::router_core::{
-    AddPortError, ChannelId, LentMessage, ListenError, OpenError, Origin, Outbound, Outgoing,
-    Progress, Receipt, RouterCore, SHORT_MESSAGE_LEN, SendFailure, Target, Wakes,
+    AddPortError, ChannelId, ForwardError, ForwardedPacket, ForwardingFilter, LentMessage,
+    ListenError, OpenError, Origin, Outbound, Outgoing, Progress, Receipt, RouterCore,
+    SHORT_MESSAGE_LEN, SendFailure, Target, Wakes,
 };
 pub use config::{
     BusOwner, Config, Event, LINUX_TAG_LIFETIME, NetworkId, PortConfig, PortId, Route, RouteOrigin,

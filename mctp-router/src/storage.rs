@@ -12,7 +12,7 @@ use crate::wakers::{ChannelWakers, PortWakers};
 pub(crate) use self::sealed::AllParts;
 use self::sealed::{ChannelPieces, Part};
 
-pub use crate::router_core::PortBuffers;
+pub use crate::router_core::{ForwardingBuffer, PortBuffers};
 
 /// What a router keeps of each of `COUNT` ports beside its [buffers](PortBuffers).
 #[derive(Debug)]

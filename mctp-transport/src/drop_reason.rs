@@ -84,6 +84,14 @@ drop_reasons! {
     NotAccepted = "transfer not accepted by the neighbour";
     /// The link went down with this unfinished message, or this transfer, on it.
     LinkDown = "link down";
+    /// It would go back where it came from, or comes from the bridge itself. Bridges only.
+    ForwardingLoop = "would go back where it came from";
+    /// The filter of a bridge does not let it through.
+    ForwardingRefused = "refused by the forwarding filter";
+    /// The port that leads to its destination has no room. Bridges only.
+    NoForwardingRoom = "no room on the way to the destination";
+    /// The link that leads to its destination is down. Bridges only.
+    ForwardingLinkDown = "link to the destination down";
 }
 
 /// One counter for each [`DropReason`]. Counters stop at their maximum; they do not wrap.

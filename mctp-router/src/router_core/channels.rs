@@ -31,6 +31,8 @@ pub(crate) enum Channel {
     Free,
     Listener(Service),
     Request(Request),
+    /// No message, but packets that come by this port and are forwarded.
+    Forwarder(PortId),
 }
 
 impl Channel {
@@ -165,6 +167,23 @@ impl<'b> ChannelTable<'b> {
         self.open(request.response.bucket(), Channel::Request(request))
     }
 
+    /// Opens a place in the send queue for packets that come by `port` and are forwarded; `None`
+    /// when all channels are taken. No message is for it, so it is not counted.
+    pub(crate) fn open_forwarder(&mut self, port: PortId) -> Option<ChannelId> {
+        let channel = self.open(0, Channel::Forwarder(port))?;
+        self.open = self.open.wrapping_sub(1);
+        Some(channel)
+    }
+
+    /// The port whose forwarded packets the channel stands for.
+    #[inline]
+    pub(crate) fn forwarder(&self, channel: ChannelId) -> Option<PortId> {
+        match self.all.get(channel.index())? {
+            Channel::Forwarder(port) => Some(*port),
+            _ => None,
+        }
+    }
+
     fn open(&mut self, bucket: usize, new: Channel) -> Option<ChannelId> {
         let channel = self.free;
         let place = self.all.get_mut(channel.index())?;
@@ -181,7 +200,8 @@ impl<'b> ChannelTable<'b> {
     pub(crate) fn close(&mut self, channel: ChannelId) -> Option<()> {
         let place = self.all.get_mut(channel.index())?;
         let bucket = match place {
-            Channel::Free => return None,
+            // A port forwards for good.
+            Channel::Free | Channel::Forwarder(_) => return None,
             Channel::Listener(service) => service.opening().bucket(),
             Channel::Request(request) => request.response.bucket(),
         };

@@ -1,6 +1,7 @@
 //! The sans-IO core of the router.
 
 mod channels;
+mod forward;
 mod key;
 mod list;
 mod newest;
@@ -25,13 +26,14 @@ use crate::service::Service;
 
 pub use channels::ChannelId;
 pub(crate) use channels::{Buckets as ChannelBuckets, Channel, ChannelTable, NO_CHANNELS};
+pub use forward::{ForwardError, ForwardedPacket, ForwardingFilter};
 pub(crate) use list::{Buckets, List, empty_buckets};
 pub(crate) use newest::{NO_REQUESTS, Newest, RequestNumber};
 pub use outgoing::{OpenError, Outgoing, Target};
 pub use port::Outbound;
 pub(crate) use port::{Link, Port};
-pub use port_buffers::PortBuffers;
 pub(crate) use port_buffers::PortParts;
+pub use port_buffers::{ForwardingBuffer, PortBuffers};
 pub(crate) use routes::{RouteIndex, RoutingTable};
 pub(crate) use send_queue::{SendQueue, Sender};
 pub(crate) use slots::{Inbox, Kind, Slot, Slots, free_slots};
@@ -52,8 +54,11 @@ pub enum Receipt {
     /// It was a control request. If it is to be answered, the answer waits at the port:
     /// [`RouterCore::poll_transmit`].
     Control,
-    /// There is no buffer for it now, but a service has one that it may give back. Leave the packet
-    /// where it is, receive no other by its port but for what
+    /// It was for another endpoint and is in a transfer of this port, which
+    /// [forwards](RouterCore::forward_by): [`RouterCore::poll_transmit`].
+    Forwarded(PortId),
+    /// There is no buffer for it now, but a service has one that it may give back; or no room at the
+    /// port by which it is to be forwarded. Leave the packet where it is, receive no other by its port but for what
     /// [need not wait](RouterCore::receive_ahead), and offer it again once the port
     /// [no longer holds it back](RouterCore::is_held_back).
     HeldBack,
@@ -146,7 +151,7 @@ impl From<ListenError> for mctp::Error {
 ///
 /// - **Setting up**: [`new`](Self::new), [`add_port`](Self::add_port),
 ///   [`set_layout`](Self::set_layout), [`set_can_wait`](Self::set_can_wait),
-///   [`set_medium_specific`](Self::set_medium_specific),
+///   [`set_medium_specific`](Self::set_medium_specific), [`forward_by`](Self::forward_by),
 ///   [`configure_port`](Self::configure_port), [`add_route`](Self::add_route),
 ///   [`open_listener`](Self::open_listener).
 /// - **Inputs**, each with the time: [`link_up`](Self::link_up) first, then
@@ -507,6 +512,9 @@ impl RouterCore<'_> {
         if !is_late {
             self.looks = self.looks.wrapping_add(1).max(1);
         }
+        if self.holds_back {
+            self.forget_absent();
+        }
         self.note_buffer_freed();
         self.was_late = is_late;
         self.last_look = now;
@@ -556,6 +564,14 @@ impl RouterCore<'_> {
             port.holds_back = false;
         }
         self.wakes.add(Wakes::HeldBack);
+    }
+
+    /// A packet that came by this port and was held back is worth another try.
+    fn offer_again(&mut self, port: PortId) {
+        if let Some(port) = self.port(port) {
+            port.holds_back = false;
+            self.wakes.add(Wakes::HeldBack);
+        }
     }
 
     fn count_drops(&mut self, reason: DropReason, times: usize) {

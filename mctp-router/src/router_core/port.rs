@@ -6,6 +6,7 @@ use mctp_transport::{
     BASELINE_TRANSMISSION_UNIT, PhysicalAddress, RawHeader, SendError, Transfer, TransferLayout,
 };
 
+use super::forward::PortForwarding;
 use super::port_buffers::{PortParts, RESPONSE_LEN, RESPONSES};
 use crate::clock::Since;
 use crate::config::{NetworkId, PortConfig};
@@ -13,7 +14,7 @@ use crate::config::{NetworkId, PortConfig};
 /// How many control responses go before a transfer of other messages that waits as well.
 const RESPONSES_IN_A_ROW: u8 = 8;
 
-/// Transfers of a port for other messages than control responses.
+/// Transfers of a port for other messages than control responses, its reserve not counted.
 const TRANSFERS: usize = 2;
 
 /// A transfer on its way to the transport. Give it back to
@@ -53,13 +54,13 @@ pub struct Port<'b> {
     wanted_unit: u16,
     unit: u16,
     max_receive_unit: u16,
-    layout: TransferLayout,
+    pub(super) layout: TransferLayout,
     /// It changed while the transport had transfers, which may still have the old one.
     layout_changed: bool,
     /// The payload of the longest packet that the layout leaves room for.
     max_unit: u16,
     /// Bytes of each of the two transfers.
-    transfer_len: u16,
+    pub(super) transfer_len: u16,
     /// Full, and next to be sent.
     full: Option<&'b mut Transfer<'b>>,
     /// Being filled. `None` while the transport has it and the spare is not back yet.
@@ -82,8 +83,10 @@ pub struct Port<'b> {
     waiting_since: Option<Since>,
     /// The transport can leave a packet with the neighbour.
     pub(super) can_wait: bool,
-    /// It has one that was held back, and no buffer came free since.
+    /// It has one that was held back, and neither a buffer nor room came free since.
     pub(super) holds_back: bool,
+    /// If it forwards.
+    pub(super) forwarding: Option<&'b mut PortForwarding<'b>>,
 }
 
 impl<'b> Port<'b> {
@@ -115,6 +118,7 @@ impl<'b> Port<'b> {
         waiting_since: None,
         can_wait: false,
         holds_back: false,
+        forwarding: None,
     };
 
     /// The session of a message that comes, or is begun, now.
@@ -221,6 +225,12 @@ impl<'b> Port<'b> {
             .max(BASELINE_TRANSMISSION_UNIT)
     }
 
+    /// The payload of the longest packet that the transport carries.
+    #[inline]
+    pub(super) fn max_unit(&self) -> usize {
+        self.max_unit.into()
+    }
+
     /// The largest packet payload accepted.
     #[inline]
     pub(crate) fn max_receive_unit(&self) -> usize {
@@ -289,7 +299,8 @@ impl<'b> Port<'b> {
     #[inline]
     pub(crate) fn take(&mut self) -> Option<Outbound<'b>> {
         if self.queued_responses > 0 {
-            let others_wait = self.full.is_some() || self.current_has_packets();
+            let others_wait =
+                self.full.is_some() || self.current_has_packets() || self.reserve_has_packets();
             if !others_wait || self.responses_in_a_row < RESPONSES_IN_A_ROW {
                 self.responses_in_a_row = self.responses_in_a_row.saturating_add(1);
                 return self.take_response();
@@ -298,11 +309,13 @@ impl<'b> Port<'b> {
         self.responses_in_a_row = 0;
         let transfer = match self.full.take() {
             Some(full) => full,
-            None => {
-                let current = self.current.take_if(|current| !current.is_empty())?;
-                self.current = self.spare.take();
-                current
-            }
+            None => match self.current.take_if(|current| !current.is_empty()) {
+                Some(current) => {
+                    self.current = self.take_reserve().or_else(|| self.spare.take());
+                    current
+                }
+                None => self.take_reserve()?,
+            },
         };
         Some(Outbound {
             transfer,
@@ -345,11 +358,12 @@ impl<'b> Port<'b> {
         } else {
             if self.current.is_none() {
                 self.current = Some(outbound.transfer);
-            } else {
-                self.spare = Some(outbound.transfer);
+            } else if let Some(transfer) = self.fill_reserve(outbound.transfer) {
+                self.spare = Some(transfer);
             }
             self.unsent = self.unsent.saturating_sub(1);
         }
+        self.note_taken();
         // The neighbour is there, and did not let it wait.
         if self.link == Link::Stalled && result != Err(SendError::LinkDown) {
             self.link = Link::Up;
@@ -359,9 +373,12 @@ impl<'b> Port<'b> {
     /// Counts the transfers of other messages than control responses that wait to be sent, or that
     /// the transport has, until they come back.
     pub(crate) fn watch_sent(&mut self) {
-        let here = [&self.current, &self.spare].into_iter().flatten();
+        let reserve = self.reserve();
+        let transfers = TRANSFERS.saturating_add(reserve.is_some().into());
+        let here = [Some(&self.current), Some(&self.spare), reserve];
+        let here = here.into_iter().flatten().flatten();
         let idle = here.filter(|transfer| transfer.is_empty()).count();
-        self.unsent = TRANSFERS.saturating_sub(idle) as u8;
+        self.unsent = transfers.saturating_sub(idle) as u8;
     }
 
     /// Whether all of them came back, or were given up.
@@ -383,7 +400,10 @@ impl<'b> Port<'b> {
 
     /// Whether the transport has a transfer, when nothing waits.
     fn transport_has_one(&self) -> bool {
-        self.current.is_none() || self.spare.is_none() || self.responses.iter().any(Option::is_none)
+        self.current.is_none()
+            || self.spare.is_none()
+            || self.responses.iter().any(Option::is_none)
+            || self.reserve().is_some_and(Option::is_none)
     }
 
     #[inline]
@@ -394,7 +414,10 @@ impl<'b> Port<'b> {
 
     #[inline]
     pub(crate) fn has_waiting(&self) -> bool {
-        self.queued_responses > 0 || self.full.is_some() || self.current_has_packets()
+        self.queued_responses > 0
+            || self.full.is_some()
+            || self.current_has_packets()
+            || self.reserve_has_packets()
     }
 
     /// Gives up everything that waits; returns how many transfers that were.
@@ -404,9 +427,16 @@ impl<'b> Port<'b> {
             // The one after it is the current one, so the spare's place is free.
             self.spare = Some(full);
         }
-        for transfer in [&mut self.current, &mut self.spare].into_iter().flatten() {
+        let layout = self.layout;
+        let mut reset = |transfer: &mut Transfer<'_>| {
             given_up = given_up.saturating_add(usize::from(!transfer.is_empty()));
-            transfer.reset(self.layout);
+            transfer.reset(layout);
+        };
+        for transfer in [&mut self.current, &mut self.spare].into_iter().flatten() {
+            reset(transfer);
+        }
+        if let Some(reserve) = self.reserve_mut() {
+            reset(reserve);
         }
         self.queued_responses = 0;
         self.unsent = 0;

@@ -2,6 +2,9 @@
 
 use mctp_transport::Transfer;
 
+use super::Port;
+use super::forward::PortForwarding;
+
 /// Control responses that may wait at a port for the neighbour to read them.
 pub(crate) const RESPONSES: usize = 4;
 
@@ -52,6 +55,41 @@ impl<'b, const TRANSFER_LEN: usize> PortBuffers<'b, TRANSFER_LEN> {
 }
 
 impl<const TRANSFER_LEN: usize> Default for PortBuffers<'_, TRANSFER_LEN> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What a port that [forwards](crate::RouterCore::forward_by) has beside its [`PortBuffers`]: one more
+/// transfer buffer of `TRANSFER_LEN` bytes, for packets of neighbours that cannot wait. On a 32-bit
+/// target it takes `TRANSFER_LEN` + 56 bytes.
+#[derive(Debug)]
+pub struct ForwardingBuffer<'b, const TRANSFER_LEN: usize> {
+    state: Option<PortForwarding<'b>>,
+    transfer: Option<Transfer<'b>>,
+    buffer: [u8; TRANSFER_LEN],
+}
+
+impl<'b, const TRANSFER_LEN: usize> ForwardingBuffer<'b, TRANSFER_LEN> {
+    /// An empty buffer: all zeros.
+    pub const fn new() -> Self {
+        Self {
+            state: None,
+            transfer: None,
+            buffer: [0; TRANSFER_LEN],
+        }
+    }
+
+    /// The place of the port's state, and the transfer.
+    pub(super) fn parts(
+        &'b mut self,
+    ) -> (&'b mut Option<PortForwarding<'b>>, &'b mut Transfer<'b>) {
+        let transfer = Transfer::new(&mut self.buffer, Port::UNKNOWN_LAYOUT);
+        (&mut self.state, self.transfer.insert(transfer))
+    }
+}
+
+impl<const TRANSFER_LEN: usize> Default for ForwardingBuffer<'_, TRANSFER_LEN> {
     fn default() -> Self {
         Self::new()
     }

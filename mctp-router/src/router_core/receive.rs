@@ -7,11 +7,12 @@ use mctp_transport::{
     Received,
 };
 
+use super::forward::Passing;
 use super::list;
 use super::newest::{self, RequestNumber};
 use super::slots::{LentMessage, Mismatch, Origin, Slot, Start};
 use super::{ChannelId, Link, Receipt, RouterCore, Wakes};
-use crate::config::{BusOwner, Event, PortId};
+use crate::config::{BusOwner, Event, NetworkId, PortId};
 use crate::control::{self, ControlRequest};
 use crate::wire::Response;
 
@@ -107,6 +108,7 @@ impl<'b> RouterCore<'b> {
             return;
         }
         let unsent = port.set_link(Link::Down);
+        self.forget_waiting(port_id);
         self.channels.end_requests_by(port_id);
         let untaken = self.slots.free_all_by(port_id);
         self.count_drops(DropReason::LinkDown, unsent.saturating_add(untaken));
@@ -193,15 +195,29 @@ impl<'b> RouterCore<'b> {
         if payload.len() > port.max_receive_unit() {
             return Err(DropReason::UnsupportedTransmissionUnit);
         }
+        let (network, session) = (port.network, port.session());
+        if let Some(forward) = port.forwards()
+            && self.may_be_for_another(network, header)
+        {
+            let passing = Passing {
+                now,
+                from: (port_id, address),
+                header,
+                payload,
+            };
+            if let Some(result) = forward(self, &passing) {
+                return result;
+            }
+        }
         let mut packet = Packet {
             now,
             origin: Origin {
                 address,
                 header,
-                session: port.session(),
+                session,
                 number: RequestNumber::NONE,
                 port: port_id,
-                network: port.network,
+                network,
                 channel: ChannelId(0),
                 type_ic: 0,
             },
@@ -214,6 +230,16 @@ impl<'b> RouterCore<'b> {
         }
     }
 
+    /// Whether a packet may be for an endpoint elsewhere. Bridges forward none to or from a null
+    /// endpoint ID, and no broadcast (DSP0236 section 8.3).
+    #[inline]
+    fn may_be_for_another(&self, network: NetworkId, header: RawHeader) -> bool {
+        let destination = header.destination();
+        destination != self.endpoint_id(network)
+            && !matches!(destination, MCTP_ADDR_NULL | MCTP_ADDR_ANY)
+            && header.source() != MCTP_ADDR_NULL
+    }
+
     /// Takes a packet that waits behind one that is [held back](Receipt::HeldBack), if it need not:
     /// a control request needs no buffer. Whether it was taken; its answer waits at the port.
     pub fn receive_ahead(
@@ -223,11 +249,22 @@ impl<'b> RouterCore<'b> {
         address: PhysicalAddress,
         bytes: &[u8],
     ) -> bool {
-        let is_taken = is_control_request(bytes);
+        let is_taken = is_control_request(bytes) && !self.would_forward(port, bytes);
         if is_taken {
             self.receive_other(now, port, address, bytes);
         }
         is_taken
+    }
+
+    /// Whether a packet may be one to forward, which does not overtake others.
+    fn would_forward(&self, port: PortId, bytes: &[u8]) -> bool {
+        let port = self.ports.get(usize::from(port.0));
+        let port = port.filter(|port| port.forwards().is_some());
+        let header = bytes
+            .first_chunk()
+            .map(|header| RawHeader::from_bytes(*header));
+        port.zip(header)
+            .is_some_and(|(port, header)| self.may_be_for_another(port.network, header))
     }
 
     /// Whether a packet that came by this port is [held back](Receipt::HeldBack). When it no longer

@@ -53,6 +53,13 @@ impl<'b> SendQueue<'b> {
         Some(first.channel)
     }
 
+    /// The port that a channel waits for.
+    pub(super) fn port_of(&self, channel: ChannelId) -> Option<PortId> {
+        let mut waiting = self.waiting().iter();
+        let sender = waiting.find(|sender| sender.channel == channel)?;
+        Some(sender.port)
+    }
+
     /// Whether a channel has the last place.
     pub(super) fn is_last(&self, channel: ChannelId) -> bool {
         let last = self.waiting().last();
@@ -100,7 +107,10 @@ impl RouterCore<'_> {
     /// The channel that is first in a port's send queue can go on.
     pub(super) fn wake_first_sender(&mut self, port: PortId) {
         if let Some(first) = self.send_queue.first(port) {
-            self.wakes.add(Wakes::Sender(first));
+            match self.channels.forwarder(first) {
+                Some(from) => self.offer_again(from),
+                None => self.wakes.add(Wakes::Sender(first)),
+            }
         }
     }
 }

@@ -25,10 +25,11 @@ use mctp_transport::{
 use crate::clock::milliseconds;
 use crate::config::{BusOwner, Config, Event, NetworkId, PortConfig, PortId, Route};
 use crate::router_core::{
-    AddPortError, ChannelId, LentMessage, ListenError, Outbound, Receipt, RouterCore,
+    AddPortError, ChannelId, ForwardError, ForwardingFilter, LentMessage, ListenError, Outbound,
+    Receipt, RouterCore,
 };
 use crate::service::Service;
-use crate::storage::{AllParts, PortBuffers, Storage};
+use crate::storage::{AllParts, ForwardingBuffer, PortBuffers, Storage};
 use crate::wakers::{Waiting, Wakers};
 
 pub use listener::{Listener, Message, Receive, Responder};
@@ -123,6 +124,25 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
         buffers: &'b mut PortBuffers<'b, TRANSFER_LEN>,
     ) -> Result<PortId, AddPortError> {
         self.look(|shared| shared.core.add_port(network, buffers))
+    }
+
+    /// [`RouterCore::forward_by`].
+    pub fn forward_by<const TRANSFER_LEN: usize>(
+        &self,
+        port: PortId,
+        buffer: &'b mut ForwardingBuffer<'b, TRANSFER_LEN>,
+    ) -> Result<(), ForwardError> {
+        self.look(|shared| shared.core.forward_by(port, buffer))
+    }
+
+    /// [`RouterCore::filter_forwarding`].
+    pub fn filter_forwarding(&self, port: PortId, filter: &'b dyn ForwardingFilter) -> bool {
+        self.look(|shared| shared.core.filter_forwarding(port, filter))
+    }
+
+    /// [`RouterCore::packets_forwarded`].
+    pub fn packets_forwarded(&self, port: PortId) -> u32 {
+        self.look(|shared| shared.core.packets_forwarded(port))
     }
 
     /// Sets the transmission units of a port. Takes effect with the next message.
@@ -260,6 +280,7 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
             match receipt {
                 Some(Receipt::Delivered(channel)) => shared.wakers.wake_receiver(channel),
                 Some(Receipt::Control) => shared.wakers.wake_transport(port),
+                Some(Receipt::Forwarded(port)) => shared.wakers.wake_transport(port),
                 _ => {}
             }
             receipt
