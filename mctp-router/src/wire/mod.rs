@@ -51,6 +51,8 @@
 //! # Ok::<(), mctp_router::wire::InvalidResponse>(())
 //! ```
 
+#[cfg(test)]
+mod bridge_tests;
 mod code;
 mod endpoint_id;
 mod header;
@@ -66,7 +68,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 pub use code::{Command, CompletionCode};
 pub use endpoint_id::{
     AssignmentStatus, EndpointIdType, EndpointType, GetEndpointIdRequest, GetEndpointIdResponse,
-    Operation, SetEndpointIdRequest, SetEndpointIdResponse, SetEndpointIdStatus,
+    Operation, PoolStatus, SetEndpointIdRequest, SetEndpointIdResponse, SetEndpointIdStatus,
 };
 pub use header::{Flags, Header, MESSAGE_TYPE, Message, ResponseHeader};
 pub use response::Response;

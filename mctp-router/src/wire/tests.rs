@@ -259,7 +259,7 @@ fn the_answer_to_set_endpoint_id_has_status_setting_and_pool_size() {
 fn the_answer_to_get_endpoint_id_has_id_types_and_a_byte_for_the_medium() {
     let bridge = GetEndpointIdResponse {
         endpoint_id: 0x42,
-        endpoint_type: EndpointType::bus_owner_or_bridge(EndpointIdType::StaticInForce),
+        endpoint_type: EndpointType::bridge(EndpointIdType::StaticInForce),
         medium_specific: 1,
     };
     assert_eq!(bridge.as_bytes(), [0x42, 0x12, 0x01]);
