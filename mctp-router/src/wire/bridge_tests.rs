@@ -45,3 +45,66 @@ fn the_endpoint_type_of_a_bridge_has_bit_4() {
     assert!(dynamic.is_bus_owner_or_bridge() && !dynamic.is_simple());
     assert_eq!(dynamic.id_type(), EndpointIdType::Dynamic);
 }
+
+// 08h, Allocate Endpoint IDs: section 12.11, table 23.
+
+#[test]
+fn allocate_endpoint_ids_has_operation_count_and_first_endpoint_id() {
+    let request = AllocateEndpointIdsRequest {
+        operation: AllocationOperation::ALLOCATE,
+        count: 4,
+        first: 10,
+    };
+    assert_eq!(request.as_bytes(), [0x00, 0x04, 0x0A]);
+    let parsed = AllocateEndpointIdsRequest::parse(&[0x00, 0x04, 0x0A]);
+    assert_eq!(parsed, Ok(&request));
+    let operations = [
+        AllocationOperation::ALLOCATE,
+        AllocationOperation::FORCE,
+        AllocationOperation::GET_INFORMATION,
+    ];
+    for (number, operation) in (0..).zip(operations) {
+        assert_eq!(operation.0, number);
+        let reserved_bits_set = AllocationOperation(0xFC | number);
+        assert_eq!(reserved_bits_set.without_reserved(), operation);
+    }
+}
+
+#[test]
+fn the_answer_to_allocate_endpoint_ids_has_status_size_and_first_endpoint_id() {
+    let response = AllocateEndpointIdsResponse {
+        status: AllocationStatus::REJECTED,
+        pool_size: 4,
+        first: 10,
+    };
+    assert_eq!(response.as_bytes(), [0x01, 0x04, 0x0A]);
+    let parsed = AllocateEndpointIdsRequest::parse_response(&[0x01, 0x04, 0x0A]);
+    assert_eq!(parsed, Ok(&response));
+    let statuses = [AllocationStatus::ACCEPTED, AllocationStatus::REJECTED];
+    for (number, status) in (0..).zip(statuses) {
+        let reserved_bits_set = AllocationStatus(0xFC | number);
+        assert_eq!(reserved_bits_set.without_reserved(), status);
+    }
+}
+
+// Lengths of everything of one length.
+
+/// Request and response data have these lengths and no others.
+fn assert_lengths<R: Request + core::fmt::Debug>(request: usize, response: usize) {
+    for len in 0..64 {
+        let data = &[0; 64][..len];
+        match len == request {
+            true => assert_eq!(R::parse(data).unwrap().as_bytes(), data),
+            false => assert_eq!(R::parse(data).unwrap_err(), CompletionCode::INVALID_LENGTH),
+        }
+        assert_eq!(R::parse_response(data).is_ok(), len == response, "{len}");
+        if let Err(error) = R::parse_response(data) {
+            assert_eq!(error, InvalidResponse::Length(len));
+        }
+    }
+}
+
+#[test]
+fn requests_and_responses_of_another_length_are_refused() {
+    assert_lengths::<AllocateEndpointIdsRequest>(3, 3);
+}

@@ -28,6 +28,7 @@
 //! | 04h | [`GetVersionSupportRequest`] | [`GetVersionSupportResponse`] | 12.7 |
 //! | 05h | [`GetMessageTypeSupportRequest`] | [`GetMessageTypeSupportResponse`] | 12.8 |
 //! | 06h | [`GetVendorSupportRequest`] | [`VendorSupport`] | 12.9 |
+//! | 08h | [`AllocateEndpointIdsRequest`] | [`AllocateEndpointIdsResponse`] | 12.11 |
 //!
 //! # What is checked
 //!
@@ -51,6 +52,7 @@
 //! # Ok::<(), mctp_router::wire::InvalidResponse>(())
 //! ```
 
+mod allocation;
 #[cfg(test)]
 mod bridge_tests;
 mod code;
@@ -65,6 +67,9 @@ mod vendor;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+pub use allocation::{
+    AllocateEndpointIdsRequest, AllocateEndpointIdsResponse, AllocationOperation, AllocationStatus,
+};
 pub use code::{Command, CompletionCode};
 pub use endpoint_id::{
     AssignmentStatus, EndpointIdType, EndpointType, GetEndpointIdRequest, GetEndpointIdResponse,
