@@ -87,6 +87,129 @@ fn the_answer_to_allocate_endpoint_ids_has_status_size_and_first_endpoint_id() {
     }
 }
 
+// 09h, Routing Information Update: section 12.12, tables 24 and 25.
+
+/// Endpoint 8 at I2C address 10h, bridge 9 with 10 to 13 at 1Dh.
+const UPDATE: [u8; 9] = [2, 0x00, 1, 8, 0x20, 0x01, 5, 9, 0x3A];
+
+const UPDATE_ENTRIES: [RoutingUpdateEntry<'static>; 2] = [
+    RoutingUpdateEntry {
+        kind: RoutingEntryKind::ENDPOINT,
+        range_size: 1,
+        first: 8,
+        address: &[0x20],
+    },
+    RoutingUpdateEntry {
+        kind: RoutingEntryKind::BRIDGE_AND_RANGE,
+        range_size: 5,
+        first: 9,
+        address: &[0x3A],
+    },
+];
+
+#[test]
+fn a_routing_information_update_counts_its_entries() {
+    let mut update = RoutingUpdate::new();
+    assert_eq!(update.as_bytes(), [0]);
+    for entry in &UPDATE_ENTRIES {
+        assert!(update.push(entry));
+    }
+    assert_eq!((update.count(), update.as_bytes()), (2, &UPDATE[..]));
+
+    let request = RoutingInformationUpdateRequest::parse(&UPDATE).unwrap();
+    assert_eq!((request.count, request.as_bytes()), (2, &UPDATE[..]));
+    let entries = request.entries(1).unwrap();
+    assert_eq!(entries.len(), 2);
+    assert!(entries.eq(UPDATE_ENTRIES));
+}
+
+#[test]
+fn update_entries_on_a_point_to_point_bus_have_no_address() {
+    let request = RoutingInformationUpdateRequest::parse(&[1, 0x03, 4, 10]).unwrap();
+    let range = RoutingUpdateEntry {
+        kind: RoutingEntryKind::RANGE,
+        range_size: 4,
+        first: 10,
+        address: &[],
+    };
+    assert!(request.entries(0).unwrap().eq([range]));
+    let none = RoutingInformationUpdateRequest::parse(&[0]).unwrap();
+    assert_eq!(none.entries(0).unwrap().len(), 0);
+}
+
+#[test]
+fn update_entries_of_another_length_are_an_invalid_length() {
+    let parse = RoutingInformationUpdateRequest::parse;
+    assert_eq!(parse(&[]).err(), Some(CompletionCode::INVALID_LENGTH));
+    let longer = [&UPDATE[..], &[0; 8]].concat();
+    for len in 1..longer.len() {
+        let entries = parse(&longer[..len]).unwrap().entries(1);
+        let error = (len != UPDATE.len()).then_some(CompletionCode::INVALID_LENGTH);
+        assert_eq!(entries.err(), error, "{len} bytes");
+    }
+    for address_len in [0, 2, 3, usize::MAX] {
+        let entries = parse(&UPDATE).unwrap().entries(address_len);
+        assert_eq!(entries.err(), Some(CompletionCode::INVALID_LENGTH));
+    }
+}
+
+#[test]
+fn an_update_entry_without_room_is_left_out_whole() {
+    let entry = &UPDATE_ENTRIES[0];
+    let mut update = RoutingUpdate::default();
+    let pushed = (0..20).filter(|_| update.push(entry)).count();
+    assert_eq!((pushed, update.count()), (15, 15));
+    assert_eq!(update.as_bytes().len(), 61, "1 + 15 * 4, all that fits");
+
+    let mut update = RoutingUpdate::new();
+    let without_address = RoutingUpdateEntry {
+        address: &[],
+        ..*entry
+    };
+    assert!(update.push(&without_address));
+    let before = update.clone();
+    let too_long = RoutingUpdateEntry {
+        address: &[7; 55],
+        ..*entry
+    };
+    assert!(!update.push(&too_long));
+    assert_eq!(update, before);
+    let just_fits = RoutingUpdateEntry {
+        address: &[7; 54],
+        ..*entry
+    };
+    assert!(update.push(&just_fits));
+    assert_eq!(update.as_bytes().len(), 61);
+}
+
+#[test]
+fn reserved_bits_of_an_update_entry_are_ignored_and_not_sent() {
+    let data = [1, 0xF2, 1, 9];
+    let request = RoutingInformationUpdateRequest::parse(&data).unwrap();
+    let entry = request.entries(0).unwrap().next().unwrap();
+    assert_eq!(entry.kind.without_reserved(), RoutingEntryKind::BRIDGE);
+    let mut update = RoutingUpdate::new();
+    assert!(update.push(&entry));
+    assert_eq!(update.as_bytes(), [1, 0x02, 1, 9]);
+    let kinds = [
+        RoutingEntryKind::ENDPOINT,
+        RoutingEntryKind::BRIDGE_AND_RANGE,
+        RoutingEntryKind::BRIDGE,
+        RoutingEntryKind::RANGE,
+    ];
+    for (number, kind) in (0..).zip(kinds) {
+        assert_eq!(kind.0, number);
+    }
+}
+
+#[test]
+fn a_routing_information_update_is_answered_without_data() {
+    let parse = RoutingInformationUpdateRequest::parse_response;
+    assert_eq!(parse(&[]), Ok(()));
+    assert_eq!(parse(&[0]), Err(InvalidResponse::Length(1)));
+    assert_eq!(CompletionCode::INSUFFICIENT_SPACE.0, 0x80);
+}
+
 // Lengths of everything of one length.
 
 /// Request and response data have these lengths and no others.

@@ -126,6 +126,8 @@ impl CompletionCode {
     pub const UNSUPPORTED_COMMAND: Self = Self(0x05);
     /// Of Get MCTP Version Support: message type number not supported (section 12.7, table 18).
     pub const MESSAGE_TYPE_NOT_SUPPORTED: Self = Self(0x80);
+    /// Of Routing Information Update: no room for the entries (section 12.12, table 24).
+    pub const INSUFFICIENT_SPACE: Self = Self(0x80);
 
     /// Whether data follow.
     pub const fn is_success(self) -> bool {

@@ -29,6 +29,7 @@
 //! | 05h | [`GetMessageTypeSupportRequest`] | [`GetMessageTypeSupportResponse`] | 12.8 |
 //! | 06h | [`GetVendorSupportRequest`] | [`VendorSupport`] | 12.9 |
 //! | 08h | [`AllocateEndpointIdsRequest`] | [`AllocateEndpointIdsResponse`] | 12.11 |
+//! | 09h | [`RoutingInformationUpdateRequest`] | none | 12.12 |
 //!
 //! # What is checked
 //!
@@ -59,12 +60,14 @@ mod code;
 mod endpoint_id;
 mod header;
 mod response;
+mod routing;
 mod support;
 #[cfg(test)]
 mod tests;
 mod uuid;
 mod vendor;
 
+use mctp_transport::BASELINE_TRANSMISSION_UNIT;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 pub use allocation::{
@@ -77,6 +80,9 @@ pub use endpoint_id::{
 };
 pub use header::{Flags, Header, MESSAGE_TYPE, Message, ResponseHeader};
 pub use response::Response;
+pub use routing::{
+    RoutingEntryKind, RoutingInformationUpdateRequest, RoutingUpdate, RoutingUpdateEntry,
+};
 pub use support::{
     GetMessageTypeSupportRequest, GetMessageTypeSupportResponse, GetVersionSupportRequest,
     GetVersionSupportResponse, Version,
@@ -85,6 +91,9 @@ pub use uuid::{GetEndpointUuidRequest, GetEndpointUuidResponse};
 pub use vendor::{
     GetVendorSupportRequest, GetVendorSupportResponse, Vendor, VendorIdFormat, VendorSupport,
 };
+
+/// How many bytes of data a request has room for in one packet.
+const REQUEST_DATA_MAX: usize = BASELINE_TRANSMISSION_UNIT - size_of::<Message<Header>>();
 
 /// The data of a request: what follows its [`Header`].
 ///
@@ -141,6 +150,14 @@ fn exactly<T: FromBytes + Immutable + KnownLayout + Unaligned + ?Sized>(
     data: &[u8],
 ) -> Result<&T, InvalidResponse> {
     T::ref_from_bytes(data).map_err(|_| InvalidResponse::Length(data.len()))
+}
+
+/// Data of a response that has none.
+fn empty(data: &[u8]) -> Result<(), InvalidResponse> {
+    match data {
+        [] => Ok(()),
+        _ => Err(InvalidResponse::Length(data.len())),
+    }
 }
 
 /// Data of a response that states how many entries it has.
