@@ -28,8 +28,10 @@
 //! | 04h | [`GetVersionSupportRequest`] | [`GetVersionSupportResponse`] | 12.7 |
 //! | 05h | [`GetMessageTypeSupportRequest`] | [`GetMessageTypeSupportResponse`] | 12.8 |
 //! | 06h | [`GetVendorSupportRequest`] | [`VendorSupport`] | 12.9 |
+//! | 07h | [`ResolveEndpointIdRequest`] | [`ResolveEndpointIdResponse`] | 12.10 |
 //! | 08h | [`AllocateEndpointIdsRequest`] | [`AllocateEndpointIdsResponse`] | 12.11 |
 //! | 09h | [`RoutingInformationUpdateRequest`] | none | 12.12 |
+//! | 0Ah | [`GetRoutingTableEntriesRequest`] | [`GetRoutingTableEntriesResponse`] | 12.13 |
 //!
 //! # What is checked
 //!
@@ -59,8 +61,12 @@ mod bridge_tests;
 mod code;
 mod endpoint_id;
 mod header;
+mod numbers;
+mod page;
+mod resolve;
 mod response;
 mod routing;
+mod routing_table;
 mod support;
 #[cfg(test)]
 mod tests;
@@ -79,9 +85,16 @@ pub use endpoint_id::{
     Operation, PoolStatus, SetEndpointIdRequest, SetEndpointIdResponse, SetEndpointIdStatus,
 };
 pub use header::{Flags, Header, MESSAGE_TYPE, Message, ResponseHeader};
+pub use numbers::{BindingId, MediumId, WireAddress};
+pub use page::Page;
+pub use resolve::{ResolveEndpointIdRequest, ResolveEndpointIdResponse};
 pub use response::Response;
 pub use routing::{
     RoutingEntryKind, RoutingInformationUpdateRequest, RoutingUpdate, RoutingUpdateEntry,
+};
+pub use routing_table::{
+    GetRoutingTableEntriesRequest, GetRoutingTableEntriesResponse, RoutingEntryFlags,
+    RoutingTableEntry,
 };
 pub use support::{
     GetMessageTypeSupportRequest, GetMessageTypeSupportResponse, GetVersionSupportRequest,
