@@ -6,8 +6,9 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// A command code (DSP0236 1.3.3, section 12.2, table 12).
 ///
-/// Codes from 15h to EFh are reserved, those from F0h are of the transport binding. A responder
-/// answers a code that it does not serve with [`CompletionCode::UNSUPPORTED_COMMAND`].
+/// Codes from 15h to EFh are reserved, those from F0h are of the transport binding
+/// ([`is_transport_specific`](Self::is_transport_specific)). A responder answers a code that it
+/// does not serve with [`CompletionCode::UNSUPPORTED_COMMAND`].
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
 )]
@@ -30,8 +31,34 @@ impl Command {
     pub const GET_VENDOR_SUPPORT: Self = Self(0x06);
     /// Resolve Endpoint ID (section 12.10): from any endpoint to a bus owner or bridge.
     pub const RESOLVE_ENDPOINT_ID: Self = Self(0x07);
+    /// Allocate Endpoint IDs (section 12.11): from a bus owner to a bridge on its bus.
+    pub const ALLOCATE_ENDPOINT_IDS: Self = Self(0x08);
+    /// Routing Information Update (section 12.12): from a bus owner to a bridge on its bus.
+    pub const ROUTING_INFORMATION_UPDATE: Self = Self(0x09);
+    /// Get Routing Table Entries (section 12.13): from any endpoint to a bus owner or bridge.
+    pub const GET_ROUTING_TABLE_ENTRIES: Self = Self(0x0A);
+    /// Prepare for Endpoint Discovery (section 12.14): from a bus owner to its bus.
+    pub const PREPARE_FOR_ENDPOINT_DISCOVERY: Self = Self(0x0B);
+    /// Endpoint Discovery (section 12.15): from a bus owner to its bus.
+    pub const ENDPOINT_DISCOVERY: Self = Self(0x0C);
+    /// Discovery Notify (section 12.16): from an endpoint to its bus owner.
+    pub const DISCOVERY_NOTIFY: Self = Self(0x0D);
+    /// Get Network ID (section 12.17): from any endpoint to any.
+    pub const GET_NETWORK_ID: Self = Self(0x0E);
+    /// Query Hop (section 12.18): from any endpoint to a bus owner or bridge.
+    pub const QUERY_HOP: Self = Self(0x0F);
+    /// Resolve UUID (section 12.19): from any endpoint to a bus owner or bridge.
+    pub const RESOLVE_UUID: Self = Self(0x10);
+    /// Query Rate Limit (section 12.20): from any endpoint to any.
+    pub const QUERY_RATE_LIMIT: Self = Self(0x11);
+    /// Request TX Rate Limit (section 12.21): from any endpoint to any.
+    pub const REQUEST_TX_RATE_LIMIT: Self = Self(0x12);
+    /// Update Rate Limit (section 12.22): from any endpoint to any.
+    pub const UPDATE_RATE_LIMIT: Self = Self(0x13);
+    /// Query Supported Interfaces (section 12.23): from any endpoint to any.
+    pub const QUERY_SUPPORTED_INTERFACES: Self = Self(0x14);
 
-    /// The name in table 12; `None` for a command that this module does not have.
+    /// The name in table 12; `None` for a reserved code.
     pub const fn name(self) -> Option<&'static str> {
         Some(match self {
             Self::SET_ENDPOINT_ID => "Set Endpoint ID",
@@ -41,8 +68,27 @@ impl Command {
             Self::GET_MESSAGE_TYPE_SUPPORT => "Get Message Type Support",
             Self::GET_VENDOR_SUPPORT => "Get Vendor Defined Message Support",
             Self::RESOLVE_ENDPOINT_ID => "Resolve Endpoint ID",
+            Self::ALLOCATE_ENDPOINT_IDS => "Allocate Endpoint IDs",
+            Self::ROUTING_INFORMATION_UPDATE => "Routing Information Update",
+            Self::GET_ROUTING_TABLE_ENTRIES => "Get Routing Table Entries",
+            Self::PREPARE_FOR_ENDPOINT_DISCOVERY => "Prepare for Endpoint Discovery",
+            Self::ENDPOINT_DISCOVERY => "Endpoint Discovery",
+            Self::DISCOVERY_NOTIFY => "Discovery Notify",
+            Self::GET_NETWORK_ID => "Get Network ID",
+            Self::QUERY_HOP => "Query Hop",
+            Self::RESOLVE_UUID => "Resolve UUID",
+            Self::QUERY_RATE_LIMIT => "Query Rate Limit",
+            Self::REQUEST_TX_RATE_LIMIT => "Request TX Rate Limit",
+            Self::UPDATE_RATE_LIMIT => "Update Rate Limit",
+            Self::QUERY_SUPPORTED_INTERFACES => "Query Supported Interfaces",
+            Self(0xF0..) => "Transport Specific",
             _ => return None,
         })
+    }
+
+    /// Whether the transport binding defines the command: F0h to FFh (section 12.24).
+    pub const fn is_transport_specific(self) -> bool {
+        self.0 >= 0xF0
     }
 }
 
@@ -80,6 +126,8 @@ impl CompletionCode {
     pub const UNSUPPORTED_COMMAND: Self = Self(0x05);
     /// Of Get MCTP Version Support: message type number not supported (section 12.7, table 18).
     pub const MESSAGE_TYPE_NOT_SUPPORTED: Self = Self(0x80);
+    /// Of Routing Information Update: no room for the entries (section 12.12, table 24).
+    pub const INSUFFICIENT_SPACE: Self = Self(0x80);
 
     /// Whether data follow.
     pub const fn is_success(self) -> bool {

@@ -77,10 +77,7 @@ impl Request for SetEndpointIdRequest {
 /// | 7:6 | reserved |
 /// | 5:4 | EID assignment status: [`AssignmentStatus`] |
 /// | 3:2 | reserved |
-/// | 1:0 | endpoint ID allocation status |
-///
-/// Endpoint ID allocation status: 0, the endpoint uses no pool of endpoint IDs; 1, it needs one to be
-/// allocated; 2, it has been allocated one already.
+/// | 1:0 | endpoint ID allocation status: [`PoolStatus`] |
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
 )]
@@ -100,9 +97,39 @@ pub enum AssignmentStatus {
     Reserved,
 }
 
+/// Endpoint ID allocation status: whether the endpoint is a bridge that gives endpoint IDs from a
+/// pool to the endpoints behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[repr(u8)]
+pub enum PoolStatus {
+    /// The endpoint uses no pool of endpoint IDs.
+    NoPool = 0,
+    /// It needs a pool, which the bus owner gives it by Allocate Endpoint IDs.
+    NeedsPool = 1,
+    /// It uses a pool and has been given one already.
+    HasPool = 2,
+    /// 3.
+    Reserved = 3,
+}
+
 impl SetEndpointIdStatus {
+    const REJECTED: u8 = 0x10;
+
     /// EID assignment accepted, no pool: the answer of a simple endpoint.
     pub const ACCEPTED: Self = Self(0x00);
+
+    /// EID assignment accepted.
+    #[inline]
+    pub const fn accepted(pool: PoolStatus) -> Self {
+        Self(pool as u8)
+    }
+
+    /// EID assignment rejected.
+    #[inline]
+    pub const fn rejected(pool: PoolStatus) -> Self {
+        Self(Self::REJECTED | pool as u8)
+    }
 
     /// Bits 5:4.
     pub const fn assignment(self) -> AssignmentStatus {
@@ -110,6 +137,16 @@ impl SetEndpointIdStatus {
             0 => AssignmentStatus::Accepted,
             1 => AssignmentStatus::Rejected,
             _ => AssignmentStatus::Reserved,
+        }
+    }
+
+    /// Bits 1:0.
+    pub const fn pool(self) -> PoolStatus {
+        match self.0 & 0x03 {
+            0 => PoolStatus::NoPool,
+            1 => PoolStatus::NeedsPool,
+            2 => PoolStatus::HasPool,
+            _ => PoolStatus::Reserved,
         }
     }
 
@@ -213,7 +250,7 @@ impl EndpointType {
 
     /// Of a bus owner or bridge.
     #[inline]
-    pub const fn bus_owner_or_bridge(id_type: EndpointIdType) -> Self {
+    pub const fn bridge(id_type: EndpointIdType) -> Self {
         Self(Self::BUS_OWNER_OR_BRIDGE | id_type as u8)
     }
 

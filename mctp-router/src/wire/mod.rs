@@ -28,6 +28,29 @@
 //! | 04h | [`GetVersionSupportRequest`] | [`GetVersionSupportResponse`] | 12.7 |
 //! | 05h | [`GetMessageTypeSupportRequest`] | [`GetMessageTypeSupportResponse`] | 12.8 |
 //! | 06h | [`GetVendorSupportRequest`] | [`VendorSupport`] | 12.9 |
+//! | 07h | [`ResolveEndpointIdRequest`] | [`ResolveEndpointIdResponse`] | 12.10 |
+//! | 08h | [`AllocateEndpointIdsRequest`] | [`AllocateEndpointIdsResponse`] | 12.11 |
+//! | 09h | [`RoutingInformationUpdateRequest`] | none | 12.12 |
+//! | 0Ah | [`GetRoutingTableEntriesRequest`] | [`GetRoutingTableEntriesResponse`] | 12.13 |
+//! | 0Bh | [`PrepareForEndpointDiscoveryRequest`] | none | 12.14 |
+//! | 0Ch | [`EndpointDiscoveryRequest`] | none | 12.15 |
+//! | 0Dh | [`DiscoveryNotifyRequest`] | none | 12.16 |
+//! | 0Eh | [`GetNetworkIdRequest`] | [`GetNetworkIdResponse`] | 12.17 |
+//! | 0Fh | [`QueryHopRequest`] | [`QueryHopResponse`] | 12.18 |
+//! | 10h | [`ResolveUuidRequest`] | [`ResolveUuidResponse`] | 12.19 |
+//! | F0h to FFh | [`TransportSpecific`], then data of the binding | of the binding | 12.24 |
+//!
+//! [`Command`] names 11h to 14h too, of rate limits and supported interfaces; they have no types.
+//!
+//! # Lists
+//!
+//! The length of a request or response with a list depends on the list. Its type ends with the
+//! bytes of the entries, and a method reads them: [`RoutingInformationUpdateRequest::entries`],
+//! [`GetRoutingTableEntriesResponse::entries`], [`ResolveUuidResponse::entries`]. [`RoutingUpdate`]
+//! and [`Page`] append whole entries and say when one has no room.
+//!
+//! Physical addresses are bytes, since only the transport binding says what they mean.
+//! [`BindingId::encode_address`] and [`BindingId::decode_address`] convert them.
 //!
 //! # What is checked
 //!
@@ -51,33 +74,74 @@
 //! # Ok::<(), mctp_router::wire::InvalidResponse>(())
 //! ```
 
+mod allocation;
+#[cfg(test)]
+mod bridge_tests;
 mod code;
+mod discovery;
 mod endpoint_id;
 mod header;
+mod hop;
+mod numbers;
+mod page;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod query_tests;
+mod resolve;
+mod resolve_uuid;
 mod response;
+mod routing;
+mod routing_table;
 mod support;
 #[cfg(test)]
 mod tests;
+mod transport_specific;
 mod uuid;
 mod vendor;
 
+use mctp_transport::BASELINE_TRANSMISSION_UNIT;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+pub use allocation::{
+    AllocateEndpointIdsRequest, AllocateEndpointIdsResponse, AllocationOperation, AllocationStatus,
+};
 pub use code::{Command, CompletionCode};
+pub use discovery::{
+    DiscoveryNotifyRequest, EndpointDiscoveryRequest, PrepareForEndpointDiscoveryRequest,
+};
 pub use endpoint_id::{
     AssignmentStatus, EndpointIdType, EndpointType, GetEndpointIdRequest, GetEndpointIdResponse,
-    Operation, SetEndpointIdRequest, SetEndpointIdResponse, SetEndpointIdStatus,
+    Operation, PoolStatus, SetEndpointIdRequest, SetEndpointIdResponse, SetEndpointIdStatus,
 };
 pub use header::{Flags, Header, MESSAGE_TYPE, Message, ResponseHeader};
+pub use hop::{
+    GetNetworkIdRequest, GetNetworkIdResponse, QueryHopRequest, QueryHopResponse, TransmissionUnit,
+};
+pub use numbers::{BindingId, MediumId, WireAddress};
+pub use page::Page;
+pub use resolve::{ResolveEndpointIdRequest, ResolveEndpointIdResponse};
+pub use resolve_uuid::{ResolveUuidRequest, ResolveUuidResponse, UuidEntry};
 pub use response::Response;
+pub use routing::{
+    RoutingEntryKind, RoutingInformationUpdateRequest, RoutingUpdate, RoutingUpdateEntry,
+};
+pub use routing_table::{
+    GetRoutingTableEntriesRequest, GetRoutingTableEntriesResponse, RoutingEntryFlags,
+    RoutingTableEntry,
+};
 pub use support::{
     GetMessageTypeSupportRequest, GetMessageTypeSupportResponse, GetVersionSupportRequest,
     GetVersionSupportResponse, Version,
 };
+pub use transport_specific::TransportSpecific;
 pub use uuid::{GetEndpointUuidRequest, GetEndpointUuidResponse};
 pub use vendor::{
     GetVendorSupportRequest, GetVendorSupportResponse, Vendor, VendorIdFormat, VendorSupport,
 };
+
+/// How many bytes of data a request has room for in one packet.
+const REQUEST_DATA_MAX: usize = BASELINE_TRANSMISSION_UNIT - size_of::<Message<Header>>();
 
 /// The data of a request: what follows its [`Header`].
 ///
@@ -134,6 +198,14 @@ fn exactly<T: FromBytes + Immutable + KnownLayout + Unaligned + ?Sized>(
     data: &[u8],
 ) -> Result<&T, InvalidResponse> {
     T::ref_from_bytes(data).map_err(|_| InvalidResponse::Length(data.len()))
+}
+
+/// Data of a response that has none.
+fn empty(data: &[u8]) -> Result<(), InvalidResponse> {
+    match data {
+        [] => Ok(()),
+        _ => Err(InvalidResponse::Length(data.len())),
+    }
 }
 
 /// Data of a response that states how many entries it has.

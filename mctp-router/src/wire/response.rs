@@ -33,12 +33,25 @@ impl Response {
     /// [`CompletionCode::INVALID_DATA`]; to one that is no success, nothing is appended.
     #[inline(never)]
     pub fn put(&mut self, data: &[u8]) {
-        let is_success = self
-            .parts()
-            .is_some_and(|(header, _)| header.completion_code.is_success());
+        let is_success = self.is_success();
         if is_success && self.0.extend_from_slice(data).is_err() {
             self.refuse(CompletionCode::INVALID_DATA);
         }
+    }
+
+    /// Appends data if there is room for all of them, and returns whether there was. To a response
+    /// that is no success, nothing is appended.
+    pub(super) fn put_whole(&mut self, parts: [&[u8]; 2]) -> bool {
+        let len_before = self.0.len();
+        let is_success = self.is_success();
+        let appended = is_success
+            && parts
+                .iter()
+                .all(|part| self.0.extend_from_slice(part).is_ok());
+        if !appended {
+            self.0.truncate(len_before);
+        }
+        appended
     }
 
     /// Makes it a response of this completion code, without data.
@@ -52,6 +65,11 @@ impl Response {
     /// The message, from its message type on.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    fn is_success(&mut self) -> bool {
+        self.parts()
+            .is_some_and(|(header, _)| header.completion_code.is_success())
     }
 
     /// Header and data so far.

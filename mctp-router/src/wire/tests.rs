@@ -111,10 +111,56 @@ fn commands_and_completion_codes_have_their_numbers() {
             "Get Vendor Defined Message Support (06h)",
         ),
         (Command::RESOLVE_ENDPOINT_ID, 7, "Resolve Endpoint ID (07h)"),
-        (Command(0x0B), 0x0B, "control request (0bh)"),
+        (
+            Command::ALLOCATE_ENDPOINT_IDS,
+            0x08,
+            "Allocate Endpoint IDs (08h)",
+        ),
+        (
+            Command::ROUTING_INFORMATION_UPDATE,
+            0x09,
+            "Routing Information Update (09h)",
+        ),
+        (
+            Command::GET_ROUTING_TABLE_ENTRIES,
+            0x0A,
+            "Get Routing Table Entries (0ah)",
+        ),
+        (
+            Command::PREPARE_FOR_ENDPOINT_DISCOVERY,
+            0x0B,
+            "Prepare for Endpoint Discovery (0bh)",
+        ),
+        (
+            Command::ENDPOINT_DISCOVERY,
+            0x0C,
+            "Endpoint Discovery (0ch)",
+        ),
+        (Command::DISCOVERY_NOTIFY, 0x0D, "Discovery Notify (0dh)"),
+        (Command::GET_NETWORK_ID, 0x0E, "Get Network ID (0eh)"),
+        (Command::QUERY_HOP, 0x0F, "Query Hop (0fh)"),
+        (Command::RESOLVE_UUID, 0x10, "Resolve UUID (10h)"),
+        (Command::QUERY_RATE_LIMIT, 0x11, "Query Rate Limit (11h)"),
+        (
+            Command::REQUEST_TX_RATE_LIMIT,
+            0x12,
+            "Request TX Rate Limit (12h)",
+        ),
+        (Command::UPDATE_RATE_LIMIT, 0x13, "Update Rate Limit (13h)"),
+        (
+            Command::QUERY_SUPPORTED_INTERFACES,
+            0x14,
+            "Query Supported Interfaces (14h)",
+        ),
+        (Command(0x00), 0x00, "control request (00h)"),
+        (Command(0x15), 0x15, "control request (15h)"),
+        (Command(0xEF), 0xEF, "control request (efh)"),
+        (Command(0xF0), 0xF0, "Transport Specific (f0h)"),
+        (Command(0xFF), 0xFF, "Transport Specific (ffh)"),
     ];
     for (command, number, text) in commands {
         assert_eq!((command.0, command.to_string()), (number, text.to_owned()));
+        assert_eq!(command.is_transport_specific(), number >= 0xF0);
     }
     let codes = [
         (CompletionCode::SUCCESS, 0x00, "SUCCESS (00h)"),
@@ -213,7 +259,7 @@ fn the_answer_to_set_endpoint_id_has_status_setting_and_pool_size() {
 fn the_answer_to_get_endpoint_id_has_id_types_and_a_byte_for_the_medium() {
     let bridge = GetEndpointIdResponse {
         endpoint_id: 0x42,
-        endpoint_type: EndpointType::bus_owner_or_bridge(EndpointIdType::StaticInForce),
+        endpoint_type: EndpointType::bridge(EndpointIdType::StaticInForce),
         medium_specific: 1,
     };
     assert_eq!(bridge.as_bytes(), [0x42, 0x12, 0x01]);
