@@ -16,7 +16,6 @@ use mctp_router::wire::{
     GetVendorSupportRequest, GetVersionSupportRequest, InvalidResponse, MESSAGE_TYPE, Operation,
     Request as ControlRequest, SetEndpointIdRequest, SetEndpointIdResponse, VendorSupport, Version,
 };
-use zerocopy::IntoBytes;
 
 use crate::address::Destination;
 use crate::exchange::{Exchange, Request};
