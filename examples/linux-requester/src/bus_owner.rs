@@ -8,10 +8,17 @@
 //!    endpoint insists on.
 //! 3. By EID: Get Message Type Support, Get Vendor Defined Message Support if a vendor type is
 //!    listed, Get Endpoint UUID.
-//! 4. What mctpd does not ask: Get MCTP Version Support, and Get Endpoint ID once more, by EID.
+//! 4. If a bridge has asked for a pool in its answer to Set Endpoint ID: the gateway route for the
+//!    endpoint IDs after its own, then Allocate Endpoint IDs. A bridge that does not take exactly
+//!    these is taken into service without a pool.
+//! 5. What mctpd does not ask: Get MCTP Version Support, and Get Endpoint ID once more, by EID.
 //!
-//! Stricter than mctpd, which tolerates failures of the vendor and UUID requests. Not done: EID
-//! pools for bridges.
+//! Stricter than mctpd, which tolerates failures of the vendor and UUID requests, and an endpoint
+//! that accepts another EID than the one it was given. A pool is given only to what says in its
+//! answer to Get Endpoint ID that it is a bridge.
+//!
+//! The sequence is the same each time: a bridge that has its EID and its pool already is given both
+//! again, which it has to accept.
 
 use std::fmt::Write;
 use std::ops::RangeInclusive;
@@ -24,10 +31,14 @@ use crate::address::Destination;
 use crate::control::{ControlClient, ControlError, InWords, Uuid};
 use crate::exchange::Exchange;
 use crate::netlink::Change;
+use crate::pool::{self, Pool, PoolRefusal};
 use crate::transaction::{ChangeError, Kernel, Transaction};
 
 const ASSIGNABLE: RangeInclusive<u8> = 8..=254;
 const VENDOR_TYPES: RangeInclusive<u8> = 0x7e..=0x7f;
+/// The largest packet that every bus behind a bridge takes: the baseline transmission unit of 64
+/// bytes and the header (DSP0236 1.3.3, section 8.4.2). mctpd gives its gateway routes the same.
+const BASELINE_MTU: u32 = 68;
 
 /// What the bus owner decides.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +52,8 @@ pub struct Plan {
     /// The EID that the endpoint shall have; without one it keeps its own, or gets the lowest free
     /// one.
     pub endpoint_id: Option<u8>,
+    /// How many endpoint IDs a bridge gets at most for what is behind it.
+    pub largest_pool: u8,
 }
 
 impl Plan {
@@ -52,19 +65,28 @@ impl Plan {
     }
 }
 
-/// What the endpoint said about itself.
+/// An endpoint in service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// The EID now in use.
     pub endpoint_id: u8,
+    /// What mctpd asks every endpoint for.
+    pub properties: Properties,
+    /// Versions of the base specification.
+    pub versions: Vec<Version>,
+    /// Of a bridge: the endpoint IDs that it has for what is behind it.
+    pub pool: Option<Pool>,
+}
+
+/// What an endpoint says about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Properties {
     /// Message types, as listed.
     pub message_types: Vec<u8>,
     /// Vendor defined messages, by selector.
     pub vendor_messages: Vec<VendorSupport>,
     /// What the endpoint is recognised by.
     pub uuid: Uuid,
-    /// Versions of the base specification.
-    pub versions: Vec<Version>,
 }
 
 /// Why the endpoint was not taken into service.
@@ -101,17 +123,78 @@ pub fn set_up<K: Kernel>(
         let endpoint_id = present.endpoint_id;
         add_route(transaction, plan, endpoint_id)?;
         transaction.report(&format!("the endpoint keeps EID {endpoint_id}"));
-        return query(client, transaction, endpoint_id);
+        let mut endpoint = read_properties(client, transaction, endpoint_id)?;
+        check(client, transaction, &mut endpoint)?;
+        return Ok(endpoint);
     }
-    let endpoint_id = assign(client, transaction, plan)?;
-    let queried = query(client, transaction, endpoint_id);
-    if queried.is_err() {
+    let is_bridge = present.endpoint_type.is_bus_owner_or_bridge();
+    let (endpoint_id, pool) = assign(client, transaction, plan, is_bridge)?;
+    let mut given = None;
+    let result = finish(client, transaction, endpoint_id, pool, &mut given);
+    if result.is_err() {
         // A bus owner can give an endpoint another EID, but none.
         transaction.report(&format!(
             "cannot undo: the endpoint keeps EID {endpoint_id}"
         ));
+        if let Some(pool) = given {
+            transaction.report(&format!("cannot undo: the bridge keeps the pool {pool}"));
+        }
     }
-    queried
+    result
+}
+
+/// What follows the assignment. `given` is the pool that the bridge has taken, also if a later step
+/// fails.
+fn finish<K: Kernel>(
+    client: &mut ControlClient<'_, impl Exchange>,
+    transaction: &mut Transaction<'_, K>,
+    endpoint_id: u8,
+    pool: Option<Pool>,
+    given: &mut Option<Pool>,
+) -> Result<Endpoint, BusOwnerError> {
+    let mut endpoint = read_properties(client, transaction, endpoint_id)?;
+    if let Some(pool) = pool {
+        *given = give_pool(client, transaction, endpoint_id, pool)?;
+        endpoint.pool = *given;
+    }
+    check(client, transaction, &mut endpoint)?;
+    Ok(endpoint)
+}
+
+/// Makes the gateway route, since what is behind the bridge may talk as soon as it has an EID, and
+/// gives the pool. `None` if the bridge does not take exactly this pool.
+fn give_pool<K: Kernel>(
+    client: &mut ControlClient<'_, impl Exchange>,
+    transaction: &mut Transaction<'_, K>,
+    bridge: u8,
+    pool: Pool,
+) -> Result<Option<Pool>, BusOwnerError> {
+    let position = transaction.position();
+    let Pool { first, last } = pool;
+    let add = Change::AddGatewayRoute {
+        first,
+        last,
+        gateway: bridge,
+        mtu: BASELINE_MTU,
+    };
+    let remove = Change::RemoveGatewayRoute {
+        first,
+        last,
+        gateway: bridge,
+    };
+    transaction.apply(add, remove)?;
+    match pool::allocate(client, bridge, pool) {
+        Ok(()) => {
+            transaction.report(&format!("Allocate Endpoint IDs {pool}: accepted"));
+            Ok(Some(pool))
+        }
+        Err(PoolRefusal::Control(error @ ControlError::Socket { .. })) => Err(error.into()),
+        Err(refusal) => {
+            transaction.undo_since(position)?;
+            transaction.report(&format!("the bridge has no pool: {refusal}"));
+            Ok(None)
+        }
+    }
 }
 
 fn keeps_its_id(present: GetEndpointIdResponse, plan: Plan) -> bool {
@@ -127,7 +210,8 @@ fn assign<K: Kernel>(
     client: &mut ControlClient<'_, impl Exchange>,
     transaction: &mut Transaction<'_, K>,
     plan: Plan,
-) -> Result<u8, BusOwnerError> {
+    is_bridge: bool,
+) -> Result<(u8, Option<Pool>), BusOwnerError> {
     let lowest_free = || {
         ASSIGNABLE
             .into_iter()
@@ -144,22 +228,18 @@ fn assign<K: Kernel>(
     let answer = client.set_endpoint_id(plan.physical(), wanted)?;
     let accepted = answer.status.assignment() == AssignmentStatus::Accepted;
     let verdict = if accepted { "accepted" } else { "rejected" };
-    let pool = match answer.pool_size {
-        1.. if answer.status.has_pool() => {
-            format!(
-                "asks for a pool of {}, which is not given",
-                answer.pool_size
-            )
-        }
-        _ => "no pool".to_owned(),
-    };
+    let asked = pool::asked_for(&answer);
+    let largest = if is_bridge { plan.largest_pool } else { 0 };
+    let is_taken = |id| id == plan.local_endpoint_id;
+    let pool = pool::reserve(wanted, asked, largest, is_taken);
+    let request = describe_request(asked, pool);
     let now = answer.endpoint_id;
     transaction.report(&format!(
-        "Set Endpoint ID {wanted}: {verdict}, EID is {now}, {pool}"
+        "Set Endpoint ID {wanted}: {verdict}, EID is {now}, {request}"
     ));
 
     if now == wanted {
-        return Ok(wanted);
+        return Ok((wanted, pool));
     }
     transaction.undo_since(position)?;
     if accepted || !ASSIGNABLE.contains(&now) || now == plan.local_endpoint_id {
@@ -168,7 +248,22 @@ fn assign<K: Kernel>(
         )));
     }
     add_route(transaction, plan, now)?;
-    Ok(now)
+    // The endpoint IDs after this one were not reserved.
+    Ok((now, None))
+}
+
+fn describe_request(asked: u8, pool: Option<Pool>) -> String {
+    match (asked, pool) {
+        (0, _) => "no pool".to_owned(),
+        (asked, None) => format!("asks for a pool of {asked}, which is not given"),
+        (asked, Some(pool)) if pool.size() == asked => format!("asks for a pool of {asked}"),
+        (asked, Some(pool)) => {
+            format!(
+                "asks for a pool of {asked}, of which {} can be given",
+                pool.size()
+            )
+        }
+    }
 }
 
 /// Makes an endpoint ID reachable through the interface; on a bus the kernel is also told where it
@@ -203,26 +298,55 @@ fn add_route<K: Kernel>(
     transaction.apply(add, remove)
 }
 
-fn query<K: Kernel>(
+fn read_properties<K: Kernel>(
     client: &mut ControlClient<'_, impl Exchange>,
     transaction: &mut Transaction<'_, K>,
     endpoint_id: u8,
 ) -> Result<Endpoint, BusOwnerError> {
+    let properties = properties(client, endpoint_id, &mut |line| transaction.report(line))?;
+    Ok(Endpoint {
+        endpoint_id,
+        properties,
+        versions: Vec::new(),
+        pool: None,
+    })
+}
+
+/// Asks an endpoint that has a route for what mctpd asks every endpoint for.
+pub fn properties(
+    client: &mut ControlClient<'_, impl Exchange>,
+    endpoint_id: u8,
+    report: &mut dyn FnMut(&str),
+) -> Result<Properties, BusOwnerError> {
     let endpoint = Destination::EndpointId(endpoint_id);
     let message_types = client.message_types(endpoint)?;
-    transaction.report(&format!(
+    report(&format!(
         "Get Message Type Support:{}",
         hex_list(&message_types)
     ));
 
     let mut vendor_messages = Vec::new();
     if message_types.iter().any(|kind| VENDOR_TYPES.contains(kind)) {
-        vendor_messages = query_vendor_messages(client, transaction, endpoint)?;
+        vendor_messages = query_vendor_messages(client, endpoint, report)?;
     }
     let uuid = client.uuid(endpoint)?;
-    transaction.report(&format!("Get Endpoint UUID: {uuid}"));
+    report(&format!("Get Endpoint UUID: {uuid}"));
+    Ok(Properties {
+        message_types,
+        vendor_messages,
+        uuid,
+    })
+}
 
-    let versions = client.versions(endpoint, GetVersionSupportRequest::BASE_SPECIFICATION)?;
+/// What mctpd does not ask.
+fn check<K: Kernel>(
+    client: &mut ControlClient<'_, impl Exchange>,
+    transaction: &mut Transaction<'_, K>,
+    endpoint: &mut Endpoint,
+) -> Result<(), BusOwnerError> {
+    let endpoint_id = endpoint.endpoint_id;
+    let destination = Destination::EndpointId(endpoint_id);
+    let versions = client.versions(destination, GetVersionSupportRequest::BASE_SPECIFICATION)?;
     let list: Vec<_> = versions.iter().map(Version::to_string).collect();
     transaction.report(&format!(
         "Get MCTP Version Support (base): {}",
@@ -233,8 +357,9 @@ fn query<K: Kernel>(
             "the endpoint supports no version of the base specification".into(),
         ));
     }
+    endpoint.versions = versions;
 
-    let now = client.endpoint_id(endpoint)?;
+    let now = client.endpoint_id(destination)?;
     transaction.report(&format!("Get Endpoint ID (by EID): {}", InWords(&now)));
     if now.endpoint_id != endpoint_id {
         return Err(protocol(format!(
@@ -242,26 +367,20 @@ fn query<K: Kernel>(
             now.endpoint_id
         )));
     }
-    Ok(Endpoint {
-        endpoint_id,
-        message_types,
-        vendor_messages,
-        uuid,
-        versions,
-    })
+    Ok(())
 }
 
 /// Asks for selector 0, 1, 2...: each answer's next selector has to be one more, or FFh in the last
 /// one.
-fn query_vendor_messages<K: Kernel>(
+fn query_vendor_messages(
     client: &mut ControlClient<'_, impl Exchange>,
-    transaction: &mut Transaction<'_, K>,
     endpoint: Destination,
+    report: &mut dyn FnMut(&str),
 ) -> Result<Vec<VendorSupport>, BusOwnerError> {
     let mut found = Vec::new();
     for selector in 0..VendorSupport::LAST {
         let message = client.vendor_message(endpoint, selector)?;
-        transaction.report(&format!(
+        report(&format!(
             "Get Vendor Defined Message Support {selector}: {}, command set {:04x}h",
             message.vendor, message.command_set
         ));
@@ -285,6 +404,9 @@ fn hex_list(bytes: &[u8]) -> String {
         text
     })
 }
+
+#[cfg(test)]
+mod bridge_tests;
 
 #[cfg(test)]
 mod tests {
@@ -369,6 +491,7 @@ mod tests {
         hardware_address: None,
         local_endpoint_id: 8,
         endpoint_id: None,
+        largest_pool: 15,
     };
 
     fn run(peer: &mut Peer, plan: Plan) -> (Result<Endpoint, BusOwnerError>, Vec<u8>) {
@@ -493,7 +616,15 @@ mod tests {
             next_selectors: vec![1, 2, 0xff],
             ..Peer::default()
         };
-        assert_eq!(run(&mut dense, PLAN).0.unwrap().vendor_messages.len(), 3);
+        assert_eq!(
+            run(&mut dense, PLAN)
+                .0
+                .unwrap()
+                .properties
+                .vendor_messages
+                .len(),
+            3
+        );
         let mut gap = Peer {
             next_selectors: vec![2],
             ..Peer::default()
@@ -508,7 +639,14 @@ mod tests {
             message_types: vec![1, 0x00],
             ..Peer::default()
         };
-        assert!(run(&mut peer, PLAN).0.unwrap().vendor_messages.is_empty());
+        assert!(
+            run(&mut peer, PLAN)
+                .0
+                .unwrap()
+                .properties
+                .vendor_messages
+                .is_empty()
+        );
         assert!(peer.commands.iter().all(|(_, command)| *command != 6));
     }
 

@@ -9,6 +9,7 @@
 //! A neighbour entry maps an endpoint ID to a hardware address. USB and serial lines have none.
 
 use std::io;
+use std::ops::RangeInclusive;
 
 /// `AF_NETLINK`.
 pub const FAMILY: u16 = 16;
@@ -32,6 +33,7 @@ const IFLA_TXQLEN: u16 = 13;
 const IFA_LOCAL: u16 = 2;
 const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
+const RTA_GATEWAY: u16 = 5;
 const RTA_METRICS: u16 = 8;
 const RTAX_MTU: u16 = 2;
 /// In the type of an attribute whose value is attributes.
@@ -41,6 +43,9 @@ const NDA_LLADDR: u16 = 2;
 
 const IFF_UP: u32 = 1;
 const RTN_UNICAST: u8 = 1;
+
+/// In the address of a gateway: the network that sockets use which name none.
+const DEFAULT_NETWORK: u32 = 0;
 
 const HEADER_LENGTH: usize = 16;
 
@@ -99,6 +104,27 @@ pub enum Change {
         /// 8 to 254.
         endpoint_id: u8,
     },
+    /// Sends what is for the endpoint IDs `first` to `last` to where `gateway` is, a bridge that has
+    /// a route of its own. Linux has such routes since 6.17.
+    AddGatewayRoute {
+        /// 8 to 254.
+        first: u8,
+        /// `first` to 254.
+        last: u8,
+        /// The endpoint ID of the bridge.
+        gateway: u8,
+        /// The largest packet in bytes, with the 4-byte header of MCTP.
+        mtu: u32,
+    },
+    /// Undoes [`Change::AddGatewayRoute`].
+    RemoveGatewayRoute {
+        /// 8 to 254.
+        first: u8,
+        /// `first` to 254.
+        last: u8,
+        /// The endpoint ID of the bridge.
+        gateway: u8,
+    },
     /// Tells the kernel at which hardware address of the interface's bus `endpoint_id` is.
     AddNeighbour {
         /// The kernel's number of the interface.
@@ -139,6 +165,17 @@ impl Change {
             Self::RemoveRoute { endpoint_id, .. } => {
                 format!("remove the route to EID {endpoint_id} through {interface}")
             }
+            Self::AddGatewayRoute {
+                first,
+                last,
+                gateway,
+                ..
+            } => format!("make the route to EIDs {first} to {last} through EID {gateway}"),
+            Self::RemoveGatewayRoute {
+                first,
+                last,
+                gateway,
+            } => format!("remove the route to EIDs {first} to {last} through EID {gateway}"),
             Self::AddNeighbour { endpoint_id, .. } => {
                 format!("make the neighbour EID {endpoint_id} on {interface}")
             }
@@ -196,13 +233,24 @@ pub fn encode(change: Change, sequence: u32) -> Vec<u8> {
             let message = route(RTM_NEWROUTE, NLM_F_CREATE, interface_index, endpoint_id);
             match mtu {
                 None => message,
-                Some(mtu) => message.attribute(NESTED | RTA_METRICS, &mtu_metric(mtu)),
+                Some(mtu) => message.mtu(mtu),
             }
         }
         Change::RemoveRoute {
             interface_index,
             endpoint_id,
         } => route(RTM_DELROUTE, 0, interface_index, endpoint_id),
+        Change::AddGatewayRoute {
+            first,
+            last,
+            gateway,
+            mtu,
+        } => gateway_route(RTM_NEWROUTE, NLM_F_CREATE, first..=last, gateway).mtu(mtu),
+        Change::RemoveGatewayRoute {
+            first,
+            last,
+            gateway,
+        } => gateway_route(RTM_DELROUTE, 0, first..=last, gateway),
         Change::AddNeighbour {
             interface_index,
             endpoint_id,
@@ -247,13 +295,25 @@ fn address_header(interface_index: u32) -> Vec<u8> {
     header
 }
 
+fn route(kind: u16, flags: u16, interface_index: u32, endpoint_id: u8) -> Message {
+    route_to(kind, flags, endpoint_id..=endpoint_id)
+        .attribute(RTA_OIF, &interface_index.to_ne_bytes())
+}
+
+/// Without an interface: Linux refuses a route that has both. The value is a `struct mctp_fq_addr`:
+/// network u32, endpoint ID, 3 bytes of padding.
+fn gateway_route(kind: u16, flags: u16, ids: RangeInclusive<u8>, gateway: u8) -> Message {
+    let mut address = DEFAULT_NETWORK.to_ne_bytes().to_vec();
+    address.extend([gateway, 0, 0, 0]);
+    route_to(kind, flags, ids).attribute(RTA_GATEWAY, &address)
+}
+
 /// `struct rtmsg`: family, destination length, source length, TOS, table, protocol, scope, type,
 /// flags u32. In MCTP a destination length of n means n endpoint IDs more than the one given.
-fn route(kind: u16, flags: u16, interface_index: u32, endpoint_id: u8) -> Message {
-    let header = [AF_MCTP, 0, 0, 0, 0, 0, 0, RTN_UNICAST, 0, 0, 0, 0];
-    Message::new(kind, flags, &header)
-        .attribute(RTA_DST, &[endpoint_id])
-        .attribute(RTA_OIF, &interface_index.to_ne_bytes())
+fn route_to(kind: u16, flags: u16, ids: RangeInclusive<u8>) -> Message {
+    let more = ids.end().saturating_sub(*ids.start());
+    let header = [AF_MCTP, more, 0, 0, 0, 0, 0, RTN_UNICAST, 0, 0, 0, 0];
+    Message::new(kind, flags, &header).attribute(RTA_DST, &[*ids.start()])
 }
 
 /// The attribute within the metrics of a route.
@@ -292,6 +352,11 @@ impl Message {
         self.0.extend(value);
         self.0.resize(self.0.len().next_multiple_of(4), 0);
         self
+    }
+
+    /// Appends the largest packet of a route.
+    fn mtu(self, mtu: u32) -> Self {
+        self.attribute(NESTED | RTA_METRICS, &mtu_metric(mtu))
     }
 
     fn finish(mut self, sequence: u32) -> Vec<u8> {
@@ -481,6 +546,34 @@ mod tests {
         assert_eq!((u16_at(metrics, 0), u16_at(metrics, 2)), (12, 0x8008));
         assert_eq!((u16_at(metrics, 4), u16_at(metrics, 6)), (8, 2));
         assert_eq!((u32_at(metrics, 8), metrics.len()), (68, 12));
+    }
+
+    /// `rtm_dst_len` 3 is the extent of four endpoint IDs; no interface; the gateway is in the
+    /// default network (Linux `include/uapi/linux/mctp.h` and `net/mctp/route.c`).
+    #[cfg(target_endian = "little")]
+    #[test]
+    fn gateway_route_has_the_bytes_that_linux_parses() {
+        let add = Change::AddGatewayRoute {
+            first: 10,
+            last: 13,
+            gateway: 9,
+            mtu: 68,
+        };
+        let remove = Change::RemoveGatewayRoute {
+            first: 10,
+            last: 13,
+            gateway: 9,
+        };
+        let body = [
+            0x2d, 3, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, // struct rtmsg
+            5, 0, 1, 0, 10, 0, 0, 0, // RTA_DST
+            12, 0, 5, 0, 0, 0, 0, 0, 9, 0, 0, 0, // RTA_GATEWAY
+        ];
+        let metrics = [12, 0, 8, 0x80, 8, 0, 2, 0, 68, 0, 0, 0];
+        let new_header = [60, 0, 0, 0, 24, 0, 5, 4, 3, 0, 0, 0, 0, 0, 0, 0];
+        let delete_header = [48, 0, 0, 0, 25, 0, 5, 0, 4, 0, 0, 0, 0, 0, 0, 0];
+        assert_eq!(encode(add, 3), [&new_header[..], &body, &metrics].concat());
+        assert_eq!(encode(remove, 4), [&delete_header[..], &body].concat());
     }
 
     #[test]

@@ -146,6 +146,8 @@ pub(crate) mod fake {
         pub(crate) queue_length: u32,
         pub(crate) addresses: BTreeMap<u8, ()>,
         pub(crate) routes: BTreeMap<u8, Option<u32>>,
+        /// By the first and the last endpoint ID, their bridge.
+        pub(crate) gateway_routes: BTreeMap<(u8, u8), u8>,
         pub(crate) neighbours: BTreeMap<u8, u8>,
     }
 
@@ -175,6 +177,12 @@ pub(crate) mod fake {
                 Change::AddRoute {
                     endpoint_id, mtu, ..
                 } => return Ok(add(&mut present.routes, endpoint_id, mtu)),
+                Change::AddGatewayRoute {
+                    first,
+                    last,
+                    gateway,
+                    ..
+                } => return Ok(add(&mut present.gateway_routes, (first, last), gateway)),
                 Change::AddNeighbour {
                     endpoint_id,
                     hardware_address,
@@ -186,6 +194,9 @@ pub(crate) mod fake {
                 Change::RemoveRoute { endpoint_id, .. } => {
                     remove(&mut present.routes, endpoint_id)?;
                 }
+                Change::RemoveGatewayRoute { first, last, .. } => {
+                    remove(&mut present.gateway_routes, (first, last))?;
+                }
                 Change::RemoveNeighbour { endpoint_id, .. } => {
                     remove(&mut present.neighbours, endpoint_id)?;
                 }
@@ -194,7 +205,7 @@ pub(crate) mod fake {
         }
     }
 
-    fn add<T>(entries: &mut BTreeMap<u8, T>, key: u8, value: T) -> Applied {
+    fn add<I: Ord, T>(entries: &mut BTreeMap<I, T>, key: I, value: T) -> Applied {
         if entries.contains_key(&key) {
             return Applied::Present;
         }
@@ -202,7 +213,7 @@ pub(crate) mod fake {
         Applied::Changed
     }
 
-    fn remove<T>(entries: &mut BTreeMap<u8, T>, key: u8) -> io::Result<T> {
+    fn remove<I: Ord, T>(entries: &mut BTreeMap<I, T>, key: I) -> io::Result<T> {
         entries
             .remove(&key)
             .ok_or_else(|| io::ErrorKind::NotFound.into())
