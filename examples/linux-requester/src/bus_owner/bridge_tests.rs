@@ -303,8 +303,10 @@ fn bridge_that_has_lost_its_state_gets_the_same_endpoint_ids() {
 
 #[test]
 fn repeated_setup_that_fails_leaves_what_was_there_before() {
-    let mut kernel = FakeKernel::default();
-    kernel.configuration = with_routes(&[9], &[(10, 13)]);
+    let mut kernel = FakeKernel {
+        configuration: with_routes(&[9], &[(10, 13)]),
+        ..FakeKernel::default()
+    };
     let mut bridge = FakeBridge {
         silent_from: Some(7),
         ..FakeBridge::default()
