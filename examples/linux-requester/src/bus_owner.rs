@@ -229,9 +229,10 @@ fn assign<K: Kernel>(
     let accepted = answer.status.assignment() == AssignmentStatus::Accepted;
     let verdict = if accepted { "accepted" } else { "rejected" };
     let asked = pool::asked_for(&answer);
-    let largest = if is_bridge { plan.largest_pool } else { 0 };
-    let is_taken = |id| id == plan.local_endpoint_id;
-    let pool = pool::reserve(wanted, asked, largest, is_taken);
+    let pool = match asked {
+        1.. if is_bridge => reserve(transaction, plan, wanted, asked)?,
+        _ => None,
+    };
     let request = describe_request(asked, pool);
     let now = answer.endpoint_id;
     transaction.report(&format!(
@@ -250,6 +251,23 @@ fn assign<K: Kernel>(
     add_route(transaction, plan, now)?;
     // The endpoint IDs after this one were not reserved.
     Ok((now, None))
+}
+
+/// What is free after the bridge: what has no route yet, or one through this bridge from before.
+fn reserve<K: Kernel>(
+    transaction: &mut Transaction<'_, K>,
+    plan: Plan,
+    bridge: u8,
+    asked: u8,
+) -> Result<Option<Pool>, ChangeError> {
+    let mut routes = transaction.routes()?;
+    routes.retain(|route| route.gateway != Some(bridge));
+    let has_route = |id| {
+        let mut others = routes.iter();
+        others.any(|route| (route.first..=route.last).contains(&id))
+    };
+    let is_taken = |id| id == plan.local_endpoint_id || has_route(id);
+    Ok(pool::reserve(bridge, asked, plan.largest_pool, is_taken))
 }
 
 fn describe_request(asked: u8, pool: Option<Pool>) -> String {

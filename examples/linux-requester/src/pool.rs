@@ -1,10 +1,10 @@
 //! Pools of endpoint IDs for bridges: how many a bridge gets, and Allocate Endpoint IDs (DSP0236
 //! 1.3.3, section 12.11).
 //!
-//! A bridge says how many endpoint IDs it needs in its answer to Set Endpoint ID. It gets those
-//! right after its own, as mctpd gives them: as many as are free and as the bus owner gives at most.
-//! What it then says to Allocate Endpoint IDs has to be exactly what was given; otherwise it is
-//! without a pool.
+//! A bridge says how many endpoint IDs it needs in its answer to Set Endpoint ID. The bus owner
+//! gives it those right after its own, as mctpd does: as many as are free, and no more than the bus
+//! owner's limit. The answer to Allocate Endpoint IDs has to name exactly the pool of the request;
+//! otherwise the bridge is without a pool.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -60,8 +60,8 @@ pub fn asked_for(answer: &SetEndpointIdResponse) -> u8 {
     }
 }
 
-/// What a bridge gets that asks for `asked` endpoint IDs: those after its own, at most `largest`, up
-/// to the next one for which `is_taken` holds. `None` if that is not even one.
+/// The pool of a bridge that asks for `asked` endpoint IDs: those after its own, at most `largest`,
+/// up to the next one for which `is_taken` holds. `None` if that is not even one.
 pub fn reserve(bridge: u8, asked: u8, largest: u8, is_taken: impl Fn(u8) -> bool) -> Option<Pool> {
     let first = bridge.checked_add(1)?;
     let wanted = usize::from(asked.min(largest));

@@ -27,12 +27,15 @@
 
 use std::io;
 
-use crate::netlink::{Applied, Change};
+use crate::netlink::{Applied, Change, Route};
 
 /// The kernel's network configuration: `Rtnetlink`, or that of a test.
 pub trait Kernel {
     /// Makes a change. An address, route or neighbour that is there already is not an error.
     fn apply(&mut self, change: Change) -> io::Result<Applied>;
+
+    /// All routes of MCTP.
+    fn routes(&mut self) -> io::Result<Vec<Route>>;
 }
 
 #[cfg(target_os = "linux")]
@@ -40,9 +43,13 @@ impl Kernel for crate::netlink::Rtnetlink {
     fn apply(&mut self, change: Change) -> io::Result<Applied> {
         Self::apply(self, change)
     }
+
+    fn routes(&mut self) -> io::Result<Vec<Route>> {
+        Self::routes(self)
+    }
 }
 
-/// The kernel did not make a change.
+/// The kernel did not make a change, or did not tell its routes.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {change}")]
 pub struct ChangeError {
@@ -94,6 +101,14 @@ impl<'a, K: Kernel> Transaction<'a, K> {
             }
         }
         Ok(())
+    }
+
+    /// The routes that there are at this moment.
+    pub fn routes(&mut self) -> Result<Vec<Route>, ChangeError> {
+        self.kernel.routes().map_err(|source| ChangeError {
+            change: "read the routes".to_owned(),
+            source,
+        })
     }
 
     /// The place between the changes so far and the next one.
@@ -202,6 +217,21 @@ pub(crate) mod fake {
                 }
             }
             Ok(Applied::Changed)
+        }
+
+        fn routes(&mut self) -> io::Result<Vec<Route>> {
+            let direct = self.configuration.routes.keys().map(|id| Route {
+                first: *id,
+                last: *id,
+                gateway: None,
+            });
+            let gateway_routes = self.configuration.gateway_routes.iter();
+            let through = gateway_routes.map(|((first, last), gateway)| Route {
+                first: *first,
+                last: *last,
+                gateway: Some(*gateway),
+            });
+            Ok(direct.chain(through).collect())
         }
     }
 

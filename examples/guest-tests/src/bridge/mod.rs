@@ -1,5 +1,5 @@
-//! Scenarios between the bus owner and a bridge: the sequence of mctpd with its exact bytes, and what
-//! the bus owner does when a bridge answers otherwise.
+//! Scenarios between the bus owner and a bridge: the sequence of mctpd with its exact bytes, and
+//! what the bus owner does when a bridge answers otherwise.
 //!
 //! Each takes the interface and the bridge into service, and undoes both in the end, so that the
 //! next one finds the kernel as it was; the bridge keeps what it was given. The answers that a good

@@ -325,8 +325,8 @@ impl<K: Kernel, E: Exchange> Stage<'_, '_, K, E> {
             .context("no endpoint was named with --present")
     }
 
-    /// One poll with altered answers of an endpoint, whose result is returned with the commands that
-    /// it was sent; the poll after it has to find everybody.
+    /// One poll with altered answers of an endpoint, whose result is returned with the commands
+    /// that it was sent; the poll after it has to find everybody.
     fn disturbed_poll(
         &mut self,
         id: u8,

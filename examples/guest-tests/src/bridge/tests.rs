@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use linux_requester::address::Destination;
 use linux_requester::exchange::{Exchange, Request};
 use linux_requester::link::LinkSettings;
-use linux_requester::netlink::{Applied, Change};
+use linux_requester::netlink::{Applied, Change, Route};
 use linux_requester::transaction::Kernel;
 
 use super::*;
@@ -34,6 +34,16 @@ impl Kernel for Routes {
         } else {
             Applied::Present
         })
+    }
+
+    /// Those behind EID 9 go through it.
+    fn routes(&mut self) -> io::Result<Vec<Route>> {
+        let route = |(first, last): &(u8, u8)| Route {
+            first: *first,
+            last: *last,
+            gateway: (*first > 9).then_some(9),
+        };
+        Ok(self.0.borrow().iter().map(route).collect())
     }
 }
 

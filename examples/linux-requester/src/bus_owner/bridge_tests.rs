@@ -314,3 +314,19 @@ fn repeated_setup_that_fails_leaves_what_was_there_before() {
     assert!(run(&mut kernel, &mut bridge, PLAN).result.is_err());
     assert_eq!(kernel.configuration, with_routes(&[9], &[(10, 13)]));
 }
+
+#[test]
+fn pool_ends_before_what_has_a_route_to_somewhere_else() {
+    let mut elsewhere = with_routes(&[], &[]);
+    elsewhere.gateway_routes.insert((13, 20), 30);
+    for (configuration, last) in [(with_routes(&[12], &[]), 11), (elsewhere, 12)] {
+        let mut kernel = FakeKernel {
+            configuration,
+            ..FakeKernel::default()
+        };
+        let mut bridge = FakeBridge::default();
+        let endpoint = run(&mut kernel, &mut bridge, PLAN).result.unwrap();
+        assert_eq!(endpoint.pool.map(|pool| pool.last), Some(last));
+        assert_eq!(bridge.allocations(), [[0, last - 9, 10]]);
+    }
+}
