@@ -5,6 +5,8 @@ mod background;
 #[cfg(target_os = "linux")]
 mod bench_stopped;
 #[cfg(target_os = "linux")]
+mod bridge;
+#[cfg(target_os = "linux")]
 mod commands;
 #[cfg(target_os = "linux")]
 mod guest_init;

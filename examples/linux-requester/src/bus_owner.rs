@@ -8,10 +8,17 @@
 //!    endpoint insists on.
 //! 3. By EID: Get Message Type Support, Get Vendor Defined Message Support if a vendor type is
 //!    listed, Get Endpoint UUID.
-//! 4. What mctpd does not ask: Get MCTP Version Support, and Get Endpoint ID once more, by EID.
+//! 4. If a bridge has asked for a pool in its answer to Set Endpoint ID: the gateway route for the
+//!    endpoint IDs after its own, then Allocate Endpoint IDs. A bridge that does not take exactly
+//!    these is taken into service without a pool.
+//! 5. What mctpd does not ask: Get MCTP Version Support, and Get Endpoint ID once more, by EID.
 //!
-//! Stricter than mctpd, which tolerates failures of the vendor and UUID requests. Not done: EID
-//! pools for bridges.
+//! Stricter than mctpd, which tolerates failures of the vendor and UUID requests, and an endpoint
+//! that accepts another EID than the one it was given. A pool is given only to what says in its
+//! answer to Get Endpoint ID that it is a bridge.
+//!
+//! The sequence is the same each time: a bridge that has its EID and its pool already is given both
+//! again, which it has to accept.
 
 use std::fmt::Write;
 use std::ops::RangeInclusive;
@@ -24,10 +31,14 @@ use crate::address::Destination;
 use crate::control::{ControlClient, ControlError, InWords, Uuid};
 use crate::exchange::Exchange;
 use crate::netlink::Change;
+use crate::pool::{self, Pool, PoolRefusal};
 use crate::transaction::{ChangeError, Kernel, Transaction};
 
 const ASSIGNABLE: RangeInclusive<u8> = 8..=254;
 const VENDOR_TYPES: RangeInclusive<u8> = 0x7e..=0x7f;
+/// The largest packet that every bus behind a bridge takes: the baseline transmission unit of 64
+/// bytes and the header (DSP0236 1.3.3, section 8.4.2). mctpd gives its gateway routes the same.
+const BASELINE_MTU: u32 = 68;
 
 /// What the bus owner decides.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +52,8 @@ pub struct Plan {
     /// The EID that the endpoint shall have; without one it keeps its own, or gets the lowest free
     /// one.
     pub endpoint_id: Option<u8>,
+    /// How many endpoint IDs a bridge gets at most for what is behind it.
+    pub largest_pool: u8,
 }
 
 impl Plan {
@@ -52,19 +65,28 @@ impl Plan {
     }
 }
 
-/// What the endpoint said about itself.
+/// An endpoint in service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// The EID now in use.
     pub endpoint_id: u8,
+    /// What mctpd asks every endpoint for.
+    pub properties: Properties,
+    /// Versions of the base specification.
+    pub versions: Vec<Version>,
+    /// Of a bridge: the endpoint IDs that it has for what is behind it.
+    pub pool: Option<Pool>,
+}
+
+/// What an endpoint says about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Properties {
     /// Message types, as listed.
     pub message_types: Vec<u8>,
     /// Vendor defined messages, by selector.
     pub vendor_messages: Vec<VendorSupport>,
     /// What the endpoint is recognised by.
     pub uuid: Uuid,
-    /// Versions of the base specification.
-    pub versions: Vec<Version>,
 }
 
 /// Why the endpoint was not taken into service.
@@ -101,17 +123,78 @@ pub fn set_up<K: Kernel>(
         let endpoint_id = present.endpoint_id;
         add_route(transaction, plan, endpoint_id)?;
         transaction.report(&format!("the endpoint keeps EID {endpoint_id}"));
-        return query(client, transaction, endpoint_id);
+        let mut endpoint = read_properties(client, transaction, endpoint_id)?;
+        check(client, transaction, &mut endpoint)?;
+        return Ok(endpoint);
     }
-    let endpoint_id = assign(client, transaction, plan)?;
-    let queried = query(client, transaction, endpoint_id);
-    if queried.is_err() {
+    let is_bridge = present.endpoint_type.is_bus_owner_or_bridge();
+    let (endpoint_id, pool) = assign(client, transaction, plan, is_bridge)?;
+    let mut given = None;
+    let result = finish(client, transaction, endpoint_id, pool, &mut given);
+    if result.is_err() {
         // A bus owner can give an endpoint another EID, but none.
         transaction.report(&format!(
             "cannot undo: the endpoint keeps EID {endpoint_id}"
         ));
+        if let Some(pool) = given {
+            transaction.report(&format!("cannot undo: the bridge keeps the pool {pool}"));
+        }
     }
-    queried
+    result
+}
+
+/// What follows the assignment. `given` is the pool that the bridge has taken, also if a later step
+/// fails.
+fn finish<K: Kernel>(
+    client: &mut ControlClient<'_, impl Exchange>,
+    transaction: &mut Transaction<'_, K>,
+    endpoint_id: u8,
+    pool: Option<Pool>,
+    given: &mut Option<Pool>,
+) -> Result<Endpoint, BusOwnerError> {
+    let mut endpoint = read_properties(client, transaction, endpoint_id)?;
+    if let Some(pool) = pool {
+        *given = give_pool(client, transaction, endpoint_id, pool)?;
+        endpoint.pool = *given;
+    }
+    check(client, transaction, &mut endpoint)?;
+    Ok(endpoint)
+}
+
+/// Makes the gateway route, since what is behind the bridge may talk as soon as it has an EID, and
+/// gives the pool. `None` if the bridge does not take exactly this pool.
+fn give_pool<K: Kernel>(
+    client: &mut ControlClient<'_, impl Exchange>,
+    transaction: &mut Transaction<'_, K>,
+    bridge: u8,
+    pool: Pool,
+) -> Result<Option<Pool>, BusOwnerError> {
+    let position = transaction.position();
+    let Pool { first, last } = pool;
+    let add = Change::AddGatewayRoute {
+        first,
+        last,
+        gateway: bridge,
+        mtu: BASELINE_MTU,
+    };
+    let remove = Change::RemoveGatewayRoute {
+        first,
+        last,
+        gateway: bridge,
+    };
+    transaction.apply(add, remove)?;
+    match pool::allocate(client, bridge, pool) {
+        Ok(()) => {
+            transaction.report(&format!("Allocate Endpoint IDs {pool}: accepted"));
+            Ok(Some(pool))
+        }
+        Err(PoolRefusal::Control(error @ ControlError::Socket { .. })) => Err(error.into()),
+        Err(refusal) => {
+            transaction.undo_since(position)?;
+            transaction.report(&format!("the bridge has no pool: {refusal}"));
+            Ok(None)
+        }
+    }
 }
 
 fn keeps_its_id(present: GetEndpointIdResponse, plan: Plan) -> bool {
@@ -127,7 +210,8 @@ fn assign<K: Kernel>(
     client: &mut ControlClient<'_, impl Exchange>,
     transaction: &mut Transaction<'_, K>,
     plan: Plan,
-) -> Result<u8, BusOwnerError> {
+    is_bridge: bool,
+) -> Result<(u8, Option<Pool>), BusOwnerError> {
     let lowest_free = || {
         ASSIGNABLE
             .into_iter()
@@ -144,22 +228,19 @@ fn assign<K: Kernel>(
     let answer = client.set_endpoint_id(plan.physical(), wanted)?;
     let accepted = answer.status.assignment() == AssignmentStatus::Accepted;
     let verdict = if accepted { "accepted" } else { "rejected" };
-    let pool = match answer.pool_size {
-        1.. if answer.status.has_pool() => {
-            format!(
-                "asks for a pool of {}, which is not given",
-                answer.pool_size
-            )
-        }
-        _ => "no pool".to_owned(),
+    let asked = pool::asked_for(&answer);
+    let pool = match asked {
+        1.. if is_bridge => reserve(transaction, plan, wanted, asked)?,
+        _ => None,
     };
+    let request = describe_request(asked, pool);
     let now = answer.endpoint_id;
     transaction.report(&format!(
-        "Set Endpoint ID {wanted}: {verdict}, EID is {now}, {pool}"
+        "Set Endpoint ID {wanted}: {verdict}, EID is {now}, {request}"
     ));
 
     if now == wanted {
-        return Ok(wanted);
+        return Ok((wanted, pool));
     }
     transaction.undo_since(position)?;
     if accepted || !ASSIGNABLE.contains(&now) || now == plan.local_endpoint_id {
@@ -168,7 +249,39 @@ fn assign<K: Kernel>(
         )));
     }
     add_route(transaction, plan, now)?;
-    Ok(now)
+    // The endpoint IDs after this one were not reserved.
+    Ok((now, None))
+}
+
+/// What is free after the bridge: what has no route yet, or one through this bridge from before.
+fn reserve<K: Kernel>(
+    transaction: &mut Transaction<'_, K>,
+    plan: Plan,
+    bridge: u8,
+    asked: u8,
+) -> Result<Option<Pool>, ChangeError> {
+    let mut routes = transaction.routes()?;
+    routes.retain(|route| route.gateway != Some(bridge));
+    let has_route = |id| {
+        let mut others = routes.iter();
+        others.any(|route| (route.first..=route.last).contains(&id))
+    };
+    let is_taken = |id| id == plan.local_endpoint_id || has_route(id);
+    Ok(pool::reserve(bridge, asked, plan.largest_pool, is_taken))
+}
+
+fn describe_request(asked: u8, pool: Option<Pool>) -> String {
+    match (asked, pool) {
+        (0, _) => "no pool".to_owned(),
+        (asked, None) => format!("asks for a pool of {asked}, which is not given"),
+        (asked, Some(pool)) if pool.size() == asked => format!("asks for a pool of {asked}"),
+        (asked, Some(pool)) => {
+            format!(
+                "asks for a pool of {asked}, of which {} can be given",
+                pool.size()
+            )
+        }
+    }
 }
 
 /// Makes an endpoint ID reachable through the interface; on a bus the kernel is also told where it
@@ -203,26 +316,55 @@ fn add_route<K: Kernel>(
     transaction.apply(add, remove)
 }
 
-fn query<K: Kernel>(
+fn read_properties<K: Kernel>(
     client: &mut ControlClient<'_, impl Exchange>,
     transaction: &mut Transaction<'_, K>,
     endpoint_id: u8,
 ) -> Result<Endpoint, BusOwnerError> {
+    let properties = properties(client, endpoint_id, &mut |line| transaction.report(line))?;
+    Ok(Endpoint {
+        endpoint_id,
+        properties,
+        versions: Vec::new(),
+        pool: None,
+    })
+}
+
+/// Asks an endpoint that has a route for what mctpd asks every endpoint for.
+pub fn properties(
+    client: &mut ControlClient<'_, impl Exchange>,
+    endpoint_id: u8,
+    report: &mut dyn FnMut(&str),
+) -> Result<Properties, BusOwnerError> {
     let endpoint = Destination::EndpointId(endpoint_id);
     let message_types = client.message_types(endpoint)?;
-    transaction.report(&format!(
+    report(&format!(
         "Get Message Type Support:{}",
         hex_list(&message_types)
     ));
 
     let mut vendor_messages = Vec::new();
     if message_types.iter().any(|kind| VENDOR_TYPES.contains(kind)) {
-        vendor_messages = query_vendor_messages(client, transaction, endpoint)?;
+        vendor_messages = query_vendor_messages(client, endpoint, report)?;
     }
     let uuid = client.uuid(endpoint)?;
-    transaction.report(&format!("Get Endpoint UUID: {uuid}"));
+    report(&format!("Get Endpoint UUID: {uuid}"));
+    Ok(Properties {
+        message_types,
+        vendor_messages,
+        uuid,
+    })
+}
 
-    let versions = client.versions(endpoint, GetVersionSupportRequest::BASE_SPECIFICATION)?;
+/// What mctpd does not ask.
+fn check<K: Kernel>(
+    client: &mut ControlClient<'_, impl Exchange>,
+    transaction: &mut Transaction<'_, K>,
+    endpoint: &mut Endpoint,
+) -> Result<(), BusOwnerError> {
+    let endpoint_id = endpoint.endpoint_id;
+    let destination = Destination::EndpointId(endpoint_id);
+    let versions = client.versions(destination, GetVersionSupportRequest::BASE_SPECIFICATION)?;
     let list: Vec<_> = versions.iter().map(Version::to_string).collect();
     transaction.report(&format!(
         "Get MCTP Version Support (base): {}",
@@ -233,8 +375,9 @@ fn query<K: Kernel>(
             "the endpoint supports no version of the base specification".into(),
         ));
     }
+    endpoint.versions = versions;
 
-    let now = client.endpoint_id(endpoint)?;
+    let now = client.endpoint_id(destination)?;
     transaction.report(&format!("Get Endpoint ID (by EID): {}", InWords(&now)));
     if now.endpoint_id != endpoint_id {
         return Err(protocol(format!(
@@ -242,26 +385,20 @@ fn query<K: Kernel>(
             now.endpoint_id
         )));
     }
-    Ok(Endpoint {
-        endpoint_id,
-        message_types,
-        vendor_messages,
-        uuid,
-        versions,
-    })
+    Ok(())
 }
 
 /// Asks for selector 0, 1, 2...: each answer's next selector has to be one more, or FFh in the last
 /// one.
-fn query_vendor_messages<K: Kernel>(
+fn query_vendor_messages(
     client: &mut ControlClient<'_, impl Exchange>,
-    transaction: &mut Transaction<'_, K>,
     endpoint: Destination,
+    report: &mut dyn FnMut(&str),
 ) -> Result<Vec<VendorSupport>, BusOwnerError> {
     let mut found = Vec::new();
     for selector in 0..VendorSupport::LAST {
         let message = client.vendor_message(endpoint, selector)?;
-        transaction.report(&format!(
+        report(&format!(
             "Get Vendor Defined Message Support {selector}: {}, command set {:04x}h",
             message.vendor, message.command_set
         ));
@@ -287,333 +424,7 @@ fn hex_list(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io;
-    use std::time::Duration;
+mod bridge_tests;
 
-    use super::*;
-    use crate::exchange::Request;
-    use crate::transaction::fake::FakeKernel;
-
-    /// An endpoint that answers from its fields, and a log of what was done to it.
-    #[derive(Clone)]
-    struct Peer {
-        endpoint_id: u8,
-        types: u8,
-        insists: bool,
-        message_types: Vec<u8>,
-        next_selectors: Vec<u8>,
-        commands: Vec<(Destination, u8)>,
-        /// The number of the first request that is not answered.
-        silent_from: Option<usize>,
-    }
-
-    impl Default for Peer {
-        fn default() -> Self {
-            Self {
-                endpoint_id: 0,
-                types: 0,
-                insists: false,
-                message_types: vec![2, 0x00, 0x7e],
-                next_selectors: vec![0xff],
-                commands: Vec::new(),
-                silent_from: None,
-            }
-        }
-    }
-
-    impl Exchange for Peer {
-        fn exchange(
-            &mut self,
-            request: Request<'_>,
-            _wait: Duration,
-            accept: &mut dyn FnMut(&[u8]) -> bool,
-        ) -> io::Result<Option<Vec<u8>>> {
-            let [header, command, data @ ..] = request.body else {
-                panic!("short request")
-            };
-            self.commands.push((request.destination, *command));
-            if self
-                .silent_from
-                .is_some_and(|first| self.commands.len() >= first)
-            {
-                return Ok(None);
-            }
-            let mut answer = vec![header & 0x1f, *command, 0];
-            match command {
-                1 if self.insists => answer.extend([0x10, self.endpoint_id, 0]),
-                1 => {
-                    self.endpoint_id = data[1];
-                    answer.extend([0, data[1], 0]);
-                }
-                2 => answer.extend([self.endpoint_id, self.types, 0]),
-                3 => answer.extend([0x11; 16]),
-                4 => answer.extend([1, 0xf1, 0xf3, 0xf3, 0]),
-                5 => answer.extend(&self.message_types),
-                6 => {
-                    let next = self.next_selectors[usize::from(data[0])];
-                    answer.extend([next, 0, 0xcc, 0xde, 0, 0]);
-                }
-                _ => answer[2] = 5,
-            }
-            Ok(accept(&answer).then_some(answer))
-        }
-    }
-
-    const PHYSICAL: Destination = Destination::Physical {
-        interface_index: 3,
-        hardware_address: None,
-    };
-    const PLAN: Plan = Plan {
-        interface_index: 3,
-        hardware_address: None,
-        local_endpoint_id: 8,
-        endpoint_id: None,
-    };
-
-    fn run(peer: &mut Peer, plan: Plan) -> (Result<Endpoint, BusOwnerError>, Vec<u8>) {
-        let mut kernel = FakeKernel::default();
-        let result = run_with(&mut kernel, peer, plan, &mut |_| {});
-        (result, kernel.configuration.routes.into_keys().collect())
-    }
-
-    fn run_with(
-        kernel: &mut FakeKernel,
-        peer: &mut Peer,
-        plan: Plan,
-        report: &mut dyn FnMut(&str),
-    ) -> Result<Endpoint, BusOwnerError> {
-        let mut transaction = Transaction::begin(kernel, "mctpi2c0", report);
-        let mut client = ControlClient::new(peer);
-        let endpoint = set_up(&mut client, &mut transaction, plan)?;
-        transaction.keep();
-        Ok(endpoint)
-    }
-
-    #[test]
-    fn new_endpoint_gets_the_lowest_free_id_and_is_then_asked_by_it() {
-        let mut peer = Peer::default();
-        let (result, routes) = run(&mut peer, PLAN);
-        assert_eq!(result.unwrap().endpoint_id, 9);
-        assert_eq!(routes, [9]);
-        let by_id = Destination::EndpointId(9);
-        assert_eq!(
-            peer.commands,
-            [
-                (PHYSICAL, 2),
-                (PHYSICAL, 1),
-                (by_id, 5),
-                (by_id, 6),
-                (by_id, 3),
-                (by_id, 4),
-                (by_id, 2)
-            ]
-        );
-    }
-
-    #[test]
-    fn simple_endpoint_with_a_free_id_keeps_it() {
-        let mut peer = Peer {
-            endpoint_id: 20,
-            ..Peer::default()
-        };
-        let (result, routes) = run(&mut peer, PLAN);
-        assert_eq!(result.unwrap().endpoint_id, 20);
-        assert_eq!(routes, [20]);
-        assert!(!peer.commands.contains(&(PHYSICAL, 1)));
-    }
-
-    #[test]
-    fn conflicting_id_bridge_and_other_wish_lead_to_an_assignment() {
-        let conflict = Peer {
-            endpoint_id: 8,
-            ..Peer::default()
-        };
-        let bridge = Peer {
-            endpoint_id: 20,
-            types: 0x10,
-            ..Peer::default()
-        };
-        for mut peer in [conflict, bridge] {
-            assert_eq!(run(&mut peer, PLAN).0.unwrap().endpoint_id, 9);
-        }
-        let mut peer = Peer {
-            endpoint_id: 20,
-            ..Peer::default()
-        };
-        let plan = Plan {
-            endpoint_id: Some(30),
-            ..PLAN
-        };
-        assert_eq!(run(&mut peer, plan).0.unwrap().endpoint_id, 30);
-    }
-
-    #[test]
-    fn rejection_teaches_the_id_that_the_endpoint_insists_on() {
-        let mut peer = Peer {
-            endpoint_id: 20,
-            insists: true,
-            ..Peer::default()
-        };
-        let plan = Plan {
-            endpoint_id: Some(30),
-            ..PLAN
-        };
-        let (result, routes) = run(&mut peer, plan);
-        assert_eq!(result.unwrap().endpoint_id, 20);
-        assert_eq!(routes, [20]);
-    }
-
-    #[test]
-    fn rejection_without_a_usable_id_is_an_error_and_leaves_no_route() {
-        let mut peer = Peer {
-            insists: true,
-            ..Peer::default()
-        };
-        let (result, routes) = run(&mut peer, PLAN);
-        assert_eq!(
-            result.unwrap_err().to_string(),
-            "the endpoint has EID 0 instead of 9"
-        );
-        assert!(routes.is_empty());
-    }
-
-    #[test]
-    fn message_type_list_with_a_wrong_count_is_an_error() {
-        let mut peer = Peer {
-            message_types: vec![3, 0x00, 0x7e],
-            ..Peer::default()
-        };
-        assert!(run(&mut peer, PLAN).0.is_err());
-    }
-
-    #[test]
-    fn vendor_selectors_must_be_dense() {
-        let mut dense = Peer {
-            next_selectors: vec![1, 2, 0xff],
-            ..Peer::default()
-        };
-        assert_eq!(run(&mut dense, PLAN).0.unwrap().vendor_messages.len(), 3);
-        let mut gap = Peer {
-            next_selectors: vec![2],
-            ..Peer::default()
-        };
-        let error = run(&mut gap, PLAN).0.unwrap_err();
-        assert_eq!(error.to_string(), "selector 0 is followed by 2");
-    }
-
-    #[test]
-    fn vendor_messages_are_not_asked_for_without_a_vendor_type() {
-        let mut peer = Peer {
-            message_types: vec![1, 0x00],
-            ..Peer::default()
-        };
-        assert!(run(&mut peer, PLAN).0.unwrap().vendor_messages.is_empty());
-        assert!(peer.commands.iter().all(|(_, command)| *command != 6));
-    }
-
-    #[test]
-    fn own_id_is_never_given_away() {
-        let plan = Plan {
-            endpoint_id: Some(8),
-            ..PLAN
-        };
-        assert!(run(&mut Peer::default(), plan).0.is_err());
-    }
-
-    fn with_a_bus() -> Plan {
-        Plan {
-            hardware_address: Some(0x1d),
-            ..PLAN
-        }
-    }
-
-    #[test]
-    fn whichever_request_is_not_answered_no_route_and_no_neighbour_is_left() {
-        // One that is given an EID is asked seven times, one that keeps its own six times.
-        for (endpoint_id, requests) in [(0, 7), (20, 6)] {
-            for number in 1..=requests + 1 {
-                let mut peer = Peer {
-                    endpoint_id,
-                    silent_from: Some(number),
-                    ..Peer::default()
-                };
-                let mut kernel = FakeKernel::default();
-                let result = run_with(&mut kernel, &mut peer, with_a_bus(), &mut |_| {});
-                let is_there = !kernel.configuration.routes.is_empty()
-                    && !kernel.configuration.neighbours.is_empty();
-                let is_untouched = kernel.configuration == FakeKernel::default().configuration;
-                let succeeds = number > requests;
-                assert_eq!(
-                    (result.is_ok(), is_there, is_untouched),
-                    (succeeds, succeeds, !succeeds),
-                    "request {number} to EID {endpoint_id}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn whichever_change_fails_no_route_and_no_neighbour_is_left() {
-        // A neighbour and a route for each EID; one that is rejected is taken back.
-        for (insists, changes) in [(false, 2), (true, 6)] {
-            for number in 1..=changes + 1 {
-                let mut peer = Peer {
-                    endpoint_id: 20,
-                    insists,
-                    ..Peer::default()
-                };
-                let mut kernel = FakeKernel {
-                    failing: vec![number],
-                    ..FakeKernel::default()
-                };
-                let plan = Plan {
-                    endpoint_id: Some(30),
-                    ..with_a_bus()
-                };
-                let mut lines = Vec::new();
-                let report = &mut |line: &str| lines.push(line.to_owned());
-                let result = run_with(&mut kernel, &mut peer, plan, report);
-                assert_eq!(result.is_ok(), number > changes, "change {number}");
-                let left = lines.iter().filter(|line| line.starts_with("cannot undo"));
-                let left = left.count();
-                let configuration = kernel.configuration;
-                let entries = configuration.routes.len() + configuration.neighbours.len();
-                let expected = if result.is_ok() { 2 } else { left };
-                assert_eq!(entries, expected, "change {number}: {lines:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn an_endpoint_id_that_cannot_be_taken_back_is_told() {
-        let mut peer = Peer {
-            silent_from: Some(3),
-            ..Peer::default()
-        };
-        let mut lines = Vec::new();
-        let report = &mut |line: &str| lines.push(line.to_owned());
-        let result = run_with(&mut FakeKernel::default(), &mut peer, PLAN, report);
-        assert!(result.is_err());
-        assert_eq!(
-            lines[2..],
-            [
-                "cannot undo: the endpoint keeps EID 9",
-                "undo: remove the route to EID 9 through mctpi2c0"
-            ]
-        );
-    }
-
-    #[test]
-    fn a_route_that_was_there_before_stays_when_the_endpoint_rejects_its_id() {
-        let mut peer = Peer {
-            insists: true,
-            ..Peer::default()
-        };
-        let mut kernel = FakeKernel::default();
-        kernel.configuration.routes.insert(9, None);
-        let before = kernel.configuration.clone();
-        assert!(run_with(&mut kernel, &mut peer, PLAN, &mut |_| {}).is_err());
-        assert_eq!(kernel.configuration, before);
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -23,7 +23,9 @@
 //! | `interface` | network interfaces found through sysfs |
 //! | `line_discipline` | an interface made of a serial port |
 //! | [`control`] | the control protocol: requests with retries, decoded answers |
-//! | [`bus_owner`] | how a bus owner takes a new endpoint into service |
+//! | [`pool`] | endpoint IDs for what is behind a bridge |
+//! | [`bus_owner`] | how a bus owner takes a new endpoint or bridge into service |
+//! | [`poll`] | who is behind a bridge |
 //!
 //! And what an endpoint in service can be asked:
 //!
@@ -62,10 +64,14 @@ pub mod bus_owner;
 pub mod control;
 pub mod echo;
 pub mod exchange;
+#[cfg(test)]
+mod fake_bridge;
 pub mod firmware;
 pub mod link;
 pub mod netlink;
 pub mod nvme_mi;
+pub mod poll;
+pub mod pool;
 pub mod tag;
 pub mod transaction;
 

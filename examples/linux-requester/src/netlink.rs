@@ -9,22 +9,26 @@
 //! A neighbour entry maps an endpoint ID to a hardware address. USB and serial lines have none.
 
 use std::io;
+use std::ops::RangeInclusive;
 
 /// `AF_NETLINK`.
 pub const FAMILY: u16 = 16;
 const AF_MCTP: u8 = 45;
 
 const NLMSG_ERROR: u16 = 2;
+const NLMSG_DONE: u16 = 3;
 const RTM_NEWLINK: u16 = 16;
 const RTM_NEWADDR: u16 = 20;
 const RTM_DELADDR: u16 = 21;
 const RTM_NEWROUTE: u16 = 24;
 const RTM_DELROUTE: u16 = 25;
+const RTM_GETROUTE: u16 = 26;
 const RTM_NEWNEIGH: u16 = 28;
 const RTM_DELNEIGH: u16 = 29;
 
 const NLM_F_REQUEST: u16 = 0x001;
 const NLM_F_ACK: u16 = 0x004;
+const NLM_F_DUMP: u16 = 0x300;
 const NLM_F_CREATE: u16 = 0x400;
 
 const IFLA_MTU: u16 = 4;
@@ -32,6 +36,7 @@ const IFLA_TXQLEN: u16 = 13;
 const IFA_LOCAL: u16 = 2;
 const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
+const RTA_GATEWAY: u16 = 5;
 const RTA_METRICS: u16 = 8;
 const RTAX_MTU: u16 = 2;
 /// In the type of an attribute whose value is attributes.
@@ -42,7 +47,12 @@ const NDA_LLADDR: u16 = 2;
 const IFF_UP: u32 = 1;
 const RTN_UNICAST: u8 = 1;
 
+/// In the address of a gateway: the network that sockets use which name none.
+const DEFAULT_NETWORK: u32 = 0;
+
 const HEADER_LENGTH: usize = 16;
+/// Of `struct rtmsg`.
+const ROUTE_LENGTH: usize = 12;
 
 /// One change of the kernel's configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +109,27 @@ pub enum Change {
         /// 8 to 254.
         endpoint_id: u8,
     },
+    /// Sends what is for the endpoint IDs `first` to `last` to where `gateway` is, a bridge that has
+    /// a route of its own. Linux has such routes since 6.17.
+    AddGatewayRoute {
+        /// 8 to 254.
+        first: u8,
+        /// `first` to 254.
+        last: u8,
+        /// The endpoint ID of the bridge.
+        gateway: u8,
+        /// The largest packet in bytes, with the 4-byte header of MCTP.
+        mtu: u32,
+    },
+    /// Undoes [`Change::AddGatewayRoute`].
+    RemoveGatewayRoute {
+        /// 8 to 254.
+        first: u8,
+        /// `first` to 254.
+        last: u8,
+        /// The endpoint ID of the bridge.
+        gateway: u8,
+    },
     /// Tells the kernel at which hardware address of the interface's bus `endpoint_id` is.
     AddNeighbour {
         /// The kernel's number of the interface.
@@ -139,6 +170,17 @@ impl Change {
             Self::RemoveRoute { endpoint_id, .. } => {
                 format!("remove the route to EID {endpoint_id} through {interface}")
             }
+            Self::AddGatewayRoute {
+                first,
+                last,
+                gateway,
+                ..
+            } => format!("make the route to EIDs {first} to {last} through EID {gateway}"),
+            Self::RemoveGatewayRoute {
+                first,
+                last,
+                gateway,
+            } => format!("remove the route to EIDs {first} to {last} through EID {gateway}"),
             Self::AddNeighbour { endpoint_id, .. } => {
                 format!("make the neighbour EID {endpoint_id} on {interface}")
             }
@@ -156,6 +198,80 @@ pub enum Applied {
     Changed,
     /// The address, route or neighbour was there before.
     Present,
+}
+
+/// A route that the kernel has, to endpoints or to this computer itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The first endpoint ID.
+    pub first: u8,
+    /// The last one.
+    pub last: u8,
+    /// The endpoint ID of the bridge that it goes through, if it does.
+    pub gateway: Option<u8>,
+}
+
+/// The whole netlink message that asks for all routes.
+pub fn encode_get_routes(sequence: u32) -> Vec<u8> {
+    let header = [AF_MCTP, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    Message::new(RTM_GETROUTE, NLM_F_DUMP, &header).finish(sequence)
+}
+
+/// Appends the routes in one datagram of the answer to request number `sequence`. `true` if there
+/// are no more.
+pub fn parse_routes(mut bytes: &[u8], sequence: u32, routes: &mut Vec<Route>) -> io::Result<bool> {
+    while let Some((message, rest)) = split_message(bytes) {
+        bytes = rest;
+        if let Some(result) = parse_answer(message, sequence) {
+            return result.map(|()| true);
+        }
+        let kind = u16_at(message, 4);
+        let answered = message.get(8..12) == Some(&sequence.to_ne_bytes()[..]);
+        match kind {
+            Some(NLMSG_DONE) if answered => return Ok(true),
+            Some(RTM_NEWROUTE) if answered => routes.extend(parse_route(message)),
+            _ => {}
+        }
+    }
+    Ok(false)
+}
+
+/// `None` if it is no route of MCTP.
+fn parse_route(message: &[u8]) -> Option<Route> {
+    let header = message.get(HEADER_LENGTH..)?;
+    let [AF_MCTP, more, ..] = *header else {
+        return None;
+    };
+    let (mut first, mut gateway) = (None, None);
+    let mut attributes = header.get(ROUTE_LENGTH..)?;
+    while let Some(length) = u16_at(attributes, 0).map(usize::from) {
+        let value = attributes.get(4..length)?;
+        match u16_at(attributes, 2) {
+            Some(RTA_DST) => first = value.first().copied(),
+            Some(RTA_GATEWAY) => gateway = value.get(4).copied(),
+            _ => {}
+        }
+        let next = attributes.get(length.next_multiple_of(4)..);
+        attributes = next.unwrap_or_default();
+    }
+    let first = first?;
+    Some(Route {
+        first,
+        last: first.saturating_add(more),
+        gateway,
+    })
+}
+
+/// The first message of a datagram, and what follows it.
+fn split_message(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let length = u32::from_ne_bytes(*bytes.first_chunk()?) as usize;
+    let message = bytes.get(..length)?;
+    let rest = bytes.get(length.next_multiple_of(4)..);
+    (length >= HEADER_LENGTH).then_some((message, rest.unwrap_or_default()))
+}
+
+fn u16_at(bytes: &[u8], offset: usize) -> Option<u16> {
+    Some(u16::from_ne_bytes(*bytes.get(offset..)?.first_chunk()?))
 }
 
 /// The whole netlink message that asks for `change`.
@@ -196,13 +312,24 @@ pub fn encode(change: Change, sequence: u32) -> Vec<u8> {
             let message = route(RTM_NEWROUTE, NLM_F_CREATE, interface_index, endpoint_id);
             match mtu {
                 None => message,
-                Some(mtu) => message.attribute(NESTED | RTA_METRICS, &mtu_metric(mtu)),
+                Some(mtu) => message.mtu(mtu),
             }
         }
         Change::RemoveRoute {
             interface_index,
             endpoint_id,
         } => route(RTM_DELROUTE, 0, interface_index, endpoint_id),
+        Change::AddGatewayRoute {
+            first,
+            last,
+            gateway,
+            mtu,
+        } => gateway_route(RTM_NEWROUTE, NLM_F_CREATE, first..=last, gateway).mtu(mtu),
+        Change::RemoveGatewayRoute {
+            first,
+            last,
+            gateway,
+        } => gateway_route(RTM_DELROUTE, 0, first..=last, gateway),
         Change::AddNeighbour {
             interface_index,
             endpoint_id,
@@ -247,13 +374,25 @@ fn address_header(interface_index: u32) -> Vec<u8> {
     header
 }
 
+fn route(kind: u16, flags: u16, interface_index: u32, endpoint_id: u8) -> Message {
+    route_to(kind, flags, endpoint_id..=endpoint_id)
+        .attribute(RTA_OIF, &interface_index.to_ne_bytes())
+}
+
+/// Without an interface: Linux refuses a route that has both. The value is a `struct mctp_fq_addr`:
+/// network u32, endpoint ID, 3 bytes of padding.
+fn gateway_route(kind: u16, flags: u16, ids: RangeInclusive<u8>, gateway: u8) -> Message {
+    let mut address = DEFAULT_NETWORK.to_ne_bytes().to_vec();
+    address.extend([gateway, 0, 0, 0]);
+    route_to(kind, flags, ids).attribute(RTA_GATEWAY, &address)
+}
+
 /// `struct rtmsg`: family, destination length, source length, TOS, table, protocol, scope, type,
 /// flags u32. In MCTP a destination length of n means n endpoint IDs more than the one given.
-fn route(kind: u16, flags: u16, interface_index: u32, endpoint_id: u8) -> Message {
-    let header = [AF_MCTP, 0, 0, 0, 0, 0, 0, RTN_UNICAST, 0, 0, 0, 0];
-    Message::new(kind, flags, &header)
-        .attribute(RTA_DST, &[endpoint_id])
-        .attribute(RTA_OIF, &interface_index.to_ne_bytes())
+fn route_to(kind: u16, flags: u16, ids: RangeInclusive<u8>) -> Message {
+    let more = ids.end().saturating_sub(*ids.start());
+    let header = [AF_MCTP, more, 0, 0, 0, 0, 0, RTN_UNICAST, 0, 0, 0, 0];
+    Message::new(kind, flags, &header).attribute(RTA_DST, &[*ids.start()])
 }
 
 /// The attribute within the metrics of a route.
@@ -294,6 +433,11 @@ impl Message {
         self
     }
 
+    /// Appends the largest packet of a route.
+    fn mtu(self, mtu: u32) -> Self {
+        self.attribute(NESTED | RTA_METRICS, &mtu_metric(mtu))
+    }
+
     fn finish(mut self, sequence: u32) -> Vec<u8> {
         let length = self.0.len() as u32;
         self.0[..4].copy_from_slice(&length.to_ne_bytes());
@@ -310,11 +454,15 @@ mod linux {
     use std::io;
     use std::time::{Duration, Instant};
 
-    use super::{Applied, Change, FAMILY, encode, parse_answer};
+    use super::{
+        Applied, Change, FAMILY, Route, encode, encode_get_routes, parse_answer, parse_routes,
+    };
     use crate::socket::DatagramSocket;
 
     /// The kernel answers at once; this is for a kernel that does not.
     const ANSWER_TIME: Duration = Duration::from_secs(5);
+    /// Linux sends no longer one of a list.
+    const LONGEST_DATAGRAM: usize = 32 << 10;
 
     /// A socket to the kernel's network configuration. Changing anything needs the network
     /// administration capability.
@@ -346,6 +494,22 @@ mod linux {
             }
         }
 
+        /// All routes of MCTP, in every network.
+        pub fn routes(&mut self) -> io::Result<Vec<Route>> {
+            self.sequence = self.sequence.wrapping_add(1);
+            let request = encode_get_routes(self.sequence);
+            self.socket.send(&request, &kernel_address())?;
+            let deadline = Instant::now() + ANSWER_TIME;
+            let mut bytes = vec![0; LONGEST_DATAGRAM];
+            let mut routes = Vec::new();
+            while let Some(received) = self.socket.receive(&mut bytes, deadline)? {
+                if parse_routes(&bytes[..received.length], self.sequence, &mut routes)? {
+                    return Ok(routes);
+                }
+            }
+            Err(no_answer())
+        }
+
         fn answer(&self) -> io::Result<()> {
             let deadline = Instant::now() + ANSWER_TIME;
             let mut bytes = [0; 4096];
@@ -354,11 +518,15 @@ mod linux {
                     return result;
                 }
             }
-            Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "the kernel did not answer a netlink request",
-            ))
+            Err(no_answer())
         }
+    }
+
+    fn no_answer() -> io::Error {
+        io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the kernel did not answer a netlink request",
+        )
     }
 
     /// `struct sockaddr_nl` of the kernel: family, padding, port 0, no groups.
@@ -370,175 +538,4 @@ mod linux {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn u16_at(bytes: &[u8], offset: usize) -> u16 {
-        u16::from_ne_bytes(bytes[offset..offset + 2].try_into().unwrap())
-    }
-
-    fn u32_at(bytes: &[u8], offset: usize) -> u32 {
-        u32::from_ne_bytes(bytes[offset..offset + 4].try_into().unwrap())
-    }
-
-    #[test]
-    fn link_up_sets_and_masks_only_the_up_flag() {
-        let bytes = encode(
-            Change::LinkState {
-                interface_index: 7,
-                up: true,
-            },
-            1,
-        );
-        assert_eq!(bytes.len(), 32);
-        assert_eq!(u32_at(&bytes, 0), 32);
-        assert_eq!((u16_at(&bytes, 4), u16_at(&bytes, 6)), (16, 5));
-        assert_eq!(
-            (u32_at(&bytes, 20), u32_at(&bytes, 24), u32_at(&bytes, 28)),
-            (7, 1, 1)
-        );
-    }
-
-    #[test]
-    fn link_down_clears_the_up_flag() {
-        let bytes = encode(
-            Change::LinkState {
-                interface_index: 7,
-                up: false,
-            },
-            1,
-        );
-        assert_eq!((u32_at(&bytes, 24), u32_at(&bytes, 28)), (0, 1));
-    }
-
-    #[test]
-    fn mtu_is_a_four_byte_attribute_and_leaves_the_flags_alone() {
-        let bytes = encode(
-            Change::LinkMtu {
-                interface_index: 7,
-                mtu: 251,
-            },
-            1,
-        );
-        assert_eq!((u32_at(&bytes, 24), u32_at(&bytes, 28)), (0, 0));
-        assert_eq!(
-            (u16_at(&bytes, 32), u16_at(&bytes, 34), u32_at(&bytes, 36)),
-            (8, 4, 251)
-        );
-    }
-
-    #[test]
-    fn one_byte_attributes_are_padded_but_count_their_own_length() {
-        let bytes = encode(
-            Change::AddAddress {
-                interface_index: 7,
-                endpoint_id: 8,
-            },
-            1,
-        );
-        assert_eq!(bytes.len(), 32);
-        assert_eq!(bytes[16], 45);
-        assert_eq!((u16_at(&bytes, 24), u16_at(&bytes, 26)), (5, 2));
-        assert_eq!(bytes[28..], [8, 0, 0, 0]);
-    }
-
-    #[test]
-    fn route_names_the_endpoint_id_and_the_interface() {
-        let bytes = encode(
-            Change::AddRoute {
-                interface_index: 7,
-                endpoint_id: 9,
-                mtu: None,
-            },
-            2,
-        );
-        assert_eq!(u32_at(&bytes, 0) as usize, bytes.len());
-        assert_eq!((u16_at(&bytes, 4), u32_at(&bytes, 8)), (24, 2));
-        assert_eq!((bytes[16], bytes[23]), (45, 1));
-        assert_eq!(
-            (u16_at(&bytes, 28), u16_at(&bytes, 30), bytes[32]),
-            (5, 1, 9)
-        );
-        assert_eq!(
-            (u16_at(&bytes, 36), u16_at(&bytes, 38), u32_at(&bytes, 40)),
-            (8, 4, 7)
-        );
-    }
-
-    /// Linux `rtnetlink(7)`: the metrics are nested attributes, of which 2 is the MTU.
-    #[test]
-    fn mtu_of_a_route_is_nested_in_its_metrics() {
-        let add = |mtu| Change::AddRoute {
-            interface_index: 7,
-            endpoint_id: 9,
-            mtu,
-        };
-        let without = encode(add(None), 2);
-        let bytes = encode(add(Some(68)), 2);
-        assert_eq!(u32_at(&bytes, 0) as usize, bytes.len());
-        assert_eq!(bytes[4..without.len()], without[4..]);
-        let metrics = &bytes[without.len()..];
-        assert_eq!((u16_at(metrics, 0), u16_at(metrics, 2)), (12, 0x8008));
-        assert_eq!((u16_at(metrics, 4), u16_at(metrics, 6)), (8, 2));
-        assert_eq!((u32_at(metrics, 8), metrics.len()), (68, 12));
-    }
-
-    #[test]
-    fn neighbour_names_the_interface_the_endpoint_id_and_the_hardware_address() {
-        let bytes = encode(
-            Change::AddNeighbour {
-                interface_index: 7,
-                endpoint_id: 9,
-                hardware_address: 0x1d,
-            },
-            2,
-        );
-        assert_eq!(u32_at(&bytes, 0) as usize, bytes.len());
-        assert_eq!((u16_at(&bytes, 4), u32_at(&bytes, 8)), (28, 2));
-        assert_eq!((bytes[16], u32_at(&bytes, 20)), (45, 7));
-        assert_eq!(
-            (u16_at(&bytes, 28), u16_at(&bytes, 30), bytes[32]),
-            (5, 1, 9)
-        );
-        assert_eq!(
-            (u16_at(&bytes, 36), u16_at(&bytes, 38), bytes[40]),
-            (5, 2, 0x1d)
-        );
-        assert_eq!(bytes.len(), 44);
-    }
-
-    #[test]
-    fn neighbour_is_removed_by_interface_and_endpoint_id() {
-        let bytes = encode(
-            Change::RemoveNeighbour {
-                interface_index: 7,
-                endpoint_id: 9,
-            },
-            2,
-        );
-        assert_eq!((u16_at(&bytes, 4), u16_at(&bytes, 6)), (29, 5));
-        assert_eq!((bytes[16], u32_at(&bytes, 20)), (45, 7));
-        assert_eq!(bytes[28..], encode_attribute(1, 9));
-    }
-
-    /// One of one byte.
-    fn encode_attribute(kind: u16, value: u8) -> Vec<u8> {
-        let mut bytes = 5u16.to_ne_bytes().to_vec();
-        bytes.extend(kind.to_ne_bytes());
-        bytes.extend([value, 0, 0, 0]);
-        bytes
-    }
-
-    #[test]
-    fn answers_to_other_requests_are_skipped_and_errors_are_reported() {
-        let mut bytes = vec![0; 20];
-        bytes[4..6].copy_from_slice(&2u16.to_ne_bytes());
-        bytes[8..12].copy_from_slice(&5u32.to_ne_bytes());
-        assert!(parse_answer(&bytes, 4).is_none());
-        assert!(parse_answer(&bytes, 5).unwrap().is_ok());
-        bytes[16..20].copy_from_slice(&(-17i32).to_ne_bytes());
-        let error = parse_answer(&bytes, 5).unwrap().unwrap_err();
-        assert_eq!(error.raw_os_error(), Some(17));
-        assert!(parse_answer(&bytes[..18], 5).is_none());
-    }
-}
+mod tests;

@@ -27,12 +27,15 @@
 
 use std::io;
 
-use crate::netlink::{Applied, Change};
+use crate::netlink::{Applied, Change, Route};
 
 /// The kernel's network configuration: `Rtnetlink`, or that of a test.
 pub trait Kernel {
     /// Makes a change. An address, route or neighbour that is there already is not an error.
     fn apply(&mut self, change: Change) -> io::Result<Applied>;
+
+    /// All routes of MCTP.
+    fn routes(&mut self) -> io::Result<Vec<Route>>;
 }
 
 #[cfg(target_os = "linux")]
@@ -40,9 +43,13 @@ impl Kernel for crate::netlink::Rtnetlink {
     fn apply(&mut self, change: Change) -> io::Result<Applied> {
         Self::apply(self, change)
     }
+
+    fn routes(&mut self) -> io::Result<Vec<Route>> {
+        Self::routes(self)
+    }
 }
 
-/// The kernel did not make a change.
+/// The kernel did not make a change, or did not tell its routes.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {change}")]
 pub struct ChangeError {
@@ -96,6 +103,14 @@ impl<'a, K: Kernel> Transaction<'a, K> {
         Ok(())
     }
 
+    /// The routes that there are at this moment.
+    pub fn routes(&mut self) -> Result<Vec<Route>, ChangeError> {
+        self.kernel.routes().map_err(|source| ChangeError {
+            change: "read the routes".to_owned(),
+            source,
+        })
+    }
+
     /// The place between the changes so far and the next one.
     pub fn position(&self) -> usize {
         self.undo.len()
@@ -146,6 +161,8 @@ pub(crate) mod fake {
         pub(crate) queue_length: u32,
         pub(crate) addresses: BTreeMap<u8, ()>,
         pub(crate) routes: BTreeMap<u8, Option<u32>>,
+        /// By the first and the last endpoint ID, their bridge.
+        pub(crate) gateway_routes: BTreeMap<(u8, u8), u8>,
         pub(crate) neighbours: BTreeMap<u8, u8>,
     }
 
@@ -175,6 +192,12 @@ pub(crate) mod fake {
                 Change::AddRoute {
                     endpoint_id, mtu, ..
                 } => return Ok(add(&mut present.routes, endpoint_id, mtu)),
+                Change::AddGatewayRoute {
+                    first,
+                    last,
+                    gateway,
+                    ..
+                } => return Ok(add(&mut present.gateway_routes, (first, last), gateway)),
                 Change::AddNeighbour {
                     endpoint_id,
                     hardware_address,
@@ -186,15 +209,33 @@ pub(crate) mod fake {
                 Change::RemoveRoute { endpoint_id, .. } => {
                     remove(&mut present.routes, endpoint_id)?;
                 }
+                Change::RemoveGatewayRoute { first, last, .. } => {
+                    remove(&mut present.gateway_routes, (first, last))?;
+                }
                 Change::RemoveNeighbour { endpoint_id, .. } => {
                     remove(&mut present.neighbours, endpoint_id)?;
                 }
             }
             Ok(Applied::Changed)
         }
+
+        fn routes(&mut self) -> io::Result<Vec<Route>> {
+            let direct = self.configuration.routes.keys().map(|id| Route {
+                first: *id,
+                last: *id,
+                gateway: None,
+            });
+            let gateway_routes = self.configuration.gateway_routes.iter();
+            let through = gateway_routes.map(|((first, last), gateway)| Route {
+                first: *first,
+                last: *last,
+                gateway: Some(*gateway),
+            });
+            Ok(direct.chain(through).collect())
+        }
     }
 
-    fn add<T>(entries: &mut BTreeMap<u8, T>, key: u8, value: T) -> Applied {
+    fn add<I: Ord, T>(entries: &mut BTreeMap<I, T>, key: I, value: T) -> Applied {
         if entries.contains_key(&key) {
             return Applied::Present;
         }
@@ -202,7 +243,7 @@ pub(crate) mod fake {
         Applied::Changed
     }
 
-    fn remove<T>(entries: &mut BTreeMap<u8, T>, key: u8) -> io::Result<T> {
+    fn remove<I: Ord, T>(entries: &mut BTreeMap<I, T>, key: I) -> io::Result<T> {
         entries
             .remove(&key)
             .ok_or_else(|| io::ErrorKind::NotFound.into())

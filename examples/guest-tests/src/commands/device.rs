@@ -231,6 +231,8 @@ pub(super) fn failed_setup(name: &str) -> Result<()> {
 mod tests {
     use std::io;
 
+    use linux_requester::netlink::Route;
+
     use super::*;
 
     /// Whether the interface is up, and the number of the change that fails.
@@ -247,6 +249,10 @@ mod tests {
             };
             self.0 = up;
             Ok(Applied::Changed)
+        }
+
+        fn routes(&mut self) -> io::Result<Vec<Route>> {
+            panic!("a link has no routes")
         }
     }
 

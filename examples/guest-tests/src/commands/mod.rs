@@ -11,6 +11,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::bench_stopped::{self, StoppedArguments};
+use crate::bridge::{self, BridgeArguments};
 use crate::nvme_cli::{self, CheckArguments};
 use crate::serial_log::{self, SerialLogArguments};
 use crate::{background, guest_init, image, shell, usbip_device};
@@ -52,6 +53,9 @@ enum Command {
     /// Have the host stop this machine in the middle of a stream, of which nothing
     /// may be lost
     BenchStopped(StoppedArguments),
+    /// Be the bus owner of a bridge that answers in one of several ways, and check what
+    /// comes of it
+    Bridge(BridgeArguments),
     /// Update the firmware of the reference device, and have the host check that it has
     /// every byte of it
     Firmware(FirmwareArguments),
@@ -169,6 +173,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             size,
         } => image::make(file, revision, *size),
         Command::BenchStopped(arguments) => bench_stopped::run(arguments),
+        Command::Bridge(arguments) => bridge::run(arguments),
         Command::Firmware(arguments) => firmware::update(arguments),
         Command::SerialLog {
             endpoint_id,

@@ -5,6 +5,7 @@ mod interfaces;
 mod listen;
 mod messages;
 mod network;
+mod poll;
 mod setup;
 mod values;
 
@@ -19,6 +20,7 @@ use drive::UpdateArguments;
 use listen::ListenArguments;
 use messages::{ControlArguments, EchoArguments, ManagementArguments};
 use network::{AddressCommand, LinkCommand, NeighbourCommand, RouteCommand};
+use poll::PollArguments;
 use setup::SetupArguments;
 
 #[derive(Parser)]
@@ -53,6 +55,8 @@ enum Command {
     Neigh(NeighbourCommand),
     /// Bring an interface up and take the endpoint behind it into service, as the bus owner
     Setup(SetupArguments),
+    /// Ask each endpoint ID of a bridge's pool who is there
+    Poll(PollArguments),
     /// Send one control request and print the answer
     Control(ControlArguments),
     /// Send one NVMe-MI command and print the answer
@@ -94,6 +98,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         Command::Route(command) => network::route(command),
         Command::Neigh(command) => network::neighbour(command),
         Command::Setup(arguments) => setup::set_up(arguments),
+        Command::Poll(arguments) => poll::poll(arguments),
         Command::Control(arguments) => messages::control(arguments),
         Command::Mi(arguments) => messages::management(arguments),
         Command::PortInformation {

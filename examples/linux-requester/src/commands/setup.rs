@@ -6,6 +6,7 @@ use linux_requester::bus_owner::{self, Plan};
 use linux_requester::interface::Neighbour;
 use linux_requester::link::{self, LinkPlan};
 use linux_requester::netlink::Rtnetlink;
+use linux_requester::pool;
 use linux_requester::socket::MctpSocket;
 use linux_requester::transaction::Transaction;
 
@@ -26,6 +27,9 @@ pub(super) struct SetupArguments {
     /// USB 1.1, to 254 over I2C
     #[arg(long)]
     mtu: Option<u32>,
+    /// How many endpoint IDs a bridge gets at most for what is behind it
+    #[arg(long, value_name = "N", default_value_t = pool::DEFAULT_LARGEST)]
+    max_pool: u8,
     #[command(flatten)]
     retries: Retries,
 }
@@ -55,12 +59,18 @@ pub(super) fn set_up(arguments: &SetupArguments) -> Result<()> {
         hardware_address,
         local_endpoint_id: arguments.local,
         endpoint_id: arguments.eid,
+        largest_pool: arguments.max_pool,
     };
     let endpoint = bus_owner::set_up(&mut client, &mut transaction, plan)?;
     transaction.keep();
+    let pool = endpoint
+        .pool
+        .map(|pool| format!(", with EIDs {pool} behind it"));
     println!(
-        "endpoint {} on {} is in service",
-        endpoint.endpoint_id, interface.name
+        "endpoint {} on {} is in service{}",
+        endpoint.endpoint_id,
+        interface.name,
+        pool.unwrap_or_default()
     );
     Ok(())
 }
