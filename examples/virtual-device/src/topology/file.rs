@@ -334,7 +334,7 @@ fn check_serial_numbers(
         return Err(BadTopology {
             line: Some(line),
             sentence: format!(
-                "device.serial_number is {range}, not {serial_number:?}, which the device {name:?} of the model {model:?} has"
+                "device.serial_number is {range}, not {serial_number:?}, which {name:?} of the model {model:?} has"
             ),
         });
     }
