@@ -37,13 +37,15 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use embassy_futures::yield_now;
+use embedded_hal_async::delay::DelayNs;
 use embedded_hal_async::i2c::{ErrorType, I2c, Operation, SevenBitAddress};
 use mctp::Eid;
 use mctp_i2c::simulated_bus::{
     BusError, SimulatedBus, SimulatedController, SimulatedTarget, Usage,
 };
 use mctp_i2c::{
-    BusFrequency, BusStatus, Config, RECEIVE_BUFFER_LEN, Receiver, Sender, TargetAddress,
+    BusFrequency, BusStatus, Config, RECEIVE_BUFFER_LEN, Receiver, Sender, TargetAddress, Timing,
 };
 use reference_device::{ManagementLink, NETWORK, Observed, Observer, PORT};
 use tokio::sync::watch;
@@ -52,15 +54,22 @@ use uuid::Uuid;
 use virtual_host::waker::with_one_waker;
 
 use crate::device::{self, DeviceRouter};
-use crate::records::TokioDelay;
 use crate::settings::DeviceSettings;
-use crate::topology::{DownstreamDevice, Topology};
+use crate::topology::{DownstreamDevice, MOST_DEVICES, Topology};
 
 /// What tokio's timer can tell. The bus is not waited for when it is less ahead of time than this.
 const TICK: Duration = Duration::from_millis(1);
 
 /// Transactions that wait in a target: one is taken while the next one comes.
 const ROOM: usize = 2;
+
+/// How often a sender on this bus tries again (PN1 of DSP0237, section 6.18, where 8 is the least).
+///
+/// The lowest address wins arbitration, so that a sender may lose against each of the
+/// [`MOST_DEVICES`], and more than once: fair devices look only at the end of their idle window
+/// whether the bus is free (section 6.13.4). Of eight devices that answer at once, 16 retries of
+/// each lose packets.
+pub const RETRIES: u8 = 2 * MOST_DEVICES as u8;
 
 /// The bus. A clone is the same bus.
 ///
@@ -93,6 +102,11 @@ impl TwoWireBus {
         }
     }
 
+    /// Delays for a sender on this bus.
+    pub fn delay(&self) -> BusDelay {
+        BusDelay(self.clone())
+    }
+
     /// The target at this address, until it is dropped.
     pub fn target(&self, address: TargetAddress) -> SimulatedTarget {
         self.bus.target(address, ROOM)
@@ -113,11 +127,16 @@ impl TwoWireBus {
         self.bus.elapsed().saturating_sub(self.start.elapsed())
     }
 
-    /// Waits until the transaction on the bus, if any, has ended in real time as well.
-    async fn free(&self) {
+    /// Waits until real time is where the bus is.
+    async fn real_time(&self) {
         while self.ahead() >= TICK {
             sleep_until(self.start + self.bus.elapsed()).await;
         }
+    }
+
+    /// Waits until the transaction on the bus, if any, has ended in real time as well.
+    async fn free(&self) {
+        self.real_time().await;
         let behind = self.start.elapsed().saturating_sub(self.bus.elapsed());
         if !behind.is_zero() {
             self.bus.pass(behind);
@@ -152,6 +171,33 @@ impl<F: Fn() -> BusFrequency> I2c for BusController<F> {
         let result = self.controller.transaction(address, operations).await;
         self.bus.free().await;
         result
+    }
+}
+
+/// Delays on a [`TwoWireBus`].
+///
+/// Those of fairness are shorter than what tokio's timer can tell. They pass on the clock of the
+/// bus, by the transactions that others begin meanwhile, or else by themselves.
+#[derive(Clone, Debug)]
+pub struct BusDelay(TwoWireBus);
+
+/// How often the others on the bus may run before a short delay ends: a controller that lost
+/// arbitration begins again when it ran twice.
+const RUNS: usize = 4;
+
+impl DelayNs for BusDelay {
+    async fn delay_ns(&mut self, ns: u32) {
+        let Self(bus) = self;
+        let end = bus.bus.elapsed() + Duration::from_nanos(ns.into());
+        if Duration::from_nanos(ns.into()) < TICK {
+            for _ in 0..RUNS {
+                yield_now().await;
+            }
+            bus.bus.pass(end.saturating_sub(bus.bus.elapsed()));
+            bus.real_time().await;
+        } else {
+            sleep_until(bus.start + end).await;
+        }
     }
 }
 
@@ -323,7 +369,9 @@ impl Socket {
                 bus: bus.clone(),
                 status: frequency.status(router, PORT, bus.status()),
             };
-            let sender = Sender::with_status(controller, TokioDelay, status, Config::new(address));
+            let timing = Timing::new().with_retries(RETRIES);
+            let config = Config::new(address).with_timing(timing);
+            let sender = Sender::with_status(controller, bus.delay(), status, config);
             let mut receiver = Observed::new(receiver, observer);
             let mut sender = Observed::new(sender, observer);
             router.run(PORT, &mut receiver, &mut sender).await
