@@ -3,7 +3,11 @@
 mod support;
 
 use std::cell::RefCell;
+use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use embassy_futures::join::{join, join3};
@@ -244,4 +248,33 @@ fn controllers_that_wait_for_a_bus_that_is_held_contend_when_it_is_released() {
     let (high, low, ()) = bus.block_on(all).unwrap();
     assert_eq!((high, low), (LOST, Ok(())));
     assert_eq!(next(&bus, &mut bmc), [4]);
+}
+
+/// Counts how often it is woken.
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_task_that_is_polled_again_and_again_is_woken_once() {
+    let bus = SimulatedBus::new(100_000);
+    let mut target = bus.target(TargetAddress::new(0x20).unwrap(), 2);
+    let wakes = Arc::new(Wakes::default());
+    let waker = Waker::from(wakes.clone());
+    let mut context = Context::from_waker(&waker);
+    let mut buffer = [0; 8];
+    let mut receive = pin!(target.receive(&mut buffer));
+    for _ in 0..1000 {
+        assert!(receive.as_mut().poll(&mut context).is_pending());
+    }
+    bus.write(&[0x40, 1, 2]).unwrap();
+    let woken = wakes.0.load(Ordering::Relaxed);
+    // Time passes before the transaction, and during it; the task waits only once.
+    assert_eq!(woken, 1);
+    assert_eq!(receive.as_mut().poll(&mut context), Poll::Ready(Ok(2)));
 }

@@ -22,6 +22,7 @@ use crate::identity;
 use crate::model_file::DeviceModel;
 use crate::pcap::Destination;
 use crate::settings::{DEFAULT_UUID, DeviceSettings};
+use crate::topology::Topology;
 
 /// The rate of a serial port unless another is asked for.
 const DEFAULT_BAUD: u32 = 115_200;
@@ -39,6 +40,8 @@ pub enum Mode {
     Serial(Connection),
     /// The device on an I2C bus in software, at this address.
     I2c(Connection, TargetAddress),
+    /// Says what this topology file describes.
+    Topology(Box<Topology>),
 }
 
 /// How a Linux gets the device by USB/IP.
@@ -67,6 +70,7 @@ impl Mode {
             Self::Usbip(_) => Some("usbip"),
             Self::Serial(_) => Some("serial"),
             Self::I2c(..) => Some("i2c"),
+            Self::Topology(_) => Some("topology"),
         }
     }
 
@@ -74,6 +78,7 @@ impl Mode {
     fn attachment(&self) -> String {
         match self {
             Self::Demo => "demo".into(),
+            Self::Topology(_) => "topology".into(),
             Self::Usbredir(connection) => format!("usbredir {}", connection.identity()),
             Self::Usbip(UsbipPort::Listen { host, port }) => {
                 let (host, port) = (host.clone(), *port);
@@ -159,10 +164,13 @@ impl Arguments {
         let (wire, link) = match command {
             Some(Command::Serial(_)) => (Some(Wire::Serial), "serial"),
             Some(Command::I2c(_)) => (Some(Wire::I2c), "i2c"),
-            Some(Command::Usbredir(_) | Command::Usbip(_)) | None => (None, ""),
+            _ => (None, ""),
         };
         if wire.is_some() {
             device.check_no_usb(link)?;
+        }
+        if matches!(command, Some(Command::Topology(_))) {
+            device.check_no_device()?;
         }
         let usb = device.usb.as_deref().map(values::usb_version);
         let usb = usb.transpose()?.unwrap_or(Version::V1_0);
@@ -209,6 +217,23 @@ impl Arguments {
 }
 
 impl DeviceArguments {
+    /// A topology file is checked without a device.
+    fn check_no_device(&self) -> Result<(), String> {
+        let options = [
+            ("--usb", self.usb.is_some()),
+            ("--speed", self.speed.is_some()),
+            ("--uuid", self.uuid.is_some()),
+            ("--model", self.model.is_some()),
+            ("--pcap", self.pcap.is_some()),
+        ];
+        match options.iter().find(|(_, is_given)| *is_given) {
+            Some((option, _)) => Err(format!(
+                "{option} is without effect: topology checks a file, without a device"
+            )),
+            None => Ok(()),
+        }
+    }
+
     /// What is of a USB port alone is a mistake elsewhere.
     fn check_no_usb(&self, command: &str) -> Result<(), String> {
         for (option, value) in [("--usb", &self.usb), ("--speed", &self.speed)] {
@@ -251,6 +276,9 @@ fn mode(command: Option<Command>, derive_uuid: bool) -> Result<(Mode, bool), Str
             let address = values::target_address(&arguments.address)?;
             let connection = Ways::of_line(arguments.line)?.one()?;
             (Mode::I2c(connection, address), false)
+        }
+        Some(Command::Topology(arguments)) => {
+            (Mode::Topology(values::topology(&arguments.check)?), false)
         }
     })
 }

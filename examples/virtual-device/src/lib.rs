@@ -10,6 +10,8 @@
 //!   reached.
 //! - [`identity`]: what tells devices from each other.
 //! - [`usbredir`], [`serial`], [`i2c`]: the device on such a stream.
+//! - [`topology`]: a bridge and the devices behind it, from a file.
+//! - [`two_wire_bus`]: a two-wire bus in this process, with these devices on it.
 //! - [`usbip`]: the device for a Linux that attaches it by USB/IP.
 //! - [`logger`]: the process's log, which is the device's.
 //! - [`observer`]: what of the device's doings is logged and captured.
@@ -30,6 +32,8 @@ pub mod serial;
 pub mod settings;
 mod slow_firmware;
 mod stream_filter;
+pub mod topology;
+pub mod two_wire_bus;
 pub mod usbip;
 pub mod usbredir;
 mod wire;

@@ -13,7 +13,7 @@ use cli::{Invocation, Mode, Refusal, UsbipPort};
 use virtual_device::observer::Log;
 use virtual_device::pcap::{self, Capture, Destination};
 use virtual_device::{
-    connection, i2c, identity, logger, model_file, serial, settings, usbip, usbredir,
+    connection, i2c, identity, logger, model_file, serial, settings, topology, usbip, usbredir,
 };
 use virtual_host::demo::Options;
 
@@ -61,7 +61,8 @@ fn run(invocation: &Invocation) -> ExitCode {
         .and_then(|()| interrupt::run_to_end(is_demo, work(invocation)))
         .unwrap_or_else(|error| Err(error.into()));
     let code = result.unwrap_or_else(|error| {
-        if is_demo && is_broken_pipe(&error) {
+        let prints = is_demo || matches!(invocation.mode, Mode::Topology(_));
+        if prints && is_broken_pipe(&error) {
             return ExitCode::from(BROKEN_PIPE);
         }
         logger::print(format!("virtual-device: {error:#}").as_bytes());
@@ -95,6 +96,10 @@ async fn device(invocation: &Invocation, log: &Log) -> anyhow::Result<ExitCode> 
     let serial_log = invocation.serial_log;
     match &invocation.mode {
         Mode::Demo => run_demo(invocation, log).await,
+        Mode::Topology(topology) => {
+            writeln!(io::stdout(), "{topology}")?;
+            Ok(ExitCode::SUCCESS)
+        }
         Mode::Usbredir(connection) => {
             until_interrupted(usbredir::run(device, connection, serial_log, log)).await
         }

@@ -19,6 +19,8 @@ use nvme_mi_responder::{
     ControllerConfig, Identity, Model, ModelError, NamespaceId, PortConfig, PortId, Subsystem,
     Vendor,
 };
+use toml::Spanned;
+use toml::de::DeValue;
 
 use crate::slow_firmware::FirmwareTimes;
 pub use vpd::ModelVpd;
@@ -125,7 +127,7 @@ impl DeviceModel {
     /// One sentence that says what is wrong with it, and where: `FILE, line N: ...`.
     pub fn read(path: &Path) -> Result<Self, String> {
         let name = path.display();
-        let text = read_text(path).map_err(|why| format!("{name}: {why}"))?;
+        let text = read_text(path, "model").map_err(|why| format!("{name}: {why}"))?;
         Self::parse(&text).map_err(|bad| match bad.line {
             Some(_) => format!("{name}, {bad}"),
             None => format!("{name}: {bad}"),
@@ -139,6 +141,11 @@ impl DeviceModel {
     /// When it is not one, or describes a device that cannot be.
     pub fn parse(text: &str) -> Result<Self, BadModel> {
         tables::parse(text)
+    }
+
+    /// Reads the tables of a model that are a part of another file, whose text is `text`.
+    pub(crate) fn parse_table(text: &str, table: Spanned<DeValue<'_>>) -> Result<Self, BadModel> {
+        tables::parse_table(text, table)
     }
 
     /// The revision of the firmware that runs in the beginning.
@@ -221,11 +228,16 @@ impl DeviceModel {
     }
 }
 
-/// The text of a file that may have no end.
-fn read_text(path: &Path) -> Result<String, String> {
+/// The line of this byte of a text; the first is 1.
+pub(crate) fn line_of(text: &str, at: usize) -> usize {
+    tables::line_of(text, at)
+}
+
+/// The text of a file that may have no end, which should be a `kind` file.
+pub(crate) fn read_text(path: &Path, kind: &str) -> Result<String, String> {
     let cannot = |error: std::io::Error| match error.kind() {
         ErrorKind::NotFound => "there is no such file".into(),
-        ErrorKind::IsADirectory => "this is a folder, and a model is a file".into(),
+        ErrorKind::IsADirectory => format!("this is a folder, and a {kind} is a file"),
         ErrorKind::PermissionDenied => "this file may not be read".into(),
         _ => format!("this file cannot be read: {error}"),
     };
@@ -234,9 +246,11 @@ fn read_text(path: &Path) -> Result<String, String> {
     let mut start = file.take(LONGEST_FILE + 1);
     start.read_to_end(&mut bytes).map_err(cannot)?;
     if bytes.len() as u64 > LONGEST_FILE {
-        return Err("this is longer than 1 MiB, and a model file has a few KiB".into());
+        return Err(format!(
+            "this is longer than 1 MiB, and a {kind} file has a few KiB"
+        ));
     }
-    String::from_utf8(bytes).map_err(|_| "this is no text in UTF-8, as a model file is".into())
+    String::from_utf8(bytes).map_err(|_| format!("this is no text in UTF-8, as a {kind} file is"))
 }
 
 impl FirmwareModel {

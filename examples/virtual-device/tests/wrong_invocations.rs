@@ -144,12 +144,12 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("serve", "there is no command serve; is serial meant?", ""),
     (
         "dance",
-        "there is no command dance; the commands are usbredir, usbip, serial, i2c and help",
+        "there is no command dance; the commands are usbredir, usbip, serial, i2c, topology and help",
         "",
     ),
     (
         "help dance",
-        "there is no command dance; the commands are usbredir, usbip, serial, i2c and help",
+        "there is no command dance; the commands are usbredir, usbip, serial, i2c, topology and help",
         "",
     ),
     (

@@ -103,9 +103,13 @@ impl State {
         }
     }
 
-    /// Wakers stay until something happens; one that waits twice is woken twice.
+    /// Wakers stay until something happens, one for each task: a task that is polled again and again
+    /// while nothing happens on the bus takes no more memory each time.
     pub(super) fn wait(&mut self, context: &Context<'_>) {
-        self.waiting.push(context.waker().clone());
+        let waker = context.waker();
+        if !self.waiting.iter().any(|other| other.will_wake(waker)) {
+            self.waiting.push(waker.clone());
+        }
     }
 
     pub(super) fn pass(&mut self, time: Duration) {

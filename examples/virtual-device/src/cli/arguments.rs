@@ -141,6 +141,8 @@ pub(super) enum Command {
     /// Each write on the bus is a record on a byte stream. The other end is a QEMU guest whose
     /// Linux has the bus driver i2c-vlink, say.
     I2c(I2cArguments),
+    /// Checks a topology file: a bridge and the devices behind it. Prints what it describes.
+    Topology(TopologyArguments),
 }
 
 #[derive(Args, Debug)]
@@ -201,6 +203,14 @@ pub(super) struct I2cArguments {
         allow_negative_numbers = true
     )]
     pub(super) address: String,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct TopologyArguments {
+    /// The file to check, with the model files that it names. topologies/eight-devices.toml is also
+    /// the documentation of such files.
+    #[arg(long, value_name = "FILE")]
+    pub(super) check: PathBuf,
 }
 
 /// A byte stream, which may be that of a serial port.

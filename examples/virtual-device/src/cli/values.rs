@@ -17,6 +17,7 @@ use crate::connection::Address;
 use crate::model_file::DeviceModel;
 use crate::pcap::Destination;
 use crate::settings::{BufferCount, LARGEST_MAX_MESSAGE, SMALLEST_MTU};
+use crate::topology::Topology;
 
 /// The send time limits that can be asked for, in seconds. The router looks at its limits ten times
 /// a second.
@@ -139,6 +140,13 @@ pub(super) fn uuid(text: &str) -> Result<Uuid, String> {
 
 pub(super) fn model(path: &Path) -> Result<DeviceModel, String> {
     DeviceModel::read(path).map_err(|sentence| format!("--model {sentence}"))
+}
+
+pub(super) fn topology(path: &Path) -> Result<Box<Topology>, String> {
+    let topology = Topology::read(path);
+    topology
+        .map(Box::new)
+        .map_err(|sentence| format!("--check {sentence}"))
 }
 
 pub(super) fn pcap(path: PathBuf) -> Destination {

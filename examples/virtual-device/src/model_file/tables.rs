@@ -7,7 +7,9 @@ use nvme_mi_responder::{
     ControllerConfig, Function, IdentityText, LinkWidth, ModelError, NamespaceId, PciAddress,
     PciePort, PortConfig, PortId, PortKind, SmbusFrequency, TwoWirePort, Vendor, vendor_from_build,
 };
+use serde::Deserialize;
 use toml::Spanned;
+use toml::de::{DeValue, ValueDeserializer};
 
 use super::temperature::Temperature;
 use super::values::{Number, Problem, one_of, problem, within, within_or};
@@ -19,7 +21,19 @@ use crate::slow_firmware::FirmwareTimes;
 
 /// Reads the text of a model file.
 pub(super) fn parse(text: &str) -> Result<DeviceModel, BadModel> {
-    let file: File = toml::from_str(text).map_err(|error| from_toml(text, &error))?;
+    checked(text, toml::from_str(text))
+}
+
+/// Reads the tables of a model that are a part of another file, whose text is `text`.
+pub(super) fn parse_table(
+    text: &str,
+    table: Spanned<DeValue<'_>>,
+) -> Result<DeviceModel, BadModel> {
+    checked(text, File::deserialize(ValueDeserializer::from(table)))
+}
+
+fn checked(text: &str, file: Result<File, toml::de::Error>) -> Result<DeviceModel, BadModel> {
+    let file = file.map_err(|error| from_toml(text, &error))?;
     let located = |problem: Problem| BadModel {
         line: Some(line_of(text, problem.at)),
         sentence: problem.sentence,
@@ -45,7 +59,8 @@ fn from_toml(text: &str, error: &toml::de::Error) -> BadModel {
     }
 }
 
-fn line_of(text: &str, at: usize) -> usize {
+/// The line of this byte; the first is 1.
+pub(super) fn line_of(text: &str, at: usize) -> usize {
     let before = text.bytes().take(at);
     1 + before.filter(|byte| *byte == b'\n').count()
 }
