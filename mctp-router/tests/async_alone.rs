@@ -8,12 +8,17 @@ use core::time::Duration;
 
 use embassy_futures::yield_now;
 use mctp::{AsyncListener, AsyncReqChannel, AsyncRespChannel, Error, MsgIC, MsgType};
-use mctp_router::{Event, PortId, Service, Target};
+use mctp_router::storage::{
+    Channels, LongMessages, Networks, PortBuffers, Ports, Routes, ShortMessages,
+};
+use mctp_router::{Event, PortId, RouterStorage, Service, Target};
 use mctp_transport::{DropReason, Eid};
-use support::shell::{Executor, Outcome, Running, TestRouter};
+use support::shell::{
+    Executor, Link, LinkRx, LinkTx, Outcome, Running, TestRouter, VirtualClock, World,
+};
 use support::{
-    Assembled, ECHO, HOST, I2C, NETWORK, POINT_TO_POINT, REQUEST, USB, Wire, assemble, config,
-    echo_message,
+    Assembled, ECHO, HOST, I2C, NETWORK, POINT_TO_POINT, REQUEST, USB, USB_LAYOUT, Wire, assemble,
+    config, echo_message,
 };
 
 const PLAIN_TYPE: u8 = 5;
@@ -416,4 +421,46 @@ fn a_request_right_behind_the_answer_to_the_last_waits_for_the_buffer_that_a_ser
     running.world.run();
     assert_eq!(running.router.drop_counters().total(), 0);
     assert!(host.is_done(), "a request was not answered");
+}
+
+// Packets that wait when a port starts.
+
+/// A router in a world of its own, whose port 0 does not run.
+fn not_running(world: &World) -> &'static TestRouter {
+    let storage = RouterStorage::<
+        Ports<1>,
+        Networks<1>,
+        ShortMessages<1>,
+        LongMessages<1, 256>,
+        Channels<1>,
+        Routes<0, 0>,
+    >::new();
+    let clock: &VirtualClock = Box::leak(Box::new(world.clock.clone()));
+    let router = TestRouter::new(Box::leak(Box::new(storage)), clock, &config());
+    let buffers = Box::leak(Box::new(PortBuffers::<512>::new()));
+    assert_eq!(router.add_port(NETWORK, buffers), Ok(USB));
+    Box::leak(Box::new(router))
+}
+
+#[test]
+fn a_control_request_that_waits_when_a_port_starts_is_answered_however_its_halves_run() {
+    for whole in [true, false] {
+        let mut world = World::new();
+        let router = not_running(&world);
+        let link = Link::new(USB_LAYOUT);
+        link.up();
+        link.packet(&REQUEST.to(0).packet(&[0, 0x80, 2]));
+        let mut receiver = LinkRx::new(link.clone());
+        let mut sender = LinkTx::new(link.clone(), world.clock.clone());
+        if whole {
+            world.spawn(async move { router.run(USB, &mut receiver, &mut sender).await });
+        } else {
+            world.spawn(async move { router.run_receive(USB, &mut receiver).await });
+            world.run();
+            world.spawn(async move { router.run_send(USB, &mut sender).await });
+        }
+        world.run();
+        assert_eq!(link.sent().len(), 1, "one run: {whole}");
+        assert_eq!(router.drop_counters().total(), 0);
+    }
 }

@@ -172,16 +172,6 @@ fn nothing_comes_or_goes_by_a_port_that_was_not_added() {
     }
 }
 
-#[test]
-fn a_control_answer_before_the_transport_is_seen_has_no_link() {
-    let mut core = without_ports();
-    assert_eq!(core.add_port(NETWORK, buffers()), Ok(USB));
-    core.link_up(USB);
-    let packet = REQUEST.to(0).packet(&[0x00, 0x80, 0x02]);
-    let receipt = core.receive(Instant::START, USB, POINT_TO_POINT, &packet);
-    assert_eq!(receipt, Receipt::Dropped(DropReason::LinkDown));
-}
-
 /// A request of the device to the host, which has a second to answer, and its tag.
 fn ask(device: &mut BareCore) -> (ChannelId, u8) {
     let target = Target::Neighbour(USB, POINT_TO_POINT, Eid(HOST));
@@ -629,4 +619,45 @@ fn what_is_watched_is_sent_when_it_is_given_up() {
     let (mut device, _) = BareCore::echo();
     device.core.watch_sent(PortId(9));
     assert!(device.core.is_sent(PortId(9)), "there is no such port");
+}
+
+#[test]
+fn a_control_response_waits_for_the_layout_of_its_port() {
+    for layout in [USB_LAYOUT, I2C_LAYOUT] {
+        let (mut device, _) = BareCore::echo();
+        device.core = without_ports();
+        let port = device.core.add_port(NetworkId(0), buffers()).unwrap();
+        device.core.link_up(port);
+        let drops = device.drops_of(|device| {
+            for tag in 0..3 {
+                let request = REQUEST.to(0).tag(tag).packet(&[0, 0x80 | tag, 2]);
+                assert_eq!(device.receive(&request), Receipt::Control);
+                assert!(device.core.poll_transmit(port).is_none());
+            }
+            device.core.set_layout(port, layout);
+        });
+        assert_eq!(drops, []);
+        let outbound = device.core.poll_transmit(port).unwrap();
+        assert_eq!(outbound.transfer.layout().headroom, layout.headroom);
+        assert_eq!(outbound.transfer.layout().tailroom, layout.tailroom);
+        let response = outbound.transfer.packets().next().unwrap().to_vec();
+        assert_eq!(response[3..7], [0xC0, 0, 0, 2]);
+        let now = device.now();
+        device.core.transmit_done(now, port, outbound, Ok(()));
+        let tags = device.sent().into_iter().map(|response| response[5]);
+        assert_eq!(tags.collect::<Vec<_>>(), [1, 2], "in their order");
+    }
+}
+
+#[test]
+fn a_control_response_for_which_the_first_layout_has_no_room_is_counted() {
+    let (mut device, _) = BareCore::echo();
+    device.core = without_ports();
+    let port = device.core.add_port(NetworkId(0), buffers()).unwrap();
+    device.core.link_up(port);
+    let request = REQUEST.to(0).packet(&[0, 0x80, 2]);
+    assert_eq!(device.receive(&request), Receipt::Control);
+    let drops = device.drops_of(|device| device.core.set_layout(port, with_max_packet(8)));
+    assert_eq!(drops, [(DropReason::LinkDown, 1)]);
+    assert!(device.core.poll_transmit(port).is_none());
 }

@@ -175,8 +175,6 @@ struct Lines(mpsc::UnboundedReceiver<DuplexStream>);
 
 impl Streams for Lines {
     async fn next(&mut self) -> anyhow::Result<connection::Stream> {
-        // The router drops an answer to a packet that arrives before its sending half has run once.
-        tokio::task::yield_now().await;
         let line = self.0.recv().await;
         Ok(Box::new(line.ok_or_else(|| {
             anyhow::anyhow!("the device is switched off")

@@ -322,7 +322,8 @@ impl<'b> RouterCore<'b> {
     }
 
     /// Says how the port's transport wants its transfers filled. What waits at the port is given
-    /// up.
+    /// up, but for control responses that were answered before the port had any layout: those can
+    /// be [polled](Self::poll_transmit) from now on.
     pub fn set_layout(&mut self, port: PortId, layout: TransferLayout) {
         let given_up = self.port(port).map_or(0, |port| port.set_layout(layout));
         self.count_drops(DropReason::LinkDown, given_up);

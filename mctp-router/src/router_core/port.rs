@@ -94,6 +94,13 @@ impl<'b> Port<'b> {
     pub(crate) const UNKNOWN_LAYOUT: TransferLayout =
         TransferLayout::new(0, 0, 0).with_transfers_at_once(0);
 
+    /// The layout of a control response that waits for that of the transport.
+    const RESPONSE_LAYOUT: TransferLayout = TransferLayout::new(
+        TransferLayout::MIN_HEADROOM,
+        RESPONSE_LEN as u16,
+        RESPONSE_LEN as u16,
+    );
+
     /// Where a port can be [added](Self::add): all zeros.
     pub(crate) const EMPTY: Self = Self {
         network: NetworkId(0),
@@ -164,15 +171,52 @@ impl<'b> Port<'b> {
         self.link != Link::Absent
     }
 
-    /// Sets how transfers are filled; returns how many that waited were given up for it.
+    /// Sets how transfers are filled; returns how many that waited were given up for it. Control
+    /// responses that waited for the first layout are kept.
     #[inline(never)]
     pub(crate) fn set_layout(&mut self, layout: TransferLayout) -> usize {
+        let (kept, waiting_since) = match self.awaits_layout() {
+            true => (self.queued_responses, self.waiting_since),
+            false => (0, None),
+        };
+        self.queued_responses = self.queued_responses.saturating_sub(kept);
         self.layout = layout;
-        let given_up = self.clear();
+        let mut given_up = self.clear();
         self.layout_changed |= self.transport_has_one();
         self.max_unit = at_most_u16(layout.max_transmission_unit(self.transfer_len.into()));
         self.unit = at_most_u16(self.usable_unit(self.wanted_unit.into()));
+        self.queued_responses = kept;
+        for _ in 0..kept {
+            given_up = given_up.saturating_add(usize::from(!self.lay_out_oldest_anew()));
+        }
+        self.waiting_since = waiting_since.filter(|_| self.queued_responses > 0);
         given_up
+    }
+
+    /// Whether no transport has said yet how it wants its transfers filled.
+    pub(crate) fn awaits_layout(&self) -> bool {
+        self.layout.max_transfer == 0
+    }
+
+    /// Puts the response that has waited longest behind the others, in the present layout. `false`,
+    /// and the response is given up, when the layout has no room for it.
+    fn lay_out_oldest_anew(&mut self) -> bool {
+        let Some(transfer) = self.take_oldest() else {
+            return false;
+        };
+        let address = transfer.destination();
+        let mut copy = [0; RESPONSE_LEN];
+        let packet = transfer.packets().next().unwrap_or_default();
+        let packet_len = packet.len();
+        for (to, from) in copy.iter_mut().zip(packet) {
+            *to = *from;
+        }
+        self.give_back_response(transfer);
+        let packet = copy.get(..packet_len).and_then(<[u8]>::split_first_chunk);
+        packet.is_some_and(|(header, payload)| {
+            let header = RawHeader::from_bytes(*header);
+            self.queue_response(address, header, payload).is_ok()
+        })
     }
 
     /// The transfer being filled.
@@ -271,7 +315,11 @@ impl<'b> Port<'b> {
         header: RawHeader,
         payload: &[u8],
     ) -> Result<bool, ()> {
-        if payload.len() > self.layout.max_transmission_unit(RESPONSE_LEN) {
+        let layout = match self.awaits_layout() {
+            true => Self::RESPONSE_LAYOUT,
+            false => self.layout,
+        };
+        if payload.len() > layout.max_transmission_unit(RESPONSE_LEN) {
             // None that waits is to be given up for it.
             return Err(());
         }
@@ -280,7 +328,6 @@ impl<'b> Port<'b> {
             let oldest = self.take_oldest();
             *self.response_place().ok_or(())? = oldest;
         }
-        let layout = self.layout;
         let transfer = self.response_place().and_then(Option::as_mut).ok_or(())?;
         transfer.reset(layout);
         transfer
@@ -298,7 +345,7 @@ impl<'b> Port<'b> {
     /// asks without end does not stop the rest.
     #[inline]
     pub(crate) fn take(&mut self) -> Option<Outbound<'b>> {
-        if self.queued_responses > 0 {
+        if self.queued_responses > 0 && !self.awaits_layout() {
             let others_wait =
                 self.full.is_some() || self.current_has_packets() || self.reserve_has_packets();
             if !others_wait || self.responses_in_a_row < RESPONSES_IN_A_ROW {

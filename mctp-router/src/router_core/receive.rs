@@ -11,7 +11,7 @@ use super::forward::Passing;
 use super::list;
 use super::newest::{self, RequestNumber};
 use super::slots::{LentMessage, Mismatch, Origin, Slot, Start};
-use super::{ChannelId, Link, Receipt, RouterCore, Wakes};
+use super::{ChannelId, Link, Port, Receipt, RouterCore, Wakes};
 use crate::config::{BusOwner, Event, NetworkId, PortId};
 use crate::control::{self, ControlRequest};
 use crate::wire::Response;
@@ -534,7 +534,10 @@ impl<'b> RouterCore<'b> {
     ) -> Result<(), DropReason> {
         let (port_id, address) = packet.origin.neighbour();
         let port = self.ports.get_mut(usize::from(port_id.0));
-        let port = port.filter(|port| port.link != Link::Down && port.has_layout());
+        let takes_responses = |port: &&mut Port<'_>| {
+            port.link != Link::Down && (port.has_layout() || port.awaits_layout())
+        };
+        let port = port.filter(takes_responses);
         let port = port.ok_or(DropReason::LinkDown)?;
         let replaced = port
             .queue_response(address, header, payload)

@@ -241,9 +241,11 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
         receiver: &mut impl TransportRx,
         sender: &mut impl TransportTx,
     ) -> Infallible {
+        // Before the first packet, so that its answer is laid out as the transport wants it.
+        self.open_send(port, sender);
         let halves = join(
             self.run_receive(port, receiver),
-            self.run_send(port, sender),
+            self.keep_sending(port, sender),
         );
         join(halves, self.keep_time(Some(port))).await.1
     }
@@ -315,11 +317,20 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
 
     /// Gives transfers to `transport` for ever.
     pub async fn run_send(&self, port: PortId, transport: &mut impl TransportTx) -> Infallible {
+        self.open_send(port, transport);
+        self.keep_sending(port, transport).await
+    }
+
+    /// Says how the transport wants its transfers.
+    fn open_send(&self, port: PortId, transport: &impl TransportTx) {
         self.lock(|shared| {
             let core = &mut shared.core;
             core.set_medium_specific(port, transport.medium_specific());
             core.set_layout(port, transport.layout());
         });
+    }
+
+    async fn keep_sending(&self, port: PortId, transport: &mut impl TransportTx) -> Infallible {
         let mut sending = Sending {
             router: self,
             port,

@@ -283,7 +283,7 @@ struct LinkState {
 }
 
 impl Link {
-    fn new(layout: TransferLayout) -> Self {
+    pub(crate) fn new(layout: TransferLayout) -> Self {
         Self(Rc::new(RefCell::new(LinkState {
             layout,
             inputs: VecDeque::new(),
@@ -479,6 +479,12 @@ impl TransportRx for LinkRx {
 pub(crate) struct LinkTx {
     link: Link,
     clock: VirtualClock,
+}
+
+impl LinkTx {
+    pub(crate) fn new(link: Link, clock: VirtualClock) -> Self {
+        Self { link, clock }
+    }
 }
 
 impl TransportTx for LinkTx {
