@@ -14,6 +14,7 @@ const PROGRAMS: &[&str] = &[
     "core-echo",
     "core-assemble",
     "core-packetise",
+    "core-forward",
     "assemble",
     "nvme-mi",
     "usb-receive",
@@ -31,6 +32,10 @@ const RATIOS: &[((u64, u64), f64)] = &[((63, 64), 2.4), ((246, 247), 3.2), ((409
 /// The most for a packet in the middle of a message, one side alone, beside the copy; its share of
 /// what each transfer costs is in it.
 const PACKET_BOUND: f64 = 67.0;
+
+/// The most for a packet that is forwarded, beside the copy; its share of what each transfer costs is
+/// in it.
+const FORWARD_BOUND: f64 = 150.0;
 
 /// The most by which a packet is dearer under [`LOAD`] than alone.
 pub(crate) const GROWTH_BOUND: f64 = 1.3;
@@ -269,11 +274,15 @@ impl<'p> Report<'p> {
 
     fn parts(&mut self) -> Result<()> {
         self.line("\nInstructions of one side alone, sans-IO core: a further packet of a message without the copy, the copy, a message beside its packets");
-        for subject in ["core-assemble", "core-packetise"] {
+        for (subject, bound) in [
+            ("core-assemble", PACKET_BOUND),
+            ("core-packetise", PACKET_BOUND),
+            ("core-forward", FORWARD_BOUND),
+        ] {
             for unit in [64, 247] {
                 let part = Part::measure(&self.bench, subject, Stack::Ours, unit)?;
                 let name = format!("{subject} {unit}");
-                let packet = self.at_most(&name, part.packet, PACKET_BOUND);
+                let packet = self.at_most(&name, part.packet, bound);
                 self.line(&format!(
                     "{name:>20} {packet:>12} {:>6.0} {:>6.0}",
                     part.copy, part.message
@@ -294,7 +303,7 @@ impl<'p> Report<'p> {
         self.line(&format!(
             "\nInstructions of a packet: one peer, port, route and message at a time; {peers} peers, {ports} ports, {routes} routes, {in_flight} messages in flight"
         ));
-        for subject in ["in-place", "assemble", "core-echo"] {
+        for subject in ["in-place", "assemble", "core-echo", "core-forward"] {
             let (payload, unit) = GROWTH_SIZE;
             let mut case = Case::new(subject, Stack::Ours, payload, unit);
             case.load = Load::ONE;

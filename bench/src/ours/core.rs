@@ -1,16 +1,24 @@
 //! The sans-IO core by hand: what the router costs without tasks, wakers and lock.
 
-use mctp::MsgIC;
-use mctp_router::{ChannelId, Outgoing, PortId, Progress, Receipt, RouterCore, Target};
+use mctp::{Eid, MsgIC};
+use mctp_router::storage::ForwardingBuffer;
+use mctp_router::{ChannelId, Outgoing, PortId, Progress, Receipt, Route, RouterCore, Target};
 use mctp_transport::{PhysicalAddress, Transfer};
 
 use super::{
-    NETWORK, NOW, add_ports, config, echo, in_storage, layout, others, port_config, ports, routes,
+    Buffers, NETWORK, NOW, TRANSFER_1_0, add_ports, config, echo, in_storage, layout, others,
+    port_config, ports, routes,
 };
 use crate::case::Case;
 use crate::executor::measure_rounds;
+use crate::leak;
 use crate::link::{DEVICE, Link, peer};
 use crate::meter::counted;
+
+/// The endpoint ID of the router that forwards.
+const BRIDGE: Eid = Eid(0xFD);
+/// The flag of the last packet of a message.
+const END: u8 = 0x40;
 
 #[inline]
 fn core(case: &Case) -> (RouterCore<'static>, ChannelId) {
@@ -124,6 +132,59 @@ pub fn packetise(case: &Case) {
     };
     measure_rounds(case, link, || counted(&mut respond));
     core.give_back(message);
+}
+
+/// Takes all transfers of a port.
+#[inline(always)]
+fn transmit(core: &mut RouterCore<'_>, link: &Link, port: PortId) {
+    while let Some(outbound) = core.poll_transmit(port) {
+        link.sent(outbound.transfer.as_bytes().len());
+        core.transmit_done(NOW, port, outbound, Ok(()));
+    }
+}
+
+/// Only forwards: all messages are for an endpoint behind one more port, which sends when both of
+/// its transfers are full.
+#[inline]
+pub fn forward(case: &Case) {
+    let link = Link::of_echo(case);
+    let (mut core, _) = core(case);
+    assert!(core.set_endpoint_id(NETWORK, BRIDGE));
+    let out = PortId(case.ports as u8);
+    assert_eq!(core.add_port(NETWORK, leak(Buffers::new())), Ok(out));
+    core.set_layout(out, layout(case));
+    core.link_up(out);
+    for port in ports(case).chain([out]) {
+        core.set_can_wait(port, true);
+        let forwards = core.forward_by(port, leak(ForwardingBuffer::<TRANSFER_1_0>::new()));
+        forwards.expect("a free channel");
+    }
+    let to = PhysicalAddress::POINT_TO_POINT;
+    assert!(core.add_route(Route::new(DEVICE, DEVICE, out, to)));
+    let mut serve = || {
+        while let Some((port, packet)) = link.next_packet() {
+            let port = PortId(port as u8);
+            let receive = |core: &mut RouterCore<'_>| {
+                core.receive(NOW, port, PhysicalAddress::POINT_TO_POINT, packet)
+            };
+            let mut receipt = receive(&mut core);
+            if receipt == Receipt::HeldBack {
+                transmit(&mut core, link, out);
+                receipt = receive(&mut core);
+            }
+            assert_eq!(receipt, Receipt::Forwarded(out));
+            if packet[3] & END != 0 {
+                link.end_message();
+            }
+        }
+        transmit(&mut core, link, out);
+    };
+    measure_rounds(case, link, || {
+        link.begin();
+        counted(&mut serve);
+    });
+    assert_eq!(core.drop_counters().total(), 0);
+    assert!(ports(case).any(|port| core.packets_forwarded(port) > 0));
 }
 
 /// Only sends requests, to the peers in turn, each over before the next.

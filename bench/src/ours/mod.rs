@@ -27,8 +27,9 @@ const TRANSFER_1_1: usize = 8191;
 const PACKET_1_0: u16 = 251;
 const PACKET_1_1: u16 = 8187;
 
+// One port and one route more than a case has, for those that forward.
 type Usual = RouterStorage<
-    Ports<'static, 1>,
+    Ports<'static, 2>,
     Networks<1>,
     ShortMessages<'static, 4>,
     LongMessages<'static, 2, USUAL_MESSAGE>,
@@ -36,7 +37,7 @@ type Usual = RouterStorage<
     Routes<2>,
 >;
 type Long = RouterStorage<
-    Ports<'static, 1>,
+    Ports<'static, 2>,
     Networks<1>,
     ShortMessages<'static, 4>,
     LongMessages<'static, 2, LONG_MESSAGE>,
@@ -44,12 +45,12 @@ type Long = RouterStorage<
     Routes<2>,
 >;
 type Many = RouterStorage<
-    Ports<'static, 8>,
+    Ports<'static, 9>,
     Networks<1>,
     ShortMessages<'static, 64>,
     LongMessages<'static, 64, USUAL_MESSAGE>,
     Channels<'static, 32>,
-    Routes<200>,
+    Routes<201>,
 >;
 
 type Buffers = PortBuffers<'static, TRANSFER_1_0>;

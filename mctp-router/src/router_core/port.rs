@@ -78,9 +78,10 @@ pub struct Port<'b> {
     unsent: u8,
     /// The last byte of the answer to Get Endpoint ID.
     pub(crate) medium_specific: u8,
-    /// Since when something waits that the neighbour has not taken; `None` when nothing does. Not
-    /// known while the link is down.
-    waiting_since: Option<Since>,
+    /// Something waits that the neighbour has not taken. Not known while the link is down.
+    is_waiting: bool,
+    /// Since when. Beside the flag, not in an `Option`, it takes 4 bytes less of each port.
+    waiting_since: Since,
     /// The transport can leave a packet with the neighbour.
     pub(super) can_wait: bool,
     /// It has one that was held back, and neither a buffer nor room came free since.
@@ -122,7 +123,8 @@ impl<'b> Port<'b> {
         responses_in_a_row: 0,
         unsent: 0,
         medium_specific: 0,
-        waiting_since: None,
+        is_waiting: false,
+        waiting_since: Since::START,
         can_wait: false,
         holds_back: false,
         forwarding: None,
@@ -175,9 +177,9 @@ impl<'b> Port<'b> {
     /// responses that waited for the first layout are kept.
     #[inline(never)]
     pub(crate) fn set_layout(&mut self, layout: TransferLayout) -> usize {
-        let (kept, waiting_since) = match self.awaits_layout() {
-            true => (self.queued_responses, self.waiting_since),
-            false => (0, None),
+        let (kept, was_waiting) = match self.awaits_layout() {
+            true => (self.queued_responses, self.is_waiting),
+            false => (0, false),
         };
         self.queued_responses = self.queued_responses.saturating_sub(kept);
         self.layout = layout;
@@ -189,7 +191,7 @@ impl<'b> Port<'b> {
         for _ in 0..kept {
             given_up = given_up.saturating_add(usize::from(!self.lay_out_oldest_anew()));
         }
-        self.waiting_since = waiting_since.filter(|_| self.queued_responses > 0);
+        self.is_waiting = was_waiting && self.queued_responses > 0;
         given_up
     }
 
@@ -284,9 +286,10 @@ impl<'b> Port<'b> {
     /// Notes that something waits to be taken; returns whether nothing did before.
     #[inline]
     pub(crate) fn note_waiting(&mut self, now: Instant) -> bool {
-        let first = self.waiting_since.is_none();
+        let first = !self.is_waiting;
         if first {
-            self.waiting_since = Some(Since::now(now));
+            self.is_waiting = true;
+            self.waiting_since = Since::now(now);
         }
         first
     }
@@ -294,15 +297,11 @@ impl<'b> Port<'b> {
     /// Gives the neighbour up if it took nothing for `timeout`. The `lost` milliseconds before
     /// `now` do not count. Returns whether something waits for it.
     pub(crate) fn expire(&mut self, now: Instant, lost: u32, timeout: u32) -> bool {
-        let Some(since) = self
-            .waiting_since
-            .as_mut()
-            .filter(|_| self.link == Link::Up)
-        else {
+        if !self.is_waiting || self.link != Link::Up {
             return false;
-        };
-        since.credit(lost, now);
-        if since.is_over(timeout, now) {
+        }
+        self.waiting_since.credit(lost, now);
+        if self.waiting_since.is_over(timeout, now) {
             self.link = Link::Stalled;
         }
         true
@@ -442,7 +441,10 @@ impl<'b> Port<'b> {
     /// The neighbour took something: if something `waits` for it, it does so since now.
     #[inline]
     pub(crate) fn wait_anew(&mut self, now: Instant, waits: bool) {
-        self.waiting_since = waits.then(|| Since::now(now));
+        self.is_waiting = waits;
+        if waits {
+            self.waiting_since = Since::now(now);
+        }
     }
 
     /// Whether the transport has a transfer, when nothing waits.
@@ -488,7 +490,7 @@ impl<'b> Port<'b> {
         self.queued_responses = 0;
         self.unsent = 0;
         self.session = self.session.wrapping_add(1);
-        self.waiting_since = None;
+        self.is_waiting = false;
         if self.link == Link::Stalled {
             self.link = Link::Up;
         }
