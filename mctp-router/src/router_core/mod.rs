@@ -1,5 +1,6 @@
 //! The sans-IO core of the router.
 
+mod bridge;
 mod channels;
 mod key;
 mod list;
@@ -20,7 +21,7 @@ use mctp_transport::{DropCounters, DropReason, MessageTag, TransferLayout};
 
 use crate::clock::{LOOK_INTERVAL, is_late, looks_in, milliseconds, milliseconds_since};
 use crate::config::{BusOwner, Config, Event, NetworkId, PortConfig, PortId, Route};
-use crate::control::{Endpoint, Responder};
+use crate::control::{ControlPlane, Endpoint, Responder};
 use crate::service::Service;
 
 pub use channels::ChannelId;
@@ -215,6 +216,7 @@ pub struct RouterCore<'b> {
     last_request: RequestNumber,
     send_queue: SendQueue<'b>,
     responder: Responder,
+    bridge: Option<&'b mut (dyn ControlPlane + 'b)>,
     wakes: Wakes,
     drops: DropCounters,
     accepted: u32,
@@ -259,6 +261,7 @@ impl<'b> RouterCore<'b> {
             last_request: RequestNumber::NONE,
             send_queue: parts.send_queue,
             responder: Responder::new(config),
+            bridge: None,
             wakes: Wakes::Nobody,
             drops: DropCounters::new(),
             accepted: 0,

@@ -467,19 +467,23 @@ impl<'b> RouterCore<'b> {
             data,
             medium_specific,
         };
-        let endpoint = self.endpoints.get_mut(usize::from(origin.network.0));
-        let endpoint = endpoint.ok_or(DropReason::NotOurDestination)?;
-        let own = endpoint.endpoint_id;
+        let own = self.endpoint_id(origin.network);
         let mut response = Response::to(control_header);
-        let header = self.responder.answer(
-            &request,
-            endpoint,
-            &self.channels.services_at(origin.network),
-            &mut response,
-        );
-        if endpoint.endpoint_id != own {
+        let answer = match self.answer_as_bridge(&request, &mut response) {
+            Some(answer) => answer,
+            None => {
+                let endpoint = self.endpoints.get_mut(usize::from(origin.network.0));
+                let endpoint = endpoint.ok_or(DropReason::NotOurDestination)?;
+                let services = self.channels.services_at(origin.network);
+                let responder = &mut self.responder;
+                responder.answer(&request, endpoint, &services, &mut response)
+            }
+        };
+        let own_now = self.endpoint_id(origin.network);
+        if own_now != own {
             self.slots.expect_anew();
         }
+        let header = request.respond((own, own_now), answer, &mut response);
         if self.responder.events.any() {
             self.wakes.add(Wakes::Everybody);
         }

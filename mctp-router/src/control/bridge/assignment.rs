@@ -1,0 +1,167 @@
+//! What a bridge gets from its bus owner: Set Endpoint ID and Allocate Endpoint IDs (DSP0236 1.3.3,
+//! sections 12.4 and 12.11).
+
+use mctp::{Eid, MCTP_ADDR_NULL};
+
+use super::{Bridge, Network, Pool};
+use crate::config::{Event, Route, RouteOrigin};
+use crate::control::ControlRequest;
+use crate::wire::{
+    AllocateEndpointIdsRequest, AllocateEndpointIdsResponse, AllocationOperation, AllocationStatus,
+    CompletionCode, Operation, PoolStatus, Request, SetEndpointIdRequest, SetEndpointIdResponse,
+    SetEndpointIdStatus,
+};
+
+impl Bridge<'_> {
+    /// Carries out Set Endpoint ID. A topmost bus owner need not accept it (section 12.2, table 12),
+    /// and does not.
+    ///
+    /// The endpoint ID is taken from the bus that gave the last one; from another bus only by force,
+    /// and then that is the bus which gives endpoint IDs from now on.
+    pub(super) fn set_endpoint_id(
+        &mut self,
+        request: &ControlRequest<'_>,
+        network: &mut dyn Network,
+    ) -> Result<SetEndpointIdResponse, CompletionCode> {
+        if self.is_topmost() {
+            return Err(CompletionCode::UNSUPPORTED_COMMAND);
+        }
+        let wanted = SetEndpointIdRequest::parse(request.data)?;
+        let port = request.requester.port;
+        let operation = wanted.operation.without_reserved();
+        let (endpoint, events) = network.endpoint();
+        if operation == Operation::SET_DISCOVERED {
+            if !self.has_discovery(port) {
+                return Err(CompletionCode::INVALID_DATA);
+            }
+            self.set_discovered(port, true);
+            let present = endpoint.endpoint_id;
+            return Ok(self.setting(SetEndpointIdStatus::accepted, present));
+        }
+        let assigned = endpoint.assignment(wanted)?;
+        if operation != Operation::FORCE && !self.is_from_upstream(request) {
+            let present = endpoint.endpoint_id;
+            return Ok(self.setting(SetEndpointIdStatus::rejected, present));
+        }
+        endpoint.set_endpoint_id(request, wanted, events)?;
+        self.upstream = Some(port);
+        self.set_discovered(port, true);
+        if self.pool.is_some_and(|pool| pool.contains(assigned)) {
+            // The bus owner has to allocate another one.
+            self.set_pool(None, network);
+        }
+        self.learn_bus_owner(request, network);
+        Ok(self.setting(SetEndpointIdStatus::accepted, assigned))
+    }
+
+    /// The response to Set Endpoint ID. The pool size is what the bridge needs, however much of that
+    /// it has.
+    fn setting(
+        &self,
+        status: impl Fn(PoolStatus) -> SetEndpointIdStatus,
+        endpoint_id: Eid,
+    ) -> SetEndpointIdResponse {
+        let pool = match (self.pool, self.config.pool_size) {
+            (_, 0) => PoolStatus::NoPool,
+            (Some(_), _) => PoolStatus::HasPool,
+            (None, _) => PoolStatus::NeedsPool,
+        };
+        SetEndpointIdResponse {
+            status: status(pool),
+            endpoint_id: endpoint_id.0,
+            pool_size: self.config.pool_size,
+        }
+    }
+
+    /// The way to the bus owner is the way by which its request came.
+    fn learn_bus_owner(&mut self, request: &ControlRequest<'_>, network: &mut dyn Network) {
+        let owner = request.requester;
+        if let Some(before) = self.owner_route.take() {
+            network.forget_route(before, before);
+        }
+        if owner.endpoint_id == MCTP_ADDR_NULL {
+            return;
+        }
+        let route = Route::new(
+            owner.endpoint_id,
+            owner.endpoint_id,
+            owner.port,
+            owner.address,
+        )
+        .with_transmission_unit(network.unit(owner.port))
+        .with_origin(RouteOrigin::Dynamic);
+        if network.learn_route(route) {
+            self.owner_route = Some(owner.endpoint_id);
+        }
+    }
+
+    /// Carries out Allocate Endpoint IDs. Who has no dynamic pool, as a topmost bus owner, does not
+    /// support it.
+    ///
+    /// The pool is taken from the bus that gave the endpoint ID; from another bus only by force, and
+    /// then that is the bus which gives endpoint IDs from now on. The same pool once more changes
+    /// nothing unless forced; for another one, all endpoints behind the bridge are assigned anew.
+    pub(super) fn allocate(
+        &mut self,
+        request: &ControlRequest<'_>,
+        network: &mut dyn Network,
+    ) -> Result<AllocateEndpointIdsResponse, CompletionCode> {
+        if self.is_topmost() || self.config.pool_size == 0 {
+            return Err(CompletionCode::UNSUPPORTED_COMMAND);
+        }
+        let wanted = AllocateEndpointIdsRequest::parse(request.data)?;
+        let force = match wanted.operation.without_reserved() {
+            AllocationOperation::ALLOCATE => false,
+            AllocationOperation::FORCE => true,
+            AllocationOperation::GET_INFORMATION => {
+                return Ok(self.allocation(AllocationStatus::ACCEPTED));
+            }
+            _ => return Err(CompletionCode::INVALID_DATA),
+        };
+        let pool = self.pool_wanted(wanted, network)?;
+        if !force && !self.is_from_upstream(request) {
+            return Ok(self.allocation(AllocationStatus::REJECTED));
+        }
+        self.upstream = Some(request.requester.port);
+        if force || pool != self.pool {
+            self.set_pool(pool, network);
+        }
+        Ok(self.allocation(AllocationStatus::ACCEPTED))
+    }
+
+    /// The pool that a request gives; `None` for one of no endpoint IDs.
+    fn pool_wanted(
+        &self,
+        wanted: &AllocateEndpointIdsRequest,
+        network: &mut dyn Network,
+    ) -> Result<Option<Pool>, CompletionCode> {
+        if wanted.count == 0 {
+            return Ok(None);
+        }
+        let (endpoint, _) = network.endpoint();
+        let own = endpoint.endpoint_id;
+        Pool::of_size(Eid(wanted.first), wanted.count)
+            .filter(|pool| pool.size() <= self.config.pool_size && !pool.contains(own))
+            .map(Some)
+            .ok_or(CompletionCode::INVALID_DATA)
+    }
+
+    /// The response to Allocate Endpoint IDs: the pool in use.
+    fn allocation(&self, status: AllocationStatus) -> AllocateEndpointIdsResponse {
+        AllocateEndpointIdsResponse {
+            status,
+            pool_size: self.pool.map_or(0, |pool| pool.size()),
+            first: self.pool.map_or(0, |pool| pool.first().0),
+        }
+    }
+
+    /// Takes a pool; whatever was assigned of another one is assigned anew.
+    fn set_pool(&mut self, pool: Option<Pool>, network: &mut dyn Network) {
+        self.pool = pool;
+        let (_, events) = network.endpoint();
+        events.push(Event::PoolAllocated {
+            network: self.network,
+            pool: pool.map(|pool| (pool.first(), pool.last())),
+        });
+    }
+}
