@@ -473,25 +473,3 @@ fn the_flags_of_a_table_entry_have_kind_static_bit_and_port() {
     let wide = RoutingEntryFlags::new(RoutingEntryKind(0xFF), false, 0xFF);
     assert_eq!(wide, RoutingEntryFlags(0xDF), "2 bits of kind, 5 of port");
 }
-
-// Lengths of everything of one length.
-
-/// Request and response data have these lengths and no others.
-fn assert_lengths<R: Request + core::fmt::Debug>(request: usize, response: usize) {
-    for len in 0..64 {
-        let data = &[0; 64][..len];
-        match len == request {
-            true => assert_eq!(R::parse(data).unwrap().as_bytes(), data),
-            false => assert_eq!(R::parse(data).unwrap_err(), CompletionCode::INVALID_LENGTH),
-        }
-        assert_eq!(R::parse_response(data).is_ok(), len == response, "{len}");
-        if let Err(error) = R::parse_response(data) {
-            assert_eq!(error, InvalidResponse::Length(len));
-        }
-    }
-}
-
-#[test]
-fn requests_and_responses_of_another_length_are_refused() {
-    assert_lengths::<AllocateEndpointIdsRequest>(3, 3);
-}

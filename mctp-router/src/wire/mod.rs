@@ -32,6 +32,25 @@
 //! | 08h | [`AllocateEndpointIdsRequest`] | [`AllocateEndpointIdsResponse`] | 12.11 |
 //! | 09h | [`RoutingInformationUpdateRequest`] | none | 12.12 |
 //! | 0Ah | [`GetRoutingTableEntriesRequest`] | [`GetRoutingTableEntriesResponse`] | 12.13 |
+//! | 0Bh | [`PrepareForEndpointDiscoveryRequest`] | none | 12.14 |
+//! | 0Ch | [`EndpointDiscoveryRequest`] | none | 12.15 |
+//! | 0Dh | [`DiscoveryNotifyRequest`] | none | 12.16 |
+//! | 0Eh | [`GetNetworkIdRequest`] | [`GetNetworkIdResponse`] | 12.17 |
+//! | 0Fh | [`QueryHopRequest`] | [`QueryHopResponse`] | 12.18 |
+//! | 10h | [`ResolveUuidRequest`] | [`ResolveUuidResponse`] | 12.19 |
+//! | F0h to FFh | [`TransportSpecific`], then data of the binding | of the binding | 12.24 |
+//!
+//! [`Command`] names 11h to 14h, for rate limits and supported interfaces, which have no types here.
+//!
+//! # Lists
+//!
+//! The length of a request or response with a list depends on the list. Its type ends with the bytes
+//! of the entries, and a method reads them: [`RoutingInformationUpdateRequest::entries`],
+//! [`GetRoutingTableEntriesResponse::entries`], [`ResolveUuidResponse::entries`]. [`RoutingUpdate`]
+//! and [`Page`] append whole entries and say when one has no room.
+//!
+//! Physical addresses are bytes, since only the transport binding says what they mean.
+//! [`BindingId::encode_address`] and [`BindingId::decode_address`] convert them.
 //!
 //! # What is checked
 //!
@@ -59,17 +78,25 @@ mod allocation;
 #[cfg(test)]
 mod bridge_tests;
 mod code;
+mod discovery;
 mod endpoint_id;
 mod header;
+mod hop;
 mod numbers;
 mod page;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod query_tests;
 mod resolve;
+mod resolve_uuid;
 mod response;
 mod routing;
 mod routing_table;
 mod support;
 #[cfg(test)]
 mod tests;
+mod transport_specific;
 mod uuid;
 mod vendor;
 
@@ -80,14 +107,21 @@ pub use allocation::{
     AllocateEndpointIdsRequest, AllocateEndpointIdsResponse, AllocationOperation, AllocationStatus,
 };
 pub use code::{Command, CompletionCode};
+pub use discovery::{
+    DiscoveryNotifyRequest, EndpointDiscoveryRequest, PrepareForEndpointDiscoveryRequest,
+};
 pub use endpoint_id::{
     AssignmentStatus, EndpointIdType, EndpointType, GetEndpointIdRequest, GetEndpointIdResponse,
     Operation, PoolStatus, SetEndpointIdRequest, SetEndpointIdResponse, SetEndpointIdStatus,
 };
 pub use header::{Flags, Header, MESSAGE_TYPE, Message, ResponseHeader};
+pub use hop::{
+    GetNetworkIdRequest, GetNetworkIdResponse, QueryHopRequest, QueryHopResponse, TransmissionUnit,
+};
 pub use numbers::{BindingId, MediumId, WireAddress};
 pub use page::Page;
 pub use resolve::{ResolveEndpointIdRequest, ResolveEndpointIdResponse};
+pub use resolve_uuid::{ResolveUuidRequest, ResolveUuidResponse, UuidEntry};
 pub use response::Response;
 pub use routing::{
     RoutingEntryKind, RoutingInformationUpdateRequest, RoutingUpdate, RoutingUpdateEntry,
@@ -100,6 +134,7 @@ pub use support::{
     GetMessageTypeSupportRequest, GetMessageTypeSupportResponse, GetVersionSupportRequest,
     GetVersionSupportResponse, Version,
 };
+pub use transport_specific::TransportSpecific;
 pub use uuid::{GetEndpointUuidRequest, GetEndpointUuidResponse};
 pub use vendor::{
     GetVendorSupportRequest, GetVendorSupportResponse, Vendor, VendorIdFormat, VendorSupport,
