@@ -30,7 +30,9 @@ pub use crate::router_core::{
 pub use config::{
     BusOwner, Config, Event, LINUX_TAG_LIFETIME, NetworkId, PortConfig, PortId, Route, RouteOrigin,
 };
-pub use control::{AddBridgeError, BridgeConfig, BridgePort, BridgeStorage};
+pub use control::{
+    AddBridgeError, BridgeConfig, BridgePort, BridgeStorage, TransportCommands, TransportRequest,
+};
 pub use mctp_time::{Clock, Instant};
 pub use service::Service;
 pub use shell::{Listener, Message, Receive, RequestChannel, Responder, Router};

@@ -109,6 +109,11 @@ impl Endpoint {
         }
     }
 
+    /// Whether the endpoint ID in use is a static one.
+    pub(crate) fn is_static(&self) -> bool {
+        self.id_type() == EndpointIdType::StaticInForce
+    }
+
     fn id_type(&self) -> EndpointIdType {
         match self.static_endpoint_id {
             mctp::MCTP_ADDR_NULL => EndpointIdType::Dynamic,

@@ -15,7 +15,9 @@ use mctp_time::Instant;
 use mctp_transport::{DropReason, RawHeader};
 use zerocopy::{FromBytes, IntoBytes};
 
-pub use bridge::{AddBridgeError, BridgeConfig, BridgePort, BridgeStorage};
+pub use bridge::{
+    AddBridgeError, BridgeConfig, BridgePort, BridgeStorage, TransportCommands, TransportRequest,
+};
 pub(crate) use bridge::{Answer, ControlPlane, MAX_PORTS, Network};
 pub(crate) use endpoint::Endpoint;
 pub(crate) use support::Services;

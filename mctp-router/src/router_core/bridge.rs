@@ -6,7 +6,7 @@ use super::{Port, RouterCore, RoutingTable};
 use crate::config::{NetworkId, PortId, Route, RouteOrigin};
 use crate::control::{
     AddBridgeError, Answer, BridgeConfig, BridgeStorage, ControlRequest, Endpoint, Events,
-    MAX_PORTS, Network,
+    MAX_PORTS, Network, TransportCommands,
 };
 use crate::wire::Response;
 
@@ -31,6 +31,19 @@ impl<'b> RouterCore<'b> {
         self.check_bridge_ports(network, config)?;
         self.bridge = Some(storage.bridge(network, config)?);
         Ok(())
+    }
+
+    /// Sets what carries out the commands of transport bindings, F0h to FFh, in the network of the
+    /// bridge. `false` when there is no bridge.
+    pub fn set_transport_commands(
+        &mut self,
+        commands: &'b mut (dyn TransportCommands + 'b),
+    ) -> bool {
+        let bridge = self.bridge.as_deref_mut();
+        bridge.is_some_and(|bridge| {
+            bridge.set_transport_commands(commands);
+            true
+        })
     }
 
     fn check_bridge_ports(
@@ -139,7 +152,13 @@ impl Network for BridgedNetwork<'_, '_> {
         self.port(port).map_or(0, Port::unit)
     }
 
-    fn max_receive_unit(&self, port: PortId) -> usize {
-        self.port(port).map_or(0, Port::max_receive_unit)
+    fn unit_of(&self, route: &Route) -> usize {
+        let port = self.port(route.port);
+        port.map_or(0, |port| port.usable_unit(route.transmission_unit))
+    }
+
+    fn largest_received(&self, port: PortId) -> usize {
+        let port = self.port(port);
+        port.map_or(0, |port| port.usable_unit(port.max_receive_unit()))
     }
 }

@@ -216,7 +216,7 @@ pub struct RouterCore<'b> {
     last_request: RequestNumber,
     send_queue: SendQueue<'b>,
     responder: Responder,
-    bridge: Option<&'b mut (dyn ControlPlane + 'b)>,
+    bridge: Option<&'b mut (dyn ControlPlane<'b> + 'b)>,
     wakes: Wakes,
     drops: DropCounters,
     accepted: u32,

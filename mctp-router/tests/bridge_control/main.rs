@@ -7,3 +7,6 @@ mod support;
 mod allocation;
 mod assignment;
 mod device;
+mod discovery;
+mod lookup;
+mod routing;

@@ -78,6 +78,7 @@ impl Bridge<'_> {
         let owner = request.requester;
         if let Some(before) = self.owner_route.take() {
             network.forget_route(before, before);
+            self.bridges.set(before, false);
         }
         if owner.endpoint_id == MCTP_ADDR_NULL {
             return;
@@ -92,6 +93,7 @@ impl Bridge<'_> {
         .with_origin(RouteOrigin::Dynamic);
         if network.learn_route(route) {
             self.owner_route = Some(owner.endpoint_id);
+            self.bridges.set(owner.endpoint_id, true);
         }
     }
 

@@ -1,11 +1,42 @@
 //! Endpoint discovery: Prepare for Endpoint Discovery, Endpoint Discovery and Discovery Notify
 //! (DSP0236 1.3.3, sections 12.14 to 12.16), on buses whose binding has it.
 
-use super::Bridge;
+use super::{Answer, Bridge};
 use crate::config::PortId;
-use crate::wire::BindingId;
+use crate::control::ControlRequest;
+use crate::wire::{
+    BindingId, CompletionCode, EndpointDiscoveryRequest, PrepareForEndpointDiscoveryRequest,
+    Request,
+};
 
 impl Bridge<'_> {
+    /// Carries out Prepare for Endpoint Discovery: the endpoint ID is kept.
+    pub(super) fn prepare_for_discovery(
+        &mut self,
+        request: &ControlRequest<'_>,
+    ) -> Result<(), CompletionCode> {
+        let port = request.requester.port;
+        if !self.has_discovery(port) {
+            return Err(CompletionCode::UNSUPPORTED_COMMAND);
+        }
+        PrepareForEndpointDiscoveryRequest::parse(request.data)?;
+        self.set_discovered(port, false);
+        Ok(())
+    }
+
+    /// Answers Endpoint Discovery, unless the endpoint is discovered.
+    pub(super) fn discover(&self, request: &ControlRequest<'_>) -> Answer {
+        let port = request.requester.port;
+        if !self.has_discovery(port) {
+            return Answer::Refusal(CompletionCode::UNSUPPORTED_COMMAND);
+        }
+        if self.is_discovered(port) {
+            return Answer::Silence;
+        }
+        let parsed = EndpointDiscoveryRequest::parse(request.data);
+        parsed.map(|_| ()).into()
+    }
+
     /// Whether the bus of a port has endpoint discovery: of the bindings that are known, PCIe VDM
     /// alone (DSP0238).
     pub(super) fn has_discovery(&self, port: PortId) -> bool {
@@ -20,6 +51,10 @@ impl Bridge<'_> {
         } else {
             self.discovered &= !bit(port);
         }
+    }
+
+    fn is_discovered(&self, port: PortId) -> bool {
+        self.discovered & bit(port) != 0
     }
 }
 

@@ -4,22 +4,31 @@
 mod assignment;
 mod config;
 mod discovery;
+mod endpoint_id_set;
+mod lookup;
 mod network;
 mod pool;
+mod routing;
 mod storage;
+mod transport;
 
 use mctp::Eid;
+use zerocopy::IntoBytes;
 
 use super::ControlRequest;
 use crate::config::{NetworkId, PortId};
-use crate::wire::{Command, CompletionCode, GetEndpointIdRequest, Request, Response};
-use zerocopy::IntoBytes;
+use crate::wire::{
+    Command, CompletionCode, GetEndpointIdRequest, GetNetworkIdRequest, GetNetworkIdResponse,
+    Request, Response,
+};
 
 pub(crate) use config::MAX_PORTS;
 pub use config::{AddBridgeError, BridgeConfig, BridgePort};
+use endpoint_id_set::EndpointIdSet;
 pub(crate) use network::Network;
 pub(crate) use pool::Pool;
 pub use storage::BridgeStorage;
+pub use transport::{TransportCommands, TransportRequest};
 
 /// How a control request ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +52,7 @@ impl From<Result<(), CompletionCode>> for Answer {
 
 /// What the core calls of a [`Bridge`]. A trait object, so that a device without one does not link
 /// it.
-pub(crate) trait ControlPlane: core::fmt::Debug + Send {
+pub(crate) trait ControlPlane<'b>: core::fmt::Debug + Send {
     /// The network that it bridges.
     fn network(&self) -> NetworkId;
 
@@ -55,6 +64,9 @@ pub(crate) trait ControlPlane: core::fmt::Debug + Send {
         network: &mut dyn Network,
         response: &mut Response,
     ) -> Option<Answer>;
+
+    /// Sets what carries out the commands of transport bindings.
+    fn set_transport_commands(&mut self, commands: &'b mut (dyn TransportCommands + 'b));
 }
 
 /// The state of a bridge or bus owner.
@@ -69,6 +81,10 @@ pub(crate) struct Bridge<'b> {
     pool: Option<Pool>,
     /// Bit n: the endpoint is discovered on the bus of port n.
     discovered: u32,
+    /// What carries out the commands of transport bindings.
+    transport: Option<&'b mut (dyn TransportCommands + 'b)>,
+    /// Endpoint IDs of bridges that there are routes to.
+    bridges: EndpointIdSet,
     /// The endpoint ID of the bus owner to which there is a learnt route.
     owner_route: Option<Eid>,
 }
@@ -82,6 +98,8 @@ impl<'b> Bridge<'b> {
             upstream: config.upstream,
             pool,
             discovered: 0,
+            transport: None,
+            bridges: EndpointIdSet::default(),
             owner_route: None,
         }
     }
@@ -102,25 +120,51 @@ impl<'b> Bridge<'b> {
         request: &ControlRequest<'_>,
         network: &mut dyn Network,
         response: &mut Response,
-    ) -> Option<Result<(), CompletionCode>> {
-        Some(match request.header.command {
+    ) -> Option<Answer> {
+        let result = match request.header.command {
             Command::SET_ENDPOINT_ID => self
                 .set_endpoint_id(request, network)
-                .map(|answer| response.put(answer.as_bytes())),
+                .map(|data| response.put(data.as_bytes())),
             Command::GET_ENDPOINT_ID => GetEndpointIdRequest::parse(request.data).map(|_| {
                 let (endpoint, _) = network.endpoint();
-                let answer = endpoint.get_endpoint_id_of_bridge(request.medium_specific);
-                response.put(answer.as_bytes());
+                let data = endpoint.get_endpoint_id_of_bridge(request.medium_specific);
+                response.put(data.as_bytes());
             }),
+            Command::RESOLVE_ENDPOINT_ID => self.resolve_endpoint_id(request, network, response),
             Command::ALLOCATE_ENDPOINT_IDS => self
                 .allocate(request, network)
-                .map(|answer| response.put(answer.as_bytes())),
+                .map(|data| response.put(data.as_bytes())),
+            Command::ROUTING_INFORMATION_UPDATE => self.update_routes(request, network),
+            Command::GET_ROUTING_TABLE_ENTRIES => self.routing_table(request, network, response),
+            Command::PREPARE_FOR_ENDPOINT_DISCOVERY => self.prepare_for_discovery(request),
+            Command::ENDPOINT_DISCOVERY => return Some(self.discover(request)),
+            Command::GET_NETWORK_ID => self
+                .network_id(request)
+                .map(|data| response.put(data.as_bytes())),
+            Command::QUERY_HOP => self
+                .query_hop(request, network)
+                .map(|data| response.put(data.as_bytes())),
+            command if command.is_transport_specific() => {
+                self.transport_specific(request, response)
+            }
             _ => return None,
-        })
+        };
+        Some(result.into())
+    }
+
+    /// Answers Get Network ID (DSP0236 1.3.3, section 12.17), if the network has one.
+    fn network_id(
+        &self,
+        request: &ControlRequest<'_>,
+    ) -> Result<GetNetworkIdResponse, CompletionCode> {
+        let network_id = self.config.network_id;
+        let network_id = network_id.ok_or(CompletionCode::UNSUPPORTED_COMMAND)?;
+        GetNetworkIdRequest::parse(request.data)?;
+        Ok(GetNetworkIdResponse { network_id })
     }
 }
 
-impl ControlPlane for Bridge<'_> {
+impl<'b> ControlPlane<'b> for Bridge<'b> {
     fn network(&self) -> NetworkId {
         self.network
     }
@@ -131,6 +175,10 @@ impl ControlPlane for Bridge<'_> {
         network: &mut dyn Network,
         response: &mut Response,
     ) -> Option<Answer> {
-        self.carry_out(request, network, response).map(Answer::from)
+        self.carry_out(request, network, response)
+    }
+
+    fn set_transport_commands(&mut self, commands: &'b mut (dyn TransportCommands + 'b)) {
+        self.transport = Some(commands);
     }
 }

@@ -26,6 +26,9 @@ pub(crate) trait Network {
     /// Packet payload bytes that a port sends where no route says otherwise.
     fn unit(&self, port: PortId) -> usize;
 
-    /// The largest packet payload that a port accepts.
-    fn max_receive_unit(&self, port: PortId) -> usize;
+    /// Packet payload bytes that are sent by a route.
+    fn unit_of(&self, route: &Route) -> usize;
+
+    /// The largest packet payload that a port accepts and its transport carries.
+    fn largest_received(&self, port: PortId) -> usize;
 }

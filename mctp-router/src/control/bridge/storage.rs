@@ -22,7 +22,7 @@ impl<'b, const NEIGHBOURS: usize> BridgeStorage<'b, NEIGHBOURS> {
         &'b mut self,
         network: NetworkId,
         config: &BridgeConfig<'b>,
-    ) -> Result<&'b mut (dyn ControlPlane + 'b), AddBridgeError> {
+    ) -> Result<&'b mut (dyn ControlPlane<'b> + 'b), AddBridgeError> {
         let pool = match (config.upstream, config.pool) {
             (None, Some((first, last))) => {
                 Some(Pool::new(first, last).ok_or(AddBridgeError::Pool)?)
