@@ -31,7 +31,8 @@ pub use config::{
     BusOwner, Config, Event, LINUX_TAG_LIFETIME, NetworkId, PortConfig, PortId, Route, RouteOrigin,
 };
 pub use control::{
-    AddBridgeError, BridgeConfig, BridgePort, BridgeStorage, TransportCommands, TransportRequest,
+    AddBridgeError, BridgeConfig, BridgeMemory, BridgeMemoryInRam, BridgePort, BridgeStorage,
+    SavedAssignment, SavedNeighbour, TransportCommands, TransportRequest,
 };
 pub use mctp_time::{Clock, Instant};
 pub use service::Service;

@@ -16,7 +16,8 @@ use mctp_transport::{DropReason, RawHeader};
 use zerocopy::{FromBytes, IntoBytes};
 
 pub use bridge::{
-    AddBridgeError, BridgeConfig, BridgePort, BridgeStorage, TransportCommands, TransportRequest,
+    AddBridgeError, BridgeConfig, BridgeMemory, BridgeMemoryInRam, BridgePort, BridgeStorage,
+    SavedAssignment, SavedNeighbour, TransportCommands, TransportRequest,
 };
 pub(crate) use bridge::{Answer, ControlPlane, MAX_PORTS, Network};
 pub(crate) use endpoint::Endpoint;

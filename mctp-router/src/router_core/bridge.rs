@@ -5,8 +5,8 @@ use mctp::Eid;
 use super::{Port, RouterCore, RoutingTable};
 use crate::config::{NetworkId, PortId, Route, RouteOrigin};
 use crate::control::{
-    AddBridgeError, Answer, BridgeConfig, BridgeStorage, ControlRequest, Endpoint, Events,
-    MAX_PORTS, Network, TransportCommands,
+    AddBridgeError, Answer, BridgeConfig, BridgeMemory, BridgeStorage, ControlPlane,
+    ControlRequest, Endpoint, Events, MAX_PORTS, Network, TransportCommands,
 };
 use crate::wire::Response;
 
@@ -31,6 +31,20 @@ impl<'b> RouterCore<'b> {
         self.check_bridge_ports(network, config)?;
         self.bridge = Some(storage.bridge(network, config)?);
         Ok(())
+    }
+
+    /// Restores what the bridge saved in `memory` before a restart: its endpoint ID, its pool, and
+    /// what it gave its neighbours. From now on the bridge saves to it. `false` when there is no
+    /// bridge.
+    ///
+    /// Call it next after [`add_bridge`](Self::add_bridge).
+    pub fn set_bridge_memory(&mut self, memory: &'b mut (dyn BridgeMemory + 'b)) -> bool {
+        let Some((bridge, mut network)) = self.bridge_and_network() else {
+            return false;
+        };
+        bridge.set_memory(memory, &mut network);
+        self.slots.expect_anew();
+        true
     }
 
     /// Sets what carries out the commands of transport bindings, F0h to FFh, in the network of the
@@ -80,7 +94,23 @@ impl<'b> RouterCore<'b> {
 }
 
 /// Driving it.
-impl RouterCore<'_> {
+impl<'b> RouterCore<'b> {
+    /// The bridge, and the network that it works in.
+    fn bridge_and_network(
+        &mut self,
+    ) -> Option<(&mut (dyn ControlPlane<'b> + 'b), BridgedNetwork<'_, 'b>)> {
+        let bridge = self.bridge.as_deref_mut()?;
+        let network = bridge.network();
+        let of_core = BridgedNetwork {
+            network,
+            ports: self.ports,
+            routes: &mut self.routes,
+            endpoint: self.endpoints.get_mut(usize::from(network.0))?,
+            events: &mut self.responder.events,
+        };
+        Some((bridge, of_core))
+    }
+
     /// Lets the bridge answer a control request in its network. `None` when it leaves that to the
     /// endpoint, or there is no bridge.
     #[inline]
@@ -89,17 +119,10 @@ impl RouterCore<'_> {
         request: &ControlRequest<'_>,
         response: &mut Response,
     ) -> Option<Answer> {
-        let bridge = self.bridge.as_deref_mut()?;
+        let (bridge, mut network) = self.bridge_and_network()?;
         if bridge.network() != request.network {
             return None;
         }
-        let mut network = BridgedNetwork {
-            network: request.network,
-            ports: self.ports,
-            routes: &mut self.routes,
-            endpoint: self.endpoints.get_mut(usize::from(request.network.0))?,
-            events: &mut self.responder.events,
-        };
         bridge.answer(request, &mut network, response)
     }
 }

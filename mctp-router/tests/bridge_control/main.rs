@@ -6,7 +6,9 @@ mod support;
 
 mod allocation;
 mod assignment;
+mod commands;
 mod device;
 mod discovery;
 mod lookup;
+mod memory;
 mod routing;

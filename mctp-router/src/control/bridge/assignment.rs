@@ -3,8 +3,8 @@
 
 use mctp::{Eid, MCTP_ADDR_NULL};
 
-use super::{Bridge, Network, Pool};
-use crate::config::{Event, Route, RouteOrigin};
+use super::{Bridge, Network, Pool, SavedAssignment};
+use crate::config::{BusOwner, Event, Route, RouteOrigin};
 use crate::control::ControlRequest;
 use crate::wire::{
     AllocateEndpointIdsRequest, AllocateEndpointIdsResponse, AllocationOperation, AllocationStatus,
@@ -50,7 +50,7 @@ impl Bridge<'_> {
             // The bus owner has to allocate another one.
             self.set_pool(None, network);
         }
-        self.learn_bus_owner(request, network);
+        self.learn_bus_owner(Some(request.requester), network);
         Ok(self.setting(SetEndpointIdStatus::accepted, assigned))
     }
 
@@ -74,15 +74,14 @@ impl Bridge<'_> {
     }
 
     /// The way to the bus owner is the way by which its request came.
-    fn learn_bus_owner(&mut self, request: &ControlRequest<'_>, network: &mut dyn Network) {
-        let owner = request.requester;
+    fn learn_bus_owner(&mut self, owner: Option<BusOwner>, network: &mut dyn Network) {
         if let Some(before) = self.owner_route.take() {
             network.forget_route(before, before);
             self.bridges.set(before, false);
         }
-        if owner.endpoint_id == MCTP_ADDR_NULL {
+        let Some(owner) = owner.filter(|owner| owner.endpoint_id != MCTP_ADDR_NULL) else {
             return;
-        }
+        };
         let route = Route::new(
             owner.endpoint_id,
             owner.endpoint_id,
@@ -160,10 +159,51 @@ impl Bridge<'_> {
     /// Takes a pool; whatever was assigned of another one is assigned anew.
     fn set_pool(&mut self, pool: Option<Pool>, network: &mut dyn Network) {
         self.pool = pool;
+        let range = pool.map(|pool| (pool.first(), pool.last()));
         let (_, events) = network.endpoint();
         events.push(Event::PoolAllocated {
             network: self.network,
-            pool: pool.map(|pool| (pool.first(), pool.last())),
+            pool: range,
         });
+    }
+
+    /// Takes what was saved before the restart, as far as it fits the settings.
+    pub(super) fn restore_assignment(
+        &mut self,
+        saved: &SavedAssignment,
+        network: &mut dyn Network,
+    ) {
+        let (endpoint, _) = network.endpoint();
+        if Eid::new_normal(saved.endpoint_id.0).is_ok() {
+            endpoint.endpoint_id = saved.endpoint_id;
+            endpoint.bus_owner = saved.bus_owner;
+            self.learn_bus_owner(saved.bus_owner, network);
+        }
+        let upstream = saved.upstream;
+        if upstream.is_some_and(|port| self.config.port(port).is_some()) {
+            self.upstream = upstream;
+        }
+        let pool = saved.pool.and_then(|(first, last)| Pool::new(first, last));
+        let fits =
+            |pool: &Pool| pool.size() <= self.config.pool_size && !pool.contains(saved.endpoint_id);
+        if let Some(pool) = pool.filter(fits) {
+            self.set_pool(Some(pool), network);
+        }
+    }
+
+    /// Saves what has changed since the last call.
+    pub(super) fn save_assignment(&mut self, network: &mut dyn Network) {
+        let (endpoint, _) = network.endpoint();
+        let now = SavedAssignment {
+            endpoint_id: endpoint.endpoint_id,
+            bus_owner: endpoint.bus_owner,
+            upstream: self.upstream,
+            pool: self.pool.map(|pool| (pool.first(), pool.last())),
+        };
+        if let Some(memory) = self.memory.as_deref_mut()
+            && memory.assignment() != Some(now)
+        {
+            memory.save_assignment(&now);
+        }
     }
 }

@@ -6,6 +6,7 @@ mod config;
 mod discovery;
 mod endpoint_id_set;
 mod lookup;
+mod memory;
 mod network;
 mod pool;
 mod routing;
@@ -25,6 +26,7 @@ use crate::wire::{
 pub(crate) use config::MAX_PORTS;
 pub use config::{AddBridgeError, BridgeConfig, BridgePort};
 use endpoint_id_set::EndpointIdSet;
+pub use memory::{BridgeMemory, BridgeMemoryInRam, SavedAssignment, SavedNeighbour};
 pub(crate) use network::Network;
 pub(crate) use pool::Pool;
 pub use storage::BridgeStorage;
@@ -67,6 +69,9 @@ pub(crate) trait ControlPlane<'b>: core::fmt::Debug + Send {
 
     /// Sets what carries out the commands of transport bindings.
     fn set_transport_commands(&mut self, commands: &'b mut (dyn TransportCommands + 'b));
+
+    /// Restores what this memory has, and saves to it from now on.
+    fn set_memory(&mut self, memory: &'b mut (dyn BridgeMemory + 'b), network: &mut dyn Network);
 }
 
 /// The state of a bridge or bus owner.
@@ -83,6 +88,8 @@ pub(crate) struct Bridge<'b> {
     discovered: u32,
     /// What carries out the commands of transport bindings.
     transport: Option<&'b mut (dyn TransportCommands + 'b)>,
+    /// What it keeps over a restart.
+    memory: Option<&'b mut (dyn BridgeMemory + 'b)>,
     /// Endpoint IDs of bridges that there are routes to.
     bridges: EndpointIdSet,
     /// The endpoint ID of the bus owner to which there is a learnt route.
@@ -99,6 +106,7 @@ impl<'b> Bridge<'b> {
             pool,
             discovered: 0,
             transport: None,
+            memory: None,
             bridges: EndpointIdSet::default(),
             owner_route: None,
         }
@@ -175,10 +183,20 @@ impl<'b> ControlPlane<'b> for Bridge<'b> {
         network: &mut dyn Network,
         response: &mut Response,
     ) -> Option<Answer> {
-        self.carry_out(request, network, response)
+        let answer = self.carry_out(request, network, response);
+        self.save_assignment(network);
+        answer
     }
 
     fn set_transport_commands(&mut self, commands: &'b mut (dyn TransportCommands + 'b)) {
         self.transport = Some(commands);
+    }
+
+    fn set_memory(&mut self, memory: &'b mut (dyn BridgeMemory + 'b), network: &mut dyn Network) {
+        let saved = memory.assignment().filter(|_| !self.is_topmost());
+        if let Some(saved) = saved {
+            self.restore_assignment(&saved, network);
+        }
+        self.memory = Some(memory);
     }
 }
