@@ -31,8 +31,8 @@ impl AllocationOperation {
     }
 }
 
-/// Allocate Endpoint IDs: the bus owner gives a bridge a pool of endpoint IDs for the buses that the
-/// bridge owns (DSP0236 1.3.3, section 12.11, table 23).
+/// Allocate Endpoint IDs: the bus owner gives a bridge a pool of endpoint IDs for the buses that
+/// the bridge owns (DSP0236 1.3.3, section 12.11, table 23).
 ///
 /// | byte | bits | field |
 /// |-|-|-|
@@ -42,9 +42,9 @@ impl AllocationOperation {
 /// | 2 | 7:0 | `first`: starting endpoint ID |
 ///
 /// Sent by a bus owner to a bridge that said in its answer to Set Endpoint ID that it uses a pool.
-/// ERROR_INVALID_DATA: more endpoint IDs than the pool size of that answer; a range that contains an
-/// endpoint ID of 0 to 7 or 255; an operation that the bridge does not support. A simple endpoint
-/// answers ERROR_UNSUPPORTED_CMD.
+/// ERROR_INVALID_DATA: more endpoint IDs than the pool size of that answer; a range that contains
+/// an endpoint ID of 0 to 7 or 255; an operation that the bridge does not support. A simple
+/// endpoint answers ERROR_UNSUPPORTED_CMD.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
 )]

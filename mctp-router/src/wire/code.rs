@@ -7,8 +7,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 /// A command code (DSP0236 1.3.3, section 12.2, table 12).
 ///
 /// Codes from 15h to EFh are reserved, those from F0h are of the transport binding
-/// ([`is_transport_specific`](Self::is_transport_specific)). A responder answers a code that it does
-/// not serve with [`CompletionCode::UNSUPPORTED_COMMAND`].
+/// ([`is_transport_specific`](Self::is_transport_specific)). A responder answers a code that it
+/// does not serve with [`CompletionCode::UNSUPPORTED_COMMAND`].
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
 )]

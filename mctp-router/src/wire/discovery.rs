@@ -70,11 +70,11 @@ impl Request for EndpointDiscoveryRequest {
     }
 }
 
-/// Discovery Notify: here is an endpoint to be discovered. There are no request and no response data
-/// (DSP0236 1.3.3, section 12.16, table 30).
+/// Discovery Notify: here is an endpoint to be discovered. There are no request and no response
+/// data (DSP0236 1.3.3, section 12.16, table 30).
 ///
-/// Sent by an endpoint to its bus owner, from its physical address to the null endpoint ID. A simple
-/// endpoint answers ERROR_UNSUPPORTED_CMD, and so does mctpd as the bus owner.
+/// Sent by an endpoint to its bus owner, from its physical address to the null endpoint ID. A
+/// simple endpoint answers ERROR_UNSUPPORTED_CMD, and so does mctpd as the bus owner.
 #[derive(
     Clone,
     Copy,

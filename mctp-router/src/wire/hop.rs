@@ -118,8 +118,8 @@ impl QueryHopResponse {
     pub const ANY_MESSAGE_TYPE: u8 = 0xFF;
 }
 
-/// A transmission unit: how many 16 bytes it is above the baseline unit of 64 bytes, most significant
-/// byte first (DSP0236 1.3.3, section 12.18, table 32).
+/// A transmission unit: how many times 16 bytes it is above the baseline unit of 64 bytes, most
+/// significant byte first (DSP0236 1.3.3, section 12.18, table 32).
 ///
 /// ```
 /// use mctp_router::wire::TransmissionUnit;

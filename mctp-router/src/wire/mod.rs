@@ -40,12 +40,12 @@
 //! | 10h | [`ResolveUuidRequest`] | [`ResolveUuidResponse`] | 12.19 |
 //! | F0h to FFh | [`TransportSpecific`], then data of the binding | of the binding | 12.24 |
 //!
-//! [`Command`] names 11h to 14h, for rate limits and supported interfaces, which have no types here.
+//! [`Command`] names 11h to 14h too, of rate limits and supported interfaces; they have no types.
 //!
 //! # Lists
 //!
-//! The length of a request or response with a list depends on the list. Its type ends with the bytes
-//! of the entries, and a method reads them: [`RoutingInformationUpdateRequest::entries`],
+//! The length of a request or response with a list depends on the list. Its type ends with the
+//! bytes of the entries, and a method reads them: [`RoutingInformationUpdateRequest::entries`],
 //! [`GetRoutingTableEntriesResponse::entries`], [`ResolveUuidResponse::entries`]. [`RoutingUpdate`]
 //! and [`Page`] append whole entries and say when one has no room.
 //!

@@ -17,7 +17,7 @@ use super::{InvalidResponse, Response, check_count};
 #[derive(Debug)]
 pub struct Page<'r, R: ?Sized> {
     response: &'r mut Response,
-    of: PhantomData<fn() -> *const R>,
+    of: PhantomData<R>,
 }
 
 /// What stands before the entries.

@@ -1,5 +1,5 @@
-//! Discovery, queries of bridges, and transport specific commands. Vectors are written by hand after
-//! DSP0236 1.3.3; each names its section and table.
+//! Discovery, queries of bridges, and transport specific commands. Vectors are written by hand
+//! after DSP0236 1.3.3; each names its section and table.
 
 use zerocopy::IntoBytes;
 

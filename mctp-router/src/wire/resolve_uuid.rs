@@ -13,8 +13,8 @@ use super::{BindingId, Command, InvalidResponse, MediumId, Page, Request, Respon
 /// | 0 to 15 | `uuid`: requested UUID, most significant byte first |
 /// | 16 | `handle`: entry handle: 0 first, then what the last response says |
 ///
-/// Sent by anybody to a bus owner or bridge. A UUID that no endpoint has is answered with SUCCESS and
-/// no entries. A simple endpoint answers ERROR_UNSUPPORTED_CMD.
+/// Sent by anybody to a bus owner or bridge. A UUID that no endpoint has is answered with SUCCESS
+/// and no entries. A simple endpoint answers ERROR_UNSUPPORTED_CMD.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
 )]
@@ -43,8 +43,8 @@ impl Request for ResolveUuidRequest {
     }
 }
 
-/// Response data of Resolve UUID, a page of the matching endpoint IDs (DSP0236 1.3.3, section 12.19,
-/// table 33).
+/// Response data of Resolve UUID, a page of the matching endpoint IDs (DSP0236 1.3.3, section
+/// 12.19, table 33).
 ///
 /// | byte | field |
 /// |-|-|

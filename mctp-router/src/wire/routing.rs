@@ -125,7 +125,8 @@ impl Request for RoutingInformationUpdateRequest {
 /// | 2 | 7:0 | `first`: first endpoint ID of the range |
 /// | 3 on | | `address`: physical address, most significant byte first |
 ///
-/// An I2C address is in bits 7:1 of its byte.
+/// An I2C address is in bits 7:1 of its byte: see
+/// [`BindingId::encode_address`](super::BindingId::encode_address).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct RoutingUpdateEntry<'d> {
@@ -171,8 +172,8 @@ impl<'d> Iterator for UpdateEntries<'d> {
 
 impl ExactSizeIterator for UpdateEntries<'_> {}
 
-/// The data of a [`RoutingInformationUpdateRequest`] while they are built: whole entries, as many as
-/// one packet has room for.
+/// The data of a [`RoutingInformationUpdateRequest`] while they are built: whole entries, as many
+/// as one packet has room for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoutingUpdate(Vec<u8, REQUEST_DATA_MAX>);
 

@@ -5,8 +5,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::{BindingId, CompletionCode, MediumId, Vendor};
 
-/// What the data of a transport specific request begin with; what follows is as the transport binding
-/// says (DSP0236 1.3.3, section 12.24, table 39).
+/// The first bytes of the data of a transport specific request; the others are as the transport
+/// binding says (DSP0236 1.3.3, section 12.24, table 39).
 ///
 /// | byte | field |
 /// |-|-|
@@ -14,9 +14,9 @@ use super::{BindingId, CompletionCode, MediumId, Vendor};
 /// | 1 | `medium`: physical medium identifier |
 /// | 2 on | data of the request |
 ///
-/// Sent between endpoints on the same medium. If the binding is that of a vendor, FFh, the data of the
-/// request begin with the IANA enterprise number of the vendor, 4 bytes, most significant first. An
-/// endpoint that does not know the command answers ERROR_UNSUPPORTED_CMD.
+/// Sent between endpoints on the same medium. If the binding is that of a vendor, FFh, the data of
+/// the request begin with the IANA enterprise number of the vendor, 4 bytes, most significant
+/// first. An endpoint that does not know the command answers ERROR_UNSUPPORTED_CMD.
 ///
 /// ```
 /// use mctp_router::wire::{BindingId, MediumId, TransportSpecific, Vendor};
@@ -49,9 +49,9 @@ impl TransportSpecific {
         Self::ref_from_prefix(data).map_err(|_| CompletionCode::INVALID_LENGTH)
     }
 
-    /// Whose command it is if the binding is that of a vendor, and the data after the vendor. `data`
-    /// are those that [`parse`](Self::parse) returned; `None` for another binding, or if they are too
-    /// short for a vendor.
+    /// The vendor whose command it is, and the data after its number. `data` are those that
+    /// [`parse`](Self::parse) returned; `None` if the binding is not that of a vendor, or if they
+    /// are too short.
     pub fn vendor<'d>(&self, data: &'d [u8]) -> Option<(Vendor, &'d [u8])> {
         let (number, data) = U32::ref_from_prefix(data).ok()?;
         (self.binding == BindingId::VENDOR_DEFINED).then_some((Vendor::Iana(number.get()), data))
