@@ -13,7 +13,7 @@ use crate::wire::{
 
 /// How long a repeated instance ID means a repeated request: the instance ID expiration interval
 /// MT4, 5 s in DSP0237. DSP0283 gives no value of its own.
-const INSTANCE_ID_EXPIRATION: u32 = 5_000;
+pub(crate) const INSTANCE_ID_EXPIRATION: u32 = 5_000;
 
 /// The endpoint that the device is in one network.
 #[derive(Debug)]

@@ -20,7 +20,7 @@ pub use bridge::{
     SavedAssignment, SavedNeighbour, TransportCommands, TransportRequest,
 };
 pub(crate) use bridge::{Answer, ControlPlane, MAX_PORTS, Network};
-pub(crate) use endpoint::Endpoint;
+pub(crate) use endpoint::{Endpoint, INSTANCE_ID_EXPIRATION};
 pub(crate) use support::Services;
 
 use crate::config::{BusOwner, Config, Event, NetworkId};

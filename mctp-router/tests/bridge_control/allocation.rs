@@ -4,7 +4,7 @@ use mctp_router::Event;
 use mctp_transport::Eid;
 
 use crate::device::{Device, FIRST, I2C, UPSTREAM};
-use crate::support::{NETWORK, POINT_TO_POINT};
+use crate::support::{NETWORK, POINT_TO_POINT, REQUEST};
 
 const INVALID_DATA: u8 = 2;
 const INVALID_LENGTH: u8 = 3;
@@ -27,10 +27,22 @@ fn the_same_pool_is_accepted_again_and_another_one_takes_its_place() {
 }
 
 #[test]
-fn forced_the_same_pool_is_taken_anew() {
+fn forced_the_same_pool_is_taken_anew_but_not_for_a_retransmission() {
     let mut device = Device::assigned();
     assert_eq!(device.ask(&[8, 1, 4, 10]), [0, 0, 4, 10]);
     assert_eq!(device.events(), [allocated(10, 13)]);
+    // The same instance ID within 5 s.
+    device.now += 4_999;
+    assert_eq!(device.ask(&[8, 1, 4, 10]), [0, 0, 4, 10]);
+    assert_eq!(device.events(), []);
+    device.now += 1;
+    assert_eq!(device.ask(&[8, 1, 4, 10]), [0, 0, 4, 10]);
+    assert_eq!(device.events(), [allocated(10, 13)]);
+    let request = |instance_id: u8| REQUEST.packet(&[0, 0x80 | instance_id, 8, 1, 4, 10]);
+    for instance_id in [3, 4] {
+        device.exchange(&request(instance_id));
+        assert_eq!(device.events(), [allocated(10, 13)], "another request");
+    }
 }
 
 #[test]

@@ -2,15 +2,47 @@
 //! sections 12.4 and 12.11).
 
 use mctp::{Eid, MCTP_ADDR_NULL};
+use mctp_time::Instant;
 
 use super::{Bridge, Network, Pool, SavedAssignment};
 use crate::config::{BusOwner, Event, Route, RouteOrigin};
-use crate::control::ControlRequest;
+use crate::control::{ControlRequest, INSTANCE_ID_EXPIRATION};
 use crate::wire::{
     AllocateEndpointIdsRequest, AllocateEndpointIdsResponse, AllocationOperation, AllocationStatus,
     CompletionCode, Operation, PoolStatus, Request, SetEndpointIdRequest, SetEndpointIdResponse,
     SetEndpointIdStatus,
 };
+
+/// The last Allocate Endpoint IDs that was carried out, to know a retransmission by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LastAllocation {
+    instance_id: u8,
+    wanted: AllocateEndpointIdsRequest,
+    requester: BusOwner,
+    expires: Instant,
+}
+
+impl LastAllocation {
+    fn new(request: &ControlRequest<'_>, wanted: &AllocateEndpointIdsRequest) -> Self {
+        Self {
+            instance_id: request.header.flags.instance_id(),
+            wanted: *wanted,
+            requester: request.requester,
+            expires: request.now.after(INSTANCE_ID_EXPIRATION),
+        }
+    }
+
+    fn is_repeated_by(
+        &self,
+        request: &ControlRequest<'_>,
+        wanted: &AllocateEndpointIdsRequest,
+    ) -> bool {
+        self.instance_id == request.header.flags.instance_id()
+            && self.wanted == *wanted
+            && self.requester == request.requester
+            && request.now < self.expires
+    }
+}
 
 impl Bridge<'_> {
     /// Carries out Set Endpoint ID. A topmost bus owner need not accept it (section 12.2, table 12),
@@ -123,10 +155,14 @@ impl Bridge<'_> {
         if !force && !self.is_from_upstream(request) {
             return Ok(self.allocation(AllocationStatus::REJECTED));
         }
-        self.upstream = Some(request.requester.port);
-        if force || pool != self.pool {
+        let last = self
+            .last_allocation
+            .filter(|last| last.is_repeated_by(request, wanted));
+        if pool != self.pool || (force && last.is_none()) {
             self.set_pool(pool, network);
         }
+        self.upstream = Some(request.requester.port);
+        self.last_allocation = Some(last.unwrap_or_else(|| LastAllocation::new(request, wanted)));
         Ok(self.allocation(AllocationStatus::ACCEPTED))
     }
 

@@ -23,6 +23,7 @@ use crate::wire::{
     Request, Response,
 };
 
+use assignment::LastAllocation;
 pub(crate) use config::MAX_PORTS;
 pub use config::{AddBridgeError, BridgeConfig, BridgePort};
 use endpoint_id_set::EndpointIdSet;
@@ -84,6 +85,7 @@ pub(crate) struct Bridge<'b> {
     upstream: Option<PortId>,
     /// The endpoint IDs that were allocated; `None` before that.
     pool: Option<Pool>,
+    last_allocation: Option<LastAllocation>,
     /// Bit n: the endpoint is discovered on the bus of port n.
     discovered: u32,
     /// What carries out the commands of transport bindings.
@@ -104,6 +106,7 @@ impl<'b> Bridge<'b> {
             config: *config,
             upstream: config.upstream,
             pool,
+            last_allocation: None,
             discovered: 0,
             transport: None,
             memory: None,
