@@ -13,9 +13,11 @@
     )
 )]
 
+pub mod bus_owner;
 mod clock;
 mod config;
 mod control;
+pub mod requester;
 mod router_core;
 mod service;
 mod shell;
