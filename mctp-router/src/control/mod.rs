@@ -19,7 +19,7 @@ pub use bridge::{
     AddBridgeError, BridgeConfig, BridgeMemory, BridgeMemoryInRam, BridgePort, BridgeStorage,
     SavedAssignment, SavedNeighbour, TransportCommands, TransportRequest,
 };
-pub(crate) use bridge::{Answer, ControlPlane, MAX_PORTS, Network};
+pub(crate) use bridge::{Answer, Bridge, MAX_PORTS, Network, REQUEST_TAG};
 pub(crate) use endpoint::{Endpoint, INSTANCE_ID_EXPIRATION};
 pub(crate) use support::Services;
 
@@ -128,6 +128,11 @@ impl Responder {
             events: Events::default(),
             uuid: GetEndpointUuidResponse { uuid: config.uuid },
         }
+    }
+
+    /// The UUID of the device.
+    pub(crate) fn uuid(&self) -> &[u8; 16] {
+        &self.uuid.uuid
     }
 
     /// Answers a request as any endpoint does.

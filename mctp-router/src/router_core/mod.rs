@@ -21,8 +21,9 @@ use mctp_transport::{DropCounters, DropReason, MessageTag, TransferLayout};
 
 use crate::clock::{LOOK_INTERVAL, is_late, looks_in, milliseconds, milliseconds_since};
 use crate::config::{BusOwner, Config, Event, NetworkId, PortConfig, PortId, Route};
-use crate::control::{ControlPlane, Endpoint, Responder};
+use crate::control::{Endpoint, Responder};
 use crate::service::Service;
+use bridge::ControlPlane;
 
 pub use channels::ChannelId;
 pub(crate) use channels::{Buckets as ChannelBuckets, Channel, ChannelTable, NO_CHANNELS};
@@ -364,12 +365,20 @@ impl<'b> RouterCore<'b> {
     /// Where several cover an endpoint ID, the one of the fewest endpoint IDs holds.
     pub fn add_route(&mut self, route: Route) -> bool {
         let network = self.port(route.port).map(|port| port.network);
-        network.is_some_and(|network| self.routes.add(network, route))
+        let network = network.filter(|network| self.routes.add(*network, route));
+        if let Some(network) = network {
+            self.tell_bridge_of_routes(network);
+        }
+        network.is_some()
     }
 
     /// Removes the route of a range. `false` when there is none.
     pub fn remove_route(&mut self, network: NetworkId, first: Eid, last: Eid) -> bool {
-        self.routes.remove(network, first, last)
+        let is_removed = self.routes.remove(network, first, last);
+        if is_removed {
+            self.tell_bridge_of_routes(network);
+        }
+        is_removed
     }
 
     /// The routes of a network.
@@ -424,6 +433,7 @@ impl RouterCore<'_> {
             Some(endpoint) => {
                 endpoint.endpoint_id = endpoint_id;
                 self.slots.expect_anew();
+                self.tell_bridge_of_endpoint_id(network);
                 true
             }
             None => false,
@@ -484,7 +494,10 @@ impl RouterCore<'_> {
     /// expires.
     #[inline]
     pub fn next_deadline(&self) -> Instant {
-        self.next_deadline
+        match self.bridge.as_deref() {
+            None => self.next_deadline,
+            Some(bridge) => self.next_deadline.min(bridge.deadline()),
+        }
     }
 
     /// Gives up whatever has waited for too long: unfinished messages, requests without a response,
@@ -526,6 +539,9 @@ impl RouterCore<'_> {
             true => now.after(first_request.unwrap_or(LOOK_INTERVAL).min(LOOK_INTERVAL)),
             false => Instant::NEVER,
         };
+        if self.bridge.is_some() {
+            self.drive_bridge(now);
+        }
         // Whatever was given up may be anybody's.
         self.wakes.add(Wakes::Everybody);
     }

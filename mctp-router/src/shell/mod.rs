@@ -138,6 +138,11 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
         self.lock(|shared| shared.core.add_bridge(network, storage, config))
     }
 
+    /// [`RouterCore::expect_endpoint`].
+    pub fn expect_endpoint(&self, port: PortId, address: PhysicalAddress) -> bool {
+        self.lock(|shared| shared.core.expect_endpoint(port, address))
+    }
+
     /// [`RouterCore::set_bridge_memory`].
     pub fn set_bridge_memory(&self, memory: &'b mut (dyn BridgeMemory + 'b)) -> bool {
         self.lock(|shared| shared.core.set_bridge_memory(memory))

@@ -9,6 +9,8 @@ mod assignment;
 mod commands;
 mod device;
 mod discovery;
+mod downstream;
 mod lookup;
 mod memory;
+mod neighbour;
 mod routing;

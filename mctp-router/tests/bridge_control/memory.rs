@@ -7,7 +7,8 @@ use mctp_router::{
 };
 use mctp_transport::Eid;
 
-use crate::device::{BRIDGE, Device, FIRST, I2C, PORTS, UPSTREAM, eid};
+use crate::device::{BRIDGE, Device, FIRST, I2C, PORTS, SERIAL, UPSTREAM, eid};
+use crate::neighbour::Neighbour;
 use crate::support::{HOST, NETWORK, POINT_TO_POINT};
 
 /// A memory that outlives the bridge, and counts what is saved.
@@ -93,6 +94,41 @@ fn only_what_changed_is_saved() {
     assert_eq!(memory.saves(), saves);
     device.ask(&[8, 0, 2, 10]);
     assert_eq!(memory.saves(), saves + 1);
+}
+
+#[test]
+fn the_neighbours_of_a_restarted_bridge_keep_their_endpoint_ids() {
+    let memory = Memory::default();
+    let mut device = memory.start(&BRIDGE);
+    device.ask(&[1, 0, 9]);
+    device.ask(&[8, 0, 4, 10]);
+    assert!(device.core.expect_endpoint(I2C, FIRST));
+    let mut neighbours = [
+        Neighbour::new(SERIAL, POINT_TO_POINT, 0xB1).bridge(2),
+        Neighbour::new(I2C, FIRST, 0xA1),
+    ];
+    device.run(10_000, &mut neighbours);
+    let before = neighbours.clone().map(|one| (one.endpoint_id, one.pool));
+    assert!(before.iter().all(|(endpoint_id, _)| *endpoint_id != 0));
+    let saves = memory.saves();
+    device.run(10_000, &mut neighbours);
+    assert_eq!(memory.saves(), saves, "nothing changed");
+    // The neighbours were reset as well, and come back in another order.
+    let mut restarted = memory.start(&BRIDGE);
+    assert!(restarted.core.expect_endpoint(I2C, FIRST));
+    for one in &mut neighbours {
+        (one.endpoint_id, one.pool) = (0, (0, 0));
+    }
+    neighbours[1].is_present = false;
+    restarted.run(10_000, &mut neighbours);
+    neighbours[1].is_present = true;
+    restarted.run(10_000, &mut neighbours);
+    let after = neighbours.clone().map(|one| (one.endpoint_id, one.pool));
+    assert_eq!(after, before);
+    let way = restarted.way_to(before[1].0);
+    assert_eq!(way, Some((I2C, FIRST)));
+    // Without the memory, the one that was first would have been given the other endpoint ID.
+    assert!(before[1].0 < before[0].0);
 }
 
 #[test]

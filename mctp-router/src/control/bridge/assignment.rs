@@ -4,7 +4,8 @@
 use mctp::{Eid, MCTP_ADDR_NULL};
 use mctp_time::Instant;
 
-use super::{Bridge, Network, Pool, SavedAssignment};
+use super::{Bridge, Network, SavedAssignment};
+use crate::bus_owner::Range;
 use crate::config::{BusOwner, Event, Route, RouteOrigin};
 use crate::control::{ControlRequest, INSTANCE_ID_EXPIRATION};
 use crate::wire::{
@@ -107,6 +108,7 @@ impl Bridge<'_> {
 
     /// The way to the bus owner is the way by which its request came.
     fn learn_bus_owner(&mut self, owner: Option<BusOwner>, network: &mut dyn Network) {
+        self.are_routes_new = true;
         if let Some(before) = self.owner_route.take() {
             network.forget_route(before, before);
             self.bridges.set(before, false);
@@ -171,13 +173,13 @@ impl Bridge<'_> {
         &self,
         wanted: &AllocateEndpointIdsRequest,
         network: &mut dyn Network,
-    ) -> Result<Option<Pool>, CompletionCode> {
+    ) -> Result<Option<Range>, CompletionCode> {
         if wanted.count == 0 {
             return Ok(None);
         }
         let (endpoint, _) = network.endpoint();
         let own = endpoint.endpoint_id;
-        Pool::of_size(Eid(wanted.first), wanted.count)
+        Range::of_size(Eid(wanted.first), wanted.count)
             .filter(|pool| pool.size() <= self.config.pool_size && !pool.contains(own))
             .map(Some)
             .ok_or(CompletionCode::INVALID_DATA)
@@ -193,9 +195,10 @@ impl Bridge<'_> {
     }
 
     /// Takes a pool; whatever was assigned of another one is assigned anew.
-    fn set_pool(&mut self, pool: Option<Pool>, network: &mut dyn Network) {
+    fn set_pool(&mut self, pool: Option<Range>, network: &mut dyn Network) {
         self.pool = pool;
         let range = pool.map(|pool| (pool.first(), pool.last()));
+        self.owner.set_pool(pool, true);
         let (_, events) = network.endpoint();
         events.push(Event::PoolAllocated {
             network: self.network,
@@ -219,9 +222,10 @@ impl Bridge<'_> {
         if upstream.is_some_and(|port| self.config.port(port).is_some()) {
             self.upstream = upstream;
         }
-        let pool = saved.pool.and_then(|(first, last)| Pool::new(first, last));
-        let fits =
-            |pool: &Pool| pool.size() <= self.config.pool_size && !pool.contains(saved.endpoint_id);
+        let pool = saved.pool.and_then(|(first, last)| Range::new(first, last));
+        let fits = |pool: &Range| {
+            pool.size() <= self.config.pool_size && !pool.contains(saved.endpoint_id)
+        };
         if let Some(pool) = pool.filter(fits) {
             self.set_pool(Some(pool), network);
         }

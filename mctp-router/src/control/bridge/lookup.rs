@@ -8,7 +8,8 @@ use crate::config::Route;
 use crate::control::ControlRequest;
 use crate::wire::{
     CompletionCode, QueryHopRequest, QueryHopResponse, Request, ResolveEndpointIdRequest,
-    ResolveEndpointIdResponse, Response, TransmissionUnit,
+    ResolveEndpointIdResponse, ResolveUuidRequest, ResolveUuidResponse, Response, TransmissionUnit,
+    UuidEntry,
 };
 
 impl Bridge<'_> {
@@ -64,6 +65,46 @@ impl Bridge<'_> {
             false => self.next_hop(&route, target, network),
         };
         Ok(hop(next, incoming, network.unit_of(&route)))
+    }
+
+    /// Answers Resolve UUID: the endpoint IDs of the bridge itself, and of those of its neighbours that
+    /// are present. A handle is the number of a match.
+    pub(super) fn resolve_uuid(
+        &self,
+        request: &ControlRequest<'_>,
+        own_uuid: &[u8; 16],
+        response: &mut Response,
+    ) -> Result<(), CompletionCode> {
+        let wanted = ResolveUuidRequest::parse(request.data)?;
+        let from = request.requester.port;
+        let itself = Some((self.own, from))
+            .filter(|(own, _)| wanted.uuid == *own_uuid && *own != MCTP_ADDR_NULL)
+            .and_then(|(own, port)| Some((own, port, self.config.port(port)?.address)));
+        let neighbours = self.owner.neighbours().filter_map(|neighbour| {
+            let (port, address) = neighbour.place();
+            let is_it = neighbour.is_present() && neighbour.uuid() == Some(&wanted.uuid);
+            let endpoint_id = neighbour.endpoint_id().filter(|_| is_it)?;
+            Some((endpoint_id, port, address))
+        });
+        let matches = itself.into_iter().chain(neighbours);
+        let mut page = ResolveUuidResponse::page(response);
+        for (number, (endpoint_id, port, address)) in (0..ResolveUuidResponse::LAST).zip(matches) {
+            let Some(described) = self.config.port(port).filter(|_| number >= wanted.handle) else {
+                continue;
+            };
+            let address = described.binding.encode_address(address);
+            let entry = UuidEntry {
+                endpoint_id: endpoint_id.0,
+                binding: described.binding,
+                medium: described.medium,
+                address: address.as_bytes(),
+            };
+            if !page.push(&entry) {
+                page.set_next_handle(number);
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// The neighbour that packets to `target` are sent to by its route: a bridge, or the target.

@@ -29,7 +29,7 @@ pub struct SavedNeighbour {
     pub port: PortId,
     /// Its physical address on that port.
     pub address: PhysicalAddress,
-    /// Its endpoint ID; 0 if it was given none.
+    /// The endpoint ID that it was given.
     pub endpoint_id: Eid,
     /// The first and the last endpoint ID that were allocated to it, if it is a bridge.
     pub pool: Option<(Eid, Eid)>,

@@ -4,19 +4,22 @@
 mod assignment;
 mod config;
 mod discovery;
+mod downstream;
 mod endpoint_id_set;
 mod lookup;
 mod memory;
 mod network;
-mod pool;
 mod routing;
 mod storage;
 mod transport;
 
-use mctp::Eid;
+use mctp::{Eid, MCTP_ADDR_NULL};
+use mctp_time::Instant;
+use mctp_transport::{MessageTag, PhysicalAddress};
 use zerocopy::IntoBytes;
 
 use super::ControlRequest;
+use crate::bus_owner::{BusOwner, Neighbour, Range};
 use crate::config::{NetworkId, PortId};
 use crate::wire::{
     Command, CompletionCode, GetEndpointIdRequest, GetNetworkIdRequest, GetNetworkIdResponse,
@@ -29,9 +32,13 @@ pub use config::{AddBridgeError, BridgeConfig, BridgePort};
 use endpoint_id_set::EndpointIdSet;
 pub use memory::{BridgeMemory, BridgeMemoryInRam, SavedAssignment, SavedNeighbour};
 pub(crate) use network::Network;
-pub(crate) use pool::Pool;
 pub use storage::BridgeStorage;
 pub use transport::{TransportCommands, TransportRequest};
+
+/// The tag of the requests of a bridge. No other request that leaves by a port to a bus that the
+/// bridge owns has it, so a retransmission has the tag of the first try, and an answer to either is
+/// the answer.
+pub(crate) const REQUEST_TAG: MessageTag = MessageTag::from_low_bits(7);
 
 /// How a control request ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,28 +60,6 @@ impl From<Result<(), CompletionCode>> for Answer {
     }
 }
 
-/// What the core calls of a [`Bridge`]. A trait object, so that a device without one does not link
-/// it.
-pub(crate) trait ControlPlane<'b>: core::fmt::Debug + Send {
-    /// The network that it bridges.
-    fn network(&self) -> NetworkId;
-
-    /// Answers a control request that came by a port of its network. `None` when the endpoint
-    /// answers it as any endpoint does.
-    fn answer(
-        &mut self,
-        request: &ControlRequest<'_>,
-        network: &mut dyn Network,
-        response: &mut Response,
-    ) -> Option<Answer>;
-
-    /// Sets what carries out the commands of transport bindings.
-    fn set_transport_commands(&mut self, commands: &'b mut (dyn TransportCommands + 'b));
-
-    /// Restores what this memory has, and saves to it from now on.
-    fn set_memory(&mut self, memory: &'b mut (dyn BridgeMemory + 'b), network: &mut dyn Network);
-}
-
 /// The state of a bridge or bus owner.
 #[derive(Debug)]
 pub(crate) struct Bridge<'b> {
@@ -84,10 +69,20 @@ pub(crate) struct Bridge<'b> {
     /// last that forced it. `None` for the topmost bus owner.
     upstream: Option<PortId>,
     /// The endpoint IDs that were allocated; `None` before that.
-    pool: Option<Pool>,
+    pool: Option<Range>,
     last_allocation: Option<LastAllocation>,
     /// Bit n: the endpoint is discovered on the bus of port n.
     discovered: u32,
+    /// What gives endpoint IDs to the endpoints behind the bridge.
+    owner: BusOwner<'b>,
+    /// How many places there are for neighbours.
+    places: usize,
+    /// The endpoint ID that `owner` knows.
+    own: Eid,
+    /// The bridges behind this one have to be told of other routes.
+    are_routes_new: bool,
+    /// Something changed that `owner` has to be asked about.
+    is_stale: bool,
     /// What carries out the commands of transport bindings.
     transport: Option<&'b mut (dyn TransportCommands + 'b)>,
     /// What it keeps over a restart.
@@ -100,7 +95,23 @@ pub(crate) struct Bridge<'b> {
 
 impl<'b> Bridge<'b> {
     /// A bridge, or a bus owner with its own pool.
-    pub(crate) fn new(network: NetworkId, config: &BridgeConfig<'b>, pool: Option<Pool>) -> Self {
+    pub(crate) fn new(
+        network: NetworkId,
+        config: &BridgeConfig<'b>,
+        pool: Option<Range>,
+        neighbours: &'b mut [Option<Neighbour>],
+    ) -> Self {
+        let places = neighbours.len();
+        let mut owner = BusOwner::new(neighbours);
+        owner.set_pool(pool, false);
+        let is_point_to_point =
+            |port: &&BridgePort| port.address == PhysicalAddress::POINT_TO_POINT;
+        for port in config.ports.iter().filter(is_point_to_point) {
+            if config.upstream != Some(port.port) {
+                // Where there is no room, nobody is found.
+                owner.expect(port.port, port.address);
+            }
+        }
         Self {
             network,
             config: *config,
@@ -108,6 +119,11 @@ impl<'b> Bridge<'b> {
             pool,
             last_allocation: None,
             discovered: 0,
+            owner,
+            places,
+            own: MCTP_ADDR_NULL,
+            are_routes_new: false,
+            is_stale: true,
             transport: None,
             memory: None,
             bridges: EndpointIdSet::default(),
@@ -149,12 +165,14 @@ impl<'b> Bridge<'b> {
             Command::GET_ROUTING_TABLE_ENTRIES => self.routing_table(request, network, response),
             Command::PREPARE_FOR_ENDPOINT_DISCOVERY => self.prepare_for_discovery(request),
             Command::ENDPOINT_DISCOVERY => return Some(self.discover(request)),
+            Command::DISCOVERY_NOTIFY => self.notify(request),
             Command::GET_NETWORK_ID => self
                 .network_id(request)
                 .map(|data| response.put(data.as_bytes())),
             Command::QUERY_HOP => self
                 .query_hop(request, network)
                 .map(|data| response.put(data.as_bytes())),
+            Command::RESOLVE_UUID => self.resolve_uuid(request, network.uuid(), response),
             command if command.is_transport_specific() => {
                 self.transport_specific(request, response)
             }
@@ -175,31 +193,103 @@ impl<'b> Bridge<'b> {
     }
 }
 
-impl<'b> ControlPlane<'b> for Bridge<'b> {
-    fn network(&self) -> NetworkId {
+/// What the core calls.
+impl<'b> Bridge<'b> {
+    /// The network that it bridges.
+    pub(crate) fn network(&self) -> NetworkId {
         self.network
     }
 
-    fn answer(
+    /// Answers a control request that came by a port of its network. `None` when the endpoint
+    /// answers it as any endpoint does.
+    pub(crate) fn answer(
         &mut self,
         request: &ControlRequest<'_>,
         network: &mut dyn Network,
         response: &mut Response,
     ) -> Option<Answer> {
-        let answer = self.carry_out(request, network, response);
-        self.save_assignment(network);
-        answer
+        self.carry_out(request, network, response)
     }
 
-    fn set_transport_commands(&mut self, commands: &'b mut (dyn TransportCommands + 'b)) {
+    /// Sets what carries out the commands of transport bindings.
+    pub(crate) fn set_transport_commands(
+        &mut self,
+        commands: &'b mut (dyn TransportCommands + 'b),
+    ) {
         self.transport = Some(commands);
     }
 
-    fn set_memory(&mut self, memory: &'b mut (dyn BridgeMemory + 'b), network: &mut dyn Network) {
+    /// Restores what this memory has, and saves to it from now on.
+    pub(crate) fn set_memory(
+        &mut self,
+        memory: &'b mut (dyn BridgeMemory + 'b),
+        network: &mut dyn Network,
+    ) {
         let saved = memory.assignment().filter(|_| !self.is_topmost());
         if let Some(saved) = saved {
             self.restore_assignment(&saved, network);
         }
+        for place in 0..self.places {
+            self.restore_neighbour(memory.neighbour(place).as_ref());
+        }
         self.memory = Some(memory);
+        self.is_stale = true;
     }
+
+    /// Takes a response (message type first) of a neighbour to a request of the bridge. `false` when
+    /// it did not ask for it.
+    pub(crate) fn receive_response(
+        &mut self,
+        now: Instant,
+        (port, address): (PortId, PhysicalAddress),
+        (source, tag): (Eid, MessageTag),
+        response: &[u8],
+    ) -> bool {
+        self.uses_tag(port, tag)
+            && self
+                .owner
+                .receive_response(now, port, address, source, response)
+    }
+
+    /// The neighbour there did not acknowledge a request of the bridge.
+    pub(crate) fn refused(&mut self, now: Instant, (port, address): (PortId, PhysicalAddress)) {
+        self.owner.refused(now, port, address);
+    }
+
+    /// Whether the requests of the bridge that leave by a port have this tag.
+    pub(crate) fn uses_tag(&self, port: PortId, tag: MessageTag) -> bool {
+        tag == REQUEST_TAG && self.owns(port)
+    }
+
+    /// [`drive`](Self::drive) is to be called as soon as there is a clock.
+    pub(crate) fn look_at_once(&mut self) {
+        self.is_stale = true;
+    }
+
+    /// When [`drive`](Self::drive) must be called at the latest.
+    pub(crate) fn deadline(&self) -> Instant {
+        match self.is_stale {
+            true => Instant::START,
+            false => self.owner.deadline(),
+        }
+    }
+
+    /// Routes were added or removed by the application.
+    pub(crate) fn note_routes(&mut self) {
+        self.are_routes_new = true;
+        self.is_stale = true;
+    }
+
+    /// There may be an endpoint at an address of the bus of a port. `false` when there is no room to
+    /// know of it, or the bridge does not own that bus.
+    pub(crate) fn expect(&mut self, (port, address): (PortId, PhysicalAddress)) -> bool {
+        let is_expected = self.owns(port) && self.owner.expect(port, address);
+        self.is_stale |= is_expected;
+        is_expected
+    }
+}
+
+/// Whether a range has an endpoint ID from `first` to `last`.
+fn overlaps(range: Range, first: Eid, last: Eid) -> bool {
+    first.0 <= range.last().0 && range.first().0 <= last.0
 }

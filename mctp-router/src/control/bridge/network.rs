@@ -1,6 +1,7 @@
 //! What of the router a bridge works with.
 
 use mctp::Eid;
+use mctp_transport::PhysicalAddress;
 
 use crate::config::{PortId, Route};
 use crate::control::{Endpoint, Events};
@@ -9,6 +10,9 @@ use crate::control::{Endpoint, Events};
 pub(crate) trait Network {
     /// The endpoint that the device is in it, and where events go.
     fn endpoint(&mut self) -> (&mut Endpoint, &mut Events);
+
+    /// The UUID of the device.
+    fn uuid(&self) -> &[u8; 16];
 
     /// The route to an endpoint.
     fn route_to(&self, endpoint_id: Eid) -> Option<&Route>;
@@ -22,6 +26,10 @@ pub(crate) trait Network {
 
     /// Removes the learnt route of a range, if there is one.
     fn forget_route(&mut self, first: Eid, last: Eid);
+
+    /// Puts a control request among the control responses of a port, unless the link is down or no
+    /// place is free.
+    fn send(&mut self, neighbour: (PortId, PhysicalAddress), destination: Eid, payload: &[u8]);
 
     /// Packet payload bytes that a port sends where no route says otherwise.
     fn unit(&self, port: PortId) -> usize;

@@ -4,7 +4,8 @@
 use mctp::{Eid, MCTP_ADDR_NULL};
 use mctp_transport::PhysicalAddress;
 
-use super::{Bridge, BridgePort, Network, Pool};
+use super::{Bridge, BridgePort, Network, overlaps};
+use crate::bus_owner::Range;
 use crate::config::{Route, RouteOrigin};
 use crate::control::ControlRequest;
 use crate::wire::{
@@ -18,7 +19,7 @@ const LAST_HANDLE: u8 = GetRoutingTableEntriesResponse::LAST - 1;
 
 /// What an entry of Routing Information Update says.
 struct Learnt {
-    range: Pool,
+    range: Range,
     is_bridge: bool,
     address: PhysicalAddress,
 }
@@ -55,7 +56,7 @@ impl Bridge<'_> {
             let entry = learnt(&entry, port.binding.decode_address(entry.address))?;
             let (first, last) = (entry.range.first(), entry.range.last());
             let is_own = entry.range.contains(own)
-                || self.pool.is_some_and(|pool| pool.overlaps(first, last));
+                || self.pool.is_some_and(|pool| overlaps(pool, first, last));
             if is_own {
                 continue;
             }
@@ -66,6 +67,7 @@ impl Bridge<'_> {
                 return Err(CompletionCode::INSUFFICIENT_SPACE);
             }
             self.bridges.set(first, entry.is_bridge);
+            self.are_routes_new = true;
         }
         Ok(())
     }
@@ -150,7 +152,7 @@ impl Bridge<'_> {
         })
     }
 
-    fn kind_of(&self, route: &Route) -> RoutingEntryKind {
+    pub(super) fn kind_of(&self, route: &Route) -> RoutingEntryKind {
         match (
             self.bridges.contains(route.first),
             route.first == route.last,
@@ -174,7 +176,7 @@ struct TableEntry<'c> {
 }
 
 /// How many endpoint IDs a route is for, or as many as an entry can say.
-fn range_size(route: &Route) -> u8 {
+pub(super) fn range_size(route: &Route) -> u8 {
     let behind_first = route.last.0.saturating_sub(route.first.0);
     behind_first.saturating_add(1)
 }
@@ -191,7 +193,7 @@ fn learnt(
         RoutingEntryKind::RANGE => (false, false),
         _ => return Err(CompletionCode::INVALID_DATA),
     };
-    let range = Pool::of_size(Eid(entry.first), entry.range_size)
+    let range = Range::of_size(Eid(entry.first), entry.range_size)
         .filter(|range| !is_one || range.size() == 1);
     match (range, address) {
         (Some(range), Some(address)) => Ok(Learnt {

@@ -1,6 +1,7 @@
 //! The memory of a bridge.
 
-use super::{AddBridgeError, Bridge, BridgeConfig, ControlPlane, Pool};
+use super::{AddBridgeError, Bridge, BridgeConfig};
+use crate::bus_owner::{Neighbour, Range};
 use crate::config::NetworkId;
 
 /// What a bridge keeps, for `NEIGHBOURS` places at which a neighbour of its downstream ports may be.
@@ -9,12 +10,16 @@ use crate::config::NetworkId;
 #[derive(Debug)]
 pub struct BridgeStorage<'b, const NEIGHBOURS: usize> {
     bridge: Option<Bridge<'b>>,
+    neighbours: [Option<Neighbour>; NEIGHBOURS],
 }
 
 impl<'b, const NEIGHBOURS: usize> BridgeStorage<'b, NEIGHBOURS> {
     /// Empty storage.
     pub const fn new() -> Self {
-        Self { bridge: None }
+        Self {
+            bridge: None,
+            neighbours: [const { None }; NEIGHBOURS],
+        }
     }
 
     /// A bridge in this storage.
@@ -22,14 +27,15 @@ impl<'b, const NEIGHBOURS: usize> BridgeStorage<'b, NEIGHBOURS> {
         &'b mut self,
         network: NetworkId,
         config: &BridgeConfig<'b>,
-    ) -> Result<&'b mut (dyn ControlPlane<'b> + 'b), AddBridgeError> {
+    ) -> Result<&'b mut Bridge<'b>, AddBridgeError> {
         let pool = match (config.upstream, config.pool) {
             (None, Some((first, last))) => {
-                Some(Pool::new(first, last).ok_or(AddBridgeError::Pool)?)
+                Some(Range::new(first, last).ok_or(AddBridgeError::Pool)?)
             }
             _ => None,
         };
-        Ok(self.bridge.insert(Bridge::new(network, config, pool)))
+        let bridge = Bridge::new(network, config, pool, &mut self.neighbours);
+        Ok(self.bridge.insert(bridge))
     }
 }
 
