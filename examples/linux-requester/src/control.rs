@@ -1,20 +1,21 @@
 //! The MCTP control protocol from the requester's side (DSP0236 1.3.3).
 //!
-//! [`mctp_router::wire`] has the bytes. The kernel carries the message type beside the body, so what
-//! is sent begins with a [`Header`], and what comes with a [`ResponseHeader`].
+//! [`mctp_router::wire`] has the bytes, and [`mctp_router::requester`] the request, its retries and
+//! which message is its response. The kernel carries the message type beside the body: it is taken
+//! off what is sent, and put before what comes.
 
 use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use mctp_router::Instant;
+use mctp_router::requester::{self, Limits, Next};
 use mctp_router::wire::{
     AssignmentStatus, Command, CompletionCode, EndpointIdType, Flags, GetEndpointIdRequest,
     GetEndpointIdResponse, GetEndpointUuidRequest, GetMessageTypeSupportRequest,
-    GetVendorSupportRequest, GetVersionSupportRequest, Header, InvalidResponse, MESSAGE_TYPE,
-    Operation, Request as ControlRequest, ResponseHeader, SetEndpointIdRequest,
-    SetEndpointIdResponse, VendorSupport, Version,
+    GetVendorSupportRequest, GetVersionSupportRequest, InvalidResponse, MESSAGE_TYPE, Operation,
+    Request as ControlRequest, SetEndpointIdRequest, SetEndpointIdResponse, VendorSupport, Version,
 };
-use zerocopy::{FromBytes, IntoBytes};
 
 use crate::address::Destination;
 use crate::exchange::{Exchange, Request};
@@ -30,7 +31,7 @@ pub enum ControlError {
         /// Who should have answered.
         destination: Destination,
         /// How often it was asked.
-        tries: u32,
+        tries: u8,
         /// How long each try waited.
         wait: Duration,
     },
@@ -81,14 +82,21 @@ pub enum InvalidAnswer {
 pub struct Response {
     /// Whether it is a success.
     pub completion_code: CompletionCode,
-    /// What follows the completion code.
+    /// What follows the completion code of a success.
     pub data: Vec<u8>,
 }
 
-/// Header and data of the response to `request`, if `body` is that.
-fn response_to<'a>(body: &'a [u8], request: &Header) -> Option<(&'a ResponseHeader, &'a [u8])> {
-    let (header, data) = ResponseHeader::ref_from_prefix(body).ok()?;
-    header.answers(request).then_some((header, data))
+/// The response to the request of `exchange`, if `body` is that.
+fn response_to(exchange: &requester::Exchange, body: &[u8]) -> Option<Response> {
+    let message = [&[MESSAGE_TYPE], body].concat();
+    let (completion_code, data) = match exchange.response(&message)? {
+        Ok(data) => (CompletionCode::SUCCESS, data.to_vec()),
+        Err(completion_code) => (completion_code, Vec::new()),
+    };
+    Some(Response {
+        completion_code,
+        data,
+    })
 }
 
 /// Sends control requests and waits for their answers, with the retries of a bus owner.
@@ -98,7 +106,7 @@ pub struct ControlClient<'a, E> {
     /// How long each try waits.
     pub wait: Duration,
     /// How often a request is sent at most, always with the same instance ID.
-    pub tries: u32,
+    pub tries: u8,
 }
 
 impl<'a, E: Exchange> ControlClient<'a, E> {
@@ -119,34 +127,37 @@ impl<'a, E: Exchange> ControlClient<'a, E> {
         command: Command,
         data: &[u8],
     ) -> Result<Response, ControlError> {
-        let header = Header::request(self.next_instance_id, command);
+        let limits = Limits {
+            tries: self.tries,
+            timeout: u32::try_from(self.wait.as_millis()).unwrap_or(u32::MAX),
+        };
+        let mut exchange = requester::Exchange::new(self.next_instance_id, command, limits);
         self.next_instance_id = (self.next_instance_id + 1) % Flags::INSTANCE_IDS;
-        let body = [header.as_bytes(), data].concat();
+        // Data for more than one packet are sent as well: that a device refuses them can be tried.
+        let header = exchange.request(&[]);
+        let body = [&header[size_of_val(&MESSAGE_TYPE)..], data].concat();
         let request = Request {
             destination,
             message_type: MESSAGE_TYPE,
             body: &body,
         };
-        for _ in 0..self.tries {
+        let mut now = Instant::START;
+        while exchange.poll(now) == Next::Send {
             let answer = self
                 .socket
                 .exchange(request, self.wait, &mut |answer| {
-                    response_to(answer, &header).is_some()
+                    response_to(&exchange, answer).is_some()
                 })
                 .map_err(|source| ControlError::Socket {
                     command,
                     destination,
                     source,
                 })?;
-            if let Some((header, data)) = answer
-                .as_deref()
-                .and_then(|body| response_to(body, &header))
-            {
-                return Ok(Response {
-                    completion_code: header.completion_code,
-                    data: data.to_vec(),
-                });
+            if let Some(response) = answer.and_then(|body| response_to(&exchange, &body)) {
+                return Ok(response);
             }
+            // The socket has waited for the whole try.
+            now = exchange.deadline();
         }
         Err(ControlError::NoAnswer {
             command,
@@ -331,6 +342,27 @@ mod tests {
             error.to_string(),
             "no answer to Get Endpoint ID (02h) from EID 9 in 4 tries of 250 ms"
         );
+    }
+
+    #[test]
+    fn data_for_more_than_one_packet_are_sent_whole() {
+        let mut script = Script(vec![vec![0, 2, 3]], vec![]);
+        let response = ControlClient::new(&mut script)
+            .request(PEER, Command::GET_ENDPOINT_ID, &[7; 100])
+            .unwrap();
+        assert_eq!(response.completion_code, CompletionCode::INVALID_LENGTH);
+        assert_eq!(script.1, [[&[0x80, 2][..], &[7; 100]].concat()]);
+    }
+
+    #[test]
+    fn as_many_tries_are_made_as_are_set() {
+        for tries in [1, 4, 60] {
+            let mut script = Script(vec![vec![]; 60], vec![]);
+            let mut client = ControlClient::new(&mut script);
+            client.tries = tries;
+            assert!(client.endpoint_id(PEER).is_err());
+            assert_eq!(script.1, vec![vec![0x80, 2]; usize::from(tries)]);
+        }
     }
 
     #[test]

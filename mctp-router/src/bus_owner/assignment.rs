@@ -2,6 +2,7 @@
 
 use mctp::Eid;
 
+use super::neighbour::Step;
 use super::{BusOwner, Range};
 
 impl BusOwner<'_> {
@@ -27,8 +28,10 @@ impl BusOwner<'_> {
             |endpoint_id: &Eid| !self.is_taken(*endpoint_id, index) && !neighbour.has(*endpoint_id);
         pool.iter().find(is_free).or_else(|| {
             let others = self.neighbours.iter().flatten();
-            let mut absent =
-                others.filter(|other| !other.is_present && other.place() != neighbour.place());
+            // Who is being assigned one may have taken it already.
+            let mut absent = others.filter(|other| {
+                !other.is_present && other.step == Step::Probe && other.place() != neighbour.place()
+            });
             let of_pool = absent.find(|other| pool.contains(other.endpoint_id));
             of_pool.map(|other| other.endpoint_id)
         })

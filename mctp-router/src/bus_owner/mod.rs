@@ -478,7 +478,9 @@ impl BusOwner<'_> {
                 let response = data.map(GetEndpointUuidRequest::parse_response);
                 let response = response.and_then(Result::ok);
                 if let Some(neighbour) = self.neighbour_mut(index) {
-                    neighbour.uuid = response.map(|response| response.uuid);
+                    let uuid = response.map(|response| response.uuid);
+                    // Nobody can be recognised by the nil UUID.
+                    neighbour.uuid = uuid.filter(|uuid| *uuid != [0; 16]);
                     neighbour.page = 0;
                 }
                 self.inform_or_rest(now, index);
@@ -605,9 +607,15 @@ impl BusOwner<'_> {
         let Some(neighbour) = self.neighbour_mut(index) else {
             return;
         };
-        let accepted = neighbour
-            .proposed
-            .filter(|proposed| answered == Some((AllocationStatus::ACCEPTED, *proposed)));
+        // What it took may be a part of what it was given.
+        let proposed = neighbour.proposed;
+        let is_given = |id| proposed.is_some_and(|proposed| proposed.contains(id));
+        let accepted = answered.filter(|(status, range)| {
+            *status == AllocationStatus::ACCEPTED
+                && is_given(range.first())
+                && is_given(range.last())
+        });
+        let accepted = accepted.map(|(_, range)| range);
         let kept = kept.filter(|range| !range.contains(neighbour.endpoint_id));
         neighbour.range = accepted.or(kept);
         neighbour.ask(Step::Identify, now);

@@ -45,7 +45,7 @@ pub(super) struct Retries {
     wait: u64,
     /// How often a request is sent at most
     #[arg(long, default_value_t = 4)]
-    tries: u32,
+    tries: u8,
 }
 
 #[derive(Args)]
