@@ -342,3 +342,113 @@ fn the_bridge_answers_its_bus_owner_while_it_asks_its_neighbours() {
         0
     );
 }
+
+#[test]
+fn a_bus_that_forces_its_way_is_owned_no_longer() {
+    let (mut device, mut neighbours) = (expecting(), three());
+    device.run(LONG, &mut neighbours);
+    let (on_i2c, on_serial) = (neighbours[0].endpoint_id, neighbours[2].endpoint_id);
+    let answer = device.ask_from(BEHIND_SERIAL, 0x30, &[1, 1, 60]);
+    assert_eq!(answer, [0, 2, 60, 4]);
+    assert_eq!(device.way_to(on_serial), None);
+    assert_eq!(
+        device.way_to(0x30),
+        Some(BEHIND_SERIAL),
+        "the new bus owner"
+    );
+    let asked = neighbours[2].asked.len();
+    device.run(LONG, &mut neighbours);
+    assert_eq!(neighbours[2].asked.len(), asked, "it is not asked any more");
+    assert_eq!(device.way_to(on_i2c), Some(BEHIND_I2C));
+    // The bus owner upstream takes it back.
+    assert_eq!(device.ask(&[1, 1, 9]), [0, 2, 9, 4]);
+    device.run(LONG, &mut neighbours);
+    assert_eq!(device.way_to(on_serial), Some(BEHIND_SERIAL));
+}
+
+#[test]
+fn a_bridge_behind_the_bridge_is_told_the_routes_and_their_changes() {
+    let mut device = Device::assigned();
+    assert!(device.core.expect_endpoint(I2C, FIRST));
+    assert!(device.core.expect_endpoint(I2C, SECOND));
+    let mut neighbours = [
+        Neighbour::new(I2C, FIRST, 0xB1).bridge(1),
+        Neighbour::new(I2C, SECOND, 0xA1),
+    ];
+    device.run(LONG, &mut neighbours);
+    let told = |one: &Neighbour| {
+        let mut updates = one.asked.iter().filter(|asked| asked[0] == 9);
+        updates.next_back().cloned().unwrap_or_default()
+    };
+    let other = neighbours[1].endpoint_id;
+    let update = told(&neighbours[0]);
+    // The bridge at 10h, the bus owner behind it, and the endpoint at 1Eh; in what order is open.
+    let mut entries: Vec<&[u8]> = update[2..].chunks(4).collect();
+    entries.sort_unstable();
+    assert_eq!(update[1], 3);
+    let expected: [&[u8]; 3] = [&[0, 1, other, 0x3C], &[2, 1, 9, 0x20], &[3, 1, HOST, 0x20]];
+    assert_eq!(entries, expected);
+    assert_eq!(neighbours[1].count(9), 0, "it is no bridge");
+    let updates = neighbours[0].count(9);
+    device.run(LONG, &mut neighbours);
+    assert_eq!(neighbours[0].count(9), updates, "nothing changed");
+    let route = mctp_router::Route::new(eid(100), eid(120), SERIAL, POINT_TO_POINT);
+    assert!(device.core.add_route(route));
+    device.run(1_000, &mut neighbours);
+    assert!(told(&neighbours[0]).ends_with(&[3, 21, 100, 0x20]));
+    assert!(device.core.remove_route(NETWORK, eid(100), eid(120)));
+    device.run(1_000, &mut neighbours);
+    assert_eq!(told(&neighbours[0])[1], 3);
+}
+
+/// Random control messages of every kind, by every port.
+#[test]
+fn no_control_message_stops_the_bridge() {
+    let (mut device, mut neighbours) = (expecting(), three());
+    let mut number = 0x2545_F491_u32;
+    let mut next = |below: u32| {
+        number ^= number << 13;
+        number ^= number >> 17;
+        number ^= number << 5;
+        number % below
+    };
+    for round in 0..30_000 {
+        let port = PortId(next(3) as u8);
+        let address = match port {
+            I2C => [FIRST, SECOND][next(2) as usize],
+            _ => POINT_TO_POINT,
+        };
+        let is_request = next(4) > 0;
+        let flags = (u8::from(is_request) << 7) | next(32) as u8;
+        let command = [next(0x15) as u8, 1, 2, 8, 9, next(256) as u8][next(6) as usize];
+        let len = next(20) as usize;
+        let mut message = vec![0, flags, command];
+        message
+            .extend((0..len).map(|_| [0, 1, 2, next(256) as u8, next(20) as u8][next(5) as usize]));
+        let header = Wire {
+            destination: [0, device.own(), 0xFF, next(256) as u8][next(4) as usize],
+            source: [0, HOST, 10, 8 + next(246) as u8][next(4) as usize],
+            tag_owner: is_request,
+            ..REQUEST
+        };
+        device.receive((port, address), &header.tag(next(8) as u8).packet(&message));
+        device.now += u64::from(next(20));
+        if round % 64 == 0 {
+            device.run(50, &mut neighbours);
+        }
+    }
+    device.core.link_down(I2C);
+    device.core.link_up(I2C);
+    device.sent();
+    // Whatever happened, force sets it right.
+    assert_eq!(device.ask(&[1, 1, 9])[..1], [0]);
+    assert_eq!(device.ask(&[8, 1, 4, 10]), [0, 0, 4, 10]);
+    device.run(LONG, &mut neighbours);
+    for one in &neighbours {
+        assert!((10..=13).contains(&one.endpoint_id), "{one:?}");
+        assert_eq!(
+            device.way_to(one.endpoint_id),
+            Some((one.port, one.address))
+        );
+    }
+}

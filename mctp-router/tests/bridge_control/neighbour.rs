@@ -44,8 +44,10 @@ impl Neighbour {
         self
     }
 
+    /// Whether a packet is a request to it.
     fn hears(&self, header: Wire) -> bool {
-        self.is_present && [0, self.endpoint_id].contains(&header.destination)
+        let is_for_it = [0, self.endpoint_id].contains(&header.destination);
+        self.is_present && is_for_it && header.tag_owner
     }
 
     /// Completion code and data.
@@ -74,7 +76,7 @@ impl Neighbour {
         let [0, flags, command, data @ ..] = message else {
             panic!("a control request: {packet:02x?}");
         };
-        assert!(header.tag_owner && flags & 0xE0 == 0x80, "{packet:02x?}");
+        assert!(flags & 0xE0 == 0x80, "{packet:02x?}");
         self.asked.push([&[*command], data].concat());
         let asked = header.destination;
         let answer = self.answer(*command, data);
@@ -173,8 +175,7 @@ impl Device {
                 return;
             }
             for (port, address, answer) in answers {
-                let receipt = self.receive((port, address), &answer);
-                assert_eq!(receipt, Receipt::Control, "{answer:02x?}");
+                self.receive((port, address), &answer);
             }
         }
     }

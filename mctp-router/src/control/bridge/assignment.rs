@@ -77,7 +77,7 @@ impl Bridge<'_> {
             return Ok(self.setting(SetEndpointIdStatus::rejected, present));
         }
         endpoint.set_endpoint_id(request, wanted, events)?;
-        self.upstream = Some(port);
+        self.set_upstream(port);
         self.set_discovered(port, true);
         if self.pool.is_some_and(|pool| pool.contains(assigned)) {
             // The bus owner has to allocate another one.
@@ -163,7 +163,7 @@ impl Bridge<'_> {
         if pool != self.pool || (force && last.is_none()) {
             self.set_pool(pool, network);
         }
-        self.upstream = Some(request.requester.port);
+        self.set_upstream(request.requester.port);
         self.last_allocation = Some(last.unwrap_or_else(|| LastAllocation::new(request, wanted)));
         Ok(self.allocation(AllocationStatus::ACCEPTED))
     }
@@ -219,8 +219,8 @@ impl Bridge<'_> {
             self.learn_bus_owner(saved.bus_owner, network);
         }
         let upstream = saved.upstream;
-        if upstream.is_some_and(|port| self.config.port(port).is_some()) {
-            self.upstream = upstream;
+        if let Some(port) = upstream.filter(|port| self.config.port(*port).is_some()) {
+            self.set_upstream(port);
         }
         let pool = saved.pool.and_then(|(first, last)| Range::new(first, last));
         let fits = |pool: &Range| {

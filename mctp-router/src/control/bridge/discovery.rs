@@ -30,7 +30,7 @@ impl Bridge<'_> {
         if !self.has_discovery(port) {
             return Answer::Refusal(CompletionCode::UNSUPPORTED_COMMAND);
         }
-        if self.is_discovered(port) {
+        if self.discovered.has(port) {
             return Answer::Silence;
         }
         let parsed = EndpointDiscoveryRequest::parse(request.data);
@@ -46,18 +46,6 @@ impl Bridge<'_> {
 
     /// Sets the Discovered flag of the bus of a port.
     pub(super) fn set_discovered(&mut self, port: PortId, is_discovered: bool) {
-        if is_discovered {
-            self.discovered |= bit(port);
-        } else {
-            self.discovered &= !bit(port);
-        }
+        self.discovered.set(port, is_discovered);
     }
-
-    fn is_discovered(&self, port: PortId) -> bool {
-        self.discovered & bit(port) != 0
-    }
-}
-
-fn bit(port: PortId) -> u32 {
-    1_u32.checked_shl(port.0.into()).unwrap_or(0)
 }

@@ -205,7 +205,22 @@ impl Bridge<'_> {
 
     /// The link of a port came up or was lost.
     pub(crate) fn note_link(&mut self, port: PortId, is_up: bool) {
-        match is_up && self.owns(port) {
+        self.links.set(port, is_up);
+        self.tell_owner_of_link(port);
+    }
+
+    /// From now on endpoint ID and pool come from the bus of this port.
+    pub(super) fn set_upstream(&mut self, port: PortId) {
+        let before = self.upstream.replace(port);
+        for changed in before.into_iter().chain([port]) {
+            if before != Some(port) {
+                self.tell_owner_of_link(changed);
+            }
+        }
+    }
+
+    fn tell_owner_of_link(&mut self, port: PortId) {
+        match self.links.has(port) && self.owns(port) {
             true => self.owner.link_up(port),
             false => self.owner.link_down(port),
         }

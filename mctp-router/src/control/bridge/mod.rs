@@ -9,6 +9,7 @@ mod endpoint_id_set;
 mod lookup;
 mod memory;
 mod network;
+mod port_set;
 mod routing;
 mod storage;
 mod transport;
@@ -32,6 +33,7 @@ pub use config::{AddBridgeError, BridgeConfig, BridgePort};
 use endpoint_id_set::EndpointIdSet;
 pub use memory::{BridgeMemory, BridgeMemoryInRam, SavedAssignment, SavedNeighbour};
 pub(crate) use network::Network;
+use port_set::PortSet;
 pub use storage::BridgeStorage;
 pub use transport::{TransportCommands, TransportRequest};
 
@@ -71,8 +73,10 @@ pub(crate) struct Bridge<'b> {
     /// The endpoint IDs that were allocated; `None` before that.
     pool: Option<Range>,
     last_allocation: Option<LastAllocation>,
-    /// Bit n: the endpoint is discovered on the bus of port n.
-    discovered: u32,
+    /// The ports on whose buses the endpoint is discovered.
+    discovered: PortSet,
+    /// The ports whose links are up.
+    links: PortSet,
     /// What gives endpoint IDs to the endpoints behind the bridge.
     owner: BusOwner<'b>,
     /// How many places there are for neighbours.
@@ -118,7 +122,8 @@ impl<'b> Bridge<'b> {
             upstream: config.upstream,
             pool,
             last_allocation: None,
-            discovered: 0,
+            discovered: PortSet::default(),
+            links: PortSet::default(),
             owner,
             places,
             own: MCTP_ADDR_NULL,
