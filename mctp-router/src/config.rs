@@ -210,6 +210,14 @@ pub enum Event {
         /// Who set it.
         bus_owner: BusOwner,
     },
+    /// The bus owner of a bridge gave it a pool of endpoint IDs for the endpoints behind it, or took
+    /// the pool back.
+    PoolAllocated {
+        /// The network.
+        network: NetworkId,
+        /// The first and the last endpoint ID of the pool.
+        pool: Option<(Eid, Eid)>,
+    },
     /// The port's link can carry packets.
     LinkUp(PortId),
     /// The port's link was lost. The endpoint ID is kept.

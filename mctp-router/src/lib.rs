@@ -33,6 +33,10 @@ pub use crate::router_core::{
 pub use config::{
     BusOwner, Config, Event, LINUX_TAG_LIFETIME, NetworkId, PortConfig, PortId, Route, RouteOrigin,
 };
+pub use control::{
+    AddBridgeError, BridgeConfig, BridgeMemory, BridgeMemoryInRam, BridgePort, BridgeStorage,
+    SavedAssignment, SavedNeighbour, TransportCommands, TransportRequest,
+};
 pub use mctp_time::{Clock, Instant};
 pub use service::Service;
 pub use shell::{Listener, Message, Receive, RequestChannel, Responder, Router};

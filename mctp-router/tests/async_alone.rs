@@ -11,8 +11,11 @@ use mctp::{AsyncListener, AsyncReqChannel, AsyncRespChannel, Error, MsgIC, MsgTy
 use mctp_router::storage::{
     Channels, LongMessages, Networks, PortBuffers, Ports, Routes, ShortMessages,
 };
-use mctp_router::{Event, PortId, RouterStorage, Service, Target};
-use mctp_transport::{DropReason, Eid};
+use mctp_router::wire::{BindingId, MediumId};
+use mctp_router::{
+    BridgeConfig, BridgePort, BridgeStorage, Event, PortId, RouterStorage, Service, Target,
+};
+use mctp_transport::{DropReason, Eid, PhysicalAddress};
 use support::shell::{
     Executor, Link, LinkRx, LinkTx, Outcome, Running, TestRouter, VirtualClock, World,
 };
@@ -463,4 +466,68 @@ fn a_control_request_that_waits_when_a_port_starts_is_answered_however_its_halve
         assert_eq!(link.sent().len(), 1, "one run: {whole}");
         assert_eq!(router.drop_counters().total(), 0);
     }
+}
+
+// A bridge.
+
+#[test]
+fn a_bridge_asks_its_neighbours_whenever_it_is_time_and_routes_to_them() {
+    const OWN: PhysicalAddress = PhysicalAddress::from_byte(0x10);
+    const NEIGHBOUR: PhysicalAddress = PhysicalAddress::from_byte(0x1D);
+    const PORTS: [BridgePort; 2] = [
+        BridgePort::new(USB, BindingId::USB, MediumId::USB_2_0),
+        BridgePort::new(I2C, BindingId::SMBUS, MediumId::I2C_100_KHZ).with_address(OWN),
+    ];
+    let mut device = running();
+    let storage = Box::leak(Box::new(BridgeStorage::<4>::new()));
+    let config = BridgeConfig::bridge(USB, 4, &PORTS);
+    device.router.add_bridge(NETWORK, storage, &config).unwrap();
+    assert!(device.router.expect_endpoint(I2C, NEIGHBOUR));
+    for request in [&[0, 0x81, 1, 0, 9][..], &[0, 0x82, 8, 0, 4, 10]] {
+        device.usb.packets(&[REQUEST.to(0).packet(request)]);
+    }
+    device.world.run();
+    assert_eq!(device.usb.sent().len(), 2);
+    // The neighbour answers what it is asked: Get and Set Endpoint ID, Get Endpoint UUID.
+    let (mut endpoint_id, mut asked) = (0, Vec::new());
+    for _ in 0..500 {
+        device.world.advance(10);
+        for packet in device.link(I2C).sent() {
+            let (header, message) = Wire::parse(&packet);
+            asked.push(message[2]);
+            let data = match message[2] {
+                1 => vec![0, message[4], 0],
+                2 => vec![endpoint_id, 0, 0],
+                _ => vec![0xA1; 16],
+            };
+            let back = Wire {
+                destination: header.source,
+                source: endpoint_id,
+                tag_owner: false,
+                ..header
+            };
+            let response = [&[0, message[1] & 0x1F, message[2], 0], &data[..]].concat();
+            if message[2] == 1 {
+                endpoint_id = message[4];
+            }
+            device
+                .link(I2C)
+                .packet_from(NEIGHBOUR, &back.packet(&response));
+        }
+    }
+    let found_and_asked_again = asked.windows(4).any(|asked| asked == [2, 1, 3, 2]);
+    assert!(found_and_asked_again, "{asked:?}");
+    assert_eq!(endpoint_id, 10);
+    let router = device.router;
+    device.world.spawn(async move {
+        let target = Target::Endpoint(NETWORK, Eid(10));
+        let mut channel = router.request_channel(target);
+        channel.send(MsgType(PLAIN_TYPE), b"?").await
+    });
+    device.world.run();
+    let sent = device.link(I2C).sent();
+    assert!(
+        sent.iter()
+            .any(|packet| packet[1] == 10 && packet[4] == PLAIN_TYPE)
+    );
 }

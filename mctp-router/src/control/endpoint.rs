@@ -13,7 +13,7 @@ use crate::wire::{
 
 /// How long a repeated instance ID means a repeated request: the instance ID expiration interval
 /// MT4, 5 s in DSP0237. DSP0283 gives no value of its own.
-const INSTANCE_ID_EXPIRATION: u32 = 5_000;
+pub(crate) const INSTANCE_ID_EXPIRATION: u32 = 5_000;
 
 /// The endpoint that the device is in one network.
 #[derive(Debug)]
@@ -51,6 +51,16 @@ impl Endpoint {
         self.endpoint_id = endpoint_id;
     }
 
+    /// The endpoint ID that a Set Endpoint ID request gives.
+    pub(crate) fn assignment(&self, wanted: &SetEndpointIdRequest) -> Result<Eid, CompletionCode> {
+        let assigned = match wanted.operation.without_reserved() {
+            Operation::SET | Operation::FORCE => wanted.endpoint_id,
+            Operation::RESET => self.static_endpoint_id.0,
+            _ => return Err(CompletionCode::INVALID_DATA),
+        };
+        Eid::new_normal(assigned).map_err(|_| CompletionCode::INVALID_DATA)
+    }
+
     /// Carries out Set Endpoint ID.
     pub(crate) fn set_endpoint_id(
         &mut self,
@@ -58,12 +68,7 @@ impl Endpoint {
         wanted: &SetEndpointIdRequest,
         events: &mut Events,
     ) -> Result<SetEndpointIdResponse, CompletionCode> {
-        let assigned = match wanted.operation.without_reserved() {
-            Operation::SET | Operation::FORCE => wanted.endpoint_id,
-            Operation::RESET => self.static_endpoint_id.0,
-            _ => return Err(CompletionCode::INVALID_DATA),
-        };
-        let assigned = Eid::new_normal(assigned).map_err(|_| CompletionCode::INVALID_DATA)?;
+        let assigned = self.assignment(wanted)?;
         let set = (request.header.flags.instance_id(), *wanted);
         let is_retransmission = self.endpoint_id == assigned
             && self.bus_owner == Some(request.requester)
@@ -89,15 +94,31 @@ impl Endpoint {
 
     /// Answers Get Endpoint ID.
     pub(crate) fn get_endpoint_id(&self, medium_specific: u8) -> GetEndpointIdResponse {
-        let id_type = match self.static_endpoint_id {
+        GetEndpointIdResponse {
+            endpoint_id: self.endpoint_id.0,
+            endpoint_type: EndpointType::simple(self.id_type()),
+            medium_specific,
+        }
+    }
+
+    /// Answers Get Endpoint ID of a bridge or bus owner.
+    pub(crate) fn get_endpoint_id_of_bridge(&self, medium_specific: u8) -> GetEndpointIdResponse {
+        GetEndpointIdResponse {
+            endpoint_type: EndpointType::bridge(self.id_type()),
+            ..self.get_endpoint_id(medium_specific)
+        }
+    }
+
+    /// Whether the endpoint ID in use is a static one.
+    pub(crate) fn is_static(&self) -> bool {
+        self.id_type() == EndpointIdType::StaticInForce
+    }
+
+    fn id_type(&self) -> EndpointIdType {
+        match self.static_endpoint_id {
             mctp::MCTP_ADDR_NULL => EndpointIdType::Dynamic,
             id if id == self.endpoint_id => EndpointIdType::StaticInForce,
             _ => EndpointIdType::StaticOverridden,
-        };
-        GetEndpointIdResponse {
-            endpoint_id: self.endpoint_id.0,
-            endpoint_type: EndpointType::simple(id_type),
-            medium_specific,
         }
     }
 }

@@ -1,21 +1,26 @@
 //! The control protocol responder (DSP0236 1.3.3, sections 11 and 12). What each command answers is
 //! in [`crate::wire`].
 //!
-//! Every command but 01h to 06h is answered `ERROR_UNSUPPORTED_CMD`. A request with data of another
-//! length than its command has is answered `ERROR_INVALID_LENGTH`.
-//!
-//! Not here: what bus owners and bridges answer (07h to 14h), and discovery (0Bh to 0Dh), which
-//! USB, I2C and serial do not have.
+//! An endpoint answers every command but 01h to 06h with `ERROR_UNSUPPORTED_CMD`; a [bridge](bridge)
+//! serves more. A request with data of another length than its command has is answered
+//! `ERROR_INVALID_LENGTH`.
 
+mod bridge;
 mod endpoint;
 mod support;
 
 use heapless::Deque;
+use mctp::Eid;
 use mctp_time::Instant;
 use mctp_transport::{DropReason, RawHeader};
 use zerocopy::{FromBytes, IntoBytes};
 
-pub(crate) use endpoint::Endpoint;
+pub use bridge::{
+    AddBridgeError, BridgeConfig, BridgeMemory, BridgeMemoryInRam, BridgePort, BridgeStorage,
+    SavedAssignment, SavedNeighbour, TransportCommands, TransportRequest,
+};
+pub(crate) use bridge::{Answer, Bridge, MAX_PORTS, Network, REQUEST_TAG};
+pub(crate) use endpoint::{Endpoint, INSTANCE_ID_EXPIRATION};
 pub(crate) use support::Services;
 
 use crate::config::{BusOwner, Config, Event, NetworkId};
@@ -62,6 +67,32 @@ pub(crate) fn is_response(body: &[u8]) -> bool {
     response.is_ok_and(|(response, _)| response.header.flags.is_response())
 }
 
+impl ControlRequest<'_> {
+    /// The header of the packet of the response, now that the request is carried out: `before` and
+    /// `now` were and are the endpoint ID. `None` when there is no response, as to a datagram.
+    pub(crate) fn respond(
+        &self,
+        (before, now): (Eid, Eid),
+        answer: Answer,
+        response: &mut Response,
+    ) -> Option<RawHeader> {
+        match answer {
+            Answer::Success => {}
+            Answer::Refusal(code) => response.refuse(code),
+            Answer::Silence => return None,
+        }
+        // Set Endpoint ID is answered by the endpoint that was asked, not by the one that it makes
+        // (section 12.4).
+        let source = match (self.header.command, self.packet.destination()) {
+            (Command::SET_ENDPOINT_ID, mctp::MCTP_ADDR_ANY) => before,
+            (Command::SET_ENDPOINT_ID, asked) => asked,
+            _ => now,
+        };
+        let packet = self.packet.of_response(source).with_end();
+        (!self.header.flags.is_datagram()).then_some(packet)
+    }
+}
+
 /// The newest events that the application has not seen.
 #[derive(Debug, Default)]
 pub(crate) struct Events(Deque<Event, 8>);
@@ -99,28 +130,21 @@ impl Responder {
         }
     }
 
-    /// Carries out a request: the response, and the header of its packet. `None` when the request
-    /// is a datagram, which has none.
+    /// The UUID of the device.
+    pub(crate) fn uuid(&self) -> &[u8; 16] {
+        &self.uuid.uuid
+    }
+
+    /// Answers a request as any endpoint does.
     pub(crate) fn answer<'s>(
         &mut self,
         request: &ControlRequest<'_>,
         endpoint: &mut Endpoint,
         services: &impl Services<'s>,
         response: &mut Response,
-    ) -> Option<RawHeader> {
-        let before = endpoint.endpoint_id;
-        if let Err(code) = self.carry_out(request, endpoint, services, response) {
-            response.refuse(code);
-        }
-        // Set Endpoint ID is answered by the endpoint that was asked, not by the one that it makes
-        // (section 12.4).
-        let source = match (request.header.command, request.packet.destination()) {
-            (Command::SET_ENDPOINT_ID, mctp::MCTP_ADDR_ANY) => before,
-            (Command::SET_ENDPOINT_ID, asked) => asked,
-            _ => endpoint.endpoint_id,
-        };
-        let packet = request.packet.of_response(source).with_end();
-        (!request.header.flags.is_datagram()).then_some(packet)
+    ) -> Answer {
+        let result = self.carry_out(request, endpoint, services, response);
+        result.into()
     }
 
     fn carry_out<'s>(

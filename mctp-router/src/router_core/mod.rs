@@ -1,5 +1,6 @@
 //! The sans-IO core of the router.
 
+mod bridge;
 mod channels;
 mod forward;
 mod key;
@@ -23,6 +24,7 @@ use crate::clock::{LOOK_INTERVAL, is_late, looks_in, milliseconds, milliseconds_
 use crate::config::{BusOwner, Config, Event, NetworkId, PortConfig, PortId, Route};
 use crate::control::{Endpoint, Responder};
 use crate::service::Service;
+use bridge::ControlPlane;
 
 pub use channels::ChannelId;
 pub(crate) use channels::{Buckets as ChannelBuckets, Channel, ChannelTable, NO_CHANNELS};
@@ -220,6 +222,7 @@ pub struct RouterCore<'b> {
     last_request: RequestNumber,
     send_queue: SendQueue<'b>,
     responder: Responder,
+    bridge: Option<&'b mut (dyn ControlPlane<'b> + 'b)>,
     wakes: Wakes,
     drops: DropCounters,
     accepted: u32,
@@ -264,6 +267,7 @@ impl<'b> RouterCore<'b> {
             last_request: RequestNumber::NONE,
             send_queue: parts.send_queue,
             responder: Responder::new(config),
+            bridge: None,
             wakes: Wakes::Nobody,
             drops: DropCounters::new(),
             accepted: 0,
@@ -367,12 +371,20 @@ impl<'b> RouterCore<'b> {
     /// Where several cover an endpoint ID, the one of the fewest endpoint IDs holds.
     pub fn add_route(&mut self, route: Route) -> bool {
         let network = self.port(route.port).map(|port| port.network);
-        network.is_some_and(|network| self.routes.add(network, route))
+        let network = network.filter(|network| self.routes.add(*network, route));
+        if let Some(network) = network {
+            self.tell_bridge_of_routes(network);
+        }
+        network.is_some()
     }
 
     /// Removes the route of a range. `false` when there is none.
     pub fn remove_route(&mut self, network: NetworkId, first: Eid, last: Eid) -> bool {
-        self.routes.remove(network, first, last)
+        let is_removed = self.routes.remove(network, first, last);
+        if is_removed {
+            self.tell_bridge_of_routes(network);
+        }
+        is_removed
     }
 
     /// The routes of a network.
@@ -427,6 +439,7 @@ impl RouterCore<'_> {
             Some(endpoint) => {
                 endpoint.endpoint_id = endpoint_id;
                 self.slots.expect_anew();
+                self.tell_bridge_of_endpoint_id(network);
                 true
             }
             None => false,
@@ -487,7 +500,10 @@ impl RouterCore<'_> {
     /// expires.
     #[inline]
     pub fn next_deadline(&self) -> Instant {
-        self.next_deadline
+        match self.bridge.as_deref() {
+            None => self.next_deadline,
+            Some(bridge) => self.next_deadline.min(bridge.deadline()),
+        }
     }
 
     /// Gives up whatever has waited for too long: unfinished messages, requests without a response,
@@ -532,6 +548,9 @@ impl RouterCore<'_> {
             true => now.after(first_request.unwrap_or(LOOK_INTERVAL).min(LOOK_INTERVAL)),
             false => Instant::NEVER,
         };
+        if self.bridge.is_some() {
+            self.drive_bridge(now);
+        }
         // Whatever was given up may be anybody's.
         self.wakes.add(Wakes::Everybody);
     }

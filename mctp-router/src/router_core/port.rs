@@ -340,6 +340,13 @@ impl<'b> Port<'b> {
         Ok(replaces)
     }
 
+    /// Whether a control message can be queued without another one being given up for it.
+    pub(crate) fn has_response_place(&mut self) -> bool {
+        self.link == Link::Up
+            && self.has_layout()
+            && self.response_place().is_some_and(|place| place.is_some())
+    }
+
     /// The next transfer to send: control responses overtake everything else, but a neighbour that
     /// asks without end does not stop the rest.
     #[inline]

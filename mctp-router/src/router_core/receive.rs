@@ -91,6 +91,7 @@ impl<'b> RouterCore<'b> {
             && port.link == Link::Down
         {
             port.set_link(Link::Up);
+            self.tell_bridge_of_link(port_id, true);
             self.responder.events.push(Event::LinkUp(port_id));
             self.wakes.add(Wakes::Everybody);
         }
@@ -112,6 +113,7 @@ impl<'b> RouterCore<'b> {
         self.channels.end_requests_by(port_id);
         let untaken = self.slots.free_all_by(port_id);
         self.count_drops(DropReason::LinkDown, unsent.saturating_add(untaken));
+        self.tell_bridge_of_link(port_id, false);
         self.responder.events.push(Event::LinkDown(port_id));
         self.note_buffer_freed();
         self.wakes.add(Wakes::Everybody);
@@ -369,6 +371,13 @@ impl<'b> RouterCore<'b> {
         }
         if header.is_tag_owner() {
             packet.origin.number = self.note_request(packet);
+        } else if is_control
+            && header.is_end()
+            && control::is_response(body)
+            && self.answers_bridge(packet.now, &packet.origin, packet.payload)
+        {
+            self.accepted = self.accepted.saturating_add(1);
+            return Ok(Receipt::Control);
         }
         if !header.is_end() {
             // The packets to come are of this message, even if it is not for us: none of them may
@@ -504,26 +513,34 @@ impl<'b> RouterCore<'b> {
             data,
             medium_specific,
         };
-        let endpoint = self.endpoints.get_mut(usize::from(origin.network.0));
-        let endpoint = endpoint.ok_or(DropReason::NotOurDestination)?;
-        let own = endpoint.endpoint_id;
+        let own = self.endpoint_id(origin.network);
         let mut response = Response::to(control_header);
-        let header = self.responder.answer(
-            &request,
-            endpoint,
-            &self.channels.services_at(origin.network),
-            &mut response,
-        );
-        if endpoint.endpoint_id != own {
+        let answer = match self.answer_as_bridge(&request, &mut response) {
+            Some(answer) => answer,
+            None => {
+                let endpoint = self.endpoints.get_mut(usize::from(origin.network.0));
+                let endpoint = endpoint.ok_or(DropReason::NotOurDestination)?;
+                let services = self.channels.services_at(origin.network);
+                let responder = &mut self.responder;
+                responder.answer(&request, endpoint, &services, &mut response)
+            }
+        };
+        let own_now = self.endpoint_id(origin.network);
+        if own_now != own {
             self.slots.expect_anew();
         }
+        let header = request.respond((own, own_now), answer, &mut response);
         if self.responder.events.any() {
             self.wakes.add(Wakes::Everybody);
         }
-        if let Some(header) = header {
-            self.queue_response(packet, header, response.as_bytes())?;
+        let queued = match header {
+            Some(header) => self.queue_response(packet, header, response.as_bytes()),
+            None => Ok(()),
+        };
+        if self.bridge.is_some() {
+            self.drive_bridge(now);
         }
-        Ok(Receipt::Control)
+        queued.map(|()| Receipt::Control)
     }
 
     fn queue_response(

@@ -33,7 +33,7 @@ impl<'b> RouterCore<'b> {
         result: Result<(), SendError>,
     ) {
         if let Err(error) = result {
-            self.note_unsent(port, outbound.transfer, error);
+            self.note_unsent(now, port, outbound.transfer, error);
         }
         let Some(place) = self.ports.get_mut(usize::from(port.0)) else {
             return;
@@ -68,8 +68,17 @@ impl<'b> RouterCore<'b> {
     /// A transfer was not sent. The sender of a request that was in it need not wait for the time
     /// limit of the response.
     #[inline(never)]
-    fn note_unsent(&mut self, port: PortId, transfer: &Transfer<'_>, error: SendError) {
+    fn note_unsent(
+        &mut self,
+        now: Instant,
+        port: PortId,
+        transfer: &Transfer<'_>,
+        error: SendError,
+    ) {
         self.drops.count(error.into());
+        if error == SendError::NotAccepted {
+            self.refuse_bridge(now, port, transfer);
+        }
         if error == SendError::NotAccepted
             && let Some(packet) = transfer.first_header()
             && self.channels.refuse(port, packet)
@@ -94,7 +103,11 @@ impl<'b> RouterCore<'b> {
         let (port_id, address) = self.way_to(target).ok_or(OpenError::NoPort)?;
         let port = self.port(port_id).ok_or(OpenError::NoPort)?;
         let (network, session) = (port.network, port.session());
-        let in_use = |tag| self.channels.has_request(network, peer, port_id, tag);
+        let bridge = self.bridge.as_deref();
+        let in_use = |tag| {
+            self.channels.has_request(network, peer, port_id, tag)
+                || bridge.is_some_and(|bridge| bridge.uses_tag(port_id, tag))
+        };
         let tag = next_free_tag(self.last_tag, in_use).ok_or(OpenError::NoTag)?;
         let request = Request::new(network, peer, tag, (port_id, address));
         let channel = self

@@ -24,6 +24,9 @@ use mctp_transport::{
 
 use crate::clock::milliseconds;
 use crate::config::{BusOwner, Config, Event, NetworkId, PortConfig, PortId, Route};
+use crate::control::{
+    AddBridgeError, BridgeConfig, BridgeMemory, BridgeStorage, TransportCommands,
+};
 use crate::router_core::{
     AddPortError, ChannelId, ForwardError, ForwardingFilter, LentMessage, ListenError, Outbound,
     Receipt, RouterCore,
@@ -145,6 +148,31 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
         self.look(|shared| shared.core.packets_forwarded(port))
     }
 
+    /// [`RouterCore::add_bridge`].
+    pub fn add_bridge<const NEIGHBOURS: usize>(
+        &self,
+        network: NetworkId,
+        storage: &'b mut BridgeStorage<'b, NEIGHBOURS>,
+        config: &BridgeConfig<'b>,
+    ) -> Result<(), AddBridgeError> {
+        self.lock(|shared| shared.core.add_bridge(network, storage, config))
+    }
+
+    /// [`RouterCore::expect_endpoint`].
+    pub fn expect_endpoint(&self, port: PortId, address: PhysicalAddress) -> bool {
+        self.lock(|shared| shared.core.expect_endpoint(port, address))
+    }
+
+    /// [`RouterCore::set_bridge_memory`].
+    pub fn set_bridge_memory(&self, memory: &'b mut (dyn BridgeMemory + 'b)) -> bool {
+        self.lock(|shared| shared.core.set_bridge_memory(memory))
+    }
+
+    /// [`RouterCore::set_transport_commands`].
+    pub fn set_transport_commands(&self, commands: &'b mut (dyn TransportCommands + 'b)) -> bool {
+        self.look(|shared| shared.core.set_transport_commands(commands))
+    }
+
     /// Sets the transmission units of a port. Takes effect with the next message.
     pub fn configure_port(&self, port: PortId, config: PortConfig) {
         self.look(|shared| shared.core.configure_port(port, config));
@@ -177,12 +205,12 @@ impl<'b, M: RawMutex, C: Clock> Router<'b, M, C> {
 
     /// [`RouterCore::set_endpoint_id`].
     pub fn set_endpoint_id(&self, network: NetworkId, endpoint_id: Eid) -> bool {
-        self.look(|shared| shared.core.set_endpoint_id(network, endpoint_id))
+        self.lock(|shared| shared.core.set_endpoint_id(network, endpoint_id))
     }
 
     /// [`RouterCore::set_static_endpoint_id`].
     pub fn set_static_endpoint_id(&self, network: NetworkId, endpoint_id: Eid) -> bool {
-        self.look(|shared| shared.core.set_static_endpoint_id(network, endpoint_id))
+        self.lock(|shared| shared.core.set_static_endpoint_id(network, endpoint_id))
     }
 
     /// The bus owner of a network, once it has set the endpoint ID.
