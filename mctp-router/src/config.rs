@@ -218,6 +218,24 @@ pub enum Event {
         /// The first and the last endpoint ID of the pool.
         pool: Option<(Eid, Eid)>,
     },
+    /// A neighbour on a bus that the bridge owns is present, and has a route.
+    NeighbourPresent {
+        /// The network.
+        network: NetworkId,
+        /// Its endpoint ID.
+        endpoint_id: Eid,
+        /// The port that leads to it.
+        port: PortId,
+        /// Its physical address on that port.
+        address: PhysicalAddress,
+    },
+    /// The neighbour that had this endpoint ID is gone, or has another one now.
+    NeighbourGone {
+        /// The network.
+        network: NetworkId,
+        /// The endpoint ID.
+        endpoint_id: Eid,
+    },
     /// The port's link can carry packets.
     LinkUp(PortId),
     /// The port's link was lost. The endpoint ID is kept.

@@ -6,9 +6,10 @@ use std::fmt::Write;
 use std::path::Path;
 
 use mctp_router::wire::{Command, CompletionCode};
-use mctp_router::{BridgeConfig, Receipt};
+use mctp_router::{BridgeConfig, PortId, Receipt};
+use mctp_transport::PhysicalAddress;
 
-use crate::device::{DISCOVERY_PORTS, Device, PORTS, UPSTREAM, eid};
+use crate::device::{DISCOVERY_PORTS, Device, PORTS, SERIAL, UPSTREAM, eid};
 use crate::support::{HOST, NETWORK, POINT_TO_POINT, REQUEST, UUID, Wire};
 
 const OWN: u8 = 9;
@@ -20,24 +21,40 @@ enum Role {
     Endpoint,
     Bridge,
     BridgeWithDiscovery,
+    /// A bridge that is asked by an endpoint behind it.
+    BridgeFromBehind,
     BusOwner,
 }
 
 impl Role {
-    const ALL: [(Self, &'static str); 4] = [
+    const ALL: [(Self, &'static str); 5] = [
         (Self::Endpoint, "Endpoint"),
         (Self::Bridge, "Bridge"),
         (
             Self::BridgeWithDiscovery,
             "Bridge on a bus with endpoint discovery",
         ),
+        (
+            Self::BridgeFromBehind,
+            "Bridge, asked from a bus that it owns",
+        ),
         (Self::BusOwner, "Topmost bus owner"),
     ];
+
+    /// Where requests come from.
+    fn neighbour(self) -> (PortId, PhysicalAddress) {
+        match self {
+            Self::BridgeFromBehind => (SERIAL, POINT_TO_POINT),
+            _ => (UPSTREAM, POINT_TO_POINT),
+        }
+    }
 
     fn device(self, has_endpoint_id: bool) -> Device {
         let mut device = match self {
             Self::Endpoint => Device::simple(),
-            Self::Bridge => bridge(BridgeConfig::bridge(UPSTREAM, 4, &PORTS)),
+            Self::Bridge | Self::BridgeFromBehind => {
+                bridge(BridgeConfig::bridge(UPSTREAM, 4, &PORTS))
+            }
             Self::BridgeWithDiscovery => {
                 bridge(BridgeConfig::bridge(UPSTREAM, 4, &DISCOVERY_PORTS))
             }
@@ -84,16 +101,23 @@ fn outcome(role: Role, has_endpoint_id: bool, destination: u8, command: u8) -> S
     let mut device = role.device(has_endpoint_id);
     let message = [&[0, 0x81, command], &data(role, command)[..]].concat();
     let packet = REQUEST.to(destination).from(HOST).packet(&message);
-    let receipt = device.receive((UPSTREAM, POINT_TO_POINT), &packet);
+    let receipt = device.receive(role.neighbour(), &packet);
     let mut responses = device.sent();
     responses.retain(|(_, _, packet)| packet[3] & 8 == 0);
     match (receipt, &responses[..]) {
         (Receipt::Dropped(reason), []) => reason.as_str().to_owned(),
         (Receipt::Control, []) => "silence".to_owned(),
-        (Receipt::Control, [(UPSTREAM, POINT_TO_POINT, response)]) => {
+        (Receipt::Control, [(port, address, response)]) => {
+            assert_eq!((*port, *address), role.neighbour());
             let (_, message) = Wire::parse(response);
             assert_eq!(message[..3], [0, 1, command]);
-            format!("{:02X}h", message[3])
+            let is_rejected = match (command, message.get(4)) {
+                (1, Some(status)) => status >> 4 == 1,
+                (8, Some(status)) => *status == 1,
+                _ => false,
+            };
+            let rejected = if is_rejected { ", rejected" } else { "" };
+            format!("{:02X}h{rejected}", message[3])
         }
         other => panic!("{command:02x}h: {other:?}"),
     }
@@ -141,11 +165,13 @@ fn document() -> String {
     let mut document = String::from(
         "# What becomes of each control command\n\n\
          A request of one packet with legal data comes from the bus owner, or from a neighbour of a \
-         topmost bus owner,\nover a link to a single neighbour. The columns are the destination of \
-         its packet: the null endpoint ID, the own one,\nbroadcast, and one that is not ours and \
-         has no route. A bridge has a network ID, and no commands of its transport bindings. A cell is the completion code of the response, \"silence\" when\nthe request \
-         is taken and not answered, or why the packet was discarded. A datagram is carried out \
-         like a request and\nnot answered.\n\n\
+         bridge or topmost bus owner,\nover a link to a single neighbour. The columns are the \
+         destination of its packet: the null endpoint ID, the own one,\nbroadcast, and one that is \
+         not ours and has no route. A bridge has a network ID, and nothing that carries out the\n\
+         commands of its transport bindings.\n\n\
+         A cell is the completion code of the response, \"silence\" when the request is taken and not \
+         answered, or why the packet\nwas discarded; \"rejected\" is the status in the response. A \
+         datagram is carried out like a request and not answered.\n\n\
          This file is written and checked by the test `bridge_control`: set \
          `WRITE_CONTROL_COMMANDS` to write it.\n\n| code | meaning |\n|-|-|\n",
     );

@@ -1,7 +1,7 @@
 //! The endpoints behind a bridge: found, assigned from the pool, and routed to while they are present
 //! (DSP0236 1.3.3, sections 8.18.5 and 9.1).
 
-use mctp_router::{BridgeConfig, PortId, RouteOrigin, Target};
+use mctp_router::{BridgeConfig, Event, PortId, RouteOrigin, Target};
 use mctp_transport::{DropReason, PhysicalAddress};
 
 use crate::device::{BRIDGE, Device, FIRST, I2C, PORTS, SECOND, SERIAL, UPSTREAM, eid};
@@ -52,6 +52,29 @@ fn endpoints_are_assigned_from_the_pool_and_have_routes() {
     assert_eq!(device.way_to(13), None, "nobody has it");
     let mut routes = device.core.routes(NETWORK);
     assert!(routes.all(|route| route.origin == RouteOrigin::Dynamic));
+}
+
+#[test]
+fn the_application_is_told_who_comes_and_goes() {
+    let mut device = Device::assigned();
+    let mut neighbours = [Neighbour::new(SERIAL, POINT_TO_POINT, 0xA3)];
+    device.run(LONG, &mut neighbours);
+    let present = Event::NeighbourPresent {
+        network: NETWORK,
+        endpoint_id: eid(10),
+        port: SERIAL,
+        address: POINT_TO_POINT,
+    };
+    assert_eq!(device.events(), [present]);
+    device.run(LONG, &mut neighbours);
+    assert_eq!(device.events(), []);
+    neighbours[0].is_present = false;
+    device.run(LONG, &mut neighbours);
+    let gone = Event::NeighbourGone {
+        network: NETWORK,
+        endpoint_id: eid(10),
+    };
+    assert_eq!(device.events(), [gone]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use mctp_transport::{BASELINE_TRANSMISSION_UNIT, PhysicalAddress};
 use super::routing::range_size;
 use super::{Bridge, Network, SavedNeighbour};
 use crate::bus_owner::{Change, Range};
-use crate::config::{PortId, Route, RouteOrigin};
+use crate::config::{Event, PortId, Route, RouteOrigin};
 use crate::control::ControlRequest;
 use crate::wire::{
     CompletionCode, DiscoveryNotifyRequest, Request, RoutingEntryKind, RoutingUpdate,
@@ -128,6 +128,7 @@ impl Bridge<'_> {
     /// A neighbour that is present has routes, and one that is gone has none.
     fn note_change(&mut self, change: &Change, network: &mut dyn Network) {
         self.are_routes_new = true;
+        let (_, events) = network.endpoint();
         match *change {
             Change::Present {
                 port,
@@ -135,6 +136,12 @@ impl Bridge<'_> {
                 endpoint_id,
                 range,
             } => {
+                events.push(Event::NeighbourPresent {
+                    network: self.network,
+                    endpoint_id,
+                    port,
+                    address,
+                });
                 let mut neighbours = self.owner.neighbours();
                 let is_bridge = neighbours
                     .any(|neighbour| neighbour.place() == (port, address) && neighbour.is_bridge());
@@ -149,6 +156,10 @@ impl Bridge<'_> {
                 }
             }
             Change::Gone { endpoint_id, range } => {
+                events.push(Event::NeighbourGone {
+                    network: self.network,
+                    endpoint_id,
+                });
                 self.bridges.set(endpoint_id, false);
                 for (first, last) in reached(endpoint_id, range) {
                     network.forget_route(first, last);

@@ -4,7 +4,8 @@ use super::{AddBridgeError, Bridge, BridgeConfig};
 use crate::bus_owner::{Neighbour, Range};
 use crate::config::NetworkId;
 
-/// What a bridge keeps, for `NEIGHBOURS` places at which a neighbour of its downstream ports may be.
+/// What a bridge keeps, for `NEIGHBOURS` places at which an endpoint on the buses that it owns may be.
+/// On a 32-bit target it takes 272 + `NEIGHBOURS` × 72 bytes.
 ///
 /// The router borrows it for good, as its [`RouterStorage`](crate::RouterStorage).
 #[derive(Debug)]
@@ -44,3 +45,9 @@ impl<const NEIGHBOURS: usize> Default for BridgeStorage<'_, NEIGHBOURS> {
         Self::new()
     }
 }
+
+// What the documentation above says.
+#[cfg(target_pointer_width = "32")]
+const _: () = {
+    assert!(size_of::<BridgeStorage<'static, 3>>() == 272 + 3 * 72);
+};
