@@ -368,7 +368,8 @@ fn a_pool_that_is_too_small_serves_who_is_present() {
         [Some(10), Some(11), None]
     );
     world.device(0x20).is_absent = true;
-    world.run(5_000);
+    // Until it is missed, and five seconds longer.
+    world.run(10_000);
     assert_eq!(
         [0x20, 0x21, 0x22].map(|at| world.at(at)),
         [None, Some(11), Some(10)]

@@ -109,6 +109,81 @@ fn the_nil_uuid_is_none() {
     assert_eq!((uuid(7), uuid(0)), (Some([7; 16]), None));
 }
 
+#[test]
+fn who_notifies_all_the_time_does_not_keep_the_others_from_being_asked() {
+    let mut neighbours = [const { None }; 3];
+    let mut owner = owner(&mut neighbours, 10, 20);
+    for index in 0..3 {
+        assert!(owner.expect(PortId(0), address(index)));
+    }
+    owner.link_up(PortId(0));
+    let mut devices = [0; 3];
+    for _ in 0..20 {
+        assert!(owner.notify(PortId(0), address(0)));
+        let Some(sent) = poll(&mut owner, Instant::START) else {
+            continue;
+        };
+        let device = &mut devices[usize::from(sent.1.as_bytes()[0] - 0x10)];
+        let (source, message) = obey(device, &sent.2);
+        assert!(owner.receive_response(Instant::START, sent.0, sent.1, Eid(source), &message));
+    }
+    assert!(owner.neighbours().all(Neighbour::is_present), "{devices:?}");
+}
+
+#[test]
+fn a_bridge_that_is_being_told_a_page_is_told_all_of_them_when_they_change() {
+    let mut neighbours = [None];
+    bridge(&mut neighbours, [0, 4, 11], [1; 16]);
+    let mut owner = BusOwner::new(&mut neighbours);
+    owner.link_up(PortId(0));
+    let page = |owner: &mut BusOwner<'_>| {
+        let request = owner.poll_request(Instant::START)?;
+        let sent = (request.port, request.address, request.payload.to_vec());
+        Some((request.page?, sent))
+    };
+    let probe = poll(&mut owner, Instant::START).unwrap();
+    answer(&mut owner, &probe, 10, &[10, 0x10, 0]);
+    owner.inform_bridges(2);
+    let (first, sent) = page(&mut owner).unwrap();
+    assert_eq!(first, 0);
+    // The routes change while page 0 as it was is on its way.
+    owner.inform_bridges(2);
+    answer(&mut owner, &sent, 10, &[]);
+    let mut told = Vec::new();
+    while let Some((number, sent)) = page(&mut owner) {
+        told.push(number);
+        answer(&mut owner, &sent, 10, &[]);
+    }
+    assert_eq!(told, [0, 1]);
+}
+
+#[test]
+fn an_endpoint_id_is_given_to_another_five_seconds_after_its_endpoint_was_lost_at_the_earliest() {
+    let mut neighbours = [const { None }; 2];
+    let mut owner = owner(&mut neighbours, 10, 10);
+    assert!(owner.expect(PortId(0), address(0)));
+    owner.link_up(PortId(0));
+    let mut endpoint_id = 0;
+    while let Some(sent) = poll(&mut owner, Instant::START) {
+        let (source, message) = obey(&mut endpoint_id, &sent.2);
+        assert!(owner.receive_response(Instant::START, sent.0, sent.1, Eid(source), &message));
+    }
+    assert_eq!(endpoint_id, 10);
+    owner.link_down(PortId(0));
+    assert!(owner.expect(PortId(1), address(0)));
+    owner.link_up(PortId(1));
+    let mut other = 0;
+    for now in (0..10_000).step_by(100) {
+        let at = Instant::from_millis(now);
+        while let Some(sent) = poll(&mut owner, at) {
+            let (source, message) = obey(&mut other, &sent.2);
+            assert!(owner.receive_response(at, sent.0, sent.1, Eid(source), &message));
+        }
+        assert!(other == 0 || now >= 5_000, "given at {now} ms");
+    }
+    assert_eq!(other, 10);
+}
+
 /// What a neighbour does with the request that it has got, or what else happens.
 #[derive(Clone, Debug)]
 enum Event {

@@ -1,11 +1,28 @@
 //! Who has which endpoint ID.
 
 use mctp::Eid;
+use mctp_time::Instant;
 
 use super::neighbour::Step;
 use super::{BusOwner, Range};
 
+/// How long an endpoint has to be absent before its endpoint ID is given to another, in
+/// milliseconds: at least 5 s (DSP0237, TRECLAIM). We know of no values of USB and serial.
+const RECLAIM: u32 = 5_000;
+
 impl BusOwner<'_> {
+    /// Notes since when who is absent is so.
+    pub(super) fn note_absence(&mut self, now: Instant) {
+        for neighbour in self.neighbours.iter_mut().flatten() {
+            match neighbour.is_present {
+                true => neighbour.reclaim = None,
+                false => {
+                    neighbour.reclaim.get_or_insert(now.after(RECLAIM));
+                }
+            }
+        }
+    }
+
     /// Whether another place than this one has an endpoint ID, or the bus owner itself.
     pub(super) fn is_taken(&self, endpoint_id: Eid, index: usize) -> bool {
         let mut others = self.neighbours.iter().enumerate();
@@ -17,7 +34,7 @@ impl BusOwner<'_> {
     }
 
     /// The endpoint ID of the pool that a place is given.
-    pub(super) fn endpoint_id_for(&self, index: usize) -> Option<Eid> {
+    pub(super) fn endpoint_id_for(&self, now: Instant, index: usize) -> Option<Eid> {
         let pool = self.pool?;
         let neighbour = self.neighbours.get(index)?.as_ref()?;
         let own = neighbour.endpoint_id;
@@ -30,7 +47,10 @@ impl BusOwner<'_> {
             let others = self.neighbours.iter().flatten();
             // Who is being assigned one may have taken it already.
             let mut absent = others.filter(|other| {
-                !other.is_present && other.step == Step::Probe && other.place() != neighbour.place()
+                !other.is_present
+                    && other.reclaim.is_some_and(|reclaim| reclaim <= now)
+                    && other.step == Step::Probe
+                    && other.place() != neighbour.place()
             });
             let of_pool = absent.find(|other| pool.contains(other.endpoint_id));
             of_pool.map(|other| other.endpoint_id)

@@ -93,7 +93,8 @@ pub enum Change {
 ///
 /// - An endpoint is asked for its endpoint ID at each place where one is expected, and is given one of
 ///   the pool: the lowest that nobody has, and the same one again for as long as the pool has it. When
-///   the pool is used up, an endpoint ID of somebody who is absent is given away.
+///   the pool is used up, an endpoint ID of somebody who is absent for five seconds is given away
+///   (DSP0237, TRECLAIM; DSP0236 1.3.3, section 8.18.7).
 /// - Who rejects it and has one of its own, which nobody else has, keeps that.
 /// - A bridge that needs a pool is allocated as many endpoint IDs as it wants and there are, in one
 ///   range; one is left for each place where somebody may be found.
@@ -132,7 +133,8 @@ pub struct BusOwner<'b> {
     own: Eid,
     pool: Option<Range>,
     links: Ports,
-    instance_id: u8,
+    /// How many requests there were so far: the instance ID of the next is its low bits.
+    turn: u64,
     /// The request that was polled last.
     request: Vec<u8, BASELINE_TRANSMISSION_UNIT>,
     /// Pages of routing information for bridges.
@@ -151,7 +153,7 @@ impl<'b> BusOwner<'b> {
             own: MCTP_ADDR_NULL,
             pool: None,
             links: Ports::NONE,
-            instance_id: 0,
+            turn: 0,
             request: Vec::new(),
             pages: 0,
             limits: Limits::default(),
@@ -252,8 +254,9 @@ impl BusOwner<'_> {
         self.each_at(port, |neighbour| neighbour.is_gone(Instant::START));
     }
 
-    /// An endpoint says that it is there (Discovery Notify, DSP0236 1.3.3, section 12.16): it is asked
-    /// next. If it was not [expected](Self::expect), it is from now on. `false` when there is no room.
+    /// An endpoint says that it is there (Discovery Notify, DSP0236 1.3.3, section 12.16): it is
+    /// asked when it is its turn, whatever the interval. If it was not [expected](Self::expect), it
+    /// is from now on. `false` when there is no room.
     pub fn notify(&mut self, port: PortId, address: PhysicalAddress) -> bool {
         let index = self.place_of(port, address);
         let neighbour = index.and_then(|index| self.neighbour_mut(index));
@@ -317,6 +320,11 @@ impl BusOwner<'_> {
     pub fn inform_bridges(&mut self, pages: u8) {
         self.pages = pages;
         for neighbour in self.neighbours.iter_mut().flatten() {
+            if neighbour.step == Step::Inform && neighbour.exchange.is_some() {
+                // Its request stays as it is until it is answered.
+                neighbour.is_page_old = true;
+                continue;
+            }
             neighbour.page = 0;
             if neighbour.is_present && neighbour.is_bridge && neighbour.step == Step::Probe {
                 neighbour.ask(Step::Inform, Instant::START);
@@ -435,6 +443,7 @@ impl BusOwner<'_> {
                 }
             }
         }
+        self.note_absence(now);
         let busy = self.busy();
         let may_be_asked = |neighbour: &Neighbour| {
             self.links.has(neighbour.port) && !busy.has(neighbour.port) && neighbour.due <= now
@@ -443,13 +452,18 @@ impl BusOwner<'_> {
         let due = all.filter_map(|(index, neighbour)| Some((index, neighbour.as_ref()?)));
         let due = due.filter(|(_, neighbour)| may_be_asked(neighbour));
         // Who is being assigned an endpoint ID comes first: a bridge is allocated the endpoint IDs
-        // behind its own before they are given to others.
-        let (index, _) =
-            due.min_by_key(|(_, neighbour)| (neighbour.step == Step::Probe, neighbour.due))?;
-        self.instance_id = self.instance_id.wrapping_add(1);
-        let instance_id = self.instance_id.wrapping_sub(1);
+        // behind its own before they are given to others. Of the rest, who has waited longest: one
+        // that sends Discovery Notify all the time keeps nobody else waiting.
+        let (index, _) = due.min_by_key(|(_, neighbour)| {
+            let is_probe = neighbour.step == Step::Probe;
+            (is_probe, neighbour.asked, neighbour.due)
+        })?;
+        let [instance_id, ..] = self.turn.to_le_bytes();
+        self.turn = self.turn.wrapping_add(1);
+        let turn = self.turn;
         let limits = self.limits;
         let neighbour = self.neighbour_mut(index)?;
+        neighbour.asked = turn;
         let command = match neighbour.step {
             Step::Probe => Command::GET_ENDPOINT_ID,
             Step::Assign => Command::SET_ENDPOINT_ID,
@@ -488,7 +502,10 @@ impl BusOwner<'_> {
             Step::Inform => {
                 // Whatever it says: a bridge need not take them.
                 if let Some(neighbour) = self.neighbour_mut(index) {
-                    neighbour.page = neighbour.page.saturating_add(1);
+                    neighbour.page = match core::mem::take(&mut neighbour.is_page_old) {
+                        true => 0,
+                        false => neighbour.page.saturating_add(1),
+                    };
                 }
                 self.inform_or_rest(now, index);
             }
@@ -497,7 +514,7 @@ impl BusOwner<'_> {
 
     fn probed(&mut self, now: Instant, index: usize, data: Option<&[u8]>) {
         let response = data.map(GetEndpointIdRequest::parse_response);
-        let free = self.endpoint_id_for(index);
+        let free = self.endpoint_id_for(now, index);
         let again = now.after(self.probe_interval);
         let Some(neighbour) = self.neighbour_mut(index) else {
             return;

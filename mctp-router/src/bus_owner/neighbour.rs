@@ -51,6 +51,12 @@ pub struct Neighbour {
     pub(super) due: Instant,
     /// The next page of the routing information that it is to be told.
     pub(super) page: u8,
+    /// The routing information has changed since that page was sent.
+    pub(super) is_page_old: bool,
+    /// The turn in which it was asked last.
+    pub(super) asked: u64,
+    /// When its endpoint ID may be given to another, if it is absent until then.
+    pub(super) reclaim: Option<Instant>,
 }
 
 impl Neighbour {
@@ -71,6 +77,9 @@ impl Neighbour {
             exchange: None,
             due: Instant::START,
             page: 0,
+            is_page_old: false,
+            asked: 0,
+            reclaim: None,
         }
     }
 
@@ -140,6 +149,7 @@ impl Neighbour {
     /// It is asked that next.
     pub(super) fn ask(&mut self, step: Step, due: Instant) {
         self.exchange = None;
+        self.is_page_old = false;
         self.proposed = self.proposed.filter(|_| step == Step::Allocate);
         self.step = step;
         self.due = due;
