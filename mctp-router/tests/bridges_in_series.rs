@@ -56,3 +56,29 @@ fn ranges_cascade_and_everybody_answers_the_top() {
     let mut world = assigned();
     assert_reachable(&mut world, 10..=17);
 }
+
+#[test]
+fn another_pool_and_the_same_by_force_rebuild_everything() {
+    let mut world = assigned();
+    world.set_up_as_mctpd(0, 40);
+    world.run(LONG);
+    assert_reachable(&mut world, 41..=48);
+    world.set_up_as_mctpd(1, 40);
+    world.run(LONG);
+    assert_reachable(&mut world, 41..=48);
+}
+
+#[test]
+fn a_bridge_that_was_restarted_in_the_middle_is_reached_through_again() {
+    for remembers in [true, false] {
+        let mut world = assigned();
+        world.restart(B, remembers);
+        world.run(LONG);
+        assert_reachable(&mut world, 10..=17);
+        world.restart(A, false);
+        world.run(1_000);
+        world.set_up_as_mctpd(0, 9);
+        world.run(LONG);
+        assert_reachable(&mut world, 10..=17);
+    }
+}
