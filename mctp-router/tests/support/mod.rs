@@ -10,6 +10,7 @@
 
 pub(crate) mod async_router;
 pub(crate) mod bare_core;
+pub(crate) mod bridges;
 pub(crate) mod driver;
 pub(crate) mod sans_io;
 pub(crate) mod shell;
