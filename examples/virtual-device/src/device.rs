@@ -23,17 +23,19 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use virtual_host::clock::TokioClock;
 use virtual_host::waker::with_one_waker;
 
+use crate::bridge;
 use crate::logger::LogReader;
 use crate::model_file::{CONTROLLERS, FIRMWARE_SLOTS, ModelVpd};
 use crate::settings::{BufferCount, DeviceSettings, LARGEST_MAX_MESSAGE};
 use crate::slow_firmware::SlowFirmware;
+use crate::two_wire_bus::Devices;
 
 /// Bytes of a transfer to the guest, and of those from it that may wait: more than the longest that
 /// Linux asks for.
 const TRANSFER_BUFFER: usize = 16 * 1024;
 
 /// The longest MCTP over USB transfer of any version.
-const LONGEST_TRANSFER: usize = 8191;
+pub(crate) const LONGEST_TRANSFER: usize = 8191;
 
 /// How long a bulk OUT endpoint may leave its queue full before the rest of the bus goes on without
 /// it.
@@ -137,6 +139,18 @@ pub async fn run_with_log<T>(
     log: Option<LogReader>,
     world: impl AsyncFnOnce(Cable<'_>) -> T,
 ) -> T {
+    let devices = settings.devices();
+    run_on_usb(settings, devices.as_ref(), observer, log, world).await
+}
+
+/// As [`run_with_log`]. With `devices`, it is the bridge in front of them.
+pub(crate) async fn run_on_usb<T>(
+    settings: &DeviceSettings,
+    devices: Option<&Devices>,
+    observer: &impl Observer,
+    log: Option<LogReader>,
+    world: impl AsyncFnOnce(Cable<'_>) -> T,
+) -> T {
     let mut buffers = Box::new(UsbBuffers::new());
     let state = State::<NoopRawMutex>::new(&mut buffers);
     let mut port = remote_usb_device::Config::default();
@@ -148,8 +162,9 @@ pub async fn run_with_log<T>(
     let (identity, options) = (identity(settings), options(settings));
     let link = Link::new(driver, &identity, &options, LONGEST_TRANSFER, &mut memory);
     let fits = "the memory's buffers are made for every setting";
-    run_with_link(
+    run_as(
         settings,
+        devices,
         observer,
         async move |router: &DeviceRouter<'_>, _: &ManagementLink| {
             let link = async {
@@ -183,6 +198,29 @@ pub type DeviceRouter<'d> = Router<'d, NoopRawMutex, &'d TokioClock>;
 ///
 /// Never, but for an error in this function.
 pub async fn run_with_link<T>(
+    settings: &DeviceSettings,
+    observer: &impl Observer,
+    link: impl AsyncFnOnce(&DeviceRouter<'_>, &ManagementLink) -> T,
+) -> T {
+    let devices = settings.devices();
+    run_as(settings, devices.as_ref(), observer, link).await
+}
+
+/// The bridge in front of these devices, or an NVMe device.
+async fn run_as<T>(
+    settings: &DeviceSettings,
+    devices: Option<&Devices>,
+    observer: &impl Observer,
+    link: impl AsyncFnOnce(&DeviceRouter<'_>, &ManagementLink) -> T,
+) -> T {
+    match devices {
+        Some(devices) => bridge::run_with_link(settings, devices, observer, link).await,
+        None => run_nvme_device(settings, observer, link).await,
+    }
+}
+
+/// An NVMe device, whatever the settings say of devices behind it.
+pub(crate) async fn run_nvme_device<T>(
     settings: &DeviceSettings,
     observer: &impl Observer,
     link: impl AsyncFnOnce(&DeviceRouter<'_>, &ManagementLink) -> T,
@@ -252,11 +290,11 @@ pub async fn run_with_link<T>(
     with_one_waker(device).await
 }
 
-fn identity(settings: &DeviceSettings) -> Identity<'static> {
+pub(crate) fn identity(settings: &DeviceSettings) -> Identity<'static> {
     Identity::for_development(settings.uuid.into_bytes())
 }
 
-fn options(settings: &DeviceSettings) -> Options {
+pub(crate) fn options(settings: &DeviceSettings) -> Options {
     Options {
         usb_version: settings.usb,
         usb_max_packet_size: settings.bulk_packet(),

@@ -11,6 +11,7 @@
 //! - [`identity`]: what tells devices from each other.
 //! - [`usbredir`], [`serial`], [`i2c`]: the device on such a stream.
 //! - [`topology`]: a bridge and the devices behind it, from a file.
+//! - [`bridge`]: this bridge, assembled for a PC.
 //! - [`two_wire_bus`]: a two-wire bus in this process, with these devices on it.
 //! - [`usbip`]: the device for a Linux that attaches it by USB/IP.
 //! - [`logger`]: the process's log, which is the device's.
@@ -18,6 +19,7 @@
 //! - [`pcap`]: what crosses the wire, as a file for Wireshark.
 
 mod background_writer;
+pub mod bridge;
 pub mod connection;
 pub mod device;
 pub mod i2c;

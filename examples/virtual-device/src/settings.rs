@@ -10,6 +10,8 @@ use remote_usb_device::Speed;
 use uuid::Uuid;
 
 use crate::model_file::DeviceModel;
+use crate::topology::Topology;
+use crate::two_wire_bus::Devices;
 
 /// The device's UUID unless another is asked for: version 5 (RFC 9562, section 5.5) of the name
 /// "virtual-device" in the namespace `d5149a61-68d7-450c-b58f-e9a17e47d67a`, chosen at random.
@@ -57,6 +59,8 @@ pub struct DeviceSettings {
     pub uuid: Uuid,
     /// What it manages.
     pub model: DeviceModel,
+    /// The devices that it is the bridge to: then it manages nothing itself.
+    pub topology: Option<Box<Topology>>,
 }
 
 impl DeviceSettings {
@@ -76,6 +80,12 @@ impl DeviceSettings {
     /// The USB serial number: the first 12 hex digits of the UUID.
     pub fn serial_number(&self) -> String {
         self.uuid.simple().to_string()[..12].to_owned()
+    }
+
+    /// The devices behind the bridge, if it is one.
+    pub(crate) fn devices(&self) -> Option<Devices> {
+        let topology = self.topology.as_deref()?;
+        Some(Devices::new(topology, self.uuid))
     }
 
     /// Says in the log who the device is, and warns of identifiers that nobody may distribute.
@@ -159,6 +169,7 @@ impl Default for DeviceSettings {
             send_timeout: LINUX_TAG_LIFETIME,
             uuid: DEFAULT_UUID,
             model: DeviceModel::default(),
+            topology: None,
         }
     }
 }

@@ -242,6 +242,7 @@ impl<S: BusStatus> BusStatus for Limited<S> {
 /// The devices of a topology, on their bus while [`Devices::run`] runs.
 #[derive(Debug)]
 pub struct Devices {
+    topology: Topology,
     bus: TwoWireBus,
     sockets: Vec<Socket>,
 }
@@ -274,9 +275,15 @@ impl Devices {
             }),
         });
         Self {
+            topology: topology.clone(),
             bus: TwoWireBus::new(topology.bus.frequency),
             sockets: sockets.collect(),
         }
+    }
+
+    /// What they are, and the bridge in front of them.
+    pub fn topology(&self) -> &Topology {
+        &self.topology
     }
 
     /// Their bus.
@@ -376,6 +383,6 @@ impl Socket {
             let mut sender = Observed::new(sender, observer);
             router.run(PORT, &mut receiver, &mut sender).await
         };
-        device::run_with_link(&self.settings, observer, link).await
+        device::run_nvme_device(&self.settings, observer, link).await
     }
 }
